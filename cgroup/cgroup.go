@@ -1,0 +1,85 @@
+// Package cgroup reads limits, memory, events and pressure of control groups
+// (v1, v2 and hybrid) under a mount point, and tells from a cgroup's path which
+// container, pod or unit it belongs to.
+package cgroup
+
+import "time"
+
+// Mode is how this host mounts its control groups.
+type Mode string
+
+// The modes.
+const (
+	V1      Mode = "v1"
+	V2      Mode = "v2"
+	Hybrid  Mode = "hybrid" // memory controller on v1, a v2 tree beside it
+	Unknown Mode = "unknown"
+)
+
+// Unlimited is the value of a limit that is not set.
+const Unlimited int64 = -1
+
+// Sample is one reading of one cgroup. Sizes are bytes.
+type Sample struct {
+	At time.Time `json:"at"`
+	// Current is memory.current (v2) or memory.usage_in_bytes (v1).
+	Current int64 `json:"current_bytes"`
+	// Limit is memory.max or memory.limit_in_bytes; Unlimited when none.
+	Limit int64 `json:"limit_bytes"`
+	// Swap is memory.swap.current; -1 when it cannot be read.
+	Swap int64 `json:"swap_bytes"`
+	// OOMKills is the cgroup's own oom_kill counter; -1 when there is none.
+	OOMKills int64 `json:"oom_kills"`
+	// Stat is nil when it was not read this time.
+	Stat *Stat `json:"stat,omitempty"`
+	// PSI is the cgroup's memory pressure (v2), or the host's (v1, HostPSI true);
+	// nil where the kernel has none.
+	PSI     *PSI `json:"psi,omitempty"`
+	HostPSI bool `json:"host_psi,omitempty"`
+	// Levels counts memory.pressure_level notifications since the container
+	// was first seen (v1 only): "low", "medium", "critical".
+	Levels map[string]int64 `json:"levels,omitempty"`
+	// PIDs are the members (host pids) at the time of the reading; nil when not read.
+	PIDs []int `json:"pids,omitempty"`
+}
+
+// Stat is the breakdown of a cgroup's memory, in bytes; -1 = not told by this kernel.
+type Stat struct {
+	Anon   int64 `json:"anon_bytes"`
+	File   int64 `json:"file_bytes"`
+	Shmem  int64 `json:"shmem_bytes"`
+	Kernel int64 `json:"kernel_bytes"`
+	Slab   int64 `json:"slab_bytes"`
+}
+
+// PSI is a pressure file's content (kernel: Documentation/accounting/psi.rst).
+type PSI struct {
+	SomeAvg10 float64       `json:"some_avg10"`
+	FullAvg10 float64       `json:"full_avg10"`
+	SomeTotal time.Duration `json:"some_total"`
+	FullTotal time.Duration `json:"full_total"`
+}
+
+// Identity is what a cgroup path says of its owner.
+type Identity struct {
+	// Runtime is "docker", "containerd", "cri-o", "podman", "lxc", "nspawn",
+	// "ecs", ... ; "" when the path is not a container's.
+	Runtime string
+	// ContainerID is the innermost container's id as printed (64 hex for
+	// OCI runtimes), "" when there is none. OuterID is the enclosing
+	// container's (docker in docker).
+	ContainerID string
+	OuterID     string
+	// Name is the container's name where the path holds a name instead of
+	// an id (lxc, nspawn, nomad).
+	Name string
+	// PodUID has its dashes restored; QoS is "guaranteed", "burstable" or "besteffort".
+	PodUID string
+	QoS    string
+	// Unit is the innermost systemd unit ("nginx.service", "session-2.scope"),
+	// unescaped, when the path is not a container's.
+	Unit string
+	// Monitor is true for the runtime's own cgroup beside the container
+	// (conmon, lxc.monitor): not the container itself.
+	Monitor bool
+}

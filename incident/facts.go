@@ -1,0 +1,100 @@
+package incident
+
+import (
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// Facts is all that was seen of one incident, ready to be judged by Explain.
+// Whatever was not seen is left at its zero value.
+type Facts struct {
+	ID   string
+	Kind Kind
+	Time time.Time
+	Host Host
+	// Container is what was known of the container before it died; nil when
+	// the kill was outside every known container.
+	Container *Container
+	// Exit is nil while the container lives, and offline.
+	Exit *Exit
+	// Kills are the kernel's kills attributed to this incident, oldest first.
+	Kills []KernelKill
+	// ChildKillIDs are the ids of the "kill" incidents of this generation
+	// that came before the death, newest last, with their kills in ChildKills.
+	ChildKills   []KernelKill
+	ChildKillIDs []string
+	// Signals are the signals somebody asked the engine to send, oldest first.
+	Signals []Signal
+	// StopDone is when the engine said "stop" (it follows the death of a
+	// container that somebody asked to stop); zero when it did not.
+	StopDone time.Time
+	// EngineOOMs are the times of the engine's "oom" events.
+	EngineOOMs []time.Time
+	// Faults are kernel records about a process of this container.
+	Faults []kmsg.Fault
+	// Samples are recent readings, oldest first; the last one is from before
+	// the incident.
+	Samples []cgroup.Sample
+	// OOMKillDelta is how many kills the cgroup's own counter told that no
+	// kernel record told; 0 when none or not known.
+	OOMKillDelta int64
+	LogTail      []string
+	// Gaps are the stretches in which a source was blind and that touch
+	// this incident; Blind names sources that are missing altogether, with
+	// the reason ("kmsg" → "permission denied").
+	Gaps  []Gap
+	Blind map[string]string
+	// NotSeenLive is true when the facts were gathered after the event.
+	NotSeenLive bool
+	// Offline is true when the facts come from files.
+	Offline  bool
+	Historic bool
+}
+
+// Exit is the engine's word that a container ended.
+type Exit struct {
+	At       time.Time `json:"at"`
+	ExitCode int       `json:"exit_code"`
+	// FinishedAt, OOMKilled and Error come from inspect and are zero where it
+	// was too late for one. Inspected says whether it was not.
+	FinishedAt time.Time `json:"finished_at,omitzero"`
+	OOMKilled  bool      `json:"oom_killed,omitempty"`
+	Error      string    `json:"error,omitempty"`
+	Inspected  bool      `json:"inspected,omitempty"`
+	// Raw is the engine's event as it was said (one line).
+	Raw string `json:"raw,omitempty"`
+}
+
+// Signal is one request to the engine to send a signal.
+type Signal struct {
+	At     time.Time `json:"at"`
+	Number int       `json:"number"`
+	Raw    string    `json:"raw,omitempty"`
+}
+
+// KernelKill is a kill attributed to a container.
+type KernelKill struct {
+	Episode *kmsg.Episode `json:"episode"`
+	Kill    kmsg.Kill     `json:"kill"`
+	// By says how the kill was attributed.
+	By Attribution `json:"by"`
+	// Main is true when the victim was the container's first process.
+	Main bool `json:"main,omitempty"`
+	// OneOf names the candidates when the attribution is not certain.
+	OneOf []string `json:"one_of,omitempty"`
+}
+
+// Attribution is how a kill was joined to a container.
+type Attribution string
+
+// The attributions, best first.
+const (
+	ByPath     Attribution = "path"      // the kernel printed the cgroup
+	ByMainPID  Attribution = "main_pid"  // the victim was the container's first process
+	ByPIDTable Attribution = "pid_table" // the victim was seen in the container's cgroup before
+	ByCounter  Attribution = "counter"   // only this container's oom_kill counter moved
+	ByEvent    Attribution = "event"     // only this container had an engine "oom" event
+	ByNone     Attribution = ""          // not attributed
+)

@@ -1,0 +1,123 @@
+// Package watcher joins what the witnesses saw (kernel log, engine, control
+// groups) into incidents, and owns the window in which it waits for the rest of
+// a story.
+package watcher
+
+import (
+	"context"
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// Source is a witness. Run blocks until ctx ends or the witness is lost for
+// good, and hands every observation to emit, in order; emit blocks only as long
+// as the watcher needs to take it.
+type Source interface {
+	Name() string
+	Run(ctx context.Context, emit func(Observation)) error
+}
+
+// Observation is one thing a witness saw. At is when it happened by the
+// witness's own clock (the engine's event time, the kernel's stamp); Seen is when
+// it reached us. Exactly one of the other fields is set. A stream of Observations as JSON lines is a
+// bug report, a test fixture and a replay at once.
+type Observation struct {
+	At   time.Time `json:"at"`
+	Seen time.Time `json:"seen,omitzero"`
+
+	Container *Container     `json:"container,omitempty"`
+	Exit      *Exit          `json:"exit,omitempty"`
+	Detail    *Detail        `json:"detail,omitempty"`
+	Signal    *Signal        `json:"signal,omitempty"`
+	Action    *Action        `json:"action,omitempty"`
+	Reconcile *Reconcile     `json:"reconcile,omitempty"`
+	Episode   *kmsg.Episode  `json:"episode,omitempty"`
+	Fault     *kmsg.Fault    `json:"fault,omitempty"`
+	Samples   []Sample       `json:"samples,omitempty"`
+	Source    *SourceState   `json:"source,omitempty"`
+	Lost      *incident.Gap  `json:"lost,omitempty"`
+	Host      *incident.Host `json:"host,omitempty"`
+}
+
+// Container is what the engine says of a container while it can still be
+// asked: at create, at start, at rename, and at a reconcile.
+type Container struct {
+	incident.Container
+	// PID is the host pid of the container's first process; 0 when it is not running.
+	PID int `json:"pid,omitempty"`
+	// CgroupPath is where the container's memory cgroup is, below the mount
+	// point; "" until it is known.
+	CgroupPath string `json:"cgroup_path,omitempty"`
+	AutoRemove bool   `json:"auto_remove,omitempty"`
+	// State is the engine's word: created, running, paused, restarting, removing, exited, dead.
+	State string `json:"state,omitempty"`
+	// Exit is the last exit when State is exited, dead or restarting, else nil.
+	Exit *incident.Exit `json:"exit,omitempty"`
+}
+
+// Exit is the engine's "die" event.
+type Exit struct {
+	ID string `json:"id"`
+	// Name and Image are the event's own attributes, for a container that was never inspected.
+	Name   string            `json:"name,omitempty"`
+	Image  string            `json:"image,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+	incident.Exit
+	// DetailPending is true when a Detail for this exit will follow.
+	DetailPending bool `json:"detail_pending,omitempty"`
+}
+
+// Detail is what could still be learned after a death, best effort.
+type Detail struct {
+	ID string `json:"id"`
+	// DiedAt is the time of the Exit it belongs to.
+	DiedAt time.Time `json:"died_at"`
+	// Inspect is nil when the container was already gone.
+	Inspect *Container `json:"inspect,omitempty"`
+	LogTail []string   `json:"log_tail,omitempty"`
+	// Problem says why a part is missing ("logs gone with --rm").
+	Problem string `json:"problem,omitempty"`
+}
+
+// Signal is the engine's "kill" event: somebody asked it to send a signal.
+type Signal struct {
+	ID string `json:"id"`
+	incident.Signal
+}
+
+// Action is any other engine event that the join needs: create, start, stop,
+// oom, destroy, rename, restart, pause, unpause.
+type Action struct {
+	ID     string            `json:"id"`
+	Name   string            `json:"name,omitempty"`
+	Image  string            `json:"image,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Action string            `json:"action"`
+	Raw    string            `json:"raw,omitempty"`
+}
+
+// Reconcile is the engine's full list of containers, taken after a connection was
+// (re)made: what is not in it is gone. Since is the time of the last event seen
+// before; zero on the first connection of a first run.
+type Reconcile struct {
+	Containers []Container `json:"containers"`
+	Since      time.Time   `json:"since,omitzero"`
+}
+
+// Sample is one reading of one container's cgroup.
+type Sample struct {
+	ID string `json:"id"`
+	cgroup.Sample
+}
+
+// SourceState is a witness's own word of its health.
+type SourceState struct {
+	Name string `json:"name"` // "docker", "kmsg", "cgroup"
+	Up   bool   `json:"up"`
+	// Reason says why it is down or weak, and Fix the step that would mend it.
+	Reason string `json:"reason,omitempty"`
+	Fix    string `json:"fix,omitempty"`
+}
