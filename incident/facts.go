@@ -51,6 +51,13 @@ type Facts struct {
 	// Offline is true when the facts come from files.
 	Offline  bool
 	Historic bool
+	// EngineDown is true when the container ended while the engine was away,
+	// Rebooted when the host was booted anew since it was last seen running.
+	EngineDown bool
+	Rebooted   bool
+	// Owners tells which container (its name) a host pid belonged to before
+	// the kill, for the rows of the task table.
+	Owners map[int]string
 }
 
 // Exit is the engine's word that a container ended.

@@ -1,0 +1,110 @@
+package incident
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// FormatBytes writes a size with a binary unit and at most one decimal:
+// "32 MiB", "31.6 MiB", "512 B".
+func FormatBytes(n int64) string {
+	neg := ""
+	u := uint64(n)
+	if n < 0 {
+		neg, u = "-", uint64(-n)
+	}
+	if u < 1024 {
+		return neg + strconv.FormatUint(u, 10) + " B"
+	}
+	v, unit := float64(u), 0
+	// 1023.95 would print as 1024.0 of the smaller unit.
+	for v >= 1023.95 && unit < len(byteUnits)-1 {
+		v /= 1024
+		unit++
+	}
+	s := strconv.FormatFloat(v, 'f', 1, 64)
+	if len(s) > 2 && s[len(s)-2:] == ".0" {
+		s = s[:len(s)-2]
+	}
+	return neg + s + " " + byteUnits[unit]
+}
+
+var byteUnits = [...]string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+
+// FormatDuration writes a duration in the two largest units that matter:
+// "850 ms", "1.5 s", "3 min 20 s", "2 h 5 min", "4 d 3 h".
+func FormatDuration(d time.Duration) string {
+	if d < 0 {
+		return "-" + FormatDuration(-d)
+	}
+	pair := func(a int64, ua string, b int64, ub string) string {
+		if b == 0 {
+			return fmt.Sprintf("%d %s", a, ua)
+		}
+		return fmt.Sprintf("%d %s %d %s", a, ua, b, ub)
+	}
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int64(d.Seconds()))
+	case d < time.Hour:
+		return pair(int64(d.Minutes()), "min", int64(d.Seconds())%60, "s")
+	case d < 24*time.Hour:
+		return pair(int64(d.Hours()), "h", int64(d.Minutes())%60, "min")
+	default:
+		return pair(int64(d.Hours())/24, "d", int64(d.Hours())%24, "h")
+	}
+}
+
+// signalNames are the Linux signals (x86, arm) by number; signal(7).
+var signalNames = [...]string{
+	1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
+	9: "SIGKILL", 10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM",
+	16: "SIGSTKFLT", 17: "SIGCHLD", 18: "SIGCONT", 19: "SIGSTOP", 20: "SIGTSTP", 21: "SIGTTIN", 22: "SIGTTOU",
+	23: "SIGURG", 24: "SIGXCPU", 25: "SIGXFSZ", 26: "SIGVTALRM", 27: "SIGPROF", 28: "SIGWINCH", 29: "SIGIO",
+	30: "SIGPWR", 31: "SIGSYS",
+}
+
+// SignalName returns the name of signal n ("SIGKILL"), or "signal 34" for one
+// that has none.
+func SignalName(n int) string {
+	if n > 0 && n < len(signalNames) {
+		return signalNames[n]
+	}
+	return "signal " + strconv.Itoa(n)
+}
+
+// SignalNumber is the reverse of SignalName; it takes names with and without
+// "SIG" and decimal numbers, and returns 0 for anything else.
+func SignalNumber(s string) int {
+	if n, err := strconv.Atoi(s); err == nil && n > 0 && n <= 64 {
+		return n
+	}
+	for n, name := range signalNames {
+		if name != "" && (name == s || name[3:] == s) {
+			return n
+		}
+	}
+	return 0
+}
+
+// ExitSignal returns the signal that an exit code stands for (137 → 9), or 0.
+// A program can also choose such a code itself.
+func ExitSignal(code int) int {
+	if code > 128 && code <= 128+64 {
+		return code - 128
+	}
+	return 0
+}
+
+// crashSignals are those that the program's own fault raises.
+var crashSignals = map[int]string{
+	3: "quit and dumped core", 4: "ran an illegal instruction", 5: "hit a trap", 6: "aborted itself",
+	7: "touched memory that has no backing (bus error)", 8: "divided by zero or made another arithmetic fault",
+	11: "touched memory that is not its own", 24: "used up its CPU time limit", 25: "exceeded its file size limit",
+	31: "made a system call that is not allowed",
+}
