@@ -30,6 +30,12 @@ type Record struct {
 	Caller string
 	// Text is the message with the kernel's \xNN escapes still in place.
 	Text string
+	// Escaped is true when Text is as /dev/kmsg gives it: every byte below
+	// 0x20 or above 0x7e, and the backslash, are \xNN. False when a reader
+	// (dmesg, journald, syslog) has resolved what it could print.
+	Escaped bool
+	// Ident is the program that a log names as the writer; "" for the kernel.
+	Ident string
 }
 
 // FacilityUnknown marks a record from a format that lost the facility, so that
