@@ -17,6 +17,8 @@ type Facts struct {
 	// Container is what was known of the container before it died; nil when
 	// the kill was outside every known container.
 	Container *Container
+	// Unit is the systemd unit the victim was in, outside every container.
+	Unit string
 	// Exit is nil while the container lives, and offline.
 	Exit *Exit
 	// Kills are the kernel's kills attributed to this incident, oldest first.

@@ -40,6 +40,15 @@ type Observation struct {
 	Source    *SourceState   `json:"source,omitempty"`
 	Lost      *incident.Gap  `json:"lost,omitempty"`
 	Host      *incident.Host `json:"host,omitempty"`
+	Cursor    *Cursor        `json:"cursor,omitempty"`
+}
+
+// Cursor says how far a source has read: everything it emitted before this
+// Observation need not be read again once it is stored. The value is the
+// source's own ("BOOT-ID:SEQ" for the kernel log, RFC 3339 for the engine).
+type Cursor struct {
+	Source string `json:"source"`
+	Value  string `json:"value"`
 }
 
 // Container is what the engine says of a container while it can still be

@@ -1,0 +1,139 @@
+package incident
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// advice gives one thing to do next, with the numbers it rests on.
+func advice(inc *Incident, f *Facts, v verdict) []string {
+	if s := adviceFor(inc, f, v); s != "" {
+		return []string{s}
+	}
+	return nil
+}
+
+func adviceFor(inc *Incident, f *Facts, v verdict) string {
+	who := subject(inc)
+	switch v.cause {
+	case OOMContainer:
+		return adviceOwnLimit(inc, v)
+	case OOMAncestor:
+		limit := "its limit"
+		if inc.OOM != nil && inc.OOM.Limit != nil {
+			limit = "its " + FormatBytes(*inc.OOM.Limit)
+		}
+		path := ""
+		if inc.OOM != nil {
+			path = Sanitize(inc.OOM.OOMMemcg)
+		}
+		return fmt.Sprintf("Raising %s's own limit will not help: %s shares %s among all below it. Give that group more, or each member a limit so that their sum stays under it.", who, path, limit)
+	case OOMHost:
+		return adviceHost(inc, v)
+	case OOMNode:
+		return "Look at the cpuset or NUMA policy of the task (numactl -s, cpuset.mems): other nodes may have free memory that it may not use."
+	case KillStopTimeout:
+		return fmt.Sprintf("Make its first process handle %s (exec the program instead of running it under a shell, or run with --init), or allow longer than %s: docker stop -t / stop_grace_period.",
+			SignalName(v.signal), FormatDuration(v.grace))
+	case KillUnknown:
+		return "Run oomwatch where it can see who sends signals (oomwatch doctor says what is missing), and look for agents on the host that kill by memory or by age."
+	case CrashSignal:
+		if v.signal == 6 {
+			return "Read the last log lines for the assertion or abort message; keep a core dump with --ulimit core=-1 and a kernel.core_pattern that leads out of the container."
+		}
+		return "Keep a core dump with --ulimit core=-1 and a kernel.core_pattern that leads out of the container, then look at the fault address with a debugger and the same image."
+	case ExecFailed:
+		return "Check the command and entrypoint against the image: docker run --entrypoint sh -it IMAGE, then look whether the file exists, is executable and is built for this machine."
+	case ExitError:
+		if f.Exit != nil {
+			return fmt.Sprintf("The program chose exit code %d itself: its last log lines say why (docker logs --tail 50 %s).", f.Exit.ExitCode, who)
+		}
+	case UnknownCause:
+		if len(f.Blind) > 0 {
+			return "Run oomwatch doctor: it names what could not be seen and the step that mends it."
+		}
+		return "Look at the last log lines and at what else happened on the host at that time (journalctl --since)."
+	case EngineStop:
+		return "Turn on live-restore in the engine's configuration if containers should outlive its restarts."
+	case HostShutdown:
+		return "Give the container a restart policy (unless-stopped) if it should come back with the host."
+	}
+	return ""
+}
+
+// adviceOwnLimit is for a container at its own limit. It never says "raise it"
+// for what a higher limit does not cure: shared memory, tmpfs, or a leak.
+func adviceOwnLimit(inc *Incident, v verdict) string {
+	limit := ownLimitBytes(inc)
+	if inc.OOM != nil && inc.OOM.Group {
+		if limit > 0 {
+			return fmt.Sprintf("memory.oom.group is set, so one process over the limit took all %d. %s", inc.OOM.Kills, suggestLimit(inc, limit))
+		}
+	}
+	if m := inc.Memory; m != nil && m.Shmem != nil && limit > 0 && *m.Shmem*2 > limit {
+		return fmt.Sprintf("%s of the %s is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (--shm-size, tmpfs size=) or clean it up; a higher limit only moves the point.",
+			FormatBytes(*m.Shmem), FormatBytes(limit))
+	}
+	if h := inc.History; h != nil && h.Trend == "leak" && h.Slope != nil && *h.Slope > 0 {
+		s := fmt.Sprintf("It grew steadily by %s per minute: look for a leak before raising the limit", FormatBytes(int64(*h.Slope*60)))
+		if limit > 0 {
+			s += fmt.Sprintf("; each further %s buys only %s", FormatBytes(limit), FormatDuration(time.Duration(float64(limit) / *h.Slope * float64(time.Second))))
+		}
+		return s + "."
+	}
+	if limit <= 0 {
+		return "Compare what it needs with its limit: docker inspect -f '{{.HostConfig.Memory}}' and docker stats."
+	}
+	return suggestLimit(inc, limit)
+}
+
+// suggestLimit proposes limit × 1.5, rounded up to a power-of-two step, as an
+// experiment; never more than twice the limit.
+func suggestLimit(inc *Incident, limit int64) string {
+	next := roundLimit(limit + limit/2)
+	next = min(next, 2*limit)
+	held := ""
+	if inc.Victim != nil && inc.Victim.AnonRSS != nil {
+		held = fmt.Sprintf("%s alone held %s of anonymous memory. ", commOr(inc.Victim.Comm), FormatBytes(*inc.Victim.AnonRSS))
+	}
+	return fmt.Sprintf("%sIf that is what it needs, try a limit of %s (%s × 1.5, rounded up; docker update -m %d --memory-swap %d NAME); if it happens again at the higher limit, it is a leak.",
+		held, FormatBytes(next), FormatBytes(limit), next, next)
+}
+
+// roundLimit rounds up to an eighth of the size's power of two, at least a mebibyte.
+func roundLimit(n int64) int64 {
+	step := int64(1 << 20)
+	for step*16 <= n {
+		step *= 2
+	}
+	return (n + step - 1) / step * step
+}
+
+func ownLimitBytes(inc *Incident) int64 {
+	if inc.OOM != nil && inc.OOM.Limit != nil && *inc.OOM.Limit < 1<<50 {
+		return *inc.OOM.Limit
+	}
+	if inc.Container != nil && inc.Container.MemoryLimit != nil {
+		return *inc.Container.MemoryLimit
+	}
+	return 0
+}
+
+func adviceHost(inc *Incident, v verdict) string {
+	if v.kill != nil && v.kill.Episode.SysRq {
+		return "Somebody triggered the OOM killer by hand (SysRq f or /proc/sysrq-trigger): look at who was logged in."
+	}
+	if h := inc.Hog; h != nil && h.RSS != nil {
+		where := ""
+		if h.Container != "" {
+			where = " in " + Sanitize(h.Container)
+		}
+		return fmt.Sprintf("Look at %s (pid %d)%s first: it held %s, the most on the host. Give every container a memory limit so that one cannot take the host's.", commOr(h.Comm), h.PID, where, FormatBytes(*h.RSS))
+	}
+	if v.kill != nil && v.kill.Episode.Constraint != kmsg.ConstraintNone {
+		return "See which process held the most at that time; the kernel did not print its table."
+	}
+	return "Give every container a memory limit so that one cannot take the host's memory."
+}

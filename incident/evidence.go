@@ -1,0 +1,176 @@
+package incident
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// evidence lists what each source said, in the order in which it happened.
+// Text that others wrote is sanitised, not shortened.
+func evidence(f *Facts, v verdict) []Evidence {
+	var out []Evidence
+	for i := range f.Kills {
+		out = append(out, killEvidence(&f.Kills[i], f.Kills[i].Main)...)
+	}
+	if v.child {
+		found := false
+		for i := range f.Kills {
+			found = found || &f.Kills[i] == v.kill
+		}
+		if !found && v.kill != nil {
+			out = append(out, killEvidence(v.kill, false)...)
+		}
+	}
+	for i := range f.Faults {
+		x := &f.Faults[i]
+		out = append(out, Evidence{Source: "kmsg", Time: x.Time, Text: Sanitize(x.Line), Means: faultMeaning(x)})
+	}
+	for _, at := range f.EngineOOMs {
+		out = append(out, Evidence{Source: "docker", Time: at, Text: "event oom",
+			Means: "the engine saw a process in the container OOM-killed (any process, not only the first)"})
+	}
+	for i := range f.Signals {
+		s := &f.Signals[i]
+		out = append(out, Evidence{Source: "docker", Time: s.At, Text: fmt.Sprintf("event kill signal=%d", s.Number),
+			Means: fmt.Sprintf("somebody asked the engine to send %s", SignalName(s.Number))})
+	}
+	if f.Exit != nil {
+		out = append(out, exitEvidence(f, v)...)
+	}
+	if !f.StopDone.IsZero() {
+		out = append(out, Evidence{Source: "docker", Time: f.StopDone, Text: "event stop",
+			Means: "a request to stop the container was carried out"})
+	}
+	if f.OOMKillDelta > 0 {
+		out = append(out, Evidence{Source: "cgroup", Time: f.Time, Text: fmt.Sprintf("oom_kill +%d", f.OOMKillDelta),
+			Means: "the container's own counter of OOM kills rose with no kernel record to go with it"})
+	}
+	if s, age := lastSample(f); s != nil {
+		text := fmt.Sprintf("memory %s", FormatBytes(s.Current))
+		if s.Limit > 0 {
+			text += fmt.Sprintf(" of %s", FormatBytes(s.Limit))
+		}
+		out = append(out, Evidence{Source: "recorder", Time: s.At, Text: text,
+			Means: fmt.Sprintf("last reading, %s before", FormatDuration(max(age, 0)))})
+	}
+	sort.SliceStable(out, func(i, j int) bool { return before(out[i].Time, out[j].Time) })
+	for _, name := range sortedKeys(f.Blind) {
+		out = append(out, Evidence{Source: name, Text: "not available: " + f.Blind[name], Means: blindMeaning(name)})
+	}
+	if v.why != "" && v.cause != ExecFailed {
+		out = append(out, Evidence{Source: "verdict", Text: v.why, Means: fmt.Sprintf("why this is %s and not more", v.confidence)})
+	}
+	return out
+}
+
+// killEvidence picks the lines of an episode that decide: limit, summary, kill.
+func killEvidence(k *KernelKill, main bool) []Evidence {
+	e := k.Episode
+	at := killTime(k)
+	var out []Evidence
+	for _, l := range e.Lines {
+		if l == k.Kill.Line {
+			continue
+		}
+		switch {
+		case strings.Contains(l, "oom-kill:constraint="):
+			out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(l), Means: constraintMeaning(e)})
+		case strings.Contains(l, "killed as a result of limit of"):
+			out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(l), Means: "whose limit was reached, and where the victim was"})
+		case strings.Contains(l, "memory: usage"):
+			out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(l), Means: "usage and limit at the moment of the kill"})
+		}
+	}
+	means := fmt.Sprintf("the kernel killed pid %d", k.Kill.PID)
+	switch {
+	case main:
+		means += ", the container's first process"
+	case k.By == ByPath:
+		means += ", which was in this cgroup"
+	}
+	if k.Kill.Line != "" {
+		out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(k.Kill.Line), Means: means})
+	}
+	return out
+}
+
+func constraintMeaning(e *kmsg.Episode) string {
+	switch e.Constraint {
+	case kmsg.ConstraintMemcg:
+		return "a memory cgroup's limit was reached: " + Sanitize(e.OOMMemcg)
+	case kmsg.ConstraintNone:
+		return "the whole host was out of memory"
+	case kmsg.ConstraintCpuset:
+		return "the memory nodes of the task's cpuset ran out"
+	case kmsg.ConstraintMemoryPolicy:
+		return "the memory nodes of the task's NUMA policy ran out"
+	}
+	return "the kernel's summary of the kill"
+}
+
+func faultMeaning(x *kmsg.Fault) string {
+	switch x.Kind {
+	case kmsg.FaultSegfault:
+		return "the process touched memory that is not its own"
+	case kmsg.FaultTrap:
+		return "the processor stopped the process at a faulty instruction"
+	case kmsg.FaultForkRejected:
+		return "the pids limit refused a new process"
+	case kmsg.FaultUserspaceOOM:
+		return "a user-space OOM killer took it: " + Sanitize(x.Killer)
+	}
+	return "the kernel's word on it"
+}
+
+func exitEvidence(f *Facts, v verdict) []Evidence {
+	x := f.Exit
+	text := fmt.Sprintf("event die exitCode=%d", x.ExitCode)
+	if f.NotSeenLive || x.Raw == "" {
+		text = fmt.Sprintf("inspect: ExitCode=%d", x.ExitCode)
+	}
+	means := "how the engine says its first process ended"
+	if s := ExitSignal(x.ExitCode); s != 0 {
+		means = fmt.Sprintf("128+%d: what %s leaves, whoever sent it", s, SignalName(s))
+	}
+	out := []Evidence{{Source: "docker", Time: endTime(f), Text: text, Means: means}}
+	if x.Error != "" {
+		out = append(out, Evidence{Source: "docker", Time: endTime(f), Text: Sanitize(x.Error), Means: "the engine's own error"})
+	}
+	if x.Inspected && x.OOMKilled && v.kill == nil {
+		out = append(out, Evidence{Source: "docker", Time: endTime(f), Text: "inspect: OOMKilled=true",
+			Means: "some process in it was OOM-killed at some time; alone it does not say that this ended the container"})
+	}
+	return out
+}
+
+func blindMeaning(source string) string {
+	switch source {
+	case "kmsg":
+		return "kernel kills could not be seen"
+	case "docker":
+		return "exit codes, names and requests to stop or kill could not be seen"
+	case "cgroup":
+		return "memory readings and kill counters could not be seen"
+	}
+	return "what it would have told is missing"
+}
+
+func before(a, b time.Time) bool {
+	if a.IsZero() || b.IsZero() {
+		return false
+	}
+	return a.Before(b)
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

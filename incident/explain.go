@@ -1,0 +1,292 @@
+package incident
+
+import (
+	"sort"
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// maxProcesses bounds the task table in an incident: a host-wide dump may list
+// ten thousand tasks, and the largest tell the story.
+const maxProcesses = 64
+
+// Explain judges the facts and dresses the verdict as an Incident: what the
+// sources said, in one place, with what to do next. It reads no clock and
+// changes nothing in f. An ended container whose Cause is ExitOK is no
+// incident; callers drop it.
+func Explain(f *Facts) *Incident {
+	v := judge(f)
+	inc := &Incident{
+		Schema: Schema, ID: f.ID, Kind: f.Kind, Time: f.Time,
+		Cause: v.cause, Confidence: v.confidence, Severity: severity(f, v),
+		Historic: f.Historic, Container: container(f), Unit: f.Unit, Gaps: f.Gaps, LogTail: f.LogTail,
+		Related: f.ChildKillIDs, Count: 1,
+	}
+	if f.Host != (Host{}) {
+		h := f.Host
+		inc.Host = &h
+	}
+	if !f.Offline {
+		inc.SeenLive = new(!f.NotSeenLive)
+	}
+	if k := decisiveKill(f, v); k != nil {
+		fillFromKernel(inc, f, k)
+	}
+	inc.Killer = killer(v)
+	fillFromSamples(inc, f)
+	inc.Summary = summary(inc, f, v)
+	inc.Evidence = evidence(f, v)
+	inc.Advice = advice(inc, f, v)
+	return inc
+}
+
+// decisiveKill is the kill to describe: the one the verdict rests on, else the newest.
+func decisiveKill(f *Facts, v verdict) *KernelKill {
+	if v.kill != nil {
+		return v.kill
+	}
+	if f.Kind != KindDeath && len(f.Kills) > 0 {
+		return &f.Kills[0]
+	}
+	return nil
+}
+
+// severity is the table's, but for what nobody saw happen and nobody can explain.
+func severity(f *Facts, v verdict) Severity {
+	if v.cause == UnknownCause && f.NotSeenLive {
+		return Warning
+	}
+	return v.cause.Info().Severity
+}
+
+// container dresses the roster's knowledge with how it ended.
+func container(f *Facts) *Container {
+	if f.Container == nil {
+		return nil
+	}
+	c := *f.Container
+	if f.Exit != nil {
+		c.ExitCode = new(f.Exit.ExitCode)
+		if s := ExitSignal(f.Exit.ExitCode); s != 0 {
+			c.Signal = SignalName(s)
+		}
+		c.FinishedAt = endTime(f)
+		if f.Exit.Inspected {
+			c.OOMKilledFlag = new(f.Exit.OOMKilled)
+		}
+		if c.Running == nil {
+			c.Running = new(false)
+		}
+	}
+	return &c
+}
+
+func killer(v verdict) *Killer {
+	switch {
+	case v.kill != nil:
+		return &Killer{Kind: "kernel", Name: "OOM killer"}
+	case v.cause == KillStopTimeout, v.cause == KillRequest, v.cause == StopRequest:
+		return &Killer{Kind: "engine", Name: "docker"}
+	}
+	return nil
+}
+
+// fillFromKernel copies what the kernel printed of the episode.
+func fillFromKernel(inc *Incident, f *Facts, k *KernelKill) {
+	e := k.Episode
+	inc.Unverified = e.Unverified
+	if inc.Time.IsZero() && k.Kill.HasUptime {
+		inc.UptimeSeconds = new(k.Kill.Uptime.Seconds())
+	}
+	if inc.Host == nil && e.Kernel != "" {
+		inc.Host = &Host{Kernel: e.Kernel}
+	}
+	inc.Victim = victim(k)
+	if k.By == ByMainPID || k.Main {
+		inc.Victim.Main = new(true)
+	} else if f.Container != nil && f.Exit == nil && k.By != ByNone && !f.Offline {
+		inc.Victim.Main = new(false)
+	}
+	if e.Trigger.Comm != "" {
+		inc.Trigger = &Process{PID: e.Trigger.PID, Comm: e.Trigger.Comm}
+	}
+	inc.OOM = &OOM{
+		Constraint: string(e.Constraint), OOMMemcg: e.OOMMemcg, TaskMemcg: e.TaskMemcg,
+		Usage: size(e.Usage), Limit: size(e.Limit), Group: e.Group, Complete: e.Complete, Kills: len(e.Kills),
+	}
+	if inc.OOM.TaskMemcg == "" {
+		inc.OOM.TaskMemcg = e.GroupMemcg
+	}
+	if e.Usage.Printed {
+		inc.OOM.Failcnt = new(e.Failcnt)
+	}
+	if m := memory(e); m != nil {
+		inc.Memory = m
+	}
+	inc.Processes, inc.Hog = processes(f, e)
+}
+
+func victim(k *KernelKill) *Process {
+	p := &Process{PID: k.Kill.PID, Comm: k.Kill.Comm,
+		TotalVM: size(k.Kill.TotalVM), AnonRSS: size(k.Kill.AnonRSS), FileRSS: size(k.Kill.FileRSS),
+		ShmemRSS: size(k.Kill.ShmemRSS), PageTables: size(k.Kill.PageTables)}
+	if k.Kill.UID >= 0 {
+		p.UID = new(k.Kill.UID)
+	}
+	if k.Kill.HasOOMScoreAdj {
+		p.OOMScoreAdj = new(k.Kill.OOMScoreAdj)
+	}
+	if t := taskOf(k.Episode, k.Kill.PID); t != nil && t.Swap.Printed {
+		p.Swap = size(t.Swap)
+	}
+	return p
+}
+
+func taskOf(e *kmsg.Episode, pid int) *kmsg.Task {
+	for i := range e.Tasks {
+		if e.Tasks[i].PID == pid {
+			return &e.Tasks[i]
+		}
+	}
+	return nil
+}
+
+// memory reads what filled the limit from the episode's counters. The
+// hierarchical totals of cgroup v1 come before the group's own.
+func memory(e *kmsg.Episode) *Memory {
+	if len(e.Stats) == 0 {
+		return nil
+	}
+	get := func(names ...string) *int64 {
+		for _, n := range names {
+			if v, ok := e.Stats[n]; ok {
+				return new(v)
+			}
+		}
+		return nil
+	}
+	m := &Memory{Anon: get("anon", "total_rss", "rss"), File: get("file", "total_cache", "cache"),
+		Shmem: get("shmem", "total_shmem"), Kernel: get("kernel"), Slab: get("slab"), Swap: get("swap", "total_swap")}
+	if m.Kernel == nil {
+		m.Kernel = size(e.KmemUsage)
+	}
+	if *m == (Memory{}) {
+		return nil
+	}
+	return m
+}
+
+// processes turns the task table into rows, largest first, and finds who held the most.
+func processes(f *Facts, e *kmsg.Episode) ([]Process, *Hog) {
+	if len(e.Tasks) == 0 {
+		return nil, nil
+	}
+	order := make([]*kmsg.Task, len(e.Tasks))
+	for i := range e.Tasks {
+		order[i] = &e.Tasks[i]
+	}
+	sort.SliceStable(order, func(a, b int) bool { return order[a].RSS.Bytes > order[b].RSS.Bytes })
+	hog := &Hog{Comm: order[0].Comm, PID: order[0].PID, RSS: size(order[0].RSS), Container: f.owner(order[0].PID)}
+	rows := make([]Process, 0, min(len(order), maxProcesses))
+	for _, t := range order[:min(len(order), maxProcesses)] {
+		p := Process{PID: t.PID, Comm: t.Comm, RSS: size(t.RSS), Swap: size(t.Swap),
+			OOMScoreAdj: new(t.OOMScoreAdj), Container: f.owner(t.PID)}
+		rows = append(rows, p)
+	}
+	return rows, hog
+}
+
+// owner names the container of a task: what was known of its pid before the
+// kill, or for a container's own limit that container.
+func (f *Facts) owner(pid int) string {
+	if n := f.Owners[pid]; n != "" {
+		return n
+	}
+	if f.Container == nil {
+		return ""
+	}
+	for i := range f.Kills {
+		if f.Kills[i].Kill.PID == pid {
+			return containerName(f.Container)
+		}
+		if own, known := ownLimit(f, f.Kills[i].Episode); own && known {
+			return containerName(f.Container)
+		}
+	}
+	return ""
+}
+
+func containerName(c *Container) string {
+	switch {
+	case c == nil:
+		return ""
+	case c.Name != "":
+		return c.Name
+	case len(c.ID) > 12:
+		return c.ID[:12]
+	}
+	return c.ID
+}
+
+func size(s kmsg.Size) *int64 {
+	if !s.Printed {
+		return nil
+	}
+	return new(s.Bytes)
+}
+
+// fillFromSamples adds what the sampler had read before the incident.
+func fillFromSamples(inc *Incident, f *Facts) {
+	if len(f.Samples) == 0 {
+		return
+	}
+	last := &f.Samples[len(f.Samples)-1]
+	inc.History = history(f.Samples, f.Time)
+	var stat *cgroup.Stat
+	var psi *cgroup.PSI
+	host := false
+	for i := len(f.Samples) - 1; i >= 0 && (stat == nil || psi == nil); i-- {
+		if stat == nil {
+			stat = f.Samples[i].Stat
+		}
+		if psi == nil && f.Samples[i].PSI != nil {
+			psi, host = f.Samples[i].PSI, f.Samples[i].HostPSI
+		}
+	}
+	if inc.Memory == nil && stat != nil {
+		inc.Memory = &Memory{Anon: known(stat.Anon), File: known(stat.File), Shmem: known(stat.Shmem),
+			Kernel: known(stat.Kernel), Slab: known(stat.Slab), Swap: known(last.Swap)}
+	}
+	if psi == nil && len(last.Levels) == 0 {
+		return
+	}
+	p := &Pressure{Levels: last.Levels}
+	if psi != nil {
+		p.SomeAvg10, p.FullAvg10 = new(psi.SomeAvg10), new(psi.FullAvg10)
+		p.SomeTotal = new(psi.SomeTotal.Seconds())
+		p.Scope = "cgroup"
+		if host {
+			p.Scope = "host"
+		}
+	}
+	inc.Pressure = p
+}
+
+// known turns a reading in which -1 means "not told" into an optional.
+func known(n int64) *int64 {
+	if n < 0 {
+		return nil
+	}
+	return new(n)
+}
+
+// lastSample returns the newest reading and how long before the incident it was.
+func lastSample(f *Facts) (*cgroup.Sample, time.Duration) {
+	if len(f.Samples) == 0 {
+		return nil, 0
+	}
+	s := &f.Samples[len(f.Samples)-1]
+	return s, f.Time.Sub(s.At)
+}

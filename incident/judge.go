@@ -1,0 +1,415 @@
+package incident
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// childWindow is how long after a child's OOM kill a container's end is still
+// put down to it. An older kill explains nothing.
+const childWindow = 5 * time.Second
+
+// requestWindow is how long before the end a request to stop still explains it.
+const requestWindow = 2 * time.Minute
+
+// verdict is the judgement before it is dressed: what, how sure, and why in
+// plain words where the cause alone does not say it.
+type verdict struct {
+	cause      Cause
+	confidence Confidence
+	why        string
+	kill       *KernelKill // the kernel kill that decided, if one did
+	child      bool        // kill's victim was a child, and the container ended because of it
+	grace      time.Duration
+	signal     int
+}
+
+// judge applies the rules in the order of what can be wrong least: the kernel's
+// own word, the engine's start error, the engine's record of who asked for
+// what, then what only fits.
+func judge(f *Facts) verdict {
+	if f.Kind != KindDeath {
+		return judgeKill(f)
+	}
+	if k := mainKill(f); k != nil {
+		v := kernelVerdict(f, k)
+		if f.Exit != nil && !isKillCode(f.Exit.ExitCode) {
+			v.confidence = weaker(v.confidence, Likely)
+			v.why = fmt.Sprintf("the kernel killed its first process, though the engine gives exit code %d", f.Exit.ExitCode)
+		}
+		return v
+	}
+	if f.Exit == nil {
+		return judgeMissed(f)
+	}
+	for _, rule := range []func(*Facts) (verdict, bool){
+		judgeStart, judgeRequest, judgeChild, judgeGone, judgeSilentOOM, judgeCode,
+	} {
+		if v, ok := rule(f); ok {
+			return v
+		}
+	}
+	return verdict{cause: ExitError, confidence: Certain}
+}
+
+// judgeKill judges a kill that the container survived, or one outside every container.
+func judgeKill(f *Facts) verdict {
+	if len(f.Kills) > 0 {
+		return kernelVerdict(f, &f.Kills[0])
+	}
+	if f.OOMKillDelta > 0 {
+		return verdict{cause: OOMContainer, confidence: Possible,
+			why: fmt.Sprintf("the cgroup's oom_kill counter rose by %d and no kernel record of it was seen; whose limit was reached is not known", f.OOMKillDelta)}
+	}
+	if len(f.EngineOOMs) > 0 {
+		return verdict{cause: OOMContainer, confidence: Possible,
+			why: "the engine reported an OOM in the container and no kernel record of it was seen; whose limit was reached is not known"}
+	}
+	return verdict{cause: UnknownCause, confidence: Possible, why: "no source says what was killed"}
+}
+
+// kernelVerdict reads whose limit was reached from what the kernel printed.
+func kernelVerdict(f *Facts, k *KernelKill) verdict {
+	v := verdict{kill: k, confidence: Certain}
+	e := k.Episode
+	switch e.Constraint {
+	case kmsg.ConstraintMemcg:
+		switch own, known := ownLimit(f, e); {
+		case !known:
+			v.cause, v.confidence = OOMContainer, Likely
+			v.why = "the kernel did not print whose limit it was (it names the cgroup for only 10 kills in 5 s)"
+		case own:
+			v.cause = OOMContainer
+		default:
+			v.cause = OOMAncestor
+		}
+	case kmsg.ConstraintNone:
+		v.cause = OOMHost
+	case kmsg.ConstraintCpuset, kmsg.ConstraintMemoryPolicy:
+		v.cause = OOMNode
+	default:
+		v.confidence = Likely
+		switch own, known := ownLimit(f, e); {
+		case known && own:
+			v.cause = OOMContainer
+		case known:
+			v.cause = OOMAncestor
+		case e.Limit.Printed:
+			v.cause = OOMContainer
+		case k.By != ByNone && f.Container != nil && f.Container.MemoryLimit != nil:
+			v.cause, v.confidence = OOMContainer, Possible
+			v.why = "the kernel printed the kill without saying which limit was reached"
+		default:
+			v.cause, v.confidence = OOMHost, Possible
+			v.why = "the kernel printed the kill without saying which limit was reached"
+		}
+	}
+	switch k.By {
+	case ByPIDTable:
+		v.confidence = weaker(v.confidence, Likely)
+		v.why = joinWhy(v.why, fmt.Sprintf("pid %d had been seen in this container before", k.Kill.PID))
+	case ByCounter:
+		v.confidence = weaker(v.confidence, Likely)
+		v.why = joinWhy(v.why, "only this container's oom_kill counter moved")
+	case ByEvent:
+		v.confidence = weaker(v.confidence, Likely)
+		v.why = joinWhy(v.why, "only this container had an engine oom event at that time")
+	}
+	if len(k.OneOf) > 0 {
+		v.confidence = Possible
+		v.why = joinWhy(v.why, "the victim was in one of: "+joinNames(k.OneOf))
+	}
+	if e.Unverified {
+		v.confidence = weaker(v.confidence, Likely)
+	}
+	return v
+}
+
+// ownLimit says whether the exhausted limit belongs to the victim's own
+// container (or unit) rather than to something above it.
+func ownLimit(f *Facts, e *kmsg.Episode) (own, known bool) {
+	if e.OOMMemcg == "" {
+		return false, false
+	}
+	task := e.TaskMemcg
+	if task == "" && e.GroupMemcg != "" {
+		task = e.GroupMemcg
+	}
+	limit := cgroup.ParsePath(e.OOMMemcg)
+	if f.Container != nil && f.Container.ID != "" {
+		return limit.ContainerID == f.Container.ID, true
+	}
+	if task == "" {
+		return false, false
+	}
+	if task == e.OOMMemcg {
+		return true, true
+	}
+	victim := cgroup.ParsePath(task)
+	switch {
+	case victim.ContainerID != "":
+		return limit.ContainerID == victim.ContainerID, true
+	case victim.Name != "":
+		return limit.Name == victim.Name && limit.Runtime == victim.Runtime, true
+	case victim.Unit != "":
+		return limit.Unit == victim.Unit, true
+	}
+	return false, true
+}
+
+// judgeStart finds a container whose command never ran.
+func judgeStart(f *Facts) (verdict, bool) {
+	if f.Exit.Error != "" && !isOnlyStopError(f) {
+		return verdict{cause: ExecFailed, confidence: Certain, why: f.Exit.Error}, true
+	}
+	return verdict{}, false
+}
+
+// isOnlyStopError is true where the engine's error text can be a leftover: a
+// container that was killed from outside after it had run.
+func isOnlyStopError(f *Facts) bool {
+	return len(f.Signals) > 0 && isKillCode(f.Exit.ExitCode)
+}
+
+// judgeRequest finds the end that somebody asked the engine for.
+func judgeRequest(f *Facts) (verdict, bool) {
+	var asked, killed *Signal
+	end := f.Exit.At
+	stop := stopSignal(f)
+	for i := range f.Signals {
+		s := &f.Signals[i]
+		switch {
+		case s.Number == 9:
+			if killed == nil {
+				killed = s
+			}
+		case s.Number == stop || s.Number == 15 || s.Number == ExitSignal(f.Exit.ExitCode):
+			if killed == nil {
+				asked = s
+			}
+		}
+	}
+	code := f.Exit.ExitCode
+	if killed != nil && (isKillCode(code) || code == 255) {
+		if asked != nil {
+			grace := killed.At.Sub(asked.At)
+			switch {
+			case !f.StopDone.IsZero():
+				return verdict{cause: KillStopTimeout, confidence: Certain, grace: grace, signal: asked.Number}, true
+			case grace >= 900*time.Millisecond && !f.Exit.Inspected:
+				return verdict{cause: KillStopTimeout, confidence: Likely, grace: grace, signal: asked.Number}, true
+			}
+		}
+		return verdict{cause: KillRequest, confidence: Certain, signal: 9}, true
+	}
+	if asked == nil {
+		return verdict{}, false
+	}
+	fatal := ExitSignal(code) == asked.Number
+	switch {
+	case !f.StopDone.IsZero():
+		return verdict{cause: StopRequest, confidence: Certain, signal: asked.Number}, true
+	case fatal && asked.Number != 15 && asked.Number != stop:
+		return verdict{cause: KillRequest, confidence: Certain, signal: asked.Number}, true
+	case fatal:
+		return verdict{cause: StopRequest, confidence: Certain, signal: asked.Number}, true
+	case end.Sub(asked.At) <= requestWindow:
+		return verdict{cause: StopRequest, confidence: Likely, signal: asked.Number}, true
+	}
+	return verdict{}, false
+}
+
+// judgeChild finds the end that a child's OOM kill brought about.
+func judgeChild(f *Facts) (verdict, bool) {
+	if f.Exit.ExitCode == 0 {
+		return verdict{}, false
+	}
+	k := recentChildKill(f)
+	if k == nil {
+		return verdict{}, false
+	}
+	v := kernelVerdict(f, k)
+	v.child = true
+	v.confidence = weaker(v.confidence, Likely)
+	v.why = joinWhy(v.why, fmt.Sprintf("it ended %s after the kernel killed its process %d (%s)",
+		FormatDuration(endTime(f).Sub(killTime(k))), k.Kill.PID, Sanitize(k.Kill.Comm)))
+	return v, true
+}
+
+// judgeGone finds the end that came with the host's or the engine's.
+func judgeGone(f *Facts) (verdict, bool) {
+	switch {
+	case f.Rebooted:
+		return verdict{cause: HostShutdown, confidence: Likely, why: "the host was booted anew after this container was last seen running"}, true
+	case f.EngineDown && f.Exit.ExitCode != 0 && f.Exit.ExitCode < 256 && ExitSignal(f.Exit.ExitCode) != 11 && ExitSignal(f.Exit.ExitCode) != 6:
+		return verdict{cause: EngineStop, confidence: Possible,
+			why: "it ended while the engine was away, and nothing else explains it"}, true
+	}
+	return verdict{}, false
+}
+
+// judgeSilentOOM finds an OOM kill of which the kernel log says nothing, from
+// the counter and the engine's event together with the exit code; neither the
+// code alone nor the engine's flag alone is enough.
+func judgeSilentOOM(f *Facts) (verdict, bool) {
+	if !isKillCode(f.Exit.ExitCode) {
+		return verdict{}, false
+	}
+	if f.OOMKillDelta > 0 {
+		return verdict{cause: OOMContainer, confidence: Likely,
+			why: "its oom_kill counter rose just before it ended with 137; no kernel record says whose limit was reached"}, true
+	}
+	for _, at := range f.EngineOOMs {
+		if d := f.Exit.At.Sub(at); d >= -time.Second && d <= childWindow {
+			return verdict{cause: OOMContainer, confidence: Possible,
+				why: "the engine reported an OOM just before it ended with 137; no kernel record says who was killed or whose limit was reached"}, true
+		}
+	}
+	return verdict{}, false
+}
+
+// judgeCode reads what is left: the exit code by itself.
+func judgeCode(f *Facts) (verdict, bool) {
+	code := f.Exit.ExitCode
+	sig := ExitSignal(code)
+	switch {
+	case code == 0:
+		return verdict{cause: ExitOK, confidence: Certain}, true
+	case sig == 9:
+		return verdict{cause: KillUnknown, confidence: Possible, signal: 9,
+			why: "exit code 137 is what SIGKILL leaves; no kernel kill, no request to the engine and no counter explains it. " +
+				"A process on the host or in the container sent it, or the program itself exited with 137"}, true
+	case crashSignals[sig] != "":
+		v := verdict{cause: CrashSignal, confidence: Likely, signal: sig}
+		if len(f.Faults) > 0 {
+			v.confidence = Certain
+		}
+		return v, true
+	case code >= 125 && code <= 127:
+		return verdict{cause: ExecFailed, confidence: Likely, why: execMeaning[code]}, true
+	case sig > 0 && sig < len(signalNames):
+		return verdict{cause: UnknownCause, confidence: Possible, signal: sig,
+			why: fmt.Sprintf("exit code %d is what %s leaves, and nobody asked the engine to send it: another process did, or the program itself exited with %d",
+				code, SignalName(sig), code)}, true
+	case code == 255 && f.NotSeenLive:
+		return verdict{cause: UnknownCause, confidence: Possible,
+			why: "the engine gives 255 when it does not know how a container ended"}, true
+	}
+	return verdict{}, false
+}
+
+// judgeMissed judges an end of which there is no exit at all: the container is
+// known to be gone, or to have been started anew.
+func judgeMissed(f *Facts) verdict {
+	if k := recentChildKill(f); k != nil {
+		v := kernelVerdict(f, k)
+		v.child, v.confidence = true, weaker(v.confidence, Possible)
+		v.why = joinWhy(v.why, "nobody saw how the container itself ended")
+		return v
+	}
+	if f.Rebooted {
+		return verdict{cause: HostShutdown, confidence: Likely, why: "the host was booted anew after this container was last seen running"}
+	}
+	return verdict{cause: UnknownCause, confidence: Possible,
+		why: "it ended while nobody was watching, and the engine kept no exit code"}
+}
+
+// mainKill returns the kill of the container's first process, or of all its
+// processes together.
+func mainKill(f *Facts) *KernelKill {
+	for i := len(f.Kills) - 1; i >= 0; i-- {
+		if f.Kills[i].Main {
+			return &f.Kills[i]
+		}
+	}
+	return nil
+}
+
+// recentChildKill returns the newest kill of a child within childWindow before the end.
+func recentChildKill(f *Facts) *KernelKill {
+	end := endTime(f)
+	pick := func(ks []KernelKill) *KernelKill {
+		for i := len(ks) - 1; i >= 0; i-- {
+			if d := end.Sub(killTime(&ks[i])); d >= -time.Second && d <= childWindow {
+				return &ks[i]
+			}
+		}
+		return nil
+	}
+	if k := pick(f.Kills); k != nil {
+		return k
+	}
+	return pick(f.ChildKills)
+}
+
+// endTime is when the container ended: by inspect where there was one, since an
+// engine that hung stamps its events late.
+func endTime(f *Facts) time.Time {
+	if f.Exit == nil {
+		return f.Time
+	}
+	if !f.Exit.FinishedAt.IsZero() {
+		return f.Exit.FinishedAt
+	}
+	return f.Exit.At
+}
+
+func killTime(k *KernelKill) time.Time {
+	if !k.Kill.Time.IsZero() {
+		return k.Kill.Time
+	}
+	return k.Episode.Time
+}
+
+func isKillCode(code int) bool { return code == 137 }
+
+func stopSignal(f *Facts) int {
+	if f.Container != nil {
+		if n := SignalNumber(f.Container.StopSignal); n != 0 {
+			return n
+		}
+	}
+	return 15
+}
+
+var confidenceRank = map[Confidence]int{Possible: 0, Likely: 1, Certain: 2}
+
+// weaker returns the lesser of two confidences.
+func weaker(a, b Confidence) Confidence {
+	if confidenceRank[a] < confidenceRank[b] {
+		return a
+	}
+	return b
+}
+
+func joinWhy(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+func joinNames(names []string) string {
+	s := ""
+	for i, n := range names {
+		switch {
+		case i == 8 && len(names) > 9:
+			return s + fmt.Sprintf(" and %d more", len(names)-8)
+		case i > 0 && i == len(names)-1:
+			s += " or "
+		case i > 0:
+			s += ", "
+		}
+		s += Sanitize(n)
+	}
+	return s
+}
+
+var execMeaning = map[int]string{
+	125: "exit code 125 is the engine's own failure to run the container",
+	126: "exit code 126: the command was found and could not be executed",
+	127: "exit code 127: the command was not found",
+}
