@@ -60,26 +60,35 @@ type PSI struct {
 	FullTotal time.Duration `json:"full_total"`
 }
 
-// Identity is what a cgroup path says of its owner.
+// Identity is what a cgroup path says of its owner (see ParsePath).
 type Identity struct {
-	// Runtime is "docker", "containerd", "cri-o", "podman", "lxc", "nspawn",
-	// "ecs", ... ; "" when the path is not a container's.
+	// Runtime is "docker", "containerd", "cri-o", "podman", "kubernetes" (a pod,
+	// or its container where the path does not tell the runtime), "lxc",
+	// "nspawn", "ecs", "nomad", "garden", "buildkit", or "oci" (a container of
+	// an engine that the path does not name); "" when the path is not a
+	// container's.
 	Runtime string
 	// ContainerID is the innermost container's id as printed (64 hex for
-	// OCI runtimes), "" when there is none. OuterID is the enclosing
-	// container's (docker in docker).
+	// OCI runtimes), "" when there is none or it was cut or masked. OuterID is
+	// the outermost container's, which the host's engine knows, when that is
+	// another one (docker in docker).
 	ContainerID string
 	OuterID     string
 	// Name is the container's name where the path holds a name instead of
-	// an id (lxc, nspawn, nomad).
-	Name string
-	// PodUID has its dashes restored; QoS is "guaranteed", "burstable" or "besteffort".
+	// an id (lxc, nspawn, nomad, garden). OuterName is that of the outermost
+	// such container around another one (docker in lxc).
+	Name      string
+	OuterName string
+	// PodUID has its dashes restored (a static pod's has none); QoS is
+	// "guaranteed", "burstable" or "besteffort".
 	PodUID string
 	QoS    string
-	// Unit is the innermost systemd unit ("nginx.service", "session-2.scope"),
-	// unescaped, when the path is not a container's.
+	// Unit is the innermost systemd unit ("nginx.service", "session-2.scope",
+	// "user.slice"), unescaped, or "slurm/job_42", when the path is not a container's.
 	Unit string
 	// Monitor is true for the runtime's own cgroup beside the container
-	// (conmon, lxc.monitor): not the container itself.
-	Monitor bool
+	// (conmon, lxc.monitor): not the container itself, so that ContainerID and
+	// Name are empty. MonitorOf is the id or name of the container it serves, if told.
+	Monitor   bool
+	MonitorOf string
 }

@@ -1,0 +1,507 @@
+package cgroup
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ParsePath tells from a memory cgroup's path (as the kernel log or
+// /proc/PID/cgroup prints it, escapes of the log already undone) who owns it.
+//
+// The innermost container wins; the outermost one is kept in OuterID, because it
+// is the one the host's engine knows. A container id is only ever a whole path
+// component of a known shape: a cut, masked or forged one gives none. Everything
+// below a container's own component was named by whoever is root in there.
+func ParsePath(path string) Identity {
+	var p pathParser
+	for rest := path; rest != ""; {
+		var c string
+		c, rest, _ = strings.Cut(rest, "/")
+		if c == "" || c == "." || c == ".." {
+			continue
+		}
+		if foreign(c) {
+			// No runtime and no systemd writes such a name: it imitates
+			// the kernel's report, and nothing below it can be trusted.
+			break
+		}
+		p.component(c)
+		p.grandparent, p.parent = p.parent, c
+	}
+	if p.inContainer() {
+		p.id.Unit = ""
+	}
+	return p.id
+}
+
+// InContainer is true when the path is that of a container or a pod, or of
+// something inside one. The monitor beside a container is not in it.
+func (id Identity) InContainer() bool { return id.Runtime != "" && !id.Monitor }
+
+// pathParser walks a path from the root. parent and grandparent are the
+// components before the present one.
+type pathParser struct {
+	id                  Identity
+	parent, grandparent string
+}
+
+func (p *pathParser) inContainer() bool { return p.id.Runtime != "" }
+
+// component takes the next component, from the most to the least specific shape.
+func (p *pathParser) component(c string) {
+	switch {
+	case p.kubernetes(c), p.scope(c), p.colons(c), p.bare(c), p.byParent(c), p.lxc(c), p.nspawn(c):
+	default:
+		p.unit(c)
+	}
+}
+
+// enter records that the path goes on inside container id of runtime. With an
+// empty id (cut, masked, or a runtime without ids) an enclosing container that
+// has one stays the answer.
+func (p *pathParser) enter(runtime, id string) {
+	if id == "" {
+		if p.id.ContainerID == "" {
+			p.leaveName()
+			p.id.Runtime = runtime
+		}
+		return
+	}
+	p.leaveName()
+	if p.id.OuterID == "" {
+		p.id.OuterID = p.id.ContainerID
+	}
+	p.id.Runtime, p.id.ContainerID = runtime, id
+	p.id.Monitor, p.id.MonitorOf = false, ""
+}
+
+// enterNamed is enter for a container known by its name. It never hides the id
+// of an enclosing container, inside which anybody may have chosen the name.
+func (p *pathParser) enterNamed(runtime, name string) {
+	if p.id.ContainerID != "" || name == "" {
+		return
+	}
+	p.leaveName()
+	p.id.Runtime, p.id.Name = runtime, name
+	p.id.Monitor, p.id.MonitorOf = false, ""
+}
+
+func (p *pathParser) leaveName() {
+	if p.id.OuterName == "" {
+		p.id.OuterName = p.id.Name
+	}
+	p.id.Name = ""
+}
+
+// monitor records the runtime's own cgroup beside a container. Inside another
+// container it is a process of that one like any other.
+func (p *pathParser) monitor(runtime, of string) {
+	onlyPod := p.id.Runtime == "kubernetes" && p.id.ContainerID == ""
+	if p.inContainer() && !onlyPod {
+		return
+	}
+	p.id.Runtime, p.id.Monitor, p.id.MonitorOf = runtime, true, of
+}
+
+// kubernetes takes a pod's component: pod<uid> below kubepods (cgroupfs driver)
+// or [root-]kubepods[-qos]-pod<uid_>.slice (systemd driver).
+func (p *pathParser) kubernetes(c string) bool {
+	if uid, ok := strings.CutPrefix(c, "pod"); ok && isPodUID(uid, '-') {
+		switch {
+		case isKubepods(p.parent):
+			p.pod(uid, "guaranteed")
+		case (p.parent == "burstable" || p.parent == "besteffort") && isKubepods(p.grandparent):
+			p.pod(uid, p.parent)
+		default:
+			return false
+		}
+		return true
+	}
+	if slice, ok := strings.CutSuffix(c, ".slice"); ok {
+		return p.podSlice(slice)
+	}
+	return false
+}
+
+func (p *pathParser) podSlice(slice string) bool {
+	i := strings.LastIndex(slice, "-pod")
+	if i < 0 || !isPodUID(slice[i+len("-pod"):], '_') {
+		return false
+	}
+	group, qos := slice[:i], "guaranteed"
+	if g, ok := strings.CutSuffix(group, "-burstable"); ok {
+		group, qos = g, "burstable"
+	} else if g, ok := strings.CutSuffix(group, "-besteffort"); ok {
+		group, qos = g, "besteffort"
+	}
+	if !isKubepods(group) {
+		return false
+	}
+	p.pod(strings.ReplaceAll(slice[i+len("-pod"):], "_", "-"), qos)
+	return true
+}
+
+// isKubepods accepts the node's root for pods, which a kubelet with its own
+// --cgroup-root (kind) prints as kubelet-kubepods.
+func isKubepods(c string) bool { return c == "kubepods" || strings.HasSuffix(c, "-kubepods") }
+
+func (p *pathParser) pod(uid, qos string) {
+	p.id.PodUID, p.id.QoS = uid, qos
+	p.enter("kubernetes", "")
+}
+
+// scopePrefixes are the names runtimes put before the id, in a systemd scope
+// and between the colons of a scope that was never made.
+var scopePrefixes = [...]struct{ prefix, runtime string }{
+	{"docker", "docker"},
+	{"cri-containerd", "containerd"},
+	{"nerdctl", "containerd"},
+	{"containerd", "containerd"},
+	{"crio", "cri-o"},
+	{"libpod-payload", "podman"}, // podman --cgroups=split
+	{"libpod", "podman"},
+	{"buildkit", "buildkit"},
+	{"runc", "oci"},
+	{"crun", "oci"},
+}
+
+// scope takes PREFIX-<id>.scope; podman and CRI-O write the same without
+// ".scope" under the cgroupfs driver.
+func (p *pathParser) scope(c string) bool {
+	name, isScope := strings.CutSuffix(c, ".scope")
+	for _, s := range scopePrefixes {
+		rest, ok := strings.CutPrefix(name, s.prefix)
+		if !ok || rest == "" || rest[0] != '-' {
+			continue
+		}
+		rest = rest[1:]
+		if !isScope && s.runtime != "podman" && s.runtime != "cri-o" {
+			continue
+		}
+		if of, ok := strings.CutPrefix(rest, "conmon-"); ok && isID(of) {
+			p.monitor(s.runtime, of)
+			return true
+		}
+		switch {
+		case s.runtime == "buildkit" || isBuildStep(rest):
+			p.enter("buildkit", "")
+		case isID(rest):
+			p.enter(s.runtime, rest)
+		case damagedID(rest):
+			p.enter(s.runtime, "")
+		default:
+			continue
+		}
+		return true
+	}
+	return false
+}
+
+// colons takes <slice>:PREFIX:<id>, a systemd path handed to a runtime that
+// uses the cgroupfs driver.
+func (p *pathParser) colons(c string) bool {
+	slice, rest, ok := strings.Cut(c, ":")
+	if !ok {
+		return false
+	}
+	prefix, id, ok := strings.Cut(rest, ":")
+	if !ok || slice != "" && !strings.HasSuffix(slice, ".slice") {
+		return false
+	}
+	for _, s := range scopePrefixes {
+		if s.prefix != prefix {
+			continue
+		}
+		p.podSlice(strings.TrimSuffix(slice, ".slice"))
+		switch {
+		case isID(id):
+			p.enter(s.runtime, id)
+		case damagedID(id):
+			p.enter(s.runtime, "")
+		default:
+			return false
+		}
+		return true
+	}
+	return false
+}
+
+// bare takes a component that is nothing but an id. Any parent will do: docker's
+// --cgroup-parent and containerd's namespaces may have any name.
+func (p *pathParser) bare(c string) bool {
+	if !isID(c) {
+		return p.fargate(c)
+	}
+	switch {
+	case p.parent == "libpod_parent": // podman's pod, its containers are below
+		return true
+	case p.parent == "docker":
+		p.enter("docker", c)
+	case p.grandparent == "ecs":
+		p.enter("ecs", c)
+	case p.id.PodUID != "" && strings.HasPrefix(p.parent, "pod"):
+		p.enter("kubernetes", c)
+	case p.parent == "k8s.io" || p.parent == "default" || p.parent == "moby":
+		p.enter("containerd", c)
+	case p.grandparent == "garden" || p.parent == "garden":
+		p.enter("garden", c)
+	default:
+		p.enter("oci", c)
+	}
+	return true
+}
+
+// fargate takes /ecs/<task>/<task>-<10 digits>: the only id that is not 64 hex.
+func (p *pathParser) fargate(c string) bool {
+	if p.grandparent != "ecs" || len(c) != 32+1+10 || c[32] != '-' || c[:32] != p.parent || !isHex(c[:32]) {
+		return false
+	}
+	for _, d := range []byte(c[33:]) {
+		if d < '0' || d > '9' {
+			return false
+		}
+	}
+	p.enter("ecs", c)
+	return true
+}
+
+// byParent takes a component that only its parent explains.
+func (p *pathParser) byParent(c string) bool {
+	switch p.parent {
+	case "docker":
+		if c == "buildkit" {
+			p.enter("buildkit", "")
+			return true
+		}
+		if p.grandparent == "" || damagedID(c) {
+			p.enter("docker", "")
+			return true
+		}
+	case "libpod_parent":
+		if c == "conmon" {
+			p.monitor("podman", "")
+			return true
+		}
+	case "default", "k8s.io":
+		if p.grandparent == "" { // ctr run: any name is an id there
+			p.enterNamed("containerd", c)
+			return true
+		}
+	case "garden":
+		if c != "good" && c != "bad" { // the two CPU classes above the handles
+			p.enterNamed("garden", c)
+		}
+		return true
+	case "good", "bad":
+		if p.grandparent == "garden" {
+			p.enterNamed("garden", c)
+			return true
+		}
+	case "nomad", "nomad.slice", "share", "reserve", "share.slice", "reserve.slice":
+		if p.nomad(c) {
+			return true
+		}
+	}
+	switch {
+	case strings.HasPrefix(c, "bpm-"):
+		p.enterNamed("garden", c)
+		return true
+	case strings.HasPrefix(c, "job_") && isDigits(c[len("job_"):]) && p.slurm():
+		if !p.inContainer() {
+			p.id.Unit = "slurm/" + c
+		}
+		return true
+	}
+	return false
+}
+
+// nomad takes <alloc uuid>.<task>[.scope] below nomad's own slice.
+func (p *pathParser) nomad(c string) bool {
+	inside := p.parent == "nomad" || p.parent == "nomad.slice" ||
+		p.grandparent == "nomad" || p.grandparent == "nomad.slice"
+	name := strings.TrimSuffix(c, ".scope")
+	if !inside || len(name) < 38 || !isPodUID(name[:36], '-') || name[36] != '.' && name[36] != '-' {
+		return false
+	}
+	p.enterNamed("nomad", unescapeUnit(name))
+	return true
+}
+
+// slurm is true below /slurm[_node]/uid_N or a slurmstepd scope.
+func (p *pathParser) slurm() bool {
+	return strings.HasSuffix(p.parent, "slurmstepd.scope") ||
+		strings.HasPrefix(p.parent, "uid_") && (p.grandparent == "slurm" || strings.HasPrefix(p.grandparent, "slurm_"))
+}
+
+// lxc takes /lxc/<name> (LXC, Proxmox), lxc.payload.<name> and
+// lxc.payload/<name> (LXC 3.1 on, LXD, Incus), and their monitors.
+func (p *pathParser) lxc(c string) bool {
+	if name, ok := strings.CutPrefix(c, "lxc.payload."); ok {
+		p.enterNamed("lxc", name)
+		return true
+	}
+	if name, ok := strings.CutPrefix(c, "lxc.monitor."); ok {
+		p.monitor("lxc", name)
+		return true
+	}
+	switch p.parent {
+	case "lxc", "lxc.payload":
+		p.enterNamed("lxc", c)
+	case "lxc.monitor":
+		p.monitor("lxc", c)
+	default:
+		return false
+	}
+	return true
+}
+
+// nspawn takes machine-<name>.scope below machine.slice and
+// systemd-nspawn@<name>.service, and nspawn's own "supervisor" beside "payload".
+func (p *pathParser) nspawn(c string) bool {
+	if c == "supervisor" && p.id.Runtime == "nspawn" && isNspawn(p.parent) {
+		name := p.id.Name
+		p.id.Name, p.id.Runtime = "", ""
+		p.monitor("nspawn", name)
+		return true
+	}
+	name, ok := nspawnName(c)
+	if !ok || strings.HasPrefix(c, "machine-") && p.parent != "machine.slice" {
+		return false
+	}
+	runtime := "nspawn"
+	switch {
+	case strings.HasPrefix(name, "qemu-"): // a virtual machine of libvirt
+		return false
+	case strings.HasPrefix(name, "lxc-"): // libvirt's LXC driver
+		runtime = "lxc"
+	}
+	p.enterNamed(runtime, name)
+	return true
+}
+
+func isNspawn(c string) bool { _, ok := nspawnName(c); return ok }
+
+func nspawnName(c string) (string, bool) {
+	if n, ok := strings.CutPrefix(c, "systemd-nspawn@"); ok {
+		n, ok = strings.CutSuffix(n, ".service")
+		return unescapeUnit(n), ok && n != ""
+	}
+	if n, ok := strings.CutPrefix(c, "machine-"); ok {
+		n, ok = strings.CutSuffix(n, ".scope")
+		return unescapeUnit(n), ok && n != ""
+	}
+	return "", false
+}
+
+// unit takes a systemd unit; what lies inside one is still that unit's.
+func (p *pathParser) unit(c string) {
+	i := strings.LastIndexByte(c, '.')
+	if i <= 0 || p.inContainer() {
+		return
+	}
+	switch c[i:] {
+	case ".service", ".scope", ".slice", ".mount", ".socket", ".swap":
+		p.id.Unit = unescapeUnit(c)
+	}
+}
+
+// unescapeUnit undoes systemd's \xNN ("\x2d" is "-"). A name that would decode
+// to control characters or broken UTF-8 stays as it is.
+func unescapeUnit(s string) string {
+	if !strings.Contains(s, `\x`) {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) && s[i+1] == 'x' && isHex(s[i+2:i+4]) {
+			b = append(b, unhex(s[i+2])<<4|unhex(s[i+3]))
+			i += 3
+			continue
+		}
+		b = append(b, s[i])
+	}
+	if !utf8.Valid(b) {
+		return s
+	}
+	out := string(b)
+	if strings.ContainsFunc(out, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return s
+	}
+	return out
+}
+
+func unhex(c byte) byte {
+	if c >= 'a' {
+		return c - 'a' + 10
+	}
+	return c - '0'
+}
+
+// foreign is true for a component that holds a comma or a control character.
+func foreign(c string) bool {
+	for i := range len(c) {
+		if c[i] == ',' || c[i] < ' ' || c[i] == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// isID is true for the id of an OCI container: 64 lower-case hex digits.
+func isID(s string) bool { return len(s) == 64 && isHex(s) }
+
+// damagedID is true for what is left of an id that was shortened (hex digits)
+// or masked (x, *, or anything that cannot be in a unit's name).
+func damagedID(s string) bool {
+	masked := strings.Trim(s, "xX*.") == ""
+	for i := 0; !masked && i < len(s); i++ {
+		c := s[i]
+		masked = c >= utf8.RuneSelf || strings.IndexByte("*<>[]{}#?$ ", c) >= 0
+	}
+	return masked || isHex(s)
+}
+
+// isBuildStep is true for BuildKit's 25 base-36 digits.
+func isBuildStep(s string) bool {
+	if len(s) != 25 || isHex(s) {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// isPodUID is true for a UUID with the given separator, or the 32 hex digits of
+// a static pod.
+func isPodUID(s string, sep byte) bool {
+	if len(s) == 32 {
+		return isHex(s)
+	}
+	if len(s) != 36 {
+		return false
+	}
+	return s[8] == sep && s[13] == sep && s[18] == sep && s[23] == sep &&
+		isHex(s[:8]) && isHex(s[9:13]) && isHex(s[14:18]) && isHex(s[19:23]) && isHex(s[24:])
+}
+
+func isHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
