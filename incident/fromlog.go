@@ -80,6 +80,12 @@ func DeathID(container string, started time.Time) string {
 	return hashID("death", container, strconv.FormatInt(started.UnixNano(), 36))
 }
 
+// CounterID is the stable id of kills that only the cgroup's counter told: n is
+// the counter's value.
+func CounterID(container string, started time.Time, n int64) string {
+	return hashID("counter", container, strconv.FormatInt(started.UnixNano(), 36), strconv.FormatInt(n, 36))
+}
+
 // hashID makes a short id that a person can type: 16 letters and digits.
 func hashID(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))

@@ -1,0 +1,299 @@
+package watcher
+
+import (
+	"sort"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// How long the Correlator waits for the other half of a story. Only what is
+// still unexplained waits at all: a death that kernel and engine agree on is
+// told the moment the second of them speaks.
+const (
+	// joinWait is for a SIGKILL that nobody has explained yet, and for a
+	// kernel kill whose container has not been seen to end.
+	joinWait = 2 * time.Second
+	// detailWait is for the log tail and the last inspect.
+	detailWait = 700 * time.Millisecond
+	// shortWait is for what follows within milliseconds or never: the
+	// engine's "stop" after a "die", the kernel's segfault line, a death
+	// after a child's kill.
+	shortWait = 300 * time.Millisecond
+	// counterWait is how long a risen oom_kill counter waits for its kernel record.
+	counterWait = 3 * time.Second
+	// slack is how far apart the clocks of kernel and engine may stamp the same moment.
+	slack = time.Second
+	// keepRemoved is how long a removed container is remembered, so that a
+	// replay of the engine's events finds it.
+	keepRemoved = time.Hour
+)
+
+// Options are what a Correlator is told at the start.
+type Options struct {
+	Host incident.Host
+	// Epoch is when this host was first watched: what happened before is
+	// kept as history and told nobody.
+	Epoch time.Time
+	// Offline is true when the observations come from files.
+	Offline bool
+}
+
+// Told is an incident to keep and to tell.
+type Told struct {
+	Incident *incident.Incident
+	// Update is true when the incident was told before and more is known now.
+	Update bool
+	// Quiet is true when the incident is kept but not told by itself: another
+	// that is told at the same time speaks of it.
+	Quiet bool
+}
+
+// Correlator joins observations into incidents. It is pure: it reads no clock,
+// does no I/O and starts no goroutine; time comes with the observations and
+// with Due. It is not safe for concurrent use.
+type Correlator struct {
+	opt     Options
+	entries map[string]*entry
+	pids    map[int]owner
+	strays  []*stray
+	sources map[string]SourceState
+	downs   map[string]time.Time // source → down since
+	gaps    []incident.Gap
+	open    map[*entry]bool // entries with something still to be told
+	gone    map[string]bool // ids to delete from the kept state
+	told    []Told
+	now     time.Time
+}
+
+// owner is what is known of a host pid: which container's it was, and when.
+type owner struct {
+	id    string
+	first time.Time
+	last  time.Time
+}
+
+// stray is a kernel kill that is not joined to a container yet.
+type stray struct {
+	episode *kmsg.Episode
+	kills   []kmsg.Kill
+	seen    time.Time
+	owners  map[int]string
+	// unknownID is true when the path names a container that is not in the roster.
+	unknownID bool
+}
+
+// NewCorrelator returns a Correlator with what State of an earlier one kept.
+func NewCorrelator(opt Options, kept map[string][]byte) (*Correlator, error) {
+	c := &Correlator{
+		opt: opt, entries: map[string]*entry{}, pids: map[int]owner{}, sources: map[string]SourceState{},
+		downs: map[string]time.Time{}, open: map[*entry]bool{}, gone: map[string]bool{},
+	}
+	for id, b := range kept {
+		e, err := restore(id, b)
+		if err != nil {
+			return nil, err
+		}
+		if e.Boot != "" && opt.Host.BootID != "" && e.Boot != opt.Host.BootID {
+			for _, r := range e.Runs {
+				r.rebooted = !r.Told && r.Exit == nil
+				r.PID = 0
+			}
+			e.OOMKills, e.FirstOOMKills, e.Attributed = -1, -1, 0
+		}
+		c.entries[id] = e
+		if r := e.current(); r != nil && r.PID != 0 && r.Exit == nil {
+			c.pids[r.PID] = owner{id: id, first: r.Start}
+		}
+	}
+	return c, nil
+}
+
+// Observe takes one observation and returns what can be told because of it.
+func (c *Correlator) Observe(o Observation) []Told {
+	now := o.Seen
+	if now.IsZero() {
+		now = o.At
+	}
+	if now.After(c.now) {
+		c.now = now
+	}
+	switch {
+	case o.Container != nil:
+		c.seeContainer(o.Container, o.At)
+		c.retryStrays()
+	case o.Reconcile != nil:
+		c.reconcile(o.Reconcile, o.At)
+		c.retryStrays()
+	case o.Action != nil:
+		c.action(o.Action, o.At)
+	case o.Signal != nil:
+		c.signal(o.Signal)
+	case o.Exit != nil:
+		c.exit(o.Exit)
+	case o.Detail != nil:
+		c.detail(o.Detail)
+	case o.Episode != nil:
+		c.episode(o.Episode)
+	case o.Fault != nil:
+		c.fault(o.Fault)
+	case o.Samples != nil:
+		c.samples(o.Samples)
+	case o.Source != nil:
+		c.source(*o.Source, o.At)
+	case o.Lost != nil:
+		c.lost(*o.Lost)
+	case o.Host != nil:
+		c.host(*o.Host)
+	}
+	return c.settle(false)
+}
+
+// Due tells what has waited long enough.
+func (c *Correlator) Due(now time.Time) []Told {
+	if now.After(c.now) {
+		c.now = now
+	}
+	return c.settle(false)
+}
+
+// Finish tells everything that is still open, as it is: the end of a file, or
+// of the program.
+func (c *Correlator) Finish() []Told { return c.settle(true) }
+
+// Open is true while something seen has not been told: until then the sources'
+// cursors must not be kept, or a crash would lose it.
+func (c *Correlator) Open() bool { return len(c.open) > 0 || len(c.strays) > 0 }
+
+// Next is when Due should be called; zero when nothing waits.
+func (c *Correlator) Next() time.Time {
+	var next time.Time
+	soonest := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	for _, s := range c.strays {
+		soonest(s.readyAt())
+	}
+	for e := range c.open {
+		for _, r := range e.Runs {
+			soonest(c.killsReadyAt(e, r))
+			soonest(c.deathReadyAt(e, r))
+		}
+		soonest(e.counterReadyAt())
+	}
+	return next
+}
+
+// State returns what changed since the last call and must outlive the program:
+// a value per container id, nil where it is to be forgotten.
+func (c *Correlator) State() (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for id, e := range c.entries {
+		if !e.Removed.IsZero() && c.now.Sub(e.Removed) > keepRemoved && !c.open[e] {
+			delete(c.entries, id)
+			c.gone[id] = true
+			continue
+		}
+		if !e.dirty {
+			continue
+		}
+		e.Boot = c.opt.Host.BootID
+		b, err := e.marshal()
+		if err != nil {
+			return nil, err
+		}
+		out[id], e.dirty = b, false
+	}
+	for id := range c.gone {
+		out[id] = nil
+	}
+	clear(c.gone)
+	return out, nil
+}
+
+// Running lists the containers that are running, for the sampler: id → pid of
+// the first process.
+func (c *Correlator) Running() map[string]int {
+	out := map[string]int{}
+	for id, e := range c.entries {
+		if r := e.current(); r != nil && r.Exit == nil && r.PID != 0 && e.Removed.IsZero() {
+			out[id] = r.PID
+		}
+	}
+	return out
+}
+
+// Sources returns the last word of every source, by name.
+func (c *Correlator) Sources() []SourceState {
+	out := make([]SourceState, 0, len(c.sources))
+	for _, s := range c.sources {
+		out = append(out, s)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+// Readings returns the kept samples of a container, oldest first.
+func (c *Correlator) Readings(id string) []Sample {
+	e := c.entries[id]
+	if e == nil {
+		return nil
+	}
+	out := make([]Sample, len(e.readings))
+	for i, s := range e.readings {
+		out[i] = Sample{ID: id, Sample: s}
+	}
+	return out
+}
+
+func (c *Correlator) up(source string) bool {
+	s, ok := c.sources[source]
+	return ok && s.Up
+}
+
+// settle tells whatever is ready, kills before the deaths they led to.
+func (c *Correlator) settle(all bool) []Told {
+	c.settleStrays(all)
+	for e := range c.open {
+		waiting := false
+		for _, r := range e.Runs {
+			waiting = c.settleRun(e, r, all) || waiting
+		}
+		if at := e.counterReadyAt(); !at.IsZero() {
+			if all || !at.After(c.now) {
+				c.tellCounter(e)
+			} else {
+				waiting = true
+			}
+		}
+		if !waiting {
+			delete(c.open, e)
+		}
+	}
+	told := c.told
+	c.told = nil
+	sort.SliceStable(told, func(i, j int) bool {
+		return told[i].Incident.Time.Before(told[j].Incident.Time)
+	})
+	return told
+}
+
+// settleRun tells what is ready of one run and says whether something still waits.
+func (c *Correlator) settleRun(e *entry, r *run, all bool) (waiting bool) {
+	due := func(at time.Time) bool { return !at.IsZero() && (all || !at.After(c.now)) }
+	death := c.deathReadyAt(e, r)
+	if due(death) {
+		c.tellKills(e, r, true)
+		c.tellDeath(e, r)
+		return false
+	}
+	kills := c.killsReadyAt(e, r)
+	if due(kills) {
+		c.tellKills(e, r, false)
+		kills = time.Time{}
+	}
+	return !death.IsZero() || !kills.IsZero()
+}

@@ -1,0 +1,169 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// Kernel is the witness that follows the kernel's log ring.
+type Kernel struct {
+	// Path is the device, "" for /dev/kmsg.
+	Path string
+	// After is where an earlier run had read to.
+	After kmsg.Position
+	// Once ends Run when the ring has been read to the present.
+	Once bool
+
+	stats        atomic.Pointer[kmsg.ReaderStats]
+	unrecognised atomic.Int64
+}
+
+// Name implements Source.
+func (k *Kernel) Name() string { return "kmsg" }
+
+const (
+	// quiet is how long the log must be silent before an episode counts as
+	// told to its end. One episode's records are printed within about a
+	// millisecond of each other.
+	quiet = 15 * time.Millisecond
+	// markEvery is how often the position is reported while nothing happens.
+	markEvery = 10 * time.Second
+	// retryEvery is how often a log that cannot be read is tried again.
+	retryEvery = 30 * time.Second
+)
+
+// Run implements Source: it reads the ring from the last known position, and
+// tries again where it cannot be read.
+func (k *Kernel) Run(ctx context.Context, emit func(Observation)) error {
+	said := ""
+	for {
+		err := k.follow(ctx, emit)
+		if ctx.Err() != nil || k.Once {
+			if k.Once && err != nil && ctx.Err() == nil {
+				emit(down("kmsg", err))
+			}
+			return nil
+		}
+		if err != nil && err.Error() != said {
+			said = err.Error()
+			emit(down("kmsg", err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retryEvery):
+		}
+	}
+}
+
+// Stats are the reader's counters; zero before the log was first opened.
+func (k *Kernel) Stats() kmsg.ReaderStats {
+	if s := k.stats.Load(); s != nil {
+		return *s
+	}
+	return kmsg.ReaderStats{}
+}
+
+// Unrecognised counts lines that are clearly OOM text of an unknown form.
+func (k *Kernel) Unrecognised() int64 { return k.unrecognised.Load() }
+
+// follow reads one opening of the log until it ends.
+func (k *Kernel) follow(ctx context.Context, emit func(Observation)) error {
+	r, err := kmsg.OpenReader(kmsg.ReaderOptions{Path: k.Path, After: k.After, Keep: kmsg.Interesting})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	emit(Observation{At: time.Now(), Source: &SourceState{Name: "kmsg", Up: true}})
+	asm := kmsg.NewAssembler()
+	last := time.Now()
+	mark := func() {
+		s := r.Stats()
+		k.stats.Store(&s)
+		if p := r.Position(); !p.IsZero() && p != k.After {
+			k.After = p
+			emit(Observation{At: time.Now(), Cursor: &Cursor{Source: "kmsg", Value: FormatPosition(p)}})
+		}
+	}
+	defer mark()
+	for {
+		wait := markEvery
+		if asm.Pending() {
+			wait = quiet
+		}
+		nctx, cancel := context.WithTimeout(ctx, wait)
+		rec, err := r.Next(nctx)
+		cancel()
+		switch {
+		case err == nil:
+			if rec.Lost > 0 {
+				emit(Observation{At: rec.Time, Lost: &incident.Gap{Source: "kmsg", From: last, To: rec.Time,
+					Lost: int64(rec.Lost), Reason: "the ring was overwritten before it was read"}})
+			}
+			last = rec.Time
+			k.tell(asm.Add(rec), emit)
+		case errors.Is(err, kmsg.ErrCaughtUp):
+			k.tell(asm.Flush(), emit)
+			mark()
+			if k.Once {
+				return nil
+			}
+		case ctx.Err() != nil:
+			k.tell(asm.Flush(), emit)
+			return nil
+		case errors.Is(err, context.DeadlineExceeded):
+			k.tell(asm.Flush(), emit)
+			mark()
+		default:
+			k.tell(asm.Flush(), emit)
+			return err
+		}
+	}
+}
+
+// tell hands on what the assembler has told.
+func (k *Kernel) tell(events []kmsg.Event, emit func(Observation)) {
+	for i := range events {
+		switch e := &events[i]; {
+		case e.Episode != nil:
+			emit(Observation{At: e.Episode.Time, Episode: e.Episode})
+		case e.Fault != nil:
+			emit(Observation{At: e.Fault.Time, Fault: e.Fault})
+		case e.Unrecognised != nil:
+			k.unrecognised.Add(1)
+		}
+	}
+}
+
+// down turns a source's error into its word that it is blind.
+func down(name string, err error) Observation {
+	s := &SourceState{Name: name, Reason: err.Error()}
+	var access *kmsg.AccessError
+	if errors.As(err, &access) {
+		s.Reason, s.Fix = access.Reason, access.Fix
+	}
+	return Observation{At: time.Now(), Source: s}
+}
+
+// FormatPosition writes a kernel log position as "BOOT-ID:SEQ".
+func FormatPosition(p kmsg.Position) string {
+	return p.BootID + ":" + strconv.FormatUint(p.Seq, 10)
+}
+
+// ParsePosition reads what FormatPosition wrote.
+func ParsePosition(s string) (kmsg.Position, error) {
+	boot, seq, ok := strings.Cut(s, ":")
+	n, err := strconv.ParseUint(seq, 10, 64)
+	if !ok || err != nil {
+		return kmsg.Position{}, fmt.Errorf("kernel log position %q is not BOOT-ID:SEQ", s)
+	}
+	return kmsg.Position{BootID: boot, Seq: n}, nil
+}

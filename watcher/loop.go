@@ -1,0 +1,329 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+)
+
+// Keeper keeps what the watcher decided. One call is one transaction: incidents,
+// the sources' cursors and the roster outlive the program together or not at all.
+type Keeper interface {
+	Keep(ctx context.Context, k Kept) error
+}
+
+// Kept is what one call of Keeper keeps.
+type Kept struct {
+	Told []Told
+	// Roster is a value per container id, nil where it is to be forgotten.
+	Roster map[string][]byte
+	// Cursors is a value per source; empty while something seen is untold.
+	Cursors map[string]string
+}
+
+// Watcher runs the sources and joins what they see.
+type Watcher struct {
+	corr    *Correlator
+	sources []Source
+	sampler *Sampler
+	keeper  Keeper
+	log     *zap.Logger
+	metrics *metrics
+
+	mu      sync.Mutex
+	states  []SourceState
+	recent  map[string][]Sample
+	beat    atomic.Int64 // unix nanoseconds of the loop's last round
+	cursors map[string]string
+}
+
+// WatcherOptions are what NewWatcher needs.
+type WatcherOptions struct {
+	Correlator *Correlator
+	Sources    []Source
+	// Sampler reads the cgroups of running containers; nil for none.
+	Sampler    *Sampler
+	Keeper     Keeper
+	Logger     *zap.Logger
+	Registerer prometheus.Registerer
+}
+
+// NewWatcher returns a Watcher; Run starts it.
+func NewWatcher(opt WatcherOptions) *Watcher {
+	w := &Watcher{corr: opt.Correlator, sources: opt.Sources, sampler: opt.Sampler, keeper: opt.Keeper,
+		log: opt.Logger, metrics: newMetrics(opt.Registerer), cursors: map[string]string{}}
+	return w
+}
+
+// Sources returns the last word of every source.
+func (w *Watcher) Sources() []SourceState {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.states
+}
+
+// Beat is when the loop last went round; a supervisor may restart a program
+// whose loop is stuck.
+func (w *Watcher) Beat() time.Time { return time.Unix(0, w.beat.Load()) }
+
+const (
+	// queue is how many observations may wait for the loop. The sources that
+	// must not wait (the engine's events) have bounded buffers of their own.
+	queue = 1024
+	// keepEvery is how often cursors and roster are kept while nothing is told.
+	keepEvery = 2 * time.Second
+	// batch bounds the observations that one transaction may cover.
+	batch = 256
+)
+
+// Run follows all sources until ctx ends, then tells what is still open and
+// returns. It fails only when every source is blind for good or nothing can be kept.
+func (w *Watcher) Run(ctx context.Context) error {
+	obs := make(chan Observation, queue)
+	intake, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	emit := func(o Observation) {
+		o.Seen = time.Now()
+		select {
+		case obs <- o:
+		case <-intake.Done():
+			// The loop drains the queue before it ends; what comes later
+			// is read again from the cursors.
+			select {
+			case obs <- o:
+			default:
+			}
+		}
+	}
+	for _, s := range w.sources {
+		wg.Go(func() {
+			if err := s.Run(intake, emit); err != nil && intake.Err() == nil {
+				w.log.Error("source ended", zap.String("source", s.Name()), zap.Error(err))
+				emit(down(s.Name(), err))
+			}
+		})
+	}
+	if w.sampler != nil {
+		wg.Go(func() { w.sampler.Run(intake, emit) })
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+
+	err := w.loop(ctx, obs)
+	stop()
+	<-done
+	for {
+		select {
+		case o := <-obs:
+			w.take(o)
+			continue
+		default:
+		}
+		break
+	}
+	if ferr := w.finish(); err == nil {
+		err = ferr
+	}
+	return err
+}
+
+// loop is the one owner of the correlator.
+func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) error {
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	due := time.NewTimer(time.Hour)
+	defer due.Stop()
+	var told []Told
+	for {
+		w.beat.Store(time.Now().UnixNano())
+		if next := w.corr.Next(); next.IsZero() {
+			due.Reset(time.Hour)
+		} else {
+			due.Reset(max(0, time.Until(next)))
+		}
+		keep := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case o := <-obs:
+			told = append(told, w.take(o)...)
+			// Whatever else has arrived meanwhile goes into the same
+			// transaction: one fsync for a storm's burst, not one each.
+			for n := 0; n < batch && len(obs) > 0; n++ {
+				told = append(told, w.take(<-obs)...)
+			}
+		case now := <-due.C:
+			told = append(told, w.corr.Due(now)...)
+		case <-tick.C:
+			keep = true
+		}
+		if len(told) == 0 && !keep {
+			continue
+		}
+		if err := w.keep(told); err != nil {
+			return err
+		}
+		told = told[:0]
+	}
+}
+
+// take hands one observation to the correlator and notes what concerns the
+// watcher itself.
+func (w *Watcher) take(o Observation) []Told {
+	if o.Cursor != nil {
+		w.cursors[o.Cursor.Source] = o.Cursor.Value
+		return nil
+	}
+	w.metrics.saw(o)
+	told := w.corr.Observe(o)
+	switch {
+	case o.Source != nil:
+		w.noteSources(*o.Source)
+	case o.Samples != nil:
+	case o.Container != nil, o.Reconcile != nil, o.Exit != nil, o.Action != nil:
+		if w.sampler != nil {
+			w.sampler.Follow(w.corr.Running())
+		}
+	}
+	if w.sampler != nil && (o.Episode != nil || o.Action != nil && o.Action.Action == "oom") {
+		// The counters of a dying container can be read for some
+		// milliseconds more, and not after.
+		w.sampler.Nudge()
+	}
+	return told
+}
+
+// noteSources publishes the sources' states and logs a change once.
+func (w *Watcher) noteSources(s SourceState) {
+	w.mu.Lock()
+	w.states = w.corr.Sources()
+	w.mu.Unlock()
+	w.metrics.source(s)
+	if s.Up {
+		w.log.Info("source up", zap.String("source", s.Name), zap.String("note", s.Reason))
+	} else {
+		w.log.Warn("source down", zap.String("source", s.Name), zap.String("reason", s.Reason), zap.String("next_step", s.Fix))
+	}
+}
+
+// keep writes what was told together with what a restart must know.
+func (w *Watcher) keep(told []Told) error {
+	roster, err := w.corr.State()
+	if err != nil {
+		return err
+	}
+	k := Kept{Told: told, Roster: roster}
+	if !w.corr.Open() && len(w.cursors) > 0 {
+		k.Cursors = w.cursors
+		w.cursors = map[string]string{}
+	}
+	if len(k.Told) == 0 && len(k.Roster) == 0 && len(k.Cursors) == 0 {
+		return nil
+	}
+	w.metrics.told(told)
+	// Not ctx: what has been seen must be kept also while stopping.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := w.keeper.Keep(ctx, k); err != nil {
+		return fmt.Errorf("keep %d incidents: %w", len(told), err)
+	}
+	return nil
+}
+
+// finish tells what is open, with what is known so far, and keeps it.
+func (w *Watcher) finish() error {
+	told := w.corr.Finish()
+	return w.keep(told)
+}
+
+// AllBlind returns an error naming every source when none of them is up.
+func AllBlind(states []SourceState) error {
+	var why []string
+	for _, s := range states {
+		if s.Up {
+			return nil
+		}
+		why = append(why, s.Name+": "+s.Reason)
+	}
+	if len(why) == 0 {
+		return nil
+	}
+	return errors.New("no source can be read: " + strings.Join(why, "; "))
+}
+
+// metrics are the watcher's own counters.
+type metrics struct {
+	up        *prometheus.GaugeVec
+	records   *prometheus.CounterVec
+	lost      *prometheus.CounterVec
+	incidents *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		up:        prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_source_up", Help: "1 while the source can be read."}, []string{"source"}),
+		records:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_observations_total", Help: "Observations taken, by kind."}, []string{"kind"}),
+		lost:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_source_lost_total", Help: "Records or events that a source lost before they were read."}, []string{"source"}),
+		incidents: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_incidents_total", Help: "Incidents told, by cause and kind; updates are not counted again."}, []string{"cause", "kind"}),
+	}
+	if r != nil {
+		r.MustRegister(m.up, m.records, m.lost, m.incidents)
+	}
+	return m
+}
+
+func (m *metrics) saw(o Observation) {
+	kind := ""
+	switch {
+	case o.Container != nil:
+		kind = "container"
+	case o.Exit != nil:
+		kind = "exit"
+	case o.Detail != nil:
+		kind = "detail"
+	case o.Signal != nil:
+		kind = "signal"
+	case o.Action != nil:
+		kind = "action"
+	case o.Reconcile != nil:
+		kind = "reconcile"
+	case o.Episode != nil:
+		kind = "episode"
+	case o.Fault != nil:
+		kind = "fault"
+	case o.Samples != nil:
+		kind = "samples"
+	case o.Lost != nil:
+		m.lost.WithLabelValues(o.Lost.Source).Add(float64(o.Lost.Lost))
+		kind = "lost"
+	default:
+		return
+	}
+	m.records.WithLabelValues(kind).Inc()
+}
+
+func (m *metrics) source(s SourceState) {
+	up := 0.0
+	if s.Up {
+		up = 1
+	}
+	m.up.WithLabelValues(s.Name).Set(up)
+}
+
+func (m *metrics) told(told []Told) {
+	for _, t := range told {
+		if !t.Update {
+			m.incidents.WithLabelValues(string(t.Incident.Cause), string(t.Incident.Kind)).Inc()
+		}
+	}
+}
+

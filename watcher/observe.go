@@ -1,0 +1,465 @@
+package watcher
+
+import (
+	"maps"
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+func (c *Correlator) entry(id string) *entry {
+	e := c.entries[id]
+	if e == nil {
+		e = newEntry(id)
+		c.entries[id] = e
+	}
+	return e
+}
+
+// seeContainer takes the engine's word on a container that can still be asked.
+func (c *Correlator) seeContainer(in *Container, at time.Time) {
+	if in.ID == "" {
+		return
+	}
+	e := c.entry(in.ID)
+	e.dirty = true
+	e.Spec = mergeSpec(e.Spec, *in)
+	if in.StartedAt.IsZero() {
+		return
+	}
+	r := e.began(in.StartedAt, true)
+	if in.PID != 0 && in.Exit == nil {
+		if r.PID != in.PID {
+			r.PID = in.PID
+			c.pids[in.PID] = owner{id: in.ID, first: in.StartedAt, last: c.now}
+		}
+	}
+}
+
+// mergeSpec keeps what was known where the newer word is silent.
+func mergeSpec(old, in Container) Container {
+	out := in
+	if out.Name == "" {
+		out.Name = old.Name
+	}
+	if out.Image == "" {
+		out.Image = old.Image
+	}
+	if out.Runtime == "" {
+		out.Runtime = old.Runtime
+	}
+	if out.Labels == nil {
+		out.Labels = old.Labels
+	}
+	if out.Compose == nil {
+		out.Compose = old.Compose
+	}
+	if out.Pod == nil {
+		out.Pod = old.Pod
+	}
+	if out.MemoryLimit == nil {
+		out.MemoryLimit = old.MemoryLimit
+	}
+	if out.SwapLimit == nil {
+		out.SwapLimit = old.SwapLimit
+	}
+	if out.RestartPolicy == "" {
+		out.RestartPolicy = old.RestartPolicy
+	}
+	if out.RestartCount == nil {
+		out.RestartCount = old.RestartCount
+	}
+	if out.StopSignal == "" {
+		out.StopSignal = old.StopSignal
+	}
+	if out.StopGraceSecond == nil {
+		out.StopGraceSecond = old.StopGraceSecond
+	}
+	if out.CgroupPath == "" {
+		out.CgroupPath = old.CgroupPath
+	}
+	if out.State == "" {
+		out.State = old.State
+	}
+	out.AutoRemove = out.AutoRemove || old.AutoRemove
+	out.Exit = nil
+	return out
+}
+
+// reconcile takes the engine's full list. Ends that it shows and that were not
+// seen are ends missed; containers that it lacks are gone.
+func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
+	listed := make(map[string]bool, len(rec.Containers))
+	for i := range rec.Containers {
+		in := &rec.Containers[i]
+		listed[in.ID] = true
+		known := c.entries[in.ID] != nil
+		c.seeContainer(in, at)
+		e := c.entries[in.ID]
+		if e == nil {
+			continue
+		}
+		if in.Exit != nil {
+			c.missedExit(e, in, known)
+		}
+		c.supersede(e, in)
+	}
+	for id, e := range c.entries {
+		if listed[id] || !e.Removed.IsZero() {
+			continue
+		}
+		e.Removed, e.dirty = at, true
+		if r := e.current(); r != nil && r.Exit == nil && !r.Told {
+			r.Missed, r.ExitSeen = true, c.now
+			c.open[e] = true
+		}
+	}
+}
+
+// missedExit notes an end that inspect tells and no event told.
+func (c *Correlator) missedExit(e *entry, in *Container, known bool) {
+	x := *in.Exit
+	if x.FinishedAt.IsZero() && x.Error == "" {
+		return
+	}
+	if x.At.IsZero() {
+		x.At = x.FinishedAt
+	}
+	r := e.current()
+	if r == nil {
+		r = e.began(x.At, false)
+		r.Guessed = true
+	}
+	if r.Exit != nil {
+		if !r.Exit.Inspected {
+			adoptInspect(r.Exit, &x)
+			e.dirty = true
+		}
+		return
+	}
+	if r.Told && !r.ToldOpen {
+		return
+	}
+	x.Inspected = true
+	r.Exit, r.ExitSeen, r.Missed, e.dirty = &x, c.now, true, true
+	r.engineDown = c.wasDown("docker", endOf(r))
+	c.open[e] = true
+}
+
+// supersede marks runs before the present one that were never seen to end.
+func (c *Correlator) supersede(e *entry, in *Container) {
+	for i, r := range e.Runs {
+		if i < len(e.Runs)-1 && r.Exit == nil && !r.Told && r.ExitSeen.IsZero() {
+			r.Missed, r.ExitSeen, e.dirty = true, c.now, true
+			c.open[e] = true
+		}
+	}
+}
+
+// adoptInspect adds to an exit what only inspect knows.
+func adoptInspect(x, in *incident.Exit) {
+	x.Inspected = true
+	if !in.FinishedAt.IsZero() {
+		x.FinishedAt = in.FinishedAt
+	}
+	x.OOMKilled = in.OOMKilled
+	if x.Error == "" {
+		x.Error = in.Error
+	}
+}
+
+// action takes an engine event that is neither an end nor a signal.
+func (c *Correlator) action(a *Action, at time.Time) {
+	e := c.entries[a.ID]
+	if e == nil {
+		if a.Action == "destroy" {
+			return
+		}
+		e = c.entry(a.ID)
+	}
+	e.Spec = mergeSpec(e.Spec, Container{Container: incident.Container{ID: a.ID, Name: a.Name, Image: a.Image, Labels: a.Labels}, PID: e.Spec.PID})
+	e.dirty = true
+	switch a.Action {
+	case "start":
+		r := e.began(at, false)
+		if r == e.current() && r.Exit == nil && r.PID == 0 {
+			// A new run has a new cgroup, and its counter begins at zero.
+			e.OOMKills, e.FirstOOMKills, e.Attributed = 0, 0, 0
+		}
+		c.supersede(e, nil)
+	case "oom":
+		if r := e.at(at, slack); r != nil && !containsTime(r.OOMs, at) {
+			r.OOMs = appendBounded(r.OOMs, at, 32)
+			c.open[e] = true
+		}
+	case "stop":
+		for i := len(e.Runs) - 1; i >= 0; i-- {
+			if r := e.Runs[i]; r.Exit != nil && !at.Before(r.Exit.At.Add(-slack)) {
+				if r.StopDone.IsZero() && at.Sub(r.Exit.At) < 30*time.Second {
+					r.StopDone = at
+				}
+				break
+			}
+		}
+	case "destroy":
+		e.Removed = at
+	}
+}
+
+// signal takes a request to the engine to send a signal.
+func (c *Correlator) signal(s *Signal) {
+	e := c.entry(s.ID)
+	r := e.at(s.At, slack)
+	if r == nil {
+		if r = e.current(); r == nil {
+			r = e.began(s.At, false)
+			r.Guessed = true
+		}
+	}
+	for _, old := range r.Signals {
+		if old.At.Equal(s.At) && old.Number == s.Number {
+			return
+		}
+	}
+	r.Signals = appendBounded(r.Signals, s.Signal, 16)
+	e.dirty = true
+}
+
+// exit takes the engine's "die".
+func (c *Correlator) exit(x *Exit) {
+	e := c.entry(x.ID)
+	e.Spec = mergeSpec(e.Spec, Container{Container: incident.Container{ID: x.ID, Name: x.Name, Image: x.Image, Labels: x.Labels}, PID: e.Spec.PID})
+	e.dirty = true
+	r := e.openRun(x.At)
+	if r == nil {
+		if old := e.nearestEnd(x.At); old != nil {
+			if old.Exit.Raw == "" {
+				old.Exit.Raw = x.Raw
+			}
+			return
+		}
+		r = e.began(x.At, false)
+		r.Guessed = true
+	}
+	if r.Told && !r.ToldOpen {
+		return
+	}
+	end := x.Exit
+	r.Exit, r.ExitSeen, r.detailPending = &end, c.now, x.DetailPending
+	if r.Missed && r.Told {
+		r.Told = false
+	}
+	c.open[e] = true
+}
+
+// openRun returns the run that has not ended and covers at.
+func (e *entry) openRun(at time.Time) *run {
+	for i := len(e.Runs) - 1; i >= 0; i-- {
+		r := e.Runs[i]
+		if r.Exit == nil && !r.Start.After(at.Add(slack)) {
+			return r
+		}
+	}
+	return nil
+}
+
+// nearestEnd returns a run whose known end a "die" at that time repeats: a
+// replay, or one that inspect had told first.
+func (e *entry) nearestEnd(at time.Time) *run {
+	for i := len(e.Runs) - 1; i >= 0; i-- {
+		r := e.Runs[i]
+		if r.Exit == nil {
+			continue
+		}
+		if r.Exit.At.Equal(at) || at.Sub(r.Exit.At).Abs() < 10*time.Second || at.Sub(endOf(r)).Abs() < 10*time.Second {
+			return r
+		}
+		// An end cannot come twice without a start between: a later stamp on
+		// the newest run is the same end, processed late by a frozen engine.
+		if i == len(e.Runs)-1 && r.Missed {
+			return r
+		}
+	}
+	return nil
+}
+
+// detail takes what could still be learned after a death.
+func (c *Correlator) detail(d *Detail) {
+	e := c.entries[d.ID]
+	if e == nil {
+		return
+	}
+	for _, r := range e.Runs {
+		if r.Exit == nil || !r.Exit.At.Equal(d.DiedAt) {
+			continue
+		}
+		r.detailPending = false
+		r.logTail = d.LogTail
+		if in := d.Inspect; in != nil {
+			e.dirty = true
+			pid := e.Spec.PID
+			e.Spec = mergeSpec(e.Spec, *in)
+			e.Spec.PID = pid
+			if !in.StartedAt.IsZero() && in.Exit != nil && (r.Guessed || !r.Exact) && !in.StartedAt.After(r.Exit.At) {
+				r.Start, r.Exact, r.Guessed = in.StartedAt, true, false
+			}
+			if in.Exit != nil && in.Exit.ExitCode == r.Exit.ExitCode {
+				adoptInspect(r.Exit, in.Exit)
+			}
+		}
+		return
+	}
+}
+
+// fault attaches a kernel record about one process to the container it was in.
+func (c *Correlator) fault(f *kmsg.Fault) {
+	if f.PID == 0 && f.Cgroup == "" {
+		return
+	}
+	var e *entry
+	if f.Cgroup != "" {
+		id := cgroup.ParsePath(f.Cgroup)
+		e = c.entries[id.ContainerID]
+	}
+	if e == nil {
+		if o, ok := c.pids[f.PID]; ok && f.PID != 0 {
+			e = c.entries[o.id]
+		}
+	}
+	if e == nil {
+		return
+	}
+	r := e.at(f.Time, slack)
+	if r == nil || r.Told {
+		return
+	}
+	for _, old := range r.Faults {
+		if old.Seq == f.Seq && old.PID == f.PID && old.Line == f.Line {
+			return
+		}
+	}
+	r.Faults = appendBounded(r.Faults, *f, 8)
+}
+
+// samples takes one round of readings.
+func (c *Correlator) samples(round []Sample) {
+	for i := range round {
+		s := &round[i]
+		e := c.entries[s.ID]
+		if e == nil {
+			continue
+		}
+		e.readings = appendBounded(e.readings, s.Sample, maxReadings)
+		for _, pid := range s.PIDs {
+			o := c.pids[pid]
+			if o.id != s.ID {
+				o = owner{id: s.ID, first: s.At}
+			}
+			o.last = s.At
+			c.pids[pid] = o
+		}
+		if s.OOMKills < 0 {
+			continue
+		}
+		if e.FirstOOMKills < 0 || s.OOMKills < e.OOMKills {
+			// The first reading of a container met while it ran, or a new cgroup.
+			e.FirstOOMKills, e.Attributed = s.OOMKills, 0
+			if e.OOMKills >= 0 {
+				e.FirstOOMKills = 0
+			}
+			e.dirty = true
+		}
+		if s.OOMKills != e.OOMKills {
+			e.OOMKills, e.dirty = s.OOMKills, true
+			if e.unexplained() > 0 {
+				e.counterSeen = c.now
+				c.open[e] = true
+			}
+		}
+	}
+	c.forgetPids()
+}
+
+// maxPids bounds the table of host pids; the default pid_max is the number of
+// pids that can be alive at once on most hosts.
+const maxPids = 32768
+
+// forgetPids drops pids not seen for a while once the table is large.
+func (c *Correlator) forgetPids() {
+	if len(c.pids) <= maxPids {
+		return
+	}
+	maps.DeleteFunc(c.pids, func(_ int, o owner) bool { return c.now.Sub(o.last) > time.Minute })
+}
+
+// source takes a witness's word of its own health.
+func (c *Correlator) source(s SourceState, at time.Time) {
+	if at.IsZero() {
+		at = c.now
+	}
+	was, known := c.sources[s.Name]
+	c.sources[s.Name] = s
+	switch {
+	case !s.Up && (!known || was.Up):
+		c.downs[s.Name] = at
+	case s.Up && known && !was.Up:
+		c.gap(incident.Gap{Source: s.Name, From: c.downs[s.Name], To: at, Reason: was.Reason})
+		delete(c.downs, s.Name)
+	}
+}
+
+func (c *Correlator) lost(g incident.Gap) { c.gap(g) }
+
+// maxGaps bounds the remembered stretches of blindness.
+const maxGaps = 64
+
+func (c *Correlator) gap(g incident.Gap) { c.gaps = appendBounded(c.gaps, g, maxGaps) }
+
+// wasDown says whether a source was away at a moment, allowing for what it did
+// in the seconds before it went.
+func (c *Correlator) wasDown(source string, at time.Time) bool {
+	const before = 12 * time.Second
+	if since, ok := c.downs[source]; ok && at.After(since.Add(-before)) {
+		return true
+	}
+	for _, g := range c.gaps {
+		if g.Source == source && at.After(g.From.Add(-before)) && !at.After(g.To) {
+			return true
+		}
+	}
+	return false
+}
+
+// host learns the host's particulars, part by part.
+func (c *Correlator) host(h incident.Host) {
+	set := func(to *string, v string) {
+		if v != "" {
+			*to = v
+		}
+	}
+	set(&c.opt.Host.Name, h.Name)
+	set(&c.opt.Host.BootID, h.BootID)
+	set(&c.opt.Host.Kernel, h.Kernel)
+	set(&c.opt.Host.Cgroup, h.Cgroup)
+	set(&c.opt.Host.Engine, h.Engine)
+}
+
+// appendBounded appends and drops the oldest beyond most.
+func appendBounded[T any](s []T, v T, most int) []T {
+	if len(s) >= most {
+		copy(s, s[len(s)-most+1:])
+		s = s[:most-1]
+	}
+	return append(s, v)
+}
+
+func containsTime(ts []time.Time, t time.Time) bool {
+	for _, x := range ts {
+		if x.Equal(t) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,209 @@
+package watcher
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+const (
+	// maxGenerations is how many runs of one container are remembered: a
+	// restart policy makes several within seconds.
+	maxGenerations = 8
+	// maxReadings is how many samples are kept per container.
+	maxReadings = 120
+	// sameStart is how far the engine's "start" event may lie behind the
+	// State.StartedAt of the same run.
+	sameStart = time.Second
+)
+
+// run is one generation of a container: from a start to the end that follows.
+type run struct {
+	Start time.Time `json:"start"`
+	// Exact is true when Start is inspect's StartedAt, not an event's time.
+	Exact bool `json:"exact,omitempty"`
+	// Guessed is true when the start was not seen at all.
+	Guessed bool `json:"guessed,omitempty"`
+	PID     int  `json:"pid,omitempty"`
+
+	Exit     *incident.Exit        `json:"exit,omitempty"`
+	ExitSeen time.Time             `json:"exit_seen,omitzero"`
+	Missed   bool                  `json:"missed,omitempty"` // the end was not seen live
+	Signals  []incident.Signal     `json:"signals,omitempty"`
+	StopDone time.Time             `json:"stop_done,omitzero"`
+	OOMs     []time.Time           `json:"ooms,omitempty"`
+	Kills    []incident.KernelKill `json:"kills,omitempty"`
+	// KillIDs are the ids of those of Kills that were told as incidents of their own.
+	KillIDs []string     `json:"kill_ids,omitempty"`
+	Faults  []kmsg.Fault `json:"faults,omitempty"`
+	// Told is true once the death is an incident (or was no incident at all);
+	// ToldCause is what it was told as, and Open true while the engine's
+	// word on it is still to come.
+	Told     bool   `json:"told,omitempty"`
+	ToldOpen bool   `json:"told_open,omitempty"`
+	DeathID  string `json:"death_id,omitempty"`
+
+	owners        map[int]string // pid → container, for the task tables of Kills
+	detailPending bool
+	logTail       []string
+	killSeen      time.Time // arrival of the newest kill
+	engineDown    bool
+	rebooted      bool
+}
+
+// entry is one container of the roster.
+type entry struct {
+	Spec Container `json:"spec"`
+	Runs []*run    `json:"runs"`
+	// OOMKills is the last reading of the oom_kill counter and OOMKillsTold
+	// how many kernel kills were attributed since FirstOOMKills.
+	OOMKills      int64     `json:"oom_kills"`
+	FirstOOMKills int64     `json:"first_oom_kills"`
+	Attributed    int64     `json:"attributed"`
+	Removed       time.Time `json:"removed,omitzero"`
+	Boot          string    `json:"boot,omitempty"`
+
+	readings    []cgroup.Sample
+	dirty       bool
+	counterSeen time.Time // when the counter last rose
+}
+
+func newEntry(id string) *entry {
+	e := &entry{OOMKills: -1, FirstOOMKills: -1, dirty: true}
+	e.Spec.ID = id
+	return e
+}
+
+func (e *entry) name() string {
+	if e.Spec.Name != "" {
+		return e.Spec.Name
+	}
+	if len(e.Spec.ID) > 12 {
+		return e.Spec.ID[:12]
+	}
+	return e.Spec.ID
+}
+
+// current is the newest run, or nil.
+func (e *entry) current() *run {
+	if len(e.Runs) == 0 {
+		return nil
+	}
+	return e.Runs[len(e.Runs)-1]
+}
+
+// began returns the run that started at, making one where none fits. exact
+// starts are inspect's and come up to sameStart before the event's.
+func (e *entry) began(at time.Time, exact bool) *run {
+	var best *run
+	for _, r := range e.Runs {
+		if r.Start.Equal(at) {
+			return r
+		}
+		d := at.Sub(r.Start)
+		switch {
+		case r.Guessed && !at.After(endOf(r)):
+			best = r
+		case exact && !r.Exact && d <= 0 && d >= -sameStart, !exact && r.Exact && d >= 0 && d <= sameStart:
+			if best == nil || best.Guessed || d.Abs() < at.Sub(best.Start).Abs() {
+				best = r
+			}
+		}
+	}
+	e.dirty = true
+	if best != nil {
+		if exact || best.Guessed {
+			best.Start, best.Exact, best.Guessed = at, exact, false
+		}
+		return best
+	}
+	r := &run{Start: at, Exact: exact}
+	i := len(e.Runs)
+	for i > 0 && e.Runs[i-1].Start.After(at) {
+		i--
+	}
+	e.Runs = append(e.Runs[:i], append([]*run{r}, e.Runs[i:]...)...)
+	e.trim()
+	return r
+}
+
+// trim forgets the oldest runs that have been told.
+func (e *entry) trim() {
+	for len(e.Runs) > maxGenerations && e.Runs[0].Told {
+		e.Runs = e.Runs[1:]
+	}
+}
+
+// endOf is when a run ended; far in the future while it has not.
+func endOf(r *run) time.Time {
+	if r.Exit == nil {
+		return time.Unix(1<<40, 0)
+	}
+	if !r.Exit.FinishedAt.IsZero() {
+		return r.Exit.FinishedAt
+	}
+	return r.Exit.At
+}
+
+// at returns the run that covers a moment, allowing slack at both ends for
+// clocks that differ; the newest one that does.
+func (e *entry) at(t time.Time, slack time.Duration) *run {
+	for i := len(e.Runs) - 1; i >= 0; i-- {
+		r := e.Runs[i]
+		if t.Before(r.Start.Add(-slack)) && !r.Guessed {
+			continue
+		}
+		if t.After(endOf(r).Add(slack)) {
+			continue
+		}
+		return r
+	}
+	return nil
+}
+
+// unexplained is how many kills the container's counter told that no kernel
+// record has been attributed for.
+func (e *entry) unexplained() int64 {
+	if e.OOMKills < 0 || e.FirstOOMKills < 0 {
+		return 0
+	}
+	return max(0, e.OOMKills-e.FirstOOMKills-e.Attributed)
+}
+
+// restore reads an entry that marshal wrote.
+func restore(id string, b []byte) (*entry, error) {
+	e := newEntry(id)
+	if err := json.Unmarshal(b, e); err != nil {
+		return nil, fmt.Errorf("read kept state of container %.12s: %w", id, err)
+	}
+	e.Spec.ID = id
+	e.dirty = false
+	return e, nil
+}
+
+// maxKeptTasks bounds the task table that is kept with a run.
+const maxKeptTasks = 16
+
+// marshal writes what a restart needs to know of the container.
+func (e *entry) marshal() ([]byte, error) {
+	kept := *e
+	kept.Runs = make([]*run, len(e.Runs))
+	for i, r := range e.Runs {
+		short := *r
+		short.Kills = make([]incident.KernelKill, len(r.Kills))
+		for j, k := range r.Kills {
+			if len(k.Episode.Tasks) > maxKeptTasks {
+				ep := *k.Episode
+				ep.Tasks = ep.Tasks[:maxKeptTasks]
+				k.Episode = &ep
+			}
+			short.Kills[j] = k
+		}
+		kept.Runs[i] = &short
+	}
+	return json.Marshal(&kept)
+}

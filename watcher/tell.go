@@ -1,0 +1,343 @@
+package watcher
+
+import (
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// deathReadyAt is when the end of a run can be judged: at once where kernel and
+// engine agree, later the less is explained; zero while it has not ended.
+func (c *Correlator) deathReadyAt(e *entry, r *run) time.Time {
+	main := r.mainKill()
+	switch {
+	case r.Told && !(r.ToldOpen && r.Exit != nil):
+		return time.Time{}
+	case r.Exit == nil && main:
+		if c.up("docker") || c.opt.Offline {
+			return r.killSeen.Add(joinWait)
+		}
+		return r.killSeen.Add(shortWait)
+	case r.Exit == nil && r.Missed:
+		return r.ExitSeen.Add(joinWait)
+	case r.Exit == nil:
+		return time.Time{}
+	}
+	base := r.ExitSeen
+	full := base
+	if r.detailPending {
+		full = base.Add(detailWait)
+	}
+	code := r.Exit.ExitCode
+	sig := incident.ExitSignal(code)
+	asked, killed := r.requests()
+	kernel := c.up("kmsg") && !c.opt.Offline
+	switch {
+	case main:
+		return full
+	case r.Missed:
+		// The kernel's records of that time may still be on their way.
+		return later(full, base.Add(joinWait))
+	case sig == 9 && killed && asked && r.StopDone.IsZero():
+		return later(full, base.Add(shortWait))
+	case sig == 9 && killed:
+		return full
+	case sig == 9 && c.recentKill(e, r):
+		return later(full, base.Add(shortWait))
+	case sig == 9 && (kernel || e.unexplained() > 0 || len(r.OOMs) > 0):
+		return later(full, base.Add(joinWait))
+	case sig == 9:
+		return later(full, base.Add(shortWait))
+	case sig != 0 && sig != 15 && len(r.Faults) == 0 && kernel && !asked:
+		return later(full, base.Add(shortWait))
+	case code == 0 && !asked:
+		return base
+	}
+	return full
+}
+
+// mainKill is true when the kernel killed the run's first process.
+func (r *run) mainKill() bool {
+	for i := range r.Kills {
+		if r.Kills[i].Main {
+			return true
+		}
+	}
+	return false
+}
+
+// requests says whether the engine was asked to stop the run, and to SIGKILL it.
+func (r *run) requests() (asked, killed bool) {
+	for _, s := range r.Signals {
+		if s.Number == 9 {
+			killed = true
+		} else if !killed {
+			asked = true
+		}
+	}
+	return asked, killed
+}
+
+// recentKill is true when a child was OOM-killed within seconds before the end.
+func (c *Correlator) recentKill(e *entry, r *run) bool {
+	for i := range r.Kills {
+		if d := endOf(r).Sub(r.Kills[i].Kill.Time); d > -slack && d < 5*time.Second {
+			return true
+		}
+	}
+	return false
+}
+
+// killsReadyAt is when the kills of a run that lives on are told: after a
+// moment in which it may yet die of them; zero when none waits.
+func (c *Correlator) killsReadyAt(e *entry, r *run) time.Time {
+	waiting := false
+	for i := range r.Kills {
+		waiting = waiting || !r.Kills[i].Main && !r.killTold(c.killID(&r.Kills[i]))
+	}
+	if !waiting || r.Exit != nil && !r.Told {
+		return time.Time{} // the death tells them
+	}
+	wait := 500 * time.Millisecond
+	if r.PID == 0 && c.up("docker") {
+		// Whether the victim was its first process is not known yet.
+		wait = joinWait
+	}
+	return r.killSeen.Add(wait)
+}
+
+// counterReadyAt is when a risen counter without kernel record is told.
+func (e *entry) counterReadyAt() time.Time {
+	if e.counterSeen.IsZero() || e.unexplained() == 0 {
+		return time.Time{}
+	}
+	return e.counterSeen.Add(counterWait)
+}
+
+func (c *Correlator) killID(k *incident.KernelKill) string {
+	return incident.KillID(c.opt.Host.BootID, k.Episode, &k.Kill)
+}
+
+func (r *run) killTold(id string) bool { return contains(r.KillIDs, id) }
+
+// tellKills tells the kills of children that were not told yet, one incident
+// for each episode. dying is true when the death that follows speaks of them.
+func (c *Correlator) tellKills(e *entry, r *run, dying bool) {
+	main := r.mainEpisodes()
+	for i := 0; i < len(r.Kills); i++ {
+		k := r.Kills[i]
+		id := c.killID(&k)
+		if k.Main || r.killTold(id) {
+			continue
+		}
+		if main[k.Episode.Seq] && k.Episode.Group {
+			// One of a group that went with the first process: the death tells it.
+			r.KillIDs = append(r.KillIDs, id)
+			continue
+		}
+		f := c.facts(e, r, k.Kill.Time)
+		f.ID, f.Kind = id, incident.KindKill
+		for j := i; j < len(r.Kills); j++ {
+			if other := r.Kills[j]; other.Episode == k.Episode && !other.Main {
+				f.Kills = append(f.Kills, other)
+				r.KillIDs = append(r.KillIDs, c.killID(&other))
+			}
+		}
+		f.Container.Running = new(r.Exit == nil)
+		inc := incident.Explain(f)
+		inc.Count = len(f.Kills)
+		quiet := dying && r.Exit != nil && endOf(r).Sub(k.Kill.Time) < 5*time.Second
+		c.told = append(c.told, Told{Incident: inc, Quiet: quiet})
+	}
+	e.dirty = true
+}
+
+// mainEpisodes are the episodes that killed the run's first process.
+func (r *run) mainEpisodes() map[uint64]bool {
+	out := map[uint64]bool{}
+	for i := range r.Kills {
+		if r.Kills[i].Main {
+			out[r.Kills[i].Episode.Seq] = true
+		}
+	}
+	return out
+}
+
+// tellDeath judges the end of a run and tells it, unless it ended well.
+func (c *Correlator) tellDeath(e *entry, r *run) {
+	at := endOf(r)
+	if r.Exit == nil {
+		at = c.now
+		if k := r.lastMain(); k != nil {
+			at = k.Kill.Time
+		} else if len(r.Kills) > 0 {
+			at = r.Kills[len(r.Kills)-1].Kill.Time
+		}
+	}
+	update := r.Told && r.ToldOpen
+	f := c.facts(e, r, at)
+	f.ID, f.Kind = r.DeathID, incident.KindDeath
+	if f.ID == "" {
+		f.ID = incident.DeathID(e.Spec.ID, r.Start)
+	}
+	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.Exit, r.Signals, r.StopDone, r.OOMs
+	f.Faults, f.LogTail = r.Faults, r.logTail
+	for _, k := range r.Kills {
+		if k.Main || r.groupWithMain(&k) {
+			f.Kills = append(f.Kills, k)
+		} else {
+			f.ChildKills = append(f.ChildKills, k)
+			if id := c.killID(&k); r.killTold(id) && at.Sub(k.Kill.Time) < time.Minute {
+				f.ChildKillIDs = appendUnique(f.ChildKillIDs, id)
+			}
+		}
+	}
+	if r == e.current() {
+		f.OOMKillDelta = e.unexplained()
+	}
+	f.NotSeenLive = r.Missed
+	f.EngineDown, f.Rebooted = r.engineDown, r.rebooted
+	inc := incident.Explain(f)
+	r.Told, r.ToldOpen, r.DeathID, e.dirty = true, r.Exit == nil, inc.ID, true
+	e.Attributed += f.OOMKillDelta
+	if inc.Cause == incident.ExitOK {
+		e.Attributed -= f.OOMKillDelta
+		return
+	}
+	c.told = append(c.told, Told{Incident: inc, Update: update})
+	e.trim()
+}
+
+func (r *run) lastMain() *incident.KernelKill {
+	for i := len(r.Kills) - 1; i >= 0; i-- {
+		if r.Kills[i].Main {
+			return &r.Kills[i]
+		}
+	}
+	return nil
+}
+
+// groupWithMain is true for a member of the group that the first process was killed with.
+func (r *run) groupWithMain(k *incident.KernelKill) bool {
+	m := r.lastMain()
+	return m != nil && m.Episode.Group && m.Episode.Seq == k.Episode.Seq
+}
+
+// tellCounter tells kills that only the cgroup's counter knows of.
+func (c *Correlator) tellCounter(e *entry) {
+	n := e.unexplained()
+	if n == 0 {
+		return
+	}
+	r := e.current()
+	if r == nil {
+		return
+	}
+	f := c.facts(e, r, e.counterSeen)
+	f.Kind, f.OOMKillDelta, f.EngineOOMs = incident.KindKill, n, r.OOMs
+	f.ID = incident.CounterID(e.Spec.ID, r.Start, e.OOMKills)
+	f.Container.Running = new(r.Exit == nil)
+	e.Attributed += n
+	e.counterSeen, e.dirty = time.Time{}, true
+	inc := incident.Explain(f)
+	inc.Count = int(n)
+	c.told = append(c.told, Told{Incident: inc})
+}
+
+// tellStray tells a kill that no known container can be named for.
+func (c *Correlator) tellStray(s *stray, k kmsg.Kill, oneOf []string) {
+	f := incident.FromLog(s.episode, indexOf(s, k), c.opt.Host.BootID)
+	f.Offline, f.Host, f.Owners = c.opt.Offline, c.opt.Host, s.owners
+	f.Historic = c.historic(f.Time)
+	f.NotSeenLive = f.Historic
+	f.Blind, f.Gaps = c.blind(), c.gapsAround(f.Time)
+	if len(oneOf) > 0 {
+		f.Kills[0].OneOf = oneOf
+	}
+	c.told = append(c.told, Told{Incident: incident.Explain(f)})
+}
+
+// indexOf finds a kill in its episode.
+func indexOf(s *stray, k kmsg.Kill) int {
+	for i := range s.episode.Kills {
+		if o := &s.episode.Kills[i]; o.PID == k.PID && o.Seq == k.Seq && o.Uptime == k.Uptime {
+			return i
+		}
+	}
+	return 0
+}
+
+// facts gathers what is the same for every incident of a run.
+func (c *Correlator) facts(e *entry, r *run, at time.Time) *incident.Facts {
+	spec := e.Spec.Container
+	spec.StartedAt, spec.Running = r.Start, nil
+	if r.Guessed {
+		spec.StartedAt = time.Time{}
+	}
+	f := &incident.Facts{
+		Time: at, Host: c.opt.Host, Container: &spec, Owners: r.owners, Offline: c.opt.Offline,
+		Historic: c.historic(at), Blind: c.blind(), Gaps: c.gapsAround(at),
+		Samples: readingsBefore(e.readings, r.Start, at),
+	}
+	f.NotSeenLive = f.Historic
+	return f
+}
+
+// historic is true for what happened before this host was first watched.
+func (c *Correlator) historic(at time.Time) bool {
+	return !c.opt.Epoch.IsZero() && !at.IsZero() && at.Before(c.opt.Epoch)
+}
+
+// blind names the sources that are down, with the reason.
+func (c *Correlator) blind() map[string]string {
+	var out map[string]string
+	for name, s := range c.sources {
+		if !s.Up {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[name] = s.Reason
+		}
+	}
+	return out
+}
+
+// gapsAround returns the stretches of blindness that touch a moment.
+func (c *Correlator) gapsAround(at time.Time) []incident.Gap {
+	const near = 10 * time.Second
+	var out []incident.Gap
+	for _, g := range c.gaps {
+		if !at.Before(g.From.Add(-near)) && !at.After(g.To.Add(near)) {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// readingsBefore returns the readings of one run up to a moment.
+func readingsBefore(all []cgroup.Sample, start, at time.Time) []cgroup.Sample {
+	from, to := 0, len(all)
+	for from < to && all[from].At.Before(start) {
+		from++
+	}
+	for to > from && all[to-1].At.After(at) {
+		to--
+	}
+	return append([]cgroup.Sample(nil), all[from:to]...)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func appendUnique(s []string, v string) []string {
+	if contains(s, v) {
+		return s
+	}
+	return append(s, v)
+}
