@@ -1,0 +1,152 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.index)
+	mux.HandleFunc("GET /incident/{id}", s.one)
+	mux.Handle("GET /style.css", http.FileServerFS(assets()))
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/incidents", s.incidents)
+	mux.HandleFunc("GET /v1/explain", s.explain)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.opt.Metrics, promhttp.HandlerOpts{
+		ErrorLog: zap.NewStdLog(s.opt.Log), MaxRequestsInFlight: 4, Timeout: readTimeout,
+	}))
+	return mux
+}
+
+// healthz says whether the process moves; whether it sees anything is readyz's.
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
+	if !s.opt.Backend.Status(r.Context()).Alive {
+		http.Error(w, "the main loop does not move", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintln(w, "ok")
+}
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	st := s.opt.Backend.Status(r.Context())
+	code := http.StatusOK
+	if !st.Ready {
+		code = http.StatusServiceUnavailable
+	}
+	writeJSON(w, code, st)
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, s.opt.Backend.Status(r.Context()))
+}
+
+func (s *Server) incidents(w http.ResponseWriter, r *http.Request) {
+	q, err := parseQuery(r.URL.Query())
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err)
+		return
+	}
+	list, err := s.opt.Backend.Incidents(r.Context(), q)
+	s.writeLines(w, list, err)
+}
+
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+	v := r.URL.Query()
+	for k := range v {
+		if k != "q" && k != "all" {
+			writeError(w, http.StatusBadRequest, fmt.Errorf("unknown parameter %q: q and all are known", k))
+			return
+		}
+	}
+	list, err := s.opt.Backend.Explain(r.Context(), v.Get("q"), v.Get("all") == "true")
+	s.writeLines(w, list, err)
+}
+
+// writeLines answers with one incident per line, oldest first.
+func (s *Server) writeLines(w http.ResponseWriter, list []*incident.Incident, err error) {
+	if err != nil {
+		s.opt.Log.Warn("cannot answer from the store", zap.Error(err))
+		writeError(w, http.StatusInternalServerError, fmt.Errorf("read the store: %w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	for _, inc := range list {
+		if enc.Encode(inc) != nil {
+			return // the client is gone
+		}
+	}
+}
+
+// parseQuery reads a Query from parameters; an unknown one is refused.
+func parseQuery(v url.Values) (Query, error) {
+	var q Query
+	for k := range v {
+		val := v.Get(k)
+		var err error
+		switch k {
+		case "since":
+			q.Since, err = time.Parse(time.RFC3339Nano, val)
+		case "container":
+			q.Container = val
+		case "cause":
+			q.Cause = incident.Cause(val)
+		case "kind":
+			q.Kind = incident.Kind(val)
+		case "limit":
+			q.Limit, err = strconv.Atoi(val)
+			if err == nil && q.Limit < 0 {
+				err = fmt.Errorf("limit %d is below 0", q.Limit)
+			}
+		default:
+			err = fmt.Errorf("unknown parameter %q: since, container, cause, kind and limit are known", k)
+		}
+		if err != nil {
+			return q, err
+		}
+	}
+	return q, nil
+}
+
+// values is the reverse of parseQuery.
+func (q Query) values() url.Values {
+	v := url.Values{}
+	set := func(k, s string) {
+		if s != "" {
+			v.Set(k, s)
+		}
+	}
+	if !q.Since.IsZero() {
+		v.Set("since", q.Since.UTC().Format(time.RFC3339Nano))
+	}
+	set("container", q.Container)
+	set("cause", string(q.Cause))
+	set("kind", string(q.Kind))
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return v
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(v) //nolint:errcheck // the client is gone, and nobody is left to tell
+}
+
+func writeError(w http.ResponseWriter, code int, err error) {
+	writeJSON(w, code, map[string]string{"error": err.Error()})
+}

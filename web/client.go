@@ -1,0 +1,109 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// maxAnswer bounds what a Client reads of one answer.
+const maxAnswer = 256 << 20
+
+// ErrNoDaemon is returned by a Client when nobody answers on the socket.
+var ErrNoDaemon = errors.New("no daemon answers")
+
+// Client asks a running daemon over its unix socket.
+type Client struct {
+	path string
+	http *http.Client
+}
+
+// NewClient returns a Client of the daemon that listens on the unix socket at path.
+func NewClient(path string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	return &Client{path: path, http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// Incidents asks for what matches q, oldest first.
+func (c *Client) Incidents(ctx context.Context, q Query) ([]*incident.Incident, error) {
+	return c.lines(ctx, "/v1/incidents", q.values())
+}
+
+// Explain asks why something died; see Backend.Explain.
+func (c *Client) Explain(ctx context.Context, what string, all bool) ([]*incident.Incident, error) {
+	v := url.Values{"q": {what}}
+	if all {
+		v.Set("all", "true")
+	}
+	return c.lines(ctx, "/v1/explain", v)
+}
+
+// Status asks how the daemon is doing.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	body, err := c.get(ctx, "/v1/status", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	var st Status
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&st); err != nil {
+		return nil, fmt.Errorf("read the daemon's status: %w", err)
+	}
+	return &st, nil
+}
+
+func (c *Client) lines(ctx context.Context, path string, v url.Values) ([]*incident.Incident, error) {
+	body, err := c.get(ctx, path, v)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	var out []*incident.Incident
+	dec := json.NewDecoder(bufio.NewReader(io.LimitReader(body, maxAnswer)))
+	for {
+		inc := new(incident.Incident)
+		err := dec.Decode(inc)
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the daemon's answer: %w", err)
+		}
+		out = append(out, inc)
+	}
+}
+
+func (c *Client) get(ctx context.Context, path string, v url.Values) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path+"?"+v.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			return nil, fmt.Errorf("%w on %s: %w", ErrNoDaemon, c.path, op.Err)
+		}
+		return nil, fmt.Errorf("ask the daemon on %s: %w", c.path, err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res.Body, nil
+	}
+	defer res.Body.Close()
+	var said struct{ Error string }
+	if json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(&said) != nil || said.Error == "" {
+		said.Error = res.Status
+	}
+	return nil, fmt.Errorf("the daemon on %s answered: %s", c.path, said.Error)
+}

@@ -1,0 +1,67 @@
+package web
+
+import (
+	"context"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// Backend is what the server asks. Every method may be called from many
+// goroutines at once and returns soon after ctx ends.
+type Backend interface {
+	// Incidents returns the kept incidents that match q, oldest first.
+	Incidents(ctx context.Context, q Query) ([]*incident.Incident, error)
+	// Explain returns what answers "why did it die": the incident with that
+	// id, or those of the newest death of the container with that name or id,
+	// or the newest death of all when what is "". Nothing found is no error.
+	Explain(ctx context.Context, what string, all bool) ([]*incident.Incident, error)
+	// Status returns how the daemon is doing.
+	Status(ctx context.Context) Status
+}
+
+// Query selects incidents. A zero field selects everything.
+type Query struct {
+	Since     time.Time
+	Container string // name, or the beginning of an id
+	Cause     incident.Cause
+	Kind      incident.Kind
+	Limit     int // the newest so many; 0 is all
+}
+
+// Status is how the daemon is doing.
+type Status struct {
+	Version   string    `json:"version"`
+	PID       int       `json:"pid"`
+	StartedAt time.Time `json:"started_at"`
+	// Ready is true when the store is open and a source works; Reason says
+	// why it is not.
+	Ready  bool   `json:"ready"`
+	Reason string `json:"reason,omitempty"`
+	// Alive is false when the main loop has not moved for longer than it may.
+	Alive      bool             `json:"alive"`
+	Store      string           `json:"store,omitempty"`
+	Sources    []SourceStatus   `json:"sources"`
+	Deliveries []DeliveryStatus `json:"deliveries,omitempty"`
+}
+
+// SourceStatus is the state of one witness.
+type SourceStatus struct {
+	Name string `json:"name"`
+	Up   bool   `json:"up"`
+	// Reason says why it is down or weak, Fix the step that would mend it.
+	Reason string    `json:"reason,omitempty"`
+	Fix    string    `json:"fix,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+	// Read and Lost count records; Lost is what the source knows it missed.
+	Read uint64 `json:"records_read"`
+	Lost uint64 `json:"records_lost"`
+}
+
+// DeliveryStatus counts what is owed to one receiver and what it has had.
+type DeliveryStatus struct {
+	Receiver string `json:"receiver"`
+	Pending  int    `json:"pending"`
+	Parked   int    `json:"parked"`
+	Done     int    `json:"done"`
+}
