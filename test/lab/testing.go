@@ -1,0 +1,74 @@
+package lab
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+)
+
+// RequireEnv names the variable that turns a skip into a failure: set in CI,
+// where everything must really be tried.
+const RequireEnv = "OOMWATCH_REQUIRE_REAL"
+
+// Skip skips the test for the reason given, or fails it where RequireEnv is set.
+func Skip(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv(RequireEnv) != "" {
+		t.Fatalf("would skip, but "+RequireEnv+" is set: "+format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// Start starts an engine for a test and stops it at the test's end. Where none
+// can be had it skips (see Skip).
+func Start(t testing.TB, opts Options) *Engine {
+	t.Helper()
+	if err := Missing(); err != nil {
+		Skip(t, "%v", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	e, err := New(ctx, opts)
+	if err != nil {
+		t.Fatalf("start a private engine: %v", err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("engine log:\n%s", tailFile(e.Log, 4000))
+		}
+		if err := e.Stop(); err != nil {
+			t.Errorf("stop the private engine: %v", err)
+		}
+	})
+	return e
+}
+
+// MustRun is Run for a test; the container is removed at its end.
+func (e *Engine) MustRun(t testing.TB, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	id, err := e.Run(ctx, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, _ = e.Docker(ctx, "rm", "-fv", id) // gone already with --rm
+	})
+	return id
+}
+
+// MustDocker is Docker for a test.
+func (e *Engine) MustDocker(t testing.TB, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	out, err := e.Docker(ctx, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
