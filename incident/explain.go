@@ -103,8 +103,12 @@ func fillFromKernel(inc *Incident, f *Facts, k *KernelKill) {
 	if inc.Host == nil && e.Kernel != "" {
 		inc.Host = &Host{Kernel: e.Kernel}
 	}
-	inc.Victim = victim(k)
-	if k.By == ByMainPID || k.Main {
+	if len(k.OneOf) == 0 {
+		inc.Victim = victim(k)
+	}
+	if inc.Victim == nil {
+		// Which of several it was cannot be told, so no victim is named.
+	} else if k.By == ByMainPID || k.Main {
 		inc.Victim.Main = new(true)
 	} else if f.Container != nil && f.Exit == nil && k.By != ByNone && !f.Offline {
 		inc.Victim.Main = new(false)

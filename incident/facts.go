@@ -91,7 +91,9 @@ type KernelKill struct {
 	By Attribution `json:"by"`
 	// Main is true when the victim was the container's first process.
 	Main bool `json:"main,omitempty"`
-	// OneOf names the candidates when the attribution is not certain.
+	// OneOf names the possible victims ("worker (pid 777)") where several
+	// containers lost a process at once and nothing says which lost which;
+	// Kill is then one of them, taken to make the count right.
 	OneOf []string `json:"one_of,omitempty"`
 }
 
@@ -103,7 +105,7 @@ const (
 	ByPath     Attribution = "path"      // the kernel printed the cgroup
 	ByMainPID  Attribution = "main_pid"  // the victim was the container's first process
 	ByPIDTable Attribution = "pid_table" // the victim was seen in the container's cgroup before
-	ByCounter  Attribution = "counter"   // only this container's oom_kill counter moved
-	ByEvent    Attribution = "event"     // only this container had an engine "oom" event
+	ByCounter  Attribution = "counter"   // this container's oom_kill counter moved
+	ByEvent    Attribution = "event"     // the engine reported an oom in this container
 	ByNone     Attribution = ""          // not attributed
 )

@@ -113,14 +113,13 @@ func kernelVerdict(f *Facts, k *KernelKill) verdict {
 		v.why = joinWhy(v.why, fmt.Sprintf("pid %d had been seen in this container before", k.Kill.PID))
 	case ByCounter:
 		v.confidence = weaker(v.confidence, Likely)
-		v.why = joinWhy(v.why, "only this container's oom_kill counter moved")
+		v.why = joinWhy(v.why, "this container's oom_kill counter moved")
 	case ByEvent:
 		v.confidence = weaker(v.confidence, Likely)
-		v.why = joinWhy(v.why, "only this container had an engine oom event at that time")
+		v.why = joinWhy(v.why, "the engine reported an OOM in this container at that time")
 	}
 	if len(k.OneOf) > 0 {
-		v.confidence = Possible
-		v.why = joinWhy(v.why, "the victim was in one of: "+joinNames(k.OneOf))
+		v.why = joinWhy(v.why, "several containers lost a process at that time, and nothing says which lost which: the victim is one of "+joinNames(k.OneOf))
 	}
 	if e.Unverified {
 		v.confidence = weaker(v.confidence, Likely)

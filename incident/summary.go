@@ -88,14 +88,14 @@ func oomSummary(inc *Incident, f *Facts, v verdict, who string) string {
 		fmt.Fprintf(&b, "%s ended because the kernel OOM-killed its process %s ", who, commOr(v.kill.Kill.Comm))
 	case f.Kind == KindDeath:
 		fmt.Fprintf(&b, "%s was OOM-killed ", who)
-	case inc.Container != nil && f.Offline, inc.Container == nil:
-		if inc.Container == nil && inc.Unit == "" {
-			fmt.Fprintf(&b, "%s was OOM-killed ", who)
-		} else {
-			fmt.Fprintf(&b, "%s had its process %s OOM-killed ", who, commOr(v.kill.Kill.Comm))
-		}
-	default:
+	case inc.Container == nil && inc.Unit == "":
+		fmt.Fprintf(&b, "%s was OOM-killed ", who)
+	case len(v.kill.OneOf) > 0:
+		fmt.Fprintf(&b, "%s had one of its processes OOM-killed, one of %s, ", who, joinNames(v.kill.OneOf))
+	case inc.Container != nil && inc.Container.Running != nil && *inc.Container.Running:
 		fmt.Fprintf(&b, "%s lives on, but the kernel OOM-killed its process %s (pid %d) ", who, commOr(v.kill.Kill.Comm), v.kill.Kill.PID)
+	default:
+		fmt.Fprintf(&b, "%s had its process %s OOM-killed ", who, commOr(v.kill.Kill.Comm))
 	}
 	limit := ""
 	if e.Limit.Printed && e.Limit.Bytes < 1<<50 {

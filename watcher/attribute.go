@@ -1,6 +1,9 @@
 package watcher
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
@@ -179,83 +182,132 @@ func (s *stray) readyAt() time.Time {
 	return s.seen
 }
 
-// settleStrays tells strays whose time is up: by the counters and the engine's
-// oom events where one container alone fits, as "one of" where several do, else
-// as a kill outside every container.
+// pathless is true where the kernel did not print the victims' cgroup.
+func (s *stray) pathless() bool { return incident.VictimPath(s.episode) == "" }
+
+// settleStrays tells strays whose time is up. Those without a path go to the
+// containers whose counters, or else whose engine oom events, say that one of
+// theirs was killed; where several containers fit, each is told how many it lost
+// and that the victim is one of several, never a guess. What no container
+// accounts for is told as a kill outside every container.
 func (c *Correlator) settleStrays(all bool) {
 	var kept []*stray
+	var loose []looseKill
+	ripe := func(s *stray) bool { return all || !s.readyAt().After(c.now) }
+	anyLoose := slices.ContainsFunc(c.strays, func(s *stray) bool { return s.pathless() && ripe(s) })
 	for _, s := range c.strays {
-		if !all && s.readyAt().After(c.now) {
+		// Kills without a path are judged together: those that are old
+		// enough for the counters to have been read go with the oldest.
+		together := anyLoose && s.pathless() && c.now.Sub(s.seen) >= joinWait/4
+		if !ripe(s) && !together {
 			kept = append(kept, s)
 			continue
 		}
 		for _, k := range s.kills {
-			c.settleStray(s, k)
+			switch e, r, by, _ := c.findOwner(s.episode, &k); {
+			case e != nil:
+				c.attach(e, r, s.episode, k, by, s.owners)
+			case s.pathless():
+				loose = append(loose, looseKill{s, k})
+			default:
+				c.tellStray(s, k)
+			}
 		}
 	}
 	c.strays = kept
+	if len(loose) > 0 {
+		c.settleLoose(loose)
+	}
 }
 
-func (c *Correlator) settleStray(s *stray, k kmsg.Kill) {
-	if e, r, by, _ := c.findOwner(s.episode, &k); e != nil {
-		c.attach(e, r, s.episode, k, by, s.owners)
-		return
+// looseKill is a kill of which neither path nor pid tells the container.
+type looseKill struct {
+	s *stray
+	k kmsg.Kill
+}
+
+// settleLoose gives loose kills to the containers that lost a process.
+func (c *Correlator) settleLoose(loose []looseKill) {
+	victims := make([]string, len(loose))
+	for i, l := range loose {
+		victims[i] = fmt.Sprintf("%s (pid %d)", l.k.Comm, l.k.PID)
 	}
-	var oneOf []string
-	if incident.VictimPath(s.episode) == "" {
-		byCounter, byEvent := c.candidates(k.Time)
-		switch {
-		case len(byCounter) == 1:
-			c.attach(byCounter[0], byCounter[0].runFor(k.PID, k.Time), s.episode, k, incident.ByCounter, s.owners)
-			return
-		case len(byCounter) == 0 && len(byEvent) == 1:
-			c.attach(byEvent[0], byEvent[0].runFor(k.PID, k.Time), s.episode, k, incident.ByEvent, s.owners)
-			return
+	give := func(e *entry, n int64, by incident.Attribution, oneOf []string) {
+		for ; n > 0 && len(loose) > 0; n-- {
+			l := loose[0]
+			loose = loose[1:]
+			c.attachOneOf(e, e.runFor(l.k.PID, l.k.Time), l, by, oneOf)
 		}
-		for _, e := range append(byCounter, byEvent...) {
-			if !contains(oneOf, e.name()) {
-				oneOf = append(oneOf, e.name())
+	}
+	byCounter, byEvent := c.candidates(loose)
+	for _, cand := range []struct {
+		from []candidate
+		by   incident.Attribution
+	}{{byCounter, incident.ByCounter}, {byEvent, incident.ByEvent}} {
+		var oneOf []string
+		if len(cand.from) > 1 {
+			oneOf = victims
+		}
+		for _, x := range cand.from {
+			give(x.e, x.n, cand.by, oneOf)
+		}
+	}
+	for _, l := range loose {
+		c.tellStray(l.s, l.k)
+	}
+}
+
+// attachOneOf attaches a loose kill.
+func (c *Correlator) attachOneOf(e *entry, r *run, l looseKill, by incident.Attribution, oneOf []string) {
+	c.attach(e, r, l.s.episode, l.k, by, l.s.owners)
+	if n := len(r.Kills); len(oneOf) > 0 && n > 0 && r.Kills[n-1].Kill.PID == l.k.PID {
+		r.Kills[n-1].OneOf = oneOf
+	}
+}
+
+// candidate is a container that lost n processes nobody has named.
+type candidate struct {
+	e *entry
+	n int64
+}
+
+// candidates are the containers that loose kills can have hit: those whose
+// counter rose by more than the kernel records told, and those with more engine
+// oom events at that time than kills to go with them. The order is by name, so
+// that the same facts always give the same answer.
+func (c *Correlator) candidates(loose []looseKill) (byCounter, byEvent []candidate) {
+	near := func(t time.Time) bool {
+		for i := range loose {
+			if t.Sub(loose[i].k.Time).Abs() < joinWait {
+				return true
 			}
 		}
+		return false
 	}
-	c.tellStray(s, k, oneOf)
-}
-
-// candidates are the containers that a kill without a path can have hit: those
-// whose counter rose by more than the kernel records told, and those with an
-// engine oom event at that time and no kill to go with it.
-func (c *Correlator) candidates(at time.Time) (byCounter, byEvent []*entry) {
 	for _, e := range c.entries {
-		if e.unexplained() > 0 && !e.counterSeen.IsZero() {
-			byCounter = append(byCounter, e)
+		if n := e.unexplained(); n > 0 && !e.counterSeen.IsZero() {
+			byCounter = append(byCounter, candidate{e, n})
 			continue
 		}
+		var n int64
 		for _, r := range e.Runs {
-			explained := 0
-			for i := range r.Kills {
-				if r.Kills[i].Kill.Time.Sub(at).Abs() < joinWait {
-					explained++
-				}
-			}
 			for _, t := range r.OOMs {
-				if t.Sub(at).Abs() < joinWait {
-					explained--
+				if near(t) {
+					n++
 				}
 			}
-			if explained < 0 {
-				byEvent = append(byEvent, e)
-				break
+			for i := range r.Kills {
+				if near(r.Kills[i].Kill.Time) {
+					n--
+				}
 			}
 		}
-	}
-	return byCounter, byEvent
-}
-
-func contains(s []string, v string) bool {
-	for _, x := range s {
-		if x == v {
-			return true
+		if n > 0 {
+			byEvent = append(byEvent, candidate{e, n})
 		}
 	}
-	return false
+	byName := func(a, b candidate) int { return strings.Compare(a.e.name(), b.e.name()) }
+	slices.SortFunc(byCounter, byName)
+	slices.SortFunc(byEvent, byName)
+	return byCounter, byEvent
 }

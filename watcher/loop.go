@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-
 )
 
 // Keeper keeps what the watcher decided. One call is one transaction: incidents,
@@ -38,11 +38,12 @@ type Watcher struct {
 	log     *zap.Logger
 	metrics *metrics
 
-	mu      sync.Mutex
-	states  []SourceState
-	recent  map[string][]Sample
+	mu     sync.Mutex
+	states []SourceState
+
 	beat    atomic.Int64 // unix nanoseconds of the loop's last round
 	cursors map[string]string
+	unkept  Kept // what the keeper refused and is owed again
 }
 
 // WatcherOptions are what NewWatcher needs.
@@ -170,7 +171,7 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) error {
 			continue
 		}
 		if err := w.keep(told); err != nil {
-			return err
+			w.log.Error("incidents are not kept yet, trying again", zap.Error(err), zap.Duration("in", keepEvery))
 		}
 		told = told[:0]
 	}
@@ -215,27 +216,39 @@ func (w *Watcher) noteSources(s SourceState) {
 	}
 }
 
-// keep writes what was told together with what a restart must know.
+// keep writes what was told together with what a restart must know. What the
+// keeper refuses (a full disk) stays in memory and is offered again: the program
+// goes on, and the cursors do not move past what is not kept.
 func (w *Watcher) keep(told []Told) error {
+	w.metrics.told(told)
 	roster, err := w.corr.State()
 	if err != nil {
 		return err
 	}
-	k := Kept{Told: told, Roster: roster}
+	k := &w.unkept
+	k.Told = append(k.Told, told...)
+	if k.Roster == nil {
+		k.Roster = roster
+	} else {
+		maps.Copy(k.Roster, roster)
+	}
 	if !w.corr.Open() && len(w.cursors) > 0 {
-		k.Cursors = w.cursors
-		w.cursors = map[string]string{}
+		if k.Cursors == nil {
+			k.Cursors = map[string]string{}
+		}
+		maps.Copy(k.Cursors, w.cursors)
+		clear(w.cursors)
 	}
 	if len(k.Told) == 0 && len(k.Roster) == 0 && len(k.Cursors) == 0 {
 		return nil
 	}
-	w.metrics.told(told)
-	// Not ctx: what has been seen must be kept also while stopping.
+	// Not the loop's context: what has been seen must be kept also while stopping.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := w.keeper.Keep(ctx, k); err != nil {
-		return fmt.Errorf("keep %d incidents: %w", len(told), err)
+	if err := w.keeper.Keep(ctx, *k); err != nil {
+		return fmt.Errorf("keep %d incidents: %w", len(k.Told), err)
 	}
+	w.unkept = Kept{}
 	return nil
 }
 
@@ -326,4 +339,3 @@ func (m *metrics) told(told []Told) {
 		}
 	}
 }
-

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"slices"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
@@ -51,6 +52,8 @@ func (c *Correlator) deathReadyAt(e *entry, r *run) time.Time {
 	case sig == 9:
 		return later(full, base.Add(shortWait))
 	case sig != 0 && sig != 15 && len(r.Faults) == 0 && kernel && !asked:
+		return later(full, base.Add(shortWait))
+	case asked && r.StopDone.IsZero():
 		return later(full, base.Add(shortWait))
 	case code == 0 && !asked:
 		return base
@@ -120,7 +123,7 @@ func (c *Correlator) killID(k *incident.KernelKill) string {
 	return incident.KillID(c.opt.Host.BootID, k.Episode, &k.Kill)
 }
 
-func (r *run) killTold(id string) bool { return contains(r.KillIDs, id) }
+func (r *run) killTold(id string) bool { return slices.Contains(r.KillIDs, id) }
 
 // tellKills tells the kills of children that were not told yet, one incident
 // for each episode. dying is true when the death that follows speaks of them.
@@ -176,6 +179,10 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 			at = r.Kills[len(r.Kills)-1].Kill.Time
 		}
 	}
+	if k := r.lastMain(); k != nil && at.Sub(k.Kill.Time) > frozen {
+		// The engine was away or hung: the kernel's time is the truer one.
+		at = k.Kill.Time
+	}
 	update := r.Told && r.ToldOpen
 	f := c.facts(e, r, at)
 	f.ID, f.Kind = r.DeathID, incident.KindDeath
@@ -189,7 +196,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 			f.Kills = append(f.Kills, k)
 		} else {
 			f.ChildKills = append(f.ChildKills, k)
-			if id := c.killID(&k); r.killTold(id) && at.Sub(k.Kill.Time) < time.Minute {
+			if id := c.killID(&k); r.killTold(id) && at.Sub(k.Kill.Time) < 5*time.Second {
 				f.ChildKillIDs = appendUnique(f.ChildKillIDs, id)
 			}
 		}
@@ -209,6 +216,10 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	c.told = append(c.told, Told{Incident: inc, Update: update})
 	e.trim()
 }
+
+// frozen is how far the engine's time of an end may lie behind the kernel's
+// before it is not believed.
+const frozen = 3 * time.Second
 
 func (r *run) lastMain() *incident.KernelKill {
 	for i := len(r.Kills) - 1; i >= 0; i-- {
@@ -247,15 +258,12 @@ func (c *Correlator) tellCounter(e *entry) {
 }
 
 // tellStray tells a kill that no known container can be named for.
-func (c *Correlator) tellStray(s *stray, k kmsg.Kill, oneOf []string) {
+func (c *Correlator) tellStray(s *stray, k kmsg.Kill) {
 	f := incident.FromLog(s.episode, indexOf(s, k), c.opt.Host.BootID)
 	f.Offline, f.Host, f.Owners = c.opt.Offline, c.opt.Host, s.owners
 	f.Historic = c.historic(f.Time)
 	f.NotSeenLive = f.Historic
 	f.Blind, f.Gaps = c.blind(), c.gapsAround(f.Time)
-	if len(oneOf) > 0 {
-		f.Kills[0].OneOf = oneOf
-	}
 	c.told = append(c.told, Told{Incident: incident.Explain(f)})
 }
 
@@ -272,7 +280,8 @@ func indexOf(s *stray, k kmsg.Kill) int {
 // facts gathers what is the same for every incident of a run.
 func (c *Correlator) facts(e *entry, r *run, at time.Time) *incident.Facts {
 	spec := e.Spec.Container
-	spec.StartedAt, spec.Running = r.Start, nil
+	spec.StartedAt, spec.FinishedAt, spec.Running = r.Start, time.Time{}, nil
+	spec.ExitCode, spec.Signal, spec.OOMKilledFlag = nil, "", nil
 	if r.Guessed {
 		spec.StartedAt = time.Time{}
 	}
@@ -336,7 +345,7 @@ func later(a, b time.Time) time.Time {
 }
 
 func appendUnique(s []string, v string) []string {
-	if contains(s, v) {
+	if slices.Contains(s, v) {
 		return s
 	}
 	return append(s, v)

@@ -1,0 +1,289 @@
+package watcher
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+var update = flag.Bool("update", false, "write what the cases give as what they want")
+
+// TestCases plays every file of testdata/cases to a Correlator. A file is a
+// timeline, one observation a line, then "--" and the incidents that must come
+// of it, in order. README.md beside the files says how to write one.
+func TestCases(t *testing.T) {
+	files, err := filepath.Glob("testdata/cases/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
+			raw, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			play, want, _ := strings.Cut(string(raw), "\n--\n")
+			got := playCase(t, play)
+			if *update {
+				if err := os.WriteFile(name, []byte(play+"\n--\n"+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != want {
+				t.Errorf("told:\n%swant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+// zero is the moment that the timelines of the cases count from.
+var zero = time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
+
+// id makes a container id of a name.
+func id(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:])
+}
+
+// playCase runs one timeline and prints what was told, a line each.
+func playCase(t *testing.T, play string) string {
+	t.Helper()
+	c, err := NewCorrelator(Options{Host: incident.Host{BootID: "boot"}, Epoch: zero.Add(-time.Hour)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	show := func(told []Told) {
+		for _, x := range told {
+			out.WriteString(describe(x))
+		}
+	}
+	names := map[string]string{}
+	sc := bufio.NewScanner(strings.NewReader(play))
+	for n := 1; sc.Scan(); n++ {
+		line := strings.TrimSpace(sc.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		at, words, kv := parseLine(t, n, line)
+		// Deadlines that pass before this line come first, as they would live.
+		for next := c.Next(); !next.IsZero() && next.Before(at); next = c.Next() {
+			show(c.Due(next))
+		}
+		if words[0] == "restart-watcher" {
+			state, err := c.State()
+			if err != nil {
+				t.Fatal(err)
+			}
+			boot := "boot"
+			if kv["boot"] != "" {
+				boot = kv["boot"]
+			}
+			c, err = NewCorrelator(Options{Host: incident.Host{BootID: boot}, Epoch: zero.Add(-time.Hour)}, state)
+			if err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		o := observation(t, n, at, words, kv, names)
+		show(c.Observe(o))
+	}
+	for i := 0; i < 100 && !c.Next().IsZero(); i++ {
+		show(c.Due(c.Next()))
+	}
+	if c.Open() {
+		t.Errorf("something is still open at the end")
+	}
+	show(c.Finish())
+	return out.String()
+}
+
+func describe(x Told) string {
+	i := x.Incident
+	var b strings.Builder
+	fmt.Fprintf(&b, "%.3f %s %s %s", i.Time.Sub(zero).Seconds(), i.Kind, i.Cause, i.Confidence)
+	if i.Container != nil {
+		fmt.Fprintf(&b, " container=%s", i.Container.Name)
+		if i.Container.ExitCode != nil {
+			fmt.Fprintf(&b, " exit=%d", *i.Container.ExitCode)
+		}
+	}
+	if i.Victim != nil {
+		fmt.Fprintf(&b, " victim=%d", i.Victim.PID)
+	}
+	if i.SeenLive != nil && !*i.SeenLive {
+		b.WriteString(" not-seen-live")
+	}
+	if i.Historic {
+		b.WriteString(" historic")
+	}
+	if x.Update {
+		b.WriteString(" update")
+	}
+	if x.Quiet {
+		b.WriteString(" quiet")
+	}
+	if len(i.Related) > 0 {
+		fmt.Fprintf(&b, " related=%d", len(i.Related))
+	}
+	if len(i.Gaps) > 0 {
+		fmt.Fprintf(&b, " gaps=%d", len(i.Gaps))
+	}
+	if i.Count > 1 {
+		fmt.Fprintf(&b, " count=%d", i.Count)
+	}
+	fmt.Fprintf(&b, " severity=%s\n    %s\n", i.Severity, i.Summary)
+	return b.String()
+}
+
+// parseLine splits "12.5 die web code=137" into time, words and key=value pairs.
+func parseLine(t *testing.T, n int, line string) (time.Time, []string, map[string]string) {
+	t.Helper()
+	f := strings.Fields(line)
+	sec, err := strconv.ParseFloat(f[0], 64)
+	if err != nil || len(f) < 2 {
+		t.Fatalf("line %d: want SECONDS WHAT ..., got %q", n, line)
+	}
+	kv := map[string]string{}
+	var words []string
+	for _, w := range f[1:] {
+		if k, v, ok := strings.Cut(w, "="); ok {
+			kv[k] = v
+		} else {
+			words = append(words, w)
+		}
+	}
+	return zero.Add(time.Duration(sec * float64(time.Second))), words, kv
+}
+
+// observation makes the Observation that a line of a case describes.
+func observation(t *testing.T, n int, at time.Time, words []string, kv map[string]string, names map[string]string) Observation {
+	t.Helper()
+	num := func(key string) int {
+		v, err := strconv.Atoi(kv[key])
+		if err != nil && kv[key] != "" {
+			t.Fatalf("line %d: %s=%q is no number", n, key, kv[key])
+		}
+		return v
+	}
+	sec := func(key string) time.Time {
+		v, err := strconv.ParseFloat(kv[key], 64)
+		if err != nil {
+			t.Fatalf("line %d: %s=%q is no number of seconds", n, key, kv[key])
+		}
+		return zero.Add(time.Duration(v * float64(time.Second)))
+	}
+	name := ""
+	if len(words) > 1 {
+		name = words[1]
+	}
+	o := Observation{At: at, Seen: at}
+	if kv["happened"] != "" {
+		o.At = sec("happened")
+	}
+	spec := func() Container {
+		c := Container{PID: num("pid"), State: kv["state"]}
+		c.ID, c.Name = id(name), name
+		if kv["limit"] != "" {
+			c.MemoryLimit = new(int64(num("limit")) << 20)
+		}
+		if kv["started"] != "" {
+			c.StartedAt = sec("started")
+		}
+		c.StopSignal = kv["stopsignal"]
+		if kv["code"] != "" {
+			c.Exit = &incident.Exit{ExitCode: num("code"), OOMKilled: kv["oomkilled"] == "true", Error: strings.ReplaceAll(kv["error"], "_", " "), Inspected: true}
+			if kv["finished"] != "" {
+				c.Exit.FinishedAt = sec("finished")
+				c.Exit.At = c.Exit.FinishedAt
+			}
+		}
+		return c
+	}
+	kill := func() kmsg.Kill {
+		return kmsg.Kill{Seq: uint64(num("seq")), Uptime: o.At.Sub(zero) + time.Hour, HasUptime: true, Time: o.At, PID: num("pid"), Comm: kv["comm"],
+			UID: 0, AnonRSS: kmsg.Bytes(int64(num("anon")) << 20), Line: "Killed process"}
+	}
+	switch words[0] {
+	case "inspect":
+		c := spec()
+		o.Container = &c
+	case "reconcile":
+		o.Reconcile = &Reconcile{}
+		if name != "" {
+			o.Reconcile.Containers = []Container{spec()}
+		}
+	case "create", "start", "stop", "oom", "destroy", "rename":
+		o.Action = &Action{ID: id(name), Name: name, Action: words[0]}
+	case "signal":
+		o.Signal = &Signal{ID: id(name), Signal: incident.Signal{At: o.At, Number: num("n")}}
+	case "die":
+		o.Exit = &Exit{ID: id(name), Name: name, DetailPending: kv["detail"] == "pending",
+			Exit: incident.Exit{At: o.At, ExitCode: num("code"), Error: strings.ReplaceAll(kv["error"], "_", " "), Raw: "die"}}
+	case "detail":
+		c := spec()
+		o.Detail = &Detail{ID: id(name), DiedAt: sec("died"), LogTail: []string{"last words"}}
+		if kv["code"] != "" {
+			o.Detail.Inspect = &c
+		}
+	case "kill": // the kernel's
+		ep := &kmsg.Episode{Seq: uint64(num("seq")), Time: o.At, Constraint: kmsg.Constraint(kv["constraint"]), Group: kv["group"] == "true"}
+		if name != "" {
+			ep.TaskMemcg = "/docker/" + id(name)
+			ep.OOMMemcg = ep.TaskMemcg
+		}
+		if kv["path"] != "" {
+			ep.TaskMemcg, ep.OOMMemcg = kv["path"], kv["path"]
+		}
+		if kv["oom_memcg"] != "" {
+			ep.OOMMemcg = kv["oom_memcg"]
+		}
+		if kv["limit"] != "" {
+			ep.Limit = kmsg.Bytes(int64(num("limit")) << 20)
+		}
+		ep.Kills = []kmsg.Kill{kill()}
+		for i, p := range strings.Split(kv["members"], ",") {
+			if p == "" {
+				continue
+			}
+			k := kill()
+			k.Seq += uint64(i) + 1
+			k.PID, _ = strconv.Atoi(p)
+			ep.Kills = append(ep.Kills, k)
+		}
+		o.Episode = ep
+	case "fault":
+		o.Fault = &kmsg.Fault{Kind: kmsg.FaultKind(kv["kind"]), PID: num("pid"), Comm: kv["comm"], Time: o.At, Object: kv["object"], Line: "segfault at 0"}
+	case "sample":
+		s := Sample{ID: id(name), Sample: cgroup.Sample{At: o.At, Current: int64(num("mib")) << 20, OOMKills: -1, Swap: -1, Limit: cgroup.Unlimited}}
+		if kv["kills"] != "" {
+			s.OOMKills = int64(num("kills"))
+		}
+		for _, p := range strings.Split(kv["pids"], ",") {
+			if v, err := strconv.Atoi(p); err == nil {
+				s.PIDs = append(s.PIDs, v)
+			}
+		}
+		o.Samples = []Sample{s}
+	case "up", "down":
+		o.Source = &SourceState{Name: name, Up: words[0] == "up", Reason: kv["reason"]}
+	case "lost":
+		o.Lost = &incident.Gap{Source: name, From: sec("from"), To: o.At, Lost: int64(num("n"))}
+	default:
+		t.Fatalf("line %d: unknown word %q", n, words[0])
+	}
+	return o
+}
