@@ -14,10 +14,31 @@ import (
 // component of a known shape: a cut, masked or forged one gives none. Everything
 // below a container's own component was named by whoever is root in there.
 func ParsePath(path string) Identity {
+	p := parsePath(path)
+	return p.id
+}
+
+// ContainerPath is the part of path up to the innermost container's own
+// cgroup, where its limit and its counters are: "/docker/<id>" of
+// "/docker/<id>/init.scope". It is path itself where there is no container.
+func ContainerPath(path string) string {
+	p := parsePath(path)
+	if p.end == 0 {
+		return path
+	}
+	return path[:p.end]
+}
+
+func parsePath(path string) pathParser {
 	var p pathParser
-	for rest := path; rest != ""; {
-		var c string
-		c, rest, _ = strings.Cut(rest, "/")
+	for at := 0; at < len(path); at++ {
+		start := at
+		if i := strings.IndexByte(path[at:], '/'); i >= 0 {
+			at += i
+		} else {
+			at = len(path)
+		}
+		c := path[start:at]
 		if c == "" || c == "." || c == ".." {
 			continue
 		}
@@ -26,13 +47,14 @@ func ParsePath(path string) Identity {
 			// the kernel's report, and nothing below it can be trusted.
 			break
 		}
+		p.at = at
 		p.component(c)
 		p.grandparent, p.parent = p.parent, c
 	}
 	if p.inContainer() {
 		p.id.Unit = ""
 	}
-	return p.id
+	return p
 }
 
 // InContainer is true when the path is that of a container or a pod, or of
@@ -40,10 +62,12 @@ func ParsePath(path string) Identity {
 func (id Identity) InContainer() bool { return id.Runtime != "" && !id.Monitor }
 
 // pathParser walks a path from the root. parent and grandparent are the
-// components before the present one.
+// components before the present one, at is where that one ends, and end is
+// where the innermost container's component ends.
 type pathParser struct {
 	id                  Identity
 	parent, grandparent string
+	at, end             int
 }
 
 func (p *pathParser) inContainer() bool { return p.id.Runtime != "" }
@@ -64,7 +88,7 @@ func (p *pathParser) enter(runtime, id string) {
 	if id == "" {
 		if p.id.ContainerID == "" {
 			p.leaveName()
-			p.id.Runtime = runtime
+			p.id.Runtime, p.end = runtime, p.at
 		}
 		return
 	}
@@ -72,7 +96,7 @@ func (p *pathParser) enter(runtime, id string) {
 	if p.id.OuterID == "" {
 		p.id.OuterID = p.id.ContainerID
 	}
-	p.id.Runtime, p.id.ContainerID = runtime, id
+	p.id.Runtime, p.id.ContainerID, p.end = runtime, id, p.at
 	p.id.Monitor, p.id.MonitorOf = false, ""
 }
 
@@ -83,7 +107,7 @@ func (p *pathParser) enterNamed(runtime, name string) {
 		return
 	}
 	p.leaveName()
-	p.id.Runtime, p.id.Name = runtime, name
+	p.id.Runtime, p.id.Name, p.end = runtime, name, p.at
 	p.id.Monitor, p.id.MonitorOf = false, ""
 }
 

@@ -157,6 +157,27 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
+func TestContainerPath(t *testing.T) {
+	for path, want := range map[string]string{
+		"/docker/" + a:                                     "/docker/" + a,
+		"/docker/" + a + "/init.scope":                     "/docker/" + a,
+		"/docker/" + a + "/docker/" + b + "/x":             "/docker/" + a + "/docker/" + b,
+		"/docker/" + a + "/docker/cut/x":                   "/docker/" + a,
+		"/machine.slice/libpod-" + a + ".scope/container":  "/machine.slice/libpod-" + a + ".scope",
+		"/kubepods/burstable/pod" + uid:                    "/kubepods/burstable/pod" + uid,
+		"/kubepods/burstable/pod" + uid + "/" + a + "/sub": "/kubepods/burstable/pod" + uid + "/" + a,
+		"/lxc/107/ns/system.slice/x.service":               "/lxc/107",
+		"/system.slice/nginx.service/worker":               "/system.slice/nginx.service/worker",
+		"/":                                                "/",
+		"":                                                 "",
+		"/docker/" + a + "/x,task_memcg=/docker/" + b:      "/docker/" + a,
+	} {
+		if got := ContainerPath(path); got != want {
+			t.Errorf("ContainerPath(%q) = %q, want %q", path, got, want)
+		}
+	}
+}
+
 // Whatever the path, an id is a whole component of it (or of its colon form),
 // and one that a rooted attacker below the outer container cannot replace.
 func FuzzParsePath(f *testing.F) {
@@ -187,6 +208,9 @@ func FuzzParsePath(f *testing.F) {
 		}
 		if id.Monitor && (id.ContainerID != "" || id.Name != "") {
 			t.Errorf("%q: a monitor with a container", path)
+		}
+		if cut := ContainerPath(path); !strings.HasPrefix(path, cut) || ParsePath(cut).ContainerID != id.ContainerID {
+			t.Errorf("%q: ContainerPath %q is another container's", path, cut)
 		}
 		// What is made below a container does not move it on the host.
 		base := "/docker/" + c
