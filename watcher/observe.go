@@ -351,7 +351,9 @@ func (c *Correlator) samples(round []Sample) {
 		if e == nil {
 			continue
 		}
-		e.readings = appendBounded(e.readings, s.Sample, maxReadings)
+		kept := s.Sample
+		kept.PIDs = nil
+		e.readings = appendBounded(e.readings, kept, maxReadings)
 		for _, pid := range s.PIDs {
 			o := c.pids[pid]
 			if o.id != s.ID {

@@ -1,0 +1,79 @@
+package watcher
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Replay judges observations that were all made before: those of a file, or of
+// sources that were asked once. The engine's list of containers comes first,
+// because it names what the others only number; the rest goes by its own time.
+// Nothing is told until everything has been seen.
+func Replay(c *Correlator, obs []Observation) []Told {
+	if len(obs) == 0 {
+		return nil
+	}
+	rank := func(o *Observation) int {
+		switch {
+		case o.Source != nil, o.Host != nil:
+			return 0
+		case o.Reconcile != nil, o.Container != nil:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(obs, func(a, b Observation) int {
+		if ra, rb := rank(&a), rank(&b); ra != rb {
+			return ra - rb
+		}
+		return a.At.Compare(b.At)
+	})
+	var told []Told
+	for _, o := range obs {
+		// One moment for all: no wait runs out between two of them.
+		o.Seen = obs[len(obs)-1].At
+		told = append(told, c.Observe(o)...)
+	}
+	told = append(told, c.Finish()...)
+	slices.SortStableFunc(told, func(a, b Told) int { return a.Incident.Time.Compare(b.Incident.Time) })
+	return told
+}
+
+// Gather runs sources until each has told what it knows of the past, or for at
+// most wait, and returns what they said. A source has told it when Run returns,
+// or when a Reconcile or the word that it is down has come from it.
+func Gather(ctx context.Context, wait time.Duration, sources ...Source) []Observation {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	var mu sync.Mutex
+	var all []Observation
+	var wg sync.WaitGroup
+	for _, s := range sources {
+		one, stop := context.WithCancel(ctx)
+		wg.Go(func() {
+			defer stop()
+			err := s.Run(one, func(o Observation) {
+				mu.Lock()
+				all = append(all, o)
+				mu.Unlock()
+				if o.Reconcile != nil || o.Source != nil && !o.Source.Up {
+					// What follows within a moment still belongs to it.
+					time.AfterFunc(gatherTail, stop)
+				}
+			})
+			if err != nil && one.Err() == nil {
+				mu.Lock()
+				all = append(all, down(s.Name(), err))
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return all
+}
+
+// gatherTail is how long a source may go on after its list of containers: the
+// engine replays its events beside it.
+const gatherTail = 300 * time.Millisecond
