@@ -1,0 +1,79 @@
+# Sourced by scripts that ./run runs in a virtual machine: parts of a container
+# host, each started when asked for. Nothing of it is meant for a real host.
+
+# wait_for SECONDS COMMAND...: until COMMAND is true.
+wait_for() {
+	local end=$(($(date +%s) + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		if [ "$(date +%s)" -ge $end ]; then
+			echo "still not true: $*" >&2
+			return 1
+		fi
+		sleep 0.2
+	done
+}
+
+# start_docker [DOCKERD-OPTIONS...]: a Docker engine without networks.
+start_docker() {
+	dockerd --bridge=none --iptables=false --ip6tables=false "$@" >/tmp/dockerd.log 2>&1 </dev/null &
+	wait_for 90 docker version || {
+		tail -n 20 /tmp/dockerd.log >&2
+		return 1
+	}
+}
+
+# busybox_tar: a tar of a root file system with busybox, for an engine's import.
+busybox_tar() {
+	local dir
+	dir=$(mktemp -d)
+	mkdir -p "$dir/bin" "$dir/tmp" "$dir/dev" "$dir/proc" "$dir/sys" "$dir/etc"
+	cp /bin/busybox "$dir/bin/busybox"
+	for c in sh sleep cat tail dd head yes kill true false ls echo cp mkdir printf seq; do
+		ln "$dir/bin/busybox" "$dir/bin/$c"
+	done
+	tar -C "$dir" -c .
+	rm -r "$dir"
+}
+
+# docker_image: the image lab/busybox:1.
+docker_image() { busybox_tar | docker import - lab/busybox:1 >/dev/null; }
+
+# podman_image: the same for podman, as root, without systemd and networks.
+podman_image() {
+	mkdir -p /etc/containers
+	printf '[containers]\nnetns = "none"\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' >/etc/containers/containers.conf
+	busybox_tar | podman import --quiet - lab/busybox:1 >/dev/null
+}
+
+# start_journald: systemd's journal by itself, in memory, reading the kernel log.
+start_journald() {
+	mkdir -p /run/systemd/journal /run/log/journal /etc/systemd/journald.conf.d
+	printf '[Journal]\nStorage=volatile\nReadKMsg=yes\nRateLimitIntervalSec=0\n' >/etc/systemd/journald.conf.d/vm.conf
+	/lib/systemd/systemd-journald >/tmp/journald.log 2>&1 </dev/null &
+	wait_for 20 journalctl -k -n 1 -q
+}
+
+# start_rsyslog FILE [DIRECTIVES]: rsyslog that writes the kernel log to FILE.
+start_rsyslog() {
+	printf 'module(load="imklog" permitnonkernelfacility="on")\n%s\n*.* %s\n' "${2:-\$ActionFileDefaultTemplate RSYSLOG_TraditionalFileFormat}" "$1" >/tmp/rsyslog.conf
+	rsyslogd -n -f /tmp/rsyslog.conf -i /tmp/rsyslog.pid >/tmp/rsyslog.log 2>&1 </dev/null &
+	wait_for 20 test -s "$1"
+}
+
+# cgroup NAME LIMIT: a memory cgroup below the root; prints its directory.
+cgroup() {
+	local dir
+	if [ -d /sys/fs/cgroup/memory ]; then
+		dir=/sys/fs/cgroup/memory/$1
+		mkdir -p "$dir"
+		[ -z "${2-}" ] || echo "$2" >"$dir/memory.limit_in_bytes"
+	else
+		dir=/sys/fs/cgroup/$1
+		mkdir -p "$dir"
+		local parent=/sys/fs/cgroup
+		echo +memory +cpuset +pids >$parent/cgroup.subtree_control
+		[ -z "${2-}" ] || echo "$2" >"$dir/memory.max"
+	fi
+	echo "$dir"
+}
