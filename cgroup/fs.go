@@ -272,8 +272,9 @@ func (fs *FS) dir(path string) (string, error) {
 		return "", fs.cgroupNS // it would be another cgroup than the one meant
 	}
 	clean := filepath.Clean("/" + path)
-	if clean != strings.TrimSuffix("/"+strings.TrimPrefix(path, "/"), "/") && clean != "/" {
-		return "", fmt.Errorf("cgroup path %q is not a path from the root", path)
+	if asked := "/" + strings.Trim(path, "/"); clean != asked {
+		// "/../x" is how a namespace shows what is outside of it.
+		return "", errors.Join(fmt.Errorf("cgroup %q is not a path from the root", path), fs.cgroupNS)
 	}
 	if fs.mem.root == "/" {
 		return filepath.Join(fs.mem.point, clean), nil

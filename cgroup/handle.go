@@ -40,11 +40,12 @@ type Handle struct {
 	current, events, stat, kernel, pressure, limitFile, swap file
 }
 
-// file is one file of the cgroup; fd is -1 when it is not kept open.
+// file is one file of the cgroup; kept says that fd is open.
 type file struct {
 	name string
-	fd   int
 	keep bool
+	kept bool
+	fd   int
 }
 
 // Open starts reading the cgroup at path (as PathOf and ContainerPath give it).
@@ -56,7 +57,7 @@ func (fs *FS) Open(path string) (*Handle, error) {
 		return nil, fmt.Errorf("open cgroup: %w", err)
 	}
 	h := &Handle{fs: fs, path: path, dir: dir, limit: Unlimited}
-	at := func(name string, keep bool) file { return file{name: filepath.Join(dir, name), fd: -1, keep: keep} }
+	at := func(name string, keep bool) file { return file{name: filepath.Join(dir, name), keep: keep} }
 	if fs.version == 1 {
 		h.current, h.events = at("memory.usage_in_bytes", true), at("memory.oom_control", true)
 		h.stat, h.kernel = at("memory.stat", true), at("memory.kmem.usage_in_bytes", true)
@@ -100,9 +101,9 @@ func (h *Handle) Path() string { return h.path }
 // Close lets go of the cgroup. It may be called twice.
 func (h *Handle) Close() {
 	for _, f := range []*file{&h.current, &h.events, &h.stat, &h.kernel, &h.pressure} {
-		if f.fd >= 0 {
+		if f.kept {
 			unix.Close(f.fd)
-			f.fd = -1
+			f.kept = false
 			h.fs.fds.give(1)
 		}
 	}
@@ -221,7 +222,7 @@ func (fs *FS) HostPSI(p *PSI) error {
 
 // read gives the content of f, from its start.
 func (h *Handle) read(f *file, buf []byte) ([]byte, error) {
-	if f.fd >= 0 {
+	if f.kept {
 		return pread(f.fd, buf)
 	}
 	fd, err := open(f.name)
@@ -236,7 +237,7 @@ func (h *Handle) read(f *file, buf []byte) ([]byte, error) {
 	}
 	b, err := pread(fd, buf)
 	if err == nil && f.keep && h.fs.fds.take(1) {
-		f.fd = fd
+		f.fd, f.kept = fd, true
 	} else {
 		unix.Close(fd)
 	}
@@ -291,10 +292,8 @@ func gone(err error) error {
 func (h *Handle) appendMembers(pids []int) []int {
 	dirs := []string{h.dir}
 	for i := 0; i < len(dirs) && i < maxMembers; i++ {
-		b, err := os.ReadFile(filepath.Join(dirs[i], "cgroup.procs"))
-		if err != nil {
-			continue // removed meanwhile, or a threaded cgroup
-		}
+		// It may have been removed meanwhile, or be a threaded one: no error.
+		b, _ := os.ReadFile(filepath.Join(dirs[i], "cgroup.procs"))
 		pids = appendPIDs(pids, b)
 		dirs = append(dirs, children(dirs[i])...)
 	}

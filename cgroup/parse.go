@@ -122,7 +122,7 @@ func parseStatV2(b []byte, s *Stat) {
 			set(&s.Slab, value)
 			fallthrough
 		case "kernel_stack", "pagetables", "percpu":
-			if n, ok := parseInt(value); ok {
+			if n, ok := parseInt(value); ok && n <= math.MaxInt64-parts {
 				parts, seen = parts+n, true
 			}
 		}
@@ -170,7 +170,7 @@ func psiLine(b []byte) (avg10 float64, total time.Duration, ok bool) {
 			avg10, ok = parseHundredths(v)
 		} else if v, found := bytes.CutPrefix(word, []byte("total=")); found {
 			us, good := parseInt(v)
-			total, ok = time.Duration(us)*time.Microsecond, ok && good
+			total, ok = time.Duration(us)*time.Microsecond, ok && good && us <= math.MaxInt64/1000
 		}
 	}
 	return avg10, total, ok
@@ -187,7 +187,7 @@ func parseHundredths(b []byte) (float64, bool) {
 			return 0, false
 		}
 	}
-	return float64(n*100+m) / 100, ok
+	return float64(n) + float64(m)/100, ok
 }
 
 // appendPIDs reads cgroup.procs.
