@@ -11,8 +11,15 @@ import (
 // (Record.Continuation) are to be passed on unasked: they cannot be told by
 // their text. text is not kept.
 func Interesting(text []byte) bool {
-	return classify(unsafe.String(unsafe.SliceData(text), len(text))) != classNone
+	return classify(stringOf(text)) != classNone
 }
+
+// stringOf looks at bytes as a string without a copy. The string must not
+// outlive the bytes.
+func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// bytesOf looks at a string as bytes, which must not be written to.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // class says what a message is, by its text alone.
 type class uint8
@@ -37,6 +44,7 @@ const (
 	classSysRq            // Manual OOM execution
 	classSuppressed       // oom_kill_process: N callbacks suppressed
 	classFault            // a Fault
+	classKiller           // a user-space OOM killer's line
 	classSuspect          // talks of OOM in an unknown form
 )
 
@@ -145,4 +153,18 @@ func isStat(t string) bool {
 	}
 	// The one-record form holds all counters: a line end (escaped by /dev/kmsg) follows.
 	return i > digits && (i == len(t) || t[i] == '\n' || t[i] == '\\')
+}
+
+// startsKnown tells a message by how it begins, without looking inside it.
+func startsKnown(t string) bool {
+	t = strings.TrimLeft(t, " ")
+	if t == "" {
+		return false
+	}
+	for _, s := range startClasses[t[0]] {
+		if strings.HasPrefix(t, s.start) {
+			return true
+		}
+	}
+	return strings.HasPrefix(t, "kill process ") || strings.HasPrefix(t, "INFO: task ") || strings.HasPrefix(t, "invoked oom-killer") || strings.HasPrefix(t, "cgroup: fork")
 }

@@ -1,0 +1,329 @@
+package kmsg
+
+import (
+	"strings"
+	"time"
+)
+
+// Bounds of what an Assembler keeps.
+const (
+	maxOpen    = 8       // episodes open at once
+	maxLines   = 16      // evidence lines of one episode
+	maxLineLen = 1 << 10 // bytes of one evidence line
+	maxKills   = 1 << 13 // kills of one episode
+	recentLen  = 256     // kills remembered to tell a repeat
+	// closeAfter ends an episode: the kernel prints one in milliseconds.
+	closeAfter = 5 * time.Second
+)
+
+// Assembler joins the kernel's records into episodes and faults. It is pure:
+// no clock, no I/O. Records of interleaved episodes are kept apart by the
+// printing context where the log has it, and by the victim's pid. Nothing is
+// carried from one episode into another. Its memory is bounded.
+type Assembler struct {
+	open   []*open
+	recent [recentLen]recentKill
+	next   int // where in recent the next kill goes
+	// release is the kernel's, from the newest CPU line.
+	release string
+	events  []Event
+	last    Record // the record before, for fragments
+}
+
+// recentKill is a kill already told.
+type recentKill struct {
+	pid     int
+	comm    string
+	uptime  time.Duration
+	at      time.Time
+	hasTime bool
+	stamped bool
+	reaper  bool
+}
+
+// open is an episode that is not yet told.
+type open struct {
+	ep        *Episode
+	caller    string
+	last      Record // newest record of it (Text is dropped)
+	invoked   bool   // its header was seen
+	dumped    bool   // usage, tables or limit were seen
+	summary   summaryLine
+	hasSum    bool
+	announce  killLine
+	announced bool
+	taskIn    bool // "Task in" was seen
+	taskInAt  time.Duration
+	wantLimit bool // "Task in" came in pieces: the limit's path is missing
+	head      tableHead
+	hasHead   bool
+	ptes      bool // page tables are in pages
+	inStats   bool
+	mixed     bool // another episode's lines stand between: shared facts are not believed
+	unknown   bool // the decisive line's facility is not known
+	sawKill   bool
+}
+
+// NewAssembler returns an Assembler with nothing open.
+func NewAssembler() *Assembler { return &Assembler{} }
+
+// Pending tells whether something is open that Flush would tell.
+func (a *Assembler) Pending() bool { return len(a.open) > 0 }
+
+// Flush tells what is open: call it after a quiet moment and at the end of input.
+func (a *Assembler) Flush() []Event {
+	a.events = nil
+	a.closeAll()
+	a.last = Record{}
+	return a.take()
+}
+
+// Add takes the next record and returns what it completed. The Text of r must
+// stay valid as long as the events.
+func (a *Assembler) Add(r *Record) []Event {
+	a.events = nil
+	a.add(r)
+	return a.take()
+}
+
+func (a *Assembler) take() []Event {
+	e := a.events
+	a.events = nil
+	return e
+}
+
+func (a *Assembler) add(r *Record) {
+	if r.Facility > 0 && r.Ident == "" {
+		return // written by user space: never believed
+	}
+	if r.Ident != "" {
+		if f, ok := parseKiller(r); ok {
+			a.tellFault(r, f)
+		}
+		return
+	}
+	rec := *r
+	if r.Continuation && a.last.Text != "" && !startsKnown(r.Text) {
+		rec = a.last
+		rec.Text = a.last.Text + r.Text
+		a.dropLast()
+	}
+	a.last = Record{}
+	t := strings.TrimLeft(rec.Text, " \t")
+	c := classify(t)
+	if c == classNone {
+		a.pieces(&rec, t)
+		return
+	}
+	if c != classFault {
+		a.closeStale(&rec)
+	}
+	if isIncomplete(c, t) {
+		a.last = rec
+	}
+	a.dispatch(&rec, c, t)
+}
+
+// dropLast takes back the summary that a fragment completes.
+func (a *Assembler) dropLast() {
+	if o := a.current(a.last.Caller); o != nil && o.hasSum && !o.summary.complete {
+		o.hasSum = false
+		if n := len(o.ep.Lines); n > 0 {
+			o.ep.Lines = o.ep.Lines[:n-1]
+		}
+	}
+}
+
+// isIncomplete tells a message that the kernel has split: records end at
+// about 1 KiB, and a long path pushes the rest into the next.
+func isIncomplete(c class, t string) bool {
+	if c != classSummary {
+		return false
+	}
+	i := strings.LastIndex(t, ",uid=")
+	return i < 0 || !digitsOnly(t[i+5:])
+}
+
+func (a *Assembler) dispatch(r *Record, c class, t string) {
+	switch c {
+	case classInvoked:
+		a.header(r, t)
+	case classCPU:
+		a.cpu(r, t)
+	case classCpusetLine:
+		a.cpusetLine(r, t)
+	case classTaskIn:
+		a.taskIn(r, t)
+	case classUsage:
+		a.usage(r, t)
+	case classStatsHead:
+		a.statsHead(r, t)
+	case classStat:
+		if o := a.current(r.Caller); o != nil && !o.sawKill && o.dumped {
+			addStats(&o.ep.Stats, t)
+			o.touch(r)
+		}
+	case classMemInfo:
+		if o := a.current(r.Caller); o != nil && !o.sawKill {
+			o.memInfo(t)
+			o.touch(r)
+		}
+	case classTableHead:
+		a.tableHead(r, t)
+	case classRow:
+		a.row(r, t)
+	case classSummary:
+		a.summary(r, t)
+	case classKill:
+		a.kill(r, t)
+	case classGroup:
+		a.group(r, t)
+	case classReaper:
+		a.reaper(r, t)
+	case classNoKill:
+		a.noKill(r, t)
+	case classSysRq:
+		if strings.Contains(t, "anual OOM execution") {
+			o := a.start(r)
+			o.ep.SysRq = true
+			o.evidence(r)
+		}
+	case classFault:
+		if f, ok := parseFault(t, r.Escaped); ok {
+			a.tellFault(r, f)
+		}
+	case classSuspect:
+		if isSuspect(t) {
+			a.unrecognised(r)
+		}
+	}
+}
+
+// current is the open episode that a line without a pid belongs to: the one of
+// its printing context, else the newest.
+func (a *Assembler) current(caller string) *open {
+	for i := len(a.open) - 1; i >= 0; i-- {
+		if o := a.open[i]; o.caller == caller || o.caller == "" || caller == "" {
+			return o
+		}
+	}
+	return nil
+}
+
+// start opens an episode with r as its first record. The one that was open in
+// the same printing context is over; in another it goes on.
+func (a *Assembler) start(r *Record) *open {
+	for i := 0; i < len(a.open); {
+		o := a.open[i]
+		if r.Caller == "" || o.caller == "" || o.caller == r.Caller {
+			a.close(i)
+		} else {
+			i++
+		}
+	}
+	if len(a.open) >= maxOpen {
+		a.close(0)
+	}
+	o := &open{ep: &Episode{Seq: r.Seq, Uptime: r.Uptime, HasUptime: r.HasUptime, Time: r.Time}, caller: r.Caller}
+	o.touch(r)
+	a.open = append(a.open, o)
+	return o
+}
+
+// dumping returns the episode that a line of the dump belongs to, opening one
+// where its header is missing: after a kill line a dump is another episode's.
+func (a *Assembler) dumping(r *Record) *open {
+	o := a.current(r.Caller)
+	if o == nil || o.sawKill || o.ep.NoKill != "" {
+		o = a.start(r)
+		o.ep.Kernel = ""
+	}
+	o.dumped = true
+	o.touch(r)
+	return o
+}
+
+// touch notes the newest record of an episode.
+func (o *open) touch(r *Record) {
+	o.last = Record{Seq: r.Seq, Uptime: r.Uptime, HasUptime: r.HasUptime, Time: r.Time}
+}
+
+// evidence keeps a decisive line as printed.
+func (o *open) evidence(r *Record) {
+	if len(o.ep.Lines) < maxLines {
+		o.ep.Lines = append(o.ep.Lines, cutLine(r.Text))
+	}
+}
+
+func cutLine(s string) string {
+	if len(s) > maxLineLen {
+		return s[:maxLineLen]
+	}
+	return s
+}
+
+// closeStale ends the episodes whose last record is too far from r, or lies in
+// another boot.
+func (a *Assembler) closeStale(r *Record) {
+	for i := 0; i < len(a.open); {
+		if apart(&a.open[i].last, r) {
+			a.close(i)
+		} else {
+			i++
+		}
+	}
+}
+
+// apart tells whether two records cannot belong to one episode.
+func apart(a, b *Record) bool {
+	var d time.Duration
+	switch {
+	case a.HasUptime && b.HasUptime:
+		d = b.Uptime - a.Uptime
+	case !a.Time.IsZero() && !b.Time.IsZero():
+		d = b.Time.Sub(a.Time)
+	default:
+		return false
+	}
+	return d > closeAfter || d < -closeAfter
+}
+
+func (a *Assembler) closeAll() {
+	for len(a.open) > 0 {
+		a.close(0)
+	}
+}
+
+// close ends the i-th open episode and tells it, if it has something to tell.
+func (a *Assembler) close(i int) {
+	o := a.open[i]
+	a.open = append(a.open[:i], a.open[i+1:]...)
+	o.finish()
+	for i := range o.ep.Kills {
+		a.remember(&o.ep.Kills[i])
+	}
+	if len(o.ep.Kills) > 0 || o.ep.NoKill != "" || o.invoked {
+		if o.ep.Kernel == "" {
+			o.ep.Kernel = a.release
+		}
+		a.events = append(a.events, Event{Episode: o.ep})
+	}
+}
+
+func (a *Assembler) remember(k *Kill) {
+	a.recent[a.next] = recentKill{pid: k.PID, comm: k.Comm, uptime: k.Uptime, at: k.Time, hasTime: !k.Time.IsZero(), stamped: k.HasUptime, reaper: k.Evidence == "reaper"}
+	a.next = (a.next + 1) % recentLen
+}
+
+func (a *Assembler) tellFault(r *Record, f Fault) {
+	f.Seq, f.Uptime, f.HasUptime, f.Time = r.Seq, r.Uptime, r.HasUptime, r.Time
+	f.Line = cutLine(r.Text)
+	f.Unverified = r.Facility != 0
+	a.events = append(a.events, Event{Fault: &f})
+}
+
+func (a *Assembler) unrecognised(r *Record) {
+	u := *r
+	u.Text = cutLine(u.Text)
+	a.events = append(a.events, Event{Unrecognised: &u})
+}

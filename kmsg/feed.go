@@ -1,0 +1,301 @@
+package kmsg
+
+import (
+	"strings"
+	"time"
+)
+
+// feeder turns the lines of a log into records: it takes off prefixes, joins
+// what a reader or a mail has broken into lines, and hands each whole record
+// to the Assembler.
+type feeder struct {
+	asm  *Assembler
+	opt  *ScanOptions
+	tell func(Event)
+
+	pend    line // the record whose lines are being collected
+	hasPend bool
+	joins   int
+	entry   entry // the structured entry (journal export, JSON) being read
+	stats   ScanStats
+}
+
+// maxJoins bounds the lines that are joined into one record.
+const maxJoins = 64
+
+// maxRecord bounds the text of one record.
+const maxRecord = 16 << 10
+
+// line takes the next line, without its end, and tells whether it can matter.
+func (f *feeder) line(s string) bool {
+	s = strings.TrimSuffix(s, "\r")
+	f.stats.Lines++
+	if f.entry.binary > 0 || f.entry.head != nil {
+		return f.entryBinary(s)
+	}
+	if done, matters := f.structured(s); done {
+		return matters
+	}
+	var l line
+	parseLine(s, f.opt.Location, &l)
+	return f.plain(s, &l)
+}
+
+// plain takes a line of a log that holds one record a line.
+func (f *feeder) plain(s string, l *line) bool {
+	if !l.stamped && f.hasPend {
+		if l.text == "" {
+			f.flushRecord()
+			return false
+		}
+		if f.continues(s) {
+			f.join("\n", strings.TrimPrefix(s, strings.Repeat(" ", min(f.pend.width, indent(s)))))
+			return classify(f.pend.text) != classNone
+		}
+		if f.wraps(l.text) {
+			return true
+		}
+	}
+	if l.stamped && f.hasPend && f.splitName(l) {
+		f.join("\n", l.text)
+		return true
+	}
+	f.flushRecord()
+	f.pend, f.hasPend, f.joins = *l, true, 0
+	return l.rec.Ident == "" && classify(strings.TrimLeft(l.text, " \t")) != classNone || isKillerIdent(l.rec.Ident)
+}
+
+func isKillerIdent(s string) bool {
+	switch s {
+	case "earlyoom", "systemd-oomd", "nohang", "oomd", "oomd_bin":
+		return true
+	}
+	return false
+}
+
+func indent(s string) int {
+	i := 0
+	for i < len(s) && s[i] == ' ' {
+		i++
+	}
+	return i
+}
+
+// continues tells a further line of a multi-line record as dmesg and journald
+// print it: indented by the width of the prefix.
+func (f *feeder) continues(s string) bool {
+	n := indent(s)
+	return f.pend.stamped && n >= 8 && (n >= f.pend.width || n >= 12 && !startsKnown(s[n:]))
+}
+
+// splitName tells a further line of a record whose text holds a line end, in
+// the readers that repeat the prefix: the same stamp, and the record before it
+// ends inside a name.
+func (f *feeder) splitName(l *line) bool {
+	p := &f.pend
+	if p.rec.HasUptime != l.rec.HasUptime || p.rec.Uptime != l.rec.Uptime || !p.rec.Time.Equal(l.rec.Time) || p.rec.Ident != "" || l.rec.Ident != "" || p.rec.Escaped {
+		return false
+	}
+	switch classify(p.text) {
+	case classKill:
+		k, ok := parseKill(p.text, false)
+		if ok && (k.fields > 0 || k.announce) || !strings.Contains(p.text, " (") {
+			return false
+		}
+		_, whole := parseKill(l.text, false)
+		return !whole && strings.Contains(l.text, ") ")
+	case classSummary:
+		return isIncomplete(classSummary, p.text) && strings.Contains(p.text, ",task=") && strings.Contains(l.text, ",pid=")
+	case classCPU:
+		return strings.Contains(p.text, "omm: ") && !strings.Contains(p.text, "ainted") && strings.Contains(l.text, "ainted")
+	}
+	return false
+}
+
+func (f *feeder) join(sep, s string) {
+	if f.joins >= maxJoins || len(f.pend.text)+len(s) > maxRecord {
+		return
+	}
+	f.joins++
+	f.pend.text += sep + s
+}
+
+// wraps joins a line that is the rest of a broken one (mail, terminals, "\" at
+// the end), if the record before it wants more.
+func (f *feeder) wraps(next string) bool {
+	p := &f.pend
+	if f.joins >= 8 || p.rec.Ident != "" || startsKnown(next) {
+		return false
+	}
+	t := strings.TrimLeft(p.text, " \t")
+	switch classify(t) {
+	case classSummary:
+		if !isIncomplete(classSummary, t) || !strings.Contains(next, "=") && !strings.Contains(next, ",") && !strings.Contains(next, "/") {
+			return false
+		}
+		p.text = strings.TrimSuffix(strings.TrimRight(p.text, " "), `\`)
+		f.join("", strings.TrimLeft(next, " \t"))
+		return true
+	case classKill:
+		return f.wrapsKill(t, next)
+	case classTaskIn:
+		cut := strings.HasSuffix(t, "/")
+		if !cut && !strings.HasPrefix(next, "killed as a result") && !strings.HasSuffix(strings.TrimRight(t, " "), " of") {
+			return false
+		}
+		sep := " "
+		if cut || strings.HasSuffix(t, " ") {
+			sep = ""
+		}
+		f.join(sep, next)
+		return true
+	case classUsage:
+		if strings.Contains(t, "failcnt") || !strings.Contains(next, "kB") && !strings.Contains(next, "failcnt") {
+			return false
+		}
+		f.join(" ", next)
+		return true
+	case classNone, classSuspect:
+		// "Memory cgroup out of" / "memory: Killed process ..."
+		for _, s := range []string{"Memory cgroup out of memory: K", "Out of memory: K", "Killed process ", "Kill process "} {
+			if strings.HasPrefix(s, strings.TrimRight(t, " ")) && len(t) >= 4 && strings.HasPrefix(strings.TrimRight(t, " ")+" "+next, s[:min(len(s), len(t)+2)]) {
+				p.text = strings.TrimRight(p.text, " ")
+				f.join(" ", next)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (f *feeder) wrapsKill(t, next string) bool {
+	k, ok := parseKill(t, f.pend.rec.Escaped)
+	next = strings.TrimLeft(next, " \t")
+	if ok && k.announce {
+		return strings.HasPrefix(next, "score ") // nothing that is needed
+	}
+	t = strings.TrimSuffix(t, `\`)
+	glued, okGlued := parseKill(t+next, f.pend.rec.Escaped)
+	spaced, okSpaced := parseKill(strings.TrimRight(t, " ")+" "+next, f.pend.rec.Escaped)
+	if !okGlued && !okSpaced {
+		if !ok && len(t) < 80 && (strings.HasPrefix(next, "process ") || strings.HasPrefix(next, "Kill")) {
+			f.pend.text = strings.TrimRight(t, " ")
+			f.join(" ", next)
+			return true
+		}
+		return false
+	}
+	if ok && max(glued.fields, spaced.fields) <= k.fields {
+		return false
+	}
+	if okGlued && glued.fields > spaced.fields {
+		f.pend.text = t
+		f.join("", next)
+	} else {
+		f.pend.text = strings.TrimRight(t, " ")
+		f.join(" ", next)
+	}
+	return true
+}
+
+// flushRecord hands the collected record to the Assembler.
+func (f *feeder) flushRecord() {
+	if !f.hasPend {
+		return
+	}
+	f.hasPend = false
+	p := &f.pend
+	if p.noYear {
+		p.rec.Time = f.opt.withYear(p.rec.Time)
+	}
+	p.rec.Text = p.text
+	f.record(&p.rec)
+}
+
+// record gives one whole record to the Assembler.
+func (f *feeder) record(r *Record) {
+	if r.HasUptime && r.Time.IsZero() && !f.opt.Boot.IsZero() {
+		r.Time = f.opt.Boot.Add(r.Uptime)
+	}
+	f.stats.Records++
+	for {
+		text, rest := splitGlued(r.Text)
+		r.Text = text
+		for _, e := range f.asm.Add(r) {
+			f.event(e)
+		}
+		if rest == "" {
+			return
+		}
+		r.Text = rest
+	}
+}
+
+func (f *feeder) event(e Event) {
+	switch {
+	case e.Episode != nil:
+		f.stats.Episodes++
+		f.stats.Kills += int64(len(e.Episode.Kills))
+	case e.Fault != nil:
+		f.stats.Faults++
+	case e.Unrecognised != nil:
+		f.stats.Unrecognised++
+		if len(f.stats.UnrecognisedLines) < maxUnrecognised {
+			f.stats.UnrecognisedLines = append(f.stats.UnrecognisedLines, strings.Clone(e.Unrecognised.Text))
+		}
+	}
+	f.tell(e)
+}
+
+// finish hands on what is collected and tells what is open.
+func (f *feeder) finish() {
+	f.endEntry()
+	f.flushRecord()
+	for _, e := range f.asm.Flush() {
+		f.event(e)
+	}
+}
+
+// splitGlued cuts a line into which a reader has run several records. The cut
+// texts are longer than a process's name can be, so that none hides in one.
+func splitGlued(t string) (first, rest string) {
+	if len(t) < 32 {
+		return t, ""
+	}
+	for _, m := range []string{")Out of memory: ", ")Memory cgroup out of memory: ", ")Killed process ", "kBOut of memory: ", "kBMemory cgroup out of memory: ", "kBKilled process ", "childKilled process ", "childOut of memory: "} {
+		if i := strings.Index(t, m); i > 0 {
+			cut := i + strings.IndexAny(m, "OMK")
+			if strings.HasPrefix(m, "kB") {
+				cut = i + 2
+			}
+			if first == "" || cut < len(first) {
+				first, rest = t[:cut], t[cut:]
+			}
+		}
+	}
+	if first == "" {
+		return t, ""
+	}
+	return first, rest
+}
+
+// withYear gives a date from a log without years its year: the newest one that
+// does not lie after Now (or after the year asked for).
+func (o *ScanOptions) withYear(t time.Time) time.Time {
+	if o.Year != 0 {
+		return inYear(t, o.Year)
+	}
+	limit := o.Now
+	if limit.IsZero() {
+		return time.Time{}
+	}
+	y := inYear(t, limit.Year())
+	if y.After(limit.Add(36 * time.Hour)) {
+		y = inYear(t, limit.Year()-1)
+	}
+	return y
+}
+
+func inYear(t time.Time, year int) time.Time {
+	return time.Date(year, t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), t.Location())
+}

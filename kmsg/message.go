@@ -1,0 +1,398 @@
+package kmsg
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// cutText returns what stands in s between the end of before and after.
+func cutText(s, before, after string) (string, bool) {
+	i := strings.Index(s, before)
+	if i < 0 {
+		return "", false
+	}
+	s = s[i+len(before):]
+	j := strings.Index(s, after)
+	if j < 0 {
+		return "", false
+	}
+	return s[:j], true
+}
+
+// leadingInt reads the decimal number that s begins with.
+func leadingInt(s string) (n int64, rest string, ok bool) {
+	i := 0
+	neg := i < len(s) && s[0] == '-'
+	if neg {
+		i++
+	}
+	start := i
+	for i < len(s) && s[i]-'0' <= 9 {
+		if i-start > 17 {
+			return 0, s, false
+		}
+		n = n*10 + int64(s[i]-'0')
+		i++
+	}
+	if neg {
+		n = -n
+	}
+	return n, s[i:], i > start
+}
+
+// decode resolves the escapes of a name. Bytes that are not UTF-8 stay (or
+// become) \xNN. Where Text was escaped by the kernel every \xNN was a byte;
+// where a reader printed it, only what is not printable was left escaped.
+func decode(s string, escaped bool) string {
+	plain := true
+	for i := range len(s) {
+		if c := s[i]; c == '\\' || c == '#' || c >= 0x80 {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if c, ok := hexEscape(s[i:]); ok && (escaped || c < 0x20 || c >= 0x7f) {
+			b = append(b, c)
+			i += 3
+			continue
+		}
+		if c, ok := octalEscape(s[i:]); ok && !escaped {
+			b = append(b, c)
+			i += 3
+			continue
+		}
+		b = append(b, s[i])
+	}
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	out := make([]byte, 0, len(b)+8)
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n <= 1 {
+			out = append(out, '\\', 'x', hexDigits[b[0]>>4], hexDigits[b[0]&15])
+		} else {
+			out = append(out, b[:n]...)
+		}
+		b = b[n:]
+	}
+	return string(out)
+}
+
+const hexDigits = "0123456789abcdef"
+
+// hexEscape reads \xNN, the kernel's escape.
+func hexEscape(s string) (byte, bool) {
+	if len(s) < 4 || s[0] != '\\' || s[1] != 'x' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[2:4], 16, 8)
+	return byte(n), err == nil
+}
+
+// octalEscape reads #ooo, rsyslog's escape of control bytes.
+func octalEscape(s string) (byte, bool) {
+	if len(s) < 4 || s[0] != '#' || s[1] != '0' || s[2]-'0' > 7 || s[3]-'0' > 7 {
+		return 0, false
+	}
+	c := (s[2]-'0')<<3 | (s[3] - '0')
+	return c, c < 0x20
+}
+
+// killLine is what a "Killed process" line, or the announcement before it, says.
+type killLine struct {
+	kill       Kill
+	constraint Constraint
+	announce   bool // "Kill process N (c) score S": not yet done
+	shared     bool // "Kill process N (c) sharing same memory"
+	sized      bool // total-vm was printed
+	fields     int  // how many fields were read, to judge a joined line by
+	end        int  // where in the text the line's own fields end
+}
+
+// parseKill reads the lines "Killed process ..." of all kernels, with or
+// without the words before it.
+func parseKill(t string, escaped bool) (k killLine, ok bool) {
+	k.kill.UID = -1
+	k.end = len(t)
+	s := t
+	switch {
+	case strings.HasPrefix(s, "Memory cgroup out of memory"):
+		k.constraint = ConstraintMemcg
+	case strings.HasPrefix(s, "Out of memory"):
+		k.constraint = ConstraintNone
+	}
+	if k.constraint != "" {
+		colon := strings.Index(s, ": ")
+		if colon < 0 || colon > 64 {
+			return k, false
+		}
+		s = strings.TrimLeft(s[colon+2:], " \t")
+	}
+	switch {
+	case strings.HasPrefix(s, "Killed process "):
+		s = s[len("Killed process "):]
+	case strings.HasPrefix(s, "Kill process "), strings.HasPrefix(s, "kill process "):
+		s = s[len("Kill process "):]
+		k.announce = true
+	default:
+		return k, false
+	}
+	pid, s, ok := leadingInt(s)
+	if !ok || pid <= 0 || pid > 1<<31 {
+		return k, false
+	}
+	k.kill.PID = int(pid)
+	if rest, is := strings.CutPrefix(s, ", UID "); is { // EL6
+		uid, rest, ok := leadingInt(rest)
+		if !ok || !strings.HasPrefix(rest, ", (") {
+			return k, false
+		}
+		k.kill.UID = int(uid)
+		s = rest[1:]
+	}
+	if !strings.HasPrefix(s, " (") {
+		return k, false
+	}
+	s = s[2:]
+	if k.announce {
+		return k, k.announced(s, escaped)
+	}
+	end := commEnd(s)
+	if end < 0 {
+		return k, false
+	}
+	k.kill.Comm = decode(s[:end], escaped)
+	rest := s[end+1:]
+	if after, is := strings.CutPrefix(rest, ", UID "); is { // late EL7
+		if uid, after, ok := leadingInt(after); ok {
+			k.kill.UID = int(uid)
+			rest = after
+		}
+	}
+	left := k.sizes(rest)
+	k.end = len(t) - len(left)
+	return k, true
+}
+
+// announced reads the rest of "Kill process N (comm) score S or sacrifice child".
+func (k *killLine) announced(s string, escaped bool) bool {
+	for _, tail := range []string{") score ", ") sharing same memory"} {
+		if i := strings.LastIndex(s, tail); i >= 0 {
+			k.shared = tail[2:4] == "sh"
+			k.kill.Comm = decode(s[:i], escaped)
+			return true
+		}
+	}
+	// The line is cut or wrapped behind the name.
+	if i := strings.LastIndexByte(s, ')'); i >= 0 && strings.TrimSpace(s[i+1:]) == "" {
+		k.kill.Comm = decode(s[:i], escaped)
+		return true
+	}
+	return false
+}
+
+// commEnd finds the bracket that closes the victim's name. The name may hold
+// any byte, ") total-vm:" too, so that the last one that fits counts.
+func commEnd(s string) int {
+	for _, tail := range []string{") total-vm:", ") vsz:"} {
+		if i := strings.LastIndex(s, tail); i >= 0 {
+			return i
+		}
+	}
+	if i := strings.LastIndex(s, "), UID "); i >= 0 {
+		return i
+	}
+	// No sizes: a name is at most 15 bytes (60 when all are escaped).
+	return strings.LastIndexByte(s[:min(len(s), 62)], ')')
+}
+
+// sizes reads " total-vm:1kB, anon-rss:2kB, ... oom_score_adj:0" and returns
+// what follows. A field that is cut or damaged is left out.
+func (k *killLine) sizes(s string) string {
+	rest := s
+	for {
+		t := strings.TrimLeft(rest, " ,\t")
+		colon := strings.IndexByte(t[:min(len(t), 24)], ':')
+		if colon <= 0 || !isFieldName(t[:colon]) {
+			return rest
+		}
+		name := t[:colon]
+		n, after, ok := leadingInt(t[colon+1:])
+		if !ok {
+			return rest
+		}
+		kb := false
+		if strings.HasPrefix(after, "kB") {
+			kb = true
+			after = after[2:]
+		}
+		known := true
+		switch name {
+		case "total-vm", "vsz":
+			k.sized = setKB(&k.kill.TotalVM, n, kb) || k.sized
+		case "anon-rss":
+			setKB(&k.kill.AnonRSS, n, kb)
+		case "file-rss":
+			setKB(&k.kill.FileRSS, n, kb)
+		case "shmem-rss":
+			setKB(&k.kill.ShmemRSS, n, kb)
+		case "pgtables":
+			setKB(&k.kill.PageTables, n, kb)
+		case "UID":
+			k.kill.UID = int(n)
+		case "oom_score_adj":
+			k.kill.OOMScoreAdj, k.kill.HasOOMScoreAdj = int(n), true
+		default:
+			known = false
+		}
+		if known {
+			k.fields++
+		}
+		rest = after
+	}
+}
+
+func isFieldName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c|0x20 < 'a' || c|0x20 > 'z' {
+			if c != '-' && c != '_' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func setKB(size *Size, n int64, kb bool) bool {
+	if !kb || n < 0 || n > 1<<53 {
+		return false
+	}
+	*size = Bytes(n << 10)
+	return true
+}
+
+// fixPageTables undoes an error of early 5.4 and 5.5 kernels, which print the
+// page tables in bytes and call them kB.
+func (k *Kill) fixPageTables() {
+	n := k.PageTables.Bytes >> 10
+	if k.PageTables.Printed && n >= 4096 && n%4096 == 0 && k.TotalVM.Printed && k.PageTables.Bytes > k.TotalVM.Bytes {
+		k.PageTables.Bytes = n
+	}
+}
+
+// invokedLine is the first line of an episode.
+type invokedLine struct {
+	comm     string
+	gfp      string
+	order    int
+	complete bool
+}
+
+// parseInvoked reads "X invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, ...".
+func parseInvoked(t string, escaped bool) (v invokedLine, ok bool) {
+	const mark = "invoked oom-killer"
+	i := strings.LastIndex(t, mark)
+	if i < 0 || i > 64 {
+		return v, false
+	}
+	tail := t[i+len(mark):]
+	if tail != "" && tail[0] != ':' {
+		return v, false
+	}
+	v.comm = decode(strings.TrimSuffix(t[:i], " "), escaped)
+	if m, ok := cutText(tail, "gfp_mask=", ","); ok {
+		v.gfp = m
+	}
+	if j := strings.LastIndex(tail, "order="); j >= 0 {
+		n, _, ok := leadingInt(tail[j+len("order="):])
+		v.order, v.complete = int(n), ok
+	}
+	return v, true
+}
+
+// cpuLine is "CPU: 0 UID: 0 PID: 1 Comm: x Not tainted RELEASE ..." or the 2.6 form.
+func parseCPU(t string, escaped bool) (pid int, comm, release string, ok bool) {
+	i := strings.Index(t, "PID: ")
+	mark := "Comm: "
+	if i < 0 {
+		i, mark = strings.Index(t, "Pid: "), "comm: "
+	}
+	if i < 0 || i > 48 {
+		return 0, "", "", false
+	}
+	n, rest, ok := leadingInt(t[i+5:])
+	if !ok {
+		return 0, "", "", false
+	}
+	rest, found := strings.CutPrefix(strings.TrimLeft(rest, ", "), mark)
+	if !found {
+		return 0, "", "", false
+	}
+	for _, tail := range []string{" Not tainted", " Tainted:"} {
+		if j := strings.LastIndex(rest, tail); j >= 0 {
+			comm = rest[:j]
+			if k := strings.LastIndex(comm, " Kdump: "); k >= 0 {
+				comm = comm[:k]
+			}
+			return int(n), decode(comm, escaped), kernelRelease(rest[j+len(tail):]), true
+		}
+	}
+	return int(n), "", "", true
+}
+
+// kernelRelease finds the release behind the taint flags: the first word that
+// begins with a digit and holds a point.
+func kernelRelease(s string) string {
+	for s != "" {
+		s = strings.TrimLeft(s, " ")
+		sp := strings.IndexByte(s, ' ')
+		word := s
+		if sp >= 0 {
+			word, s = s[:sp], s[sp:]
+		} else {
+			s = ""
+		}
+		if word != "" && word[0]-'0' <= 9 && strings.IndexByte(word, '.') > 0 {
+			return word
+		}
+	}
+	return ""
+}
+
+// parseUsage reads "memory: usage 32768kB, limit 32768kB, failcnt 19" behind the colon.
+func parseUsage(s string) (usage, limit Size, failcnt int64, ok bool) {
+	n, rest, ok := leadingInt(strings.TrimPrefix(s, " usage "))
+	if !ok || !strings.HasPrefix(rest, "kB") {
+		return usage, limit, 0, false
+	}
+	setKB(&usage, n, true)
+	if i := strings.Index(rest, "limit "); i >= 0 {
+		if n, after, ok := leadingInt(rest[i+6:]); ok && strings.HasPrefix(after, "kB") {
+			setLimit(&limit, n)
+		}
+	}
+	if i := strings.Index(rest, "failcnt "); i >= 0 {
+		failcnt, _, _ = leadingInt(rest[i+8:])
+	}
+	return usage, limit, failcnt, true
+}
+
+// unlimitedKB is the smallest of the numbers that the kernels print for "no limit".
+const unlimitedKB = 9007199254740900
+
+// setLimit keeps "unlimited" as the largest multiple of a page, as the kernel does.
+func setLimit(size *Size, kb int64) {
+	if kb >= unlimitedKB {
+		*size = Bytes(1<<63 - 4096)
+		return
+	}
+	setKB(size, kb, true)
+}
