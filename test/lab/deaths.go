@@ -36,14 +36,14 @@ func Deaths() []Death {
 		{"stop-timeout", "ignores SIGTERM, killed when the grace period ends", "kill.stop_timeout", 137, then([]string{Image, "prog", "stubborn"}, "stop", "-t", "1")},
 		{"stop", "asked to stop, and stops", "stop.request", 0, then([]string{Image, "prog", "polite"}, "stop", "-t", "5")},
 		{"kill", "somebody asks the engine to kill it", "kill.request", 137, then([]string{Image, "prog", "stubborn"}, "kill")},
-		{"hup", "somebody asks the engine to send SIGHUP, and it ends", "exit.error", 129, then([]string{Image, "prog", "polite"}, "kill", "-s", "HUP")},
+		{"hup", "somebody asks the engine to send SIGHUP, and it ends", "kill.request", 129, then([]string{Image, "prog", "polite"}, "kill", "-s", "HUP")},
 		{"kill-outside", "a process on the host kills it", "kill.unknown", 137, killOutside},
 		{"segv", "writes to address 0", "crash.signal", 139, ends(Image, "prog", "crash", "SEGV")},
 		{"abort", "abort", "crash.signal", 134, ends(Image, "prog", "crash", "ABRT")},
 		{"exec-missing", "its program does not exist", "exec.failed", 127, startFails(Image, "no-such-program")},
 		{"exec-denied", "its program is not executable", "exec.failed", 126, startFails(Image, "/etc")},
 		{"exit3", "exits 3 by itself", "exit.error", 3, ends(Image, "prog", "exit", "3")},
-		{"exit137", "exits 137 by itself: no kill at all", "exit.error", 137, ends(Image, "prog", "exit", "137")},
+		{"exit137", "exits 137 by itself: no kill at all", "kill.unknown", 137, ends(Image, "prog", "exit", "137")},
 		{"exit0", "ends well", "", 0, ends(Image, "true")},
 	}
 }

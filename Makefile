@@ -1,0 +1,50 @@
+# oomwatch: make run, make test, make demo; the rest is for those who work on it.
+GO      ?= go
+BIN     := bin/oomwatch
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+# How long each fuzz target runs.
+FUZZTIME ?= 30s
+export CGO_ENABLED = 0
+
+.PHONY: build run test e2e demo bench fuzz lint lab clean
+
+build: ## one static binary
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
+
+run: build ## follow this machine, with the embedded store, asking for nothing
+	./$(BIN) run
+
+lab: ## what the private test engine needs, from Debian's or Ubuntu's packages
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then sh test/lab/ensure.sh; fi
+
+test: lab ## everything, on a private Docker engine, the real kernel log and real cgroups
+	$(GO) vet ./...
+	# One package at a time: the kernel prints the cgroup of only ten kills in
+	# five seconds for the whole machine, so tests that kill must not overlap.
+	$(GO) test -p 1 -count 1 -timeout 25m ./...
+
+e2e: lab ## only the tests that run the binary against a real engine
+	$(GO) test -count 1 -timeout 25m -v ./test/e2e
+
+demo: build lab ## cause one real OOM on a private engine and show the alert
+	$(GO) run ./test/lab/cmd/lab demo -oomwatch ./$(BIN)
+
+bench: lab ## latency, cost and speed, printed
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/e2e
+	$(GO) test -run '^$$' -bench . -benchmem ./kmsg ./cgroup ./incident ./watcher ./store ./notify
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; done
+
+lint: ## gofmt, vet and, where it is installed, golangci-lint
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	@if command -v golangci-lint >/dev/null 2>&1; then golangci-lint run; else echo "golangci-lint is not installed: gofmt and vet only"; fi
+
+clean:
+	rm -rf bin dist

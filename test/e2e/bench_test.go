@@ -1,0 +1,168 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/test/lab"
+)
+
+// BenchmarkDieToWebhook measures from the engine's "die" event, as `docker
+// events` prints it, to the finished alert at a local webhook.
+func BenchmarkDieToWebhook(b *testing.B) {
+	e := lab.Start(b, lab.Options{})
+	var mu sync.Mutex
+	arrived := map[string]time.Time{}
+	died := map[string]time.Time{}
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		now := time.Now()
+		var got struct {
+			Container struct{ ID string }
+		}
+		if err := json.NewDecoder(r.Body).Decode(&got); err == nil {
+			mu.Lock()
+			arrived[got.Container.ID] = now
+			mu.Unlock()
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer hook.Close()
+	startDaemon(b, e.Host, &receiver{Server: hook})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	events := e.Command(ctx, "events", "--filter", "event=die", "--format", "{{json .}}")
+	out, err := events.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := events.Start(); err != nil {
+		b.Fatal(err)
+	}
+	go func() {
+		for sc := bufio.NewScanner(out); sc.Scan(); {
+			var ev struct {
+				ID       string `json:"id"`
+				TimeNano int64  `json:"timeNano"`
+			}
+			if json.Unmarshal(sc.Bytes(), &ev) == nil {
+				mu.Lock()
+				died[ev.ID] = time.Unix(0, ev.TimeNano)
+				mu.Unlock()
+			}
+		}
+	}()
+	const deaths = 40
+	for b.Loop() {
+		for i := range deaths {
+			id, err := e.Run(ctx, "-m", "32m", lab.Image, "tail", "/dev/zero")
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := e.Wait(ctx, id); err != nil {
+				b.Fatal(err)
+			}
+			for wait := 0; ; wait++ {
+				mu.Lock()
+				_, a := arrived[id]
+				_, d := died[id]
+				mu.Unlock()
+				if a && d {
+					break
+				}
+				if wait > 1000 {
+					b.Fatalf("death %d: no alert after 10 s", i)
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			e.MustDocker(b, "rm", "-f", id)
+		}
+	}
+	var ms []float64
+	for id, at := range arrived {
+		if d, ok := died[id]; ok {
+			ms = append(ms, float64(at.Sub(d).Microseconds())/1000)
+		}
+	}
+	slices.Sort(ms)
+	b.ReportMetric(ms[len(ms)/2], "ms-median")
+	b.ReportMetric(ms[len(ms)*95/100], "ms-p95")
+	b.ReportMetric(ms[len(ms)-1], "ms-max")
+	b.ReportMetric(0, "ns/op")
+	_ = events.Process.Kill()
+	_ = events.Wait()
+}
+
+// BenchmarkHundredContainers measures what the daemon costs while it watches a
+// hundred running containers: resident memory and share of one core.
+func BenchmarkHundredContainers(b *testing.B) {
+	e := lab.Start(b, lab.Options{})
+	hook := newReceiver(b)
+	d := startDaemon(b, e.Host, hook)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	sem := make(chan struct{}, 4)
+	var wg sync.WaitGroup
+	for i := range 100 {
+		sem <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-sem }()
+			if _, err := e.Run(ctx, "--name", fmt.Sprintf("idle-%d", i), "-m", "64m", lab.Image, "sleep", "1000"); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	time.Sleep(5 * time.Second)
+	for b.Loop() {
+		cpu0, _ := usage(b, d.cmd.Process.Pid)
+		began := time.Now()
+		time.Sleep(30 * time.Second)
+		cpu1, rss := usage(b, d.cmd.Process.Pid)
+		b.ReportMetric(100*(cpu1-cpu0).Seconds()/time.Since(began).Seconds(), "%core")
+		b.ReportMetric(rss, "MiB-RSS")
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// usage reads a process's CPU time and resident memory (MiB) from /proc.
+func usage(b *testing.B, pid int) (cpu time.Duration, rss float64) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	// After the last ')': state is field 3, utime 14, stime 15 (proc_pid_stat(5)).
+	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	ticks := 0
+	for _, i := range []int{14 - 3, 15 - 3} {
+		n, err := strconv.Atoi(f[i])
+		if err != nil {
+			b.Fatal(err)
+		}
+		ticks += n
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.Atoi(strings.Fields(v)[0])
+			if err != nil {
+				b.Fatal(err)
+			}
+			rss = float64(kb) / 1024
+		}
+	}
+	return time.Duration(ticks) * time.Second / 100, rss
+}

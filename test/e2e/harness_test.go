@@ -1,0 +1,286 @@
+// Package e2e runs the real binary against a real Docker engine, the real
+// kernel log and real control groups, and reads what comes out at a webhook.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "oomwatch-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(dir, "oomwatch")
+	build := exec.Command("go", "build", "-o", binary, "github.com/oomwatch/oomwatch/cmd/oomwatch")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build oomwatch:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// receiver is a webhook that keeps what it is sent. A digest counts for each
+// incident in it.
+type receiver struct {
+	*httptest.Server
+	mu     sync.Mutex
+	got    []incident.Incident
+	bodies [][]byte
+	status int // answered instead of 204, when set
+}
+
+func newReceiver(t testing.TB) *receiver {
+	r := &receiver{}
+	r.Server = httptest.NewServer(r)
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.status != 0 {
+		w.WriteHeader(r.status)
+		return
+	}
+	r.bodies = append(r.bodies, body)
+	var any struct {
+		incident.Incident
+		Incidents []incident.Incident `json:"incidents"`
+	}
+	if err := json.Unmarshal(body, &any); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if any.Incidents != nil {
+		r.got = append(r.got, any.Incidents...)
+	} else {
+		r.got = append(r.got, any.Incident)
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (r *receiver) answer(status int) {
+	r.mu.Lock()
+	r.status = status
+	r.mu.Unlock()
+}
+
+// of returns what was told of a container, by its id.
+func (r *receiver) of(id string) []incident.Incident {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []incident.Incident
+	for _, i := range r.got {
+		if i.Container != nil && i.Container.ID == id {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// waitFor waits until n incidents of a container were told.
+func (r *receiver) waitFor(t testing.TB, id string, n int, wait time.Duration) []incident.Incident {
+	t.Helper()
+	deadline := time.Now().Add(wait)
+	for {
+		got := r.of(id)
+		if len(got) >= n {
+			return got
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("container %.12s: %d incidents told after %s, want %d", id, len(got), wait, n)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// daemon is a running `oomwatch run`.
+type daemon struct {
+	cmd    *exec.Cmd
+	dir    string
+	socket string
+	args   []string
+	stderr *lockedBuffer
+	stdout *lockedBuffer
+	done   chan struct{}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// startDaemon starts oomwatch on a host's engine, telling everything, also what
+// was asked for, to hook; it returns when the daemon is ready.
+func startDaemon(t testing.TB, host string, hook *receiver, extra ...string) *daemon {
+	t.Helper()
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "config.yaml")
+	text := "alerts:\n  info: true\n  group_window: 0s\n  storm_per_minute: 10000\n"
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{dir: dir, socket: filepath.Join(dir, "s.sock")}
+	d.args = append([]string{"run", "--config", conf, "--store", filepath.Join(dir, "store.db"), "--socket", d.socket,
+		"--listen", "127.0.0.1:0", "--docker", host, "--webhook", hook.URL, "--log-format", "json"}, extra...)
+	d.start(t)
+	t.Cleanup(func() {
+		d.stop(syscall.SIGTERM)
+		if t.Failed() {
+			t.Logf("daemon said:\n%s", d.stderr)
+		}
+	})
+	return d
+}
+
+func (d *daemon) start(t testing.TB) {
+	t.Helper()
+	d.stderr, d.stdout, d.done = &lockedBuffer{}, &lockedBuffer{}, make(chan struct{})
+	d.cmd = exec.Command(binary, d.args...)
+	d.cmd.Stderr, d.cmd.Stdout = d.stderr, d.stdout
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = d.cmd.Wait(); close(d.done) }() // how it ended shows in ProcessState
+	d.ready(t)
+}
+
+// ready waits until the daemon says that every source which can be up is.
+func (d *daemon) ready(t testing.TB) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		var status struct {
+			Sources []struct {
+				Name string `json:"name"`
+				Up   bool   `json:"up"`
+			} `json:"sources"`
+		}
+		body, err := d.get("/v1/status")
+		if err == nil {
+			if err := json.Unmarshal(body, &status); err != nil {
+				t.Fatalf("/v1/status: %v in %s", err, body)
+			}
+			up := 0
+			for _, s := range status.Sources {
+				if s.Up {
+					up++
+				}
+			}
+			if up >= 3 {
+				return
+			}
+		}
+		select {
+		case <-d.done:
+			t.Fatalf("the daemon ended: %v\n%s", d.cmd.ProcessState, d.stderr)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the daemon is not ready: %v %s\n%s", err, body, d.stderr)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// get asks the daemon over its socket.
+func (d *daemon) get(path string) ([]byte, error) {
+	c := http.Client{Timeout: 10 * time.Second, Transport: unixTransport(d.socket)}
+	resp, err := c.Get("http://oomwatch" + path)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", path, resp.Status)
+	}
+	return b, err
+}
+
+// stop sends a signal and waits for the end.
+func (d *daemon) stop(sig syscall.Signal) {
+	select {
+	case <-d.done:
+		return
+	default:
+	}
+	_ = d.cmd.Process.Signal(sig) // it may have ended meanwhile
+	select {
+	case <-d.done:
+	case <-time.After(15 * time.Second):
+		_ = d.cmd.Process.Kill()
+		<-d.done
+	}
+}
+
+// oomwatch runs a command and returns its output and exit status.
+func oomwatch(t testing.TB, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var out, errb bytes.Buffer
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errb
+	err := cmd.Run()
+	if err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return out.String(), errb.String(), cmd.ProcessState.ExitCode()
+}
+
+// parseLines reads one incident a line.
+func parseLines(t testing.TB, out string) []incident.Incident {
+	t.Helper()
+	var all []incident.Incident
+	for line := range strings.Lines(out) {
+		var i incident.Incident
+		if err := json.Unmarshal([]byte(line), &i); err != nil {
+			t.Fatalf("%v in %q", err, line)
+		}
+		all = append(all, i)
+	}
+	return all
+}

@@ -1,0 +1,65 @@
+// Package house keeps the layout of the code: which package may import which,
+// and behind which door each third party stands.
+package house
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/oomwatch/oomwatch/"
+
+// may lists what each package may import of this module.
+var may = map[string][]string{
+	"kmsg":           {},
+	"cgroup":         {},
+	"incident":       {"kmsg", "cgroup"},
+	"watcher":        {"incident", "kmsg", "cgroup"},
+	"watcher/docker": {"watcher", "incident"},
+	"store":          {"incident"},
+	"notify":         {"incident"},
+	"web":            {"incident"},
+}
+
+// doors lists where each third party may be imported.
+var doors = map[string][]string{
+	"github.com/moby/":              {"watcher/docker"},
+	"modernc.org/":                  {"store"},
+	"golang.org/x/sys/unix":         {"kmsg", "cgroup"},
+	"github.com/containerd/cgroups": {"cgroup"},
+	"github.com/spf13/":             {"cmd/oomwatch"},
+	"github.com/goccy/":             {"cmd/oomwatch"},
+	"github.com/klauspost/compress": {"kmsg"},
+}
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", module+"...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		pkg := strings.TrimPrefix(f[0], module)
+		if strings.HasPrefix(pkg, "test/") || strings.Contains(pkg, "/internal/") {
+			continue
+		}
+		for _, imp := range f[1:] {
+			if own, ok := strings.CutPrefix(imp, module); ok {
+				if allowed, listed := may[pkg]; listed && !slices.Contains(allowed, own) {
+					t.Errorf("%s imports %s; it may import only %v", pkg, own, allowed)
+				}
+				if strings.HasPrefix(own, "test/") {
+					t.Errorf("%s imports %s: the product does not use its tests", pkg, own)
+				}
+				continue
+			}
+			for third, at := range doors {
+				if strings.HasPrefix(imp, third) && !slices.Contains(at, pkg) {
+					t.Errorf("%s imports %s; only %v may", pkg, imp, at)
+				}
+			}
+		}
+	}
+}
