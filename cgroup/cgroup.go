@@ -5,7 +5,7 @@ package cgroup
 
 import "time"
 
-// Mode is how this host mounts its control groups.
+// Mode is how this host mounts the memory controller.
 type Mode string
 
 // The modes.
@@ -26,9 +26,13 @@ type Sample struct {
 	Current int64 `json:"current_bytes"`
 	// Limit is memory.max or memory.limit_in_bytes; Unlimited when none.
 	Limit int64 `json:"limit_bytes"`
-	// Swap is memory.swap.current; -1 when it cannot be read.
+	// Swap is the swap in use (memory.swap.current, v1 memory.stat's
+	// total_swap); -1 when it cannot be read, or Stat was not.
 	Swap int64 `json:"swap_bytes"`
-	// OOMKills is the cgroup's own oom_kill counter; -1 when there is none.
+	// OOMKills is the cgroup's oom_kill counter since it was made: processes of
+	// this cgroup killed, whoever's limit it was. On v2 (memory.events) those
+	// of the cgroups below count too, on v1 (memory.oom_control) they do not;
+	// -1 when there is none (before Linux 4.13).
 	OOMKills int64 `json:"oom_kills"`
 	// Stat is nil when it was not read this time.
 	Stat *Stat `json:"stat,omitempty"`
@@ -37,13 +41,16 @@ type Sample struct {
 	PSI     *PSI `json:"psi,omitempty"`
 	HostPSI bool `json:"host_psi,omitempty"`
 	// Levels counts memory.pressure_level notifications since the container
-	// was first seen (v1 only): "low", "medium", "critical".
+	// was first seen (v1 only): "low", "medium", "critical". As the kernel
+	// sends them, one of a level counts for the lower levels too.
 	Levels map[string]int64 `json:"levels,omitempty"`
 	// PIDs are the members (host pids) at the time of the reading; nil when not read.
 	PIDs []int `json:"pids,omitempty"`
 }
 
-// Stat is the breakdown of a cgroup's memory, in bytes; -1 = not told by this kernel.
+// Stat is the breakdown of a cgroup's memory, all below it included, in bytes;
+// -1 = not told by this kernel. As in memory.stat, File (page cache) includes
+// Shmem, and Kernel includes Slab.
 type Stat struct {
 	Anon   int64 `json:"anon_bytes"`
 	File   int64 `json:"file_bytes"`
