@@ -96,10 +96,17 @@ func suggestLimit(inc *Incident, limit int64) string {
 	next = min(next, 2*limit)
 	held := ""
 	if inc.Victim != nil && inc.Victim.AnonRSS != nil {
-		held = fmt.Sprintf("%s alone held %s of anonymous memory. ", commOr(inc.Victim.Comm), FormatBytes(*inc.Victim.AnonRSS))
+		held = fmt.Sprintf("%s alone held %s of anonymous memory. ", processName(inc.Victim.Comm, inc.Victim.PID), FormatBytes(*inc.Victim.AnonRSS))
 	}
-	return fmt.Sprintf("%sIf that is what it needs, try a limit of %s (%s × 1.5, rounded up; docker update -m %d --memory-swap %d NAME); if it happens again at the higher limit, it is a leak.",
-		held, FormatBytes(next), FormatBytes(limit), next, next)
+	how := ""
+	switch {
+	case inc.Container != nil && inc.Container.Runtime == "docker" && inc.Container.Name != "":
+		how = fmt.Sprintf("; docker update -m %d --memory-swap %d %s", next, next, Sanitize(inc.Container.Name))
+	case inc.Unit != "":
+		how = fmt.Sprintf("; systemctl set-property %s MemoryMax=%d", Sanitize(inc.Unit), next)
+	}
+	return fmt.Sprintf("%sIf that is what it needs, try a limit of %s (%s × 1.5, rounded up%s); if it happens again at the higher limit, it is a leak.",
+		held, FormatBytes(next), FormatBytes(limit), how)
 }
 
 // roundLimit rounds up to an eighth of the size's power of two, at least a mebibyte.
@@ -130,7 +137,7 @@ func adviceHost(inc *Incident, v verdict) string {
 		if h.Container != "" {
 			where = " in " + Sanitize(h.Container)
 		}
-		return fmt.Sprintf("Look at %s (pid %d)%s first: it held %s, the most on the host. Give every container a memory limit so that one cannot take the host's.", commOr(h.Comm), h.PID, where, FormatBytes(*h.RSS))
+		return fmt.Sprintf("Look at %s%s first: it held %s, the most on the host. Give every container a memory limit so that one cannot take the host's.", named(h.Comm, h.PID), where, FormatBytes(*h.RSS))
 	}
 	if v.kill != nil && v.kill.Episode.Constraint != kmsg.ConstraintNone {
 		return "See which process held the most at that time; the kernel did not print its table."

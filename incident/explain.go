@@ -113,7 +113,7 @@ func fillFromKernel(inc *Incident, f *Facts, k *KernelKill) {
 	} else if f.Container != nil && f.Exit == nil && k.By != ByNone && !f.Offline {
 		inc.Victim.Main = new(false)
 	}
-	if e.Trigger.Comm != "" {
+	if e.Trigger.Comm != "" || e.Trigger.PID != 0 || e.GFPMask != "" {
 		inc.Trigger = &Process{PID: e.Trigger.PID, Comm: e.Trigger.Comm}
 	}
 	inc.OOM = &OOM{

@@ -47,10 +47,7 @@ func OwnerOf(path string) (*Container, string) {
 		return nil, ""
 	}
 	id := cgroup.ParsePath(path)
-	if id.ContainerID == "" && id.PodUID == "" && (id.Name == "" || id.Runtime == "") {
-		return nil, id.Unit
-	}
-	if id.Monitor {
+	if !id.InContainer() {
 		return nil, id.Unit
 	}
 	c := &Container{ID: id.ContainerID, Name: id.Name, Runtime: id.Runtime, OuterID: id.OuterID}

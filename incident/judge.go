@@ -139,7 +139,8 @@ func ownLimit(f *Facts, e *kmsg.Episode) (own, known bool) {
 	}
 	limit := cgroup.ParsePath(e.OOMMemcg)
 	if f.Container != nil && f.Container.ID != "" {
-		return limit.ContainerID == f.Container.ID, true
+		// A limit inside the container (docker in docker) is its own too.
+		return limit.ContainerID == f.Container.ID || limit.OuterID == f.Container.ID, true
 	}
 	if task == "" {
 		return false, false

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
@@ -63,20 +64,33 @@ func subject(inc *Incident) string {
 	if inc.Container != nil && inc.Container.Pod != nil && inc.Container.Pod.UID != "" {
 		return "a container of pod " + Sanitize(inc.Container.Pod.UID)
 	}
+	if inc.Container != nil && inc.Container.Runtime != "" {
+		return "a " + inc.Container.Runtime + " container"
+	}
 	if inc.Unit != "" {
 		return Sanitize(inc.Unit)
 	}
 	if inc.Victim != nil {
-		return fmt.Sprintf("%s (pid %d)", commOr(inc.Victim.Comm), inc.Victim.PID)
+		return named(inc.Victim.Comm, inc.Victim.PID)
 	}
 	return "a process"
 }
 
-func commOr(comm string) string {
+// processName is a process's own name, or its pid where the name is empty or
+// was not printed.
+func processName(comm string, pid int) string {
 	if s := Sanitize(comm); strings.TrimSpace(s) != "" {
 		return s
 	}
-	return "a process with an empty name"
+	return fmt.Sprintf("pid %d", pid)
+}
+
+// named is processName with the pid beside the name.
+func named(comm string, pid int) string {
+	if n := processName(comm, pid); strings.TrimSpace(comm) != "" {
+		return fmt.Sprintf("%s (pid %d)", n, pid)
+	}
+	return fmt.Sprintf("pid %d", pid)
 }
 
 // oomSummary is the line for a kill by the kernel.
@@ -85,7 +99,7 @@ func oomSummary(inc *Incident, f *Facts, v verdict, who string) string {
 	var b strings.Builder
 	switch {
 	case v.child:
-		fmt.Fprintf(&b, "%s ended because the kernel OOM-killed its process %s ", who, commOr(v.kill.Kill.Comm))
+		fmt.Fprintf(&b, "%s ended because the kernel OOM-killed its process %s ", who, processName(v.kill.Kill.Comm, v.kill.Kill.PID))
 	case f.Kind == KindDeath:
 		fmt.Fprintf(&b, "%s was OOM-killed ", who)
 	case inc.Container == nil && inc.Unit == "":
@@ -93,9 +107,9 @@ func oomSummary(inc *Incident, f *Facts, v verdict, who string) string {
 	case len(v.kill.OneOf) > 0:
 		fmt.Fprintf(&b, "%s had one of its processes OOM-killed, one of %s, ", who, joinNames(v.kill.OneOf))
 	case inc.Container != nil && inc.Container.Running != nil && *inc.Container.Running:
-		fmt.Fprintf(&b, "%s lives on, but the kernel OOM-killed its process %s (pid %d) ", who, commOr(v.kill.Kill.Comm), v.kill.Kill.PID)
+		fmt.Fprintf(&b, "%s lives on, but the kernel OOM-killed its process %s ", who, named(v.kill.Kill.Comm, v.kill.Kill.PID))
 	default:
-		fmt.Fprintf(&b, "%s had its process %s OOM-killed ", who, commOr(v.kill.Kill.Comm))
+		fmt.Fprintf(&b, "%s had its process %s OOM-killed ", who, processName(v.kill.Kill.Comm, v.kill.Kill.PID))
 	}
 	limit := ""
 	if e.Limit.Printed && e.Limit.Bytes < 1<<50 {
@@ -106,15 +120,21 @@ func oomSummary(inc *Incident, f *Facts, v verdict, who string) string {
 	switch v.cause {
 	case OOMContainer:
 		switch {
-		case limit == "":
-			b.WriteString("at its own memory limit")
 		case inc.Container == nil && inc.Unit == "" && e.OOMMemcg != "":
 			fmt.Fprintf(&b, "at the %slimit of %s", limit, Sanitize(e.OOMMemcg))
+		case inc.Container == nil && inc.Unit == "":
+			fmt.Fprintf(&b, "at the %slimit of a memory cgroup that the kernel did not name", limit)
+		case limit == "":
+			b.WriteString("at its own memory limit")
 		default:
 			fmt.Fprintf(&b, "at its own %slimit", limit)
 		}
 	case OOMAncestor:
-		fmt.Fprintf(&b, "at the %slimit of %s, which is above it", limit, Sanitize(e.OOMMemcg))
+		if limited := cgroup.ParsePath(e.OOMMemcg); limited.PodUID != "" && limited.ContainerID == "" {
+			fmt.Fprintf(&b, "at the %slimit of its pod, which all its containers share", limit)
+		} else {
+			fmt.Fprintf(&b, "at the %slimit of %s, which is above it", limit, Sanitize(e.OOMMemcg))
+		}
 	case OOMNode:
 		b.WriteString("because the memory nodes it may use ran out")
 	case OOMHost:
@@ -136,7 +156,7 @@ func held(inc *Incident, e *kmsg.Episode) string {
 		return fmt.Sprintf("%s of it was shared memory or tmpfs", FormatBytes(*inc.Memory.Shmem))
 	}
 	if h := inc.Hog; h != nil && h.RSS != nil && inc.Victim != nil && h.PID != inc.Victim.PID {
-		s := fmt.Sprintf("%s (pid %d) held the most, %s", commOr(h.Comm), h.PID, FormatBytes(*h.RSS))
+		s := fmt.Sprintf("%s held the most, %s", named(h.Comm, h.PID), FormatBytes(*h.RSS))
 		if h.Container != "" && h.Container != containerName(inc.Container) {
 			s += ", in " + Sanitize(h.Container)
 		}
@@ -148,9 +168,9 @@ func held(inc *Incident, e *kmsg.Episode) string {
 	v := inc.Victim
 	switch {
 	case v.AnonRSS != nil && *v.AnonRSS > 0:
-		return fmt.Sprintf("%s held %s of anonymous memory", commOr(v.Comm), FormatBytes(*v.AnonRSS))
+		return fmt.Sprintf("%s held %s of anonymous memory", processName(v.Comm, v.PID), FormatBytes(*v.AnonRSS))
 	case v.TotalVM != nil:
-		return fmt.Sprintf("%s was the victim (%s of address space)", commOr(v.Comm), FormatBytes(*v.TotalVM))
+		return fmt.Sprintf("%s was the victim (%s of address space)", processName(v.Comm, v.PID), FormatBytes(*v.TotalVM))
 	}
 	return ""
 }

@@ -41,16 +41,18 @@ func (c *Correlator) findOwner(ep *kmsg.Episode, k *kmsg.Kill) (e *entry, r *run
 	}
 	if path := incident.VictimPath(ep); path != "" {
 		id := cgroup.ParsePath(path)
-		for _, cid := range []string{id.ContainerID, id.OuterID} {
+		// The outermost id first: root inside a container can give a cgroup
+		// of its own another container's id as its name.
+		for _, cid := range []string{id.OuterID, id.ContainerID} {
 			if cid == "" {
 				continue
 			}
-			if e := c.entries[cid]; e != nil {
+			if e := c.entries[cid]; e != nil && e.holds(path) {
 				return e, e.runFor(k.PID, at), incident.ByPath, false
 			}
 			unknownID = true
 		}
-		if id.ContainerID != "" && !id.Monitor {
+		if id.InContainer() {
 			return nil, nil, "", unknownID
 		}
 		if path != "/" && id.ContainerID == "" {
@@ -81,6 +83,13 @@ func (c *Correlator) findOwner(ep *kmsg.Episode, k *kmsg.Kill) (e *entry, r *run
 		return nil, nil, "", unknownID
 	}
 	return e, r, incident.ByPIDTable, false
+}
+
+// holds says whether a path can be this container's: the cgroup it is known to
+// be in, or one below that. Until that is known the id in the path is believed.
+func (e *entry) holds(path string) bool {
+	own := e.Spec.CgroupPath
+	return own == "" || path == own || strings.HasPrefix(path, own+"/")
 }
 
 // pidTrust is how long a pid last seen in a container's cgroup is still taken
