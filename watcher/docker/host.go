@@ -129,7 +129,7 @@ func (ep endpoint) transport(conf *tls.Config) *http.Transport {
 
 // client makes an API client that negotiates the version at its first call and
 // can only read.
-func (ep endpoint) client(m *metrics) (*client.Client, *http.Transport, error) {
+func (ep endpoint) client(m *metrics) (*client.Client, *readOnly, error) {
 	var conf *tls.Config
 	scheme := "http"
 	if ep.proto == "tcp" {
@@ -141,14 +141,14 @@ func (ep endpoint) client(m *metrics) (*client.Client, *http.Transport, error) {
 			scheme = "https"
 		}
 	}
-	t := ep.transport(conf)
+	t := &readOnly{next: ep.transport(conf), base: ep.base, metrics: m}
 	host := ep.host
 	if ep.proto == "tcp" {
 		host = "tcp://" + ep.addr + ep.base
 	}
 	cli, err := client.New(
 		client.WithHost(host), client.WithScheme(scheme), client.WithAPIVersionFromEnv(), client.WithUserAgent("oomwatch"),
-		client.WithHTTPClient(&http.Client{Transport: &readOnly{next: t, base: ep.base, metrics: m}, CheckRedirect: noRedirect}),
+		client.WithHTTPClient(&http.Client{Transport: t, CheckRedirect: noRedirect}),
 	)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the API client: %w", err)

@@ -21,8 +21,8 @@ import (
 // that would mend it.
 type trouble struct {
 	reason, fix string
-	// absent is true when there is no socket: worth a look again soon, for a
-	// look costs nothing.
+	// absent is true when nobody listens on a local socket: worth a look
+	// again soon, for a look costs nothing.
 	absent bool
 }
 
@@ -101,7 +101,7 @@ func diagnoseSocket(ep endpoint) *trouble {
 		return &trouble{reason: "permission denied on " + ep.addr,
 			fix: "run as root, or as a member of the group that owns the socket (ls -l " + ep.addr + "; usermod -aG docker USER), or with --group-add in a container"}
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &trouble{reason: "nobody listens on " + ep.addr, fix: fixStart}
+		return &trouble{reason: "nobody listens on " + ep.addr, fix: fixStart, absent: true}
 	}
 	return nil
 }

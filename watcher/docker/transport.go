@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,9 +13,12 @@ import (
 // below pass and refuses all else, so that no mistake above it can change anything on
 // the engine.
 type readOnly struct {
-	next    http.RoundTripper
+	next    *http.Transport
 	base    string
 	metrics *metrics
+	// streaming becomes true when the engine grants an event stream; the
+	// client's own word of it comes too late to be asked for.
+	streaming atomic.Bool
 }
 
 // readable are the paths, with or without a version before them.
@@ -61,6 +65,9 @@ func (t *readOnly) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.metrics.latency.WithLabelValues(call).Observe(time.Since(begin).Seconds())
 	if err != nil || resp.StatusCode >= 400 && resp.StatusCode != http.StatusNotFound {
 		t.metrics.errors.WithLabelValues(call).Inc()
+	}
+	if call == "events" && err == nil && resp.StatusCode == http.StatusOK {
+		t.streaming.Store(true)
 	}
 	return resp, err
 }

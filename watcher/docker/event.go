@@ -1,0 +1,182 @@
+package docker
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/watcher"
+)
+
+// actions are the events asked for; the rest (exec, health, attach) can be a flood.
+var actions = []events.Action{
+	events.ActionCreate, events.ActionStart, events.ActionDie, events.ActionKill, events.ActionOOM, events.ActionStop,
+	events.ActionDestroy, events.ActionRename, events.ActionRestart, events.ActionPause, events.ActionUnPause,
+}
+
+func wanted(a events.Action) bool {
+	for _, w := range actions {
+		if a == w {
+			return true
+		}
+	}
+	return false
+}
+
+// The engine's own attributes among an event's; the rest are labels.
+var ownAttributes = map[string]bool{
+	"name": true, "image": true, "exitCode": true, "signal": true, "oldName": true, "execID": true, "execDuration": true,
+}
+
+// shadow says which of a container's labels hide an attribute of the same name
+// in its events. A container can so lie about its exit code and about the
+// signals somebody sends it.
+type shadow struct{ exitCode, signal bool }
+
+// learn looks for labels where the engine itself puts no such attribute.
+func (s *shadow) learn(m events.Message) {
+	if _, ok := m.Actor.Attributes["exitCode"]; ok && m.Action != events.ActionDie {
+		s.exitCode = true
+	}
+	if _, ok := m.Actor.Attributes["signal"]; ok && m.Action != events.ActionKill {
+		s.signal = true
+	}
+}
+
+func (s *shadow) learnLabels(labels map[string]string) {
+	if _, ok := labels["exitCode"]; ok {
+		s.exitCode = true
+	}
+	if _, ok := labels["signal"]; ok {
+		s.signal = true
+	}
+}
+
+// observe turns an event into an Observation; ok is false for what is not used.
+// The signal number of a hidden signal is 0.
+func observe(m events.Message, sh shadow) (o watcher.Observation, ok bool) {
+	id := m.Actor.ID
+	if id == "" || !wanted(m.Action) || m.Type != "" && m.Type != events.ContainerEventType {
+		return o, false
+	}
+	attrs := m.Actor.Attributes
+	at := eventTime(m)
+	o.At = at
+	name, image := strings.TrimPrefix(attrs["name"], "/"), attrs["image"]
+	raw := rawEvent(m, at)
+	switch m.Action {
+	case events.ActionDie:
+		code, err := strconv.Atoi(attrs["exitCode"])
+		if err != nil {
+			code = unknownExit
+		}
+		o.Exit = &watcher.Exit{ID: id, Name: name, Image: image, Labels: eventLabels(attrs), Exit: incident.Exit{At: at, ExitCode: code, Raw: raw}}
+	case events.ActionKill:
+		number := 0
+		if !sh.signal {
+			// 20.10 gives numbers; a number that is none becomes 0, not known.
+			number, _ = strconv.Atoi(attrs["signal"])
+		}
+		o.Signal = &watcher.Signal{ID: id, Signal: incident.Signal{At: at, Number: number, Raw: raw}}
+	default:
+		o.Action = &watcher.Action{ID: id, Name: name, Image: image, Labels: eventLabels(attrs), Action: string(m.Action), Raw: raw}
+	}
+	return o, true
+}
+
+// unknownExit stands for an exit code that the engine did not tell; it is what
+// the engine itself uses where it does not know (a container that ended while
+// nobody watched).
+const unknownExit = 255
+
+// eventLabels returns the labels among an event's attributes; nil when there are none.
+func eventLabels(attrs map[string]string) map[string]string {
+	labels := map[string]string{}
+	for k, v := range attrs {
+		if !ownAttributes[k] {
+			labels[k] = v
+		}
+	}
+	if len(labels) == 0 {
+		return nil
+	}
+	return boundLabels(labels)
+}
+
+// rawEvent writes an event as "docker events" does, without the labels.
+func rawEvent(m events.Message, at time.Time) string {
+	var kv []string
+	for k, v := range m.Actor.Attributes {
+		if ownAttributes[k] {
+			kv = append(kv, incident.Sanitize(k+"="+cut(v, 128)))
+		}
+	}
+	sort.Strings(kv)
+	return fmt.Sprintf("%s container %s %s (%s)", at.Format(time.RFC3339Nano), m.Action, m.Actor.ID, strings.Join(kv, ", "))
+}
+
+// Bounds on what a container's author can make us carry.
+const (
+	maxLabels     = 64
+	maxLabelKey   = 256
+	maxLabelValue = 512
+)
+
+// boundLabels keeps the labels that the join needs, then others in the order of
+// their names, cuts long ones and hides what looks like a secret.
+func boundLabels(labels map[string]string) map[string]string {
+	if len(labels) == 0 {
+		return nil
+	}
+	keys := make([]string, 0, len(labels))
+	for k := range labels {
+		keys = append(keys, k)
+	}
+	sort.Slice(keys, func(i, j int) bool {
+		if a, b := joinLabel(keys[i]), joinLabel(keys[j]); a != b {
+			return a
+		}
+		return keys[i] < keys[j]
+	})
+	out := make(map[string]string, min(len(keys), maxLabels))
+	for _, k := range keys[:min(len(keys), maxLabels)] {
+		v := cut(labels[k], maxLabelValue)
+		if !joinLabel(k) {
+			v = redactValue(k, v)
+		}
+		out[cut(k, maxLabelKey)] = v
+	}
+	return out
+}
+
+func joinLabel(k string) bool {
+	switch k {
+	case labelProject, labelService, labelPodUID, labelPodNamespace, labelPodName:
+		return true
+	}
+	return false
+}
+
+// redactValue hides a label's value where its name or its look tells a secret.
+func redactValue(k, v string) string {
+	line := k + "=" + v
+	redacted := incident.Redact(line)
+	if redacted == line {
+		return v
+	}
+	if rest, ok := strings.CutPrefix(redacted, k+"="); ok {
+		return rest
+	}
+	return incident.Redacted
+}
+
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
+}

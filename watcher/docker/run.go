@@ -1,0 +1,266 @@
+package docker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+	"github.com/oomwatch/oomwatch/watcher"
+)
+
+// run is the state of one Run. Everything not marked otherwise belongs to loop,
+// the one goroutine that emits.
+type run struct {
+	s    *Source
+	emit func(watcher.Observation)
+
+	// Shared with the connection and the workers.
+	inbox       *inbox
+	conn        atomic.Pointer[connection] // nil while there is none
+	lastEvent   atomic.Int64               // time of the newest event read, in ns
+	connectedAt atomic.Int64               // time of the first connection, in ns
+	slow        chan job
+	quick       chan job
+	deaths      chan job
+	answers     chan answer
+	lists       chan listing
+
+	wg     *sync.WaitGroup // for the goroutines of reconciles
+	known  map[string]*known
+	seen   *seenSet
+	checks map[string]*check
+	rec    reconcile
+	state  watcher.SourceState
+	said   bool // state was emitted at least once
+
+	cursor     time.Time // newest event emitted
+	cursorSaid time.Time // what the last Cursor said
+	cursorDue  time.Time
+}
+
+// known is what the source itself must know of a container.
+type known struct {
+	tty, rm bool
+	started bool // or its end was seen: it is no matter of a start that failed
+	failed  bool // a failed start was told
+	shadow  shadow
+}
+
+// maxKnown bounds the containers remembered; beyond it an arbitrary one goes,
+// which costs a detail and no death.
+const maxKnown = 20000
+
+func newRun(s *Source, emit func(watcher.Observation)) *run {
+	r := &run{
+		s: s, emit: emit, inbox: newInbox(s.pace.ring),
+		slow: make(chan job, 512), quick: make(chan job, 512), deaths: make(chan job, 512),
+		answers: make(chan answer), lists: make(chan listing),
+		known: map[string]*known{}, seen: newSeenSet(2048), checks: map[string]*check{},
+		cursor: s.opts.Since, cursorSaid: s.opts.Since,
+	}
+	if !s.opts.Since.IsZero() {
+		r.lastEvent.Store(s.opts.Since.UnixNano())
+	}
+	return r
+}
+
+// loop takes what comes and emits, until ctx ends.
+func (r *run) loop(ctx context.Context, wg *sync.WaitGroup) {
+	r.wg = wg
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.inbox.ready:
+			r.drain(ctx)
+		case a := <-r.answers:
+			r.answered(a)
+		case l := <-r.lists:
+			r.listed(l)
+		case <-timer.C:
+		}
+		now := time.Now()
+		r.runChecks(now)
+		r.stepReconcile(ctx, now)
+		r.sayCursor(now)
+		timer.Reset(max(0, r.next(now).Sub(now)))
+	}
+}
+
+// next is when the loop has something to do by itself.
+func (r *run) next(now time.Time) time.Time {
+	next := now.Add(time.Minute)
+	sooner := func(t time.Time) {
+		if !t.IsZero() && t.Before(next) {
+			next = t
+		}
+	}
+	for _, c := range r.checks {
+		if !c.asked {
+			sooner(c.due)
+		}
+	}
+	sooner(r.rec.due)
+	if r.cursor.After(r.cursorSaid) {
+		sooner(r.cursorDue)
+	}
+	return next
+}
+
+// drain takes everything that waits in the inbox.
+func (r *run) drain(ctx context.Context) {
+	for ctx.Err() == nil {
+		msgs, lost, notes := r.inbox.take(256)
+		if lost.Lost > 0 {
+			lost.Source, lost.Reason = SourceName, "the engine's events came faster than they could be taken"
+			r.s.metrics.dropped.Add(float64(lost.Lost))
+			r.emit(watcher.Observation{At: lost.To, Lost: &lost})
+			r.rec.again = true
+		}
+		for _, m := range msgs {
+			r.event(m)
+		}
+		for _, n := range notes {
+			r.note(n)
+		}
+		if len(msgs) == 0 {
+			return
+		}
+	}
+}
+
+// event takes one event of the engine.
+func (r *run) event(m events.Message) {
+	at := eventTime(m)
+	if !r.seen.add(seenKey{m.Actor.ID, string(m.Action), at.UnixNano()}) {
+		r.s.metrics.duplicates.Inc()
+		return
+	}
+	id := m.Actor.ID
+	k := r.get(id)
+	k.shadow.learn(m)
+	o, ok := observe(m, k.shadow)
+	if !ok {
+		r.s.metrics.events.WithLabelValues("other").Inc()
+		return
+	}
+	r.s.metrics.events.WithLabelValues(string(m.Action)).Inc()
+	r.rec.touch(id)
+	if at.After(r.cursor) {
+		r.cursor = at
+		if r.cursorDue.IsZero() {
+			r.cursorDue = time.Now().Add(r.s.pace.cursor)
+		}
+	}
+	switch m.Action {
+	case events.ActionCreate:
+		r.emit(o)
+		r.offer(job{kind: jobCreate, id: id, at: at})
+		r.watchStart(id, time.Now())
+	case events.ActionStart:
+		k.started = true
+		delete(r.checks, id)
+		r.emit(o)
+		r.offer(job{kind: jobStart, id: id, at: at})
+	case events.ActionRename:
+		r.emit(o)
+		r.offer(job{kind: jobRename, id: id, at: at})
+	case events.ActionDie:
+		k.started = true
+		delete(r.checks, id)
+		r.died(o, k)
+	case events.ActionDestroy:
+		r.destroyed(o, k)
+	default:
+		r.emit(o)
+	}
+}
+
+// died emits a death and asks for what can still be learned of it.
+func (r *run) died(o watcher.Observation, k *known) {
+	j := job{kind: jobDeath, id: o.Exit.ID, at: o.At, tty: k.tty, rm: k.rm}
+	o.Exit.DetailPending = true
+	if k.shadow.exitCode {
+		// A label hides the exit code: the death waits for the engine's answer.
+		j.exit = &o
+		if r.offer(j) {
+			return
+		}
+	} else {
+		o.Exit.DetailPending = r.offer(j)
+		r.emit(o)
+		return
+	}
+	o.Exit.DetailPending = false
+	r.emit(o)
+}
+
+// note takes a word from the connection.
+func (r *run) note(n note) {
+	switch {
+	case n.connected != nil:
+		h := n.connected.host
+		r.emit(watcher.Observation{At: n.at, Host: &h})
+		st := watcher.SourceState{Name: SourceName, Up: true}
+		if w := n.connected.weak; w != nil {
+			st.Reason, st.Fix = w.reason, w.fix
+		}
+		r.say(st, n.at)
+		r.rec.again = true
+	case n.answers:
+		r.say(watcher.SourceState{Name: SourceName, Up: true}, n.at)
+		r.rec.again = true
+	case n.trouble != nil:
+		r.say(watcher.SourceState{Name: SourceName, Reason: n.trouble.reason, Fix: n.trouble.fix}, n.at)
+	}
+}
+
+// say emits the source's state when it has changed.
+func (r *run) say(st watcher.SourceState, at time.Time) {
+	if r.said && st == r.state {
+		return
+	}
+	r.said, r.state = true, st
+	r.emit(watcher.Observation{At: at, Source: &st})
+}
+
+// sayCursor emits how far the events have been read, now and then.
+func (r *run) sayCursor(now time.Time) {
+	if !r.cursor.After(r.cursorSaid) || now.Before(r.cursorDue) {
+		return
+	}
+	r.cursorSaid, r.cursorDue = r.cursor, time.Time{}
+	r.emit(watcher.Observation{At: r.cursor, Cursor: &watcher.Cursor{Source: SourceName, Value: r.cursor.Format(time.RFC3339Nano)}})
+}
+
+// get returns what is known of a container.
+func (r *run) get(id string) *known {
+	k := r.known[id]
+	if k == nil {
+		if len(r.known) >= maxKnown {
+			for old := range r.known {
+				delete(r.known, old)
+				break
+			}
+		}
+		k = &known{}
+		r.known[id] = k
+	}
+	return k
+}
+
+// learn notes what the source needs of a container.
+func (r *run) learn(d *document) {
+	k := r.get(d.ID)
+	if d.Config != nil {
+		k.tty = d.Config.Tty
+		k.shadow.learnLabels(d.Config.Labels)
+	}
+	if d.HostConfig != nil {
+		k.rm = d.HostConfig.AutoRemove
+	}
+}

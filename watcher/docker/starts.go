@@ -1,0 +1,132 @@
+package docker
+
+import (
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/watcher"
+)
+
+// check watches a container that was created and not started: when its start
+// fails the engine tells no event, so it is asked.
+type check struct {
+	since time.Time
+	n     int       // checks made
+	due   time.Time // of the next one
+	asked bool      // the answer to one is awaited
+}
+
+// checkAfter is when the checks come, counted from the create. An inspect made
+// while the engine is starting the container waits for the outcome, so the
+// first one mostly brings it. After the last they go on at that distance.
+var checkAfter = []time.Duration{
+	25 * time.Millisecond, 100 * time.Millisecond, 400 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, 40 * time.Second,
+}
+
+// maxChecks bounds the containers that are watched so; the oldest go.
+const maxChecks = 256
+
+// watchStart begins to watch a created container.
+func (r *run) watchStart(id string, now time.Time) {
+	if len(r.checks) >= maxChecks {
+		oldest := ""
+		for id, c := range r.checks {
+			if oldest == "" || c.since.Before(r.checks[oldest].since) {
+				oldest = id
+			}
+		}
+		delete(r.checks, oldest)
+	}
+	r.checks[id] = &check{since: now, due: now.Add(checkAfter[0])}
+}
+
+// watchStartSlowly watches a container found in state created: it may have been
+// so for long.
+func (r *run) watchStartSlowly(id string, now time.Time) {
+	if r.checks[id] != nil || len(r.checks) >= maxChecks {
+		return
+	}
+	last := checkAfter[len(checkAfter)-1]
+	r.checks[id] = &check{since: now, n: len(checkAfter) - 1, due: now.Add(last)}
+}
+
+// runChecks asks for those that are due.
+func (r *run) runChecks(now time.Time) {
+	if r.conn.Load() == nil {
+		for _, c := range r.checks {
+			if c.due.Before(now) {
+				c.due = now.Add(time.Second)
+			}
+		}
+		return
+	}
+	for id, c := range r.checks {
+		if c.asked || c.due.After(now) {
+			continue
+		}
+		c.asked = r.offer(job{kind: jobCheck, id: id, at: now})
+		c.n++
+		last := len(checkAfter) - 1
+		if c.n <= last {
+			c.due = c.since.Add(checkAfter[c.n])
+		} else {
+			c.due = now.Add(checkAfter[last])
+		}
+	}
+}
+
+// afterCheck tells a start that failed, once.
+func (r *run) afterCheck(a answer) {
+	if c := r.checks[a.id]; c != nil && a.kind == jobCheck {
+		c.asked = false
+	}
+	if a.doc == nil {
+		if isGone(a.err) {
+			delete(r.checks, a.id)
+		}
+		return
+	}
+	k := r.get(a.id)
+	s := a.doc.State
+	if s == nil || s.Status != stateCreated && s.Status != stateRemoving || k.started {
+		delete(r.checks, a.id)
+		return
+	}
+	if s.Error == "" || k.failed {
+		return
+	}
+	r.failedStart(a.doc, a.runtime)
+}
+
+// failedStart emits the end of a container that never ran. The engine gives no
+// time of it; it is when it was found out.
+func (r *run) failedStart(d *document, runtime string) {
+	delete(r.checks, d.ID)
+	r.get(d.ID).failed = true
+	c := d.container(runtime)
+	now := time.Now().UTC()
+	x := watcher.Exit{ID: d.ID, Name: c.Name, Image: c.Image, Labels: c.Labels, Exit: incident.Exit{
+		At: now, ExitCode: d.State.ExitCode, Error: cut(incident.Redact(d.State.Error), 2048), Inspected: true,
+	}}
+	r.emit(watcher.Observation{At: now, Exit: &x})
+}
+
+// destroyed emits a removal. A container with --rm that goes without ever having
+// run is one whose start failed, the error gone with it.
+func (r *run) destroyed(o watcher.Observation, k *known) {
+	id := o.Action.ID
+	if k.rm && !k.started && !k.failed && r.checks[id] != nil {
+		x := watcher.Exit{ID: id, Name: o.Action.Name, Image: o.Action.Image, Labels: o.Action.Labels, Exit: incident.Exit{
+			At: o.At, ExitCode: startFailed, Raw: o.Action.Raw,
+			Error: "the engine removed it (--rm) before it ever ran: its start failed, and the engine's error went with it",
+		}}
+		r.emit(watcher.Observation{At: o.At, Exit: &x})
+	}
+	delete(r.checks, id)
+	delete(r.known, id)
+	r.emit(o)
+}
+
+// startFailed is the exit code that the engine gives to a start that failed
+// where it knows no better.
+const startFailed = 128
