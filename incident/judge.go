@@ -12,6 +12,9 @@ import (
 // put down to it. An older kill explains nothing.
 const childWindow = 5 * time.Second
 
+// clockSkew is how far after an end the kernel may stamp the kill that caused it.
+const clockSkew = 100 * time.Millisecond
+
 // requestWindow is how long before the end a request to stop still explains it.
 const requestWindow = 2 * time.Minute
 
@@ -333,7 +336,7 @@ func recentChildKill(f *Facts) *KernelKill {
 	end := endTime(f)
 	pick := func(ks []KernelKill) *KernelKill {
 		for i := len(ks) - 1; i >= 0; i-- {
-			if d := end.Sub(killTime(&ks[i])); d >= -time.Second && d <= childWindow {
+			if d := end.Sub(killTime(&ks[i])); d >= -clockSkew && d <= childWindow {
 				return &ks[i]
 			}
 		}

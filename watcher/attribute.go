@@ -14,75 +14,179 @@ import (
 // episode joins the kills of one call of the OOM killer to containers. Those
 // that cannot be joined yet wait as strays.
 func (c *Correlator) episode(ep *kmsg.Episode) {
-	owners := c.taskOwners(ep)
-	var rest []kmsg.Kill
-	unknown := false
+	s := &stray{episode: ep, seen: c.now, owners: c.taskOwners(ep)}
 	for _, k := range ep.Kills {
-		e, r, by, unknownID := c.findOwner(ep, &k)
-		if e == nil {
-			rest = append(rest, k)
-			unknown = unknown || unknownID
+		m := c.findOwner(ep, &k)
+		if m.r != nil {
+			c.attach(m, ep, k, s.owners)
 			continue
 		}
-		c.attach(e, r, ep, k, by, owners)
+		s.kills = append(s.kills, k)
+		s.expected = s.expected || m.e != nil || m.unknownID
 	}
-	if len(rest) > 0 {
-		c.strays = append(c.strays, &stray{episode: ep, kills: rest, seen: c.now, owners: owners, unknownID: unknown})
+	if len(s.kills) > 0 {
+		c.strays = append(c.strays, s)
 	}
 }
 
+// match is where a kill belongs: the container, and the run of it. A container
+// without a run is one whose run of that time has not been told of yet.
+type match struct {
+	e  *entry
+	r  *run
+	by incident.Attribution
+	// unknownID is true when the path names a container that nobody has told of yet.
+	unknownID bool
+}
+
 // findOwner looks for the container a kill hit: by the path the kernel printed,
-// else by what was known of the pid before. unknownID is true when the path
-// names a container that nobody has told of yet.
-func (c *Correlator) findOwner(ep *kmsg.Episode, k *kmsg.Kill) (e *entry, r *run, by incident.Attribution, unknownID bool) {
+// else by what was known of the pid before.
+func (c *Correlator) findOwner(ep *kmsg.Episode, k *kmsg.Kill) match {
 	at := k.Time
 	if at.IsZero() {
 		at = ep.Time
 	}
-	if path := incident.VictimPath(ep); path != "" {
-		id := cgroup.ParsePath(path)
-		// The outermost id first: root inside a container can give a cgroup
-		// of its own another container's id as its name.
-		for _, cid := range []string{id.OuterID, id.ContainerID} {
-			if cid == "" {
+	path := incident.VictimPath(ep)
+	if path == "" || path == "/" {
+		return c.ownerOfPID(k.PID, at)
+	}
+	id := cgroup.ParsePath(path)
+	unknown := false
+	// The outermost id first: root inside a container can give a cgroup of
+	// its own another container's id as its name.
+	for _, cid := range []string{id.OuterID, id.ContainerID} {
+		if cid == "" {
+			continue
+		}
+		if e := c.entries[cid]; e != nil && e.holds(path) {
+			return match{e: e, r: c.runFor(e, k.PID, at), by: incident.ByPath}
+		}
+		unknown = true
+	}
+	if id.InContainer() {
+		return match{unknownID: unknown}
+	}
+	// A path that is no container's can still be where a known container's
+	// processes live (a runtime's own layout).
+	for _, e := range c.entries {
+		if own := e.Spec.CgroupPath; own != "" && own != "/" && e.holds(path) {
+			return match{e: e, r: c.runFor(e, k.PID, at), by: incident.ByPath}
+		}
+	}
+	return match{}
+}
+
+// ownerOfPID looks for a run whose first process had the pid at that time, then
+// for a container in whose cgroup the pid had been seen. Pids are used again:
+// where two runs could have had it, the one that covers the moment wins.
+func (c *Correlator) ownerOfPID(pid int, at time.Time) match {
+	var best match
+	for _, e := range c.entries {
+		for _, r := range e.Runs {
+			if r.PID != pid || !c.covers(r, at) {
 				continue
 			}
-			if e := c.entries[cid]; e != nil && e.holds(path) {
-				return e, e.runFor(k.PID, at), incident.ByPath, false
+			if best.r == nil || r.Start.After(best.r.Start) && !at.Before(r.Start) || at.Before(best.r.Start) {
+				best = match{e: e, r: r, by: incident.ByMainPID}
 			}
-			unknownID = true
-		}
-		if id.InContainer() {
-			return nil, nil, "", unknownID
-		}
-		if path != "/" && id.ContainerID == "" {
-			// A path that is no container's can still be where a known
-			// container's processes live (a runtime's own layout).
-			for _, e := range c.entries {
-				if e.Spec.CgroupPath != "" && e.Spec.CgroupPath == path {
-					return e, e.runFor(k.PID, at), incident.ByPath, false
-				}
-			}
-			return nil, nil, "", false
 		}
 	}
-	o, ok := c.pids[k.PID]
-	if !ok || at.Before(o.first.Add(-slack)) {
-		return nil, nil, "", unknownID
+	if best.r != nil {
+		return best
 	}
-	e = c.entries[o.id]
-	if e == nil {
-		return nil, nil, "", unknownID
+	o, ok := c.pids[pid]
+	e := c.entries[o.id]
+	if !ok || e == nil || at.Before(o.first.Add(-early)) || at.Sub(o.last) > pidTrust {
+		return match{}
 	}
+	if r := c.runFor(e, pid, at); r != nil {
+		return match{e: e, r: r, by: incident.ByPIDTable}
+	}
+	return match{}
+}
+
+const (
+	// early is how long before the engine's stamp of a start the kernel can
+	// already have killed: the engine notes the start after the process runs.
+	early = time.Second
+	// late is how long after the engine's stamp of an end the kernel's stamp
+	// of the kill that caused it can lie: never, but for the clocks.
+	late = 100 * time.Millisecond
+)
+
+// covers says whether a moment of the kernel's can lie in a run.
+func (c *Correlator) covers(r *run, at time.Time) bool {
+	before, after := early, late
+	if c.opt.Offline {
+		// Saved logs may stamp to the second, and drift by more.
+		before, after = slackOffline, slackOffline
+	}
+	if r.Guessed {
+		before = 24 * time.Hour
+	}
+	return !at.Before(r.Start.Add(-before)) && !at.After(endOf(r).Add(after))
+}
+
+// slackOffline is how far apart the clocks of saved files may be.
+const slackOffline = 5 * time.Second
+
+// runFor returns the run of a container that a kill belongs to: the one whose
+// first process it was, else the newest that covers the time; nil where none does.
+func (c *Correlator) runFor(e *entry, pid int, at time.Time) *run {
+	var fits *run
+	for i := len(e.Runs) - 1; i >= 0; i-- {
+		r := e.Runs[i]
+		if !c.covers(r, at) {
+			continue
+		}
+		if r.PID == pid {
+			return r
+		}
+		if fits == nil || at.Before(fits.Start) && !at.After(endOf(r)) {
+			fits = r
+		}
+	}
+	return fits
+}
+
+// rehome moves kills to the run they belong to now that more is known of the
+// runs: the kernel may speak of a run before the engine does.
+func (c *Correlator) rehome(e *entry) {
 	for _, r := range e.Runs {
-		if r.PID == k.PID && !at.After(endOf(r).Add(slack)) {
-			return e, r, incident.ByMainPID, false
+		kept := r.Kills[:0]
+		for _, k := range r.Kills {
+			to := c.runFor(e, k.Kill.PID, k.Kill.Time)
+			if to == r || k.Main || r.killTold(c.killID(&k)) || to != nil && to.Told && !to.ToldOpen {
+				k.Main = k.Main || r.PID != 0 && r.PID == k.Kill.PID && to == r
+				kept = append(kept, k)
+				continue
+			}
+			if to == nil {
+				// It came after this run's end, and the next has not been told of.
+				c.strays = append(c.strays, &stray{episode: k.Episode, kills: []kmsg.Kill{k.Kill}, seen: r.killSeen, owners: r.owners, expected: true})
+				e.Attributed--
+				continue
+			}
+			k.Main = to.PID != 0 && to.PID == k.Kill.PID
+			to.Kills = appendBounded(to.Kills, k, maxKills)
+			to.killSeen = c.now
+			to.adoptOwners(r.owners)
+			c.open[e] = true
 		}
+		r.Kills = kept
 	}
-	if r = e.at(at, 0); r == nil || at.Sub(o.last) > pidTrust {
-		return nil, nil, "", unknownID
+}
+
+// maxKills bounds the kills that are remembered of one run.
+const maxKills = 64
+
+func (r *run) adoptOwners(owners map[int]string) {
+	if r.owners == nil && len(owners) > 0 {
+		r.owners = map[int]string{}
 	}
-	return e, r, incident.ByPIDTable, false
+	for pid, name := range owners {
+		r.owners[pid] = name
+	}
 }
 
 // holds says whether a path can be this container's: the cgroup it is known to
@@ -96,44 +200,23 @@ func (e *entry) holds(path string) bool {
 // for that container's: pids are used again.
 const pidTrust = 30 * time.Second
 
-// runFor returns the run a kill belongs to: the one whose first process it was,
-// else the one that covers the time, else the newest.
-func (e *entry) runFor(pid int, at time.Time) *run {
-	for _, r := range e.Runs {
-		if r.PID == pid && !at.After(endOf(r).Add(slack)) && !at.Before(r.Start.Add(-slack)) {
-			return r
-		}
-	}
-	if r := e.at(at, slack); r != nil {
-		return r
-	}
-	if r := e.current(); r != nil && r.Exit == nil {
-		return r
-	}
-	r := e.began(at, false)
-	r.Guessed = true
-	return r
-}
-
 // attach adds a kill to a run, once.
-func (c *Correlator) attach(e *entry, r *run, ep *kmsg.Episode, k kmsg.Kill, by incident.Attribution, owners map[int]string) {
-	for i := range r.Kills {
-		if old := &r.Kills[i]; old.Kill.PID == k.PID && old.Kill.Seq == k.Seq && old.Kill.Uptime == k.Uptime && old.Kill.Time.Sub(k.Time).Abs() < slack {
-			return
+func (c *Correlator) attach(m match, ep *kmsg.Episode, k kmsg.Kill, owners map[int]string) {
+	for _, r := range m.e.Runs {
+		for i := range r.Kills {
+			if old := &r.Kills[i]; old.Kill.PID == k.PID && old.Kill.Seq == k.Seq && old.Kill.Uptime == k.Uptime && old.Kill.Time.Sub(k.Time).Abs() < early {
+				return
+			}
 		}
 	}
+	r := m.r
 	main := r.PID != 0 && k.PID == r.PID
-	r.Kills = appendBounded(r.Kills, incident.KernelKill{Episode: ep, Kill: k, By: by, Main: main}, 64)
+	r.Kills = appendBounded(r.Kills, incident.KernelKill{Episode: ep, Kill: k, By: m.by, Main: main}, maxKills)
 	r.killSeen = c.now
-	if r.owners == nil {
-		r.owners = map[int]string{}
-	}
-	for pid, name := range owners {
-		r.owners[pid] = name
-	}
-	e.Attributed++
-	e.dirty = true
-	c.open[e] = true
+	r.adoptOwners(owners)
+	m.e.Attributed++
+	m.e.dirty = true
+	c.open[m.e] = true
 }
 
 // taskOwners names the containers of the tasks in an episode's table, by what
@@ -161,9 +244,10 @@ func (c *Correlator) retryStrays() {
 	for _, s := range c.strays {
 		rest := s.kills[:0]
 		for _, k := range s.kills {
-			if e, r, by, _ := c.findOwner(s.episode, &k); e != nil {
-				c.attach(e, r, s.episode, k, by, s.owners)
+			if m := c.findOwner(s.episode, &k); m.r != nil {
+				c.attach(m, s.episode, k, s.owners)
 			} else {
+				s.expected = s.expected || m.e != nil
 				rest = append(rest, k)
 			}
 		}
@@ -181,7 +265,7 @@ func (c *Correlator) retryStrays() {
 func (s *stray) readyAt() time.Time {
 	path := incident.VictimPath(s.episode)
 	switch {
-	case s.unknownID:
+	case s.expected:
 		return s.seen.Add(joinWait)
 	case path != "" && path != "/":
 		return s.seen
@@ -213,9 +297,14 @@ func (c *Correlator) settleStrays(all bool) {
 			continue
 		}
 		for _, k := range s.kills {
-			switch e, r, by, _ := c.findOwner(s.episode, &k); {
-			case e != nil:
-				c.attach(e, r, s.episode, k, by, s.owners)
+			switch m := c.findOwner(s.episode, &k); {
+			case m.e != nil:
+				if m.r == nil {
+					// The engine never told of this run: it is made up of the kill.
+					m.r = m.e.began(k.Time, false)
+					m.r.Guessed = true
+				}
+				c.attach(m, s.episode, k, s.owners)
 			case s.pathless():
 				loose = append(loose, looseKill{s, k})
 			default:
@@ -245,7 +334,7 @@ func (c *Correlator) settleLoose(loose []looseKill) {
 		for ; n > 0 && len(loose) > 0; n-- {
 			l := loose[0]
 			loose = loose[1:]
-			c.attachOneOf(e, e.runFor(l.k.PID, l.k.Time), l, by, oneOf)
+			c.attachOneOf(e, l, by, oneOf)
 		}
 	}
 	byCounter, byEvent := c.candidates(loose)
@@ -267,8 +356,14 @@ func (c *Correlator) settleLoose(loose []looseKill) {
 }
 
 // attachOneOf attaches a loose kill.
-func (c *Correlator) attachOneOf(e *entry, r *run, l looseKill, by incident.Attribution, oneOf []string) {
-	c.attach(e, r, l.s.episode, l.k, by, l.s.owners)
+func (c *Correlator) attachOneOf(e *entry, l looseKill, by incident.Attribution, oneOf []string) {
+	r := c.runFor(e, l.k.PID, l.k.Time)
+	if r == nil {
+		if r = e.current(); r == nil {
+			return
+		}
+	}
+	c.attach(match{e: e, r: r, by: by}, l.s.episode, l.k, l.s.owners)
 	if n := len(r.Kills); len(oneOf) > 0 && n > 0 && r.Kills[n-1].Kill.PID == l.k.PID {
 		r.Kills[n-1].OneOf = oneOf
 	}

@@ -17,14 +17,14 @@ const (
 	joinWait = 2 * time.Second
 	// detailWait is for the log tail and the last inspect.
 	detailWait = 700 * time.Millisecond
+	// stopWait is for the engine's "stop" after the "die" of a container that
+	// was sent its stop signal.
+	stopWait = time.Second
 	// shortWait is for what follows within milliseconds or never: the
-	// engine's "stop" after a "die", the kernel's segfault line, a death
-	// after a child's kill.
+	// kernel's segfault line, a death after a child's kill.
 	shortWait = 300 * time.Millisecond
 	// counterWait is how long a risen oom_kill counter waits for its kernel record.
 	counterWait = 3 * time.Second
-	// slack is how far apart the clocks of kernel and engine may stamp the same moment.
-	slack = time.Second
 	// keepRemoved is how long a removed container is remembered, so that a
 	// replay of the engine's events finds it.
 	keepRemoved = time.Hour
@@ -80,8 +80,9 @@ type stray struct {
 	kills   []kmsg.Kill
 	seen    time.Time
 	owners  map[int]string
-	// unknownID is true when the path names a container that is not in the roster.
-	unknownID bool
+	// expected is true when the path names a container, and it or its run of
+	// that time is not known yet.
+	expected bool
 }
 
 // NewCorrelator returns a Correlator with what State of an earlier one kept.
@@ -128,6 +129,7 @@ func (c *Correlator) Observe(o Observation) []Told {
 		c.retryStrays()
 	case o.Action != nil:
 		c.action(o.Action, o.At)
+		c.retryStrays()
 	case o.Signal != nil:
 		c.signal(o.Signal)
 	case o.Exit != nil:

@@ -36,6 +36,7 @@ func (c *Correlator) seeContainer(in *Container, at time.Time) {
 			c.pids[in.PID] = owner{id: in.ID, first: in.StartedAt, last: c.now}
 		}
 	}
+	c.rehome(e)
 }
 
 // mergeSpec keeps what was known where the newer word is silent.
@@ -184,19 +185,20 @@ func (c *Correlator) action(a *Action, at time.Time) {
 	switch a.Action {
 	case "start":
 		r := e.began(at, false)
+		c.rehome(e)
 		if r == e.current() && r.Exit == nil && r.PID == 0 {
 			// A new run has a new cgroup, and its counter begins at zero.
 			e.OOMKills, e.FirstOOMKills, e.Attributed = 0, 0, 0
 		}
 		c.supersede(e, nil)
 	case "oom":
-		if r := e.at(at, slack); r != nil && !containsTime(r.OOMs, at) {
+		if r := c.runFor(e, 0, at); r != nil && !containsTime(r.OOMs, at) {
 			r.OOMs = appendBounded(r.OOMs, at, 32)
 			c.open[e] = true
 		}
 	case "stop":
 		for i := len(e.Runs) - 1; i >= 0; i-- {
-			if r := e.Runs[i]; r.Exit != nil && !at.Before(r.Exit.At.Add(-slack)) {
+			if r := e.Runs[i]; r.Exit != nil && !at.Before(r.Exit.At) {
 				if r.StopDone.IsZero() && at.Sub(r.Exit.At) < 30*time.Second {
 					r.StopDone = at
 				}
@@ -211,7 +213,7 @@ func (c *Correlator) action(a *Action, at time.Time) {
 // signal takes a request to the engine to send a signal.
 func (c *Correlator) signal(s *Signal) {
 	e := c.entry(s.ID)
-	r := e.at(s.At, slack)
+	r := c.runFor(e, 0, s.At)
 	if r == nil {
 		if r = e.current(); r == nil {
 			r = e.began(s.At, false)
@@ -251,6 +253,7 @@ func (c *Correlator) exit(x *Exit) {
 	if r.Missed && r.Told {
 		r.Told = false
 	}
+	c.rehome(e)
 	c.open[e] = true
 }
 
@@ -258,7 +261,7 @@ func (c *Correlator) exit(x *Exit) {
 func (e *entry) openRun(at time.Time) *run {
 	for i := len(e.Runs) - 1; i >= 0; i-- {
 		r := e.Runs[i]
-		if r.Exit == nil && !r.Start.After(at.Add(slack)) {
+		if r.Exit == nil && !r.Start.After(at) {
 			return r
 		}
 	}
@@ -331,7 +334,7 @@ func (c *Correlator) fault(f *kmsg.Fault) {
 	if e == nil {
 		return
 	}
-	r := e.at(f.Time, slack)
+	r := c.runFor(e, f.PID, f.Time)
 	if r == nil || r.Told {
 		return
 	}

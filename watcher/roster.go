@@ -149,22 +149,6 @@ func endOf(r *run) time.Time {
 	return r.Exit.At
 }
 
-// at returns the run that covers a moment, allowing slack at both ends for
-// clocks that differ; the newest one that does.
-func (e *entry) at(t time.Time, slack time.Duration) *run {
-	for i := len(e.Runs) - 1; i >= 0; i-- {
-		r := e.Runs[i]
-		if t.Before(r.Start.Add(-slack)) && !r.Guessed {
-			continue
-		}
-		if t.After(endOf(r).Add(slack)) {
-			continue
-		}
-		return r
-	}
-	return nil
-}
-
 // unexplained is how many kills the container's counter told that no kernel
 // record has been attributed for.
 func (e *entry) unexplained() int64 {

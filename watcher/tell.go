@@ -42,7 +42,7 @@ func (c *Correlator) deathReadyAt(e *entry, r *run) time.Time {
 		// The kernel's records of that time may still be on their way.
 		return later(full, base.Add(joinWait))
 	case sig == 9 && killed && asked && r.StopDone.IsZero():
-		return later(full, base.Add(shortWait))
+		return later(full, base.Add(stopWait))
 	case sig == 9 && killed:
 		return full
 	case sig == 9 && c.recentKill(e, r):
@@ -54,7 +54,7 @@ func (c *Correlator) deathReadyAt(e *entry, r *run) time.Time {
 	case sig != 0 && sig != 15 && len(r.Faults) == 0 && kernel && !asked:
 		return later(full, base.Add(shortWait))
 	case asked && r.StopDone.IsZero():
-		return later(full, base.Add(shortWait))
+		return later(full, base.Add(stopWait))
 	case code == 0 && !asked:
 		return base
 	}
@@ -86,7 +86,7 @@ func (r *run) requests() (asked, killed bool) {
 // recentKill is true when a child was OOM-killed within seconds before the end.
 func (c *Correlator) recentKill(e *entry, r *run) bool {
 	for i := range r.Kills {
-		if d := endOf(r).Sub(r.Kills[i].Kill.Time); d > -slack && d < 5*time.Second {
+		if d := endOf(r).Sub(r.Kills[i].Kill.Time); d > -late && d < 5*time.Second {
 			return true
 		}
 	}
@@ -103,7 +103,9 @@ func (c *Correlator) killsReadyAt(e *entry, r *run) time.Time {
 	if !waiting || r.Exit != nil && !r.Told {
 		return time.Time{} // the death tells them
 	}
-	wait := 500 * time.Millisecond
+	// The kernel may speak of a run before the engine does; until then its
+	// first process looks like another's child.
+	wait := time.Second
 	if r.PID == 0 && c.up("docker") {
 		// Whether the victim was its first process is not known yet.
 		wait = joinWait

@@ -23,7 +23,7 @@ type connection struct {
 	pace    pace
 	cli     *client.Client
 	pinger  *client.Client // on a connection of its own
-	opened  *atomic.Bool // the event stream was granted
+	opened  *atomic.Bool   // the event stream was granted
 	close   func()
 	runtime string        // "docker" or "podman"
 	host    incident.Host // what the engine says of itself

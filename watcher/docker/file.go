@@ -1,0 +1,152 @@
+package docker
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/moby/moby/api/types/events"
+	"github.com/oomwatch/oomwatch/watcher"
+)
+
+// Bounds on what is read from files.
+const (
+	maxEventLine   = 4 << 20
+	maxInspectSize = 256 << 20
+)
+
+// ReadEvents reads what docker events --format '{{json .}}' prints: one JSON
+// object per line, in the order of the stream. Events of networks, images and the like,
+// and those that are not used (exec, health), are left out. The first line that
+// is no event ends the reading with an error that names it; what came before is returned.
+func ReadEvents(r io.Reader) ([]watcher.Observation, error) {
+	const want = "want the output of docker events --format '{{json .}}'"
+	sc := bufio.NewScanner(r)
+	sc.Buffer(make([]byte, 64<<10), maxEventLine)
+	shadows := map[string]*shadow{}
+	seen := newSeenSet(4096)
+	var out []watcher.Observation
+	line := 0
+	for sc.Scan() {
+		line++
+		text := bytes.TrimSpace(sc.Bytes())
+		if len(text) == 0 {
+			continue
+		}
+		var m events.Message
+		if err := json.Unmarshal(text, &m); err != nil {
+			return out, fmt.Errorf("line %d is no event: %w (%s)", line, jsonReason(err), want)
+		}
+		if m.Action == "" || m.Time == 0 && m.TimeNano == 0 {
+			return out, fmt.Errorf("line %d is no event: it has no Action or no time (%s)", line, want)
+		}
+		sh := shadows[m.Actor.ID]
+		if sh == nil {
+			sh = &shadow{}
+			shadows[m.Actor.ID] = sh
+		}
+		if m.Type == "" || m.Type == events.ContainerEventType {
+			sh.learn(m)
+		}
+		o, ok := observe(m, *sh)
+		if !ok || !seen.add(seenKey{m.Actor.ID, string(m.Action), eventTime(m).UnixNano()}) {
+			continue
+		}
+		out = append(out, o)
+	}
+	if err := sc.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			return out, fmt.Errorf("line %d is longer than %d bytes: %s", line+1, maxEventLine, want)
+		}
+		return out, fmt.Errorf("read events after line %d: %w", line, err)
+	}
+	return out, nil
+}
+
+// ReadInspect reads what docker inspect prints: one or more JSON arrays of
+// containers, or single objects. It gives one Container per container, with its
+// last Exit when it has ended, at the time of that exit, else of its start.
+// Anything that is no container ends the reading with an error that names the line.
+func ReadInspect(r io.Reader) ([]watcher.Observation, error) {
+	in, err := io.ReadAll(io.LimitReader(r, maxInspectSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read inspect output: %w", err)
+	}
+	if len(in) > maxInspectSize {
+		return nil, fmt.Errorf("the inspect output is longer than %d MiB", maxInspectSize>>20)
+	}
+	lineAt := func(off int64) int { return 1 + bytes.Count(in[:min(off, int64(len(in)))], []byte{'\n'}) }
+	dec := json.NewDecoder(bytes.NewReader(in))
+	var out []watcher.Observation
+	one := func() error {
+		// The offset is before any blank or comma: the object begins after.
+		start := dec.InputOffset()
+		start += int64(len(in[start:]) - len(bytes.TrimLeft(in[start:], " \t\r\n,")))
+		var d document
+		if err := dec.Decode(&d); err != nil {
+			return fmt.Errorf("line %d is no container: %w (want the output of docker inspect CONTAINER)", lineAt(errorOffset(err, start, dec)), jsonReason(err))
+		}
+		if d.ID == "" || d.State == nil {
+			return fmt.Errorf("line %d is no container: it has no Id or no State (want the output of docker inspect --type container CONTAINER)", lineAt(start))
+		}
+		c := d.container("docker")
+		o := watcher.Observation{Container: &c, At: c.StartedAt}
+		switch {
+		case c.Exit != nil:
+			o.At = c.Exit.At
+		case o.At.IsZero():
+			o.At = parseTime(d.Created)
+		}
+		out = append(out, o)
+		return nil
+	}
+	for {
+		rest := bytes.TrimLeft(in[dec.InputOffset():], " \t\r\n")
+		if len(rest) == 0 {
+			return out, nil
+		}
+		if rest[0] != '[' {
+			if err := one(); err != nil {
+				return out, err
+			}
+			continue
+		}
+		if _, err := dec.Token(); err != nil {
+			return out, fmt.Errorf("line %d: %w", lineAt(dec.InputOffset()), jsonReason(err))
+		}
+		for dec.More() {
+			if err := one(); err != nil {
+				return out, err
+			}
+		}
+		if _, err := dec.Token(); err != nil {
+			return out, fmt.Errorf("line %d: the list does not end: %w", lineAt(int64(len(in))), jsonReason(err))
+		}
+	}
+}
+
+// errorOffset is where in the input a decoding error lies.
+func errorOffset(err error, start int64, dec *json.Decoder) int64 {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return syntax.Offset
+	case errors.As(err, &kind):
+		return start + kind.Offset
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return 1 << 62
+	}
+	return max(start, dec.InputOffset())
+}
+
+// jsonReason words the errors of encoding/json that say nothing to a reader.
+func jsonReason(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return errors.New("it ends in the middle")
+	}
+	return err
+}
