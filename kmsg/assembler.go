@@ -22,7 +22,7 @@ const (
 // carried from one episode into another. Its memory is bounded.
 type Assembler struct {
 	open   []*open
-	recent [recentLen]recentKill
+	recent []recentKill
 	next   int // where in recent the next kill goes
 	// release is the kernel's, from the newest CPU line.
 	release string
@@ -78,11 +78,29 @@ func (a *Assembler) Flush() []Event {
 	return a.take()
 }
 
+// reset forgets everything.
+func (a *Assembler) reset() {
+	a.open = a.open[:0]
+	a.recent, a.next = a.recent[:0], 0
+	a.release, a.events, a.last = "", nil, Record{}
+}
+
+// awaitsKill tells whether an episode is open whose kill was not yet seen.
+func (a *Assembler) awaitsKill() bool {
+	for _, o := range a.open {
+		if !o.sawKill && o.ep.NoKill == "" {
+			return true
+		}
+	}
+	return false
+}
+
 // Add takes the next record and returns what it completed. The Text of r must
 // stay valid as long as the events.
 func (a *Assembler) Add(r *Record) []Event {
 	a.events = nil
-	a.add(r)
+	t := trimBlanks(r.Text)
+	a.add(r, t, classify(t))
 	return a.take()
 }
 
@@ -92,7 +110,8 @@ func (a *Assembler) take() []Event {
 	return e
 }
 
-func (a *Assembler) add(r *Record) {
+// add is Add with the text's class already known.
+func (a *Assembler) add(r *Record, t string, c class) {
 	if r.Facility > 0 && r.Ident == "" {
 		return // written by user space: never believed
 	}
@@ -102,26 +121,27 @@ func (a *Assembler) add(r *Record) {
 		}
 		return
 	}
-	rec := *r
-	if r.Continuation && a.last.Text != "" && !startsKnown(r.Text) {
-		rec = a.last
-		rec.Text = a.last.Text + r.Text
-		a.dropLast()
+	if a.last.Text != "" {
+		if r.Continuation && !startsKnown(r.Text) {
+			rec := a.last
+			rec.Text += r.Text
+			r, t = &rec, trimBlanks(rec.Text)
+			c = classify(t)
+			a.dropLast()
+		}
+		a.last = Record{}
 	}
-	a.last = Record{}
-	t := strings.TrimLeft(rec.Text, " \t")
-	c := classify(t)
 	if c == classNone {
-		a.pieces(&rec, t)
+		a.pieces(r, t)
 		return
 	}
 	if c != classFault {
-		a.closeStale(&rec)
+		a.closeStale(r)
 	}
-	if isIncomplete(c, t) {
-		a.last = rec
+	if c == classSummary && isIncomplete(c, t) {
+		a.last = *r
 	}
-	a.dispatch(&rec, c, t)
+	a.dispatch(r, c, t)
 }
 
 // dropLast takes back the summary that a fragment completes.
@@ -311,6 +331,9 @@ func (a *Assembler) close(i int) {
 }
 
 func (a *Assembler) remember(k *Kill) {
+	if len(a.recent) < recentLen {
+		a.recent = append(a.recent, recentKill{})
+	}
 	a.recent[a.next] = recentKill{pid: k.PID, comm: k.Comm, uptime: k.Uptime, at: k.Time, hasTime: !k.Time.IsZero(), stamped: k.HasUptime, reaper: k.Evidence == "reaper"}
 	a.next = (a.next + 1) % recentLen
 }

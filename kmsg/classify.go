@@ -95,12 +95,26 @@ var inner = []startClass{
 	{"sharing same memory", classKill},
 	{"pages RAM", classMemInfo},
 	{" pagecache pages", classMemInfo},
-	{"OOM", classSuspect},
-	{"oom", classSuspect},
+	{"OOM ", classSuspect},
+	{"OOM:", classSuspect},
+	{"oom-", classSuspect},
+	{"oom_", classSuspect},
+	{" oom ", classSuspect},
 	{"ut of memory", classSuspect},
 	{"illed process", classSuspect},
 }
 
+// innerFinder searches a text for all of inner at once.
+var innerFinder = func() *finder {
+	texts := make([]string, len(inner))
+	for i := range inner {
+		texts[i] = inner[i].start
+	}
+	return newFinder(texts)
+}()
+
+// classify tells what a message is. t begins with the message's first byte
+// that is not blank.
 func classify(t string) class {
 	if t == "" {
 		return classNone
@@ -116,12 +130,24 @@ func classify(t string) class {
 	if 'a' <= t[0] && t[0] <= 'z' && isStat(t) {
 		return classStat
 	}
+	if len(t) < 8 || innerFinder.next(bytesOf(t), 0) < 0 {
+		return classNone
+	}
 	for _, s := range inner {
 		if strings.Contains(t, s.start) {
 			return s.class
 		}
 	}
 	return classNone
+}
+
+// trimBlanks takes off the blanks that a message begins with.
+func trimBlanks(s string) string {
+	i := 0
+	for i < len(s) && (s[i] == ' ' || s[i] == '\t') {
+		i++
+	}
+	return s[i:]
 }
 
 // isRow tells a row of the task table: a pid in brackets, then a number.

@@ -54,7 +54,7 @@ func (f *feeder) structured(s string) (done, matters bool) {
 	case c == '_' || c >= 'A' && c <= 'Z':
 		return f.exportLine(s)
 	case c == ' ' || c == '\t' || c == '}' || c == '{' || c == ']' || c == '"':
-		t := strings.TrimLeft(s, " \t")
+		t := trimBlanks(s)
 		if f.entry.active && f.entry.verbose {
 			return f.verboseLine(s, t), true
 		}
@@ -225,7 +225,7 @@ func (f *feeder) endEntry() {
 	default:
 		r.Ident = e.ident
 	}
-	f.record(&r)
+	f.record(&r, classify(trimBlanks(r.Text)))
 }
 
 // jsonLine takes an object on a line: journalctl -o json.
@@ -304,7 +304,7 @@ func (f *feeder) prettyLine(t string) (done, matters bool) {
 		return false, false
 	}
 	key := t[1 : 1+end]
-	v, ok := strings.CutPrefix(strings.TrimLeft(t[2+end:], " \t"), ":")
+	v, ok := strings.CutPrefix(trimBlanks(t[2+end:]), ":")
 	if !ok {
 		return false, false
 	}

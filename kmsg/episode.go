@@ -227,7 +227,7 @@ func equalsKB(t string) (Size, bool) {
 	if i < 0 {
 		return Size{}, false
 	}
-	n, rest, ok := leadingInt(strings.TrimLeft(t[i+1:], " "))
+	n, rest, ok := leadingInt(trimBlanks(t[i+1:]))
 	if !ok || !strings.HasPrefix(rest, "kB") {
 		return Size{}, false
 	}

@@ -17,7 +17,16 @@ type feeder struct {
 	hasPend bool
 	joins   int
 	entry   entry // the structured entry (journal export, JSON) being read
+	quiet   int   // records without meaning since the last one that had any
+	prefix  prefixCache
 	stats   ScanStats
+}
+
+// reset forgets everything, for a stretch of the log that has nothing to do
+// with the one before.
+func (f *feeder) reset() {
+	f.asm.reset()
+	f.hasPend, f.entry, f.quiet, f.stats = false, entry{}, 0, ScanStats{}
 }
 
 // maxJoins bounds the lines that are joined into one record.
@@ -37,7 +46,8 @@ func (f *feeder) line(s string) bool {
 		return matters
 	}
 	var l line
-	parseLine(s, f.opt.Location, &l)
+	f.prefix.parse(s, f.opt.Location, &l)
+	l.class = classify(trimBlanks(l.text))
 	return f.plain(s, &l)
 }
 
@@ -50,7 +60,7 @@ func (f *feeder) plain(s string, l *line) bool {
 		}
 		if f.continues(s) {
 			f.join("\n", strings.TrimPrefix(s, strings.Repeat(" ", min(f.pend.width, indent(s)))))
-			return classify(f.pend.text) != classNone
+			return f.pend.class != classNone
 		}
 		if f.wraps(l.text) {
 			return true
@@ -60,9 +70,15 @@ func (f *feeder) plain(s string, l *line) bool {
 		f.join("\n", l.text)
 		return true
 	}
+	if !l.stamped && !f.hasPend && len(s)-len(trimBlanks(s)) >= 8 && l.class != classNone {
+		// The rest of a record whose begin is not at hand: it may be a
+		// program's message of several lines.
+		f.stats.Foreign++
+		return false
+	}
 	f.flushRecord()
 	f.pend, f.hasPend, f.joins = *l, true, 0
-	return l.rec.Ident == "" && classify(strings.TrimLeft(l.text, " \t")) != classNone || isKillerIdent(l.rec.Ident)
+	return l.rec.Ident == "" && l.class != classNone || isKillerIdent(l.rec.Ident)
 }
 
 func isKillerIdent(s string) bool {
@@ -93,10 +109,15 @@ func (f *feeder) continues(s string) bool {
 // ends inside a name.
 func (f *feeder) splitName(l *line) bool {
 	p := &f.pend
+	switch p.class {
+	case classKill, classSummary, classCPU:
+	default:
+		return false
+	}
 	if p.rec.HasUptime != l.rec.HasUptime || p.rec.Uptime != l.rec.Uptime || !p.rec.Time.Equal(l.rec.Time) || p.rec.Ident != "" || l.rec.Ident != "" || p.rec.Escaped {
 		return false
 	}
-	switch classify(p.text) {
+	switch p.class {
 	case classKill:
 		k, ok := parseKill(p.text, false)
 		if ok && (k.fields > 0 || k.announce) || !strings.Contains(p.text, " (") {
@@ -118,6 +139,7 @@ func (f *feeder) join(sep, s string) {
 	}
 	f.joins++
 	f.pend.text += sep + s
+	f.pend.class = classify(trimBlanks(f.pend.text))
 }
 
 // wraps joins a line that is the rest of a broken one (mail, terminals, "\" at
@@ -127,14 +149,14 @@ func (f *feeder) wraps(next string) bool {
 	if f.joins >= 8 || p.rec.Ident != "" || startsKnown(next) {
 		return false
 	}
-	t := strings.TrimLeft(p.text, " \t")
-	switch classify(t) {
+	t := trimBlanks(p.text)
+	switch p.class {
 	case classSummary:
 		if !isIncomplete(classSummary, t) || !strings.Contains(next, "=") && !strings.Contains(next, ",") && !strings.Contains(next, "/") {
 			return false
 		}
 		p.text = strings.TrimSuffix(strings.TrimRight(p.text, " "), `\`)
-		f.join("", strings.TrimLeft(next, " \t"))
+		f.join("", trimBlanks(next))
 		return true
 	case classKill:
 		return f.wrapsKill(t, next)
@@ -170,7 +192,7 @@ func (f *feeder) wraps(next string) bool {
 
 func (f *feeder) wrapsKill(t, next string) bool {
 	k, ok := parseKill(t, f.pend.rec.Escaped)
-	next = strings.TrimLeft(next, " \t")
+	next = trimBlanks(next)
 	if ok && k.announce {
 		return strings.HasPrefix(next, "score ") // nothing that is needed
 	}
@@ -209,25 +231,32 @@ func (f *feeder) flushRecord() {
 		p.rec.Time = f.opt.withYear(p.rec.Time)
 	}
 	p.rec.Text = p.text
-	f.record(&p.rec)
+	f.record(&p.rec, p.class)
 }
 
 // record gives one whole record to the Assembler.
-func (f *feeder) record(r *Record) {
+func (f *feeder) record(r *Record, c class) {
 	if r.HasUptime && r.Time.IsZero() && !f.opt.Boot.IsZero() {
 		r.Time = f.opt.Boot.Add(r.Uptime)
 	}
 	f.stats.Records++
-	for {
-		text, rest := splitGlued(r.Text)
-		r.Text = text
-		for _, e := range f.asm.Add(r) {
-			f.event(e)
-		}
-		if rest == "" {
-			return
-		}
-		r.Text = rest
+	if c == classNone {
+		f.quiet++
+	} else {
+		f.quiet = 0
+	}
+	rest := ""
+	if c == classKill {
+		r.Text, rest = splitGlued(r.Text)
+	}
+	f.asm.events = f.asm.events[:0]
+	f.asm.add(r, trimBlanks(r.Text), c)
+	for rest != "" {
+		r.Text, rest = splitGlued(rest)
+		f.asm.add(r, r.Text, classify(r.Text))
+	}
+	for _, e := range f.asm.events {
+		f.event(e)
 	}
 }
 

@@ -133,7 +133,7 @@ func parseKill(t string, escaped bool) (k killLine, ok bool) {
 		if colon < 0 || colon > 64 {
 			return k, false
 		}
-		s = strings.TrimLeft(s[colon+2:], " \t")
+		s = trimBlanks(s[colon+2:])
 	}
 	switch {
 	case strings.HasPrefix(s, "Killed process "):
@@ -352,7 +352,7 @@ func parseCPU(t string, escaped bool) (pid int, comm, release string, ok bool) {
 // begins with a digit and holds a point.
 func kernelRelease(s string) string {
 	for s != "" {
-		s = strings.TrimLeft(s, " ")
+		s = trimBlanks(s)
 		sp := strings.IndexByte(s, ' ')
 		word := s
 		if sp >= 0 {

@@ -19,6 +19,11 @@ type line struct {
 	// noYear is true when rec.Time is a date in the year 0 of a log that
 	// prints none.
 	noYear bool
+	class  class
+	// tagged is true when the log names the writer.
+	tagged bool
+	// stampAt is where a stamp in brackets behind the writer's name begins.
+	stampAt int
 	// bare is true for a stamp behind which the message stands at once.
 	bare bool
 }
@@ -45,12 +50,53 @@ func parseLine(s string, loc *time.Location, l *line) {
 	if dated && !l.bare {
 		s = l.ident(s)
 	}
+	if l.tagged {
+		l.stampAt = len(whole) - len(s)
+	}
 	s = l.bracketStamp(s, loc)
 	if !dated && l.rec.HasUptime {
 		s = l.hostAndKernel(s)
 	}
 	l.text = s
 	l.width = len(whole) - len(s)
+}
+
+// prefixCache spares the work on the lines that begin as the one before did:
+// the same second, host and writer.
+type prefixCache struct {
+	prefix string // up to the stamp in brackets or the message
+	line   line
+}
+
+// parse is parseLine with the cache.
+func (c *prefixCache) parse(s string, loc *time.Location, l *line) {
+	if n := len(c.prefix); n > 0 && len(s) > n && s[:n] == c.prefix {
+		*l = c.line
+		rest := s[n:]
+		if rest[0] == '[' {
+			rest = l.bracketStamp(rest, loc)
+		}
+		l.text = rest
+		l.width = len(s) - len(rest)
+		return
+	}
+	parseLine(s, loc, l)
+	if l.tagged && !l.rec.HasUptime && l.rec.Caller == "" {
+		c.keep(s, l, l.width)
+	} else if l.tagged && l.stampAt > 0 {
+		c.keep(s, l, l.stampAt)
+	}
+}
+
+func (c *prefixCache) keep(s string, l *line, width int) {
+	if width < 8 || width > 300 {
+		return
+	}
+	c.prefix = strings.Clone(s[:width])
+	c.line = *l
+	c.line.rec.Uptime, c.line.rec.HasUptime, c.line.rec.Caller = 0, false, ""
+	c.line.rec.Ident = strings.Clone(l.rec.Ident)
+	c.line.text = ""
 }
 
 // rawRecord reads the /dev/kmsg form "prio,seq,usec,flags;text".
@@ -71,7 +117,7 @@ func (l *line) rawRecord(s string) (string, bool) {
 // front of a line.
 func stripQuotes(s string) string {
 	for {
-		t := strings.TrimLeft(s, " \t")
+		t := trimBlanks(s)
 		switch {
 		case strings.HasPrefix(t, "> "), strings.HasPrefix(t, "# "), strings.HasPrefix(t, "| "), strings.HasPrefix(t, "* "):
 			t = t[2:]
@@ -99,7 +145,7 @@ func stripLineNumber(s string) string {
 	}
 	switch c := s[i]; {
 	case c == ':' && (s[i+1]-'0' > 9), c == '\t':
-		return strings.TrimLeft(s[i+1:], " \t")
+		return trimBlanks(s[i+1:])
 	case c == ' ' || c == '|' || c == ')' || c == '-':
 		rest := strings.TrimLeft(s[i+1:], " \t|")
 		if rest != "" && (rest[0] == '[' || rest[0] == '<' || monthOf(rest) > 0 || strings.HasPrefix(rest, "kern")) {
@@ -122,13 +168,13 @@ func (l *line) facilityLevel(s string) string {
 	}
 	word := wordEnd(s)
 	if fac, ok := facilityNames[s[:word]]; ok && word < len(s) {
-		rest := strings.TrimLeft(s[word:], " ")
+		rest := trimBlanks(s[word:])
 		switch {
 		case strings.HasPrefix(rest, ":"):
 			rest = rest[1:]
 			end := wordEnd(rest)
 			level, ok := levelNames[rest[:end]]
-			after := strings.TrimLeft(rest[end:], " ")
+			after := trimBlanks(rest[end:])
 			if ok && strings.HasPrefix(after, ":") {
 				l.rec.Facility, l.rec.Level, l.stamped = fac, level, true
 				return strings.TrimPrefix(after[1:], " ")
@@ -221,7 +267,7 @@ func (l *line) rfc5424(s string) string {
 }
 
 func isStampOrRow(s string) bool {
-	t := strings.TrimLeft(s[1:], " ")
+	t := trimBlanks(s[1:])
 	return t != "" && t[0]-'0' <= 9
 }
 
@@ -266,6 +312,7 @@ func (l *line) ident(s string) string {
 		}
 		if word[len(word)-1] == ':' && isIdent(word[:len(word)-1]) {
 			l.setIdent(word[:len(word)-1])
+			l.tagged = true
 			if sp < 0 {
 				return ""
 			}
@@ -283,7 +330,7 @@ func (l *line) ident(s string) string {
 		if sp < 0 {
 			return s
 		}
-		rest = strings.TrimLeft(rest[sp+1:], " ")
+		rest = trimBlanks(rest[sp+1:])
 		if strings.HasPrefix(rest, "[") || startsKnown(rest) {
 			return rest // a host and no ident
 		}
@@ -349,7 +396,7 @@ func (l *line) bracketStamp(s string, loc *time.Location) string {
 	}
 	l.stamped = true
 	s = s[end+1:]
-	t := strings.TrimLeft(s, " ")
+	t := trimBlanks(s)
 	if strings.HasPrefix(t, "[") {
 		if end := strings.IndexByte(t[:min(len(t), 24)], ']'); end > 2 {
 			caller := strings.Trim(t[1:end], " ")

@@ -1,18 +1,11 @@
 package kmsg
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // ScanOptions say what a log itself does not.
@@ -66,20 +59,74 @@ func (s *ScanStats) add(o *ScanStats) {
 // ScanFiles reads kernel logs in any format, plain or compressed (gzip, zstd,
 // told by content), and calls yield for each event, in the order of the log.
 // "-" is standard input. Several files are read as one log, oldest first. It
-// stops at the first error of yield.
+// stops at the first error of yield. A log is read by all processors; yield is
+// called from one goroutine.
 func ScanFiles(ctx context.Context, names []string, opt ScanOptions, yield func(*Event) error) (ScanStats, error) {
-	var total ScanStats
-	for _, name := range names {
-		var r io.Reader = os.Stdin
-		if name != "-" {
-			f, err := os.Open(name)
-			if err != nil {
-				return total, fmt.Errorf("open log: %w", err)
-			}
-			defer f.Close()
-			r = f
+	return scanFiles(ctx, names, opt, nil, func(g *region) error { return each(g, yield) })
+}
+
+// Scan is ScanFiles for one open log. name is for errors.
+func Scan(ctx context.Context, r io.Reader, name string, opt ScanOptions, yield func(*Event) error) (ScanStats, error) {
+	opt.defaults()
+	var seen seenKills
+	return scan(ctx, r, name, opt, &seen, nil, func(g *region) error { return each(g, yield) })
+}
+
+// ScanRender is ScanFiles for programs that print what they find: render
+// appends the printed form of an event to dst. It is called on all processors
+// at once, in no order; what it returns is written to w in the order of the
+// log. The event must not be kept: its strings are parts of the log.
+func ScanRender(ctx context.Context, names []string, opt ScanOptions, render func(dst []byte, e *Event) []byte, w io.Writer) (ScanStats, error) {
+	return scanFiles(ctx, names, opt, render, func(g *region) error {
+		if len(g.out) == 0 {
+			return nil
 		}
-		st, err := Scan(ctx, r, name, opt, yield)
+		if _, err := w.Write(g.out); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		return nil
+	})
+}
+
+func each(g *region, yield func(*Event) error) error {
+	for i := range g.events {
+		if err := yield(&g.events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *ScanOptions) defaults() {
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+}
+
+func scan(ctx context.Context, r io.Reader, name string, opt ScanOptions, seen *seenKills, render func([]byte, *Event) []byte, yield func(*region) error) (ScanStats, error) {
+	src, done, err := openSource(r, name)
+	if err != nil {
+		return ScanStats{}, err
+	}
+	defer done()
+	p := pipeline{src: src, name: name, opt: &opt, render: render, yield: yield, seen: seen}
+	err = p.run(ctx)
+	return p.stats, err
+}
+
+func scanFiles(ctx context.Context, names []string, opt ScanOptions, render func([]byte, *Event) []byte, yield func(*region) error) (ScanStats, error) {
+	opt.defaults()
+	var total ScanStats
+	var seen seenKills
+	ordered, err := inOrder(names, &opt)
+	if err != nil {
+		return total, err
+	}
+	for _, name := range ordered {
+		st, err := scanOne(ctx, name, opt, &seen, render, yield)
 		total.add(&st)
 		if err != nil {
 			return total, err
@@ -88,52 +135,17 @@ func ScanFiles(ctx context.Context, names []string, opt ScanOptions, yield func(
 	return total, nil
 }
 
-// Scan is ScanFiles for one open log. name is for errors.
-func Scan(ctx context.Context, r io.Reader, name string, opt ScanOptions, yield func(*Event) error) (ScanStats, error) {
-	if opt.Location == nil {
-		opt.Location = time.UTC
+func scanOne(ctx context.Context, name string, opt ScanOptions, seen *seenKills, render func([]byte, *Event) []byte, yield func(*region) error) (ScanStats, error) {
+	if name == "-" {
+		return scan(ctx, os.Stdin, "stdin", opt, seen, render, yield)
 	}
-	if opt.Now.IsZero() {
-		opt.Now = time.Now()
+	f, err := os.Open(name)
+	if err != nil {
+		return ScanStats{}, fmt.Errorf("open log: %w", err)
 	}
-	br := bufio.NewReaderSize(r, 1<<16)
-	if magic, _ := br.Peek(4); bytes.HasPrefix(magic, []byte{0x1f, 0x8b}) {
-		z, err := gzip.NewReader(br)
-		if err != nil {
-			return ScanStats{}, fmt.Errorf("read log %q: %w", name, err)
-		}
-		br = bufio.NewReaderSize(z, 1<<16)
-	} else if bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
-		z, err := zstd.NewReader(br)
-		if err != nil {
-			return ScanStats{}, fmt.Errorf("read log %q: %w", name, err)
-		}
-		defer z.Close()
-		br = bufio.NewReaderSize(z, 1<<16)
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() && st.ModTime().Before(opt.Now) {
+		opt.Now = st.ModTime() // a log holds nothing newer than its last write
 	}
-	var failed error
-	f := feeder{asm: NewAssembler(), opt: &opt}
-	f.tell = func(e Event) {
-		if failed == nil {
-			failed = yield(&e)
-		}
-	}
-	for failed == nil {
-		if err := ctx.Err(); err != nil {
-			return f.stats, err
-		}
-		b, err := br.ReadSlice('\n')
-		f.stats.Bytes += int64(len(b))
-		if len(b) > 0 {
-			f.line(strings.TrimSuffix(string(b), "\n"))
-		}
-		if errors.Is(err, io.EOF) {
-			f.finish()
-			return f.stats, failed
-		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return f.stats, fmt.Errorf("read log %q: %w", name, err)
-		}
-	}
-	return f.stats, failed
+	return scan(ctx, f, name, opt, seen, render, yield)
 }

@@ -29,7 +29,7 @@ func (l *line) date(s string, loc *time.Location) (rest string, ok bool) {
 	}
 	body := s
 	if len(s) > 4 && s[3] == ' ' && isWeekday(s[:3]) {
-		body = strings.TrimLeft(s[4:], " ")
+		body = trimBlanks(s[4:])
 		if t, rest, _, ok := parseISO(body, loc); ok {
 			l.rec.Time, l.stamped = t, true
 			return l.afterISO(rest), true
@@ -44,7 +44,7 @@ func (l *line) date(s string, loc *time.Location) (rest string, ok bool) {
 
 // afterISO takes off a zone's name ("UTC"), which journalctl -o short-full prints.
 func (l *line) afterISO(s string) string {
-	s = strings.TrimLeft(s, " ")
+	s = trimBlanks(s)
 	sp := strings.IndexByte(s, ' ')
 	if sp >= 3 && sp <= 5 && isUpper(s[:sp]) {
 		switch s[:sp] {
@@ -188,7 +188,7 @@ func parseEpoch(s string) (t time.Time, rest string, ok bool) {
 	if i >= len(s) || s[i] != ' ' {
 		return t, s, false
 	}
-	return time.Unix(n, int64(frac)).UTC(), strings.TrimLeft(s[i:], " "), true
+	return time.Unix(n, int64(frac)).UTC(), trimBlanks(s[i:]), true
 }
 
 // parseSyslogDate reads "Feb  9 11:55:27", with a year in either of the two
@@ -201,7 +201,7 @@ func parseSyslogDate(s string, loc *time.Location) (t time.Time, rest string, ha
 	if mo == 0 {
 		return t, s, false, false
 	}
-	body := strings.TrimLeft(s[4:], " ")
+	body := trimBlanks(s[4:])
 	sp := strings.IndexByte(body, ' ')
 	if sp < 1 || sp > 2 {
 		return t, s, false, false
@@ -210,7 +210,7 @@ func parseSyslogDate(s string, loc *time.Location) (t time.Time, rest string, ha
 	if !ok1 || d < 1 || d > 31 {
 		return t, s, false, false
 	}
-	body = strings.TrimLeft(body[sp:], " ")
+	body = trimBlanks(body[sp:])
 	year := 0
 	if len(body) > 5 && body[4] == ' ' {
 		if y, ok := atoi(body[:4]); ok {

@@ -1,0 +1,259 @@
+package kmsg
+
+import (
+	"bytes"
+	"strings"
+)
+
+const (
+	// reachDump is how far the next line of a report may lie from the last
+	// one while a kill is still awaited: a call trace stands between.
+	reachDump = 32 << 10
+	// reachDone is the same after the kill line.
+	reachDone = 4 << 10
+	// patience is how many records without meaning are read before the
+	// search for the next anchor is taken up again.
+	patience = 8
+	// wholeUpTo is the size up to which a log is read line by line throughout.
+	wholeUpTo = 4 << 20
+	// maxLine is how much of one line is looked at, maxJSON of one that is an object.
+	maxLine = 16 << 10
+	maxJSON = 1 << 20
+	// lookBack is how far before an anchor its record may begin.
+	lookBack = 8 << 10
+)
+
+// region is a stretch of a log that was read closely, and what it told. No
+// state goes from one region to the next, so that they can be read in
+// parallel and out of order.
+type region struct {
+	start, end int64
+	events     []Event
+	// out is the rendering of all events; ends[i] is where that of events[i] ends.
+	out   []byte
+	ends  []int
+	stats ScanStats
+	// clipped: the first line could have begun before the chunk.
+	clipped bool
+}
+
+// regionScanner finds the regions of a stretch of a log.
+type regionScanner struct {
+	find   *finder
+	whole  bool // read every line
+	feed   feeder
+	render func(dst []byte, e *Event) []byte
+	keep   bool // events outlive the buffer: copy their strings
+
+	cur     *region // the open region
+	lines   bool    // reading line by line, not searching
+	hot     int64   // end of the last line that mattered
+	fed     int64   // end of the last line that was read
+	regions []*region
+}
+
+func newRegionScanner(find *finder, opt *ScanOptions, whole bool, render func([]byte, *Event) []byte, keep bool) *regionScanner {
+	s := &regionScanner{find: find, whole: whole, render: render, keep: keep}
+	s.feed = feeder{asm: NewAssembler(), opt: opt}
+	s.feed.tell = s.tell
+	return s
+}
+
+func (s *regionScanner) tell(e Event) {
+	if s.render != nil {
+		s.cur.out = s.render(s.cur.out, &e)
+	}
+	if s.keep {
+		e.detach()
+	}
+	s.cur.events = append(s.cur.events, e)
+	s.cur.ends = append(s.cur.ends, len(s.cur.out))
+}
+
+// open begins a region at an offset.
+func (s *regionScanner) openAt(at int64) {
+	s.cur = &region{start: at}
+	s.hot = at
+	s.feed.reset()
+}
+
+// close ends the open region.
+func (s *regionScanner) close(at int64) {
+	s.feed.finish()
+	s.cur.end = at
+	s.cur.stats = s.feed.stats
+	s.regions = append(s.regions, s.cur)
+	s.cur = nil
+	s.lines = false
+}
+
+// reach is how far the open region stretches over lines that do not matter.
+func (s *regionScanner) reach() int64 {
+	if s.feed.asm.awaitsKill() {
+		return reachDump
+	}
+	return reachDone
+}
+
+// scan reads b, whose first byte has the offset base in the log and begins a
+// line, from the place from on. It goes on with the open region, if there is
+// one. until, if positive, is where it may stop as soon as no region is open.
+// It returns how far it came.
+func (s *regionScanner) scan(b []byte, base int64, from int, until int64) int {
+	pos := from
+	for pos < len(b) {
+		if !s.lines {
+			if s.cur == nil && until > 0 && base+int64(pos) >= until {
+				return pos
+			}
+			at := pos
+			if !s.whole {
+				if at = s.find.next(b, pos); at < 0 {
+					at = len(b)
+				} else {
+					at = bytes.LastIndexByte(b[:at], '\n') + 1
+				}
+			}
+			if s.cur != nil && base+int64(at) > s.hot+s.reach() {
+				end := s.hot + s.reach()
+				s.close(end)
+				if until > 0 && end >= until {
+					return int(end - base)
+				}
+			}
+			if at == len(b) || s.cur == nil && until > 0 && base+int64(at) >= until {
+				return at
+			}
+			clipped := false
+			if !s.whole {
+				floor := max(s.fed-base, 0)
+				at, clipped = backUp(b, int(floor), at)
+				clipped = clipped && floor == 0
+			}
+			if s.cur == nil {
+				s.openAt(base + int64(at))
+				s.cur.clipped = clipped
+			}
+			s.lines = true
+			s.feed.quiet = 0
+			pos = at
+		}
+		pos = s.line(b, base, pos)
+		if s.whole {
+			if base+int64(pos) > s.hot+s.reach() {
+				s.close(base + int64(pos))
+			}
+		} else if s.feed.quiet > patience || s.feed.quiet > 1 && !s.feed.asm.awaitsKill() {
+			s.feed.endEntry()
+			s.feed.flushRecord()
+			s.lines = false
+		}
+	}
+	return pos
+}
+
+// line feeds the line at pos and returns where the next one begins.
+func (s *regionScanner) line(b []byte, base int64, pos int) int {
+	end := len(b)
+	if nl := bytes.IndexByte(b[pos:], '\n'); nl >= 0 {
+		end = pos + nl
+	}
+	l := b[pos:end]
+	if len(l) > maxLine && (l[0] != '{' || len(l) > maxJSON) {
+		l = l[:maxLine]
+	}
+	next := min(end+1, len(b))
+	s.fed = base + int64(next)
+	if s.feed.line(stringOf(l)) {
+		s.hot = s.fed
+	}
+	return next
+}
+
+// backUp finds where the record around the line at pos begins: some lines
+// before it for records that are broken into lines or spread over them.
+// clipped is true when it ran into the floor.
+func backUp(b []byte, floor, pos int) (start int, clipped bool) {
+	if floor > pos {
+		return pos, false
+	}
+	lines := 2
+	l := b[pos:min(len(b), pos+64)]
+	if t := bytes.TrimLeft(l, " \t"); bytes.HasPrefix(t, []byte("MESSAGE=")) || bytes.HasPrefix(t, []byte(`"`)) || len(l)-len(t) >= 4 {
+		lines = 48
+	}
+	start = pos
+	for range lines {
+		if start <= floor {
+			return floor, true
+		}
+		if pos-start > lookBack {
+			break
+		}
+		start = bytes.LastIndexByte(b[floor:start-1], '\n') + 1 + floor
+	}
+	return start, false
+}
+
+// detach copies the strings of an event, which share memory with the log, into
+// memory of their own: one piece for all.
+func (e *Event) detach() {
+	var d detacher
+	for range 2 {
+		switch {
+		case e.Episode != nil:
+			d.episode(e.Episode)
+		case e.Fault != nil:
+			d.fault(e.Fault)
+		case e.Unrecognised != nil:
+			d.str(&e.Unrecognised.Text)
+			d.str(&e.Unrecognised.Caller)
+			d.str(&e.Unrecognised.Ident)
+		}
+		if d.buf == nil {
+			d.buf = new(strings.Builder)
+			d.buf.Grow(d.size)
+		}
+	}
+}
+
+// detacher sums up sizes on its first round and copies on its second.
+type detacher struct {
+	size int
+	buf  *strings.Builder
+}
+
+func (d *detacher) str(s *string) {
+	if d.buf == nil {
+		d.size += len(*s)
+		return
+	}
+	if *s == "" {
+		return
+	}
+	start := d.buf.Len()
+	d.buf.WriteString(*s)
+	*s = d.buf.String()[start:]
+}
+
+func (d *detacher) episode(e *Episode) {
+	for _, s := range []*string{&e.Trigger.Comm, &e.GFPMask, &e.OOMMemcg, &e.TaskMemcg, &e.Cpuset, &e.GroupMemcg, &e.Kernel} {
+		d.str(s)
+	}
+	for i := range e.Tasks {
+		d.str(&e.Tasks[i].Comm)
+	}
+	for i := range e.Kills {
+		d.str(&e.Kills[i].Comm)
+		d.str(&e.Kills[i].Line)
+	}
+	for i := range e.Lines {
+		d.str(&e.Lines[i])
+	}
+}
+
+func (d *detacher) fault(f *Fault) {
+	for _, s := range []*string{&f.Comm, &f.Cgroup, &f.Killer, &f.Signal, &f.Object, &f.Line} {
+		d.str(s)
+	}
+}
