@@ -99,7 +99,9 @@ func (c *Correlator) ownerOfPID(pid int, at time.Time) match {
 	if !ok || e == nil || at.Before(o.first.Add(-early)) || at.Sub(o.last) > pidTrust {
 		return match{}
 	}
-	if r := c.runFor(e, pid, at); r != nil {
+	// A container's processes end with its first one: a pid seen in an earlier
+	// run is nobody's.
+	if r := c.runFor(e, pid, at); r != nil && !o.last.Before(r.Start.Add(-early)) {
 		return match{e: e, r: r, by: incident.ByPIDTable}
 	}
 	return match{}
@@ -131,7 +133,8 @@ func (c *Correlator) covers(r *run, at time.Time) bool {
 const slackOffline = 5 * time.Second
 
 // runFor returns the run of a container that a kill belongs to: the one whose
-// first process it was, else the newest that covers the time; nil where none does.
+// first process it was, else the one that covers the time best; nil where none
+// does. pid 0 goes by time alone.
 func (c *Correlator) runFor(e *entry, pid int, at time.Time) *run {
 	var fits *run
 	for i := len(e.Runs) - 1; i >= 0; i-- {
@@ -139,7 +142,7 @@ func (c *Correlator) runFor(e *entry, pid int, at time.Time) *run {
 		if !c.covers(r, at) {
 			continue
 		}
-		if r.PID == pid {
+		if pid != 0 && r.PID == pid {
 			return r
 		}
 		if fits == nil || at.Before(fits.Start) && !at.After(endOf(r)) {

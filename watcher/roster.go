@@ -108,7 +108,7 @@ func (e *entry) began(at time.Time, exact bool) *run {
 		switch {
 		case r.Guessed && !at.After(endOf(r)):
 			best = r
-		case exact && !r.Exact && d <= 0 && d >= -sameStart, !exact && r.Exact && d >= 0 && d <= sameStart:
+		case exact && !r.Exact && d <= 0 && d >= -sameStart, !exact && r.Exact && d >= 0 && d <= sameStart && !endOf(r).Before(at):
 			if best == nil || best.Guessed || d.Abs() < at.Sub(best.Start).Abs() {
 				best = r
 			}
