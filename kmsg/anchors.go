@@ -4,16 +4,18 @@ package kmsg
 // that matters. Every kind of report that is told holds at least one of them;
 // ordinary noise holds next to none. The lines around a hit are parsed, the
 // rest of the file is only searched.
-var anchors = []string{
-	// the OOM killer
-	"oom-kill", "oom_reaper", "oom_kill", "oom.group", "invoked oom", "Killed process", "Kill process", "kill process",
-	"Out of memory", "Memory cgroup", "memory: usage ", "Task in /", "Tasks in /", "Tasks state", "total_vm",
-	"deadlocked on memory", "panic_on_oom", " OOM ", "Mem-Info:", "Mem-info:", "total-vm:",
-	// faults
-	"segfault at ", "traps: ", " general protection ", "by pids controller", "allocation failure", "INFO: task ", "soft lockup",
-	"out-of-data-space", "I/O error", "error 28", "emounting filesystem", "shut down due to", "aborted journal", "read-only mode", " trap ",
-	// user-space killers
-	"earlyoom", "oomd", "nohang",
+//
+// They stand in groups: the first search cannot tell the anchors of a group
+// from one another, nor mixtures of their letters.
+var anchors = [8][]string{
+	{"oom-kill", "oom_reaper", "oom_kill", "oom.group", "oomd", "out-of-data-space", "only mode"},
+	{"Killed process", "Kill process", "Kernel panic"},
+	{"Memory cgroup", "Mem-Info:", "Mem-info:", "INFO: task "},
+	{"memory: usage ", "kill process", "mounting filesystem read"},
+	{"Task in /", "Tasks in /", "Tasks state", "total_vm", "total-vm:", "traps: ", "] trap "},
+	{"Out of memory", "O error", "OOM "},
+	{"segfault at ", "soft lockup", "shut down due to", "general protection "},
+	{"invoked oom", "by pids controller", "allocation failure", "error 28", "aborted journal", "earlyoom", "nohang"},
 }
 
 // fingerprint is how many bytes of an anchor the first search looks at.
@@ -33,43 +35,22 @@ type finder struct {
 	first [256][]string
 }
 
-func newFinder(anchors []string) *finder {
+func newFinder(groups *[8][]string) *finder {
 	f := new(finder)
-	for _, a := range anchors {
-		// Anchors whose first byte is alike share a group, so that a group's
-		// classes stay narrow.
-		bit := byte(1) << (groupOf(a[0]))
-		for i := range fingerprint {
-			c := a[i]
-			f.class[i][c] |= bit
-			for half := 0; half < 32; half += 16 {
-				f.lo[i][half+int(c&15)] |= bit
-				f.hi[i][half+int(c>>4)] |= bit
+	for g := range groups {
+		for _, a := range groups[g] {
+			for i := range fingerprint {
+				c := a[i]
+				f.class[i][c] |= 1 << g
+				for half := 0; half < 32; half += 16 {
+					f.lo[i][half+int(c&15)] |= 1 << g
+					f.hi[i][half+int(c>>4)] |= 1 << g
+				}
 			}
+			f.first[a[0]] = append(f.first[a[0]], a)
 		}
-		f.first[a[0]] = append(f.first[a[0]], a)
 	}
 	return f
-}
-
-func groupOf(c byte) uint {
-	switch c {
-	case 'o', 'O':
-		return 0
-	case 'K', 'M', 'I':
-		return 1
-	case 'm', 'k':
-		return 2
-	case 'T', 't':
-		return 3
-	case ' ':
-		return 4
-	case 's', 'r', 'p':
-		return 5
-	case 'a', 'e', 'b':
-		return 6
-	}
-	return 7
 }
 
 // next returns the place of the first anchor in b at or after from, -1 when

@@ -8,11 +8,15 @@ import (
 )
 
 func TestFinderFindsWhatASlowSearchFinds(t *testing.T) {
-	f := newFinder(anchors)
+	f := newFinder(&anchors)
+	var all []string
+	for _, g := range anchors {
+		all = append(all, g...)
+	}
 	rnd := rand.New(rand.NewPCG(1, 2))
 	slow := func(b []byte, from int) int {
 		best := -1
-		for _, a := range anchors {
+		for _, a := range all {
 			if i := bytes.Index(b[from:], []byte(a)); i >= 0 && (best < 0 || from+i < best) {
 				best = from + i
 			}
@@ -25,7 +29,7 @@ func TestFinderFindsWhatASlowSearchFinds(t *testing.T) {
 			b[i] = "omKilTask -:\x00\xff"[rnd.IntN(15)%14]
 		}
 		if len(b) > 20 {
-			a := anchors[rnd.IntN(len(anchors))]
+			a := all[rnd.IntN(len(all))]
 			copy(b[rnd.IntN(len(b)):], a)
 		}
 		for from := 0; from <= len(b); {
@@ -54,7 +58,7 @@ func BenchmarkFinder(b *testing.B) {
 	buf := make([]byte, 1<<18)
 	n, _ := file.ReadAt(buf, 1<<24)
 	buf = buf[:n]
-	f := newFinder(anchors)
+	f := newFinder(&anchors)
 	b.SetBytes(int64(n))
 	hits, cands := 0, 0
 	for b.Loop() {

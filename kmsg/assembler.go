@@ -27,7 +27,9 @@ type Assembler struct {
 	// release is the kernel's, from the newest CPU line.
 	release string
 	events  []Event
-	last    Record // the record before, for fragments
+	spare   []*open    // closed ones, to be used again
+	unused  []*Episode // given back by recycle
+	last    Record     // the record before, for fragments
 }
 
 // recentKill is a kill already told.
@@ -244,10 +246,38 @@ func (a *Assembler) start(r *Record) *open {
 	if len(a.open) >= maxOpen {
 		a.close(0)
 	}
-	o := &open{ep: &Episode{Seq: r.Seq, Uptime: r.Uptime, HasUptime: r.HasUptime, Time: r.Time}, caller: r.Caller}
+	o := a.newOpen()
+	o.caller = r.Caller
+	o.ep.Seq, o.ep.Uptime, o.ep.HasUptime, o.ep.Time = r.Seq, r.Uptime, r.HasUptime, r.Time
 	o.touch(r)
 	a.open = append(a.open, o)
 	return o
+}
+
+func (a *Assembler) newOpen() *open {
+	o := new(open)
+	if n := len(a.spare); n > 0 {
+		o = a.spare[n-1]
+		a.spare = a.spare[:n-1]
+		*o = open{}
+	}
+	if n := len(a.unused); n > 0 {
+		o.ep = a.unused[n-1]
+		a.unused = a.unused[:n-1]
+	} else {
+		o.ep = new(Episode)
+	}
+	return o
+}
+
+// recycle takes back an episode that nobody needs any more, for its memory.
+func (a *Assembler) recycle(e *Episode) {
+	if len(a.unused) >= maxOpen {
+		return
+	}
+	clear(e.Stats)
+	*e = Episode{Tasks: e.Tasks[:0], Kills: e.Kills[:0], Lines: e.Lines[:0], Stats: e.Stats}
+	a.unused = append(a.unused, e)
 }
 
 // dumping returns the episode that a line of the dump belongs to, opening one
@@ -322,11 +352,20 @@ func (a *Assembler) close(i int) {
 	for i := range o.ep.Kills {
 		a.remember(&o.ep.Kills[i])
 	}
+	if len(o.ep.Stats) == 0 {
+		o.ep.Stats = nil
+	}
 	if len(o.ep.Kills) > 0 || o.ep.NoKill != "" || o.invoked {
 		if o.ep.Kernel == "" {
 			o.ep.Kernel = a.release
 		}
 		a.events = append(a.events, Event{Episode: o.ep})
+	} else {
+		a.recycle(o.ep)
+	}
+	o.ep = nil
+	if len(a.spare) < maxOpen {
+		a.spare = append(a.spare, o)
 	}
 }
 

@@ -106,11 +106,12 @@ var inner = []startClass{
 
 // innerFinder searches a text for all of inner at once.
 var innerFinder = func() *finder {
-	texts := make([]string, len(inner))
+	var groups [8][]string
 	for i := range inner {
-		texts[i] = inner[i].start
+		g := int(inner[i].start[0]) % 8
+		groups[g] = append(groups[g], inner[i].start)
 	}
-	return newFinder(texts)
+	return newFinder(&groups)
 }()
 
 // classify tells what a message is. t begins with the message's first byte

@@ -38,7 +38,8 @@ func (f *feeder) structured(s string) (done, matters bool) {
 		}
 		return false, false
 	}
-	if i := strings.Index(s, " [s="); i > 20 && i < 48 && s[len(s)-1] == ']' {
+	if s[len(s)-1] != ']' {
+	} else if i := strings.Index(s, " [s="); i > 20 && i < 48 && s[len(s)-1] == ']' {
 		f.endEntry()
 		f.flushRecord()
 		f.entry = entry{active: true, verbose: true, facility: FacilityUnknown}

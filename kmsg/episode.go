@@ -168,7 +168,7 @@ func (a *Assembler) statsHead(r *Record, t string) {
 		return // cut
 	}
 	path = decode(path, r.Escaped)
-	if o.ep.Stats != nil && path != o.ep.OOMMemcg {
+	if len(o.ep.Stats) > 0 && path != o.ep.OOMMemcg {
 		return // a child's: old kernels print one line for each
 	}
 	if o.ep.OOMMemcg == "" || o.wantLimit || o.taskIn && !below(o.ep.TaskMemcg, o.ep.OOMMemcg) {
@@ -261,10 +261,16 @@ func (a *Assembler) row(r *Record, t string) {
 	if o == nil || !o.hasHead || o.sawKill || len(o.ep.Tasks) >= maxTasks {
 		return
 	}
-	var task Task
-	if o.head.parseRow(t, r.Escaped, &task) {
-		o.ep.Tasks = append(o.ep.Tasks, task)
+	n := len(o.ep.Tasks)
+	if n < cap(o.ep.Tasks) {
+		o.ep.Tasks = o.ep.Tasks[:n+1]
+	} else {
+		o.ep.Tasks = append(o.ep.Tasks, Task{})
+	}
+	if o.head.parseRow(t, r.Escaped, &o.ep.Tasks[n]) {
 		o.touch(r)
+	} else {
+		o.ep.Tasks = o.ep.Tasks[:n]
 	}
 }
 

@@ -46,7 +46,7 @@ func (f *feeder) line(s string) bool {
 		return matters
 	}
 	var l line
-	f.prefix.parse(s, f.opt.Location, &l)
+	f.prefix.parse(s, f.opt, &l)
 	l.class = classify(trimBlanks(l.text))
 	return f.plain(s, &l)
 }
@@ -227,9 +227,6 @@ func (f *feeder) flushRecord() {
 	}
 	f.hasPend = false
 	p := &f.pend
-	if p.noYear {
-		p.rec.Time = f.opt.withYear(p.rec.Time)
-	}
 	p.rec.Text = p.text
 	f.record(&p.rec, p.class)
 }

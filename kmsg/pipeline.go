@@ -25,15 +25,16 @@ type pipeline struct {
 	find  *finder
 	whole bool
 
-	mu      sync.Mutex
-	wake    sync.Cond // a buffer came back, or the work is over
-	free    [][]byte  // buffers, the one used last on top: it is still in a cache
-	index   int       // of the next chunk to be read
-	ended   bool      // there are no more chunks
-	err     error
-	pending map[int]result // chunks that wait for their turn
-	next    int            // whose turn it is
-	merging bool
+	mu       sync.Mutex
+	wake     sync.Cond // a buffer came back, or the work is over
+	free     [][]byte  // buffers, the one used last on top: it is still in a cache
+	index    int       // of the next chunk to be read
+	ended    bool      // there are no more chunks
+	err      error
+	pending  map[int]result // chunks that wait for their turn
+	next     int            // whose turn it is
+	merging  bool
+	scanners []*regionScanner // to be used again
 
 	// These belong to whoever is merging.
 	merged *regionScanner // reads what crosses chunks
@@ -53,7 +54,7 @@ const buffersPerWorker = 4
 
 func (p *pipeline) run(ctx context.Context) error {
 	p.wake.L = &p.mu
-	p.find = newFinder(anchors)
+	p.find = newFinder(&anchors)
 	p.pending = make(map[int]result)
 	p.whole = p.src.chunks() >= 0 && p.src.size() <= wholeUpTo
 	p.merged = p.scanner()
@@ -79,7 +80,21 @@ func (p *pipeline) run(ctx context.Context) error {
 }
 
 func (p *pipeline) scanner() *regionScanner {
-	return newRegionScanner(p.find, p.opt, p.whole, p.render, p.render == nil)
+	return newRegionScanner(p.find, p.opt, p.whole, p.render)
+}
+
+// spareScanner is a scanner whose chunk has been dealt with, or a new one.
+func (p *pipeline) spareScanner() *regionScanner {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.scanners)
+	if n == 0 {
+		return p.scanner()
+	}
+	s := p.scanners[n-1]
+	p.scanners = p.scanners[:n-1]
+	s.reuse()
+	return s
 }
 
 // fail ends the work with the first error.
@@ -126,7 +141,7 @@ func (p *pipeline) work() {
 		if p.src.chunks() >= 0 {
 			p.src.read(&c)
 		}
-		s := p.scanner()
+		s := p.spareScanner()
 		s.fed = c.base
 		s.scan(c.buf, c.base, 0, 0)
 		if err := p.merge(result{c, s}); err != nil {
@@ -160,6 +175,9 @@ func (p *pipeline) merge(r result) error {
 			return err
 		}
 		p.giveBack()
+		if r.scanner != p.merged {
+			p.scanners = append(p.scanners, r.scanner)
+		}
 	}
 	p.merging = false
 	return nil
@@ -294,70 +312,71 @@ func (p *pipeline) tell(g *region) error {
 // seenKills remembers kills across regions and files, so that one that a log
 // holds twice is told once.
 type seenKills struct {
-	ring [1024]recentKill
+	ring [512]recentKill
 	next int
 }
 
 // filter takes out of g the episodes whose kills have all been told.
 func (s *seenKills) filter(g *region) {
-	kept := 0
-	start := 0
-	out := g.out
-	wrote := 0
-	for i := range g.events {
-		e := &g.events[i]
-		end := g.ends[i]
-		if e.Episode != nil && s.allSeen(e.Episode) {
+	kept, wrote, start := 0, 0, 0
+	for i := range g.told {
+		t := g.told[i]
+		if s.allSeen(t.kills) {
 			g.stats.Episodes--
-			g.stats.Kills -= int64(len(e.Episode.Kills))
-			start = end
-			continue
+			g.stats.Kills -= int64(len(t.kills))
+		} else {
+			s.add(t.kills)
+			if wrote == start {
+				wrote = t.end // nothing was taken out yet
+			} else {
+				wrote += copy(g.out[wrote:], g.out[start:t.end])
+			}
+			if g.events != nil {
+				g.events[kept] = g.events[i]
+			}
+			kept++
 		}
-		if e.Episode != nil {
-			s.add(e.Episode)
-		}
-		wrote += copy(out[wrote:], out[start:end])
-		g.events[kept], g.ends[kept] = *e, wrote
-		kept++
-		start = end
+		start = t.end
 	}
-	g.events, g.ends, g.out = g.events[:kept], g.ends[:kept], out[:wrote]
+	g.out = g.out[:wrote]
+	if g.events != nil {
+		g.events = g.events[:kept]
+	}
 }
 
-func (s *seenKills) allSeen(e *Episode) bool {
-	for i := range e.Kills {
-		if !s.has(&e.Kills[i]) {
+func (s *seenKills) allSeen(kills []recentKill) bool {
+	for i := range kills {
+		if !s.has(&kills[i]) {
 			return false
 		}
 	}
-	return len(e.Kills) > 0
+	return len(kills) > 0
 }
 
 // has tells whether a kill was told: the same pid at the same microsecond, or
 // a reaper's line for a process killed a short while before.
-func (s *seenKills) has(k *Kill) bool {
-	if k.PID == 0 || !k.HasUptime && k.Evidence != "reaper" {
+func (s *seenKills) has(k *recentKill) bool {
+	if k.pid == 0 || !k.stamped && !k.reaper {
 		return false
 	}
 	for i := range s.ring {
 		q := &s.ring[i]
-		if q.pid != k.PID {
+		if q.pid != k.pid {
 			continue
 		}
-		if k.Evidence == "reaper" && (!k.HasUptime || !q.stamped || k.Uptime-q.uptime < 5*time.Minute && k.Uptime >= q.uptime) {
+		if k.reaper && (!k.stamped || !q.stamped || k.uptime-q.uptime < 5*time.Minute && k.uptime >= q.uptime) {
 			return true
 		}
-		if k.HasUptime && q.stamped && q.uptime == k.Uptime && k.Uptime%time.Second != 0 {
+		if k.stamped && q.stamped && q.uptime == k.uptime && k.uptime%time.Second != 0 {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *seenKills) add(e *Episode) {
-	for i := range e.Kills {
-		k := &e.Kills[i]
-		s.ring[s.next] = recentKill{pid: k.PID, uptime: k.Uptime, stamped: k.HasUptime}
+func (s *seenKills) add(kills []recentKill) {
+	for i := range kills {
+		s.ring[s.next] = kills[i]
 		s.next = (s.next + 1) % len(s.ring)
 	}
 }

@@ -69,18 +69,21 @@ type prefixCache struct {
 }
 
 // parse is parseLine with the cache.
-func (c *prefixCache) parse(s string, loc *time.Location, l *line) {
+func (c *prefixCache) parse(s string, opt *ScanOptions, l *line) {
 	if n := len(c.prefix); n > 0 && len(s) > n && s[:n] == c.prefix {
 		*l = c.line
 		rest := s[n:]
 		if rest[0] == '[' {
-			rest = l.bracketStamp(rest, loc)
+			rest = l.bracketStamp(rest, opt.Location)
 		}
 		l.text = rest
 		l.width = len(s) - len(rest)
 		return
 	}
-	parseLine(s, loc, l)
+	parseLine(s, opt.Location, l)
+	if l.noYear {
+		l.rec.Time = opt.withYear(l.rec.Time)
+	}
 	if l.tagged && !l.rec.HasUptime && l.rec.Caller == "" {
 		c.keep(s, l, l.width)
 	} else if l.tagged && l.stampAt > 0 {

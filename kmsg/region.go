@@ -28,11 +28,12 @@ const (
 // parallel and out of order.
 type region struct {
 	start, end int64
-	events     []Event
-	// out is the rendering of all events; ends[i] is where that of events[i] ends.
-	out   []byte
-	ends  []int
-	stats ScanStats
+	// events are what it told, unless they were rendered: out is the rendering
+	// of all. told describes each of them.
+	events []Event
+	out    []byte
+	told   []telling
+	stats  ScanStats
 	// clipped: the first line could have begun before the chunk.
 	clipped bool
 }
@@ -43,7 +44,6 @@ type regionScanner struct {
 	whole  bool // read every line
 	feed   feeder
 	render func(dst []byte, e *Event) []byte
-	keep   bool // events outlive the buffer: copy their strings
 
 	cur     *region // the open region
 	lines   bool    // reading line by line, not searching
@@ -52,25 +52,49 @@ type regionScanner struct {
 	regions []*region
 }
 
-func newRegionScanner(find *finder, opt *ScanOptions, whole bool, render func([]byte, *Event) []byte, keep bool) *regionScanner {
-	s := &regionScanner{find: find, whole: whole, render: render, keep: keep}
+func newRegionScanner(find *finder, opt *ScanOptions, whole bool, render func([]byte, *Event) []byte) *regionScanner {
+	s := &regionScanner{find: find, whole: whole, render: render}
 	s.feed = feeder{asm: NewAssembler(), opt: opt}
 	s.feed.tell = s.tell
 	return s
 }
 
-func (s *regionScanner) tell(e Event) {
-	if s.render != nil {
-		s.cur.out = s.render(s.cur.out, &e)
-	}
-	if s.keep {
-		e.detach()
-	}
-	s.cur.events = append(s.cur.events, e)
-	s.cur.ends = append(s.cur.ends, len(s.cur.out))
+// telling is what must be known of an event to tell a repeat, and where its
+// rendering ends.
+type telling struct {
+	end   int
+	kills []recentKill // nil when it is no episode
 }
 
-// open begins a region at an offset.
+func (s *regionScanner) tell(e Event) {
+	t := telling{}
+	if e.Episode != nil {
+		for i := range e.Episode.Kills {
+			k := &e.Episode.Kills[i]
+			t.kills = append(t.kills, recentKill{pid: k.PID, uptime: k.Uptime, stamped: k.HasUptime, reaper: k.Evidence == "reaper"})
+		}
+	}
+	if s.render != nil {
+		s.cur.out = s.render(s.cur.out, &e)
+		t.end = len(s.cur.out)
+		if e.Episode != nil {
+			s.feed.asm.recycle(e.Episode)
+		}
+	} else {
+		e.detach()
+		s.cur.events = append(s.cur.events, e)
+	}
+	s.cur.told = append(s.cur.told, t)
+}
+
+// reuse makes the scanner ready for another chunk.
+func (s *regionScanner) reuse() {
+	s.cur, s.lines, s.hot, s.fed = nil, false, 0, 0
+	clear(s.regions)
+	s.regions = s.regions[:0]
+}
+
+// openAt begins a region at an offset.
 func (s *regionScanner) openAt(at int64) {
 	s.cur = &region{start: at}
 	s.hot = at

@@ -198,7 +198,7 @@ func addStats(m *map[string]int64, t string) bool {
 	found := false
 	for t != "" {
 		field := t
-		if i := strings.IndexAny(t, "\n\\#"); i >= 0 {
+		if i := statEnd(t); i >= 0 {
 			field = t[:i]
 			switch {
 			case t[i] == '\n':
@@ -211,7 +211,7 @@ func addStats(m *map[string]int64, t string) bool {
 		} else {
 			t = ""
 		}
-		field = strings.TrimLeft(field, " \t")
+		field = trimBlanks(field)
 		sp := strings.IndexByte(field, ' ')
 		if sp <= 0 {
 			continue
@@ -229,6 +229,16 @@ func addStats(m *map[string]int64, t string) bool {
 		}
 	}
 	return found
+}
+
+// statEnd finds what ends a counter, -1 if nothing does.
+func statEnd(t string) int {
+	for i := range len(t) {
+		if c := t[i]; c == '\n' || c == '\\' || c == '#' {
+			return i
+		}
+	}
+	return -1
 }
 
 // addOldStats reads the one-line form "cache:0KB rss:1043868KB ...".
