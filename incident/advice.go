@@ -35,8 +35,7 @@ func adviceFor(inc *Incident, f *Facts, v verdict) string {
 	case OOMNode:
 		return "Look at the cpuset or NUMA policy of the task (numactl -s, cpuset.mems): other nodes may have free memory that it may not use."
 	case KillStopTimeout:
-		return fmt.Sprintf("Make its first process handle %s (exec the program instead of running it under a shell, or run with --init), or allow longer than %s: docker stop -t / stop_grace_period.",
-			SignalName(v.signal), FormatDuration(v.grace))
+		return adviceStop(f, v)
 	case KillUnknown:
 		return "Run oomwatch where it can see who sends signals (oomwatch doctor says what is missing), and look for agents on the host that kill by memory or by age."
 	case CrashSignal:
@@ -61,6 +60,26 @@ func adviceFor(inc *Incident, f *Facts, v verdict) string {
 		return "Give the container a restart policy (unless-stopped) if it should come back with the host."
 	}
 	return ""
+}
+
+// shells do not pass a signal on to the program they wait for.
+var shells = map[string]bool{"sh": true, "bash": true, "dash": true, "ash": true, "busybox": true, "zsh": true, "ksh": true}
+
+// adviceStop says why a request to stop was not followed, where that is known.
+func adviceStop(f *Facts, v verdict) string {
+	name := SignalName(v.signal)
+	switch {
+	case f.Init != nil && shells[f.Init.Comm] && !f.Init.Handles(v.signal):
+		return fmt.Sprintf("Its first process is the shell %s, which drops %s and does not pass it on: start the program with exec in the script or the JSON form of CMD, or run with --init.", f.Init.Comm, name)
+	case f.Init != nil && !f.Init.Handles(v.signal):
+		return fmt.Sprintf("Its first process, %s, has no handler for %s, and the kernel drops unhandled signals to a container's first process: handle it, set STOPSIGNAL to one it handles, or run with --init.",
+			Sanitize(f.Init.Comm), name)
+	case f.Init != nil:
+		return fmt.Sprintf("Its first process, %s, handles %s and was not done after %s: look at what it does then, or allow longer (docker stop -t, stop_grace_period).",
+			Sanitize(f.Init.Comm), name, FormatDuration(v.grace))
+	}
+	return fmt.Sprintf("Make its first process handle %s (exec the program instead of running it under a shell, or run with --init), or allow longer than %s: docker stop -t, stop_grace_period.",
+		name, FormatDuration(v.grace))
 }
 
 // adviceOwnLimit is for a container at its own limit. It never says "raise it"

@@ -42,7 +42,10 @@ type Facts struct {
 	// OOMKillDelta is how many kills the cgroup's own counter told that no
 	// kernel record told; 0 when none or not known.
 	OOMKillDelta int64
-	LogTail      []string
+	// Init is the container's first process as it was while it lived; nil
+	// when it was not read.
+	Init    *Init
+	LogTail []string
 	// Gaps are the stretches in which a source was blind and that touch
 	// this incident; Blind names sources that are missing altogether, with
 	// the reason ("kmsg" → "permission denied").
@@ -82,6 +85,17 @@ type Signal struct {
 	Number int       `json:"number"`
 	Raw    string    `json:"raw,omitempty"`
 }
+
+// Init is a container's first process (PID 1 in it), from /proc/PID/status.
+type Init struct {
+	Comm string `json:"comm"`
+	// SigCgt is the mask of signals it has handlers for: bit n-1 is signal n.
+	SigCgt uint64 `json:"sig_cgt"`
+}
+
+// Handles says whether it has a handler for a signal. The first process of a
+// pid namespace that has none is not ended by it: the kernel drops the signal.
+func (i *Init) Handles(signal int) bool { return i.SigCgt>>(signal-1)&1 == 1 }
 
 // KernelKill is a kill attributed to a container.
 type KernelKill struct {

@@ -365,6 +365,11 @@ func (c *Correlator) samples(round []Sample) {
 			o.last = s.At
 			c.pids[pid] = o
 		}
+		if r := e.current(); r != nil && s.Init != nil && r.Exit == nil {
+			if r.Init == nil || *r.Init != *s.Init {
+				r.Init, e.dirty = s.Init, true
+			}
+		}
 		if s.OOMKills < 0 {
 			continue
 		}

@@ -33,6 +33,7 @@ type run struct {
 	Exit     *incident.Exit        `json:"exit,omitempty"`
 	ExitSeen time.Time             `json:"exit_seen,omitzero"`
 	Missed   bool                  `json:"missed,omitempty"` // the end was not seen live
+	Init     *incident.Init        `json:"init,omitempty"`
 	Signals  []incident.Signal     `json:"signals,omitempty"`
 	StopDone time.Time             `json:"stop_done,omitzero"`
 	OOMs     []time.Time           `json:"ooms,omitempty"`

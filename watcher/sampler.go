@@ -3,7 +3,11 @@ package watcher
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"sort"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +41,8 @@ type Sampler struct {
 	mu   sync.Mutex
 	want map[string]int // id → pid of the first process
 
+	proc string // where the host's processes are seen
+
 	wake  chan struct{}
 	nudge chan struct{}
 
@@ -59,8 +65,12 @@ type reading struct {
 
 // NewSampler returns a Sampler that reads through fs. pressure counts the
 // pressure levels of cgroup v1, and may be nil.
-func NewSampler(fs *cgroup.FS, pressure *cgroup.Pressure) *Sampler {
-	return &Sampler{fs: fs, pressure: pressure, want: map[string]int{}, reading: map[string]*reading{},
+// proc is where the host's processes are seen, "" for /proc.
+func NewSampler(fs *cgroup.FS, pressure *cgroup.Pressure, proc string) *Sampler {
+	if proc == "" {
+		proc = cgroup.DefaultProc
+	}
+	return &Sampler{fs: fs, proc: proc, pressure: pressure, want: map[string]int{}, reading: map[string]*reading{},
 		wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1), period: sampleEvery}
 }
 
@@ -195,7 +205,8 @@ func (s *Sampler) read(ids []string, emit func(Observation), parts bool) {
 			continue
 		}
 		sample := Sample{ID: id}
-		if err := r.handle.Read(&sample.Sample, s.what(r, parts)); err != nil {
+		what := s.what(r, parts)
+		if err := r.handle.Read(&sample.Sample, what); err != nil {
 			if errors.Is(err, cgroup.ErrGone) {
 				s.drop(id)
 			}
@@ -204,6 +215,9 @@ func (s *Sampler) read(ids []string, emit func(Observation), parts bool) {
 		r.fresh, r.limit, r.last = false, sample.Limit, sample.Current
 		if s.pressure != nil {
 			sample.Levels = s.pressure.Counts(r.handle.Path())
+		}
+		if what&cgroup.WithPSI != 0 {
+			sample.Init = s.readInit(r.pid)
 		}
 		out = append(out, sample)
 	}
@@ -230,4 +244,26 @@ func (s *Sampler) what(r *reading, parts bool) cgroup.What {
 		w |= full
 	}
 	return w
+}
+
+// readInit reads a first process's name and the signals it handles from
+// /proc/PID/status (proc_pid_status(5)); nil when that cannot be read.
+func (s *Sampler) readInit(pid int) *incident.Init {
+	b, err := os.ReadFile(filepath.Join(s.proc, strconv.Itoa(pid), "status"))
+	if err != nil {
+		return nil
+	}
+	in := &incident.Init{}
+	for line := range strings.Lines(string(b)) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":\t")
+		switch key {
+		case "Name":
+			in.Comm = value
+		case "SigCgt":
+			if in.SigCgt, err = strconv.ParseUint(value, 16, 64); err != nil {
+				return nil
+			}
+		}
+	}
+	return in
 }

@@ -192,7 +192,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 		f.ID = incident.DeathID(e.Spec.ID, r.Start)
 	}
 	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.Exit, r.Signals, r.StopDone, r.OOMs
-	f.Faults, f.LogTail = r.Faults, r.logTail
+	f.Faults, f.LogTail, f.Init = r.Faults, r.logTail, r.Init
 	for _, k := range r.Kills {
 		if k.Main || r.groupWithMain(&k) {
 			f.Kills = append(f.Kills, k)

@@ -120,6 +120,8 @@ type Reconcile struct {
 type Sample struct {
 	ID string `json:"id"`
 	cgroup.Sample
+	// Init is what was read of the container's first process this time, if it was.
+	Init *incident.Init `json:"init,omitempty"`
 }
 
 // SourceState is a witness's own word of its health.

@@ -257,7 +257,7 @@ func (r *run) since() time.Time {
 	if last == 0 {
 		return time.Time{}
 	}
-	return time.Unix(0, last).Add(-replayBack)
+	return time.Unix(0, max(0, last-replayBack.Nanoseconds()))
 }
 
 // watchPings notices an engine that is there and does not answer: a quiet event stream

@@ -193,7 +193,9 @@ func isExit(id string) func(watcher.Observation) bool {
 }
 
 func isAction(id, action string) func(watcher.Observation) bool {
-	return func(o watcher.Observation) bool { return o.Action != nil && o.Action.ID == id && o.Action.Action == action }
+	return func(o watcher.Observation) bool {
+		return o.Action != nil && o.Action.ID == id && o.Action.Action == action
+	}
 }
 
 // follow runs a source until the test ends. set may change its pace.
