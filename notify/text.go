@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -112,6 +113,10 @@ func wrap(text string, first, rest int) []string {
 			if n > width && width-have-space > width/3 {
 				// Longer than any line: fill this one and go on.
 				cut := runeIndex(word, width-have-space)
+				// After a comma where there is one near: the kernel's lists read better.
+				if c := strings.LastIndexByte(word[:cut], ',') + 1; c > cut/3 {
+					cut = c
+				}
 				if space == 1 {
 					line += " "
 				}
@@ -538,16 +543,21 @@ func (t *page) evidence(inc *incident.Incident) {
 		return
 	}
 	t.section("Evidence")
+	timed := slices.ContainsFunc(inc.Evidence, func(e incident.Evidence) bool { return !e.Time.IsZero() })
 	for i, e := range inc.Evidence {
 		if i == maxEvidence {
 			t.line(t.dim(fmt.Sprintf("  ... and %d more: see -o json", len(inc.Evidence)-i)))
 			return
 		}
-		at := ""
-		if !e.Time.IsZero() {
-			at = e.Time.UTC().Format("15:04:05.000")
+		first := "  "
+		if timed {
+			at := ""
+			if !e.Time.IsZero() {
+				at = e.Time.UTC().Format("15:04:05.000")
+			}
+			first += fmt.Sprintf("%-12s ", at)
 		}
-		first := fmt.Sprintf("  %-12s %-8s ", at, e.Source)
+		first += fmt.Sprintf("%-8s ", e.Source)
 		t.wrapped(first, strings.Repeat(" ", len(first)), incident.Sanitize(e.Text), nil)
 		if e.Means != "" {
 			t.wrapped(strings.Repeat(" ", len(first))+"= ", strings.Repeat(" ", len(first))+"  ", incident.Sanitize(e.Means), t.dim)
