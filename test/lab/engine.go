@@ -206,6 +206,7 @@ func (e *Engine) ready(ctx context.Context) error {
 		}
 		select {
 		case <-e.done:
+			e.pid = 0
 			return fmt.Errorf("dockerd ended at its start; its log says:\n%s", tailFile(e.Log, 2000))
 		case <-ctx.Done():
 			return fmt.Errorf("dockerd did not answer within %s; its log says:\n%s", wait, tailFile(e.Log, 2000))
@@ -267,7 +268,16 @@ func (e *Engine) Kill() error {
 	if err := e.signal(syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill dockerd: %w", err)
 	}
-	return e.gone(10 * time.Second)
+	if err := e.gone(10 * time.Second); err != nil {
+		return err
+	}
+	// The containerd that it had started goes with it. Its pid may be a
+	// zombie's for a while, which the next dockerd would take for alive.
+	e.killAll(func(exe string) bool { return exe == "containerd" })
+	if err := os.Remove(filepath.Join(e.execRoot(), "containerd", "containerd.pid")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Up starts dockerd, again on the same data after Down or Kill, and waits until it answers.
@@ -288,7 +298,34 @@ func (e *Engine) Restart(ctx context.Context) error {
 }
 
 // Freeze stops dockerd in its tracks (SIGSTOP): the socket is there, nobody answers.
-func (e *Engine) Freeze() error { return e.signal(syscall.SIGSTOP) }
+// It returns when every thread has stopped.
+func (e *Engine) Freeze() error {
+	if err := e.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if e.stopped() {
+			return nil
+		}
+	}
+	return errors.New("dockerd did not stop within 5 s of SIGSTOP")
+}
+
+// stopped is true when every thread of dockerd is in state T.
+func (e *Engine) stopped() bool {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", e.pid))
+	if err != nil || len(stats) == 0 {
+		return false
+	}
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		// The state follows the name, which is in brackets.
+		if err == nil && !strings.HasPrefix(string(b[strings.LastIndexByte(string(b), ')')+1:]), " T") {
+			return false
+		}
+	}
+	return true
+}
 
 // Thaw lets a frozen dockerd go on.
 func (e *Engine) Thaw() error { return e.signal(syscall.SIGCONT) }

@@ -84,7 +84,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	if err != nil || strings.Contains(string(mounts), e.Dir) {
 		t.Errorf("mounts under %s are left (%v)", e.Dir, err)
 	}
-	if got := e.leftovers(); len(got) > 0 {
+	if got := e.processes(isRuntime); len(got) > 0 {
 		t.Errorf("processes left: %v", got)
 	}
 }

@@ -62,9 +62,16 @@ func (e *Engine) containerIDs() []string {
 
 // killLeftovers kills the containerd and the shims of this engine: processes
 // whose command line names its directory or its namespace, which are unique.
-func (e *Engine) killLeftovers() {
-	for range 50 {
-		pids := e.leftovers()
+func (e *Engine) killLeftovers() { e.killAll(isRuntime) }
+
+func isRuntime(exe string) bool {
+	return strings.HasPrefix(exe, "containerd") || exe == "docker-proxy" || exe == "runc"
+}
+
+// killAll kills this engine's processes of some programs until none is left.
+func (e *Engine) killAll(which func(exe string) bool) {
+	for range 250 {
+		pids := e.processes(which)
 		if len(pids) == 0 {
 			return
 		}
@@ -75,7 +82,7 @@ func (e *Engine) killLeftovers() {
 	}
 }
 
-func (e *Engine) leftovers() []int {
+func (e *Engine) processes(which func(exe string) bool) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -93,7 +100,7 @@ func (e *Engine) leftovers() []int {
 		args := bytes.Split(line, []byte{0})
 		exe := filepath.Base(string(args[0]))
 		ours := bytes.Contains(line, []byte(e.execRoot()+"/")) || bytes.Contains(line, []byte("\x00"+e.namespace()+"\x00"))
-		if ours && (strings.HasPrefix(exe, "containerd") || exe == "docker-proxy" || exe == "runc") {
+		if ours && which(exe) {
 			pids = append(pids, pid)
 		}
 	}
