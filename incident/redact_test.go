@@ -134,17 +134,17 @@ func TestRedactURL(t *testing.T) {
 
 func TestSanitize(t *testing.T) {
 	for in, want := range map[string]string{
-		"plain":              "plain",
-		"a\nb\tc\r":          `a\nb\tc\r`,
+		"plain":               "plain",
+		"a\nb\tc\r":           `a\nb\tc\r`,
 		"\x1b[31mred\x00\x7f": `\x1b[31mred\x00\x7f`,
-		"evil\u202etxt":      `evil\u202etxt`,
-		"zero\u200bwidth":    `zero\u200bwidth`,
-		"bad\xff\xfe":        `bad\xff\xfe`,
-		"grüße 你好 ✓ 😀":       "grüße 你好 ✓ 😀",
-		"tag\U000e0041":      `tag\U000e0041`,
-		"line\u2028sep":      `line\u2028sep`,
-		`already \x0a`:       `already \x0a`,
-		"c1\u009b31m":        `c1\u009b31m`,
+		"evil\u202etxt":       `evil\u202etxt`,
+		"zero\u200bwidth":     `zero\u200bwidth`,
+		"bad\xff\xfe":         `bad\xff\xfe`,
+		"grüße 你好 ✓ 😀":        "grüße 你好 ✓ 😀",
+		"tag\U000e0041":       `tag\U000e0041`,
+		"line\u2028sep":       `line\u2028sep`,
+		`already \x0a`:        `already \x0a`,
+		"c1\u009b31m":         `c1\u009b31m`,
 	} {
 		got := Sanitize(in)
 		if got != want {

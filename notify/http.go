@@ -1,0 +1,236 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// How long a receiver may take, and how much of its answer is read.
+const (
+	totalTimeout  = 15 * time.Second
+	headerTimeout = 5 * time.Second
+	maxAnswer     = 64 << 10
+	// maxWait bounds what a receiver may ask for with Retry-After.
+	maxWait = time.Hour
+)
+
+// CheckURL says what is wrong with a receiver's URL, without repeating it: it may
+// hold a secret. Plain http is for this machine only, unless insecure is true.
+func CheckURL(raw string, insecure bool) error {
+	u, err := url.Parse(strings.TrimSpace(raw))
+	switch {
+	case err != nil:
+		return errors.New("the URL cannot be parsed; write it as https://HOST/PATH")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("the URL's scheme is %q; https is accepted, and http to this machine", u.Scheme)
+	case u.Hostname() == "":
+		return errors.New("the URL names no host; write it as https://HOST/PATH")
+	case u.Scheme == "http" && !insecure && !loopback(u.Hostname()):
+		return fmt.Errorf("the URL of %q is plain http, which anybody on the way can read; use https, or allow it in the configuration", u.Hostname())
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// poster posts bodies to one URL and reads the answers of HTTP as the Notifier's.
+type poster struct {
+	url    string
+	client *http.Client
+	agent  string
+	now    func() time.Time
+}
+
+// newPoster returns a poster with deadlines, without redirects to other hosts,
+// and with TLS 1.2 at least. roots may be nil: the system's.
+func newPoster(rawURL, version string, insecure bool, tlsConf *tls.Config) (*poster, error) {
+	rawURL = strings.TrimSpace(rawURL)
+	if err := CheckURL(rawURL, insecure); err != nil {
+		return nil, err
+	}
+	if tlsConf == nil {
+		tlsConf = &tls.Config{}
+	}
+	tlsConf.MinVersion = max(tlsConf.MinVersion, tls.VersionTLS12)
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, errors.New("the URL cannot be parsed")
+	}
+	host := u.Host
+	return &poster{
+		url: rawURL, agent: "oomwatch/" + version, now: time.Now,
+		client: &http.Client{
+			Timeout: totalTimeout,
+			Transport: &http.Transport{
+				Proxy:                  http.ProxyFromEnvironment,
+				DialContext:            (&net.Dialer{Timeout: headerTimeout}).DialContext,
+				TLSClientConfig:        tlsConf,
+				TLSHandshakeTimeout:    headerTimeout,
+				ResponseHeaderTimeout:  headerTimeout,
+				MaxResponseHeaderBytes: maxAnswer,
+				MaxIdleConnsPerHost:    1,
+				IdleConnTimeout:        90 * time.Second,
+				ForceAttemptHTTP2:      true,
+			},
+			CheckRedirect: func(r *http.Request, via []*http.Request) error {
+				if r.URL.Host != host || r.URL.Scheme != u.Scheme || len(via) > 3 {
+					return http.ErrUseLastResponse
+				}
+				return nil
+			},
+		},
+	}, nil
+}
+
+// close ends the idle connections.
+func (p *poster) close() { p.client.CloseIdleConnections() }
+
+// post sends a JSON body and returns the beginning of the answer's body.
+func (p *poster) post(ctx context.Context, body []byte, header http.Header) ([]byte, error) {
+	var sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(i httptrace.WroteRequestInfo) { sent.Store(sent.Load() || i.Err == nil) },
+	})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, &Rejected{Err: errors.New("the URL cannot be used for a request")}
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", p.agent)
+	res, err := p.client.Do(req)
+	if err != nil {
+		err = fmt.Errorf("post to %s: %w", incident.RedactURL(p.url), p.scrub(err))
+		if sent.Load() {
+			return nil, &Unsure{Err: err}
+		}
+		return nil, err
+	}
+	defer res.Body.Close()
+	answer, readErr := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err := p.judge(res, answer); err != nil {
+		return answer, err
+	}
+	// The receiver has said yes already; a body that breaks off takes nothing back.
+	_ = readErr
+	return answer, nil
+}
+
+// judge reads the status: 2xx told; 410 gone; 408, 425, 429 and 5xx again; what
+// else is below 500 never.
+func (p *poster) judge(res *http.Response, answer []byte) error {
+	code := res.StatusCode
+	if code >= 200 && code < 300 {
+		return nil
+	}
+	err := fmt.Errorf("post to %s: answered %d %s", incident.RedactURL(p.url), code, http.StatusText(code))
+	if word := p.excerpt(answer); word != "" {
+		err = fmt.Errorf("%w: %s", err, word)
+	}
+	switch {
+	case code == http.StatusGone:
+		return &Rejected{Err: err, Gone: true}
+	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
+		if at, ok := retryAfter(res.Header.Get("Retry-After"), p.now()); ok {
+			return &RetryAfter{Err: err, At: at}
+		}
+		return err
+	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code >= 500:
+		return err
+	case code >= 300 && code < 400:
+		return &Rejected{Err: fmt.Errorf("%w; redirects to another host are not followed: give the final URL", err)}
+	}
+	return &Rejected{Err: err}
+}
+
+// retryAfter reads the header's seconds or date (RFC 9110).
+func retryAfter(v string, now time.Time) (time.Time, bool) {
+	v = strings.TrimSpace(v)
+	if v == "" {
+		return time.Time{}, false
+	}
+	var at time.Time
+	if n, err := strconv.ParseFloat(v, 64); err == nil {
+		if !(n >= 0) {
+			return time.Time{}, false
+		}
+		at = now.Add(time.Duration(min(n, maxWait.Seconds()) * float64(time.Second)))
+	} else if at, err = http.ParseTime(v); err != nil {
+		return time.Time{}, false
+	}
+	if at.Before(now) {
+		at = now
+	}
+	if at.After(now.Add(maxWait)) {
+		at = now.Add(maxWait)
+	}
+	return at, true
+}
+
+// excerpt is the receiver's word, made safe and short. It may repeat what was
+// sent to it, the URL included.
+func (p *poster) excerpt(answer []byte) string {
+	s := string(answer[:min(len(answer), 1024)])
+	s = p.hide(s)
+	s = strings.Join(strings.Fields(incident.Sanitize(incident.Redact(s))), " ")
+	return clip(s, 200)
+}
+
+// scrub takes the URL out of an error of net/http, keeping what it wraps.
+func (p *poster) scrub(err error) error {
+	if ue := (*url.Error)(nil); errors.As(err, &ue) {
+		err = ue.Err
+	}
+	if s := err.Error(); s != p.hide(s) {
+		return errors.New(p.hide(s))
+	}
+	return err
+}
+
+// hide removes the secret parts of the URL from a text.
+func (p *poster) hide(s string) string {
+	u, err := url.Parse(p.url)
+	if err != nil {
+		return s
+	}
+	parts := []string{p.url, u.RequestURI(), u.Path, u.RawQuery}
+	for seg := range strings.SplitSeq(u.EscapedPath(), "/") {
+		parts = append(parts, seg)
+	}
+	for _, vs := range u.Query() {
+		parts = append(parts, vs...)
+	}
+	if u.User != nil {
+		pw, _ := u.User.Password()
+		parts = append(parts, u.User.String(), u.User.Username(), pw)
+	}
+	for _, part := range parts {
+		if len(part) >= 6 {
+			s = strings.ReplaceAll(s, part, incident.Redacted)
+		}
+	}
+	return s
+}
