@@ -1,0 +1,88 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// LockedError says that another process has the store open for writing.
+type LockedError struct {
+	Path string
+	PID  string // as that process wrote it; "" when it cannot be read
+}
+
+func (e *LockedError) Error() string {
+	pid := "another process"
+	if e.PID != "" {
+		pid = "process " + e.PID
+	}
+	return fmt.Sprintf("%s already runs on this store (it holds %s); ask that one with oomwatch explain or history, stop it, or choose another store with --store PATH", pid, e.Path)
+}
+
+// takeLock takes an exclusive lock that the kernel lets go of when the process ends.
+func takeLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("%w; the folder must be writable for this user, or choose another with --store PATH", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			b, _ := io.ReadAll(io.LimitReader(f, 32)) // without it the message says less
+			return nil, &LockedError{Path: path, PID: strings.TrimSpace(string(b))}
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if err := f.Truncate(0); err == nil {
+		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// errDamaged marks a file that failed its check.
+var errDamaged = errors.New("the file is damaged")
+
+// damaged says whether an error means that the file's content is broken, and
+// not that it cannot be reached.
+func damaged(err error) bool {
+	if errors.Is(err, errDamaged) {
+		return true
+	}
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT:
+		return true
+	}
+	return false
+}
+
+// explainSQLite adds the next step to the errors that have one.
+func explainSQLite(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return fmt.Errorf("%w; the file and its folder must be writable for this user, or choose another with --store PATH", err)
+	case sqlite3.SQLITE_FULL:
+		return fmt.Errorf("%w; the disk is full: make room, or choose another with --store PATH", err)
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("%w; SQLite's WAL needs a local file system: choose another with --store PATH", err)
+	}
+	return err
+}

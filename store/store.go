@@ -1,0 +1,278 @@
+// Package store keeps incidents, what a restart must know, and what is still
+// owed to whom, in one SQLite file, each change in one transaction.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// Options are what Open needs.
+type Options struct {
+	// Path is the database file. Its folder is made where it is missing.
+	Path string
+	// ReadOnly opens a store beside a live daemon, or a dead one's, without
+	// lock and without changing anything.
+	ReadOnly bool
+	// MaxAge is how long settled incidents are kept; 0 for ever.
+	MaxAge     time.Duration
+	Logger     *zap.Logger
+	Registerer prometheus.Registerer
+}
+
+// Store is an open store. Its methods may be called from any goroutine.
+type Store struct {
+	db        *sql.DB
+	path      string
+	readOnly  bool
+	log       *zap.Logger
+	lock      *os.File
+	recovered string
+	badRows   prometheus.Counter
+}
+
+// applicationID marks the file as oomwatch's in its header: "oomw".
+const applicationID = 0x6f6f6d77
+
+// schemaVersion is kept as user_version; a file of a later version is refused.
+const schemaVersion = 1
+
+const schema = `
+CREATE TABLE IF NOT EXISTS incidents (
+	id        TEXT PRIMARY KEY,
+	seq       INTEGER NOT NULL,           -- order of keeping
+	time_ns   INTEGER NOT NULL,           -- when it happened; when it was kept, where that is not known
+	kind      TEXT NOT NULL,
+	cause     TEXT NOT NULL,
+	container TEXT NOT NULL,              -- id
+	name      TEXT NOT NULL,
+	body      BLOB NOT NULL,              -- the incident as JSON
+	crc       INTEGER NOT NULL            -- CRC-32C of body
+) STRICT;
+CREATE INDEX IF NOT EXISTS incidents_time ON incidents(time_ns);
+CREATE TABLE IF NOT EXISTS deliveries (
+	id       TEXT PRIMARY KEY,
+	seq      INTEGER NOT NULL,
+	incident TEXT NOT NULL REFERENCES incidents(id),
+	receiver TEXT NOT NULL,
+	lane     TEXT NOT NULL,
+	state    TEXT NOT NULL,
+	attempts INTEGER NOT NULL DEFAULT 0,
+	first_ns INTEGER NOT NULL DEFAULT 0,
+	next_ns  INTEGER NOT NULL DEFAULT 0,
+	kept_ns  INTEGER NOT NULL,
+	maybe    INTEGER NOT NULL DEFAULT 0,  -- an earlier attempt may have arrived
+	error    TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries(receiver, state, seq);
+CREATE INDEX IF NOT EXISTS deliveries_incident ON deliveries(incident);
+CREATE TABLE IF NOT EXISTS state (
+	key   TEXT PRIMARY KEY,
+	value BLOB NOT NULL,
+	crc   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`
+
+// Open opens a store, making it where there is none. A file that is damaged is
+// moved aside, never deleted, and a new one begun: see Recovered.
+func Open(ctx context.Context, opt Options) (*Store, error) {
+	s := &Store{path: opt.Path, readOnly: opt.ReadOnly, log: opt.Logger}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	s.badRows = prometheus.NewCounter(prometheus.CounterOpts{Name: "oomwatch_store_bad_rows_total", Help: "Rows whose checksum did not match; they are skipped."})
+	if opt.ReadOnly {
+		if err := s.openReadOnly(ctx); err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	err := s.open(ctx)
+	if damaged(err) {
+		if err = s.moveAside(err); err == nil {
+			err = s.open(ctx)
+		}
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	if opt.Registerer != nil {
+		opt.Registerer.MustRegister(s.badRows, newCollector(s))
+	}
+	if opt.MaxAge > 0 {
+		if err := s.prune(ctx, time.Now().Add(-opt.MaxAge)); err != nil {
+			s.log.Warn("old incidents were not removed", zap.Error(err))
+		}
+	}
+	return s, nil
+}
+
+// prepare makes the folder, takes the lock and checks that it can be written.
+func (s *Store) prepare() error {
+	dir := filepath.Dir(s.path)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("open store %s: %w; make the folder, or choose another with --store PATH", s.path, err)
+	}
+	lock, err := takeLock(s.path + ".lock")
+	if err != nil {
+		return fmt.Errorf("open store %s: %w", s.path, err)
+	}
+	s.lock = lock
+	return nil
+}
+
+// pragmas: WAL so that a reader does not stop the writer; FULL so that what was
+// acknowledged is on disk; no memory map, because a damaged file must give an
+// error and not a signal.
+const pragmas = "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_pragma=mmap_size(0)&_pragma=foreign_keys(ON)&_pragma=cell_size_check(ON)&_pragma=trusted_schema(OFF)&_pragma=cache_size(-1024)"
+
+func (s *Store) open(ctx context.Context) error {
+	fresh := false
+	if st, err := os.Stat(s.path); errors.Is(err, os.ErrNotExist) || err == nil && st.Size() == 0 {
+		fresh = true
+	}
+	db, err := sql.Open("sqlite", dsn(s.path, pragmas+"&_txlock=immediate"))
+	if err != nil {
+		return fmt.Errorf("open store %s: %w", s.path, err)
+	}
+	// One writer, one connection: SQLite serialises writers anyway.
+	db.SetMaxOpenConns(1)
+	s.db = db
+	if err := s.check(ctx, fresh); err != nil {
+		db.Close()
+		s.db = nil
+		return fmt.Errorf("open store %s: %w", s.path, explainSQLite(err))
+	}
+	return nil
+}
+
+// check verifies that the file is a store of ours in good order, and lays down
+// the tables in a fresh one.
+func (s *Store) check(ctx context.Context, fresh bool) error {
+	if !fresh {
+		var id, version int
+		if err := s.db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+			return err
+		}
+		if id != applicationID {
+			return fmt.Errorf("the file is not a store of oomwatch (application id %#x); choose another with --store PATH", id)
+		}
+		if err := s.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+			return err
+		}
+		if version > schemaVersion {
+			return fmt.Errorf("the file was written by a later oomwatch (version %d, this one knows %d); run that one", version, schemaVersion)
+		}
+		qctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		var word string
+		if err := s.db.QueryRowContext(qctx, "PRAGMA quick_check(1)").Scan(&word); err != nil && qctx.Err() == nil {
+			return err
+		}
+		if word != "" && word != "ok" {
+			return fmt.Errorf("%w: %s", errDamaged, word)
+		}
+	}
+	for _, q := range []string{
+		fmt.Sprintf("PRAGMA application_id = %d", applicationID),
+		fmt.Sprintf("PRAGMA user_version = %d", schemaVersion),
+		schema,
+	} {
+		if _, err := s.db.ExecContext(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) openReadOnly(ctx context.Context) error {
+	if _, err := os.Stat(s.path); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	// Reading a WAL needs its shared memory file; where the folder cannot be
+	// written the file is read as it is.
+	for _, mode := range []string{"mode=ro", "mode=ro&immutable=1"} {
+		db, err := sql.Open("sqlite", dsn(s.path, mode+"&_pragma=busy_timeout(2000)&_pragma=mmap_size(0)&_pragma=query_only(ON)"))
+		if err != nil {
+			return fmt.Errorf("open store %s: %w", s.path, err)
+		}
+		db.SetMaxOpenConns(1)
+		var id int
+		if err = db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err == nil {
+			err = db.QueryRowContext(ctx, "SELECT count(*) FROM state").Scan(new(int))
+		}
+		if err == nil {
+			s.db = db
+			return nil
+		}
+		db.Close()
+		if mode != "mode=ro" {
+			return fmt.Errorf("open store %s: %w", s.path, explainSQLite(err))
+		}
+	}
+	return nil
+}
+
+// dsn makes a file URI; a path may hold any character.
+func dsn(path, query string) string {
+	u := "file:"
+	for i := 0; i < len(path); i++ {
+		switch c := path[i]; c {
+		case '?', '#', '%':
+			u += fmt.Sprintf("%%%02x", c)
+		default:
+			u += string(c)
+		}
+	}
+	return u + "?" + query
+}
+
+// moveAside renames a damaged file out of the way.
+func (s *Store) moveAside(why error) error {
+	to := fmt.Sprintf("%s.corrupt-%s", s.path, time.Now().UTC().Format("20060102T150405.000"))
+	if err := os.Rename(s.path, to); err != nil {
+		return fmt.Errorf("move the damaged store %s aside: %w (it is damaged: %w)", s.path, err, why)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Rename(s.path+suffix, to+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("move the damaged store's %s aside: %w", suffix, err)
+		}
+	}
+	s.recovered = fmt.Sprintf("the store %s was damaged (%v); it was moved to %s and a new one begun", s.path, why, to)
+	s.log.Error("store was damaged", zap.String("moved_to", to), zap.Error(why))
+	return nil
+}
+
+// Recovered says what happened when Open found the file damaged; "" otherwise.
+func (s *Store) Recovered() string { return s.recovered }
+
+// Close closes the store and lets go of its lock.
+func (s *Store) Close() error {
+	var err error
+	if s.db != nil {
+		err = s.db.Close()
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+		s.lock = nil
+	}
+	return err
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(b []byte) int64 { return int64(crc32.Checksum(b, castagnoli)) }
