@@ -27,9 +27,9 @@ type Queue interface {
 
 // How long a failing delivery waits and when it is given up.
 const (
-	firstWait = 5 * time.Second
-	longestWait   = 30 * time.Minute
-	giveUp    = 72 * time.Hour
+	firstWait   = 5 * time.Second
+	longestWait = 30 * time.Minute
+	giveUp      = 72 * time.Hour
 	// atOnce bounds the deliveries that are read from the queue together.
 	atOnce = 64
 	// idle is how long a receiver's worker sleeps when nothing is owed.

@@ -1,0 +1,347 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// memQueue is a Queue in memory, with the store's rules.
+type memQueue struct {
+	mu   sync.Mutex
+	list []*memDelivery
+}
+
+type memDelivery struct {
+	incident.Delivery
+	state incident.DeliveryState
+	next  time.Time
+}
+
+func (q *memQueue) add(receiver, id, lane string, cause incident.Cause) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	d := incident.Delivery{ID: "d-" + id + "-" + receiver, Receiver: receiver, Lane: lane, Seq: int64(len(q.list)),
+		Incident: &incident.Incident{ID: id, Kind: incident.KindDeath, Cause: cause, Time: time.Now(), Summary: id, Count: 1, Container: &incident.Container{ID: lane}}}
+	q.list = append(q.list, &memDelivery{Delivery: d, state: incident.Pending})
+}
+
+func (q *memQueue) Due(_ context.Context, receiver string, now time.Time, limit int) ([]incident.Delivery, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var out []incident.Delivery
+	held := map[string]bool{}
+	for _, d := range q.list {
+		if d.Receiver != receiver || d.state != incident.Pending {
+			continue
+		}
+		if d.next.After(now) {
+			held[d.Lane] = true
+		}
+		if !held[d.Lane] && len(out) < limit {
+			out = append(out, d.Delivery)
+		}
+	}
+	return out, nil
+}
+
+func (q *memQueue) Begin(context.Context, ...string) error { return nil }
+
+func (q *memQueue) Settle(_ context.Context, d incident.Delivery, o incident.Outcome) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, x := range q.list {
+		if x.ID == d.ID {
+			x.state, x.next = o.State, o.Next
+			if !o.NotTried {
+				x.Attempts++
+				if x.FirstAttempt.IsZero() {
+					x.FirstAttempt = o.At
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (q *memQueue) NextDue(_ context.Context, receiver string) (time.Time, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var next time.Time
+	for _, d := range q.list {
+		if d.Receiver == receiver && d.state == incident.Pending && (next.IsZero() || d.next.Before(next)) {
+			next = d.next
+			if next.IsZero() {
+				next = time.Now()
+			}
+		}
+	}
+	return next, nil
+}
+
+func (q *memQueue) states() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var out []string
+	for _, d := range q.list {
+		out = append(out, d.Incident.ID+":"+string(d.state))
+	}
+	return strings.Join(out, " ")
+}
+
+// script is a Notifier that answers as told and notes what it was given.
+type script struct {
+	mu    sync.Mutex
+	told  []string
+	times []time.Time
+	reply func(n int, a Alert) error
+}
+
+func (s *script) Notify(_ context.Context, a Alert) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, fmt.Sprintf("%s x%d", a.Incident.ID, a.Incident.Count))
+	s.times = append(s.times, time.Now())
+	if s.reply == nil {
+		return nil
+	}
+	return s.reply(len(s.told), a)
+}
+
+func (s *script) NotifyDigest(_ context.Context, _ string, d *Digest) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, fmt.Sprintf("digest of %d", d.Count))
+	s.times = append(s.times, time.Now())
+	return nil
+}
+
+func (s *script) got() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.told)
+}
+
+// run starts an outbox in a synctest bubble and returns it and its end.
+func run(t *testing.T, q Queue, group GroupOptions, receivers ...Receiver) (*Outbox, func()) {
+	t.Helper()
+	o := NewOutbox(OutboxOptions{Queue: q, Receivers: receivers, Group: group, Logger: zap.NewNop()})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { _ = o.Run(ctx); close(done) }()
+	return o, func() { cancel(); <-done }
+}
+
+func TestOutboxTellsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, s := &memQueue{}, &script{}
+		o, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: s})
+		defer end()
+		synctest.Wait()
+		began := time.Now()
+		q.add("hook", "a", "c1", incident.OOMContainer)
+		o.Kick()
+		synctest.Wait()
+		if got := s.got(); len(got) != 1 || !s.times[0].Equal(began) {
+			t.Errorf("told %v at %v, want at once", got, s.times)
+		}
+	})
+}
+
+func TestOutboxTriesAgainAndKeepsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &memQueue{}
+		fails := 3
+		s := &script{reply: func(n int, a Alert) error {
+			if a.Incident.ID == "a1" && fails > 0 {
+				fails--
+				return errors.New("503")
+			}
+			return nil
+		}}
+		q.add("hook", "a1", "a", incident.OOMContainer)
+		q.add("hook", "a2", "a", incident.ExitError)
+		q.add("hook", "b1", "b", incident.OOMContainer)
+		_, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: s})
+		defer end()
+		synctest.Wait()
+		if got := fmt.Sprint(s.got()); got != "[a1 x1 b1 x1]" {
+			t.Fatalf("at first told %s", got)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if got := fmt.Sprint(s.got()); got != "[a1 x1 b1 x1 a1 x1 a1 x1 a1 x1 a2 x1]" {
+			t.Errorf("in the end told %s", got)
+		}
+		// 5, 10, 20 s, each give or take a fifth.
+		for i, want := range []time.Duration{5, 10, 20} {
+			at := []int{0, 2, 3, 4}
+			d := s.times[at[i+1]].Sub(s.times[at[i]])
+			if want *= time.Second; d < want*8/10 || d > want*12/10+20*time.Millisecond {
+				t.Errorf("wait %d was %s, want about %s", i, d, want)
+			}
+		}
+		if got := q.states(); got != "a1:delivered a2:delivered b1:delivered" {
+			t.Error(got)
+		}
+	})
+}
+
+func TestOutboxGivesUpAfterThreeDays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &memQueue{}
+		s := &script{reply: func(int, Alert) error { return errors.New("no route to host") }}
+		q.add("hook", "a", "a", incident.OOMContainer)
+		_, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: s})
+		defer end()
+		time.Sleep(71 * time.Hour)
+		synctest.Wait()
+		if got := q.states(); got != "a:pending" {
+			t.Errorf("after 71 h: %s", got)
+		}
+		if n := len(s.got()); n < 100 || n > 250 {
+			t.Errorf("%d attempts in 71 h", n)
+		}
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if got := q.states(); got != "a:parked" {
+			t.Errorf("after 74 h: %s", got)
+		}
+	})
+}
+
+func TestOutboxObeysRetryAfterForTheWholeReceiver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &memQueue{}
+		s := &script{reply: func(n int, _ Alert) error {
+			if n == 1 {
+				return &RetryAfter{Err: errors.New("429"), At: time.Now().Add(40 * time.Second)}
+			}
+			return nil
+		}}
+		other := &script{}
+		for i := range 3 {
+			q.add("hook", fmt.Sprint("a", i), fmt.Sprint("c", i), incident.OOMContainer)
+			q.add("other", fmt.Sprint("a", i), fmt.Sprint("c", i), incident.OOMContainer)
+		}
+		o, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: s}, Receiver{Name: "other", Notifier: other})
+		defer end()
+		synctest.Wait()
+		time.Sleep(30 * time.Second)
+		o.Kick()
+		synctest.Wait()
+		if got := s.got(); len(got) != 1 {
+			t.Errorf("while asked to wait: told %v", got)
+		}
+		if got := other.got(); len(got) != 3 {
+			t.Errorf("another receiver was told %v", got)
+		}
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if got := s.got(); len(got) != 4 {
+			t.Errorf("after the wait: told %v", got)
+		}
+	})
+}
+
+func TestOutboxParksWhatIsRejected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &memQueue{}
+		s := &script{reply: func(_ int, a Alert) error {
+			switch a.Incident.ID {
+			case "bad":
+				return &Rejected{Err: errors.New("400 invalid_payload")}
+			case "last":
+				return &Rejected{Err: errors.New("410"), Gone: true}
+			}
+			return nil
+		}}
+		for _, id := range []string{"bad", "good", "last", "never"} {
+			q.add("hook", id, id, incident.OOMContainer)
+		}
+		_, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: s})
+		defer end()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := q.states(); got != "bad:parked good:delivered last:parked never:parked" {
+			t.Error(got)
+		}
+		if got := fmt.Sprint(s.got()); got != "[bad x1 good x1 last x1]" {
+			t.Errorf("told %s", got)
+		}
+	})
+}
+
+func TestOutboxGroupsAndSumsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, s := &memQueue{}, &script{}
+		for i := range 4 {
+			q.add("hook", fmt.Sprint("a", i), "a", incident.OOMContainer)
+		}
+		q.add("hook", "b", "b", incident.OOMContainer)
+		o, end := run(t, q, GroupOptions{Window: 10 * time.Minute, StormPerMinute: 30}, Receiver{Name: "hook", Notifier: s})
+		defer end()
+		synctest.Wait()
+		if got := fmt.Sprint(s.got()); got != "[a3 x4 b x1]" {
+			t.Errorf("told %s", got)
+		}
+		for i := range 50 {
+			q.add("hook", fmt.Sprint("s", i), fmt.Sprint("c", i), incident.OOMContainer)
+		}
+		o.Kick()
+		synctest.Wait()
+		if got := s.got(); got[len(got)-1] != "digest of 50" || len(got) != 3 {
+			t.Errorf("told %v", got)
+		}
+		if got := q.states(); strings.Contains(got, "pending") {
+			t.Errorf("something was not told: %s", got)
+		}
+	})
+}
+
+func TestOutboxKeepsToARate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, s := &memQueue{}, &script{}
+		for i := range 20 {
+			q.add("slack", fmt.Sprint("a", i), fmt.Sprint("c", i), incident.OOMContainer)
+		}
+		_, end := run(t, q, GroupOptions{}, Receiver{Name: "slack", Notifier: s, Every: time.Second, Burst: 5})
+		defer end()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(s.times) != 20 {
+			t.Fatalf("told %d", len(s.times))
+		}
+		if d := s.times[19].Sub(s.times[0]); d < 14*time.Second || d > 17*time.Second {
+			t.Errorf("20 messages took %s", d)
+		}
+	})
+}
+
+func TestReceiversCanChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, a, b := &memQueue{}, &script{}, &script{}
+		o, end := run(t, q, GroupOptions{}, Receiver{Name: "a", Notifier: a})
+		defer end()
+		synctest.Wait()
+		o.Receivers([]Receiver{{Name: "b", Notifier: b}})
+		q.add("a", "x", "c", incident.OOMContainer)
+		q.add("b", "x", "c", incident.OOMContainer)
+		o.Kick()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if len(a.got()) != 0 || len(b.got()) != 1 {
+			t.Errorf("told a %v, b %v", a.got(), b.got())
+		}
+	})
+}
