@@ -10,7 +10,8 @@ package kmsg
 var anchors = [8][]string{
 	{"oom-kill", "oom_reaper", "oom_kill", "oom.group", "oomd", "out-of-data-space", "only mode"},
 	{"Killed process", "Kill process", "Kernel panic"},
-	{"Memory cgroup", "Mem-Info:", "Mem-info:", "INFO: task "},
+	// The last are messages that journald does not print as text.
+	{"Memory cgroup", "Mem-Info:", "Mem-info:", "INFO: task ", "\nMESSAGE\n", `"MESSAGE":[`, `"MESSAGE": [`, `"MESSAGE" : [`},
 	{"memory: usage ", "kill process", "mounting filesystem read"},
 	{"Task in /", "Tasks in /", "Tasks state", "total_vm", "total-vm:", "traps: ", "] trap "},
 	{"Out of memory", "O error", "OOM "},

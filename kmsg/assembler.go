@@ -61,7 +61,7 @@ type open struct {
 	hasHead   bool
 	ptes      bool // page tables are in pages
 	inStats   bool
-	mixed     bool // another episode's lines stand between: shared facts are not believed
+	mixed     bool // another episode's lines stand between
 	unknown   bool // the decisive line's facility is not known
 	sawKill   bool
 }
@@ -349,6 +349,10 @@ func (a *Assembler) close(i int) {
 	o := a.open[i]
 	a.open = append(a.open[:i], a.open[i+1:]...)
 	o.finish()
+	if o.mixed && a.mixed(func(p *open) bool { return !p.dumped && !p.sawKill }) != nil {
+		// The other never went on: which of the two headers was this one's cannot be told.
+		o.ep.Trigger, o.ep.GFPMask = Task{}, ""
+	}
 	for i := range o.ep.Kills {
 		a.remember(&o.ep.Kills[i])
 	}

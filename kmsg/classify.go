@@ -179,7 +179,7 @@ func isStat(t string) bool {
 		i++
 	}
 	// The one-record form holds all counters: a line end (escaped by /dev/kmsg) follows.
-	return i > digits && (i == len(t) || t[i] == '\n' || t[i] == '\\')
+	return i > digits && (i == len(t) || t[i] == '\n' || t[i] == '\\' || t[i] == '#')
 }
 
 // startsKnown tells a message by how it begins, without looking inside it.

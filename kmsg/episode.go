@@ -16,7 +16,7 @@ func (a *Assembler) header(r *Record, t string) {
 	}
 	o := sysrq
 	if o == nil {
-		o = a.start(r)
+		o = a.startBeside(r)
 	}
 	o.touch(r)
 	o.invoked = true
@@ -39,7 +39,10 @@ func (a *Assembler) cpu(r *Record, t string) {
 	if release != "" {
 		a.release = release
 	}
-	o := a.current(r.Caller)
+	o := a.mixed(func(o *open) bool { return o.ep.Trigger.PID == 0 && o.ep.Trigger.Comm == comm })
+	if o == nil {
+		o = a.current(r.Caller)
+	}
 	if o == nil || !o.invoked || o.dumped || o.sawKill || comm != o.ep.Trigger.Comm {
 		return
 	}
@@ -48,6 +51,39 @@ func (a *Assembler) cpu(r *Record, t string) {
 	}
 	o.ep.Kernel = release
 	o.touch(r)
+}
+
+// besides is how soon after another report's header one must begin for the two
+// to be taken for reports of two processors, line by line in one another.
+const besides = 2 * time.Millisecond
+
+// startBeside is start for a header: kernels before 4.2 do not keep the reports
+// of two cgroups apart. Where the other has printed nothing but its header
+// this very moment, both stay open.
+func (a *Assembler) startBeside(r *Record) *open {
+	o := a.current(r.Caller)
+	if o == nil || r.Caller != "" || !o.invoked || o.dumped || o.announced || o.sawKill || o.hasSum || !r.HasUptime || !o.last.HasUptime ||
+		r.Uptime < o.last.Uptime || r.Uptime-o.last.Uptime > besides || len(a.open) >= maxOpen {
+		return a.start(r)
+	}
+	o.mixed = true
+	kept := a.open
+	a.open = nil
+	o = a.start(r)
+	o.mixed = true
+	a.open = append(kept, o)
+	return o
+}
+
+// mixed returns the first of the reports that stand in one another for which
+// want is true.
+func (a *Assembler) mixed(want func(*open) bool) *open {
+	for _, o := range a.open {
+		if o.mixed && want(o) {
+			return o
+		}
+	}
+	return nil
 }
 
 // cpusetLine reads "X cpuset=/ mems_allowed=0", which follows the header until about 4.19.
@@ -76,24 +112,31 @@ func (a *Assembler) taskIn(r *Record, t string) {
 	if !ok {
 		return
 	}
-	o := a.current(r.Caller)
+	o := a.mixed(func(o *open) bool { return !o.taskIn && !o.sawKill })
+	if o != nil {
+		o.setTaskIn(r, task, limit)
+		return
+	}
+	o = a.current(r.Caller)
 	if o != nil && o.taskIn {
 		if r.HasUptime && r.Uptime == o.taskInAt && o.ep.TaskMemcg == task {
 			return // the same line, pasted twice
 		}
 		a.start(r) // the next episode, of which this is the first line that was kept
 	}
-	o = a.dumping(r)
+	a.dumping(r).setTaskIn(r, task, limit)
+}
+
+func (o *open) setTaskIn(r *Record, task, limit string) {
+	o.touch(r)
+	o.dumped = true
 	o.taskIn, o.taskInAt = true, r.Uptime
 	o.ep.TaskMemcg = task
 	o.ep.OOMMemcg = limit
 	o.ep.Constraint = ConstraintMemcg
 	o.wantLimit = limit == ""
+	o.unknown = o.unknown || r.Facility == FacilityUnknown
 	o.evidence(r)
-}
-
-func sameMoment(a, b *Record) bool {
-	return a.HasUptime == b.HasUptime && a.Uptime == b.Uptime && a.Time.Equal(b.Time)
 }
 
 func (o *open) setLimitPath(s string, escaped bool) {
@@ -125,12 +168,35 @@ func (a *Assembler) usage(r *Record, t string) {
 	if !ok {
 		return
 	}
+	if o := a.mixed(func(o *open) bool { return o.wantsUsage(t[:colon]) }); o != nil {
+		o.setUsage(r, t[:colon], usage, limit, failcnt)
+		return
+	}
 	o := a.current(r.Caller)
 	if t[:colon] == "memory" && o != nil && !o.sawKill && (o.ep.Usage.Printed && (o.ep.Usage != usage || o.ep.Failcnt != failcnt) || o.hasHead || o.hasSum) {
 		a.start(r)
 	}
-	o = a.dumping(r)
-	switch t[:colon] {
+	a.dumping(r).setUsage(r, t[:colon], usage, limit, failcnt)
+}
+
+// wantsUsage tells whether an episode between whose lines another's stand is
+// the one that the next line of a counter belongs to: each prints its own in
+// order, and the one that began first is ahead.
+func (o *open) wantsUsage(counter string) bool {
+	switch counter {
+	case "memory":
+		return o.taskIn && !o.ep.Usage.Printed
+	case "memory+swap":
+		return o.ep.Usage.Printed && !o.ep.MemSwapUsage.Printed
+	case "kmem":
+		return o.ep.MemSwapUsage.Printed && !o.ep.KmemUsage.Printed
+	}
+	return false
+}
+
+func (o *open) setUsage(r *Record, counter string, usage, limit Size, failcnt int64) {
+	o.touch(r)
+	switch counter {
 	case "memory":
 		o.ep.Usage, o.ep.Limit, o.ep.Failcnt = usage, limit, failcnt
 		o.evidence(r)
@@ -158,7 +224,10 @@ func (a *Assembler) usageBytes(r *Record, t string) {
 
 func (a *Assembler) statsHead(r *Record, t string) {
 	s := strings.TrimPrefix(t, "Memory cgroup stats for ")
-	o := a.dumping(r)
+	o := a.mixed(func(o *open) bool { return o.ep.OOMMemcg != "" && strings.HasPrefix(s, o.ep.OOMMemcg+":") })
+	if o == nil {
+		o = a.dumping(r)
+	}
 	path, counters := s, ""
 	if i := strings.LastIndex(s, ": cache:"); i >= 0 {
 		path, counters = s[:i], s[i+2:]
@@ -235,6 +304,9 @@ func equalsKB(t string) (Size, bool) {
 }
 
 func (a *Assembler) tableHead(r *Record, t string) {
+	if a.mixed(func(*open) bool { return true }) != nil {
+		return // whose row is whose cannot be told
+	}
 	if strings.HasPrefix(t, "Tasks state") {
 		o := a.current(r.Caller)
 		if o != nil && o.hasHead {
@@ -337,6 +409,9 @@ func (a *Assembler) kill(r *Record, t string) {
 // else the one that expects a kill, else the group that is being killed.
 // It is nil where the line stands alone.
 func (a *Assembler) ownerOf(k *Kill, r *Record) *open {
+	if o := a.mixed(func(o *open) bool { return o.announced && o.announce.kill.PID == k.PID && !o.sawKill }); o != nil {
+		return o
+	}
 	for i := len(a.open) - 1; i >= 0; i-- {
 		if o := a.open[i]; o.hasSum && o.summary.pid == k.PID || o.killed(k.PID) {
 			return o
@@ -416,7 +491,10 @@ func (o *open) addKill(r *Record, k killLine) {
 }
 
 func (a *Assembler) announce(r *Record, k killLine) {
-	o := a.current(r.Caller)
+	o := a.mixed(func(o *open) bool { return !o.announced && !o.sawKill })
+	if o == nil {
+		o = a.current(r.Caller)
+	}
 	if o == nil || o.sawKill || o.ep.NoKill != "" || o.hasSum && o.summary.pid != k.kill.PID {
 		if o != nil && o.sawKill && o.announced && o.announce.kill.PID == k.kill.PID {
 			return // the same announcement again

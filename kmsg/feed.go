@@ -111,6 +111,9 @@ func (f *feeder) splitName(l *line) bool {
 	p := &f.pend
 	switch p.class {
 	case classKill, classSummary, classCPU:
+	case classNone:
+		// A name that begins with a line end.
+		return p.text == "" && p.rec.HasUptime && l.rec.HasUptime && p.rec.Uptime == l.rec.Uptime && strings.Contains(l.text, " invoked oom-killer: ")
 	default:
 		return false
 	}

@@ -22,8 +22,9 @@ type pipeline struct {
 	seen   *seenKills // kills told so far, in all files
 	stats  ScanStats
 
-	find  *finder
-	whole bool
+	find   *finder
+	search bool // search small logs too, as only large ones are
+	whole  bool
 
 	mu       sync.Mutex
 	wake     sync.Cond // a buffer came back, or the work is over
@@ -56,7 +57,7 @@ func (p *pipeline) run(ctx context.Context) error {
 	p.wake.L = &p.mu
 	p.find = newFinder(&anchors)
 	p.pending = make(map[int]result)
-	p.whole = p.src.chunks() >= 0 && p.src.size() <= wholeUpTo
+	p.whole = !p.search && p.src.chunks() >= 0 && p.src.size() <= wholeUpTo
 	p.merged = p.scanner()
 	workers := max(1, min(runtime.GOMAXPROCS(0), 8))
 	if n := p.src.chunks(); n >= 0 {
@@ -220,7 +221,7 @@ func (p *pipeline) take(r *result) error {
 		if first == s.cur {
 			until = c.base + int64(len(c.buf))
 		}
-		m.scan(b, base, len(p.tail), until)
+		m.scan(b, base, len(p.tail)-1, until)
 		at = m.position(c)
 	}
 	for i := 0; i <= len(s.regions) && m.cur == nil; i++ {
@@ -257,6 +258,14 @@ func (p *pipeline) take(r *result) error {
 	}
 	if err := p.tellMerged(); err != nil {
 		return err
+	}
+	if g := p.merged.cur; g != nil && len(g.told) > 0 {
+		// What a region without end has told so far is not kept back.
+		part := region{events: g.events, out: g.out, told: g.told}
+		g.events, g.out, g.told = nil, nil, nil
+		if err := p.tell(&part); err != nil {
+			return err
+		}
 	}
 	p.done = c.base + int64(len(c.buf))
 	if p.opt.Progress != nil {

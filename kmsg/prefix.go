@@ -293,6 +293,10 @@ func (l *line) ident(s string) string {
 	if s == "" || s[0] == '[' || startsKnown(s) {
 		return s
 	}
+	if strings.HasPrefix(s, "stdout ") || strings.HasPrefix(s, "stderr ") {
+		l.rec.Ident = "container" // its output, as a CRI runtime keeps it
+		return s
+	}
 	rest := s
 	for words := 0; words < 2; words++ {
 		sp := strings.IndexByte(rest, ' ')

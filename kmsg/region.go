@@ -48,6 +48,7 @@ type regionScanner struct {
 	cur     *region // the open region
 	lines   bool    // reading line by line, not searching
 	hot     int64   // end of the last line that mattered
+	anchor  int64   // the anchor that the lines being read lead to
 	fed     int64   // end of the last line that was read
 	regions []*region
 }
@@ -135,6 +136,7 @@ func (s *regionScanner) scan(b []byte, base int64, from int, until int64) int {
 				if at = s.find.next(b, pos); at < 0 {
 					at = len(b)
 				} else {
+					s.anchor = base + int64(at) + 1
 					at = bytes.LastIndexByte(b[:at], '\n') + 1
 				}
 			}
@@ -167,6 +169,8 @@ func (s *regionScanner) scan(b []byte, base int64, from int, until int64) int {
 			if base+int64(pos) > s.hot+s.reach() {
 				s.close(base + int64(pos))
 			}
+		} else if s.fed <= s.anchor {
+			continue
 		} else if s.feed.quiet > patience || s.feed.quiet > 1 && !s.feed.asm.awaitsKill() {
 			s.feed.endEntry()
 			s.feed.flushRecord()
@@ -190,6 +194,7 @@ func (s *regionScanner) line(b []byte, base int64, pos int) int {
 	s.fed = base + int64(next)
 	if s.feed.line(stringOf(l)) {
 		s.hot = s.fed
+		s.feed.quiet = 0
 	}
 	return next
 }
@@ -203,7 +208,7 @@ func backUp(b []byte, floor, pos int) (start int, clipped bool) {
 	}
 	lines := 2
 	l := b[pos:min(len(b), pos+64)]
-	if t := bytes.TrimLeft(l, " \t"); bytes.HasPrefix(t, []byte("MESSAGE=")) || bytes.HasPrefix(t, []byte(`"`)) || len(l)-len(t) >= 4 {
+	if t := bytes.TrimLeft(l, " \t"); isFieldLine(t) || bytes.HasPrefix(t, []byte(`"`)) || len(l)-len(t) >= 4 {
 		lines = 48
 	}
 	start = pos
@@ -216,7 +221,16 @@ func backUp(b []byte, floor, pos int) (start int, clipped bool) {
 		}
 		start = bytes.LastIndexByte(b[floor:start-1], '\n') + 1 + floor
 	}
-	return start, false
+	return start, start <= floor
+}
+
+// isFieldLine tells "KEY=value", as journald exports it.
+func isFieldLine(l []byte) bool {
+	i := 0
+	for i < len(l) && (l[i] == '_' || l[i] >= 'A' && l[i] <= 'Z') {
+		i++
+	}
+	return i >= 3 && i < len(l) && (l[i] == '=' || l[i] == '\n')
 }
 
 // detach copies the strings of an event, which share memory with the log, into
