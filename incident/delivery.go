@@ -68,16 +68,19 @@ func DeliveryID(incidentID, receiver string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
+// HostLane is the lane of what happened outside every container.
+const HostLane = "host"
+
 // Lane names the thread in which an incident must be told in order: its
 // container by id, else by name, else the host.
 func (i *Incident) Lane() string {
 	switch {
 	case i.Container == nil:
-		return "host"
+		return HostLane
 	case i.Container.ID != "":
 		return i.Container.ID
 	case i.Container.Name != "":
 		return "name:" + i.Container.Name
 	}
-	return "host"
+	return HostLane
 }

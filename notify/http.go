@@ -25,8 +25,8 @@ const (
 	totalTimeout  = 15 * time.Second
 	headerTimeout = 5 * time.Second
 	maxAnswer     = 64 << 10
-	// maxWait bounds what a receiver may ask for with Retry-After.
-	maxWait = time.Hour
+	// maxRetryAfter bounds what a receiver may ask for with Retry-After.
+	maxRetryAfter = time.Hour
 )
 
 // CheckURL says what is wrong with a receiver's URL, without repeating it: it may
@@ -177,15 +177,15 @@ func retryAfter(v string, now time.Time) (time.Time, bool) {
 		if !(n >= 0) {
 			return time.Time{}, false
 		}
-		at = now.Add(time.Duration(min(n, maxWait.Seconds()) * float64(time.Second)))
+		at = now.Add(time.Duration(min(n, maxRetryAfter.Seconds()) * float64(time.Second)))
 	} else if at, err = http.ParseTime(v); err != nil {
 		return time.Time{}, false
 	}
 	if at.Before(now) {
 		at = now
 	}
-	if at.After(now.Add(maxWait)) {
-		at = now.Add(maxWait)
+	if at.After(now.Add(maxRetryAfter)) {
+		at = now.Add(maxRetryAfter)
 	}
 	return at, true
 }
