@@ -206,7 +206,7 @@ func follow(t testing.TB, opts Options, set func(*pace)) *recorder {
 	return rec
 }
 
-func followInto(t testing.TB, opts Options, set func(*pace), emit func(watcher.Observation)) *Source {
+func followInto(t testing.TB, opts Options, set func(*pace), emit func(watcher.Observation)) {
 	t.Helper()
 	s, err := New(opts)
 	if err != nil {
@@ -229,7 +229,6 @@ func followInto(t testing.TB, opts Options, set func(*pace), emit func(watcher.O
 			t.Error("Run did not end")
 		}
 	})
-	return s
 }
 
 // followShared follows the shared engine and waits until the first list is there.
