@@ -126,12 +126,16 @@ func (s *Server) Addr() string {
 	return s.tcp.Addr().String()
 }
 
-// Close gives up what was listened on, for a Server that never ran.
+// Close gives up what was listened on, for a Server that never ran; after Run it
+// does nothing.
 func (s *Server) Close() error {
 	var errs []error
 	for _, l := range []net.Listener{s.tcp, s.unix} {
-		if l != nil {
-			errs = append(errs, l.Close())
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

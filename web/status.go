@@ -60,8 +60,8 @@ type SourceStatus struct {
 
 // DeliveryStatus counts what is owed to one receiver and what it has had.
 type DeliveryStatus struct {
-	Receiver string `json:"receiver"`
-	Pending  int    `json:"pending"`
-	Parked   int    `json:"parked"`
-	Done     int    `json:"done"`
+	Receiver  string `json:"receiver"`
+	Pending   int64  `json:"pending"`
+	Parked    int64  `json:"parked"`
+	Delivered int64  `json:"delivered"`
 }

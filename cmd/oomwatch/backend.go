@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/web"
+)
+
+// aliveFor is how long the main loop may stand still: one write to a slow disk.
+const aliveFor = 30 * time.Second
+
+// backend answers the web server from the daemon's parts.
+type backend struct {
+	started time.Time
+	path    string
+	store   *store.Store
+	watcher *watcher.Watcher
+	kernel  *watcher.Kernel
+	since   *stateClock
+	log     *zap.Logger
+}
+
+// Incidents implements web.Backend.
+func (b *backend) Incidents(ctx context.Context, q web.Query) ([]*incident.Incident, error) {
+	return listIncidents(ctx, b.store, q)
+}
+
+// Explain implements web.Backend.
+func (b *backend) Explain(ctx context.Context, what string, all bool) ([]*incident.Incident, error) {
+	list, err := listIncidents(ctx, b.store, web.Query{})
+	if err != nil {
+		return nil, err
+	}
+	return pick(list, what, all), nil
+}
+
+// Status implements web.Backend.
+func (b *backend) Status(ctx context.Context) web.Status {
+	st := web.Status{
+		Version: programVersion(), PID: os.Getpid(), StartedAt: b.started, Store: b.path,
+		Alive: time.Since(b.watcher.Beat()) < aliveFor,
+	}
+	states := b.watcher.Sources()
+	for _, s := range states {
+		src := web.SourceStatus{Name: s.Name, Up: s.Up, Reason: s.Reason, Fix: s.Fix, Since: b.since.of(s.Name)}
+		if s.Name == b.kernel.Name() {
+			read := b.kernel.Stats()
+			src.Read, src.Lost = read.Read, read.Lost
+		}
+		st.Sources = append(st.Sources, src)
+	}
+	st.Ready, st.Reason = ready(states)
+	counts, err := b.store.Deliveries(ctx)
+	if err != nil {
+		b.log.Warn("deliveries cannot be counted", zap.Error(err))
+	}
+	for name, n := range counts {
+		st.Deliveries = append(st.Deliveries, web.DeliveryStatus{Receiver: name, Pending: n[incident.Pending],
+			Parked: n[incident.Parked], Delivered: n[incident.Delivered]})
+	}
+	slices.SortFunc(st.Deliveries, func(a, b web.DeliveryStatus) int { return strings.Compare(a.Receiver, b.Receiver) })
+	return st
+}
+
+// witnesses are the sources that see deaths; the control groups alone see none.
+var witnesses = []string{"docker", "kmsg"}
+
+// ready reports whether a witness works, and if not, why.
+func ready(states []watcher.SourceState) (bool, string) {
+	var why []string
+	for _, name := range witnesses {
+		reason := "has not reported yet"
+		for _, s := range states {
+			if s.Name == name {
+				if s.Up {
+					return true, ""
+				}
+				reason = s.Reason
+			}
+		}
+		why = append(why, name+": "+reason)
+	}
+	return false, strings.Join(why, "; ")
+}
+
+// blind returns an error when every witness has reported and none can see.
+func blind(states []watcher.SourceState) error {
+	var seen []watcher.SourceState
+	for _, s := range states {
+		for _, name := range witnesses {
+			if s.Name == name {
+				seen = append(seen, s)
+			}
+		}
+	}
+	if len(seen) < len(witnesses) {
+		return nil
+	}
+	return watcher.AllBlind(seen)
+}
+
+// stateClock notes since when each source has been in its present state.
+type stateClock struct {
+	mu sync.Mutex
+	up map[string]bool
+	at map[string]time.Time
+}
+
+func newStateClock() *stateClock {
+	return &stateClock{up: map[string]bool{}, at: map[string]time.Time{}}
+}
+
+func (c *stateClock) note(s watcher.SourceState, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if up, known := c.up[s.Name]; !known || up != s.Up {
+		c.up[s.Name], c.at[s.Name] = s.Up, now
+	}
+}
+
+func (c *stateClock) of(name string) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at[name]
+}
+
+// noted is a source whose changes of state are noted.
+type noted struct {
+	watcher.Source
+	clock *stateClock
+}
+
+// Run implements watcher.Source.
+func (n noted) Run(ctx context.Context, emit func(watcher.Observation)) error {
+	return n.Source.Run(ctx, func(o watcher.Observation) {
+		if o.Source != nil {
+			n.clock.note(*o.Source, o.At)
+		}
+		emit(o)
+	})
+}
+
+// absent stands for a source that cannot be made: it says so, and waits.
+type absent struct{ state watcher.SourceState }
+
+// Name implements watcher.Source.
+func (a absent) Name() string { return a.state.Name }
+
+// Run implements watcher.Source.
+func (a absent) Run(ctx context.Context, emit func(watcher.Observation)) error {
+	emit(watcher.Observation{At: time.Now(), Source: &a.state})
+	<-ctx.Done()
+	return nil
+}
+
+// recordCounts gives Prometheus what the kernel log's reader counts: records
+// read and records lost add up to the span of sequence numbers.
+type recordCounts struct {
+	kernel     *watcher.Kernel
+	read, lost *prometheus.Desc
+}
+
+func newRecordCounts(kernel *watcher.Kernel) *recordCounts {
+	return &recordCounts{
+		kernel: kernel,
+		read:   prometheus.NewDesc("oomwatch_records_read_total", "Records read from a source's log.", []string{"source"}, nil),
+		lost:   prometheus.NewDesc("oomwatch_records_lost_total", "Records of a source's log that were overwritten before they were read.", []string{"source"}, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *recordCounts) Describe(ch chan<- *prometheus.Desc) { ch <- c.read; ch <- c.lost }
+
+// Collect implements prometheus.Collector.
+func (c *recordCounts) Collect(ch chan<- prometheus.Metric) {
+	stats := c.kernel.Stats()
+	ch <- prometheus.MustNewConstMetric(c.read, prometheus.CounterValue, float64(stats.Read), c.kernel.Name())
+	ch <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(stats.Lost), c.kernel.Name())
+}

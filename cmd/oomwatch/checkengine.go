@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+
+	"github.com/oomwatch/oomwatch/watcher/docker"
+)
+
+// lostWithout is what cannot be seen when a call to the engine fails.
+var lostWithout = map[string]string{
+	"version": "the engine's version in an incident",
+	"info":    "the engine's set-up in this report",
+	"events":  "that a container ends, with which exit code, and who asked for it",
+	"list":    "containers that were there before, and deaths while apart from the engine",
+	"inspect": "image, limits, labels, restart policy and last error of a container",
+	"logs":    "the last lines that a container wrote",
+}
+
+// checkEngine tries every call to the engine that the daemon makes.
+func checkEngine(ctx context.Context, cfg *Config) []finding {
+	engine := finding{Capability: "docker engine", State: stateOK, witness: true}
+	var out []finding
+	for _, c := range docker.Probe(ctx, string(cfg.Docker.Host)) {
+		switch {
+		case c.Name == "host" && c.OK:
+			engine.Found = c.Found
+		case (c.Name == "host" || c.Name == "ping") && !c.OK:
+			engine.State, engine.Fix = stateMissing, c.Fix
+			engine.Found = c.Error
+			engine.Invisible = "which container it was: names, images, limits, exit codes, and who asked for a stop"
+		case c.Name == "ping":
+			engine.Found += ", " + c.Found
+		default:
+			f := finding{Capability: "docker " + c.Name, State: stateOK, Found: c.Found}
+			if f.Found == "" {
+				f.Found = "allowed"
+			}
+			if !c.OK {
+				f.State, f.Found, f.Fix, f.Invisible = stateMissing, c.Error, c.Fix, lostWithout[c.Name]
+			}
+			out = append(out, f)
+		}
+	}
+	return append([]finding{engine}, out...)
+}

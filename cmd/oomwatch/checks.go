@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/web"
+)
+
+const noKernel = "which process the kernel killed, whose limit was reached, who held the memory; children killed while their container lives"
+
+// checkKernelLog opens the log as the daemon would, and reads one record.
+func checkKernelLog() []finding {
+	log := finding{Capability: "kernel log", State: stateOK, Found: kmsg.DefaultPath + " can be read", witness: true}
+	r, err := kmsg.OpenReader(kmsg.ReaderOptions{})
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_, err = r.Next(ctx)
+		cancel()
+		if errors.Is(err, kmsg.ErrCaughtUp) {
+			err = nil // an empty ring is a readable one
+		}
+		_ = r.Close() // it was only read
+	}
+	if err != nil {
+		log.State, log.Found, log.Invisible = stateMissing, err.Error(), noKernel
+		var access *kmsg.AccessError
+		if errors.As(err, &access) {
+			log.Found, log.Fix = access.Reason, access.Fix
+		}
+	}
+	restrict := finding{Capability: "dmesg_restrict", State: stateOK}
+	b, rerr := os.ReadFile("/proc/sys/kernel/dmesg_restrict")
+	switch v := strings.TrimSpace(string(b)); {
+	case rerr != nil:
+		restrict.State, restrict.Found = stateWeak, rerr.Error()
+		restrict.Fix = "mount the host's /proc, so that it can be told who may read the kernel log"
+	case v == "0":
+		restrict.Found = "0: the kernel lets everybody read its log, as far as the device's own permissions do"
+	case err == nil:
+		restrict.Found = v + ": CAP_SYSLOG is needed to read the log, and this process has it"
+	default:
+		restrict.State, restrict.Found = stateMissing, v+": CAP_SYSLOG is needed to read the log"
+		restrict.Fix = "run as root, or give the program CAP_SYSLOG (systemd: AmbientCapabilities=CAP_SYSLOG; Docker: --cap-add SYSLOG; a shell: setcap cap_syslog+ep on the binary)"
+	}
+	return []finding{log, restrict}
+}
+
+// checkCgroups opens the hierarchies and reads this process's own cgroup.
+func checkCgroups() []finding {
+	const noCgroups = "memory in use, breakdown and trend before a death; kills that the kernel log does not tell"
+	mode := finding{Capability: "control groups", State: stateOK}
+	namespaces := []finding{
+		{Capability: "cgroup namespace", State: stateOK, Found: "the host's: paths are the kernel log's"},
+		{Capability: "pid namespace", State: stateOK, Found: "the host's: pids are the kernel log's"},
+	}
+	psi := finding{Capability: "memory pressure", State: stateOK, Found: "PSI can be read"}
+	cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc)
+	if err != nil {
+		mode.State, mode.Found, mode.Invisible = stateMissing, err.Error(), noCgroups
+		mode.Fix = "mount the host's control groups at " + cgroup.DefaultRoot + " (Docker: -v /sys/fs/cgroup:/sys/fs/cgroup:ro)"
+		return []finding{mode}
+	}
+	defer cg.Close()
+	mode.Found = "cgroup " + string(cg.Mode())
+	if err := readOwn(cg); err != nil {
+		mode.State, mode.Invisible = stateWeak, noCgroups
+		mode.Found += "; this process's own memory cannot be read: " + err.Error()
+		mode.Fix = "mount the host's control groups readable, and let /proc show the host's processes"
+	}
+	for _, p := range cg.Problems() {
+		switch {
+		case errors.Is(p, cgroup.ErrPrivateCgroups):
+			namespaces[0] = finding{Capability: "cgroup namespace", State: stateMissing, Found: "private: every path differs from the kernel log's",
+				Invisible: "which container a kernel record speaks of, by its path", Fix: "start this container with --cgroupns=host"}
+		case errors.Is(p, cgroup.ErrPrivatePIDs):
+			namespaces[1] = finding{Capability: "pid namespace", State: stateMissing, Found: "private: /proc shows a container's processes",
+				Invisible: "which container a killed pid belonged to", Fix: "start this container with --pid=host"}
+		case errors.Is(p, cgroup.ErrNoPSI):
+			psi = finding{Capability: "memory pressure", State: stateMissing, Found: p.Error(),
+				Invisible: "how hard the kernel worked to find memory before a death", Fix: "boot with psi=1"}
+		default:
+			mode.State, mode.Invisible = stateMissing, noCgroups
+			mode.Found += "; " + p.Error()
+		}
+	}
+	return append(append([]finding{mode}, namespaces...), psi)
+}
+
+// readOwn proves that a cgroup's memory can be read, with this process's.
+func readOwn(cg *cgroup.FS) error {
+	path, err := cg.PathOf(os.Getpid())
+	if err != nil {
+		return err
+	}
+	if path == "/" {
+		return nil // the root of a v2 hierarchy has no memory files
+	}
+	h, err := cg.Open(path)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	var s cgroup.Sample
+	return h.Read(&s, 0)
+}
+
+// checkTracefs looks for the kernel's trace points. They name the sender of a
+// signal; nothing depends on them.
+func checkTracefs() finding {
+	f := finding{Capability: "tracefs", State: stateOK}
+	for _, dir := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
+		if _, err := os.Stat(filepath.Join(dir, "events/oom/mark_victim")); err == nil {
+			f.Found = dir + " has the trace points of kills; this version does not use them"
+			return f
+		}
+	}
+	f.Found = "not mounted, or not readable for this user; this version does not use it"
+	return f
+}
+
+// checkStore finds out whether the store could be written, without making it.
+func checkStore(path string) finding {
+	f := finding{Capability: "store", State: stateOK, Found: path + " can be written"}
+	fail := func(err error, fix string) finding {
+		f.State, f.Found, f.Fix = stateMissing, err.Error(), fix
+		f.Invisible = "the past: `oomwatch run` needs a store that it can write"
+		return f
+	}
+	const elsewhere = "give another place with --store PATH, or run as a user who may write there"
+	st, err := os.Stat(path)
+	switch {
+	case err == nil && !st.Mode().IsRegular():
+		return fail(fmt.Errorf("%s is not a file", path), "give a file with --store PATH")
+	case err == nil:
+		file, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return fail(err, elsewhere)
+		}
+		_ = file.Close() // nothing was written
+	case !errors.Is(err, fs.ErrNotExist):
+		return fail(err, elsewhere)
+	}
+	dir := filepath.Dir(path)
+	for {
+		st, err := os.Stat(dir)
+		if err == nil && !st.IsDir() {
+			return fail(fmt.Errorf("%s is not a folder", dir), elsewhere)
+		}
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			return fail(err, elsewhere)
+		}
+		dir = filepath.Dir(dir)
+	}
+	probe, err := os.CreateTemp(dir, ".oomwatch-doctor-*")
+	if err != nil {
+		return fail(err, elsewhere)
+	}
+	_ = probe.Close() // it is empty
+	if err := os.Remove(probe.Name()); err != nil {
+		return fail(err, elsewhere)
+	}
+	if st == nil {
+		f.Found = path + " is not there yet and can be made"
+	}
+	return f
+}
+
+// checkDaemon looks for a running daemon, and for the places it would take.
+func checkDaemon(ctx context.Context, cfg *Config) []finding {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	daemon := finding{Capability: "daemon", State: stateOK}
+	st, err := web.NewClient(cfg.Socket).Status(ctx)
+	switch {
+	case err == nil && st.Ready:
+		daemon.Found = fmt.Sprintf("running as pid %d, answers on %s", st.PID, cfg.Socket)
+	case err == nil:
+		daemon.State, daemon.Found = stateWeak, fmt.Sprintf("running as pid %d, not ready: %s", st.PID, st.Reason)
+		daemon.Fix = "mend the source that is named; it is tried again by itself"
+	default:
+		daemon.State, daemon.Found = stateWeak, "not running: "+err.Error()
+		daemon.Invisible = "deaths from now on, once the kernel's ring has been overwritten or a container removed"
+		daemon.Fix = "oomwatch run"
+		if errors.Is(err, fs.ErrPermission) {
+			daemon.Found = err.Error()
+			daemon.Fix = "run as the daemon's user or group, or give its socket with --socket"
+		}
+	}
+	listen := finding{Capability: "listen address", State: stateOK, Found: string(cfg.Listen) + " is free"}
+	if cfg.Listen == "" {
+		listen.Found = "off: no page and no metrics"
+		return []finding{daemon, listen}
+	}
+	l, lerr := net.Listen("tcp", string(cfg.Listen))
+	switch {
+	case lerr == nil:
+		_ = l.Close() // nothing was accepted
+	case errors.Is(lerr, syscall.EADDRINUSE) && err == nil:
+		listen.Found = string(cfg.Listen) + " is taken, as it should be while the daemon runs"
+	default:
+		listen.State, listen.Found = stateMissing, lerr.Error()
+		listen.Invisible = "the page and /metrics: `oomwatch run` needs the address, or --listen off"
+		listen.Fix = "end what listens there (ss -ltnp), or give another address with --listen ADDR"
+	}
+	return []finding{daemon, listen}
+}
+
+// checkReceivers tells who would be told. It sends nothing.
+func checkReceivers(cfg *Config, warnings []string) []finding {
+	f := finding{Capability: "receivers", State: stateOK}
+	var names []string
+	only := true
+	for _, r := range cfg.Receivers {
+		names = append(names, fmt.Sprintf("%s (%s)", r.Name, r.Type))
+		only = only && r.Type == "stdout"
+	}
+	f.Found = strings.Join(names, ", ")
+	if only {
+		f.State = stateWeak
+		f.Found += ": alerts are printed, and nobody is woken"
+		f.Fix = "give --webhook URL or --slack-webhook URL, or receivers in a configuration file; then: oomwatch notify test"
+	}
+	out := []finding{f}
+	for _, w := range warnings {
+		out = append(out, finding{Capability: "secrets", State: stateWeak, Found: w})
+	}
+	return out
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
+)
+
+// Config is what a configuration file can say. The yaml names are the keys; what
+// is not in the file keeps the value of defaultConfig.
+type Config struct {
+	Store        StoreConfig      `yaml:"store"`
+	Listen       listenAddr       `yaml:"listen"`
+	AllowedHosts []string         `yaml:"allowed_hosts,omitempty"`
+	Socket       string           `yaml:"socket"`
+	Docker       DockerConfig     `yaml:"docker"`
+	Receivers    []ReceiverConfig `yaml:"receivers,omitempty"`
+	Alerts       AlertsConfig     `yaml:"alerts"`
+	Log          LogConfig        `yaml:"log"`
+}
+
+// StoreConfig says where incidents are kept and how long.
+type StoreConfig struct {
+	Path      string   `yaml:"path"`
+	Retention duration `yaml:"retention"`
+}
+
+// DockerConfig says which engine is followed.
+type DockerConfig struct {
+	// Host is "" for DOCKER_HOST, else the default socket.
+	Host     dockerHost `yaml:"host,omitempty"`
+	LogLines lineCount  `yaml:"log_lines"`
+}
+
+// ReceiverConfig is one place that alerts are sent to. Of url, url_file and
+// url_env exactly one is set (none for stdout), of the secrets at most one.
+type ReceiverConfig struct {
+	Name    receiverName `yaml:"name"`
+	Type    receiverType `yaml:"type"`
+	URL     secret       `yaml:"url,omitempty"`
+	URLFile string       `yaml:"url_file,omitempty"`
+	URLEnv  string       `yaml:"url_env,omitempty"`
+	// AllowHTTP lets a webhook's url be plain http to another machine.
+	AllowHTTP   bool     `yaml:"allow_http,omitempty"`
+	Secret      secret   `yaml:"secret,omitempty"`
+	SecretFile  string   `yaml:"secret_file,omitempty"`
+	SecretEnv   string   `yaml:"secret_env,omitempty"`
+	Causes      []cause  `yaml:"causes,omitempty"`
+	MinSeverity severity `yaml:"min_severity,omitempty"`
+}
+
+// AlertsConfig says what is told and how repeats are grouped.
+type AlertsConfig struct {
+	Info           bool   `yaml:"info"`
+	GroupWindow    window `yaml:"group_window"`
+	StormPerMinute count  `yaml:"storm_per_minute"`
+}
+
+// LogConfig says how the daemon logs, to stderr.
+type LogConfig struct {
+	Level  logLevel  `yaml:"level"`
+	Format logFormat `yaml:"format,omitempty"`
+}
+
+// Defaults that are named in help texts too.
+const (
+	defaultListen      = "127.0.0.1:9468"
+	defaultRetention   = 90 * 24 * time.Hour
+	defaultLogLines    = 20
+	defaultGroupWindow = 10 * time.Minute
+	defaultStorm       = 30
+)
+
+// defaultConfig is what holds where neither a file nor a flag says otherwise.
+func defaultConfig() *Config {
+	return &Config{
+		Store:  StoreConfig{Path: defaultStorePath(), Retention: duration(defaultRetention)},
+		Listen: defaultListen,
+		Socket: defaultSocketPath(),
+		Docker: DockerConfig{LogLines: defaultLogLines},
+		Alerts: AlertsConfig{GroupWindow: window(defaultGroupWindow), StormPerMinute: defaultStorm},
+		Log:    LogConfig{Level: "info"},
+	}
+}
+
+// defaultStorePath is root's state folder, else the user's own.
+func defaultStorePath() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/oomwatch/oomwatch.db"
+	}
+	return filepath.Join(userDir("XDG_STATE_HOME", ".local/state"), "oomwatch", "oomwatch.db")
+}
+
+// defaultSocketPath is in root's runtime folder, else in the user's own.
+func defaultSocketPath() string {
+	if os.Geteuid() == 0 {
+		return "/run/oomwatch/oomwatch.sock"
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "oomwatch", "oomwatch.sock")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("oomwatch-%d", os.Geteuid()), "oomwatch.sock")
+}
+
+// userDir is the folder that an XDG variable names, else one below the home
+// folder, else below the temporary one: a service user may have no home.
+func userDir(env, below string) string {
+	if dir := os.Getenv(env); filepath.IsAbs(dir) {
+		return dir
+	}
+	if home, err := os.UserHomeDir(); err == nil && filepath.IsAbs(home) {
+		return filepath.Join(home, below)
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("oomwatch-%d", os.Geteuid()))
+}
+
+// loadConfig reads a configuration file over the defaults. The warnings are
+// about what works and should not stay so. path "" is no file.
+func loadConfig(path string) (cfg *Config, warnings []string, err error) {
+	cfg = defaultConfig()
+	if path == "" {
+		return cfg, nil, nil
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	doc, err := parseConfig(path, src, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	warnings = doc.check(cfg)
+	if err := doc.problems.err(); err != nil {
+		return nil, nil, err
+	}
+	return cfg, warnings, nil
+}
+
+// check judges what single values cannot tell, and reads the secrets.
+func (d *document) check(cfg *Config) (warnings []string) {
+	names := map[receiverName]string{}
+	for i := range cfg.Receivers {
+		r := &cfg.Receivers[i]
+		at := fmt.Sprintf("receivers[%d]", i)
+		if r.Name == "" {
+			d.problem(at, "a receiver needs a name: the store keeps under it what is owed to it")
+		} else if other, dup := names[r.Name]; dup {
+			d.problem(at+".name", fmt.Sprintf("the name %q is taken by %s", string(r.Name), other))
+		} else {
+			names[r.Name] = at
+		}
+		if r.Type == "" {
+			d.problem(at, "a receiver needs a type: "+list(receiverTypes))
+			continue
+		}
+		warnings = append(warnings, d.checkReceiver(at, r)...)
+	}
+	return warnings
+}
+
+func (d *document) checkReceiver(at string, r *ReceiverConfig) (warnings []string) {
+	given := func(v ...string) (n int) {
+		for _, s := range v {
+			if s != "" {
+				n++
+			}
+		}
+		return n
+	}
+	urls, secrets := given(string(r.URL), r.URLFile, r.URLEnv), given(string(r.Secret), r.SecretFile, r.SecretEnv)
+	switch {
+	case r.Type == "stdout" && urls+secrets > 0:
+		d.problem(at, "a receiver of type stdout takes no url and no secret")
+		return nil
+	case r.Type == "stdout":
+		return nil
+	case urls != 1:
+		d.problem(at, "give exactly one of url, url_file and url_env")
+		return nil
+	case r.Type == "slack" && secrets > 0:
+		d.problem(at, "a receiver of type slack takes no secret: its url is one")
+		return nil
+	case secrets > 1:
+		d.problem(at, "give at most one of secret, secret_file and secret_env")
+		return nil
+	}
+	read := func(key string, into *secret, file, env string) bool {
+		v, warning, err := readSecret(*into, file, env)
+		if err != nil {
+			d.problem(at+"."+key, err.Error())
+			return false
+		}
+		*into = v
+		if warning != "" {
+			warnings = append(warnings, warning)
+		}
+		return true
+	}
+	if !read(r.urlKey(), &r.URL, r.URLFile, r.URLEnv) {
+		return warnings
+	}
+	if err := notify.CheckURL(string(r.URL), r.AllowHTTP); err != nil {
+		d.problem(at+"."+r.urlKey(), err.Error())
+		return warnings
+	}
+	if secrets == 1 && read(r.secretKey(), &r.Secret, r.SecretFile, r.SecretEnv) {
+		if _, err := r.webhook(); err != nil {
+			d.problem(at+"."+r.secretKey(), err.Error())
+		}
+	}
+	return warnings
+}
+
+// urlKey is the key that the url was given by.
+func (r *ReceiverConfig) urlKey() string { return givenBy("url", r.URLFile, r.URLEnv) }
+
+// secretKey is the key that the secret was given by.
+func (r *ReceiverConfig) secretKey() string { return givenBy("secret", r.SecretFile, r.SecretEnv) }
+
+func givenBy(key, file, env string) string {
+	switch {
+	case file != "":
+		return key + "_file"
+	case env != "":
+		return key + "_env"
+	}
+	return key
+}
+
+// webhook makes the sender of a webhook receiver.
+func (r *ReceiverConfig) webhook() (*notify.Webhook, error) {
+	return notify.NewWebhook(notify.WebhookOptions{URL: string(r.URL), Secret: string(r.Secret), Version: programVersion(), AllowInsecure: r.AllowHTTP})
+}
+
+// wants reports whether a receiver is to have alerts of this severity and cause.
+func (r *ReceiverConfig) wants(s incident.Severity, c incident.Cause) bool {
+	if rank(s) < rank(incident.Severity(r.MinSeverity)) {
+		return false
+	}
+	if len(r.Causes) == 0 {
+		return true
+	}
+	for _, want := range r.Causes {
+		if incident.Cause(want) == c {
+			return true
+		}
+	}
+	return false
+}
+
+// rank orders severities, the least grave first.
+func rank(s incident.Severity) int {
+	switch s {
+	case incident.Critical:
+		return 2
+	case incident.Warning:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+func writeFile(t *testing.T, name, content string, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const goodSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+func TestConfigReadsEverything(t *testing.T) {
+	url := writeFile(t, "url", "https://hooks.example/T0/canary-url\n", 0o600)
+	t.Setenv("OOMWATCH_TEST_SECRET", goodSecret)
+	path := writeFile(t, "c.yaml", `
+# a comment
+store: {path: /x/y.db, retention: 14d}
+listen: "[::1]:80"
+allowed_hosts: [watch.example.org]
+socket: /x/s
+docker:
+  host: tcp://127.0.0.1:2375
+  log_lines: 0
+receivers:
+  - name: ops
+    type: webhook
+    url_file: `+url+`
+    secret_env: OOMWATCH_TEST_SECRET
+    allow_http: true
+    causes: [oom.container, "oom.host"]
+    min_severity: warning
+  - {name: out, type: stdout}
+alerts:
+  info: true
+  group_window: 1h30m
+  storm_per_minute: 5
+log: {level: debug, format: json}
+`, 0o600)
+	got, warnings, err := loadConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		Store: StoreConfig{Path: "/x/y.db", Retention: duration(14 * 24 * time.Hour)}, Listen: "[::1]:80",
+		AllowedHosts: []string{"watch.example.org"}, Socket: "/x/s", Docker: DockerConfig{Host: "tcp://127.0.0.1:2375"},
+		Receivers: []ReceiverConfig{
+			{Name: "ops", Type: "webhook", URL: "https://hooks.example/T0/canary-url", URLFile: url, Secret: goodSecret,
+				SecretEnv: "OOMWATCH_TEST_SECRET", AllowHTTP: true, Causes: []cause{"oom.container", "oom.host"}, MinSeverity: "warning"},
+			{Name: "out", Type: "stdout"},
+		},
+		Alerts: AlertsConfig{Info: true, GroupWindow: window(90 * time.Minute), StormPerMinute: 5},
+		Log:    LogConfig{Level: "debug", Format: "json"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if len(warnings) != 0 {
+		t.Errorf("warnings: %q", warnings)
+	}
+	r := &got.Receivers[0]
+	for _, tt := range []struct {
+		s    incident.Severity
+		c    incident.Cause
+		want bool
+	}{
+		{incident.Critical, incident.OOMContainer, true}, {incident.Warning, incident.OOMHost, true},
+		{incident.Info, incident.OOMHost, false}, {incident.Critical, incident.ExitError, false},
+	} {
+		if got := r.wants(tt.s, tt.c); got != tt.want {
+			t.Errorf("wants(%s, %s) = %v", tt.s, tt.c, got)
+		}
+	}
+}
+
+func TestEmptyConfigIsTheDefault(t *testing.T) {
+	for _, src := range []string{"", "\n", "# nothing\n", "---\n"} {
+		got, _, err := loadConfig(writeFile(t, "c.yaml", src, 0o600))
+		if err != nil {
+			t.Errorf("%q: %v", src, err)
+			continue
+		}
+		if diff := cmp.Diff(defaultConfig(), got); diff != "" {
+			t.Errorf("%q: -want +got:\n%s", src, diff)
+		}
+	}
+}
+
+// TestConfigRefuses holds each mistake against where it is said to be and what
+// the reader is told to do.
+func TestConfigRefuses(t *testing.T) {
+	const hook = "receivers:\n  - name: a\n    type: webhook\n    "
+	tests := []struct{ name, src, at, want string }{
+		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, listen, allowed_hosts, socket, docker, receivers, alerts, log`},
+		{"unknown key below", "store:\n  pth: x\n", "2:3", `unknown key "pth", did you mean "path"? Known here: path, retention`},
+		{"unknown key far off", "store:\n  zzzzzzzz: x\n", "2:3", `unknown key "zzzzzzzz" Known here: path, retention`},
+		{"unknown receiver key", hook + "urll: https://h/CANARY\n", "4:5", `did you mean "url"?`},
+		{"key twice", "listen: :1\nlisten: :2\n", "2:1", `listen`},
+		{"syntax", "store: [\n", "", ``},
+		{"tab", "store:\n\tpath: x\n", "", ``},
+		{"scalar for keys", "store: 5\n", "1:8", "keys are wanted here: path, retention"},
+		{"list for keys", "store: [path]\n", "1:8", "keys are wanted here"},
+		{"scalar document", "hello\n", "1:1", "keys are wanted here"},
+		{"keys for list", "receivers: {name: a}\n", "1:", "a list is wanted here"},
+		{"keys for value", "socket: {a: b}\n", "1:", "a text is wanted here"},
+		{"no value", "store:\n", "1:1", "no value"},
+		{"second document", "listen: :1\n---\nlisten: :2\n", "3:", "a second document"},
+		{"anchor", "store: &a\n  path: x\n", "1:", "anchors"},
+		{"bool", "alerts:\n  info: maybe\n", "2:9", "true or false is wanted here"},
+		{"duration", "store: {retention: soon}\n", "1:20", `"soon" is no duration: write 30s, 10m, 12h or 90d`},
+		{"duration zero", "store: {retention: 0s}\n", "1:20", "is no duration"},
+		{"duration negative", "alerts: {group_window: -5m}\n", "1:24", "90d, or 0s for none"},
+		{"storm", "alerts: {storm_per_minute: 0}\n", "1:28", "1 to 1000000"},
+		{"log lines", "docker: {log_lines: 9999}\n", "1:21", "0 (no log lines) to 200"},
+		{"level", "log: {level: warning}\n", "1:14", `did you mean "warn"? Known: debug, info, warn, error`},
+		{"format", "log: {format: xml}\n", "1:15", "Known: console, json"},
+		{"listen", "listen: localhost\n", "1:9", "HOST:PORT"},
+		{"listen port", "listen: localhost:99999\n", "1:9", "HOST:PORT"},
+		{"docker host", "docker: {host: ssh://x}\n", "1:16", "unix:///run/docker.sock"},
+		{"type", "receivers: [{name: a, type: email}]\n", "1:29", "Known: webhook, slack, stdout"},
+		{"no type", "receivers: [{name: a}]\n", "1:", "a receiver needs a type: webhook, slack, stdout"},
+		{"no name", "receivers: [{type: stdout}]\n", "1:", "a receiver needs a name"},
+		{"bad name", "receivers: [{name: a/b, type: stdout}]\n", "1:20", "is no name"},
+		{"name twice", "receivers:\n  - {name: a, type: stdout}\n  - {name: a, type: stdout}\n", "3:12", `the name "a" is taken by receivers[0]`},
+		{"cause", "receivers: [{name: a, type: stdout, causes: [oom.contaner]}]\n", "1:46", `did you mean "oom.container"?`},
+		{"severity", "receivers: [{name: a, type: stdout, min_severity: high}]\n", "1:51", "Known: info, warning, critical"},
+		{"no url", "receivers: [{name: a, type: slack}]\n", "1:", "exactly one of url, url_file and url_env"},
+		{"two urls", hook + "url: https://h/CANARY\n    url_env: X\n", "2:5", "exactly one of url, url_file and url_env"},
+		{"url for stdout", "receivers: [{name: a, type: stdout, url: 'https://h/CANARY'}]\n", "1:", "takes no url"},
+		{"url scheme", hook + "url: ftp://h/CANARY\n", "4:10", "https is accepted"},
+		{"url host", hook + "url: https:///CANARY\n", "4:10", "names no host"},
+		{"url bytes", hook + "url: \"https://h/CANARY\\x01\"\n", "4:10", "cannot be parsed"},
+		{"url env unset", hook + "url_env: OOMWATCH_TEST_UNSET\n", "4:14", "OOMWATCH_TEST_UNSET is not set"},
+		{"url file missing", hook + "url_file: /nonexistent/f\n", "4:15", "no such file"},
+		{"secret", hook + "url: https://h/\n    secret: CANARY\n", "5:13", "shorter than 16 characters"},
+		{"url plain", hook + "url: http://h.example/CANARY\n", "4:10", "plain http"},
+		{"url file bad", hook + "url_file: /dev/null\n", "4:15", "/dev/null is empty"},
+		{"secret for slack", "receivers:\n  - name: a\n    type: slack\n    url: https://h/\n    secret: CANARY\n", "", "takes no secret"},
+		{"two secrets", hook + "url: https://h/\n    secret: CANARY\n    secret_env: X\n", "", "at most one of secret"},
+	}
+	where := regexp.MustCompile(`^(.+):(\d+):(\d+): `)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := writeFile(t, "c.yaml", tt.src, 0o600)
+			_, _, err := loadConfig(path)
+			if err == nil {
+				t.Fatal("it was taken")
+			}
+			m := where.FindStringSubmatch(err.Error())
+			if m == nil || m[1] != path {
+				t.Fatalf("no place: %v", err)
+			}
+			if !strings.HasPrefix(m[2]+":"+m[3], tt.at) {
+				t.Errorf("place %s:%s, want %s: %v", m[2], m[3], tt.at, err)
+			}
+			if n, _ := strconv.Atoi(m[2]); n < 1 || n > strings.Count(tt.src, "\n")+1 {
+				t.Errorf("line %d is not in the file", n)
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %q does not say %q", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "CANARY") {
+				t.Errorf("a secret is in the error: %v", err)
+			}
+		})
+	}
+}
+
+func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
+	_, _, err := loadConfig(writeFile(t, "c.yaml", "listen: nowhere\nlog: {level: loud}\nstor: 1\n", 0o600))
+	var ps problems
+	if !errors.As(err, &ps) || len(ps) != 3 {
+		t.Fatalf("%d problems: %v", len(ps), err)
+	}
+	for i, p := range ps {
+		if p.line != i+1 {
+			t.Errorf("problem %d is at line %d", i, p.line)
+		}
+	}
+}
+
+func TestConfigWarnsOfOpenSecretFiles(t *testing.T) {
+	url := writeFile(t, "url", "https://h/CANARY", 0o644)
+	src := "receivers: [{name: a, type: slack, url_file: " + url + "}]\n"
+	_, warnings, err := loadConfig(writeFile(t, "c.yaml", src, 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "chmod 600 "+url) || strings.Contains(warnings[0], "CANARY") {
+		t.Errorf("warnings: %q", warnings)
+	}
+}
+
+func TestSecretsNeverPrint(t *testing.T) {
+	r := ReceiverConfig{Name: "a", URL: "https://h/CANARY", Secret: "CANARY"}
+	for _, s := range []string{fmt.Sprint(r), fmt.Sprintf("%+v", r), fmt.Sprintf("%#v", r), fmt.Sprintf("%s %v %q", r.URL, r.URL, r.URL)} {
+		if strings.Contains(s, "CANARY") {
+			t.Errorf("printed: %s", s)
+		}
+	}
+}
+
+func TestParseDuration(t *testing.T) {
+	for s, want := range map[string]time.Duration{"90s": 90 * time.Second, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "1h30m": 90 * time.Minute} {
+		if got, err := parseDuration(s); err != nil || got != want {
+			t.Errorf("%q: %v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "d", "-1d", "1", "1w", "0", "1d-2h", "999999d", "1.5d"} {
+		if got, err := parseDuration(s); err == nil {
+			t.Errorf("%q was taken as %v", s, got)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for in, want := range map[string]string{"urll": "url", "recievers": "receivers", "STORE": "store", "xyz": "", "lisen": "listen"} {
+		if got := nearest(in, []string{"store", "listen", "receivers", "url"}); got != want {
+			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
+		}
+	}
+}

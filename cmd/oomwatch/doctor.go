@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// finding is what doctor says of one capability.
+type finding struct {
+	Capability string `json:"capability"`
+	// State is "ok", "weak" (it works in part, or only as long as nobody
+	// looks closely) or "missing".
+	State string `json:"state"`
+	Found string `json:"found"`
+	// Invisible is what cannot be seen or done without it, Fix the exact step
+	// that would mend it.
+	Invisible string `json:"invisible,omitempty"`
+	Fix       string `json:"fix,omitempty"`
+	// witness is true for a capability that alone lets deaths be seen.
+	witness bool
+}
+
+// The states of a capability.
+const (
+	stateOK      = "ok"
+	stateWeak    = "weak"
+	stateMissing = "missing"
+)
+
+func newDoctor() *cobra.Command {
+	var out outputFormat
+	var flags daemonFlags
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Tell what can be seen from here, what cannot, and what would mend each",
+		Long: `Doctor tries every source and place that the daemon would use, as the user and
+with the flags it is called with. It changes nothing and asks for no rights.
+
+Exit status: 0 when at least one source of deaths works, 1 when none does.`,
+		Example: `  oomwatch doctor
+  sudo oomwatch doctor --config /etc/oomwatch/config.yaml
+  oomwatch doctor -o json | jq 'select(.state != "ok")'`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, warnings, err := flags.config()
+			if err != nil {
+				return err
+			}
+			found := diagnose(cmd.Context(), cfg, warnings)
+			if out.json() {
+				err = writeLines(cmd.OutOrStdout(), found)
+			} else {
+				err = writeFindings(cmd.OutOrStdout(), found)
+			}
+			if err != nil {
+				return err
+			}
+			for _, f := range found {
+				if f.witness && f.State != stateMissing {
+					return nil
+				}
+			}
+			return fmt.Errorf("no source of deaths can be read from here: mend one of those marked missing above")
+		},
+	}
+	flags.add(cmd)
+	flags.addReceivers(cmd)
+	addOutput(cmd, &out)
+	return cmd
+}
+
+// diagnose tries everything, in the order in which a reader wants to know.
+func diagnose(ctx context.Context, cfg *Config, warnings []string) []finding {
+	var out []finding
+	out = append(out, checkKernelLog()...)
+	out = append(out, checkEngine(ctx, cfg)...)
+	out = append(out, checkCgroups()...)
+	out = append(out, checkTracefs())
+	out = append(out, checkStore(cfg.Store.Path))
+	out = append(out, checkDaemon(ctx, cfg)...)
+	return append(out, checkReceivers(cfg, warnings)...)
+}
+
+// writeFindings prints a table that is read from the left: state, what, found;
+// and below it what it costs and what to do.
+func writeFindings(w io.Writer, found []finding) error {
+	const left = 9 + 22
+	width := max(textWidth(w)-left, 30)
+	paint := painter(w)
+	var b strings.Builder
+	for _, f := range found {
+		for i, line := range wrap(f.Found, width) {
+			if i == 0 {
+				fmt.Fprintf(&b, "%s %-21s %s\n", paint(f.State), f.Capability, line)
+			} else {
+				fmt.Fprintf(&b, "%*s%s\n", left, "", line)
+			}
+		}
+		for _, part := range []struct{ head, text string }{{"cannot be seen: ", f.Invisible}, {"next step: ", f.Fix}} {
+			for i, line := range wrap(part.text, width-len(part.head)) {
+				head := part.head
+				if i > 0 {
+					head = strings.Repeat(" ", len(part.head))
+				}
+				fmt.Fprintf(&b, "%*s%s%s\n", left, "", head, line)
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// painter pads a state to its column and colours it where that is wanted.
+func painter(w io.Writer) func(string) string {
+	colour := map[string]string{stateOK: "\x1b[32m", stateWeak: "\x1b[33m", stateMissing: "\x1b[31m"}
+	if !useColour(w) {
+		return func(s string) string { return fmt.Sprintf("%-8s", s) }
+	}
+	return func(s string) string { return colour[s] + fmt.Sprintf("%-8s", s) + "\x1b[0m" }
+}

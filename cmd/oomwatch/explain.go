@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/web"
+)
+
+// maxStories is how many stories follow the table unless all are asked for.
+const maxStories = 3
+
+// explainer is the explain command.
+type explainer struct {
+	where   places
+	docker  dockerHost
+	logs    []string
+	inspect []string
+	events  []string
+	all     bool
+	out     outputFormat
+
+	cmd *cobra.Command
+}
+
+func newExplain() *cobra.Command {
+	e := &explainer{}
+	cmd := &cobra.Command{
+		Use:   "explain [CONTAINER or INCIDENT-ID]",
+		Short: "Tell why a container died",
+		Long: `Explain tells why a container died: the cause, how sure it is, the evidence as it
+was said, and what to do next. Without an argument it tells the newest death.
+
+It asks the running daemon. Where none runs it asks the container engine, the
+kernel's log ring and the daemon's store itself. With --log, --inspect or
+--events it reads only the files that are named, of this machine or another, and
+tells every kill in them in their order.
+
+Kernel logs may be of any format and kernel: dmesg, kern.log, journalctl, serial
+console, plain or compressed with gzip or zstd; "-" is standard input.
+
+Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
+		Example: `  oomwatch explain
+  oomwatch explain web
+  dmesg -T | oomwatch explain --log -
+  oomwatch explain --log kern.log --log kern.log.1.gz -o json
+  oomwatch explain --log kern.log --inspect web.json --events events.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			what := ""
+			if len(args) == 1 {
+				what = args[0]
+			}
+			return e.run(cmd.Context(), what)
+		},
+	}
+	e.cmd = cmd
+	fs := cmd.Flags()
+	fs.StringArrayVar(&e.logs, "log", nil, "read a saved kernel log from `FILE`, - for stdin; may be given many times")
+	fs.StringArrayVar(&e.inspect, "inspect", nil, "read saved output of docker inspect from `FILE`; may be given many times")
+	fs.StringArrayVar(&e.events, "events", nil, "read saved output of docker events --format '{{json .}}' from `FILE`; may be given many times")
+	fs.BoolVar(&e.all, "all", false, "tell everything that is found, each with its story")
+	addText(fs, &e.docker, "docker", "", "HOST", "Docker engine to ask where no daemon runs (default DOCKER_HOST, else the default socket)")
+	e.where.add(cmd)
+	addOutput(cmd, &e.out)
+	return cmd
+}
+
+func (e *explainer) run(ctx context.Context, what string) error {
+	if len(e.logs)+len(e.inspect)+len(e.events) > 0 {
+		for _, flag := range []string{"socket", "store", "docker"} {
+			if e.cmd.Flags().Changed(flag) {
+				return usageError{fmt.Errorf("--%s is of no use with saved files: take it out", flag)}
+			}
+		}
+		return e.offline(ctx, what)
+	}
+	list, err := e.ask(ctx, what)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return e.nothing(what)
+	}
+	return e.print(list)
+}
+
+// ask gets the answer from the daemon, else from the sources themselves.
+func (e *explainer) ask(ctx context.Context, what string) ([]*incident.Incident, error) {
+	if e.where.askFirst() {
+		list, err := e.where.daemon().Explain(ctx, what, e.all)
+		if err == nil {
+			return list, nil
+		}
+		if !e.where.noDaemon(err, e.cmd.ErrOrStderr()) {
+			return nil, err
+		}
+	}
+	kept, err := readStore(ctx, e.where.storePath(), web.Query{})
+	switch {
+	case err == nil:
+	case e.where.store != "":
+		return nil, err
+	case !errors.Is(err, errNoStore):
+		fmt.Fprintf(e.cmd.ErrOrStderr(), "note: %v; going on without the store\n", err)
+	}
+	seen, err := gatherLive(ctx, e.docker, e.cmd.ErrOrStderr())
+	if err != nil && len(kept) == 0 {
+		return nil, err
+	}
+	return pick(merge(kept, seen), what, e.all), nil
+}
+
+// merge joins what is kept with what was just seen; of the same incident the kept
+// one stays, which knew more.
+func merge(kept, seen []*incident.Incident) []*incident.Incident {
+	known := make(map[string]bool, len(kept))
+	for _, inc := range kept {
+		known[inc.ID] = true
+	}
+	for _, inc := range seen {
+		if !known[inc.ID] {
+			kept = append(kept, inc)
+		}
+	}
+	return kept
+}
+
+// nothing says that there is nothing to explain.
+func (e *explainer) nothing(what string) error {
+	w := e.cmd.ErrOrStderr()
+	if what == "" {
+		fmt.Fprintln(w, "oomwatch: no death and no kill is on record")
+	} else {
+		fmt.Fprintf(w, "oomwatch: no death and no kill of %q is on record; see: oomwatch history, and for what cannot be seen: oomwatch doctor\n", what)
+	}
+	return errNothing
+}
+
+// print tells what was found: one story, or a table and then stories.
+func (e *explainer) print(list []*incident.Incident) error {
+	w := e.cmd.OutOrStdout()
+	if e.out.json() {
+		return writeLines(w, list)
+	}
+	return e.printText(w, list, len(list))
+}
+
+// printText tells the incidents of list, which may be the last of total.
+func (e *explainer) printText(w io.Writer, list []*incident.Incident, total int) error {
+	if total > 1 {
+		if err := writeTable(w, e.cmd.OutOrStdout(), list); err != nil {
+			return err
+		}
+	}
+	stories := list
+	if !e.all && len(list) > maxStories {
+		stories = list[len(list)-maxStories:]
+		fmt.Fprintf(w, "\nThe newest %d of %d (all of them: --all):\n", maxStories, total)
+	}
+	for i, inc := range stories {
+		if i > 0 || total > 1 {
+			fmt.Fprintln(w)
+		}
+		if err := writeStory(w, e.cmd.OutOrStdout(), inc); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oomwatch/oomwatch/notify"
+)
+
+// daemonFlags are the flags of the daemon, and of what judges its surroundings.
+type daemonFlags struct {
+	file         string
+	store        string
+	listen       listenAddr
+	socket       string
+	docker       dockerHost
+	webhook      string
+	slackWebhook string
+	logLevel     logLevel
+	logFormat    logFormat
+
+	cmd *cobra.Command
+}
+
+// add registers the flags that say where things are.
+func (f *daemonFlags) add(cmd *cobra.Command) {
+	f.cmd = cmd
+	fs := cmd.Flags()
+	fs.StringVar(&f.file, "config", "", "configuration `FILE` (YAML); flags win over it")
+	fs.StringVar(&f.store, "store", "", "`PATH` of the file that incidents are kept in (default "+defaultStorePath()+")")
+	addText(fs, &f.listen, "listen", "", "ADDR", "web page, /metrics, /healthz and /readyz on this address, or off (default "+defaultListen+")")
+	fs.StringVar(&f.socket, "socket", "", "`PATH` of the unix socket that the other commands ask (default "+defaultSocketPath()+")")
+	addText(fs, &f.docker, "docker", "", "HOST", "Docker engine, as unix:///PATH or tcp://HOST:PORT (default DOCKER_HOST, else the default socket)")
+}
+
+// addReceivers registers the flags that say where alerts go.
+func (f *daemonFlags) addReceivers(cmd *cobra.Command) {
+	// Plain text, judged later: a refused flag value is printed, and a
+	// webhook's URL is a secret.
+	cmd.Flags().StringVar(&f.webhook, "webhook", "", "post each incident as JSON to this `URL`")
+	cmd.Flags().StringVar(&f.slackWebhook, "slack-webhook", "", "post each alert to this Slack incoming webhook `URL`")
+}
+
+// addLog registers the flags that say how the daemon logs.
+func (f *daemonFlags) addLog(cmd *cobra.Command) {
+	addText(cmd.Flags(), &f.logLevel, "log-level", "", "LEVEL", "how much to log to stderr: "+list(logLevels)+" (default info)")
+	addText(cmd.Flags(), &f.logFormat, "log-format", "", "FORMAT", "console or json (default console on a terminal, else json)")
+	complete(cmd, "log-level", logLevels...)
+	complete(cmd, "log-format", logFormats...)
+}
+
+// config reads the configuration file, if one is named, and puts the flags over it.
+func (f *daemonFlags) config() (*Config, []string, error) {
+	cfg, warnings, err := loadConfig(f.file)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.store != "" {
+		cfg.Store.Path = f.store
+	}
+	if f.cmd.Flags().Changed("listen") {
+		cfg.Listen = f.listen
+	}
+	if f.socket != "" {
+		cfg.Socket = f.socket
+	}
+	if f.docker != "" {
+		cfg.Docker.Host = f.docker
+	}
+	if f.logLevel != "" {
+		cfg.Log.Level = f.logLevel
+	}
+	if f.logFormat != "" {
+		cfg.Log.Format = f.logFormat
+	}
+	if len(cfg.Receivers) == 0 {
+		cfg.Receivers = []ReceiverConfig{{Name: "stdout", Type: "stdout"}}
+	}
+	for _, w := range []struct{ flag, kind, url string }{{"webhook", "webhook", f.webhook}, {"slack-webhook", "slack", f.slackWebhook}} {
+		if w.url == "" {
+			continue
+		}
+		if err := notify.CheckURL(w.url, false); err != nil {
+			return nil, nil, usageError{fmt.Errorf("--%s: %w", w.flag, err)}
+		}
+		for _, r := range cfg.Receivers {
+			if string(r.Name) == w.kind {
+				return nil, nil, usageError{fmt.Errorf("--%s: the configuration has a receiver named %q already; give that one another name", w.flag, w.kind)}
+			}
+		}
+		cfg.Receivers = append(cfg.Receivers, ReceiverConfig{Name: receiverName(w.kind), Type: receiverType(w.kind), URL: secret(w.url)})
+	}
+	return cfg, warnings, nil
+}

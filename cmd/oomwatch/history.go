@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/web"
+)
+
+// sinceTime is what --since takes: how long ago, or a date.
+type sinceTime struct {
+	ago time.Duration
+	at  time.Time
+}
+
+func (s *sinceTime) UnmarshalText(b []byte) error {
+	if d, err := parseDuration(string(b)); err == nil {
+		s.ago = d
+		return nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, string(b), time.Local); err == nil {
+			s.at = t
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no time: write how long ago (90m, 24h, 7d), a date (2026-11-21) or a time (2026-11-21T07:56:40Z)", b)
+}
+
+func (s sinceTime) String() string { return "" }
+
+func (s sinceTime) from(now time.Time) time.Time {
+	if s.ago > 0 {
+		return now.Add(-s.ago)
+	}
+	return s.at
+}
+
+// incidentKind is what --kind takes.
+type incidentKind string
+
+func (k *incidentKind) UnmarshalText(b []byte) error {
+	*k = incidentKind(b)
+	return choice(string(b), kinds)
+}
+
+func newHistory() *cobra.Command {
+	var (
+		out   outputFormat
+		where places
+		since sinceTime
+		limit count
+		code  cause
+		kind  incidentKind
+		name  string
+	)
+	cmd := &cobra.Command{
+		Use:   "history",
+		Short: "Print the incidents that are kept, oldest first",
+		Long: `History prints the incidents that are kept: from the running daemon, or from its
+store where no daemon runs. Nothing kept is no error.`,
+		Example: `  oomwatch history --since 24h
+  oomwatch history --container web --cause oom.container
+  oomwatch history --since 2026-11-01 -o json | jq -r .summary`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q := web.Query{Since: since.from(time.Now()), Container: name, Cause: incident.Cause(code), Kind: incident.Kind(kind), Limit: int(limit)}
+			list, err := where.incidents(cmd.Context(), q, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			if out.json() {
+				return writeLines(cmd.OutOrStdout(), list)
+			}
+			if len(list) == 0 {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "nothing that matches is kept")
+				return err
+			}
+			return writeTable(cmd.OutOrStdout(), cmd.OutOrStdout(), list)
+		},
+	}
+	flags := cmd.Flags()
+	where.add(cmd)
+	addText(flags, &since, "since", "", "TIME", "only what happened since: 24h, 7d, 2026-11-21, 2026-11-21T07:56:40Z")
+	flags.StringVar(&name, "container", "", "only of this container: `NAME`, compose service, or the beginning of its id")
+	addText(flags, &code, "cause", "", "CODE", "only of this cause, such as oom.container")
+	addText(flags, &kind, "kind", "", "KIND", "only of this kind: "+list(kinds))
+	addText(flags, &limit, "limit", "", "N", "only the newest N (default all)")
+	addOutput(cmd, &out)
+	complete(cmd, "cause", causeCodes()...)
+	complete(cmd, "kind", kinds...)
+	return cmd
+}
+
+// places are where a command finds what the daemon knows.
+type places struct {
+	socket string
+	store  string
+	cmd    *cobra.Command
+}
+
+func (p *places) add(cmd *cobra.Command) {
+	p.cmd = cmd
+	cmd.Flags().StringVar(&p.socket, "socket", "", "`PATH` of the daemon's unix socket (default "+defaultSocketPath()+")")
+	cmd.Flags().StringVar(&p.store, "store", "", "read this store (`PATH`) where no daemon answers (default "+defaultStorePath()+")")
+}
+
+// daemon is the client of the daemon to ask.
+func (p *places) daemon() *web.Client {
+	if p.socket != "" {
+		return web.NewClient(p.socket)
+	}
+	return web.NewClient(defaultSocketPath())
+}
+
+// storePath is the store to read.
+func (p *places) storePath() string {
+	if p.store != "" {
+		return p.store
+	}
+	return defaultStorePath()
+}
+
+// askFirst reports whether the daemon is to be asked: not when a store was named
+// and no socket.
+func (p *places) askFirst() bool { return p.store == "" || p.socket != "" }
+
+// noDaemon reports whether err only means that nobody answers, so that there may
+// be another way; a person who may have expected the daemon is told.
+func (p *places) noDaemon(err error, notes io.Writer) bool {
+	if !errors.Is(err, web.ErrNoDaemon) {
+		return false
+	}
+	usual := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+	if p.socket != "" || !usual {
+		fmt.Fprintf(notes, "note: %v; going on without the daemon\n", err)
+	}
+	return true
+}
+
+// incidents asks the daemon, or reads the store without it.
+func (p *places) incidents(ctx context.Context, q web.Query, notes io.Writer) ([]*incident.Incident, error) {
+	if p.askFirst() {
+		list, err := p.daemon().Incidents(ctx, q)
+		if err == nil {
+			return list, nil
+		}
+		if p.socket != "" && p.store == "" {
+			return nil, fmt.Errorf("%w; is `oomwatch run` running, and with this socket?", err)
+		}
+		if !p.noDaemon(err, notes) {
+			return nil, err
+		}
+	}
+	list, err := readStore(ctx, p.storePath(), q)
+	if err != nil {
+		return nil, fmt.Errorf("%w; no daemon was asked or answered: start one with `oomwatch run`, or name its store with --store PATH", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/watcher/docker"
+)
+
+const (
+	// gatherWait bounds how long the sources may take to tell the past.
+	gatherWait = 20 * time.Second
+	// lookBack is how far back the engine is asked for its events. It holds
+	// the newest few hundred, whenever they were.
+	lookBack = 30 * 24 * time.Hour
+)
+
+// gatherLive asks the engine and the kernel's ring, once, what happened, and
+// joins it as the daemon would.
+func gatherLive(ctx context.Context, host dockerHost, notes io.Writer) ([]*incident.Incident, error) {
+	engine, err := docker.New(docker.Options{Host: string(host), Since: time.Now().Add(-lookBack), LogLines: defaultLogLines})
+	if err != nil {
+		return nil, err
+	}
+	obs := watcher.Gather(ctx, gatherWait, engine, &watcher.Kernel{Once: true})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for _, o := range obs {
+		if s := o.Source; s != nil && !s.Up {
+			fmt.Fprintf(notes, "note: %s cannot be read: %s", s.Name, incident.Sanitize(s.Reason))
+			if s.Fix != "" {
+				fmt.Fprintf(notes, "; next step: %s", s.Fix)
+			}
+			fmt.Fprintln(notes)
+		}
+	}
+	corr, err := watcher.NewCorrelator(watcher.Options{Host: hostFacts()}, nil)
+	if err != nil {
+		return nil, err
+	}
+	told := watcher.Replay(corr, obs)
+	var blind error
+	if len(told) == 0 {
+		blind = watcher.AllBlind(corr.Sources())
+	}
+	return latest(told), blind
+}
+
+// latest is each incident once, as it was told last, in the order of the first time.
+func latest(told []watcher.Told) []*incident.Incident {
+	at := map[string]int{}
+	var out []*incident.Incident
+	for _, t := range told {
+		if i, again := at[t.Incident.ID]; again {
+			out[i] = t.Incident
+			continue
+		}
+		at[t.Incident.ID] = len(out)
+		out = append(out, t.Incident)
+	}
+	return out
+}
+
+// hostFacts is what this machine says of itself; what it does not say is left out.
+func hostFacts() incident.Host {
+	var h incident.Host
+	if name, err := os.Hostname(); err == nil {
+		h.Name = name
+	}
+	if b, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
+		h.BootID = trimmed(b)
+	}
+	h.Kernel = kernelRelease()
+	if fs, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err == nil {
+		h.Cgroup = string(fs.Mode())
+		_ = fs.Close() // it was only read
+	}
+	return h
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/watcher"
+)
+
+const (
+	// lookWhileStarting and lookAfter are the times between two looks at the sources.
+	lookWhileStarting = 50 * time.Millisecond
+	lookAfter         = 5 * time.Second
+)
+
+// mind tells the supervisor when the daemon is ready and how it does, until ctx
+// ends. It fails when no witness could be read from the start: to go on would
+// look like peace. Later outages are told and waited out.
+func mind(ctx context.Context, sup *supervisor, states func() []watcher.SourceState) error {
+	wait, said := lookWhileStarting, ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		now := states()
+		line := stateLine(now)
+		if ok, _ := ready(now); ok && wait == lookWhileStarting {
+			sup.say("READY=1", status(line))
+			wait, said = lookAfter, line
+		}
+		if err := blind(now); err != nil && wait == lookWhileStarting {
+			return fmt.Errorf("%w; what would mend each: oomwatch doctor", err)
+		}
+		if line != said {
+			sup.say(status(line))
+			said = line
+		}
+	}
+}
+
+// stateLine is the sources' states in one line.
+func stateLine(states []watcher.SourceState) string {
+	var parts []string
+	for _, s := range states {
+		word := "up"
+		if !s.Up {
+			word = "down (" + s.Reason + ")"
+		}
+		parts = append(parts, s.Name+" "+word)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// recipients are those who are told, and what each wants to hear of.
+type recipients struct {
+	info bool
+	list []ReceiverConfig
+	send []notify.Receiver
+}
+
+// newRecipients makes a sender for each configured receiver.
+func newRecipients(cfg *Config, stdout io.Writer) (*recipients, error) {
+	r := &recipients{info: cfg.Alerts.Info, list: cfg.Receivers}
+	for i := range cfg.Receivers {
+		one, err := newReceiver(&cfg.Receivers[i], stdout)
+		if err != nil {
+			return nil, fmt.Errorf("receiver %q: %w", string(cfg.Receivers[i].Name), err)
+		}
+		r.send = append(r.send, one)
+	}
+	return r, nil
+}
+
+// Slack takes one message a second, and short bursts.
+const (
+	slackEvery = time.Second
+	slackBurst = 4
+)
+
+func newReceiver(c *ReceiverConfig, stdout io.Writer) (notify.Receiver, error) {
+	r := notify.Receiver{Name: string(c.Name)}
+	var err error
+	switch c.Type {
+	case "stdout":
+		r.Notifier = notify.NewText(stdout, notify.TextOptions{Width: textWidth(stdout), Color: useColour(stdout)})
+	case "slack":
+		r.Every, r.Burst = slackEvery, slackBurst
+		r.Notifier, err = notify.NewSlack(notify.SlackOptions{URL: string(c.URL), Version: programVersion()})
+	default:
+		r.Notifier, err = c.webhook()
+	}
+	return r, err
+}
+
+// owed names the receivers who are to be told of an incident.
+func (r *recipients) owed(inc *incident.Incident) []string {
+	if inc.Severity == incident.Info && !r.info {
+		return nil
+	}
+	var out []string
+	for i := range r.list {
+		if r.list[i].wants(inc.Severity, inc.Cause) {
+			out = append(out, string(r.list[i].Name))
+		}
+	}
+	return out
+}
+
+func (r *recipients) names() []string {
+	out := make([]string, len(r.list))
+	for i := range r.list {
+		out[i] = string(r.list[i].Name)
+	}
+	return out
+}
+
+// close ends idle connections of senders that are no longer used.
+func (r *recipients) close() {
+	for _, s := range r.send {
+		if c, ok := s.Notifier.(interface{ Close() }); ok {
+			c.Close()
+		}
+	}
+}
+
+// reload reads the configuration again and puts what can change while running
+// into force: who is told of what, and how much is logged. It returns what holds
+// from now on, which is the old configuration when the new one is bad.
+func reload(flags *daemonFlags, old *Config, keep *keeper, out *notify.Outbox, level zap.AtomicLevel, stdout io.Writer, log *zap.Logger) *Config {
+	cfg, warnings, err := flags.config()
+	var told *recipients
+	if err == nil {
+		told, err = newRecipients(cfg, stdout)
+	}
+	if err != nil {
+		log.Error("the configuration is bad and was not put into force; the old one goes on", zap.Error(err))
+		return old
+	}
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	before := keep.told.Swap(told)
+	out.Receivers(told.send)
+	before.close()
+	level.SetLevel(zapLevel(cfg.Log.Level))
+	if keys := needRestart(old, cfg); len(keys) > 0 {
+		log.Warn("changed, and put into force at the next start only", zap.Strings("keys", keys))
+	}
+	log.Info("configuration put into force", zap.Strings("receivers", told.names()))
+	return cfg
+}
+
+// needRestart names the changed keys that a running daemon cannot take up.
+func needRestart(a, b *Config) (keys []string) {
+	for _, k := range []struct {
+		name    string
+		changed bool
+	}{
+		{"store", a.Store != b.Store},
+		{"listen", a.Listen != b.Listen},
+		{"allowed_hosts", strings.Join(a.AllowedHosts, "\n") != strings.Join(b.AllowedHosts, "\n")},
+		{"socket", a.Socket != b.Socket},
+		{"docker", a.Docker != b.Docker},
+		{"alerts.group_window", a.Alerts.GroupWindow != b.Alerts.GroupWindow},
+		{"alerts.storm_per_minute", a.Alerts.StormPerMinute != b.Alerts.StormPerMinute},
+		{"log.format", a.Log.Format != b.Log.Format},
+	} {
+		if k.changed {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// outputFormat is what -o takes.
+type outputFormat string
+
+var outputFormats = []string{"text", "json"}
+
+func (f *outputFormat) UnmarshalText(b []byte) error {
+	*f = outputFormat(b)
+	return choice(string(b), outputFormats)
+}
+
+func (f outputFormat) json() bool { return f == "json" }
+
+// addOutput adds -o to a command that prints data.
+func addOutput(cmd *cobra.Command, f *outputFormat) {
+	*f = "text"
+	addText(cmd.Flags(), f, "output", "o", "text|json", "how to print: text, or json with one object per line")
+	complete(cmd, "output", outputFormats...)
+}
+
+// complete offers words for a flag to the shell.
+func complete(cmd *cobra.Command, flag string, words ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return words, cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // the flag is not there: a mistake in this program
+	}
+}
+
+// isTerminal reports whether w is a terminal.
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// useColour reports whether text on w may be coloured (no-color.org).
+func useColour(w io.Writer) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// textWidth is how wide text on w may be: the terminal, within reason, or 80.
+func textWidth(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return min(max(width, 40), 120)
+		}
+	}
+	return 80
+}
+
+// writeLines writes each item as one line of JSON.
+func writeLines[T any](w io.Writer, items []T) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	for _, it := range items {
+		if err := enc.Encode(it); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wrap breaks text into lines of at most width runes; a longer word stands alone.
+func wrap(text string, width int) []string {
+	var lines []string
+	line, n := "", 0
+	for _, word := range strings.Fields(text) {
+		l := len([]rune(word))
+		if n > 0 && n+1+l > width {
+			lines = append(lines, line)
+			line, n = "", 0
+		}
+		if n > 0 {
+			line += " "
+			n++
+		}
+		line += word
+		n += l
+	}
+	if n > 0 {
+		lines = append(lines, line)
+	}
+	return lines
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/web"
+)
+
+// drainWait bounds an orderly end: what is not delivered by then stays owed.
+const drainWait = 5 * time.Second
+
+func newRun() *cobra.Command {
+	var flags daemonFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Follow every source, keep incidents, alert",
+		Long: `Run is the daemon. It follows the container engine, the kernel's log and the
+control groups, joins what they say into incidents, keeps them, and tells each to
+the receivers. Without any configuration it prints each alert to standard output.
+It logs to standard error.
+
+A source that is missing or denied does not stop the others. See what can be seen
+from here with: oomwatch doctor
+
+SIGHUP reads the configuration file again; a bad one is refused and changes
+nothing. SIGTERM ends it in order, within 5 seconds; a second one at once.`,
+		Example: `  oomwatch run
+  oomwatch run --webhook https://alerts.example.org/oomwatch
+  oomwatch run --config /etc/oomwatch/config.yaml
+  oomwatch run --store ./oomwatch.db --listen off --log-level debug`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, &flags) },
+	}
+	flags.add(cmd)
+	flags.addReceivers(cmd)
+	flags.addLog(cmd)
+	return cmd
+}
+
+// run wires the parts and owns their lives: sources and watcher end first, then
+// the deliveries, then the web server, the store last.
+func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
+	ctx, started := cmd.Context(), time.Now()
+	cfg, warnings, err := flags.config()
+	if err != nil {
+		return err
+	}
+	log, level := newLogger(cmd.ErrOrStderr(), cfg.Log)
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	sup, err := newSupervisor()
+	if err != nil {
+		return err
+	}
+	defer closing(log, "supervisor", sup)
+
+	reg := newRegistry()
+	st, err := store.Open(ctx, store.Options{Path: cfg.Store.Path, MaxAge: time.Duration(cfg.Store.Retention), Logger: log, Registerer: reg})
+	if err != nil {
+		return err
+	}
+	defer closing(log, "store", st)
+	if said := st.Recovered(); said != "" {
+		sup.say(status(said))
+	}
+	past, err := remember(ctx, st, started)
+	if err != nil {
+		return err
+	}
+
+	src, err := newSources(cfg, past, log, reg)
+	if err != nil {
+		return err
+	}
+	defer src.close()
+	corr, err := watcher.NewCorrelator(watcher.Options{Host: hostFacts(), Epoch: past.epoch}, past.roster)
+	if err != nil {
+		return fmt.Errorf("%w; the store %s holds it: move that file away, or choose another with --store PATH", err, cfg.Store.Path)
+	}
+	told, err := newRecipients(cfg, cmd.OutOrStdout())
+	if err != nil {
+		return err
+	}
+	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: told.send, Logger: log, Registerer: reg,
+		Group: notify.GroupOptions{Window: time.Duration(cfg.Alerts.GroupWindow), StormPerMinute: int(cfg.Alerts.StormPerMinute)}})
+	keep := &keeper{store: st, wake: out.Kick}
+	keep.told.Store(told)
+	w := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: src.list, Sampler: src.sampler, Keeper: keep, Logger: log, Registerer: reg})
+
+	back := &backend{started: started, path: cfg.Store.Path, store: st, watcher: w, kernel: src.kernel, since: src.since, log: log}
+	reg.MustRegister(newRecordCounts(src.kernel))
+	srv := web.New(web.Options{Addr: string(cfg.Listen), Socket: cfg.Socket, AllowedHosts: cfg.AllowedHosts, Backend: back, Metrics: reg, Log: log})
+	defer closing(log, "listeners", srv)
+	if err := listen(srv, cfg, log); err != nil {
+		return err
+	}
+	log.Info("oomwatch runs", zap.String("version", programVersion()), zap.String("store", cfg.Store.Path),
+		zap.String("listen", srv.Addr()), zap.String("socket", cfg.Socket), zap.Strings("receivers", told.names()))
+
+	// From here on goroutines run: each is waited for below, in this order.
+	intake, stopIntake := context.WithCancel(ctx)
+	defer stopIntake()
+	edges, stopEdges := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEdges()
+	watched, delivered, served := start(intake, w.Run), start(edges, out.Run), start(edges, srv.Run)
+	minded := start(intake, func(ctx context.Context) error { return mind(ctx, sup, w.Sources) })
+	counted := start(edges, func(ctx context.Context) error {
+		if src.pressure == nil {
+			return nil
+		}
+		return src.pressure.Run(ctx)
+	})
+	fed := start(edges, func(ctx context.Context) error { sup.Run(ctx, w.Beat, log); return nil })
+
+	watching := true
+	for running := true; running; {
+		select {
+		case <-ctx.Done():
+			running = false
+		case err = <-watched:
+			running, watching = false, false
+			err = failed("watch", err)
+		case err = <-served:
+			running, served = false, ended()
+		case err = <-minded:
+			running, minded = err == nil && ctx.Err() == nil, ended()
+		case <-hup:
+			sup.say("RELOADING=1")
+			cfg = reload(flags, cfg, keep, out, level, cmd.OutOrStdout(), log)
+			sup.say("READY=1")
+		}
+	}
+
+	log.Info("oomwatch ends", zap.Duration("at_most", drainWait))
+	sup.say("STOPPING=1", status("ending"))
+	stopIntake()
+	late := time.NewTimer(drainWait)
+	defer late.Stop()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWait-time.Second)
+	defer cancel()
+	if watching {
+		select {
+		case werr := <-watched:
+			err = errors.Join(err, failed("watch", werr))
+		case <-late.C:
+			return errors.Join(err, errors.New("the sources did not end in time; what was not kept is read again at the next start"))
+		}
+	}
+	out.Drain(drain)
+	stopEdges()
+	for _, part := range []<-chan error{minded, delivered, served, counted, fed} {
+		select {
+		case perr := <-part:
+			err = errors.Join(err, perr)
+		case <-late.C:
+			return errors.Join(err, errors.New("a delivery did not end in time; it is still owed and is made at the next start"))
+		}
+	}
+	return err
+}
+
+// ended stands for a part that has ended and been heard.
+func ended() <-chan error {
+	c := make(chan error)
+	close(c)
+	return c
+}
+
+// start runs a part and tells how it ended.
+func start(ctx context.Context, part func(context.Context) error) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- part(ctx) }()
+	return done
+}
+
+// failed names the part that failed.
+func failed(part string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", part, err)
+}
+
+// closing closes a part at the end; what goes wrong then can only be logged.
+func closing(log *zap.Logger, name string, c io.Closer) {
+	if err := c.Close(); err != nil {
+		log.Error("close", zap.String("part", name), zap.Error(err))
+	}
+}

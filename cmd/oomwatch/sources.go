@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/watcher/docker"
+	"github.com/oomwatch/oomwatch/web"
+)
+
+// sources are the daemon's witnesses.
+type sources struct {
+	list   []watcher.Source
+	kernel *watcher.Kernel
+	// sampler is nil where there are no control groups, pressure where they
+	// are not v1.
+	sampler  *watcher.Sampler
+	pressure *cgroup.Pressure
+	since    *stateClock
+	close    func()
+}
+
+// newSources makes the witnesses, each to go on where an earlier run had read to.
+// None is tried yet: one that is missing says so when it runs.
+func newSources(cfg *Config, past *memory, log *zap.Logger, reg prometheus.Registerer) (*sources, error) {
+	s := &sources{kernel: &watcher.Kernel{}, since: newStateClock(), close: func() {}}
+	if c := past.cursors[s.kernel.Name()]; c != "" {
+		after, err := watcher.ParsePosition(c)
+		if err != nil {
+			log.Warn("the kernel log is read from its start", zap.Error(err))
+		}
+		s.kernel.After = after
+	}
+	opt := docker.Options{Host: string(cfg.Docker.Host), LogLines: int(cfg.Docker.LogLines), Logger: log, Registerer: reg, Since: past.epoch}
+	if c := past.cursors[docker.SourceName]; c != "" {
+		since, err := time.Parse(time.RFC3339Nano, c)
+		if err != nil {
+			log.Warn("the engine is asked for what it still remembers", zap.Error(err))
+		} else {
+			opt.Since = since
+		}
+	}
+	engine, err := docker.New(opt)
+	if err != nil {
+		return nil, err
+	}
+	s.list = []watcher.Source{engine, s.kernel}
+	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
+		s.list = append(s.list, absent{watcher.SourceState{Name: "cgroup", Reason: err.Error(), Fix: "oomwatch doctor"}})
+	} else {
+		s.openSampler(cg, log)
+	}
+	for i := range s.list {
+		s.list[i] = noted{Source: s.list[i], clock: s.since}
+	}
+	return s, nil
+}
+
+// openSampler reads the control groups of running containers.
+func (s *sources) openSampler(cg *cgroup.FS, log *zap.Logger) {
+	s.close = func() {
+		if err := cg.Close(); err != nil {
+			log.Error("close", zap.String("part", "cgroup"), zap.Error(err))
+		}
+	}
+	// v2 has pressure per cgroup in a file, and needs no counting.
+	if p, err := cgroup.NewPressure(cg); err == nil {
+		s.pressure = p
+	} else {
+		log.Debug("no pressure levels", zap.Error(err))
+	}
+	s.sampler = watcher.NewSampler(cg, s.pressure, cgroup.DefaultProc)
+}
+
+// newRegistry is the metrics of this process, what it costs included.
+func newRegistry() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_build_info", Help: "1, labelled with what runs."}, []string{"version", "commit", "goversion"})
+	b := thisBuild()
+	info.WithLabelValues(b.Version, b.Commit, b.Go).Set(1)
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info)
+	return reg
+}
+
+// listen takes the address and the socket. An address that is taken is refused
+// with the next step; so is a socket that was asked for. Without the default
+// socket the daemon does its work all the same, and says what is missing.
+func listen(srv *web.Server, cfg *Config, log *zap.Logger) error {
+	if err := srv.ListenTCP(); err != nil {
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			return fmt.Errorf("%w: another program has it (ss -ltnp tells which); end it, or give another address with --listen ADDR, or --listen off", err)
+		case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, new(*net.DNSError)):
+			return fmt.Errorf("%w: give another address with --listen ADDR, or --listen off", err)
+		}
+		return err
+	}
+	err := srv.ListenUnix()
+	switch {
+	case err == nil:
+		return nil
+	case cfg.Socket != defaultSocketPath():
+		return fmt.Errorf("%w: give another path with --socket PATH", err)
+	}
+	log.Warn("no socket: explain and history read the store instead", zap.Error(err))
+	return nil
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/web"
+)
+
+// The keys under which the store keeps what a restart must know.
+const (
+	keyEpoch  = "epoch"   // when this host was first watched
+	keyCursor = "cursor/" // + source: how far it has been read
+	keyRoster = "roster/" // + container id
+)
+
+// memory is what an earlier run left in the store.
+type memory struct {
+	epoch   time.Time
+	cursors map[string]string
+	roster  map[string][]byte
+}
+
+// remember reads it. At the very first run the epoch is now, and is kept: what
+// happened before it is history and is told nobody.
+func remember(ctx context.Context, st *store.Store, now time.Time) (*memory, error) {
+	state, err := st.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &memory{cursors: map[string]string{}, roster: map[string][]byte{}}
+	for key, value := range state {
+		if source, ok := strings.CutPrefix(key, keyCursor); ok {
+			m.cursors[source] = string(value)
+		} else if id, ok := strings.CutPrefix(key, keyRoster); ok {
+			m.roster[id] = value
+		}
+	}
+	if m.epoch, err = time.Parse(time.RFC3339Nano, string(state[keyEpoch])); err == nil {
+		return m, nil
+	}
+	m.epoch = now
+	b := store.Batch{State: map[string][]byte{keyEpoch: []byte(now.UTC().Format(time.RFC3339Nano))}}
+	_, err = st.Save(ctx, b)
+	return m, err
+}
+
+// keeper writes what the watcher decided, with what is owed to whom, in one
+// transaction. It implements watcher.Keeper.
+type keeper struct {
+	store *store.Store
+	// told are the receivers; a reload changes them.
+	told atomic.Pointer[recipients]
+	// wake tells the outbox that there is something new.
+	wake func()
+}
+
+// Keep implements watcher.Keeper.
+func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
+	told := k.told.Load()
+	b := store.Batch{State: make(map[string][]byte, len(kept.Roster)+len(kept.Cursors))}
+	for _, t := range kept.Told {
+		e := store.Entry{Incident: t.Incident, Update: t.Update}
+		if !t.Quiet && !t.Incident.Historic {
+			e.Receivers = told.owed(t.Incident)
+		}
+		b.Entries = append(b.Entries, e)
+	}
+	for id, value := range kept.Roster {
+		b.State[keyRoster+id] = value
+	}
+	for source, value := range kept.Cursors {
+		b.State[keyCursor+source] = []byte(value)
+	}
+	saved, err := k.store.Save(ctx, b)
+	if err != nil {
+		return err
+	}
+	if saved.Owed > 0 {
+		k.wake()
+	}
+	return nil
+}
+
+// errNoStore is returned where there is no store to read.
+var errNoStore = errors.New("there is no store")
+
+// readStore reads incidents from a store's file, beside a daemon or without one.
+func readStore(ctx context.Context, path string, q web.Query) ([]*incident.Incident, error) {
+	st, err := store.Open(ctx, store.Options{Path: path, ReadOnly: true})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w at %s", errNoStore, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer st.Close()
+	return listIncidents(ctx, st, q)
+}
+
+// listIncidents reads what matches q. The store selects by what it has columns
+// for; what else a person may call a container is looked for here.
+func listIncidents(ctx context.Context, st *store.Store, q web.Query) ([]*incident.Incident, error) {
+	sq := store.Query{Since: q.Since, Cause: string(q.Cause), Kind: string(q.Kind), Limit: q.Limit}
+	if q.Container == "" {
+		return st.List(ctx, sq)
+	}
+	sq.Limit = 0
+	list, err := st.List(ctx, sq)
+	if err != nil {
+		return nil, err
+	}
+	var found []*incident.Incident
+	for _, inc := range list {
+		if inc.Container != nil && inc.ID != q.Container && about(inc, q.Container) {
+			found = append(found, inc)
+		}
+	}
+	if q.Limit > 0 && len(found) > q.Limit {
+		found = found[len(found)-q.Limit:]
+	}
+	return found, nil
+}
