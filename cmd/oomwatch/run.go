@@ -162,9 +162,16 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 			return errors.Join(err, errors.New("the sources did not end in time; what was not kept is read again at the next start"))
 		}
 	}
-	out.Drain(drain)
+	// An attempt under way may outlast the time there is: it is cut short then,
+	// and stays owed.
+	drained := start(drain, func(ctx context.Context) error { out.Drain(ctx); return nil })
+	select {
+	case <-drained:
+		drained = ended()
+	case <-drain.Done():
+	}
 	stopEdges()
-	for _, part := range []<-chan error{minded, delivered, served, counted, fed} {
+	for _, part := range []<-chan error{minded, drained, delivered, served, counted, fed} {
 		select {
 		case perr := <-part:
 			err = errors.Join(err, perr)
