@@ -306,7 +306,9 @@ func TestUnreachableReceivers(t *testing.T) {
 func TestRedirectsStayOnTheHost(t *testing.T) {
 	var got string
 	mux := http.NewServeMux()
-	mux.HandleFunc("/hooks/", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/new", http.StatusTemporaryRedirect) })
+	mux.HandleFunc("/hooks/", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/new", http.StatusTemporaryRedirect)
+	})
 	mux.HandleFunc("/new", func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		got = r.Method + " " + string(b)

@@ -132,7 +132,14 @@ func section(s string) slackBlock {
 func slackAlert(a Alert) *slackMessage {
 	inc := a.Incident
 	m := &slackMessage{Text: clipEscaped(slackMark(inc.Severity)+" "+slackEscape(inc.Summary+" ("+string(inc.Confidence)+")"), maxFallback)}
-	title := who(inc) + ": " + inc.Cause.Info().Title
+	title := who(inc)
+	if title == "-" {
+		title = "host"
+		if inc.Host != nil && inc.Host.Name != "" {
+			title = inc.Host.Name
+		}
+	}
+	title = clip(title, 80) + ": " + inc.Cause.Info().Title
 	if inc.Count > 1 {
 		title = fmt.Sprintf("%s (x%d)", title, inc.Count)
 	}
@@ -154,12 +161,13 @@ func slackAlert(a Alert) *slackMessage {
 	if len(inc.Gaps) > 0 {
 		m.Blocks = append(m.Blocks, section(clipEscaped("*Not seen:* "+slackEscape(gapsLine(inc.Gaps)), 500)))
 	}
-	foot := []string{when(inc)}
-	if h := hostLine(inc.Host); h != "" {
-		foot = append(foot, h)
-	}
+	var foot []string
 	if inc.ID != "" {
 		foot = append(foot, "oomwatch explain "+inc.ID)
+	}
+	foot = append(foot, when(inc))
+	if h := hostLine(inc.Host); h != "" {
+		foot = append(foot, h)
 	}
 	context := slackBlock{Type: "context", Elements: []slackText{mrkdwn(clipEscaped(slackEscape(strings.Join(foot, " · ")), 1000))}}
 

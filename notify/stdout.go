@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/oomwatch/oomwatch/incident"
 )
 
 // Text tells each alert to a writer, for a person to read.
@@ -40,7 +42,7 @@ func (t *Text) NotifyDigest(_ context.Context, _ string, d *Digest) error {
 	}
 	p.wrapped("", "", d.Summary, p.bold)
 	for _, i := range d.Incidents {
-		p.line(clip(fmt.Sprintf("  %s  %-16s  %s", i.ID, i.Cause, i.Summary), p.opt.Width))
+		p.line(clip(incident.Sanitize(fmt.Sprintf("  %s  %-16s  %s", i.ID, i.Cause, i.Summary)), p.opt.Width))
 	}
 	p.line("")
 	if _, err := io.WriteString(t.w, p.b.String()); err != nil {

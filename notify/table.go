@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/oomwatch/oomwatch/incident"
 )
@@ -14,7 +15,9 @@ func WriteTable(w io.Writer, list []*incident.Incident, opt TextOptions) error {
 		opt.Width = 80
 	}
 	t := &page{opt: opt}
-	t.line(t.dim(clip(fmt.Sprintf("%-19s  %-16s  %-16s  %-8s  %s", "TIME (UTC)", "CONTAINER", "CAUSE", "SURE", "WHAT"), opt.Width)))
+	// The columns are as wide as what is in them, so that the last gets the most.
+	rows := [][4]string{{"TIME (UTC)", "CONTAINER", "CAUSE", "SURE"}}
+	whats := []string{"WHAT"}
 	for _, inc := range list {
 		at := when(inc)
 		if !inc.Time.IsZero() {
@@ -22,8 +25,22 @@ func WriteTable(w io.Writer, list []*incident.Incident, opt TextOptions) error {
 		} else if inc.UptimeSeconds != nil {
 			at = fmt.Sprintf("[%.6f]", *inc.UptimeSeconds)
 		}
-		row := fmt.Sprintf("%-19s  %-16s  %-16s  %-8s  %s", at, clip(who(inc), 16), inc.Cause, inc.Confidence, what(inc))
-		t.line(clip(strings.TrimRight(row, " "), opt.Width))
+		rows = append(rows, [4]string{at, clip(who(inc), 20), incident.Sanitize(string(inc.Cause)), incident.Sanitize(string(inc.Confidence))})
+		whats = append(whats, what(inc))
+	}
+	var wide [4]int
+	for _, r := range rows {
+		for i, c := range r {
+			wide[i] = max(wide[i], utf8.RuneCountInString(c))
+		}
+	}
+	for i, r := range rows {
+		row := fmt.Sprintf("%-*s  %-*s  %-*s  %-*s  %s", wide[0], r[0], wide[1], r[1], wide[2], r[2], wide[3], r[3], whats[i])
+		row = clip(strings.TrimRight(row, " "), opt.Width)
+		if i == 0 {
+			row = t.dim(row)
+		}
+		t.line(row)
 	}
 	_, err := io.WriteString(w, t.b.String())
 	return err
@@ -35,9 +52,9 @@ func who(inc *incident.Incident) string {
 	case c != nil && c.Name != "":
 		return incident.Sanitize(c.Name)
 	case c != nil && c.ID != "":
-		return short(c.ID)
+		return short(incident.Sanitize(c.ID))
 	case c != nil:
-		return c.Runtime
+		return incident.Sanitize(c.Runtime)
 	case inc.Unit != "":
 		return incident.Sanitize(inc.Unit)
 	}

@@ -46,7 +46,7 @@ func WriteText(w io.Writer, inc *incident.Incident, opt TextOptions) error {
 	t.logTail(inc)
 	if !opt.NoFooter && inc.ID != "" {
 		t.line("")
-		t.line(t.dim("More: oomwatch explain -o json " + inc.ID))
+		t.wrapped("", "  ", "More: oomwatch explain -o json "+inc.ID, t.dim)
 	}
 	_, err := io.WriteString(w, t.b.String())
 	return err
@@ -73,7 +73,8 @@ func (t *page) dim(s string) string  { return t.paint("2", s) }
 // wrapped writes words with a first and a following indent, no line wider than
 // the page; words longer than a line are cut into pieces.
 func (t *page) wrapped(first, rest, text string, style func(string) string) {
-	lines := wrap(text, t.opt.Width-utf8.RuneCountInString(first), t.opt.Width-utf8.RuneCountInString(rest))
+	// What the callers made safe already stays as it is.
+	lines := wrap(incident.Sanitize(text), t.opt.Width-utf8.RuneCountInString(first), t.opt.Width-utf8.RuneCountInString(rest))
 	for i, l := range lines {
 		if style != nil {
 			l = style(l)
@@ -155,7 +156,7 @@ func (t *page) headline(inc *incident.Incident) {
 	right := when(inc)
 	gap := t.opt.Width - utf8.RuneCountInString(left) - utf8.RuneCountInString(right)
 	if gap < 2 {
-		t.line(t.dim(left))
+		t.wrapped("", "", left, t.dim)
 		left, gap = "", t.opt.Width-utf8.RuneCountInString(right)
 	}
 	t.line(t.dim(left + strings.Repeat(" ", max(gap, 0)) + right))
@@ -492,7 +493,7 @@ func (t *page) processes(inc *incident.Incident) {
 		return
 	}
 	t.section(fmt.Sprintf("Processes (%d, largest first)", len(inc.Processes)))
-	t.line(t.dim(fmt.Sprintf("  %8s  %10s  %10s  %7s  %-16s %s", "PID", "RSS", "SWAP", "OOM_ADJ", "NAME", "CONTAINER")))
+	t.line(t.dim(clip(fmt.Sprintf("  %8s  %10s  %10s  %7s  %-16s %s", "PID", "RSS", "SWAP", "OOM_ADJ", "NAME", "CONTAINER"), t.opt.Width)))
 	for _, p := range inc.Processes[:min(len(inc.Processes), maxRows)] {
 		mark := " "
 		if inc.Victim != nil && p.PID == inc.Victim.PID {
@@ -557,7 +558,7 @@ func (t *page) evidence(inc *incident.Incident) {
 			}
 			first += fmt.Sprintf("%-12s ", at)
 		}
-		first += fmt.Sprintf("%-8s ", e.Source)
+		first += fmt.Sprintf("%-8s ", incident.Sanitize(e.Source))
 		t.wrapped(first, strings.Repeat(" ", len(first)), incident.Sanitize(e.Text), nil)
 		if e.Means != "" {
 			t.wrapped(strings.Repeat(" ", len(first))+"= ", strings.Repeat(" ", len(first))+"  ", incident.Sanitize(e.Means), t.dim)
