@@ -10,14 +10,20 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// maxAnswer bounds what a Client reads of one answer.
-const maxAnswer = 256 << 20
+const (
+	// maxAnswer bounds what a Client reads of one answer.
+	maxAnswer = 256 << 20
+	// answerWait is how long a daemon may take for one answer.
+	answerWait = 10 * time.Second
+)
 
-// ErrNoDaemon is returned by a Client when nobody answers on the socket.
+// ErrNoDaemon is returned by a Client when nobody answers on the socket, or not
+// in time.
 var ErrNoDaemon = errors.New("no daemon answers")
 
 // Client asks a running daemon over its unix socket.
@@ -32,7 +38,7 @@ func NewClient(path string) *Client {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", path)
 	}
-	return &Client{path: path, http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return &Client{path: path, http: &http.Client{Timeout: answerWait, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
 // Incidents asks for what matches q, oldest first.
@@ -94,6 +100,9 @@ func (c *Client) get(ctx context.Context, path string, v url.Values) (io.ReadClo
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
 			return nil, fmt.Errorf("%w on %s: %w", ErrNoDaemon, c.path, op.Err)
+		}
+		if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() && ctx.Err() == nil {
+			return nil, fmt.Errorf("%w on %s within %s", ErrNoDaemon, c.path, answerWait)
 		}
 		return nil, fmt.Errorf("ask the daemon on %s: %w", c.path, err)
 	}

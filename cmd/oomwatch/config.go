@@ -87,35 +87,43 @@ func defaultConfig() *Config {
 	}
 }
 
-// defaultStorePath is root's state folder, else the user's own.
+// defaultStorePath is in root's state folder, else in the user's own. A user
+// without a home gets root's place, and with it a refusal that says what to do:
+// a folder that anybody could have made is no place for it.
 func defaultStorePath() string {
-	if os.Geteuid() == 0 {
-		return "/var/lib/oomwatch/oomwatch.db"
+	if dir := userState(); dir != "" {
+		return filepath.Join(dir, "oomwatch.db")
 	}
-	return filepath.Join(userDir("XDG_STATE_HOME", ".local/state"), "oomwatch", "oomwatch.db")
+	return "/var/lib/oomwatch/oomwatch.db"
 }
 
-// defaultSocketPath is in root's runtime folder, else in the user's own.
+// defaultSocketPath is in root's runtime folder, else in the user's own, else
+// beside the user's store.
 func defaultSocketPath() string {
-	if os.Geteuid() == 0 {
-		return "/run/oomwatch/oomwatch.sock"
+	if os.Geteuid() != 0 {
+		if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+			return filepath.Join(dir, "oomwatch", "oomwatch.sock")
+		}
+		if dir := userState(); dir != "" {
+			return filepath.Join(dir, "oomwatch.sock")
+		}
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "oomwatch", "oomwatch.sock")
-	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("oomwatch-%d", os.Geteuid()), "oomwatch.sock")
+	return "/run/oomwatch/oomwatch.sock"
 }
 
-// userDir is the folder that an XDG variable names, else one below the home
-// folder, else below the temporary one: a service user may have no home.
-func userDir(env, below string) string {
-	if dir := os.Getenv(env); filepath.IsAbs(dir) {
-		return dir
+// userState is the user's own folder for state; "" for root, and for a user who
+// has no home.
+func userState() string {
+	if os.Geteuid() == 0 {
+		return ""
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "oomwatch")
 	}
 	if home, err := os.UserHomeDir(); err == nil && filepath.IsAbs(home) {
-		return filepath.Join(home, below)
+		return filepath.Join(home, ".local/state/oomwatch")
 	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("oomwatch-%d", os.Geteuid()))
+	return ""
 }
 
 // loadConfig reads a configuration file over the defaults. The warnings are

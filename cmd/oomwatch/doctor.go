@@ -99,13 +99,12 @@ func writeFindings(w io.Writer, found []finding) error {
 				fmt.Fprintf(&b, "%*s%s\n", left, "", line)
 			}
 		}
-		for _, part := range []struct{ head, text string }{{"cannot be seen: ", f.Invisible}, {"next step: ", f.Fix}} {
-			for i, line := range wrap(part.text, width-len(part.head)) {
-				head := part.head
-				if i > 0 {
-					head = strings.Repeat(" ", len(part.head))
-				}
-				fmt.Fprintf(&b, "%*s%s%s\n", left, "", head, line)
+		for _, part := range []struct{ head, text string }{{"unseen: ", f.Invisible}, {"next step: ", f.Fix}} {
+			if part.text == "" {
+				continue
+			}
+			for i, line := range wrap(part.head+part.text, width-2) {
+				fmt.Fprintf(&b, "%*s%s\n", left+min(2*i, 2), "", line)
 			}
 		}
 	}

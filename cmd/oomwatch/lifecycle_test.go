@@ -30,14 +30,19 @@ import (
 func needKernelLog(t *testing.T) {
 	t.Helper()
 	r, err := kmsg.OpenReader(kmsg.ReaderOptions{})
-	if err == nil {
-		r.Close()
-		return
+	if err != nil {
+		skip(t, err)
 	}
+	r.Close()
+}
+
+// skip skips a test, or fails it where everything must be tested.
+func skip(t *testing.T, why any) {
+	t.Helper()
 	if os.Getenv("OOMWATCH_REQUIRE_REAL") == "1" {
-		t.Fatal(err)
+		t.Fatal(why)
 	}
-	t.Skip(err)
+	t.Skip(why)
 }
 
 // process is oomwatch as a process of its own.
@@ -393,4 +398,84 @@ func TestTellsTheSupervisor(t *testing.T) {
 	p.signal(t, syscall.SIGTERM)
 	heard("STOPPING=1")
 	p.ends(t, 6*time.Second)
+}
+
+// asNobody runs a command as a user without rights.
+func asNobody(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		skip(t, "only root can become nobody")
+	}
+	path, err := exec.LookPath("oomwatch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The test's own folders are root's alone.
+	dir, err := os.MkdirTemp("/tmp", "oomwatch-nobody-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(dir, "oomwatch")
+	if err := os.WriteFile(bin, b, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.Dir, cmd.Env = dir, []string{"HOME=/nonexistent", "DOCKER_HOST=unix:///nonexistent/docker.sock"}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// TestWithoutRights: nothing can be seen, and each command says what to do.
+func TestWithoutRights(t *testing.T) {
+	restricted, err := os.ReadFile("/proc/sys/kernel/dmesg_restrict")
+	if err != nil || strings.TrimSpace(string(restricted)) != "1" {
+		skip(t, "this kernel lets everybody read its log")
+	}
+	out, errs, code := asNobody(t, "doctor", "-o", "json")
+	if code != exitFailed {
+		t.Errorf("doctor: exit status %d: %s", code, errs)
+	}
+	found := map[string]finding{}
+	dec := json.NewDecoder(strings.NewReader(out))
+	for {
+		var f finding
+		if err := dec.Decode(&f); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("%v in %s", err, out)
+		}
+		found[f.Capability] = f
+	}
+	for _, name := range []string{"kernel log", "dmesg_restrict", "docker engine", "store"} {
+		if f := found[name]; f.State != stateMissing || f.Fix == "" {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	for _, args := range [][]string{{"run"}, {"run", "--store", "o.db", "--socket", "o.sock", "--listen", "off"}, {"explain"}, {"history"}} {
+		_, errs, code := asNobody(t, args...)
+		if code != exitFailed || strings.Contains(errs, "panic") || !strings.Contains(errs, "oomwatch: ") {
+			t.Errorf("%v: exit status %d: %s", args, code, errs)
+		}
+	}
+	if _, errs, _ := asNobody(t, "explain"); !strings.Contains(errs, "CAP_SYSLOG") || !strings.Contains(errs, "oomwatch doctor") {
+		t.Errorf("explain does not name the step: %s", errs)
+	}
 }

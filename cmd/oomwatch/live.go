@@ -48,7 +48,9 @@ func gatherLive(ctx context.Context, host dockerHost, notes io.Writer) ([]*incid
 	told := watcher.Replay(corr, obs)
 	var blind error
 	if len(told) == 0 {
-		blind = watcher.AllBlind(corr.Sources())
+		if blind = watcher.AllBlind(corr.Sources()); blind != nil {
+			blind = fmt.Errorf("%w; what would mend each: oomwatch doctor", blind)
+		}
 	}
 	return latest(told), blind
 }

@@ -61,6 +61,9 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	for _, w := range warnings {
 		log.Warn(w)
 	}
+	// A reader of standard output that goes away takes alerts with it, not the
+	// daemon: what cannot be printed stays owed.
+	signal.Ignore(syscall.SIGPIPE)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
