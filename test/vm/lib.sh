@@ -49,15 +49,15 @@ podman_image() {
 # start_journald: systemd's journal by itself, in memory, reading the kernel log.
 start_journald() {
 	mkdir -p /run/systemd/journal /run/log/journal /etc/systemd/journald.conf.d
-	printf '[Journal]\nStorage=volatile\nReadKMsg=yes\nRateLimitIntervalSec=0\n' >/etc/systemd/journald.conf.d/vm.conf
+	printf '[Journal]\nStorage=volatile\nReadKMsg=yes\nAudit=no\nRateLimitIntervalSec=0\n' >/etc/systemd/journald.conf.d/vm.conf
 	/lib/systemd/systemd-journald >/tmp/journald.log 2>&1 </dev/null &
 	wait_for 20 journalctl -k -n 1 -q
 }
 
-# start_rsyslog FILE [DIRECTIVES]: rsyslog that writes the kernel log to FILE.
+# start_rsyslog FILE [RULES]: rsyslog that writes the kernel log to FILE, or by RULES.
 start_rsyslog() {
-	printf 'module(load="imklog" permitnonkernelfacility="on")\n%s\n*.* %s\n' "${2:-\$ActionFileDefaultTemplate RSYSLOG_TraditionalFileFormat}" "$1" >/tmp/rsyslog.conf
-	rsyslogd -n -f /tmp/rsyslog.conf -i /tmp/rsyslog.pid >/tmp/rsyslog.log 2>&1 </dev/null &
+	printf 'module(load="imklog" permitnonkernelfacility="on")\n%s\n' "${2:-*.* $1;RSYSLOG_TraditionalFileFormat}" >/etc/rsyslog-vm.conf
+	rsyslogd -n -f /etc/rsyslog-vm.conf -i /run/rsyslog-vm.pid >/run/rsyslog-vm.log 2>&1 </dev/null &
 	wait_for 20 test -s "$1"
 }
 
