@@ -353,6 +353,11 @@ func (a *Assembler) close(i int) {
 		// The other never went on: which of the two headers was this one's cannot be told.
 		o.ep.Trigger, o.ep.GFPMask = Task{}, ""
 	}
+	if len(o.ep.Kills) == 1 && !o.ep.Kills[0].strong() && a.isRepeat(&o.ep.Kills[0]) {
+		// The kill itself was told: the lines stand in another order here.
+		o.ep.Kills = o.ep.Kills[:0]
+		o.invoked = false
+	}
 	for i := range o.ep.Kills {
 		a.remember(&o.ep.Kills[i])
 	}

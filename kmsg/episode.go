@@ -173,7 +173,7 @@ func (a *Assembler) usage(r *Record, t string) {
 		return
 	}
 	o := a.current(r.Caller)
-	if t[:colon] == "memory" && o != nil && !o.sawKill && (o.ep.Usage.Printed && (o.ep.Usage != usage || o.ep.Failcnt != failcnt) || o.hasHead || o.hasSum) {
+	if t[:colon] == "memory" && o != nil && !o.sawKill && (o.ep.Usage.Printed && (o.ep.Usage != usage || o.ep.Failcnt != failcnt) || o.hasHead) {
 		a.start(r)
 	}
 	a.dumping(r).setUsage(r, t[:colon], usage, limit, failcnt)
@@ -599,6 +599,16 @@ func (a *Assembler) noKill(r *Record, t string) {
 	o.evidence(r)
 }
 
+// strong tells evidence that a kill took place, against lines that were printed
+// before it.
+func (k *Kill) strong() bool {
+	switch k.Evidence {
+	case "summary", "announce", "task_in":
+		return false
+	}
+	return true
+}
+
 // finish judges a closed episode: kills told by weaker evidence, page size,
 // completeness, and whether a program could have written it.
 func (o *open) finish() {
@@ -616,6 +626,13 @@ func (o *open) finish() {
 	}
 	if ep.Group && ep.TaskMemcg == "" {
 		ep.TaskMemcg = ep.GroupMemcg
+	}
+	for i := range ep.Kills {
+		// A header whose first line, with the begin of the name, was not told
+		// apart from other text.
+		if ep.Trigger.Comm != "" && strings.HasSuffix(ep.Kills[i].Comm, "\n"+ep.Trigger.Comm) {
+			ep.Trigger.Comm = ep.Kills[i].Comm
+		}
 	}
 	o.pageSize()
 	corroborated := o.invoked && (o.hasSum || o.announced || o.hasHead)

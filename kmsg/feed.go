@@ -47,7 +47,14 @@ func (f *feeder) line(s string) bool {
 	}
 	var l line
 	f.prefix.parse(s, f.opt, &l)
-	l.class = classify(trimBlanks(l.text))
+	t := trimBlanks(l.text)
+	l.class = classify(t)
+	if cut := glued(t, l.class, l.rec.Escaped); cut > 0 {
+		l.text = t[:cut]
+		f.plain(s, &l)
+		f.line(t[cut:])
+		return true
+	}
 	return f.plain(s, &l)
 }
 
@@ -149,10 +156,19 @@ func (f *feeder) join(sep, s string) {
 // the end), if the record before it wants more.
 func (f *feeder) wraps(next string) bool {
 	p := &f.pend
-	if f.joins >= 8 || p.rec.Ident != "" || startsKnown(next) {
+	if f.joins >= 8 || p.rec.Ident != "" {
 		return false
 	}
 	t := trimBlanks(p.text)
+	if p.class == classKill && insideName(t) && strings.Contains(next, ") total-vm:") {
+		if _, whole := parseKill(trimBlanks(next), p.rec.Escaped); !whole && (startsKnown(next) || len(t) < 60) {
+			f.join("\n", next) // a name that holds a line end
+			return true
+		}
+	}
+	if startsKnown(next) {
+		return false
+	}
 	switch p.class {
 	case classSummary:
 		if !isIncomplete(classSummary, t) || !strings.Contains(next, "=") && !strings.Contains(next, ",") && !strings.Contains(next, "/") {
@@ -191,6 +207,12 @@ func (f *feeder) wraps(next string) bool {
 		}
 	}
 	return false
+}
+
+// insideName tells a kill line that ends before the name does.
+func insideName(t string) bool {
+	open := strings.Index(t, " (")
+	return open > 0 && strings.LastIndexByte(t, ')') < open && t[len(t)-1] != ' '
 }
 
 func (f *feeder) wrapsKill(t, next string) bool {
@@ -245,16 +267,8 @@ func (f *feeder) record(r *Record, c class) {
 	} else {
 		f.quiet = 0
 	}
-	rest := ""
-	if c == classKill {
-		r.Text, rest = splitGlued(r.Text)
-	}
 	f.asm.events = f.asm.events[:0]
 	f.asm.add(r, trimBlanks(r.Text), c)
-	for rest != "" {
-		r.Text, rest = splitGlued(rest)
-		f.asm.add(r, r.Text, classify(r.Text))
-	}
 	for _, e := range f.asm.events {
 		f.event(e)
 	}
@@ -285,27 +299,53 @@ func (f *feeder) finish() {
 	}
 }
 
-// splitGlued cuts a line into which a reader has run several records. The cut
-// texts are longer than a process's name can be, so that none hides in one.
-func splitGlued(t string) (first, rest string) {
-	if len(t) < 32 {
-		return t, ""
+// glued finds where in a message the next record begins, which a reader has run
+// into the same line; 0 where none does. What is looked for behind the message's
+// own end is longer than a process's name can be, so that none hides in one.
+func glued(t string, c class, escaped bool) int {
+	switch c {
+	case classKill:
+		if k, ok := parseKill(t, escaped); ok && beginsRecord(t[k.end:]) {
+			return k.end
+		}
+		return 0
+	case classSummary:
+		return behindNumber(t, ",uid=")
+	case classUsage:
+		return behindNumber(t, "failcnt ")
+	case classInvoked:
+		return behindNumber(t, "oom_score_adj=")
 	}
-	for _, m := range []string{")Out of memory: ", ")Memory cgroup out of memory: ", ")Killed process ", "kBOut of memory: ", "kBMemory cgroup out of memory: ", "kBKilled process ", "childKilled process ", "childOut of memory: "} {
-		if i := strings.Index(t, m); i > 0 {
-			cut := i + strings.IndexAny(m, "OMK")
-			if strings.HasPrefix(m, "kB") {
-				cut = i + 2
-			}
-			if first == "" || cut < len(first) {
-				first, rest = t[:cut], t[cut:]
-			}
+	return 0
+}
+
+// behindNumber finds a record that begins right behind a field's number.
+func behindNumber(t, field string) int {
+	for i := 0; ; {
+		j := strings.Index(t[i:], field)
+		if j < 0 {
+			return 0
+		}
+		i += j + len(field)
+		if _, rest, ok := leadingInt(t[i:]); ok && beginsRecord(rest) {
+			return len(t) - len(rest)
 		}
 	}
-	if first == "" {
-		return t, ""
+}
+
+// beginsRecord tells a kernel's stamp, or a message known by its begin.
+func beginsRecord(s string) bool {
+	if len(s) < 14 {
+		return false
 	}
-	return first, rest
+	if s[0] == '[' {
+		end := strings.IndexByte(s[:min(len(s), 24)], ']')
+		if end > 7 && s[end-7] == '.' {
+			_, ok := parseUptime(strings.Trim(s[1:end], " "))
+			return ok
+		}
+	}
+	return s[0] != ' ' && startsKnown(s)
 }
 
 // withYear gives a date from a log without years its year: the newest one that

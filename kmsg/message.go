@@ -162,7 +162,9 @@ func parseKill(t string, escaped bool) (k killLine, ok bool) {
 	}
 	s = s[2:]
 	if k.announce {
-		return k, k.announced(s, escaped)
+		left, ok := k.announced(s, escaped)
+		k.end = len(t) - len(left)
+		return k, ok
 	}
 	end := commEnd(s)
 	if end < 0 {
@@ -181,37 +183,55 @@ func parseKill(t string, escaped bool) (k killLine, ok bool) {
 	return k, true
 }
 
-// announced reads the rest of "Kill process N (comm) score S or sacrifice child".
-func (k *killLine) announced(s string, escaped bool) bool {
+// announced reads the rest of "Kill process N (comm) score S or sacrifice child"
+// and returns what follows.
+func (k *killLine) announced(s string, escaped bool) (rest string, ok bool) {
+	name := s[:min(len(s), maxName+len(") sharing same memory"))]
 	for _, tail := range []string{") score ", ") sharing same memory"} {
-		if i := strings.LastIndex(s, tail); i >= 0 {
-			k.shared = tail[2:4] == "sh"
+		if i := strings.LastIndex(name, tail); i >= 0 {
+			k.shared = tail == ") sharing same memory"
 			k.kill.Comm = decode(s[:i], escaped)
-			return true
+			rest = s[i+len(tail):]
+			for _, end := range []string{" or sacrifice child", " or a child"} {
+				if j := strings.Index(rest[:min(len(rest), 48)], end); j >= 0 {
+					return rest[j+len(end):], true
+				}
+			}
+			return "", true
 		}
 	}
 	// The line is cut or wrapped behind the name.
-	if i := strings.LastIndexByte(s, ')'); i >= 0 && strings.TrimSpace(s[i+1:]) == "" {
+	if i := strings.LastIndexByte(s, ')'); i >= 0 && i <= maxName && strings.TrimSpace(s[i+1:]) == "" {
 		k.kill.Comm = decode(s[:i], escaped)
-		return true
+		return "", true
 	}
-	return false
+	return "", false
 }
 
 // commEnd finds the bracket that closes the victim's name. The name may hold
 // any byte, ") total-vm:" too, so that the last one that fits counts.
 func commEnd(s string) int {
+	// A name is at most 15 bytes, 60 when all are escaped.
 	for _, tail := range []string{") total-vm:", ") vsz:"} {
-		if i := strings.LastIndex(s, tail); i >= 0 {
+		if i := strings.LastIndex(s[:min(len(s), maxName+len(tail))], tail); i >= 0 {
 			return i
 		}
 	}
-	if i := strings.LastIndex(s, "), UID "); i >= 0 {
+	if i := strings.LastIndex(s[:min(len(s), maxName+7)], "), UID "); i >= 0 {
 		return i
 	}
-	// No sizes: a name is at most 15 bytes (60 when all are escaped).
-	return strings.LastIndexByte(s[:min(len(s), 62)], ')')
+	// No sizes. Another record may be run into the line.
+	s = s[:min(len(s), maxName+2)]
+	for _, next := range []string{")Out of memory: ", ")Memory cgroup ", ")Killed process "} {
+		if i := strings.Index(s, next); i >= 0 {
+			return i
+		}
+	}
+	return strings.LastIndexByte(s, ')')
 }
+
+// maxName is the length of a process's name when all its bytes are escaped.
+const maxName = 60
 
 // sizes reads " total-vm:1kB, anon-rss:2kB, ... oom_score_adj:0" and returns
 // what follows. A field that is cut or damaged is left out.

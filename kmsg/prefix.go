@@ -34,6 +34,12 @@ func parseLine(s string, loc *time.Location, l *line) {
 	*l = line{rec: Record{Facility: FacilityUnknown, Level: -1}}
 	whole := s
 	s = stripQuotes(s)
+	if s != "" && s[0] == '\x1b' {
+		s = stripColour(s)
+		if len(s) > len(whole) {
+			whole = s
+		}
+	}
 	if raw, ok := l.rawRecord(s); ok {
 		l.text = raw
 		l.width = len(whole) - len(raw)
@@ -41,6 +47,7 @@ func parseLine(s string, loc *time.Location, l *line) {
 		return
 	}
 	s = stripLineNumber(s)
+	s = l.talos(s, loc)
 	s = l.facilityLevel(s)
 	dated := false
 	s, dated = l.priority(s, loc)
@@ -135,6 +142,51 @@ func stripQuotes(s string) string {
 		}
 		s = t
 	}
+}
+
+// stripColour takes out what dmesg -L prints to colour a line.
+func stripColour(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\x1b' && i+1 < len(s) && s[i+1] == '[' {
+			j := i + 2
+			for j < len(s) && j < i+16 && (s[j]-'0' <= 9 || s[j] == ';') {
+				j++
+			}
+			if j < len(s) && s[j] == 'm' {
+				i = j
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// talos reads "10.5.0.2: kern:    info: [2026-03-10T08:34:12.542986Z]: ", as
+// talosctl dmesg prints it.
+func (l *line) talos(s string, loc *time.Location) string {
+	i := strings.Index(s[:min(len(s), 80)], ": kern: ")
+	if i <= 0 || strings.IndexByte(s[:i], ' ') >= 0 {
+		return s
+	}
+	rest := trimBlanks(s[i+len(": kern: "):])
+	end := wordEnd(rest)
+	level, ok := levelNames[rest[:end]]
+	if !ok || !strings.HasPrefix(rest[end:], ": [") {
+		return s
+	}
+	rest = rest[end+2:]
+	close := strings.Index(rest, "]: ")
+	if close < 0 {
+		return s
+	}
+	t, after, _, ok := parseISO(rest[1:close], loc)
+	if !ok || after != "" {
+		return s
+	}
+	l.rec.Facility, l.rec.Level, l.rec.Time, l.stamped = 0, level, t, true
+	return rest[close+3:]
 }
 
 // stripLineNumber takes off "123:", "123\t" and "123 " before a stamp.
@@ -392,13 +444,20 @@ func (l *line) bracketStamp(s string, loc *time.Location) string {
 		return s
 	}
 	in := strings.Trim(s[1:end], " ")
+	if i := strings.IndexByte(in, '<'); i > 0 { // dmesg -d adds the time since the line before
+		in = strings.TrimRight(in[:i], " ")
+	}
 	if up, ok := parseUptime(in); ok {
 		l.rec.Uptime, l.rec.HasUptime = up, true
 	} else if t, ok := parseBracketDate(in, loc); ok {
 		l.rec.Time = t
 	} else if t, rest, _, ok := parseISO(in, loc); ok && rest == "" {
 		l.rec.Time = t
-	} else {
+	} else if t, ok := parseHumanDate(in, loc); ok {
+		l.rec.Time, l.noYear = t, true
+	} else if len(in) < 2 || in[0] != '+' {
+		return s
+	} else if _, ok := parseUptime(trimBlanks(in[1:])); !ok {
 		return s
 	}
 	l.stamped = true

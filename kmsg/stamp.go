@@ -297,6 +297,22 @@ func parseBracketDate(s string, loc *time.Location) (t time.Time, ok bool) {
 	return time.Date(year, time.Month(month), day, 0, 0, 0, int(clock), loc), true
 }
 
+// parseHumanDate reads what dmesg -H prints where a minute begins: "Mar10 08:34".
+func parseHumanDate(s string, loc *time.Location) (t time.Time, ok bool) {
+	mo := monthOf(s)
+	sp := strings.IndexByte(s, ' ')
+	if mo == 0 || sp < 4 || sp > 5 || len(s) != sp+6 || s[sp+3] != ':' {
+		return t, false
+	}
+	d, ok1 := atoi(s[3:sp])
+	h, ok2 := atoi(s[sp+1 : sp+3])
+	m, ok3 := atoi(s[sp+4:])
+	if !ok1 || !ok2 || !ok3 || d < 1 || d > 31 || h > 23 || m > 59 {
+		return t, false
+	}
+	return time.Date(0, time.Month(mo), d, h, m, 0, 0, loc), true
+}
+
 func localMonth(f string) int {
 	if i := strings.IndexRune(f, '月'); i > 0 {
 		if n, ok := atoi(f[:i]); ok && n >= 1 && n <= 12 {

@@ -19,14 +19,16 @@ type summaryLine struct {
 	escaped bool
 }
 
-const summaryStart = "oom-kill:constraint="
-
 // parseSummary reads the summary from both ends: the numbers from the right,
 // the fixed words from the left. What is between them are a cgroup's path and
 // a process's name, which may hold anything, ",task_memcg=" too.
 func parseSummary(t string, escaped bool) (v summaryLine, ok bool) {
 	v.uid, v.escaped = -1, escaped
-	s, ok := strings.CutPrefix(t, summaryStart)
+	s, ok := strings.CutPrefix(t, "oom-kill:")
+	if !ok {
+		return v, false
+	}
+	s, ok = strings.CutPrefix(trimBlanks(s), "constraint=")
 	if !ok {
 		return v, false
 	}
@@ -77,6 +79,9 @@ func (v *summaryLine) split(comm string, known bool) {
 		for end := len(s); ; {
 			i := strings.LastIndex(s[:end], ",task=")
 			if i < 0 {
+				break
+			}
+			if len(s)-i-6 > maxName {
 				break
 			}
 			if decode(s[i+6:], v.escaped) == comm {
