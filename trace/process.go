@@ -1,0 +1,188 @@
+package trace
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tickNanos is the length of the clock tick that /proc counts in: USER_HZ is
+// 100 on every Linux that runs Go.
+const tickNanos = int64(time.Second / 100)
+
+// lookup finds out about processes. One lookup serves one round of reading: what
+// it has found it does not ask again.
+type lookup struct {
+	proc  string // "" where the numbers of the events name other processes
+	saved string // the kernel's own list of names of tasks that it traced
+
+	known map[int]Process
+	names map[int]string // from saved; nil until needed
+}
+
+// process tells of a task that was running, or was signalled, at boottime.
+func (l *lookup) process(tid int, boottime time.Duration) Process {
+	if tid == 0 {
+		return Process{Comm: "swapper"} // the idle task has no /proc entry
+	}
+	p, ok := l.known[tid]
+	if !ok {
+		p = l.find(tid, boottime)
+		l.known[tid] = p
+	}
+	return p
+}
+
+func (l *lookup) find(tid int, boottime time.Duration) Process {
+	if l.proc != "" {
+		if p, ok := readProcess(l.proc, tid); ok && !p.startedAfter(boottime) {
+			return p
+		}
+	}
+	if l.names == nil {
+		// Without that list a name is not known; the rest stands.
+		b, _ := os.ReadFile(l.saved)
+		l.names = parseSaved(b)
+	}
+	return Process{TID: tid, PID: tid, Comm: l.names[tid], Gone: true}
+}
+
+// startedAfter reports whether p came after the event that names its number:
+// it is another process, given a number that was free again. Two ticks are the
+// precision of both stamps.
+func (p *Process) startedAfter(boottime time.Duration) bool {
+	return int64(p.Start)*tickNanos > int64(boottime)+2*tickNanos
+}
+
+// readProcess reads what /proc says of the process that tid is a thread of. ok is
+// false when there is no such task any more.
+func readProcess(proc string, tid int) (p Process, ok bool) {
+	p = Process{TID: tid, PID: tid}
+	dir := filepath.Join(proc, strconv.Itoa(tid))
+	// What goes first: the group is left and the program unmapped while the
+	// name and the rest can still be read.
+	cgroup, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
+	p.Exe, _ = os.Readlink(filepath.Join(dir, "exe"))
+	status, err := os.ReadFile(filepath.Join(dir, "status"))
+	if err != nil {
+		return p, false
+	}
+	p.PID, p.PPID = parseStatus(status)
+	if p.PID == 0 {
+		return p, false
+	}
+	if p.PID != tid {
+		dir = filepath.Join(proc, strconv.Itoa(p.PID))
+	}
+	if name, err := os.ReadFile(filepath.Join(dir, "comm")); err == nil {
+		p.Comm = comm(bytes.TrimSuffix(name, []byte("\n")))
+	}
+	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	if err != nil {
+		return p, false
+	}
+	start, exiting, ok := parseStat(stat)
+	if !ok {
+		return p, false
+	}
+	p.Start = start
+	p.Cgroup = parseCgroup(string(cgroup), exiting)
+	return p, true
+}
+
+// parseStatus reads the process and the parent from /proc/TID/status. The name
+// in it, which somebody else chose, has its newlines escaped by the kernel.
+func parseStatus(b []byte) (pid, ppid int) {
+	for line := range bytes.Lines(b) {
+		if v, ok := bytes.CutPrefix(line, []byte("Tgid:")); ok {
+			pid, _ = strconv.Atoi(string(bytes.TrimSpace(v)))
+		}
+		if v, ok := bytes.CutPrefix(line, []byte("PPid:")); ok {
+			ppid, _ = strconv.Atoi(string(bytes.TrimSpace(v)))
+			break
+		}
+	}
+	return pid, ppid
+}
+
+// parseStat reads start time and PF_EXITING from /proc/PID/stat. The name in it
+// ends with the last bracket of all.
+//
+//	4242 (x) R 1) S 1 4242 4242 0 -1 4194304 ... 22 0 1 0 987654 ...
+func parseStat(b []byte) (start uint64, exiting, ok bool) {
+	const exitingFlag = 4
+	i := bytes.LastIndexByte(b, ')')
+	if i < 0 {
+		return 0, false, false
+	}
+	f := strings.Fields(string(b[i+1:]))
+	if len(f) < 20 {
+		return 0, false, false
+	}
+	flags, err := strconv.ParseUint(f[6], 10, 64)
+	if err != nil {
+		return 0, false, false
+	}
+	start, err = strconv.ParseUint(f[19], 10, 64)
+	return start, flags&exitingFlag != 0, err == nil
+}
+
+// parseCgroup finds the path of the memory hierarchy in /proc/PID/cgroup:
+//
+//	4:memory:/docker/<id>     (v1)
+//	0::/system.slice/x.scope  (v2)
+//
+// For a process that is ending v1 says "/", wherever it was: that is no answer.
+func parseCgroup(s string, exiting bool) string {
+	unified := ""
+	for line := range strings.Lines(s) {
+		_, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		controllers, path, ok := strings.Cut(rest, ":")
+		if !ok {
+			continue
+		}
+		if controllers == "" {
+			unified = strings.TrimSuffix(path, " (deleted)")
+		}
+		for c := range strings.SplitSeq(controllers, ",") {
+			if c == "memory" && (!exiting || path != "/") {
+				return path
+			}
+			if c == "memory" {
+				return ""
+			}
+		}
+	}
+	return unified
+}
+
+// parseSaved reads the list of names that the kernel keeps of tasks it traced:
+//
+//	10663 kill
+//	10661 bash
+//
+// It does not escape them, so that a name with a newline in it can pass for a
+// line of another task: a number that comes twice with different names has none.
+func parseSaved(b []byte) map[int]string {
+	names := make(map[int]string)
+	twice := make(map[int]bool)
+	for line := range bytes.Lines(b) {
+		num, name, ok := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
+		tid, err := strconv.Atoi(string(num))
+		if !ok || err != nil {
+			continue
+		}
+		text := comm(name)
+		if old, known := names[tid]; known && old != text {
+			twice[tid] = true
+		}
+		names[tid] = text
+	}
+	for tid := range twice {
+		delete(names, tid)
+	}
+	return names
+}

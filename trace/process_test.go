@@ -1,0 +1,137 @@
+package trace
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+const stat = ") S 1 4242 4242 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 1 1\n"
+
+func TestStatOfAHostileName(t *testing.T) {
+	for name, text := range map[string]string{
+		"plain":    "4242 (tail" + stat,
+		"brackets": "4242 (x) R 1 1) S 1" + stat,
+		"newline":  "4242 (a\n) Z 0" + stat,
+	} {
+		if start, exiting, ok := parseStat([]byte(text)); start != 987654 || exiting || !ok {
+			t.Errorf("%s: %d, %v, %v", name, start, exiting, ok)
+		}
+	}
+	if _, exiting, ok := parseStat([]byte("1 (x) S 1 1 1 0 -1 4194308 1 0 0 0 0 0 0 0 20 0 1 0 5 1")); !exiting || !ok {
+		t.Error("PF_EXITING was not seen")
+	}
+	for _, bad := range []string{"", "1 (x", "1 (x) S 1 2 3", "1 (x) S 1 1 1 0 -1 x 1 0 0 0 0 0 0 0 20 0 1 0 5 1"} {
+		if _, _, ok := parseStat([]byte(bad)); ok {
+			t.Errorf("%q was read", bad)
+		}
+	}
+}
+
+func TestCgroupOf(t *testing.T) {
+	const v1 = "5:cpu,cpuacct:/elsewhere\n4:memory:/docker/abc\n1:name=systemd:/x\n0::/unified\n"
+	for _, c := range []struct {
+		name, text string
+		exiting    bool
+		want       string
+	}{
+		{"v1", v1, false, "/docker/abc"},
+		{"v1, root", "4:memory:/\n0::/u\n", false, "/"},
+		{"v1, ending", "4:memory:/\n0::/u\n", true, ""},
+		{"v1, ending but still there", v1, true, "/docker/abc"},
+		{"v1, joined", "4:cpu,memory:/a:b\n", false, "/a:b"},
+		{"v2", "0::/system.slice/x.scope\n", false, "/system.slice/x.scope"},
+		{"v2, removed", "0::/x (deleted)\n", true, "/x"},
+		{"a controller of a like name", "4:memory2:/no\n0::/yes\n", false, "/yes"},
+		{"nothing", "", false, ""},
+		{"nonsense", "memory\n::\n", false, ""},
+	} {
+		if got := parseCgroup(c.text, c.exiting); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestSavedNames(t *testing.T) {
+	got := parseSaved([]byte("10 kill\n11 a b\n12 x\n13 runc\nnonsense\n14 evil\xff\n12 y\n15 same\n15 same\n"))
+	want := map[int]string{10: "kill", 11: "a b", 13: "runc", 14: `evil\xff`, 15: "same"}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v, want %v: 12 has two names, so one is forged", got, want)
+	}
+}
+
+// tree writes files under a new directory.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestLookup(t *testing.T) {
+	proc := tree(t, map[string]string{
+		"4243/status": "Name:\tthread\\nTgid:\t1\nTgid:\t4242\nPPid:\t7\n",
+		"4243/cgroup": "4:memory:/docker/abc\n",
+		"4242/comm":   "x\ny\n",
+		"4242/stat":   "4242 (x\ny" + stat,
+		"saved":       "99 runc\n",
+	})
+	if err := os.Symlink("/usr/bin/x", filepath.Join(proc, "4243/exe")); err != nil {
+		t.Fatal(err)
+	}
+	l := lookup{proc: proc, saved: filepath.Join(proc, "saved"), known: make(map[int]Process)}
+	boot := 9876540 * time.Millisecond
+	want := Process{TID: 4243, PID: 4242, Comm: "x\ny", PPID: 7, Start: 987654, Exe: "/usr/bin/x", Cgroup: "/docker/abc"}
+	if got := l.process(4243, boot); got != want {
+		t.Errorf("a thread: %+v, want %+v", got, want)
+	}
+	if got := l.process(99, boot); got != (Process{TID: 99, PID: 99, Comm: "runc", Gone: true}) {
+		t.Errorf("one that has ended: %+v", got)
+	}
+	if got := l.process(98, boot); got != (Process{TID: 98, PID: 98, Gone: true}) {
+		t.Errorf("one never heard of: %+v", got)
+	}
+	if got := l.process(0, boot); got.PID != 0 || got.Gone {
+		t.Errorf("the idle task: %+v", got)
+	}
+	// The number was given anew after the event.
+	l.known = make(map[int]Process)
+	if got := l.process(4243, boot-time.Second); got != (Process{TID: 4243, PID: 4243, Gone: true}) {
+		t.Errorf("another process of the same number: %+v", got)
+	}
+	// In a PID namespace of our own the number is somebody else's here.
+	l = lookup{saved: l.saved, known: make(map[int]Process)}
+	if got := l.process(4243, boot); !got.Gone || got.Comm != "" {
+		t.Errorf("looked up in another namespace: %+v", got)
+	}
+}
+
+func TestSender(t *testing.T) {
+	one := Process{TID: 7, PID: 7}
+	for name, c := range map[string]struct {
+		s    Signal
+		sent bool
+	}{
+		"kill":                {Signal{Current: one}, true},
+		"tgkill":              {Signal{Code: CodeTkill, Current: one}, true},
+		"one that says timer": {Signal{Code: CodeTimer, Current: one}, true},
+		"a timer":             {Signal{Code: CodeTimer, Current: one, Interrupt: true}, false},
+		"the kernel":          {Signal{Code: CodeKernel, Current: one}, false},
+		"a fault":             {Signal{Code: 1, Current: one}, false},
+		"from the idle task":  {Signal{}, false},
+	} {
+		if got := c.s.Sender(); (got != nil) != c.sent || c.s.FromKernel() == c.sent {
+			t.Errorf("%s: sender %+v", name, got)
+		}
+	}
+}
