@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -16,8 +17,8 @@ type GroupOptions struct {
 	// Window joins incidents of the same container and cause no further apart
 	// than this into one alert with a count; 0 joins none.
 	Window time.Duration
-	// StormPerMinute is how many alerts in a minute make a storm, which is
-	// told as a digest; 0 is never.
+	// StormPerMinute is how many alerts a receiver gets in a minute; what
+	// goes beyond is told as a digest. 0 is no bound.
 	StormPerMinute int
 }
 
@@ -27,40 +28,52 @@ type message struct {
 	digest     bool
 }
 
-// messages turns what is due into messages, in order.
+// messages turns what is due into messages, in order: in a container's lane
+// nothing overtakes what came before it.
 func (g GroupOptions) messages(due []incident.Delivery) []message {
-	if g.StormPerMinute > 0 && len(due) > g.StormPerMinute {
-		return []message{{deliveries: due, digest: true}}
-	}
 	var out []message
-	open := map[string]int{} // container and cause → index in out
+	open := map[string]int{} // lane → its last message's index in out
 	for _, d := range due {
-		key := d.Lane + "\x00" + string(d.Incident.Cause) + "\x00" + string(d.Incident.Kind)
-		if i, ok := open[key]; ok && g.Window > 0 && d.Incident.Container != nil {
-			first := out[i].deliveries[0].Incident
-			if d.Incident.Time.Sub(first.Time).Abs() <= g.Window {
-				out[i].deliveries = append(out[i].deliveries, d)
-				continue
-			}
+		if i, ok := open[d.Lane]; ok && g.joins(&out[i].deliveries[0], &d) {
+			out[i].deliveries = append(out[i].deliveries, d)
+			continue
 		}
-		open[key] = len(out)
+		open[d.Lane] = len(out)
 		out = append(out, message{deliveries: []incident.Delivery{d}})
 	}
 	return out
 }
 
-func (m message) lane() string {
-	if m.digest {
-		return ""
+// joins says whether b is a's thing again, in the same container.
+func (g GroupOptions) joins(a, b *incident.Delivery) bool {
+	x, y := a.Incident, b.Incident
+	return g.Window > 0 && y.Container != nil && x.Cause == y.Cause && x.Kind == y.Kind && y.Time.Sub(x.Time).Abs() <= g.Window
+}
+
+// behind is true when something in the message waits behind a failure in its lane.
+func (m message) behind(failed map[string]bool) bool {
+	return slices.ContainsFunc(m.deliveries, func(d incident.Delivery) bool { return failed[d.Lane] })
+}
+
+// id is the delivery's, or one made of all of them: another set of incidents is
+// another message, and a receiver that drops repeats must drop none of them.
+func (m message) id() string {
+	if len(m.deliveries) == 1 {
+		return m.deliveries[0].ID
 	}
-	return m.deliveries[0].Lane
+	ids := make([]string, len(m.deliveries))
+	for i := range m.deliveries {
+		ids[i] = m.deliveries[i].ID
+	}
+	return incident.DeliveryID(strings.Join(ids, " "), m.deliveries[0].Receiver)
 }
 
 // alert is what the receiver is given: the newest of several incidents of a
 // kind, with their count and the ids of the others.
 func (m message) alert() Alert {
 	newest := m.deliveries[len(m.deliveries)-1]
-	a := Alert{DeliveryID: m.deliveries[0].ID, Attempt: newest.Attempts + 1, Repeat: m.deliveries[0].Unknown, Incident: newest.Incident}
+	a := Alert{DeliveryID: m.id(), Attempt: m.deliveries[0].Attempts + 1, Incident: newest.Incident,
+		Repeat: slices.ContainsFunc(m.deliveries, func(d incident.Delivery) bool { return d.Unknown })}
 	if len(m.deliveries) > 1 {
 		inc := *newest.Incident
 		inc.Count = 0
@@ -78,10 +91,12 @@ func (m message) alert() Alert {
 
 // digest sums up a storm.
 func digest(ds []incident.Delivery) *Digest {
-	out := &Digest{Schema: DigestSchema, Count: len(ds), ByCause: map[incident.Cause]int{}}
+	out := &Digest{Schema: DigestSchema, ByCause: map[incident.Cause]int{}}
 	for _, d := range ds {
 		inc := d.Incident
-		out.ByCause[inc.Cause]++
+		n := max(inc.Count, 1)
+		out.Count += n
+		out.ByCause[inc.Cause] += n
 		if out.From.IsZero() || inc.Time.Before(out.From) {
 			out.From = inc.Time
 		}

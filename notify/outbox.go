@@ -102,10 +102,11 @@ func (o *Outbox) Receivers(list []Receiver) {
 	keep := map[string]bool{}
 	for _, r := range list {
 		keep[r.Name] = true
+		w := newWorker(o, r)
 		if old := o.workers[r.Name]; old != nil {
 			old.stop()
+			w.before = old.done
 		}
-		w := newWorker(o, r)
 		o.workers[r.Name] = w
 		if o.started {
 			o.launch(w)
@@ -145,7 +146,7 @@ func (o *Outbox) Drain(ctx context.Context) {
 	for _, w := range workers {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if n := w.round(ctx); n == 0 {
+				if n := w.round(ctx, true); n == 0 {
 					return
 				}
 			}
@@ -157,8 +158,14 @@ func (o *Outbox) Drain(ctx context.Context) {
 // launch starts a worker; o.mu is held.
 func (o *Outbox) launch(w *worker) {
 	ctx, cancel := context.WithCancel(o.ctx)
-	w.cancel = cancel
-	o.wg.Go(func() { w.run(ctx) })
+	w.cancel, w.done = cancel, make(chan struct{})
+	o.wg.Go(func() {
+		defer close(w.done)
+		if w.before != nil {
+			<-w.before // two workers at once would tell twice
+		}
+		w.run(ctx)
+	})
 }
 
 // worker tells one receiver.
@@ -167,16 +174,24 @@ type worker struct {
 	r      Receiver
 	wake   chan struct{}
 	cancel context.CancelFunc
+	done   chan struct{} // closed when it has ended
+	before chan struct{} // the done of the worker it took over from
 
 	mu     sync.Mutex // one round at a time
-	hold   time.Time  // the receiver asked for peace until then
-	gone   bool       // the receiver is no more
+	storm  storm
+	owed   map[string]incident.Outcome // what the queue could not note yet, by delivery
+	hold   time.Time                   // the receiver asked for peace until then
+	gone   bool                        // the receiver is no more
 	tokens float64
 	filled time.Time
 }
 
 func newWorker(o *Outbox, r Receiver) *worker {
-	return &worker{o: o, r: r, wake: make(chan struct{}, 1), tokens: float64(r.Burst), filled: time.Now()}
+	w := &worker{o: o, r: r, wake: make(chan struct{}, 1), tokens: float64(r.Burst), filled: time.Now(), owed: map[string]incident.Outcome{}}
+	if _, ok := r.Notifier.(DigestNotifier); ok {
+		w.storm.perMinute = o.group.StormPerMinute
+	}
+	return w
 }
 
 func (w *worker) kick() {
@@ -203,7 +218,7 @@ func (w *worker) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		for ctx.Err() == nil {
-			if n := w.round(ctx); n == 0 {
+			if n := w.round(ctx, false); n == 0 {
 				break
 			}
 		}
@@ -218,23 +233,32 @@ func (w *worker) sleep(ctx context.Context) time.Duration {
 		return idle
 	}
 	w.mu.Lock()
-	hold := w.hold
-	w.mu.Unlock()
-	if hold.After(next) {
-		next = hold
+	defer w.mu.Unlock()
+	for _, t := range []time.Time{w.hold, w.storm.at} {
+		if t.After(next) {
+			next = t
+		}
+	}
+	if len(w.owed) > 0 {
+		next = time.Now().Add(time.Second) // the queue is in trouble: give it time
 	}
 	return min(max(time.Until(next), 10*time.Millisecond), idle)
 }
 
 // round makes one attempt at each delivery that is due, grouped, and returns how
-// many were settled.
-func (w *worker) round(ctx context.Context) int {
+// many were settled; 0 when there is nothing to do before the next one is due.
+// hurry is true when the program is about to end.
+func (w *worker) round(ctx context.Context, hurry bool) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.hold.After(time.Now()) {
+	if w.hold.After(time.Now()) || !w.repay(ctx) {
 		return 0
 	}
-	due, err := w.o.queue.Due(ctx, w.r.Name, time.Now(), atOnce)
+	limit := atOnce
+	if !w.storm.at.IsZero() {
+		limit = digestMost
+	}
+	due, err := w.o.queue.Due(ctx, w.r.Name, time.Now(), limit)
 	if err != nil {
 		if ctx.Err() == nil {
 			w.o.log.Error("what is owed cannot be read", zap.String("receiver", w.r.Name), zap.Error(err))
@@ -243,22 +267,20 @@ func (w *worker) round(ctx context.Context) int {
 	}
 	settled := 0
 	failed := map[string]bool{} // lanes in which something failed: the rest waits behind it
-	group := w.o.group
-	if _, ok := w.r.Notifier.(DigestNotifier); !ok {
-		group.StormPerMinute = 0
-	}
-	for _, m := range group.messages(due) {
-		if ctx.Err() != nil || w.hold.After(time.Now()) {
+	for _, m := range w.storm.sort(w.o.group.messages(due), time.Now(), hurry) {
+		if ctx.Err() != nil || w.hold.After(time.Now()) || len(w.owed) > 0 {
 			return settled
 		}
-		if failed[m.lane()] {
+		if m.behind(failed) {
 			continue
 		}
 		if !w.permit(ctx) {
 			return settled
 		}
 		if !w.send(ctx, m) {
-			failed[m.lane()] = true
+			for _, d := range m.deliveries {
+				failed[d.Lane] = true
+			}
 		}
 		settled += len(m.deliveries)
 	}
@@ -266,6 +288,18 @@ func (w *worker) round(ctx context.Context) int {
 		return 0 // the rest of those lanes is due later
 	}
 	return settled
+}
+
+// repay notes what the queue could not note before. Until that is done nothing
+// more is told: it would be told again, and again.
+func (w *worker) repay(ctx context.Context) bool {
+	for id, out := range w.owed {
+		if err := w.o.queue.Settle(ctx, incident.Delivery{ID: id, Receiver: w.r.Name}, out); err != nil {
+			return false
+		}
+		delete(w.owed, id)
+	}
+	return true
 }
 
 // permit waits until another message may be sent.
@@ -307,6 +341,9 @@ func (w *worker) send(ctx context.Context, m message) bool {
 	err := w.notify(ctx, m)
 	w.o.latency.WithLabelValues(w.r.Name).Observe(time.Since(began).Seconds())
 	out := w.outcome(m, err)
+	if out.State == incident.Delivered {
+		w.storm.sent(m, out.At)
+	}
 	w.settle(m, out, err)
 	return out.State != incident.Pending
 }
@@ -320,7 +357,7 @@ type DigestNotifier interface {
 // notify hands a message to the receiver's Notifier.
 func (w *worker) notify(ctx context.Context, m message) error {
 	if d, ok := w.r.Notifier.(DigestNotifier); ok && m.digest {
-		return d.NotifyDigest(ctx, m.deliveries[0].ID, digest(m.deliveries))
+		return d.NotifyDigest(ctx, m.id(), digest(m.deliveries))
 	}
 	return w.r.Notifier.Notify(ctx, m.alert())
 }
@@ -371,6 +408,7 @@ func (w *worker) settle(m message, out incident.Outcome, err error) {
 	defer cancel()
 	for _, d := range m.deliveries {
 		if serr := w.o.queue.Settle(ctx, d, out); serr != nil {
+			w.owed[d.ID] = out
 			w.o.log.Error("an outcome cannot be kept", zap.String("receiver", w.r.Name), zap.Error(serr))
 		}
 	}

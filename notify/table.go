@@ -25,7 +25,7 @@ func WriteTable(w io.Writer, list []*incident.Incident, opt TextOptions) error {
 		} else if inc.UptimeSeconds != nil {
 			at = fmt.Sprintf("[%.6f]", *inc.UptimeSeconds)
 		}
-		rows = append(rows, [4]string{at, clip(who(inc), 20), incident.Sanitize(string(inc.Cause)), incident.Sanitize(string(inc.Confidence))})
+		rows = append(rows, [4]string{at, clip(who(inc), 16), incident.Sanitize(string(inc.Cause)), incident.Sanitize(string(inc.Confidence))})
 		whats = append(whats, what(inc))
 	}
 	var wide [4]int
