@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -27,6 +28,9 @@ const (
 	maxAnswer     = 64 << 10
 	// maxRetryAfter bounds what a receiver may ask for with Retry-After.
 	maxRetryAfter = time.Hour
+	// calmDown is how long a receiver is left alone that said "too many
+	// requests" (429) and not when to come again.
+	calmDown = 30 * time.Second
 )
 
 // CheckURL says what is wrong with a receiver's URL, without repeating it: it may
@@ -63,7 +67,7 @@ type poster struct {
 }
 
 // newPoster returns a poster with deadlines, without redirects to other hosts,
-// and with TLS 1.2 at least. roots may be nil: the system's.
+// and with TLS 1.2 at least. tlsConf may be nil: the system's roots.
 func newPoster(rawURL, version string, insecure bool, tlsConf *tls.Config) (*poster, error) {
 	rawURL = strings.TrimSpace(rawURL)
 	if err := CheckURL(rawURL, insecure); err != nil {
@@ -72,6 +76,7 @@ func newPoster(rawURL, version string, insecure bool, tlsConf *tls.Config) (*pos
 	if tlsConf == nil {
 		tlsConf = &tls.Config{}
 	}
+	tlsConf = tlsConf.Clone()
 	tlsConf.MinVersion = max(tlsConf.MinVersion, tls.VersionTLS12)
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -94,7 +99,9 @@ func newPoster(rawURL, version string, insecure bool, tlsConf *tls.Config) (*pos
 				ForceAttemptHTTP2:      true,
 			},
 			CheckRedirect: func(r *http.Request, via []*http.Request) error {
-				if r.URL.Host != host || r.URL.Scheme != u.Scheme || len(via) > 3 {
+				// 301, 302 and 303 would turn the POST into a GET: the alert would
+				// not go along, and a page that answers 200 would count as told.
+				if r.Method != http.MethodPost || r.URL.Host != host || r.URL.Scheme != u.Scheme || len(via) > 3 {
 					return http.ErrUseLastResponse
 				}
 				return nil
@@ -157,11 +164,14 @@ func (p *poster) judge(res *http.Response, answer []byte) error {
 		if at, ok := retryAfter(res.Header.Get("Retry-After"), p.now()); ok {
 			return &RetryAfter{Err: err, At: at}
 		}
+		if code == http.StatusTooManyRequests {
+			return &RetryAfter{Err: err, At: p.now().Add(calmDown)}
+		}
 		return err
 	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code >= 500:
 		return err
 	case code >= 300 && code < 400:
-		return &Rejected{Err: fmt.Errorf("%w; redirects to another host are not followed: give the final URL", err)}
+		return &Rejected{Err: fmt.Errorf("%w; only 307 and 308 within the same host are followed: give the final URL", err)}
 	}
 	return &Rejected{Err: err}
 }
@@ -217,8 +227,11 @@ func (p *poster) hide(s string) string {
 		return s
 	}
 	parts := []string{p.url, u.RequestURI(), u.Path, u.RawQuery}
-	for seg := range strings.SplitSeq(u.EscapedPath(), "/") {
-		parts = append(parts, seg)
+	parts = append(parts, strings.Split(u.EscapedPath(), "/")...)
+	parts = append(parts, strings.Split(u.Path, "/")...)
+	for pair := range strings.SplitSeq(u.RawQuery, "&") {
+		_, v, _ := strings.Cut(pair, "=")
+		parts = append(parts, pair, v)
 	}
 	for _, vs := range u.Query() {
 		parts = append(parts, vs...)
@@ -227,6 +240,8 @@ func (p *poster) hide(s string) string {
 		pw, _ := u.User.Password()
 		parts = append(parts, u.User.String(), u.User.Username(), pw)
 	}
+	// The longest first: a part that begins another would leave its end to be read.
+	slices.SortFunc(parts, func(a, b string) int { return len(b) - len(a) })
 	for _, part := range parts {
 		if len(part) >= 6 {
 			s = strings.ReplaceAll(s, part, incident.Redacted)
