@@ -50,9 +50,9 @@ const (
 
 // startClasses are the messages told by how they begin. Sorted by first byte.
 var startClasses = [256][]startClass{
-	'[': {{"[ pid ]", classTableHead}, {"[  pid  ]", classTableHead}},
 	'C': {{"CPU: ", classCPU}, {"Code: ", classNone}},
 	'F': {{"Free swap ", classMemInfo}},
+	'f': {{"free:", classMemInfo}},
 	'K': {{"Killed process ", classKill}, {"Kill process ", classKill}, {"Kernel panic - not syncing: ", classNoKill}},
 	'M': {{"Memory cgroup out of memory", classKill}, {"Memory cgroup stats for ", classStatsHead}, {"Mem-Info:", classMemInfo}, {"Mem-info:", classMemInfo}},
 	'N': {{"Node ", classMemInfo}},
@@ -125,8 +125,13 @@ func classify(t string) class {
 			return s.class
 		}
 	}
-	if t[0] == '[' && isRow(t) {
-		return classRow
+	if t[0] == '[' {
+		if isRow(t) {
+			return classRow
+		}
+		if in := trimBlanks(t[1:]); strings.HasPrefix(in, "pid") && strings.HasPrefix(trimBlanks(in[3:]), "]") {
+			return classTableHead
+		}
 	}
 	if 'a' <= t[0] && t[0] <= 'z' && isStat(t) {
 		return classStat

@@ -124,7 +124,7 @@ func (f *feeder) splitName(l *line) bool {
 	default:
 		return false
 	}
-	if p.rec.HasUptime != l.rec.HasUptime || p.rec.Uptime != l.rec.Uptime || !p.rec.Time.Equal(l.rec.Time) || p.rec.Ident != "" || l.rec.Ident != "" || p.rec.Escaped {
+	if !sameMoment(&p.rec, &l.rec) || p.rec.Ident != "" || l.rec.Ident != "" || p.rec.Escaped {
 		return false
 	}
 	switch p.class {
@@ -141,6 +141,19 @@ func (f *feeder) splitName(l *line) bool {
 		return strings.Contains(p.text, "omm: ") && !strings.Contains(p.text, "ainted") && strings.Contains(l.text, "ainted")
 	}
 	return false
+}
+
+// sameMoment tells the stamps of one record's lines: alike, or, where a syslog
+// daemon stamps each line anew, a moment apart.
+func sameMoment(a, b *Record) bool {
+	switch {
+	case a.HasUptime != b.HasUptime:
+		return false
+	case a.HasUptime:
+		return a.Uptime == b.Uptime
+	}
+	d := b.Time.Sub(a.Time)
+	return d >= 0 && d <= time.Millisecond
 }
 
 func (f *feeder) join(sep, s string) {

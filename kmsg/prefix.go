@@ -318,7 +318,8 @@ func (l *line) rfc5424(s string) string {
 	} else {
 		s = strings.TrimPrefix(s, "- ")
 	}
-	return strings.TrimPrefix(s, "\ufeff")
+	// rsyslog keeps the blank that syslog(3) has behind the tag.
+	return strings.TrimPrefix(strings.TrimPrefix(s, "\ufeff"), " ")
 }
 
 func isStampOrRow(s string) bool {
