@@ -263,10 +263,11 @@ func TestSlackStaysWithinItsLimits(t *testing.T) {
 func TestSlackAnswer(t *testing.T) {
 	for body, want := range map[string]string{
 		"ok": "told", "ok\n": "told", "": "told", `{"ok":true}`: "told",
-		`{"ok":false,"error":"invalid_payload"}`: "never", `{"ok":false,"error":"ratelimited"}`: "again", "<html>login</html>": "again",
+		`{"ok":false,"error":"invalid_payload"}`: "never", `{"ok":false,"error":"ratelimited"}`: "later", `{"ok":false,"error":"internal_error"}`: "again",
+		"<html>login</html>": "unsure", "o": "unsure",
 	} {
 		p := &poster{url: "https://hooks.slack.com/services/" + canary}
-		if got := verdict(slackAnswer([]byte(body), p.excerpt)); got != want {
+		if got := verdict(slackAnswer([]byte(body), time.Now(), p.excerpt)); got != want {
 			t.Errorf("%q: %s, want %s", body, got, want)
 		}
 	}

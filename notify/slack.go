@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -62,12 +63,12 @@ func (s *Slack) send(ctx context.Context, m *slackMessage) error {
 	if err != nil {
 		return err
 	}
-	return slackAnswer(answer, s.p.excerpt)
+	return slackAnswer(answer, s.p.now(), s.p.excerpt)
 }
 
 // slackAnswer reads the body of a 200: "ok" from an incoming webhook, and JSON
 // with "ok" from what speaks like Slack's API; what says no says why.
-func slackAnswer(body []byte, excerpt func([]byte) string) error {
+func slackAnswer(body []byte, now time.Time, excerpt func([]byte) string) error {
 	text := strings.TrimSpace(string(body))
 	if text == "ok" || text == "" {
 		return nil
@@ -80,12 +81,15 @@ func slackAnswer(body []byte, excerpt func([]byte) string) error {
 		switch {
 		case *api.OK:
 			return nil
-		case strings.Contains(api.Error, "rate"), strings.Contains(api.Error, "internal"), strings.Contains(api.Error, "unavailable"):
+		case strings.Contains(api.Error, "ratelimited"), strings.Contains(api.Error, "rate_limited"):
+			return &RetryAfter{Err: fmt.Errorf("slack answered 200 with the error %q", excerpt([]byte(api.Error))), At: now.Add(calmDown)}
+		case strings.Contains(api.Error, "internal"), strings.Contains(api.Error, "unavailable"):
 			return fmt.Errorf("slack answered 200 with the error %q", excerpt([]byte(api.Error)))
 		}
 		return &Rejected{Err: fmt.Errorf("slack answered 200 with the error %q", excerpt([]byte(api.Error)))}
 	}
-	return fmt.Errorf("slack answered 200 but not \"ok\": %s", excerpt(body))
+	// A page of something on the way, or an answer that broke off: it may have arrived.
+	return &Unsure{Err: fmt.Errorf("slack answered 200 but not \"ok\": %s", excerpt(body))}
 }
 
 // slackMessage is the part of Block Kit that is used.
@@ -171,13 +175,25 @@ func slackAlert(a Alert) *slackMessage {
 	}
 	context := slackBlock{Type: "context", Elements: []slackText{mrkdwn(clipEscaped(slackEscape(strings.Join(foot, " · ")), 1000))}}
 
-	// The log has what room is left.
-	used := utf8.RuneCountInString(m.Text) + context.size()
+	// The log has what room is left, then the processes, then the evidence.
+	room := maxSlack - utf8.RuneCountInString(m.Text) - context.size()
 	for i := range m.Blocks {
-		used += m.Blocks[i].size()
+		room -= m.Blocks[i].size()
 	}
-	if log := slackLog(inc.LogTail, min(maxSection, maxSlack-used)); log != "" {
-		m.Blocks = append(m.Blocks, section(log))
+	for _, part := range []struct {
+		title  string
+		lines  []string
+		most   int
+		newest bool
+	}{
+		{"Last log lines", inc.LogTail, maxSection, true},
+		{"Largest processes", slackProcesses(inc), 1000, false},
+		{"Evidence", slackEvidence(inc), 2000, false},
+	} {
+		if s := slackCode(part.title, part.lines, min(part.most, room), part.newest); s != "" {
+			m.Blocks = append(m.Blocks, section(s))
+			room -= utf8.RuneCountInString(s)
+		}
 	}
 	m.Blocks = append(m.Blocks, context)
 	return m
@@ -234,28 +250,66 @@ func slackNumbers(inc *incident.Incident) string {
 	return strings.Join(lines, "\n")
 }
 
-// slackLog puts the newest lines that fit into a code block.
-func slackLog(tail []string, room int) string {
-	const head = "*Last log lines:*\n```\n"
-	const foot = "\n```"
-	room -= len(head) + len(foot)
+// slackCode puts the lines that fit into a code block: the newest, which are the
+// last, or the first. It returns "" when none fits.
+func slackCode(title string, lines []string, room int, newest bool) string {
+	head, foot := "*"+title+":*\n```\n", "\n```"
+	room -= utf8.RuneCountInString(head) + len(foot)
+	lines = slices.Clone(lines)
+	if newest {
+		slices.Reverse(lines)
+	}
 	var kept []string
-	for i := len(tail) - 1; i >= 0; i-- {
-		line := clipEscaped(slackEscape(tail[i]), 300)
-		n := utf8.RuneCountInString(line) + 1
-		if n > room {
+	for _, l := range lines {
+		l = clipEscaped(slackEscape(l), 300)
+		if room -= utf8.RuneCountInString(l) + 1; room < 0 {
 			break
 		}
-		room -= n
-		kept = append(kept, line)
+		kept = append(kept, l)
 	}
 	if len(kept) == 0 {
 		return ""
 	}
-	for i, j := 0, len(kept)-1; i < j; i, j = i+1, j-1 {
-		kept[i], kept[j] = kept[j], kept[i]
+	if newest {
+		slices.Reverse(kept)
 	}
 	return head + strings.Join(kept, "\n") + foot
+}
+
+// slackProcesses are the largest rows of the kernel's table, the victim marked.
+func slackProcesses(inc *incident.Incident) []string {
+	const rows = 5
+	if len(inc.Processes) < 2 {
+		return nil
+	}
+	var lines []string
+	for _, p := range inc.Processes[:min(len(inc.Processes), rows)] {
+		mark := " "
+		if inc.Victim != nil && p.PID == inc.Victim.PID {
+			mark = "×"
+		}
+		lines = append(lines, strings.TrimRight(fmt.Sprintf("%s %10s  %-15s  %7d  %s", mark, bytesOr(p.RSS), incident.Sanitize(p.Comm), p.PID, incident.Sanitize(p.Container)), " "))
+	}
+	if n := len(inc.Processes) - rows; n > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more", n))
+	}
+	return lines
+}
+
+// slackEvidence is what each source said and what it means.
+func slackEvidence(inc *incident.Incident) []string {
+	const most = 6
+	var lines []string
+	for i, e := range inc.Evidence {
+		if i == most {
+			return append(lines, fmt.Sprintf("and %d more", len(inc.Evidence)-i))
+		}
+		lines = append(lines, e.Source+": "+clip(e.Text, 240))
+		if e.Means != "" {
+			lines = append(lines, "  = "+clip(e.Means, 160))
+		}
+	}
+	return lines
 }
 
 func gapsLine(gaps []incident.Gap) string {
