@@ -21,7 +21,8 @@ type Queue interface {
 	Begin(ctx context.Context, ids ...string) error
 	// Settle notes how it ended.
 	Settle(ctx context.Context, d incident.Delivery, o incident.Outcome) error
-	// NextDue is when the next delivery of a receiver may be tried; zero for none.
+	// NextDue is when the next delivery of a receiver may be tried, not
+	// counting those that wait behind another in their lane; zero for none.
 	NextDue(ctx context.Context, receiver string) (time.Time, error)
 }
 

@@ -78,8 +78,13 @@ func (q *memQueue) NextDue(_ context.Context, receiver string) (time.Time, error
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var next time.Time
+	seen := map[string]bool{}
 	for _, d := range q.list {
-		if d.Receiver == receiver && d.state == incident.Pending && (next.IsZero() || d.next.Before(next)) {
+		if d.Receiver != receiver || d.state != incident.Pending || seen[d.Lane] {
+			continue
+		}
+		seen[d.Lane] = true
+		if next.IsZero() || d.next.Before(next) {
 			next = d.next
 			if next.IsZero() {
 				next = time.Now()

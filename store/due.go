@@ -98,10 +98,13 @@ func (s *Store) Settle(ctx context.Context, d incident.Delivery, o incident.Outc
 }
 
 // NextDue is when the next pending delivery of a receiver may be tried; zero
-// when nothing is pending.
+// when nothing is pending. What waits behind another of its container counts as
+// that one does.
 func (s *Store) NextDue(ctx context.Context, receiver string) (time.Time, error) {
 	var next sql.NullInt64
-	err := s.db.QueryRowContext(ctx, "SELECT min(next_ns) FROM deliveries WHERE receiver = ? AND state = 'pending'", receiver).Scan(&next)
+	err := s.db.QueryRowContext(ctx, `
+		SELECT min(next_ns) FROM (SELECT next_ns, min(seq) FROM deliveries
+			WHERE receiver = ? AND state = 'pending' GROUP BY lane)`, receiver).Scan(&next)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read when %q is due: %w", receiver, err)
 	}

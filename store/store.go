@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS incidents (
 	crc       INTEGER NOT NULL            -- CRC-32C of body
 ) STRICT;
 CREATE INDEX IF NOT EXISTS incidents_time ON incidents(time_ns);
+CREATE INDEX IF NOT EXISTS incidents_seq ON incidents(seq);
 CREATE TABLE IF NOT EXISTS deliveries (
 	id       TEXT PRIMARY KEY,
 	seq      INTEGER NOT NULL,
@@ -75,6 +76,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
 	error    TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries(receiver, state, seq);
+CREATE INDEX IF NOT EXISTS deliveries_seq ON deliveries(seq);
+CREATE INDEX IF NOT EXISTS deliveries_lane ON deliveries(receiver, lane, seq, next_ns) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS deliveries_incident ON deliveries(incident);
 CREATE TABLE IF NOT EXISTS state (
 	key   TEXT PRIMARY KEY,
