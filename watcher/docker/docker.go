@@ -22,6 +22,9 @@
 //     a destroy follows and the error is gone. So such a start is watched by
 //     asking: see startWatch.
 //   - docker run --rm: destroy 7-30 ms after die; inspect may still answer then.
+//   - While a container is being started an inspect of it waits for the outcome, so
+//     the one asked for at create brings its answer now and then after the death
+//     of a container that lives for milliseconds.
 //   - Attributes of an event are the container's labels with the event's own
 //     among them, and a LABEL WINS: a container with the label exitCode=0 dies
 //     with exitCode=0 whatever happened. See shadow.

@@ -64,10 +64,11 @@ func TestDeathsAreToldAsTheEngineTellsThem(t *testing.T) {
 			if tt.check != nil {
 				tt.check(t, x, d)
 			}
-			// What it was is known before it died.
-			i := slices.IndexFunc(all, func(o watcher.Observation) bool { return o.Container != nil })
-			if i < 0 || i > slices.IndexFunc(all, isExit(id)) || all[i].Container.Name != "d-"+tt.death {
-				t.Errorf("identity came late or not at all: %q", words(all))
+			// What it was is mostly known before it died; where the inspect at
+			// create had to wait in the engine for the start, with its end.
+			c := rec.wait(t, "container", isContainer(id)).Container
+			if want := "d-" + tt.death; c.Name != want || x.Name != want || d.Inspect.Name != want {
+				t.Errorf("named %q, %q, %q; want %q", c.Name, x.Name, d.Inspect.Name, want)
 			}
 		})
 	}
@@ -163,12 +164,7 @@ func TestAutoRemovedContainerIsKnown(t *testing.T) {
 	if diff := cmp.Diff([]string{"create", "start", "die 4", "destroy"}, told(rec.of(id))); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	all := rec.of(id)
-	i := slices.IndexFunc(all, func(o watcher.Observation) bool { return o.Container != nil })
-	if i < 0 || i > slices.IndexFunc(all, isExit(id)) {
-		t.Fatalf("not known before its death: %q", words(all))
-	}
-	if c := all[i].Container; c.Name != "fleeting" || !c.AutoRemove || *c.MemoryLimit != 32<<20 || c.Compose.Service != "web" {
+	if c := rec.wait(t, "container", isContainer(id)).Container; c.Name != "fleeting" || !c.AutoRemove || *c.MemoryLimit != 32<<20 || c.Compose.Service != "web" {
 		t.Errorf("container %s", toJSON(t, c))
 	}
 	// There are milliseconds only: either the log was had, or it is said why not.
@@ -212,7 +208,7 @@ func TestContainerIsMappedWhole(t *testing.T) {
 	}
 	// No limits are no numbers.
 	bare := e.MustRun(t, lab.Image, "true")
-	b := rec.wait(t, "container", func(o watcher.Observation) bool { return o.Container != nil && o.Container.ID == bare }).Container
+	b := rec.wait(t, "container", isContainer(bare)).Container
 	if b.MemoryLimit != nil || b.SwapLimit != nil || b.StopGraceSecond != nil || b.Compose != nil || b.Pod != nil {
 		t.Errorf("container without limits: %s", toJSON(t, b))
 	}
@@ -287,7 +283,8 @@ func TestLabelsCannotLie(t *testing.T) {
 
 func TestLogTail(t *testing.T) {
 	e, rec := followShared(t)
-	const script = `i=0; while [ $i -lt 30 ]; do echo "out $i"; i=$((i+1)); done; echo "err: \033[31mred" >&2; echo "password=hunter2hunter2" >&2; printf unfinished; exit 5`
+	// The engine reads stdout and stderr apart: only time puts them in order.
+	const script = `i=0; while [ $i -lt 30 ]; do echo "out $i"; i=$((i+1)); done; sleep 0.3; echo "err: \033[31mred" >&2; echo "password=hunter2hunter2" >&2; sleep 0.3; printf unfinished; exit 5`
 	for name, flags := range map[string][]string{"plain": nil, "terminal": {"-t"}} {
 		t.Run(name, func(t *testing.T) {
 			id := e.MustRun(t, append(flags, lab.Image, "sh", "-c", script)...)

@@ -188,6 +188,10 @@ func isDetail(id string) func(watcher.Observation) bool {
 	return func(o watcher.Observation) bool { return o.Detail != nil && o.Detail.ID == id }
 }
 
+func isContainer(id string) func(watcher.Observation) bool {
+	return func(o watcher.Observation) bool { return o.Container != nil && o.Container.ID == id }
+}
+
 func isExit(id string) func(watcher.Observation) bool {
 	return func(o watcher.Observation) bool { return o.Exit != nil && o.Exit.ID == id }
 }
