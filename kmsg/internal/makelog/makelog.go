@@ -22,17 +22,20 @@ type generator struct {
 }
 
 // Write writes about size bytes of a made-up kern.log of a container host with a
-// number of OOM episodes, of the shapes that a 6.12 kernel prints, spread evenly
+// number of OOM episodes, of the shapes that a 6.12 kernel prints, spread
 // among ordinary noise. The same seed gives the same log.
 func Write(w io.Writer, size int64, episodes int, seed uint64) error {
 	g := &generator{w: bufio.NewWriterSize(w, 1<<20), rnd: rand.New(rand.NewPCG(seed, 7)), boot: time.Date(2026, 3, 1, 4, 0, 0, 0, time.UTC)}
 	g.now = g.boot
 	step := 240 * 24 * time.Hour / time.Duration(size/120+1)
+	gap := size / int64(max(episodes, 1))
+	next := g.rnd.Int64N(gap/2 + 1)
 	for done := 0; g.wrote < size; {
 		g.now = g.now.Add(time.Duration(g.rnd.Int64N(int64(2*step) + 1)))
-		if done < episodes && g.wrote >= int64(done)*(size/int64(max(episodes, 1))) {
+		if done < episodes && g.wrote >= next {
 			g.episode(done)
 			done++
+			next = int64(done)*gap + g.rnd.Int64N(gap/2+1)
 			continue
 		}
 		g.noise()
