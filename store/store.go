@@ -206,9 +206,14 @@ func (s *Store) openReadOnly(ctx context.Context) error {
 	if _, err := os.Stat(s.path); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
-	// Reading a WAL needs its shared memory file; where the folder cannot be
-	// written the file is read as it is.
-	for _, mode := range []string{"mode=ro", "mode=ro&immutable=1"} {
+	// Reading beside a writer needs the shared memory file of its WAL. Where
+	// there is no writer and nothing in a WAL, or the folder cannot be written,
+	// the file is read as it is, and nothing is left beside it.
+	modes := []string{"mode=ro", "mode=ro&immutable=1"}
+	if wal, err := os.Stat(s.path + "-wal"); (err != nil || wal.Size() == 0) && !held(s.path+".lock") {
+		modes = modes[1:]
+	}
+	for i, mode := range modes {
 		db, err := sql.Open("sqlite", dsn(s.path, mode+"&_pragma=busy_timeout(2000)&_pragma=mmap_size(0)&_pragma=query_only(ON)"))
 		if err != nil {
 			return fmt.Errorf("open store %s: %w", s.path, err)
@@ -223,7 +228,7 @@ func (s *Store) openReadOnly(ctx context.Context) error {
 			return nil
 		}
 		db.Close()
-		if mode != "mode=ro" {
+		if i == len(modes)-1 {
 			return fmt.Errorf("open store %s: %w", s.path, explainSQLite(err))
 		}
 	}
