@@ -87,8 +87,10 @@ func (a *Assembler) reset() {
 	a.release, a.events, a.last = "", nil, Record{}
 }
 
-// awaitsKill tells whether an episode is open whose kill was not yet seen.
-func (a *Assembler) awaitsKill() bool {
+// AwaitsKill tells whether an episode is open whose kill was not yet seen. A
+// live caller that flushes after a quiet moment gives it more time then: on a
+// slow console the lines of one report come tens of milliseconds apart.
+func (a *Assembler) AwaitsKill() bool {
 	for _, o := range a.open {
 		if !o.sawKill && o.ep.NoKill == "" {
 			return true

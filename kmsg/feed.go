@@ -275,6 +275,9 @@ func (f *feeder) record(r *Record, c class) {
 		r.Time = f.opt.Boot.Add(r.Uptime)
 	}
 	f.stats.Records++
+	if (r.Ident != "" || r.Facility > 0) && (c == classKill || c == classSummary) {
+		f.stats.Foreign++
+	}
 	if c == classNone {
 		f.quiet++
 	} else {

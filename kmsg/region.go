@@ -114,7 +114,7 @@ func (s *regionScanner) close(at int64) {
 
 // reach is how far the open region stretches over lines that do not matter.
 func (s *regionScanner) reach() int64 {
-	if s.feed.asm.awaitsKill() {
+	if s.feed.asm.AwaitsKill() {
 		return reachDump
 	}
 	return reachDone
@@ -171,7 +171,7 @@ func (s *regionScanner) scan(b []byte, base int64, from int, until int64) int {
 			}
 		} else if s.fed <= s.anchor {
 			continue
-		} else if s.feed.quiet > patience || s.feed.quiet > 1 && !s.feed.asm.awaitsKill() {
+		} else if s.feed.quiet > patience || s.feed.quiet > 1 && !s.feed.asm.AwaitsKill() {
 			s.feed.endEntry()
 			s.feed.flushRecord()
 			s.lines = false

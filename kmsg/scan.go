@@ -30,8 +30,8 @@ type ScanStats struct {
 	Bytes, Lines, Records int64
 	Episodes, Kills       int64
 	Faults, Unrecognised  int64
-	// Foreign counts lines that look like the kernel's and were written by
-	// a program: they are not believed.
+	// Foreign counts lines that look like the kernel's word on a kill and were
+	// written by a program: they are not believed.
 	Foreign int64
 	// UnrecognisedLines are the first lines of OOM reports in a form that is
 	// not known here.
