@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/oomwatch/oomwatch/incident"
 )
 
@@ -63,6 +65,7 @@ func (s *Store) Save(ctx context.Context, b Batch) (Saved, error) {
 	if err != nil {
 		return Saved{}, fmt.Errorf("save: %w", explainSQLite(err))
 	}
+	s.pruneNowAndThen(ctx, time.Now())
 	return saved, nil
 }
 
@@ -151,6 +154,21 @@ func (s *Store) State(ctx context.Context) (map[string][]byte, error) {
 		return nil, fmt.Errorf("read state: %w", err)
 	}
 	return out, nil
+}
+
+// pruneEvery is how often old incidents are looked for.
+const pruneEvery = time.Hour
+
+// pruneNowAndThen prunes when that is due; a failure is only logged, as nothing is
+// lost by it.
+func (s *Store) pruneNowAndThen(ctx context.Context, now time.Time) {
+	last := s.pruned.Load()
+	if s.maxAge <= 0 || now.Sub(time.Unix(last, 0)) < pruneEvery || !s.pruned.CompareAndSwap(last, now.Unix()) {
+		return
+	}
+	if err := s.prune(ctx, now.Add(-s.maxAge)); err != nil {
+		s.log.Warn("old incidents were not removed", zap.Error(err))
+	}
 }
 
 // prune removes settled incidents from before a time, and their deliveries.

@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,6 +40,8 @@ type Store struct {
 	lock      *os.File
 	recovered string
 	badRows   prometheus.Counter
+	maxAge    time.Duration
+	pruned    atomic.Int64 // unix seconds of the last pruning
 }
 
 // applicationID marks the file as oomwatch's in its header: "oomw".
@@ -89,7 +92,7 @@ CREATE TABLE IF NOT EXISTS state (
 // Open opens a store, making it where there is none. A file that is damaged is
 // moved aside, never deleted, and a new one begun: see Recovered.
 func Open(ctx context.Context, opt Options) (*Store, error) {
-	s := &Store{path: opt.Path, readOnly: opt.ReadOnly, log: opt.Logger}
+	s := &Store{path: opt.Path, readOnly: opt.ReadOnly, log: opt.Logger, maxAge: opt.MaxAge}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
@@ -105,8 +108,13 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	}
 	err := s.open(ctx)
 	if damaged(err) {
-		if err = s.moveAside(err); err == nil {
-			err = s.open(ctx)
+		var aside string
+		if aside, err = s.moveAside(err); err == nil {
+			if err = s.open(ctx); err == nil {
+				n := s.salvage(ctx, aside)
+				s.recovered += "; " + n.String()
+				s.log.Warn("what could be read of the damaged store was carried over", zap.Stringer("what", n))
+			}
 		}
 	}
 	if err != nil {
@@ -116,11 +124,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if opt.Registerer != nil {
 		opt.Registerer.MustRegister(s.badRows, newCollector(s))
 	}
-	if opt.MaxAge > 0 {
-		if err := s.prune(ctx, time.Now().Add(-opt.MaxAge)); err != nil {
-			s.log.Warn("old incidents were not removed", zap.Error(err))
-		}
-	}
+	s.pruneNowAndThen(ctx, time.Now())
 	return s, nil
 }
 
@@ -130,11 +134,17 @@ func (s *Store) prepare() error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("open store %s: %w; make the folder, or choose another with --store PATH", s.path, err)
 	}
+	// The lock file stays for ever: where it is, a store was begun before.
+	used, _ := os.Stat(s.path + ".lock")
 	lock, err := takeLock(s.path + ".lock")
 	if err != nil {
 		return fmt.Errorf("open store %s: %w", s.path, err)
 	}
 	s.lock = lock
+	if st, err := os.Stat(s.path); used != nil && used.Size() > 0 && (errors.Is(err, os.ErrNotExist) || err == nil && st.Size() == 0) {
+		s.recovered = fmt.Sprintf("the store %s was begun before and is gone or empty; a new one is begun, and what was kept and still owed is lost", s.path)
+		s.log.Error("store is gone or empty", zap.String("path", s.path))
+	}
 	return nil
 }
 
@@ -249,20 +259,20 @@ func dsn(path, query string) string {
 	return u + "?" + query
 }
 
-// moveAside renames a damaged file out of the way.
-func (s *Store) moveAside(why error) error {
+// moveAside renames a damaged file out of the way and returns its new name.
+func (s *Store) moveAside(why error) (string, error) {
 	to := fmt.Sprintf("%s.corrupt-%s", s.path, time.Now().UTC().Format("20060102T150405.000"))
 	if err := os.Rename(s.path, to); err != nil {
-		return fmt.Errorf("move the damaged store %s aside: %w (it is damaged: %w)", s.path, err, why)
+		return "", fmt.Errorf("move the damaged store %s aside: %w (it is damaged: %w)", s.path, err, why)
 	}
 	for _, suffix := range []string{"-wal", "-shm"} {
 		if err := os.Rename(s.path+suffix, to+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("move the damaged store's %s aside: %w", suffix, err)
+			return "", fmt.Errorf("move the damaged store's %s aside: %w", suffix, err)
 		}
 	}
 	s.recovered = fmt.Sprintf("the store %s was damaged (%v); it was moved to %s and a new one begun", s.path, why, to)
 	s.log.Error("store was damaged", zap.String("moved_to", to), zap.Error(why))
-	return nil
+	return to, nil
 }
 
 // Recovered says what happened when Open found the file damaged; "" otherwise.

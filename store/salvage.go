@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+// salvaged counts what was carried over from a damaged store.
+type salvaged struct{ state, incidents, deliveries, pending, lost int }
+
+func (n salvaged) String() string {
+	s := fmt.Sprintf("%d incidents, %d deliveries (%d of them still owed) and %d notes of where the sources were read were carried over", n.incidents, n.deliveries, n.pending, n.state)
+	if n.lost > 0 {
+		s += fmt.Sprintf("; %d rows could not be", n.lost)
+	}
+	return s
+}
+
+// salvage carries over into the new store what can still be read of a damaged one:
+// rows whose checksum holds, from the front up to the first damage and from the
+// back. It does what it can; what it could not is counted where it can be.
+func (s *Store) salvage(ctx context.Context, from string) salvaged {
+	var n salvaged
+	old, err := sql.Open("sqlite", dsn(from, "mode=ro&_pragma=mmap_size(0)&_pragma=query_only(ON)&_pragma=cell_size_check(ON)"))
+	if err != nil {
+		return n
+	}
+	defer old.Close()
+	old.SetMaxOpenConns(1)
+	for _, part := range []struct {
+		table, columns string
+		order          string
+		keep           func(*sql.Tx, []any) error
+	}{
+		{"state", "key, value, crc", "key", func(tx *sql.Tx, v []any) error {
+			value, ok := v[1].([]byte)
+			if crc, _ := v[2].(int64); !ok || checksum(value) != crc {
+				n.lost++
+				return nil
+			}
+			return count(&n.state)(tx.ExecContext(ctx, "INSERT OR IGNORE INTO state(key, value, crc) VALUES(?,?,?)", v...))
+		}},
+		{"incidents", "id, seq, time_ns, kind, cause, container, name, body, crc", "rowid", func(tx *sql.Tx, v []any) error {
+			id, ok := v[0].(string)
+			body, ok2 := v[7].([]byte)
+			crc, ok3 := v[8].(int64)
+			if !ok || !ok2 || !ok3 || s.decode(id, body, crc) == nil {
+				n.lost++
+				return nil
+			}
+			return count(&n.incidents)(tx.ExecContext(ctx, "INSERT OR IGNORE INTO incidents(id, seq, time_ns, kind, cause, container, name, body, crc) VALUES(?,?,?,?,?,?,?,?,?)", v...))
+		}},
+		{"deliveries", "id, seq, incident, receiver, lane, state, attempts, first_ns, next_ns, kept_ns, maybe, error", "rowid", func(tx *sql.Tx, v []any) error {
+			state, _ := v[5].(string)
+			switch state {
+			case "pending", "delivered", "parked":
+			default:
+				n.lost++
+				return nil
+			}
+			before := n.deliveries
+			err := count(&n.deliveries)(tx.ExecContext(ctx, `INSERT OR IGNORE INTO deliveries(id, seq, incident, receiver, lane, state, attempts, first_ns, next_ns, kept_ns, maybe, error)
+				SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12 WHERE EXISTS (SELECT 1 FROM incidents WHERE id = ?3)`, v...))
+			if state == "pending" {
+				n.pending += n.deliveries - before
+			}
+			return err
+		}},
+	} {
+		for _, dir := range []string{"ASC", "DESC"} {
+			query := "SELECT " + part.columns + " FROM " + part.table + " NOT INDEXED ORDER BY " + part.order + " " + dir
+			done, err := s.carry(ctx, old, query, strings.Count(part.columns, ",")+1, part.keep)
+			if err != nil {
+				s.log.Warn("a part of the damaged store cannot be read", zap.String("table", part.table), zap.Error(err))
+			}
+			if done {
+				break
+			}
+		}
+	}
+	return n
+}
+
+// carry copies the rows of a query until the first that cannot be read; done is
+// true when there was none such.
+func (s *Store) carry(ctx context.Context, old *sql.DB, query string, columns int, keep func(*sql.Tx, []any) error) (done bool, err error) {
+	rows, err := old.QueryContext(ctx, query)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	werr := s.write(ctx, func(tx *sql.Tx) error {
+		values, ptrs := make([]any, columns), make([]any, columns)
+		for i := range values {
+			ptrs[i] = &values[i]
+		}
+		for rows.Next() {
+			if err := rows.Scan(ptrs...); err != nil {
+				return nil // what came before it is kept
+			}
+			// A row of nonsense (a constraint of the new tables broken) is not kept.
+			if err := keep(tx, values); err != nil && ctx.Err() != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if werr != nil {
+		return false, werr
+	}
+	return rows.Err() == nil, rows.Err()
+}
+
+// count adds the rows that a statement changed.
+func count(n *int) func(sql.Result, error) error {
+	return func(r sql.Result, err error) error {
+		if err != nil {
+			return err
+		}
+		if added, err := r.RowsAffected(); err == nil {
+			*n += int(added)
+		}
+		return nil
+	}
+}
