@@ -128,8 +128,11 @@ type Episode struct {
 	// Complete is true when the header, the summary and the kill line(s)
 	// that this kernel prints were all there.
 	Complete bool `json:"complete,omitempty"`
-	// Unverified is true when the format lost the facility and a program
-	// could have written the decisive line.
+	// Unverified is true when a program could have written the decisive line:
+	// the format lost the facility, and the line does not stand in a whole
+	// report (a header with its summary, announcement or task table), which
+	// no name of a process or cgroup can forge; or its paths can be read in
+	// two ways.
 	Unverified bool `json:"unverified,omitempty"`
 	// NoKill is why there are no Kills: "no killable process",
 	// "panic_on_oom", "" otherwise.
