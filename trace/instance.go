@@ -76,7 +76,7 @@ func hold(dir string) (*os.File, error) {
 		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
+		_ = f.Close() // only read; the reason to close it is the error
 		if err == unix.EWOULDBLOCK {
 			return nil, errHeld
 		}
@@ -91,7 +91,7 @@ func hold(dir string) (*os.File, error) {
 		}
 	}
 	if err != nil {
-		f.Close()
+		_ = f.Close() // likewise
 		return nil, err
 	}
 	return f, nil

@@ -77,7 +77,7 @@ func (in *Instance) openCPUs() error {
 	// Non-blocking, so that waiting is left to the runtime's poller, where a
 	// deadline or Close ends it.
 	if err := unix.SetNonblock(ep, true); err != nil {
-		unix.Close(ep)
+		_ = unix.Close(ep) // nothing was done with it; the reason to close it is the error
 		return fmt.Errorf("make an epoll: %w", err)
 	}
 	in.poll = os.NewFile(uintptr(ep), "trace epoll")

@@ -26,7 +26,8 @@ const (
 	// Delivered: queued for the target, which may still handle it.
 	Delivered Result = iota
 	// Ignored by the target: set so, or it is the first process of a PID
-	// namespace without a handler, or it is dying already.
+	// namespace without a handler (a SIGTERM that a container will not obey),
+	// or it is dying already.
 	Ignored
 	// AlreadyPending: one like it was waiting for the target already.
 	AlreadyPending
@@ -120,8 +121,10 @@ type Process struct {
 	// PID is the id of the thread's process; TID where that was not found.
 	PID int `json:"pid"`
 	// Comm is the process's name (the thread's, where the process was gone),
-	// 15 bytes at most and chosen by its owner. Bytes that are not UTF-8 are
-	// given as \xNN. "" when nothing told it.
+	// 15 bytes at most and chosen by its owner. The sender's is the one it had
+	// when it was looked up: one that started another program at once has
+	// that one's. Bytes that are not UTF-8 are given as \xNN. "" when nothing
+	// told it.
 	Comm string `json:"comm"`
 	// Gone is true when the task had ended before it could be looked up, or
 	// processes cannot be looked up from here (Stats.HostPIDs): nothing of
