@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+	"github.com/oomwatch/oomwatch/test/lab"
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
@@ -355,5 +356,32 @@ func TestRealRequestsAreReads(t *testing.T) {
 		if callName(method, path) == "" {
 			t.Errorf("asked %s", r)
 		}
+	}
+}
+
+func TestProbe(t *testing.T) {
+	e := engine(t)
+	e.MustRun(t, "--log-driver", "none", lab.Image, "true")
+	var got []string
+	for _, c := range Probe(t.Context(), e.Host) {
+		got = append(got, c.Name)
+		if !c.OK || c.Error != "" || c.Fix != "" {
+			t.Errorf("%+v", c)
+		}
+	}
+	if want := []string{"host", "ping", "version", "info", "events", "list", "inspect", "logs"}; !slices.Equal(got, want) {
+		t.Errorf("checks %q, want %q", got, want)
+	}
+	f := serve(t, "1.41", map[string]http.HandlerFunc{
+		"/events": func(w http.ResponseWriter, _ *http.Request) { reply(w, 403, `{"message":"not for you"}`) },
+	})
+	for _, c := range Probe(t.Context(), f.host) {
+		// The fake has no /info, and no container: being told so is an answer.
+		if want := c.Name != "events" && c.Name != "info"; c.OK != want || !want && c.Fix == "" {
+			t.Errorf("%+v", c)
+		}
+	}
+	if c := Probe(t.Context(), "foo"); len(c) != 1 || c[0].OK || !strings.Contains(c[0].Error, "no address of an engine") {
+		t.Errorf("bad host: %+v", c)
 	}
 }

@@ -38,6 +38,7 @@ type job struct {
 	// for its exit code.
 	tty  bool
 	rm   bool
+	logs bool // its last words are wanted
 	exit *watcher.Observation
 }
 
@@ -47,7 +48,7 @@ type answer struct {
 	doc     *document // nil when it could not be had
 	err     error     // why
 	runtime string
-	logs    []string
+	tail    []string
 	logErr  error
 }
 
@@ -74,7 +75,7 @@ func (r *run) ask(ctx context.Context, j job) answer {
 	a := answer{job: j}
 	c := r.conn.Load()
 	if c == nil {
-		a.err, a.logErr = errAway, errAway
+		a.err = errAway
 		return a
 	}
 	a.runtime = c.runtime
@@ -84,22 +85,21 @@ func (r *run) ask(ctx context.Context, j job) answer {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.s.pace.detail)
 	defer cancel()
-	wantLogs := r.s.opts.LogLines > 0
 	if time.Since(j.at) > time.Minute {
 		// An old death, repeated: the container may have run again since, and
 		// its log must be cut where this run ended.
 		a.doc, a.err = c.inspect(ctx, j.id)
-		if wantLogs {
+		if j.logs {
 			tty := j.tty || a.doc != nil && a.doc.Config != nil && a.doc.Config.Tty
-			a.logs, a.logErr = c.logs(ctx, j.id, tty, r.s.opts.LogLines, j.at.Add(time.Second))
+			a.tail, a.logErr = c.logs(ctx, j.id, tty, r.s.opts.LogLines, j.at.Add(time.Second))
 		}
 		return a
 	}
 	// With --rm there are milliseconds: both at once.
 	var wg sync.WaitGroup
 	wg.Go(func() { a.doc, a.err = c.inspect(ctx, j.id) })
-	if wantLogs {
-		wg.Go(func() { a.logs, a.logErr = c.logs(ctx, j.id, j.tty, r.s.opts.LogLines, time.Time{}) })
+	if j.logs {
+		wg.Go(func() { a.tail, a.logErr = c.logs(ctx, j.id, j.tty, r.s.opts.LogLines, time.Time{}) })
 	}
 	wg.Wait()
 	return a
@@ -155,7 +155,7 @@ func (r *run) answered(a answer) {
 // afterDeath emits what was learned after a death, and the death itself where
 // it waited for its exit code.
 func (r *run) afterDeath(a answer) {
-	d := watcher.Detail{ID: a.id, DiedAt: a.at, LogTail: a.logs, Problem: problem(a, r.s.opts.LogLines > 0)}
+	d := watcher.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail, Problem: problem(a)}
 	if a.doc != nil {
 		c := a.doc.container(a.runtime)
 		if c.StartedAt.After(a.at) {
@@ -174,11 +174,8 @@ func (r *run) afterDeath(a answer) {
 }
 
 // problem says in words what could not be learned, "" when all could.
-func problem(a answer, wantLogs bool) string {
+func problem(a answer) string {
 	logErr := a.logErr
-	if !wantLogs {
-		logErr = nil
-	}
 	switch {
 	case a.err == nil && logErr == nil:
 		return ""

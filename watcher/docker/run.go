@@ -183,6 +183,8 @@ func (r *run) event(m events.Message) {
 // died emits a death and asks for what can still be learned of it.
 func (r *run) died(o watcher.Observation, k *known) {
 	j := job{kind: jobDeath, id: o.Exit.ID, at: o.At, tty: k.tty, rm: k.rm}
+	// Who ended well is not told of, and many do (jobs, health checks).
+	j.logs = r.s.opts.LogLines > 0 && (o.Exit.ExitCode != 0 || k.shadow.exitCode)
 	o.Exit.DetailPending = true
 	if k.shadow.exitCode {
 		// A label hides the exit code: the death waits for the engine's answer.
