@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,26 +16,27 @@ import (
 // sick is a queue whose writes fail while it is told so, and that counts its reads.
 type sick struct {
 	memQueue
-	broken bool
-	reads  int
+	broken atomic.Bool
+	reads  atomic.Int64
 }
 
 func (q *sick) Settle(ctx context.Context, d incident.Delivery, o incident.Outcome) error {
-	if q.broken {
+	if q.broken.Load() {
 		return errors.New("database or disk is full")
 	}
 	return q.memQueue.Settle(ctx, d, o)
 }
 
 func (q *sick) Due(ctx context.Context, r string, now time.Time, n int) ([]incident.Delivery, error) {
-	q.reads++
+	q.reads.Add(1)
 	return q.memQueue.Due(ctx, r, now, n)
 }
 
 // TestOutboxOnAFullDisk: what was told and could not be noted is not told again.
 func TestOutboxOnAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, s := &sick{broken: true}, &script{}
+		q, s := &sick{}, &script{}
+		q.broken.Store(true)
 		q.add("hook", "a", "c1", incident.OOMContainer)
 		q.add("hook", "b", "c2", incident.OOMContainer)
 		o, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: s})
@@ -47,7 +49,7 @@ func TestOutboxOnAFullDisk(t *testing.T) {
 		if got := fmt.Sprint(s.got()); got != "[a x1]" {
 			t.Errorf("while the disk was full: told %s", got)
 		}
-		q.broken = false
+		q.broken.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := fmt.Sprint(s.got()); got != "[a x1 b x1]" {
@@ -71,8 +73,8 @@ func TestOutboxSleepsWhileALaneWaits(t *testing.T) {
 		defer end()
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if q.reads > 100 {
-			t.Errorf("the queue was read %d times in 10 minutes", q.reads)
+		if n := q.reads.Load(); n > 100 {
+			t.Errorf("the queue was read %d times in 10 minutes", n)
 		}
 	})
 }

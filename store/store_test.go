@@ -364,7 +364,7 @@ func TestKill9(t *testing.T) {
 	}
 	p := path(t)
 	acked := map[string]bool{}
-	for round := range 25 {
+	for round := range 50 {
 		cmd := exec.Command(os.Args[0], "-test.run", "^TestKill9$")
 		cmd.Env = append(os.Environ(), "OOMWATCH_TEST_WRITER="+p, fmt.Sprintf("OOMWATCH_TEST_ROUND=%d", round))
 		out, err := cmd.StdoutPipe()
