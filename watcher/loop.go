@@ -86,7 +86,7 @@ const (
 )
 
 // Run follows all sources until ctx ends, then tells what is still open and
-// returns. It fails only when every source is blind for good or nothing can be kept.
+// returns. It fails only when what was seen last cannot be kept.
 func (w *Watcher) Run(ctx context.Context) error {
 	obs := make(chan Observation, queue)
 	intake, stop := context.WithCancel(ctx)
@@ -119,26 +119,20 @@ func (w *Watcher) Run(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
 
-	err := w.loop(ctx, obs)
+	w.loop(ctx, obs)
 	stop()
 	<-done
-	for {
-		select {
-		case o := <-obs:
-			w.take(o)
-			continue
-		default:
-		}
-		break
+	// What the sources said last, and what still waited for its other half,
+	// is told with what is known by now.
+	var told []Told
+	for len(obs) > 0 {
+		told = append(told, w.take(<-obs)...)
 	}
-	if ferr := w.finish(); err == nil {
-		err = ferr
-	}
-	return err
+	return w.keep(append(told, w.corr.Finish()...))
 }
 
 // loop is the one owner of the correlator.
-func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) error {
+func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) {
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
 	due := time.NewTimer(time.Hour)
@@ -154,7 +148,7 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) error {
 		keep := false
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case o := <-obs:
 			told = append(told, w.take(o)...)
 			// Whatever else has arrived meanwhile goes into the same
@@ -250,12 +244,6 @@ func (w *Watcher) keep(told []Told) error {
 	}
 	w.unkept = Kept{}
 	return nil
-}
-
-// finish tells what is open, with what is known so far, and keeps it.
-func (w *Watcher) finish() error {
-	told := w.corr.Finish()
-	return w.keep(told)
 }
 
 // AllBlind returns an error naming every source when none of them is up.

@@ -503,18 +503,15 @@ func TestExplain(t *testing.T) {
 // kernelLog reads the ring as dmesg would print it raw.
 func kernelLog(t *testing.T) string {
 	t.Helper()
-	f, err := os.Open("/dev/kmsg")
+	fd, err := syscall.Open("/dev/kmsg", syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		lab.Skip(t, "read the kernel log: %v", err)
 	}
-	defer f.Close()
-	if err := syscall.SetNonblock(int(f.Fd()), true); err != nil {
-		t.Fatal(err)
-	}
+	defer syscall.Close(fd)
 	var b strings.Builder
 	buf := make([]byte, 8192)
 	for {
-		n, err := syscall.Read(int(f.Fd()), buf)
+		n, err := syscall.Read(fd, buf)
 		if err == syscall.EPIPE {
 			continue
 		}
