@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,6 +27,8 @@ type Options struct {
 	Wait time.Duration
 	// Args are further dockerd flags.
 	Args []string
+	// Detach lets the engine outlive this process; it is stopped with it otherwise.
+	Detach bool
 }
 
 // Engine is a private dockerd with its own data, socket and containerd.
@@ -38,8 +41,7 @@ type Engine struct {
 	Log string
 
 	opts Options
-	cmd  *exec.Cmd
-	done chan struct{} // closed when cmd has ended
+	done chan struct{} // closed when dockerd has ended; nil for one that another process started
 	pid  int
 }
 
@@ -180,15 +182,28 @@ func (e *Engine) up(ctx context.Context) error {
 	cmd.Stdout, cmd.Stderr = log, log
 	// Its own session: a Ctrl-C at the terminal is not for the engine.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if !e.opts.Detach {
+		// A test that panics or is killed leaves no engine behind.
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
+	}
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
-	if err := cmd.Start(); err != nil {
+	started, done := make(chan error, 1), make(chan struct{})
+	go func() {
+		// The kernel sends that signal when the thread that started the
+		// process ends, so the thread is kept until then.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(done)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return fmt.Errorf("start dockerd: %w", err)
 	}
-	e.cmd, e.pid, e.done = cmd, cmd.Process.Pid, make(chan struct{})
-	go func(done chan struct{}) {
-		_ = cmd.Wait()
-		close(done)
-	}(e.done)
+	e.pid, e.done = cmd.Process.Pid, done
 	return e.ready(ctx)
 }
 

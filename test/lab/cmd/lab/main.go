@@ -93,7 +93,7 @@ func up(ctx context.Context, dir string, args []string) error {
 		fmt.Printf("export DOCKER_HOST=%s\n", e.Host)
 		return nil
 	}
-	e, err := lab.New(ctx, lab.Options{Dir: dir, LiveRestore: *live})
+	e, err := lab.New(ctx, lab.Options{Dir: dir, LiveRestore: *live, Detach: true})
 	if err != nil {
 		return err
 	}
