@@ -41,6 +41,11 @@ func child(mode []string) error {
 	if mode[0] == "deaf" {
 		signal.Ignore(unix.SIGTERM) // before it says that it is there
 	}
+	if mode[0] == "named" {
+		if err := os.WriteFile("/proc/self/comm", []byte(hostileVictim), 0); err != nil {
+			return err
+		}
+	}
 	if mode[0] == "watch" {
 		in, err := Open(Options{Root: mode[1], Signals: []syscall.Signal{quiet}})
 		if err != nil {
@@ -72,13 +77,18 @@ func child(mode []string) error {
 		if err != nil {
 			return err
 		}
-		return syscall.Kill(pid, syscall.SIGKILL)
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			return err
+		}
 	}
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
 }
 
-const hostileName = "x) sig=9\npid=1 "
+const (
+	hostileName   = "x) sig=9\npid=1 "
+	hostileVictim = "\n\xff) pid=1"
+)
 
 // missing skips a test that needs the real thing, or fails it where that must be there.
 func missing(tb testing.TB, what string) {
