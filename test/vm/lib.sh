@@ -69,10 +69,13 @@ cgroup() {
 		mkdir -p "$dir"
 		[ -z "${2-}" ] || echo "$2" >"$dir/memory.limit_in_bytes"
 	else
-		dir=/sys/fs/cgroup/$1
-		mkdir -p "$dir"
-		local parent=/sys/fs/cgroup
-		echo +memory +cpuset +pids >$parent/cgroup.subtree_control
+		dir=/sys/fs/cgroup
+		local part
+		while IFS= read -r -d / part; do # the controllers are handed down, one step after the other
+			echo +memory +cpuset +pids >"$dir/cgroup.subtree_control"
+			dir=$dir/$part
+			mkdir -p "$dir"
+		done <<<"$1/"
 		[ -z "${2-}" ] || echo "$2" >"$dir/memory.max"
 	fi
 	echo "$dir"
