@@ -38,6 +38,10 @@ func adviceFor(inc *Incident, f *Facts, v verdict) string {
 		return adviceStop(f, v)
 	case KillUnknown:
 		return "Run oomwatch where it can see who sends signals (oomwatch doctor says what is missing), and look for agents on the host that kill by memory or by age."
+	case KillProcess:
+		return fmt.Sprintf("Ask why %s sent %s: it is the sender's decision, not a limit of this container's.", senderName(v.sender), SignalName(v.signal))
+	case KillUserspaceOOM:
+		return fmt.Sprintf("The host was short of memory before the kernel was: look at %s's log for what it measured, and give containers limits so that the one that grows is the one that dies.", processName(v.sender.Sender.Comm, v.sender.Sender.PID))
 	case CrashSignal:
 		if v.signal == 6 {
 			return "Read the last log lines for the assertion or abort message; keep a core dump with --ulimit core=-1 and a kernel.core_pattern that leads out of the container."

@@ -38,6 +38,9 @@ func evidence(f *Facts, v verdict) []Evidence {
 		out = append(out, Evidence{Source: "docker", Time: s.At, Text: fmt.Sprintf("event kill signal=%d", s.Number),
 			Means: fmt.Sprintf("somebody asked the engine to send %s", SignalName(s.Number))})
 	}
+	for i := range f.Sent {
+		out = append(out, sentEvidence(&f.Sent[i]))
+	}
 	if f.Exit != nil {
 		out = append(out, exitEvidence(f, v)...)
 	}
@@ -59,6 +62,9 @@ func evidence(f *Facts, v verdict) []Evidence {
 	}
 	sort.SliceStable(out, func(i, j int) bool { return before(out[i].Time, out[j].Time) })
 	for _, name := range sortedKeys(f.Blind) {
+		if name == "trace" && v.cause != KillUnknown && v.cause != UnknownCause {
+			continue // who sent a signal is not in question
+		}
 		out = append(out, Evidence{Source: name, Text: "not available: " + f.Blind[name], Means: blindMeaning(name)})
 	}
 	if v.why != "" && v.cause != ExecFailed {
@@ -153,6 +159,8 @@ func blindMeaning(source string) string {
 		return "kernel kills could not be seen"
 	case "docker":
 		return "exit codes, names and requests to stop or kill could not be seen"
+	case "trace":
+		return "who sends a signal could not be seen"
 	case "cgroup":
 		return "memory readings and kill counters could not be seen"
 	}

@@ -87,6 +87,18 @@ func killer(v verdict) *Killer {
 	switch {
 	case v.kill != nil:
 		return &Killer{Kind: "kernel", Name: "OOM killer"}
+	case v.sender != nil:
+		k := &Killer{Kind: "process", PID: v.sender.Sender.PID, Comm: v.sender.Sender.Comm, Name: v.sender.Container}
+		if k.Name == "" {
+			k.Name = v.sender.Unit
+		}
+		switch v.cause {
+		case KillUserspaceOOM:
+			k.Kind = "userspace_oom"
+		case KillRequest:
+			k.Kind = "engine"
+		}
+		return k
 	case v.cause == KillStopTimeout, v.cause == KillRequest, v.cause == StopRequest:
 		return &Killer{Kind: "engine", Name: "docker"}
 	}

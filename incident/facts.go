@@ -29,6 +29,11 @@ type Facts struct {
 	ChildKillIDs []string
 	// Signals are the signals somebody asked the engine to send, oldest first.
 	Signals []Signal
+	// Sent are the fatal signals that the kernel saw delivered to the
+	// container's first process, oldest first; Traced is true when it was
+	// watched for them to its end, so that none missing means none sent.
+	Sent   []Sent
+	Traced bool
 	// StopDone is when the engine said "stop" (it follows the death of a
 	// container that somebody asked to stop); zero when it did not.
 	StopDone time.Time
@@ -84,6 +89,25 @@ type Signal struct {
 	At     time.Time `json:"at"`
 	Number int       `json:"number"`
 	Raw    string    `json:"raw,omitempty"`
+}
+
+// Sent is one signal as the kernel delivered it to a container's first process.
+type Sent struct {
+	At     time.Time `json:"at"`
+	Number int       `json:"number"`
+	// FromKernel is true when the kernel decided on it: a fault, the OOM killer.
+	FromKernel bool `json:"from_kernel,omitempty"`
+	// Ignored is true when the target had no handler and, as the first process
+	// of its pid namespace, was not touched by it.
+	Ignored bool `json:"ignored,omitempty"`
+	// Self is true when the process sent it to itself.
+	Self   bool    `json:"self,omitempty"`
+	Sender Process `json:"sender,omitzero"`
+	// Container is the sender's container by name, Unit its systemd unit.
+	Container string `json:"container,omitempty"`
+	Unit      string `json:"unit,omitempty"`
+	// Inside is true when the sender was in the same container.
+	Inside bool `json:"inside,omitempty"`
 }
 
 // Init is a container's first process (PID 1 in it), from /proc/PID/status.

@@ -28,6 +28,7 @@ type verdict struct {
 	child      bool        // kill's victim was a child, and the container ended because of it
 	grace      time.Duration
 	signal     int
+	sender     *Sent // who sent the signal that ended it, where that was traced
 }
 
 // judge applies the rules in the order of what can be wrong least: the kernel's
@@ -49,7 +50,7 @@ func judge(f *Facts) verdict {
 		return judgeMissed(f)
 	}
 	for _, rule := range []func(*Facts) (verdict, bool){
-		judgeStart, judgeRequest, judgeChild, judgeGone, judgeSilentOOM, judgeCode,
+		judgeStart, judgeRequest, judgeSender, judgeChild, judgeGone, judgeSilentOOM, judgeCode,
 	} {
 		if v, ok := rule(f); ok {
 			return v
@@ -281,6 +282,9 @@ func judgeCode(f *Facts) (verdict, bool) {
 	switch {
 	case code == 0:
 		return verdict{cause: ExitOK, confidence: Certain}, true
+	case sig == 9 && f.Traced:
+		return verdict{cause: ExitError, confidence: Likely,
+			why: "exit code 137 is what SIGKILL leaves, but no SIGKILL was sent to its first process, which was watched to its end: the program itself exited with 137"}, true
 	case sig == 9:
 		return verdict{cause: KillUnknown, confidence: Possible, signal: 9,
 			why: "exit code 137 is what SIGKILL leaves; no kernel kill, no request to the engine and no counter explains it. " +

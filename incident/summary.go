@@ -26,6 +26,10 @@ func summary(inc *Incident, f *Facts, v verdict) string {
 		return fmt.Sprintf("%s was most likely OOM-killed (%s): %s", who, code, v.why)
 	case KillStopTimeout:
 		return fmt.Sprintf("%s was asked to stop, had not stopped after %s, and was killed with SIGKILL (not OOM)", who, FormatDuration(v.grace))
+	case KillProcess:
+		return fmt.Sprintf("%s was killed with %s by %s (not OOM)", who, SignalName(v.signal), senderName(v.sender))
+	case KillUserspaceOOM:
+		return fmt.Sprintf("%s was killed with %s by the user-space OOM killer %s", who, SignalName(v.signal), senderName(v.sender))
 	case KillRequest:
 		return fmt.Sprintf("%s was killed with %s on request to the engine (not OOM)", who, SignalName(v.signal))
 	case StopRequest:

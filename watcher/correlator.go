@@ -140,6 +140,8 @@ func (c *Correlator) Observe(o Observation) []Told {
 		c.episode(o.Episode)
 	case o.Fault != nil:
 		c.fault(o.Fault)
+	case o.Sent != nil:
+		c.sent(o.Sent)
 	case o.Samples != nil:
 		c.samples(o.Samples)
 	case o.Source != nil:

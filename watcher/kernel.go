@@ -34,6 +34,9 @@ const (
 	// told to its end. One episode's records are printed within about a
 	// millisecond of each other.
 	quiet = 15 * time.Millisecond
+	// slowConsole is how long a report that has no kill line yet is waited
+	// for: a slow serial console can hold the kernel up between two records.
+	slowConsole = 2 * time.Second
 	// markEvery is how often the position is reported while nothing happens.
 	markEvery = 10 * time.Second
 	// retryEvery is how often a log that cannot be read is tried again.
@@ -96,7 +99,10 @@ func (k *Kernel) follow(ctx context.Context, emit func(Observation)) error {
 	defer mark()
 	for {
 		wait := markEvery
-		if asm.Pending() {
+		switch {
+		case asm.AwaitsKill():
+			wait = slowConsole
+		case asm.Pending():
 			wait = quiet
 		}
 		nctx, cancel := context.WithTimeout(ctx, wait)

@@ -346,6 +346,51 @@ func (c *Correlator) fault(f *kmsg.Fault) {
 	r.Faults = appendBounded(r.Faults, *f, 8)
 }
 
+// sent takes a signal that the kernel delivered. Only those to a container's
+// first process explain its end.
+func (c *Correlator) sent(s *Sent) {
+	m := c.ownerOfPID(s.PID, s.At)
+	if m.r == nil || m.by != incident.ByMainPID || m.r.Told && !m.r.ToldOpen {
+		return
+	}
+	for _, old := range m.r.Sent {
+		if old.At.Equal(s.At) && old.Number == s.Number {
+			return
+		}
+	}
+	in := s.Sent
+	if s.SenderCgroup != "" {
+		from := cgroup.ParsePath(s.SenderCgroup)
+		in.Unit = from.Unit
+		for _, id := range []string{from.OuterID, from.ContainerID} {
+			if e := c.entries[id]; id != "" && e != nil && e.holds(s.SenderCgroup) {
+				in.Container, in.Inside = e.name(), e == m.e
+				break
+			}
+		}
+		if in.Container == "" && from.ContainerID != "" {
+			in.Container = from.ContainerID
+		}
+	} else if o := c.ownerOfPID(in.Sender.PID, s.At); o.e != nil {
+		in.Container, in.Inside = o.e.name(), o.e == m.e
+	}
+	m.r.Sent = appendBounded(m.r.Sent, in, 16)
+	m.e.dirty = true
+}
+
+// traced says whether signals were watched without a gap around a moment.
+func (c *Correlator) traced(at time.Time) bool {
+	if !c.up("trace") {
+		return false
+	}
+	for _, g := range c.gaps {
+		if g.Source == "trace" && !at.Before(g.From.Add(-time.Second)) && !at.After(g.To.Add(time.Second)) {
+			return false
+		}
+	}
+	return true
+}
+
 // samples takes one round of readings.
 func (c *Correlator) samples(round []Sample) {
 	for i := range round {

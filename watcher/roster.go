@@ -35,6 +35,7 @@ type run struct {
 	Missed   bool                  `json:"missed,omitempty"` // the end was not seen live
 	Init     *incident.Init        `json:"init,omitempty"`
 	Signals  []incident.Signal     `json:"signals,omitempty"`
+	Sent     []incident.Sent       `json:"sent,omitempty"`
 	StopDone time.Time             `json:"stop_done,omitzero"`
 	OOMs     []time.Time           `json:"ooms,omitempty"`
 	Kills    []incident.KernelKill `json:"kills,omitempty"`

@@ -45,6 +45,8 @@ func (c *Correlator) deathReadyAt(e *entry, r *run) time.Time {
 		return later(full, base.Add(stopWait))
 	case sig == 9 && killed:
 		return full
+	case r.sentBy(sig) && !c.recentKill(e, r):
+		return full
 	case sig == 9 && c.recentKill(e, r):
 		return later(full, base.Add(shortWait))
 	case sig == 9 && (kernel || e.unexplained() > 0 || len(r.OOMs) > 0):
@@ -59,6 +61,16 @@ func (c *Correlator) deathReadyAt(e *entry, r *run) time.Time {
 		return base
 	}
 	return full
+}
+
+// sentBy is true when a sender of the signal was seen.
+func (r *run) sentBy(sig int) bool {
+	for i := range r.Sent {
+		if s := &r.Sent[i]; s.Number == sig && sig != 0 && !s.FromKernel && !s.Ignored {
+			return true
+		}
+	}
+	return false
 }
 
 // mainKill is true when the kernel killed the run's first process.
@@ -192,6 +204,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 		f.ID = incident.DeathID(e.Spec.ID, r.Start)
 	}
 	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.Exit, r.Signals, r.StopDone, r.OOMs
+	f.Sent, f.Traced = r.Sent, c.traced(at)
 	f.Faults, f.LogTail, f.Init = r.Faults, r.logTail, r.Init
 	for _, k := range r.Kills {
 		if k.Main || r.groupWithMain(&k) {

@@ -36,6 +36,7 @@ type Observation struct {
 	Reconcile *Reconcile     `json:"reconcile,omitempty"`
 	Episode   *kmsg.Episode  `json:"episode,omitempty"`
 	Fault     *kmsg.Fault    `json:"fault,omitempty"`
+	Sent      *Sent          `json:"sent,omitempty"`
 	Samples   []Sample       `json:"samples,omitempty"`
 	Source    *SourceState   `json:"source,omitempty"`
 	Lost      *incident.Gap  `json:"lost,omitempty"`
@@ -89,6 +90,15 @@ type Detail struct {
 	LogTail []string   `json:"log_tail,omitempty"`
 	// Problem says why a part is missing ("logs gone with --rm").
 	Problem string `json:"problem,omitempty"`
+}
+
+// Sent is a fatal signal that the kernel delivered to a process, whoever sent it.
+type Sent struct {
+	// PID is the process it was sent to, a host pid.
+	PID int `json:"pid"`
+	// SenderCgroup is the sender's memory cgroup; "" when it had ended.
+	SenderCgroup string `json:"sender_cgroup,omitempty"`
+	incident.Sent
 }
 
 // Signal is the engine's "kill" event: somebody asked it to send a signal.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/trace"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -115,17 +116,21 @@ func readOwn(cg *cgroup.FS) error {
 	return h.Read(&s, 0)
 }
 
-// checkTracefs looks for the kernel's trace points. They name the sender of a
-// signal; nothing depends on them.
+// checkTracefs tries to open a tracefs instance: it tells who sends a signal.
 func checkTracefs() finding {
-	f := finding{Capability: "tracefs", State: stateOK}
-	for _, dir := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
-		if _, err := os.Stat(filepath.Join(dir, "events/oom/mark_victim")); err == nil {
-			f.Found = dir + " has the trace points of kills; this version does not use them"
-			return f
+	f := finding{Capability: "tracefs", State: stateOK, Found: "who sends a fatal signal can be seen"}
+	in, err := trace.Open(trace.Options{})
+	if err == nil {
+		err = in.Close()
+	}
+	if err != nil {
+		f.State, f.Found = stateWeak, err.Error()
+		f.Invisible = "who sent a SIGKILL that neither the kernel nor the engine explains"
+		var access *trace.AccessError
+		if errors.As(err, &access) {
+			f.Found, f.Fix = access.Path+": "+access.Reason, access.Fix
 		}
 	}
-	f.Found = "not mounted, or not readable for this user; this version does not use it"
 	return f
 }
 

@@ -53,7 +53,7 @@ func newSources(cfg *Config, past *memory, log *zap.Logger, reg prometheus.Regis
 	if err != nil {
 		return nil, err
 	}
-	s.list = []watcher.Source{engine, s.kernel}
+	s.list = []watcher.Source{engine, s.kernel, &watcher.Tracer{}}
 	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
 		s.list = append(s.list, absent{watcher.SourceState{Name: "cgroup", Reason: err.Error(), Fix: "oomwatch doctor"}})
 	} else {

@@ -16,7 +16,8 @@ var may = map[string][]string{
 	"kmsg":           {},
 	"cgroup":         {},
 	"incident":       {"kmsg", "cgroup"},
-	"watcher":        {"incident", "kmsg", "cgroup"},
+	"trace":          {},
+	"watcher":        {"incident", "kmsg", "cgroup", "trace"},
 	"watcher/docker": {"watcher", "incident"},
 	"store":          {"incident"},
 	"notify":         {"incident"},
@@ -27,7 +28,7 @@ var may = map[string][]string{
 var doors = map[string][]string{
 	"github.com/moby/":              {"watcher/docker"},
 	"modernc.org/":                  {"store"},
-	"golang.org/x/sys/unix":         {"kmsg", "cgroup"},
+	"golang.org/x/sys/unix":         {"kmsg", "cgroup", "trace"},
 	"github.com/containerd/cgroups": {"cgroup"},
 	"github.com/spf13/":             {"cmd/oomwatch"},
 	"github.com/goccy/":             {"cmd/oomwatch"},

@@ -1,0 +1,91 @@
+package incident
+
+import "fmt"
+
+// userspaceKillers are the programs that kill to relieve memory pressure, by
+// name and by the unit they run in.
+var userspaceKillers = map[string]string{
+	"systemd-oomd": "systemd-oomd.service", "earlyoom": "earlyoom.service", "nohang": "nohang.service",
+	"oomd": "oomd.service",
+}
+
+// runtimes are the programs through which an engine sends signals.
+var runtimes = map[string]bool{
+	"runc": true, "crun": true, "youki": true, "containerd-shim": true, "containerd": true, "dockerd": true,
+	"conmon": true, "podman": true,
+}
+
+// judgeSender reads who sent the fatal signal, as the kernel traced it. A process
+// inside a container can call itself what it likes, so a name counts as a
+// killer's or a runtime's only outside of them.
+func judgeSender(f *Facts) (verdict, bool) {
+	want := ExitSignal(f.Exit.ExitCode)
+	var by *Sent
+	for i := range f.Sent {
+		s := &f.Sent[i]
+		if s.Number == want && !s.FromKernel && !s.Ignored && endTime(f).Sub(s.At) >= -clockSkew {
+			by = s
+		}
+	}
+	if want == 0 || by == nil {
+		return verdict{}, false
+	}
+	v := verdict{cause: KillProcess, confidence: Certain, signal: want, sender: by}
+	outside := by.Container == ""
+	switch unit, known := userspaceKillers[by.Sender.Comm]; {
+	case by.Self && crashSignals[want] != "":
+		// abort(3) and raise(3): a crash, and the program's own doing.
+		return verdict{}, false
+	case by.Self:
+		v.why = fmt.Sprintf("the process sent %s to itself", SignalName(want))
+	case outside && known:
+		v.cause = KillUserspaceOOM
+		if by.Unit != unit {
+			v.confidence = Likely
+			v.why = fmt.Sprintf("the sender calls itself %s and was not seen in the unit %s", Sanitize(by.Sender.Comm), unit)
+		}
+	case outside && runtimes[by.Sender.Comm]:
+		v.cause, v.confidence = KillRequest, Likely
+		v.why = fmt.Sprintf("%s sent it, as it does for the engine, and no request to the engine was seen", by.Sender.Comm)
+	}
+	return v, true
+}
+
+// senderName says who a sender was and where it ran.
+func senderName(s *Sent) string {
+	who := named(s.Sender.Comm, s.Sender.PID)
+	switch {
+	case s.Self:
+		return "itself"
+	case s.Inside:
+		return who + " in the same container"
+	case s.Container != "":
+		return who + " in container " + Sanitize(shortName(s.Container))
+	case s.Unit != "":
+		return who + " in " + Sanitize(s.Unit)
+	}
+	return who + " on the host"
+}
+
+// shortName shortens what looks like a container's id.
+func shortName(name string) string {
+	if len(name) == 64 {
+		return name[:12]
+	}
+	return name
+}
+
+// sentEvidence says what the kernel traced of one signal.
+func sentEvidence(s *Sent) Evidence {
+	e := Evidence{Source: "trace", Time: s.At, Text: fmt.Sprintf("signal_generate sig=%d from %s", s.Number, senderName(s))}
+	switch {
+	case s.FromKernel:
+		e.Text = fmt.Sprintf("signal_generate sig=%d from the kernel", s.Number)
+		e.Means = fmt.Sprintf("the kernel itself sent %s to the first process", SignalName(s.Number))
+	case s.Ignored:
+		e.Means = fmt.Sprintf("%s reached the first process and was ignored: it has no handler for it", SignalName(s.Number))
+	default:
+		e.Means = fmt.Sprintf("%s was sent to the first process", SignalName(s.Number))
+	}
+	return e
+}

@@ -1,0 +1,80 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/trace"
+)
+
+// Tracer is the witness that sees who sends fatal signals, through a tracefs
+// instance of its own.
+type Tracer struct {
+	// Root is where tracefs is mounted, "" for the usual places.
+	Root string
+}
+
+// Name implements Source.
+func (t *Tracer) Name() string { return "trace" }
+
+// Run implements Source.
+func (t *Tracer) Run(ctx context.Context, emit func(Observation)) error {
+	said := ""
+	for {
+		err := t.follow(ctx, emit)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && err.Error() != said {
+			said = err.Error()
+			o := down("trace", err)
+			var access *trace.AccessError
+			if errors.As(err, &access) {
+				o.Source.Reason, o.Source.Fix = access.Reason, access.Fix
+			}
+			emit(o)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retryEvery):
+		}
+	}
+}
+
+func (t *Tracer) follow(ctx context.Context, emit func(Observation)) (err error) {
+	in, err := trace.Open(trace.Options{Root: t.Root})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	emit(Observation{At: time.Now(), Source: &SourceState{Name: "trace", Up: true}})
+	for {
+		ev, err := in.Next(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case ev.Signal != nil:
+			emit(sentObservation(ev.Signal))
+		case ev.Loss != nil:
+			emit(Observation{At: ev.Loss.To, Lost: &incident.Gap{Source: "trace", From: ev.Loss.From, To: ev.Loss.To,
+				Lost: int64(ev.Loss.Events), Reason: "the trace buffer was overwritten before it was read"}})
+		}
+	}
+}
+
+// sentObservation turns a traced signal into an Observation.
+func sentObservation(s *trace.Signal) Observation {
+	o := &Sent{PID: s.Target.PID, Sent: incident.Sent{
+		At: s.Time, Number: s.Sig, FromKernel: s.FromKernel(), Ignored: s.Result == trace.Ignored}}
+	if from := s.Sender(); from != nil {
+		o.Sender = incident.Process{PID: from.PID, Comm: from.Comm}
+		o.SenderCgroup = from.Cgroup
+		o.Self = from.PID == s.Target.PID
+	}
+	return Observation{At: s.Time, Sent: o}
+}
