@@ -332,6 +332,9 @@ func TestWatcherAway(t *testing.T) {
 			}
 			before := die("before")
 			hook.waitFor(t, before, 1, 10*time.Second)
+			// The outcome is noted after the receiver has answered: a kill in
+			// between may repeat that one delivery, and is not what is tested.
+			time.Sleep(300 * time.Millisecond)
 			d.stop(sig)
 			during := die("during")
 			gone := die("during-rm", "--rm")

@@ -25,6 +25,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(killEnv) != "" {
+		killAndExit()
+	}
 	dir, err := os.MkdirTemp("", "oomwatch-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -209,7 +212,8 @@ func (d *daemon) ready(t testing.TB) {
 					up++
 				}
 			}
-			if up >= 3 {
+			// docker, kmsg and cgroup; trace only where tracefs is mounted.
+			if up >= 3 && len(status.Sources) >= 4 {
 				return
 			}
 		}
