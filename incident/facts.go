@@ -106,6 +106,9 @@ type Sent struct {
 	// Container is the sender's container by name, Unit its systemd unit.
 	Container string `json:"container,omitempty"`
 	Unit      string `json:"unit,omitempty"`
+	// Located is true when it is known where the sender ran: where there is
+	// neither Container nor Unit then, on the host itself.
+	Located bool `json:"located,omitempty"`
 	// Inside is true when the sender was in the same container.
 	Inside bool `json:"inside,omitempty"`
 }

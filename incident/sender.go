@@ -31,7 +31,7 @@ func judgeSender(f *Facts) (verdict, bool) {
 		return verdict{}, false
 	}
 	v := verdict{cause: KillProcess, confidence: Certain, signal: want, sender: by}
-	outside := by.Container == ""
+	outside := by.Located && by.Container == ""
 	switch unit, known := userspaceKillers[by.Sender.Comm]; {
 	case by.Self && crashSignals[want] != "":
 		// abort(3) and raise(3): a crash, and the program's own doing.
@@ -47,6 +47,8 @@ func judgeSender(f *Facts) (verdict, bool) {
 	case outside && runtimes[by.Sender.Comm]:
 		v.cause, v.confidence = KillRequest, Likely
 		v.why = fmt.Sprintf("%s sent it, as it does for the engine, and no request to the engine was seen", by.Sender.Comm)
+	case !by.Located:
+		v.why = "the sender had ended before it could be looked up: its name is what it called itself"
 	}
 	return v, true
 }
@@ -64,7 +66,10 @@ func senderName(s *Sent) string {
 	case s.Unit != "":
 		return who + " in " + Sanitize(s.Unit)
 	}
-	return who + " on the host"
+	if s.Located {
+		return who + " on the host"
+	}
+	return who
 }
 
 // shortName shortens what looks like a container's id.

@@ -361,7 +361,7 @@ func (c *Correlator) sent(s *Sent) {
 	in := s.Sent
 	if s.SenderCgroup != "" {
 		from := cgroup.ParsePath(s.SenderCgroup)
-		in.Unit = from.Unit
+		in.Unit, in.Located = from.Unit, true
 		for _, id := range []string{from.OuterID, from.ContainerID} {
 			if e := c.entries[id]; id != "" && e != nil && e.holds(s.SenderCgroup) {
 				in.Container, in.Inside = e.name(), e == m.e
@@ -372,7 +372,7 @@ func (c *Correlator) sent(s *Sent) {
 			in.Container = from.ContainerID
 		}
 	} else if o := c.ownerOfPID(in.Sender.PID, s.At); o.e != nil {
-		in.Container, in.Inside = o.e.name(), o.e == m.e
+		in.Container, in.Inside, in.Located = o.e.name(), o.e == m.e, true
 	}
 	m.r.Sent = appendBounded(m.r.Sent, in, 16)
 	m.e.dirty = true

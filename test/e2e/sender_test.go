@@ -100,7 +100,7 @@ func TestSenders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.MustRun(t, "--name", "s-agent", "--pid", "host", lab.Image, "kill", "-9", itoa(pid))
+		e.MustRun(t, "--name", "s-agent", "--pid", "host", lab.Image, "sh", "-c", "sleep 1; kill -9 "+itoa(pid)+"; sleep 10")
 		got := hook.waitFor(t, id, 1, 8*time.Second)[0]
 		if got.Cause != incident.KillProcess || got.Killer == nil || got.Killer.Name != "s-agent" {
 			t.Errorf("%s by %+v: %s", got.Cause, got.Killer, got.Summary)
