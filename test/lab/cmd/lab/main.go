@@ -26,6 +26,7 @@ const usage = `usage: lab [-dir DIR] COMMAND
   storm N                cause N OOM kills, one container each, at once
   freeze | thaw          stop dockerd in its tracks, let it go on
   docker ARGS...         the docker command on this engine
+  demo [-oomwatch FILE]  an engine of its own, one OOM, and what oomwatch says of it
 `
 
 func main() {
@@ -49,6 +50,8 @@ func run(ctx context.Context, dir string, args []string) error {
 	switch name {
 	case "up":
 		return up(ctx, dir, args)
+	case "demo":
+		return demo(ctx, args)
 	case "list":
 		for _, d := range lab.Deaths() {
 			cause := d.Cause
