@@ -47,6 +47,16 @@ func adviceFor(inc *Incident, f *Facts, v verdict) string {
 			return "Read the last log lines for the assertion or abort message; keep a core dump with --ulimit core=-1 and a kernel.core_pattern that leads out of the container."
 		}
 		return "Keep a core dump with --ulimit core=-1 and a kernel.core_pattern that leads out of the container, then look at the fault address with a debugger and the same image."
+	case OOMRuntime:
+		var limit *int64
+		if inc.Container != nil {
+			limit = inc.Container.MemoryLimit
+		}
+		return v.runtime.Advice(limit)
+	case LimitPids:
+		return "Look at what starts processes or threads without end (ps -eLf in the container); if it needs them all, raise --pids-limit, and the user's RLIMIT_NPROC where that is lower."
+	case LimitDisk:
+		return "Find what fills it: docker system df -v for images, logs and volumes, df -h on the host and in the container; bound logs with --log-opt max-size."
 	case ExecFailed:
 		return "Check the command and entrypoint against the image: docker run --entrypoint sh -it IMAGE, then look whether the file exists, is executable and is built for this machine."
 	case ExitError:

@@ -38,6 +38,12 @@ func evidence(f *Facts, v verdict) []Evidence {
 		out = append(out, Evidence{Source: "docker", Time: s.At, Text: fmt.Sprintf("event kill signal=%d", s.Number),
 			Means: fmt.Sprintf("somebody asked the engine to send %s", SignalName(s.Number))})
 	}
+	if v.runtime != nil {
+		out = append(out, Evidence{Source: "log", Time: endTime(f), Text: Sanitize(Redact(v.runtime.Line)), Means: v.runtime.Means})
+	}
+	if v.disk != nil {
+		out = append(out, Evidence{Source: "log", Time: endTime(f), Text: Sanitize(Redact(v.disk.Line)), Means: "the program says that a disk, a volume or a quota is full"})
+	}
 	for i := range f.Sent {
 		out = append(out, sentEvidence(&f.Sent[i]))
 	}

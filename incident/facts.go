@@ -51,6 +51,9 @@ type Facts struct {
 	// when it was not read.
 	Init    *Init
 	LogTail []string
+	// RawTail is more of the log, as written, for judging; nothing of it is
+	// shown but redacted. Where it is nil LogTail is judged.
+	RawTail []string
 	// Gaps are the stretches in which a source was blind and that touch
 	// this incident; Blind names sources that are missing altogether, with
 	// the reason ("kmsg" → "permission denied").

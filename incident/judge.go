@@ -29,6 +29,8 @@ type verdict struct {
 	grace      time.Duration
 	signal     int
 	sender     *Sent // who sent the signal that ended it, where that was traced
+	runtime    *RuntimeOOM
+	disk       *DiskFull
 }
 
 // judge applies the rules in the order of what can be wrong least: the kernel's
@@ -50,7 +52,7 @@ func judge(f *Facts) verdict {
 		return judgeMissed(f)
 	}
 	for _, rule := range []func(*Facts) (verdict, bool){
-		judgeStart, judgeRequest, judgeSender, judgeChild, judgeGone, judgeSilentOOM, judgeCode,
+		judgeStart, judgeRequest, judgeSender, judgeChild, judgeGone, judgeSilentOOM, judgeLimits, judgeCode,
 	} {
 		if v, ok := rule(f); ok {
 			return v
@@ -291,7 +293,7 @@ func judgeCode(f *Facts) (verdict, bool) {
 				"A process on the host or in the container sent it, or the program itself exited with 137"}, true
 	case crashSignals[sig] != "":
 		v := verdict{cause: CrashSignal, confidence: Likely, signal: sig}
-		if len(f.Faults) > 0 {
+		if crashFault(f) != nil {
 			v.confidence = Certain
 		}
 		return v, true

@@ -38,8 +38,18 @@ func summary(inc *Incident, f *Facts, v verdict) string {
 		return fmt.Sprintf("%s ended with 137 (SIGKILL) and no source saw who sent it; nothing points to OOM", who)
 	case CrashSignal:
 		s := fmt.Sprintf("%s crashed with %s: it %s", who, SignalName(v.signal), crashSignals[v.signal])
-		if len(f.Faults) > 0 && f.Faults[0].Object != "" {
-			s += " in " + Sanitize(f.Faults[0].Object)
+		if x := crashFault(f); x != nil && x.Object != "" {
+			s += " in " + Sanitize(x.Object)
+		}
+		return s
+	case OOMRuntime:
+		return fmt.Sprintf("%s ended with %s: %s; the kernel killed nothing", who, code, v.runtime.Means)
+	case LimitPids:
+		return fmt.Sprintf("%s ended with %s: it could not start another process or thread (pids limit)", who, code)
+	case LimitDisk:
+		s := fmt.Sprintf("%s ended with %s: no space left on a disk or volume it wrote to", who, code)
+		if v.disk != nil && v.disk.Path != "" {
+			s += " (" + Sanitize(Redact(v.disk.Path)) + ")"
 		}
 		return s
 	case ExecFailed:

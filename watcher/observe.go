@@ -299,7 +299,7 @@ func (c *Correlator) detail(d *Detail) {
 			continue
 		}
 		r.detailPending = false
-		r.logTail = d.LogTail
+		r.logTail, r.rawTail = d.LogTail, d.RawTail
 		if in := d.Inspect; in != nil {
 			e.dirty = true
 			pid := e.Spec.PID

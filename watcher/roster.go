@@ -52,6 +52,7 @@ type run struct {
 	owners        map[int]string // pid → container, for the task tables of Kills
 	detailPending bool
 	logTail       []string
+	rawTail       []string
 	killSeen      time.Time // arrival of the newest kill
 	engineDown    bool
 	rebooted      bool

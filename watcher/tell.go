@@ -206,6 +206,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.Exit, r.Signals, r.StopDone, r.OOMs
 	f.Sent, f.Traced = r.Sent, c.traced(at)
 	f.Faults, f.LogTail, f.Init = r.Faults, r.logTail, r.Init
+	f.RawTail, r.rawTail = r.rawTail, nil
 	for _, k := range r.Kills {
 		if k.Main || r.groupWithMain(&k) {
 			f.Kills = append(f.Kills, k)

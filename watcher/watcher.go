@@ -87,7 +87,10 @@ type Detail struct {
 	DiedAt time.Time `json:"died_at"`
 	// Inspect is nil when the container was already gone.
 	Inspect *Container `json:"inspect,omitempty"`
-	LogTail []string   `json:"log_tail,omitempty"`
+	// LogTail is what may be shown: redacted and safe. RawTail reaches further
+	// back and is neither: it is for judging alone, and is never written down.
+	LogTail []string `json:"log_tail,omitempty"`
+	RawTail []string `json:"-"`
 	// Problem says why a part is missing ("logs gone with --rm").
 	Problem string `json:"problem,omitempty"`
 }

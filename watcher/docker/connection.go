@@ -124,18 +124,23 @@ func (c *connection) inspect(ctx context.Context, id string) (*document, error) 
 	return documentOf(&res.Container), nil
 }
 
-// logs fetches the last lines of a container; until, if set, ends them there.
-func (c *connection) logs(ctx context.Context, id string, tty bool, lines int, until time.Time) ([]string, error) {
-	opts := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(lines)}
+// logs fetches the last lines of a container, as many of them to show as lines;
+// since and until, where set, bound them.
+func (c *connection) logs(ctx context.Context, id string, tty bool, lines int, since, until time.Time) (lastWords, error) {
+	kept := max(lines, judgedLines)
+	opts := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(kept)}
+	if !since.IsZero() {
+		opts.Since = strconv.FormatInt(since.Unix(), 10) + fmt.Sprintf(".%09d", since.Nanosecond())
+	}
 	if !until.IsZero() {
 		// The engine takes the tail first and cuts at the time then, so lines
 		// of the next run push out those that are wanted: ask for more.
-		opts.Tail = strconv.Itoa(20 * lines)
+		opts.Tail = strconv.Itoa(20 * kept)
 		opts.Until = strconv.FormatInt(until.Unix(), 10) + fmt.Sprintf(".%09d", until.Nanosecond())
 	}
 	r, err := c.cli.ContainerLogs(ctx, id, opts)
 	if err != nil {
-		return nil, err
+		return lastWords{}, err
 	}
 	defer r.Close()
 	return readTail(r, tty, lines)

@@ -39,7 +39,9 @@ type job struct {
 	tty  bool
 	rm   bool
 	logs bool // its last words are wanted
-	exit *watcher.Observation
+	// since is when the run began whose log is wanted; zero when not known.
+	since time.Time
+	exit  *watcher.Observation
 }
 
 // answer is what came of a job.
@@ -48,7 +50,7 @@ type answer struct {
 	doc     *document // nil when it could not be had
 	err     error     // why
 	runtime string
-	tail    []string
+	tail    lastWords
 	logErr  error
 }
 
@@ -91,7 +93,7 @@ func (r *run) ask(ctx context.Context, j job) answer {
 		a.doc, a.err = c.inspect(ctx, j.id)
 		if j.logs {
 			tty := j.tty || a.doc != nil && a.doc.Config != nil && a.doc.Config.Tty
-			a.tail, a.logErr = c.logs(ctx, j.id, tty, r.s.opts.LogLines, j.at.Add(time.Second))
+			a.tail, a.logErr = c.logs(ctx, j.id, tty, r.s.opts.LogLines, j.since, j.at.Add(time.Second))
 		}
 		return a
 	}
@@ -99,7 +101,7 @@ func (r *run) ask(ctx context.Context, j job) answer {
 	var wg sync.WaitGroup
 	wg.Go(func() { a.doc, a.err = c.inspect(ctx, j.id) })
 	if j.logs {
-		wg.Go(func() { a.tail, a.logErr = c.logs(ctx, j.id, j.tty, r.s.opts.LogLines, time.Time{}) })
+		wg.Go(func() { a.tail, a.logErr = c.logs(ctx, j.id, j.tty, r.s.opts.LogLines, j.since, time.Time{}) })
 	}
 	wg.Wait()
 	return a
@@ -155,7 +157,7 @@ func (r *run) answered(a answer) {
 // afterDeath emits what was learned after a death, and the death itself where
 // it waited for its exit code.
 func (r *run) afterDeath(a answer) {
-	d := watcher.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail, Problem: problem(a)}
+	d := watcher.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail.shown, RawTail: a.tail.raw, Problem: problem(a)}
 	if a.doc != nil {
 		c := a.doc.container(a.runtime)
 		if c.StartedAt.After(a.at) {

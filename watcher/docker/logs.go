@@ -17,6 +17,14 @@ const (
 	maxLogLine  = 4 << 10  // kept of one line
 )
 
+// judgedLines is how many last lines are read for what they say of the end: a
+// crash dump can push the message that explains it far up.
+const judgedLines = 300
+
+// lastWords is the end of a container's log: what may be shown, and what is
+// judged, as it was written.
+type lastWords struct{ shown, raw []string }
+
 // tail keeps the last lines of a log that come in pieces.
 type tail struct {
 	max   int
@@ -55,8 +63,8 @@ func (t *tail) add(line []byte) {
 	}
 }
 
-// text returns the lines redacted and safe to show; nil when there are none.
-func (t *tail) text() []string {
+// words returns the lines that are kept: the last few redacted and safe to show.
+func (t *tail) words(show int) lastWords {
 	for i := range t.part {
 		if len(t.part[i]) > 0 {
 			t.add(t.part[i])
@@ -64,24 +72,34 @@ func (t *tail) text() []string {
 		}
 	}
 	if len(t.lines) == 0 {
-		return nil
+		return lastWords{}
 	}
-	var out []string
-	for _, l := range t.lines {
-		out = append(out, string(l))
+	w := lastWords{raw: make([]string, len(t.lines))}
+	begin := false
+	for i, l := range t.lines {
+		w.raw[i] = string(l)
+		begin = begin || bytes.Contains(l, []byte("-----BEGIN "))
 	}
-	out = incident.RedactLines(out)
-	for i := range out {
-		out[i] = incident.Sanitize(out[i])
+	shown := w.raw[max(0, len(w.raw)-show):]
+	if begin {
+		// A key whose first line is further up is known by that line only.
+		shown = incident.RedactLines(append([]string(nil), w.raw...))
+		shown = shown[max(0, len(shown)-show):]
+	} else {
+		shown = incident.RedactLines(append([]string(nil), shown...))
 	}
-	return out
+	for i := range shown {
+		shown[i] = incident.Sanitize(shown[i])
+	}
+	w.shown = shown
+	return w
 }
 
 // readTail reads a log as the engine sends it and keeps the last lines. With a
 // terminal the log is plain text; without one it is cut into frames of 8 bytes head
 // (stream, 0, 0, 0, size) and their contents. What was read before an error is kept.
-func readTail(r io.Reader, tty bool, lines int) ([]string, error) {
-	t := &tail{max: lines}
+func readTail(r io.Reader, tty bool, lines int) (lastWords, error) {
+	t := &tail{max: max(lines, judgedLines)}
 	r = io.LimitReader(r, maxLogRead)
 	buf := make([]byte, 32<<10)
 	if tty {
@@ -89,30 +107,30 @@ func readTail(r io.Reader, tty bool, lines int) ([]string, error) {
 			n, err := r.Read(buf)
 			t.write(1, buf[:n])
 			if err != nil {
-				return t.text(), notEOF(err)
+				return t.words(lines), notEOF(err)
 			}
 		}
 	}
 	var head [8]byte
 	for {
 		if _, err := io.ReadFull(r, head[:]); err != nil {
-			return t.text(), notEOF(err)
+			return t.words(lines), notEOF(err)
 		}
 		stream := head[0]
 		if stream == 3 || stream > 3 || head[1] != 0 || head[2] != 0 || head[3] != 0 {
 			if stream == 3 {
 				// The engine's own error, in the place of a log.
 				b, _ := io.ReadAll(io.LimitReader(r, 512)) // best effort: it is an error already
-				return t.text(), errors.New("the engine's log reader: " + incident.Sanitize(string(b)))
+				return t.words(lines), errors.New("the engine's log reader: " + incident.Sanitize(string(b)))
 			}
-			return t.text(), errors.New("the log is not in frames")
+			return t.words(lines), errors.New("the log is not in frames")
 		}
 		for left := int64(binary.BigEndian.Uint32(head[4:])); left > 0; {
 			n, err := r.Read(buf[:min(left, int64(len(buf)))])
 			t.write(stream, buf[:n])
 			left -= int64(n)
 			if err != nil {
-				return t.text(), notEOF(err)
+				return t.words(lines), notEOF(err)
 			}
 		}
 	}

@@ -46,6 +46,7 @@ type known struct {
 	started bool // or its end was seen: it is no matter of a start that failed
 	failed  bool // a failed start was told
 	shadow  shadow
+	begun   time.Time // of its present run, by the engine's event
 }
 
 // maxKnown bounds the containers remembered; beyond it an arbitrary one goes,
@@ -162,7 +163,7 @@ func (r *run) event(m events.Message) {
 		r.offer(job{kind: jobCreate, id: id, at: at})
 		r.watchStart(id, time.Now())
 	case events.ActionStart:
-		k.started = true
+		k.started, k.begun = true, at
 		delete(r.checks, id)
 		r.emit(o)
 		r.offer(job{kind: jobStart, id: id, at: at})
@@ -183,6 +184,10 @@ func (r *run) event(m events.Message) {
 // died emits a death and asks for what can still be learned of it.
 func (r *run) died(o watcher.Observation, k *known) {
 	j := job{kind: jobDeath, id: o.Exit.ID, at: o.At, tty: k.tty, rm: k.rm}
+	if !k.begun.IsZero() {
+		// A program writes before the engine notes its start.
+		j.since = k.begun.Add(-500 * time.Millisecond)
+	}
 	// Who ended well is not told of, and many do (jobs, health checks).
 	j.logs = r.s.opts.LogLines > 0 && (o.Exit.ExitCode != 0 || k.shadow.exitCode)
 	o.Exit.DetailPending = true

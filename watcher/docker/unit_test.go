@@ -108,8 +108,8 @@ func TestReadTail(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := readTail(bytes.NewReader(tt.in), tt.tty, 3)
-			if !slices.Equal(got, tt.want) {
-				t.Errorf("lines %.200q, want %.200q", got, tt.want)
+			if !slices.Equal(got.shown, tt.want) {
+				t.Errorf("lines %.200q, want %.200q", got.shown, tt.want)
 			}
 			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("error %v, want %q", err, tt.err)
@@ -125,7 +125,7 @@ func TestReadTail(t *testing.T) {
 		b.Write(frame(1, strings.Repeat("word ", 500)+"\n"))
 	}
 	got, err := readTail(&b, false, maxLogLines)
-	if total := len(strings.Join(got, "")); err != nil || total > maxLogBytes || total < maxLogBytes/2 {
+	if total := len(strings.Join(got.raw, "")); err != nil || total > maxLogBytes || total < maxLogBytes/2 {
 		t.Errorf("%d bytes kept: %v", total, err)
 	}
 }
@@ -141,7 +141,8 @@ func FuzzReadTail(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00\xff\xff\xff\xffhi"), false)
 	f.Add([]byte("a\r\n\xff\x1b[31m"), true)
 	f.Fuzz(func(t *testing.T, b []byte, tty bool) {
-		lines, _ := readTail(bytes.NewReader(b), tty, 5) // an error is fine, bad lines are not
+		words, _ := readTail(bytes.NewReader(b), tty, 5) // an error is fine, bad lines are not
+		lines := words.shown
 		if len(lines) > 5 {
 			t.Errorf("%d lines", len(lines))
 		}
