@@ -317,7 +317,7 @@ func (c *Correlator) settleStrays(all bool) {
 	}
 	c.strays = kept
 	if len(loose) > 0 {
-		c.settleLoose(loose)
+		c.settleLoose(loose, all)
 	}
 }
 
@@ -328,7 +328,7 @@ type looseKill struct {
 }
 
 // settleLoose gives loose kills to the containers that lost a process.
-func (c *Correlator) settleLoose(loose []looseKill) {
+func (c *Correlator) settleLoose(loose []looseKill, all bool) {
 	victims := make([]string, len(loose))
 	for i, l := range loose {
 		victims[i] = fmt.Sprintf("%s (pid %d)", l.k.Comm, l.k.PID)
@@ -354,6 +354,11 @@ func (c *Correlator) settleLoose(loose []looseKill) {
 		}
 	}
 	for _, l := range loose {
+		if !all && l.s.readyAt().After(c.now) {
+			// It came along with older ones and found no place yet.
+			c.strays = append(c.strays, &stray{episode: l.s.episode, kills: []kmsg.Kill{l.k}, seen: l.s.seen, owners: l.s.owners})
+			continue
+		}
 		c.tellStray(l.s, l.k)
 	}
 }
@@ -371,6 +376,10 @@ func (c *Correlator) attachOneOf(e *entry, l looseKill, by incident.Attribution,
 		r.Kills[n-1].OneOf = oneOf
 	}
 }
+
+// settled is how long a risen counter may wait for its own kernel record before
+// another's kill is put down to it.
+const settled = 400 * time.Millisecond
 
 // candidate is a container that lost n processes nobody has named.
 type candidate struct {
@@ -392,9 +401,11 @@ func (c *Correlator) candidates(loose []looseKill) (byCounter, byEvent []candida
 		return false
 	}
 	for _, e := range c.entries {
-		if n := e.unexplained(); n > 0 && !e.counterSeen.IsZero() {
-			byCounter = append(byCounter, candidate{e, n})
-			continue
+		if e.counts() {
+			if n := e.unexplainedAt(c.now.Add(-settled)); n > 0 {
+				byCounter = append(byCounter, candidate{e, n})
+			}
+			continue // its counter knows better than the engine's events
 		}
 		var n int64
 		for _, r := range e.Runs {

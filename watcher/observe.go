@@ -25,6 +25,7 @@ func (c *Correlator) seeContainer(in *Container, at time.Time) {
 	}
 	e := c.entry(in.ID)
 	e.dirty = true
+	e.heard(at)
 	e.Spec = mergeSpec(e.Spec, *in)
 	if in.StartedAt.IsZero() {
 		return
@@ -37,6 +38,14 @@ func (c *Correlator) seeContainer(in *Container, at time.Time) {
 		}
 	}
 	c.rehome(e)
+}
+
+// heard notes that the engine spoke of a container.
+func (e *entry) heard(at time.Time) {
+	e.dirty = true
+	if at.After(e.LastWord) {
+		e.LastWord = at
+	}
 }
 
 // mergeSpec keeps what was known where the newer word is silent.
@@ -108,8 +117,8 @@ func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
 		c.supersede(e, in)
 	}
 	for id, e := range c.entries {
-		if listed[id] || !e.Removed.IsZero() {
-			continue
+		if listed[id] || !e.Removed.IsZero() || e.LastWord.After(at) {
+			continue // what began while the list was made is not in it
 		}
 		e.Removed, e.dirty = at, true
 		if r := e.current(); r != nil && r.Exit == nil && !r.Told {
@@ -181,14 +190,14 @@ func (c *Correlator) action(a *Action, at time.Time) {
 		e = c.entry(a.ID)
 	}
 	e.Spec = mergeSpec(e.Spec, Container{Container: incident.Container{ID: a.ID, Name: a.Name, Image: a.Image, Labels: a.Labels}, PID: e.Spec.PID})
-	e.dirty = true
+	e.heard(at)
 	switch a.Action {
 	case "start":
 		r := e.began(at, false)
 		c.rehome(e)
 		if r == e.current() && r.Exit == nil && r.PID == 0 {
 			// A new run has a new cgroup, and its counter begins at zero.
-			e.OOMKills, e.FirstOOMKills, e.Attributed = 0, 0, 0
+			e.OOMKills, e.FirstOOMKills, e.Attributed, e.rises = 0, 0, 0, nil
 		}
 		c.supersede(e, nil)
 	case "oom":
@@ -420,7 +429,7 @@ func (c *Correlator) samples(round []Sample) {
 		}
 		if e.FirstOOMKills < 0 || s.OOMKills < e.OOMKills {
 			// The first reading of a container met while it ran, or a new cgroup.
-			e.FirstOOMKills, e.Attributed = s.OOMKills, 0
+			e.FirstOOMKills, e.Attributed, e.rises = s.OOMKills, 0, nil
 			if e.OOMKills >= 0 {
 				e.FirstOOMKills = 0
 			}
@@ -428,6 +437,7 @@ func (c *Correlator) samples(round []Sample) {
 		}
 		if s.OOMKills != e.OOMKills {
 			e.OOMKills, e.dirty = s.OOMKills, true
+			e.rises = appendBounded(e.rises, rise{c.now, s.OOMKills}, 64)
 			if e.unexplained() > 0 {
 				e.counterSeen = c.now
 				c.open[e] = true

@@ -70,9 +70,19 @@ type entry struct {
 	Removed       time.Time `json:"removed,omitzero"`
 	Boot          string    `json:"boot,omitempty"`
 
+	// LastWord is when the engine last spoke of it, by the engine's clock.
+	LastWord time.Time `json:"last_word,omitzero"`
+
 	readings    []cgroup.Sample
 	dirty       bool
 	counterSeen time.Time // when the counter last rose
+	rises       []rise    // the counter's values of the last seconds
+}
+
+// rise is the counter's value from a moment on.
+type rise struct {
+	at    time.Time
+	value int64
 }
 
 func newEntry(id string) *entry {
@@ -160,6 +170,24 @@ func (e *entry) unexplained() int64 {
 	}
 	return max(0, e.OOMKills-e.FirstOOMKills-e.Attributed)
 }
+
+// unexplainedAt is unexplained with the counter as it stood at a moment: what
+// rose since may yet be explained by a record that is on its way.
+func (e *entry) unexplainedAt(t time.Time) int64 {
+	if e.FirstOOMKills < 0 {
+		return 0
+	}
+	value := e.FirstOOMKills
+	for _, r := range e.rises {
+		if !r.at.After(t) {
+			value = r.value
+		}
+	}
+	return max(0, value-e.FirstOOMKills-e.Attributed)
+}
+
+// counts is true where the container's own counter of kills can be read.
+func (e *entry) counts() bool { return e.OOMKills >= 0 && e.FirstOOMKills >= 0 }
 
 // restore reads an entry that marshal wrote.
 func restore(id string, b []byte) (*entry, error) {
