@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/oomwatch/oomwatch/kmsg"
@@ -29,7 +30,7 @@ func adviceFor(inc *Incident, f *Facts, v verdict) string {
 		if inc.OOM != nil {
 			path = Sanitize(inc.OOM.OOMMemcg)
 		}
-		return fmt.Sprintf("Raising %s's own limit will not help: %s shares %s among all below it. Give that group more, or each member a limit so that their sum stays under it.", who, path, limit)
+		return "Raising " + who + "'s own limit will not help: " + path + " shares " + limit + " among all below it. Give that group more, or each member a limit so that their sum stays under it."
 	case OOMHost:
 		return adviceHost(inc, v)
 	case OOMNode:
@@ -102,12 +103,12 @@ func adviceOwnLimit(inc *Incident, v verdict) string {
 	limit := ownLimitBytes(inc)
 	if inc.OOM != nil && inc.OOM.Group {
 		if limit > 0 {
-			return fmt.Sprintf("memory.oom.group is set, so one process over the limit took all %d. %s", inc.OOM.Kills, suggestLimit(inc, limit))
+			return "memory.oom.group is set, so one process over the limit took all " + strconv.Itoa(inc.OOM.Kills) + ". " + suggestLimit(inc, limit)
 		}
 	}
 	if m := inc.Memory; m != nil && m.Shmem != nil && limit > 0 && *m.Shmem*2 > limit {
-		return fmt.Sprintf("%s of the %s is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (--shm-size, tmpfs size=) or clean it up; a higher limit only moves the point.",
-			FormatBytes(*m.Shmem), FormatBytes(limit))
+		return FormatBytes(*m.Shmem) + " of the " + FormatBytes(limit) +
+			" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (--shm-size, tmpfs size=) or clean it up; a higher limit only moves the point."
 	}
 	if h := inc.History; h != nil && h.Trend == "leak" && h.Slope != nil && *h.Slope > 0 {
 		s := fmt.Sprintf("It grew steadily by %s per minute: look for a leak before raising the limit", FormatBytes(int64(*h.Slope*60)))
@@ -129,7 +130,7 @@ func suggestLimit(inc *Incident, limit int64) string {
 	next = min(next, 2*limit)
 	held := ""
 	if inc.Victim != nil && inc.Victim.AnonRSS != nil {
-		held = fmt.Sprintf("%s alone held %s of anonymous memory. ", processName(inc.Victim.Comm, inc.Victim.PID), FormatBytes(*inc.Victim.AnonRSS))
+		held = processName(inc.Victim.Comm, inc.Victim.PID) + " alone held " + FormatBytes(*inc.Victim.AnonRSS) + " of anonymous memory. "
 	}
 	how := ""
 	switch {
@@ -138,8 +139,8 @@ func suggestLimit(inc *Incident, limit int64) string {
 	case inc.Unit != "":
 		how = fmt.Sprintf("; systemctl set-property %s MemoryMax=%d", Sanitize(inc.Unit), next)
 	}
-	return fmt.Sprintf("%sIf that is what it needs, try a limit of %s (%s × 1.5, rounded up%s); if it happens again at the higher limit, it is a leak.",
-		held, FormatBytes(next), FormatBytes(limit), how)
+	return held + "If that is what it needs, try a limit of " + FormatBytes(next) + " (" + FormatBytes(limit) +
+		" × 1.5, rounded up" + how + "); if it happens again at the higher limit, it is a leak."
 }
 
 // roundLimit rounds up to an eighth of the size's power of two, at least a mebibyte.
@@ -170,7 +171,7 @@ func adviceHost(inc *Incident, v verdict) string {
 		if h.Container != "" {
 			where = " in " + Sanitize(h.Container)
 		}
-		return fmt.Sprintf("Look at %s%s first: it held %s, the most on the host. Give every container a memory limit so that one cannot take the host's.", named(h.Comm, h.PID), where, FormatBytes(*h.RSS))
+		return "Look at " + named(h.Comm, h.PID) + where + " first: it held " + FormatBytes(*h.RSS) + ", the most on the host. Give every container a memory limit so that one cannot take the host's."
 	}
 	if v.kill != nil && v.kill.Episode.Constraint != kmsg.ConstraintNone {
 		return "See which process held the most at that time; the kernel did not print its table."

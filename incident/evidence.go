@@ -2,7 +2,9 @@ package incident
 
 import (
 	"fmt"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,8 +15,11 @@ import (
 // Text that others wrote is sanitised, not shortened.
 func evidence(f *Facts, v verdict) []Evidence {
 	var out []Evidence
+	if len(f.Kills) > 0 {
+		out = make([]Evidence, 0, len(f.Kills)+3)
+	}
 	for i := range f.Kills {
-		out = append(out, killEvidence(&f.Kills[i], f.Kills[i].Main)...)
+		out = appendKill(out, &f.Kills[i], f.Kills[i].Main)
 	}
 	if v.child {
 		found := false
@@ -22,7 +27,7 @@ func evidence(f *Facts, v verdict) []Evidence {
 			found = found || &f.Kills[i] == v.kill
 		}
 		if !found && v.kill != nil {
-			out = append(out, killEvidence(v.kill, false)...)
+			out = appendKill(out, v.kill, false)
 		}
 	}
 	for i := range f.Faults {
@@ -66,7 +71,12 @@ func evidence(f *Facts, v verdict) []Evidence {
 		out = append(out, Evidence{Source: "recorder", Time: s.At, Text: text,
 			Means: fmt.Sprintf("last reading, %s before", FormatDuration(max(age, 0)))})
 	}
-	sort.SliceStable(out, func(i, j int) bool { return before(out[i].Time, out[j].Time) })
+	slices.SortStableFunc(out, func(a, b Evidence) int {
+		if before(a.Time, b.Time) {
+			return -1
+		}
+		return 0
+	})
 	for _, name := range sortedKeys(f.Blind) {
 		if name == "trace" && v.cause != KillUnknown && v.cause != UnknownCause {
 			continue // who sent a signal is not in question
@@ -79,11 +89,10 @@ func evidence(f *Facts, v verdict) []Evidence {
 	return out
 }
 
-// killEvidence picks the lines of an episode that decide: limit, summary, kill.
-func killEvidence(k *KernelKill, main bool) []Evidence {
+// appendKill picks the lines of an episode that decide: limit, summary, kill.
+func appendKill(out []Evidence, k *KernelKill, main bool) []Evidence {
 	e := k.Episode
 	at := killTime(k)
-	var out []Evidence
 	for _, l := range e.Lines {
 		if l == k.Kill.Line {
 			continue
@@ -97,16 +106,17 @@ func killEvidence(k *KernelKill, main bool) []Evidence {
 			out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(l), Means: "usage and limit at the moment of the kill"})
 		}
 	}
-	means := fmt.Sprintf("the kernel killed pid %d", k.Kill.PID)
+	if k.Kill.Line == "" {
+		return out
+	}
+	which := ""
 	switch {
 	case main:
-		means += ", the container's first process"
+		which = ", the container's first process"
 	case k.By == ByPath:
-		means += ", which was in this cgroup"
+		which = ", which was in this cgroup"
 	}
-	if k.Kill.Line != "" {
-		out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(k.Kill.Line), Means: means})
-	}
+	out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(k.Kill.Line), Means: "the kernel killed pid " + strconv.Itoa(k.Kill.PID) + which})
 	return out
 }
 

@@ -1,7 +1,8 @@
 package incident
 
 import (
-	"sort"
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
@@ -115,8 +116,10 @@ func fillFromKernel(inc *Incident, f *Facts, k *KernelKill) {
 	if inc.Host == nil && e.Kernel != "" {
 		inc.Host = &Host{Kernel: e.Kernel}
 	}
+	parts, n := new(kernelParts), newNumbers(min(len(e.Tasks), maxProcesses))
 	if len(k.OneOf) == 0 {
-		inc.Victim = victim(k)
+		inc.Victim = &parts.victim
+		parts.setVictim(k, n)
 	}
 	if inc.Victim == nil {
 		// Which of several it was cannot be told, so no victim is named.
@@ -126,38 +129,79 @@ func fillFromKernel(inc *Incident, f *Facts, k *KernelKill) {
 		inc.Victim.Main = new(false)
 	}
 	if e.Trigger.Comm != "" || e.Trigger.PID != 0 || e.GFPMask != "" {
-		inc.Trigger = &Process{PID: e.Trigger.PID, Comm: e.Trigger.Comm}
+		inc.Trigger = &parts.trigger
+		inc.Trigger.PID, inc.Trigger.Comm = e.Trigger.PID, e.Trigger.Comm
 	}
-	inc.OOM = &OOM{
+	inc.OOM = &parts.oom
+	*inc.OOM = OOM{
 		Constraint: string(e.Constraint), OOMMemcg: e.OOMMemcg, TaskMemcg: e.TaskMemcg,
-		Usage: size(e.Usage), Limit: size(e.Limit), Group: e.Group, Complete: e.Complete, Kills: len(e.Kills),
+		Usage: n.size(e.Usage), Limit: n.size(e.Limit), Group: e.Group, Complete: e.Complete, Kills: len(e.Kills),
 	}
 	if inc.OOM.TaskMemcg == "" {
 		inc.OOM.TaskMemcg = e.GroupMemcg
 	}
 	if e.Usage.Printed {
-		inc.OOM.Failcnt = new(e.Failcnt)
+		inc.OOM.Failcnt = n.number(e.Failcnt)
 	}
-	if m := memory(e); m != nil {
-		inc.Memory = m
+	if parts.setMemory(e, n) {
+		inc.Memory = &parts.memory
 	}
-	inc.Processes, inc.Hog = processes(f, e)
+	if len(e.Tasks) > 0 {
+		inc.Hog = &parts.hog
+		inc.Processes = parts.setProcesses(f, e, n)
+	}
 }
 
-func victim(k *KernelKill) *Process {
-	p := &Process{PID: k.Kill.PID, Comm: k.Kill.Comm,
-		TotalVM: size(k.Kill.TotalVM), AnonRSS: size(k.Kill.AnonRSS), FileRSS: size(k.Kill.FileRSS),
-		ShmemRSS: size(k.Kill.ShmemRSS), PageTables: size(k.Kill.PageTables)}
+// kernelParts is what the kernel's report fills in of an incident, in one piece
+// of memory: a log may hold many thousand reports.
+type kernelParts struct {
+	victim, trigger Process
+	oom             OOM
+	memory          Memory
+	hog             Hog
+}
+
+// numbers hands out places for the optional numbers of one report.
+type numbers struct {
+	sizes []int64
+	ints  []int
+}
+
+func newNumbers(rows int) *numbers {
+	return &numbers{make([]int64, 0, 18+2*rows), make([]int, 0, 2+rows)}
+}
+
+func (n *numbers) number(v int64) *int64 {
+	n.sizes = append(n.sizes, v)
+	return &n.sizes[len(n.sizes)-1]
+}
+
+func (n *numbers) size(s kmsg.Size) *int64 {
+	if !s.Printed {
+		return nil
+	}
+	return n.number(s.Bytes)
+}
+
+func (n *numbers) int(v int) *int {
+	n.ints = append(n.ints, v)
+	return &n.ints[len(n.ints)-1]
+}
+
+func (parts *kernelParts) setVictim(k *KernelKill, n *numbers) {
+	p := &parts.victim
+	p.PID, p.Comm = k.Kill.PID, k.Kill.Comm
+	p.TotalVM, p.AnonRSS, p.FileRSS = n.size(k.Kill.TotalVM), n.size(k.Kill.AnonRSS), n.size(k.Kill.FileRSS)
+	p.ShmemRSS, p.PageTables = n.size(k.Kill.ShmemRSS), n.size(k.Kill.PageTables)
 	if k.Kill.UID >= 0 {
-		p.UID = new(k.Kill.UID)
+		p.UID = n.int(k.Kill.UID)
 	}
 	if k.Kill.HasOOMScoreAdj {
-		p.OOMScoreAdj = new(k.Kill.OOMScoreAdj)
+		p.OOMScoreAdj = n.int(k.Kill.OOMScoreAdj)
 	}
 	if t := taskOf(k.Episode, k.Kill.PID); t != nil && t.Swap.Printed {
-		p.Swap = size(t.Swap)
+		p.Swap = n.size(t.Swap)
 	}
-	return p
 }
 
 func taskOf(e *kmsg.Episode, pid int) *kmsg.Task {
@@ -169,67 +213,78 @@ func taskOf(e *kmsg.Episode, pid int) *kmsg.Task {
 	return nil
 }
 
-// memory reads what filled the limit from the episode's counters. The
-// hierarchical totals of cgroup v1 come before the group's own.
-func memory(e *kmsg.Episode) *Memory {
+// setMemory reads what filled the limit from the episode's counters, and tells
+// whether there were any. The hierarchical totals of cgroup v1 come before the
+// group's own.
+func (parts *kernelParts) setMemory(e *kmsg.Episode, n *numbers) bool {
 	if len(e.Stats) == 0 {
-		return nil
+		return false
 	}
 	get := func(names ...string) *int64 {
-		for _, n := range names {
-			if v, ok := e.Stats[n]; ok {
-				return new(v)
+		for _, name := range names {
+			if v, ok := e.Stats[name]; ok {
+				return n.number(v)
 			}
 		}
 		return nil
 	}
-	m := &Memory{Anon: get("anon", "total_rss", "rss"), File: get("file", "total_cache", "cache"),
+	m := &parts.memory
+	*m = Memory{Anon: get("anon", "total_rss", "rss"), File: get("file", "total_cache", "cache"),
 		Shmem: get("shmem", "total_shmem"), Kernel: get("kernel"), Slab: get("slab"), Swap: get("swap", "total_swap")}
 	if m.Kernel == nil {
-		m.Kernel = size(e.KmemUsage)
+		m.Kernel = n.size(e.KmemUsage)
 	}
-	if *m == (Memory{}) {
-		return nil
-	}
-	return m
+	return *m != (Memory{})
 }
 
-// processes turns the task table into rows, largest first, and finds who held the most.
-func processes(f *Facts, e *kmsg.Episode) ([]Process, *Hog) {
-	if len(e.Tasks) == 0 {
-		return nil, nil
-	}
-	order := make([]*kmsg.Task, len(e.Tasks))
+// setProcesses turns the task table into rows, largest first, and finds who held
+// the most.
+func (parts *kernelParts) setProcesses(f *Facts, e *kmsg.Episode, n *numbers) []Process {
+	var room [48]*kmsg.Task
+	order := room[:0]
 	for i := range e.Tasks {
-		order[i] = &e.Tasks[i]
+		order = append(order, &e.Tasks[i])
 	}
-	sort.SliceStable(order, func(a, b int) bool { return order[a].RSS.Bytes > order[b].RSS.Bytes })
-	hog := &Hog{Comm: order[0].Comm, PID: order[0].PID, RSS: size(order[0].RSS), Container: f.owner(order[0].PID)}
-	rows := make([]Process, 0, min(len(order), maxProcesses))
-	for _, t := range order[:min(len(order), maxProcesses)] {
-		p := Process{PID: t.PID, Comm: t.Comm, RSS: size(t.RSS), Swap: size(t.Swap),
-			OOMScoreAdj: new(t.OOMScoreAdj), Container: f.owner(t.PID)}
-		rows = append(rows, p)
+	slices.SortStableFunc(order, func(a, b *kmsg.Task) int { return cmp.Compare(b.RSS.Bytes, a.RSS.Bytes) })
+	all := f.ownsAll()
+	parts.hog = Hog{Comm: order[0].Comm, PID: order[0].PID, RSS: n.size(order[0].RSS), Container: f.owner(order[0].PID, all)}
+	rows := make([]Process, min(len(order), maxProcesses))
+	for i := range rows {
+		p, t := &rows[i], order[i]
+		p.PID, p.Comm, p.RSS, p.Swap = t.PID, t.Comm, n.size(t.RSS), n.size(t.Swap)
+		p.OOMScoreAdj, p.Container = n.int(t.OOMScoreAdj), f.owner(t.PID, all)
 	}
-	return rows, hog
+	return rows
+}
+
+// ownsAll tells whether every task of the table is the container's: it was its
+// own limit that was reached.
+func (f *Facts) ownsAll() bool {
+	if f.Container == nil {
+		return false
+	}
+	for i := range f.Kills {
+		if own, known := ownLimit(f, f.Kills[i].Episode); own && known {
+			return true
+		}
+	}
+	return false
 }
 
 // owner names the container of a task: what was known of its pid before the
-// kill, or for a container's own limit that container.
-func (f *Facts) owner(pid int) string {
+// kill, or the container itself for its victims and for all of its own limit.
+func (f *Facts) owner(pid int, all bool) string {
 	if n := f.Owners[pid]; n != "" {
 		return n
 	}
 	if f.Container == nil {
 		return ""
 	}
-	for i := range f.Kills {
-		if f.Kills[i].Kill.PID == pid {
-			return containerName(f.Container)
-		}
-		if own, known := ownLimit(f, f.Kills[i].Episode); own && known {
-			return containerName(f.Container)
-		}
+	for i := 0; i < len(f.Kills) && !all; i++ {
+		all = f.Kills[i].Kill.PID == pid
+	}
+	if all {
+		return containerName(f.Container)
 	}
 	return ""
 }
@@ -244,13 +299,6 @@ func containerName(c *Container) string {
 		return c.ID[:12]
 	}
 	return c.ID
-}
-
-func size(s kmsg.Size) *int64 {
-	if !s.Printed {
-		return nil
-	}
-	return new(s.Bytes)
 }
 
 // fillFromSamples adds what the sampler had read before the incident.

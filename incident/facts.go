@@ -71,6 +71,12 @@ type Facts struct {
 	// Owners tells which container (its name) a host pid belonged to before
 	// the kill, for the rows of the task table.
 	Owners map[int]string
+
+	// path is the victim's cgroup path as FromLog has parsed it.
+	path struct {
+		text string
+		id   cgroup.Identity
+	}
 }
 
 // Exit is the engine's word that a container ended.

@@ -2,9 +2,8 @@ package incident
 
 import (
 	"crypto/sha256"
-	"encoding/base32"
+	"encoding/binary"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
@@ -15,20 +14,36 @@ import (
 // give: the container's id and pod from the cgroup path, nothing of its name or
 // end. boot is the boot id the log belongs to, "" where it is not known.
 func FromLog(e *kmsg.Episode, i int, boot string) *Facts {
-	k := e.Kills[i]
-	f := &Facts{Kind: KindHost, Time: k.Time, Offline: true, ID: KillID(boot, e, &k)}
+	k := &e.Kills[i]
+	// One piece of memory for both: a log may hold many thousand kills.
+	m := new(struct {
+		facts Facts
+		kills [1]KernelKill
+	})
+	m.kills[0] = KernelKill{Episode: e, Kill: *k}
+	f := &m.facts
+	f.Kind, f.Time, f.Offline, f.ID, f.Kills = KindHost, k.Time, true, KillID(boot, e, k), m.kills[:]
 	path := VictimPath(e)
-	c, unit := OwnerOf(path)
-	by := ByNone
-	if path != "" {
-		by = ByPath
+	if path == "" {
+		return f
 	}
+	f.Kills[0].By = ByPath
+	f.path.text, f.path.id = path, cgroup.ParsePath(path)
+	c, unit := owner(&f.path.id)
 	if c != nil {
 		f.Kind, f.Container = KindKill, c
 	}
 	f.Unit = unit
-	f.Kills = []KernelKill{{Episode: e, Kill: k, By: by}}
 	return f
+}
+
+// pathOf is cgroup.ParsePath, without doing it again for the path that FromLog
+// has parsed: in most kills it is the limit's path too.
+func (f *Facts) pathOf(path string) cgroup.Identity {
+	if path != "" && path == f.path.text {
+		return f.path.id
+	}
+	return cgroup.ParsePath(path)
 }
 
 // VictimPath is the cgroup the victims of an episode were in, as printed: the
@@ -47,6 +62,10 @@ func OwnerOf(path string) (*Container, string) {
 		return nil, ""
 	}
 	id := cgroup.ParsePath(path)
+	return owner(&id)
+}
+
+func owner(id *cgroup.Identity) (*Container, string) {
 	if !id.InContainer() {
 		return nil, id.Unit
 	}
@@ -64,27 +83,44 @@ func KillID(boot string, e *kmsg.Episode, k *kmsg.Kill) string {
 	if seq == 0 && up == 0 {
 		seq, up = e.Seq, e.Uptime
 	}
-	at := ""
+	var room [192]byte
+	b := append(room[:0], "kill\x00"...)
+	b = append(append(b, boot...), 0)
+	b = append(strconv.AppendUint(b, seq, 36), 0)
+	b = append(strconv.AppendInt(b, int64(up/time.Microsecond), 36), 0)
 	if boot == "" && !k.Time.IsZero() {
-		at = strconv.FormatInt(k.Time.UnixMicro(), 36)
+		b = strconv.AppendInt(b, k.Time.UnixMicro(), 36)
 	}
-	return hashID("kill", boot, strconv.FormatUint(seq, 36), strconv.FormatInt(int64(up/time.Microsecond), 36), at, strconv.Itoa(k.PID), k.Comm)
+	b = append(b, 0)
+	b = append(strconv.AppendInt(b, int64(k.PID), 10), 0)
+	return hashID(append(b, k.Comm...))
 }
 
 // DeathID is the stable id of one end of one container: started is when that
 // run of it began.
 func DeathID(container string, started time.Time) string {
-	return hashID("death", container, strconv.FormatInt(started.UnixNano(), 36))
+	return hashID([]byte("death\x00" + container + "\x00" + strconv.FormatInt(started.UnixNano(), 36)))
 }
 
 // CounterID is the stable id of kills that only the cgroup's counter told: n is
 // the counter's value.
 func CounterID(container string, started time.Time, n int64) string {
-	return hashID("counter", container, strconv.FormatInt(started.UnixNano(), 36), strconv.FormatInt(n, 36))
+	return hashID([]byte("counter\x00" + container + "\x00" + strconv.FormatInt(started.UnixNano(), 36) + "\x00" + strconv.FormatInt(n, 36)))
 }
 
-// hashID makes a short id that a person can type: 16 letters and digits.
-func hashID(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:10]))
+// hashID makes a short id that a person can type, 16 letters and digits (80 bits
+// in base 32), of parts that are joined by NULs.
+func hashID(parts []byte) string {
+	const letters = "abcdefghijklmnopqrstuvwxyz234567"
+	sum := sha256.Sum256(parts)
+	var id [16]byte
+	for half := range 2 {
+		var five [8]byte // 5 bytes are 8 letters
+		copy(five[3:], sum[5*half:5*half+5])
+		bits := binary.BigEndian.Uint64(five[:])
+		for i := range 8 {
+			id[8*half+i] = letters[bits>>(35-5*i)&31]
+		}
+	}
+	return string(id[:])
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
@@ -143,7 +142,7 @@ func ownLimit(f *Facts, e *kmsg.Episode) (own, known bool) {
 	if task == "" && e.GroupMemcg != "" {
 		task = e.GroupMemcg
 	}
-	limit := cgroup.ParsePath(e.OOMMemcg)
+	limit := f.pathOf(e.OOMMemcg)
 	if f.Container != nil && f.Container.ID != "" {
 		// A limit inside the container (docker in docker) is its own too.
 		return limit.ContainerID == f.Container.ID || limit.OuterID == f.Container.ID, true
@@ -154,7 +153,7 @@ func ownLimit(f *Facts, e *kmsg.Episode) (own, known bool) {
 	if task == e.OOMMemcg {
 		return true, true
 	}
-	victim := cgroup.ParsePath(task)
+	victim := f.pathOf(task)
 	switch {
 	case victim.ContainerID != "":
 		return limit.ContainerID == victim.ContainerID, true

@@ -17,14 +17,7 @@ const Redacted = "[redacted]"
 // and other invisible characters are written as escapes (\n, \x1b, \u202e),
 // bytes that are not UTF-8 as \xNN. Sanitizing twice changes nothing more.
 func Sanitize(s string) string {
-	clean := true
-	for i := 0; i < len(s); i++ {
-		if s[i] < 0x20 || s[i] >= 0x7f {
-			clean = false
-			break
-		}
-	}
-	if clean {
+	if printable(s) {
 		return s
 	}
 	var b strings.Builder
@@ -52,6 +45,25 @@ func Sanitize(s string) string {
 		i += n
 	}
 	return b.String()
+}
+
+// printable is true for text of printable ASCII alone. It looks at 8 bytes at a time.
+func printable(s string) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		// The high bit of a byte is set where it is not ASCII, below a blank, or
+		// DEL; a carry or borrow comes only from a byte that has it set, too.
+		w := word(s)
+		if (w|(w-ones*' ')|(w+ones))&high != 0 {
+			return false
+		}
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // visible is true for what a reader sees and what cannot move other text:

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/oomwatch/oomwatch/cgroup"
@@ -96,35 +97,43 @@ func processName(comm string, pid int) string {
 	if s := Sanitize(comm); strings.TrimSpace(s) != "" {
 		return s
 	}
-	return fmt.Sprintf("pid %d", pid)
+	return "pid " + strconv.Itoa(pid)
 }
 
 // named is processName with the pid beside the name.
 func named(comm string, pid int) string {
-	if n := processName(comm, pid); strings.TrimSpace(comm) != "" {
-		return fmt.Sprintf("%s (pid %d)", n, pid)
+	if strings.TrimSpace(comm) != "" {
+		return processName(comm, pid) + " (pid " + strconv.Itoa(pid) + ")"
 	}
-	return fmt.Sprintf("pid %d", pid)
+	return "pid " + strconv.Itoa(pid)
 }
 
 // oomSummary is the line for a kill by the kernel.
 func oomSummary(inc *Incident, f *Facts, v verdict, who string) string {
 	e := v.kill.Episode
-	var b strings.Builder
+	victim := func() string { return processName(v.kill.Kill.Comm, v.kill.Kill.PID) }
+	var did string
 	switch {
 	case v.child:
-		fmt.Fprintf(&b, "%s ended because the kernel OOM-killed its process %s ", who, processName(v.kill.Kill.Comm, v.kill.Kill.PID))
-	case f.Kind == KindDeath:
-		fmt.Fprintf(&b, "%s was OOM-killed ", who)
-	case inc.Container == nil && inc.Unit == "":
-		fmt.Fprintf(&b, "%s was OOM-killed ", who)
+		did = " ended because the kernel OOM-killed its process " + victim() + " "
+	case f.Kind == KindDeath, inc.Container == nil && inc.Unit == "":
+		did = " was OOM-killed "
 	case len(v.kill.OneOf) > 0:
-		fmt.Fprintf(&b, "%s had one of its processes OOM-killed, one of %s, ", who, joinNames(v.kill.OneOf))
+		did = " had one of its processes OOM-killed, one of " + joinNames(v.kill.OneOf) + ", "
 	case inc.Container != nil && inc.Container.Running != nil && *inc.Container.Running:
-		fmt.Fprintf(&b, "%s lives on, but the kernel OOM-killed its process %s ", who, named(v.kill.Kill.Comm, v.kill.Kill.PID))
+		did = " lives on, but the kernel OOM-killed its process " + named(v.kill.Kill.Comm, v.kill.Kill.PID) + " "
 	default:
-		fmt.Fprintf(&b, "%s had its process %s OOM-killed ", who, processName(v.kill.Kill.Comm, v.kill.Kill.PID))
+		did = " had its process " + victim() + " OOM-killed "
 	}
+	if h := held(inc, e); h != "" {
+		return who + did + limitReached(inc, v) + ": " + h
+	}
+	return who + did + limitReached(inc, v)
+}
+
+// limitReached says which limit it was.
+func limitReached(inc *Incident, v verdict) string {
+	e := v.kill.Episode
 	limit := ""
 	if e.Limit.Printed && e.Limit.Bytes < 1<<50 {
 		limit = FormatBytes(e.Limit.Bytes) + " "
@@ -135,42 +144,36 @@ func oomSummary(inc *Incident, f *Facts, v verdict, who string) string {
 	case OOMContainer:
 		switch {
 		case inc.Container == nil && inc.Unit == "" && e.OOMMemcg != "":
-			fmt.Fprintf(&b, "at the %slimit of %s", limit, Sanitize(e.OOMMemcg))
+			return "at the " + limit + "limit of " + Sanitize(e.OOMMemcg)
 		case inc.Container == nil && inc.Unit == "":
-			fmt.Fprintf(&b, "at the %slimit of a memory cgroup that the kernel did not name", limit)
+			return "at the " + limit + "limit of a memory cgroup that the kernel did not name"
 		case limit == "":
-			b.WriteString("at its own memory limit")
-		default:
-			fmt.Fprintf(&b, "at its own %slimit", limit)
+			return "at its own memory limit"
 		}
+		return "at its own " + limit + "limit"
 	case OOMAncestor:
 		if limited := cgroup.ParsePath(e.OOMMemcg); limited.PodUID != "" && limited.ContainerID == "" {
-			fmt.Fprintf(&b, "at the %slimit of its pod, which all its containers share", limit)
-		} else {
-			fmt.Fprintf(&b, "at the %slimit of %s, which is above it", limit, Sanitize(e.OOMMemcg))
+			return "at the " + limit + "limit of its pod, which all its containers share"
 		}
+		return "at the " + limit + "limit of " + Sanitize(e.OOMMemcg) + ", which is above it"
 	case OOMNode:
-		b.WriteString("because the memory nodes it may use ran out")
+		return "because the memory nodes it may use ran out"
 	case OOMHost:
 		if e.SysRq {
-			b.WriteString("because somebody asked the kernel for it (SysRq f)")
-		} else {
-			b.WriteString("because the host ran out of memory")
+			return "because somebody asked the kernel for it (SysRq f)"
 		}
+		return "because the host ran out of memory"
 	}
-	if h := held(inc, e); h != "" {
-		b.WriteString(": " + h)
-	}
-	return b.String()
+	return ""
 }
 
 // held says who held the memory, and of what sort it was.
 func held(inc *Incident, e *kmsg.Episode) string {
 	if inc.Memory != nil && inc.Memory.Shmem != nil && e.Usage.Printed && *inc.Memory.Shmem*2 > e.Usage.Bytes {
-		return fmt.Sprintf("%s of it was shared memory or tmpfs", FormatBytes(*inc.Memory.Shmem))
+		return FormatBytes(*inc.Memory.Shmem) + " of it was shared memory or tmpfs"
 	}
 	if h := inc.Hog; h != nil && h.RSS != nil && inc.Victim != nil && h.PID != inc.Victim.PID {
-		s := fmt.Sprintf("%s held the most, %s", named(h.Comm, h.PID), FormatBytes(*h.RSS))
+		s := named(h.Comm, h.PID) + " held the most, " + FormatBytes(*h.RSS)
 		if h.Container != "" && h.Container != containerName(inc.Container) {
 			s += ", in " + Sanitize(h.Container)
 		}
@@ -182,9 +185,9 @@ func held(inc *Incident, e *kmsg.Episode) string {
 	v := inc.Victim
 	switch {
 	case v.AnonRSS != nil && *v.AnonRSS > 0:
-		return fmt.Sprintf("%s held %s of anonymous memory", processName(v.Comm, v.PID), FormatBytes(*v.AnonRSS))
+		return processName(v.Comm, v.PID) + " held " + FormatBytes(*v.AnonRSS) + " of anonymous memory"
 	case v.TotalVM != nil:
-		return fmt.Sprintf("%s was the victim (%s of address space)", processName(v.Comm, v.PID), FormatBytes(*v.TotalVM))
+		return processName(v.Comm, v.PID) + " was the victim (" + FormatBytes(*v.TotalVM) + " of address space)"
 	}
 	return ""
 }

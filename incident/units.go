@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"time"
@@ -23,11 +24,16 @@ func FormatBytes(n int64) string {
 		v /= 1024
 		unit++
 	}
-	s := strconv.FormatFloat(v, 'f', 1, 64)
-	if len(s) > 2 && s[len(s)-2:] == ".0" {
-		s = s[:len(s)-2]
+	var room [32]byte
+	b := append(room[:0], neg...)
+	if whole := uint64(v); float64(whole) == v {
+		b = strconv.AppendUint(b, whole, 10)
+	} else {
+		b = strconv.AppendFloat(b, v, 'f', 1, 64)
+		b = bytes.TrimSuffix(b, []byte(".0"))
 	}
-	return neg + s + " " + byteUnits[unit]
+	b = append(b, ' ')
+	return string(append(b, byteUnits[unit]...))
 }
 
 var byteUnits = [...]string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}

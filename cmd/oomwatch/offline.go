@@ -2,11 +2,11 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"sync/atomic"
 	"time"
@@ -56,19 +56,16 @@ func (e *explainer) offlineLogs(ctx context.Context, what string) error {
 	if e.out.json() {
 		var count atomic.Int64
 		stats, err = kmsg.ScanRender(ctx, e.logs, e.scanOptions(bar), func(dst []byte, ev *kmsg.Event) []byte {
-			buf := bytes.NewBuffer(dst)
-			for _, inc := range kills(ev, what) {
+			for inc := range kills(ev, what) {
 				count.Add(1)
-				if err := writeLines(buf, []*incident.Incident{inc}); err != nil {
-					panic(err) // an Incident is always JSON, and a buffer takes all
-				}
+				dst = append(inc.AppendJSON(dst), '\n')
 			}
-			return buf.Bytes()
+			return dst
 		}, e.cmd.OutOrStdout())
 		t.count = int(count.Load())
 	} else {
 		stats, err = kmsg.ScanFiles(ctx, e.logs, e.scanOptions(bar), func(ev *kmsg.Event) error {
-			for _, inc := range kills(ev, what) {
+			for inc := range kills(ev, what) {
 				t.tell(inc)
 			}
 			return nil
@@ -79,17 +76,17 @@ func (e *explainer) offlineLogs(ctx context.Context, what string) error {
 }
 
 // kills explains the kills of an event of a log that were asked for.
-func kills(ev *kmsg.Event, what string) []*incident.Incident {
-	if ev.Episode == nil {
-		return nil
-	}
-	var out []*incident.Incident
-	for i := range ev.Episode.Kills {
-		if inc := incident.Explain(incident.FromLog(ev.Episode, i, "")); about(inc, what) {
-			out = append(out, inc)
+func kills(ev *kmsg.Event, what string) iter.Seq[*incident.Incident] {
+	return func(yield func(*incident.Incident) bool) {
+		if ev.Episode == nil {
+			return
+		}
+		for i := range ev.Episode.Kills {
+			if inc := incident.Explain(incident.FromLog(ev.Episode, i, "")); about(inc, what) && !yield(inc) {
+				return
+			}
 		}
 	}
-	return out
 }
 
 // offlineJoined joins kernel logs with what an engine said.
