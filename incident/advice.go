@@ -166,6 +166,9 @@ func adviceHost(inc *Incident, v verdict) string {
 	if v.kill != nil && v.kill.Episode.SysRq {
 		return "Somebody triggered the OOM killer by hand (SysRq f or /proc/sysrq-trigger): look at who was logged in."
 	}
+	if h := inc.Hog; h != nil && h.RSS != nil && h.Container != "" && v.kill != nil && v.kill.Episode.Constraint == kmsg.ConstraintNone {
+		return fmt.Sprintf("Give %s a memory limit, or look at what it needs %s for: the host's memory is shared, and whom the kernel kills need not be who grew. Every container without a limit can do this.", Sanitize(h.Container), FormatBytes(*h.RSS))
+	}
 	if h := inc.Hog; h != nil && h.RSS != nil {
 		where := ""
 		if h.Container != "" {

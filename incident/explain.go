@@ -149,6 +149,9 @@ func fillFromKernel(inc *Incident, f *Facts, k *KernelKill) {
 	if len(e.Tasks) > 0 {
 		inc.Hog = &parts.hog
 		inc.Processes = parts.setProcesses(f, e, n)
+		if h := hostHog(f, e); h != nil {
+			inc.Hog = h
+		}
 	}
 }
 

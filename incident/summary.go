@@ -169,6 +169,16 @@ func limitReached(inc *Incident, v verdict) string {
 
 // held says who held the memory, and of what sort it was.
 func held(inc *Incident, e *kmsg.Episode) string {
+	if h := inc.Hog; h != nil && h.RSS != nil && h.Container != "" && e.Constraint == kmsg.ConstraintNone {
+		s := Sanitize(h.Container) + " held " + FormatBytes(*h.RSS)
+		if h.Container == containerName(inc.Container) {
+			s += " itself"
+		}
+		if e.HostTotal.Printed {
+			s += " of the host's " + FormatBytes(e.HostTotal.Bytes)
+		}
+		return s
+	}
 	if inc.Memory != nil && inc.Memory.Shmem != nil && e.Usage.Printed && *inc.Memory.Shmem*2 > e.Usage.Bytes {
 		return FormatBytes(*inc.Memory.Shmem) + " of it was shared memory or tmpfs"
 	}

@@ -254,6 +254,19 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 		if kv["limit"] != "" {
 			ep.Limit = kmsg.Bytes(int64(num("limit")) << 20)
 		}
+		if kv["total"] != "" {
+			ep.HostTotal = kmsg.Bytes(int64(num("total")) << 20)
+		}
+		for _, row := range strings.Split(kv["tasks"], ",") {
+			var p, mib int
+			var comm string
+			if f := strings.Split(row, ":"); len(f) == 3 {
+				p, _ = strconv.Atoi(f[0]) // zero shows in the result
+				comm = f[1]
+				mib, _ = strconv.Atoi(f[2])
+				ep.Tasks = append(ep.Tasks, kmsg.Task{PID: p, Comm: comm, RSS: kmsg.Bytes(int64(mib) << 20)})
+			}
+		}
 		ep.Kills = []kmsg.Kill{kill()}
 		for i, p := range strings.Split(kv["members"], ",") {
 			if p == "" {

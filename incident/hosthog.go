@@ -1,0 +1,46 @@
+package incident
+
+import "github.com/oomwatch/oomwatch/kmsg"
+
+// hostHog sums the task table of a host-wide episode by container, for what was
+// known of the pids before the kill, and returns the container that held the
+// most; nil where a process outside every container held more than any, or no
+// container is known. Comm and PID are its largest process.
+func hostHog(f *Facts, e *kmsg.Episode) *Hog {
+	if e.Constraint != kmsg.ConstraintNone || len(f.Owners) == 0 {
+		return nil
+	}
+	type sum struct {
+		rss     int64
+		largest *kmsg.Task
+	}
+	sums := map[string]*sum{}
+	var outside int64
+	for i := range e.Tasks {
+		t := &e.Tasks[i]
+		name := f.Owners[t.PID]
+		if name == "" {
+			outside = max(outside, t.RSS.Bytes)
+			continue
+		}
+		s := sums[name]
+		if s == nil {
+			s = &sum{}
+			sums[name] = s
+		}
+		s.rss += t.RSS.Bytes
+		if s.largest == nil || t.RSS.Bytes > s.largest.RSS.Bytes {
+			s.largest = t
+		}
+	}
+	best, name := (*sum)(nil), ""
+	for n, s := range sums {
+		if best == nil || s.rss > best.rss || s.rss == best.rss && n < name {
+			best, name = s, n
+		}
+	}
+	if best == nil || best.rss <= outside {
+		return nil
+	}
+	return &Hog{Container: name, Comm: best.largest.Comm, PID: best.largest.PID, RSS: new(best.rss)}
+}
