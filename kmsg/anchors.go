@@ -9,35 +9,45 @@ package kmsg
 // from one another, nor mixtures of their letters.
 var anchors = [8][]string{
 	{"oom-kill", "oom_reaper", "oom_kill", "oom.group", "oomd", "out-of-data-space", "only mode"},
-	{"Killed process", "Kill process", "Kernel panic"},
+	{"Killed process", "Kill process", "Kernel panic", "earlyoom"},
 	// The last are messages that journald does not print as text.
 	{"Memory cgroup", "Mem-Info:", "Mem-info:", "INFO: task ", "\nMESSAGE\n", `"MESSAGE":[`, `"MESSAGE": [`, `"MESSAGE" : [`},
 	{"memory: usage ", "kill process", "mounting filesystem read"},
 	{"Task in /", "Tasks in /", "Tasks state", "total_vm", "total-vm:", "traps: ", "] trap "},
 	{"Out of memory", "O error", "OOM "},
 	{"segfault at ", "soft lockup", "shut down due to", "general protection "},
-	{"invoked oom", "by pids controller", "allocation failure", "error 28", "aborted journal", "earlyoom", "nohang"},
+	{"invoked oom", "by pids controller", "allocation failure", "error 28", "aborted journal", "nohang"},
 }
 
 // fingerprint is how many bytes of an anchor the first search looks at.
 const fingerprint = 4
 
+// searchForm is how the search is done, by what the machine can.
+type searchForm uint8
+
+const (
+	formScalar searchForm = iota
+	formAVX2              // 32 places at a time
+	formVBMI              // 64 places at a time (AVX-512)
+)
+
 // finder searches for anchors. The search looks at 4 bytes at every place, for
 // all anchors at once, by the classes of bytes that can stand there; what
 // passes is compared in full.
 type finder struct {
+	form searchForm
 	// lo and hi hold, for each of the 4 places, which groups of anchors have
 	// a byte with this low (high) half there. One bit is one group. Doubled
-	// to 32 bytes for the vector form.
+	// to 32 bytes for AVX2.
 	lo, hi [fingerprint][32]byte
-	// class is the same by whole bytes, for machines without the vector form.
+	// class is the same by whole bytes.
 	class [fingerprint][256]byte
 	// first lists the anchors that begin with a byte.
 	first [256][]string
 }
 
 func newFinder(groups *[8][]string) *finder {
-	f := new(finder)
+	f := &finder{form: bestForm()}
 	for g := range groups {
 		for _, a := range groups[g] {
 			for i := range fingerprint {

@@ -2,9 +2,27 @@ package kmsg
 
 import "golang.org/x/sys/cpu"
 
-// candidateAVX2 returns the first i at which the classes of b[i:i+4] have a
-// group in common, looking only at whole blocks of 32 places; -1 when there is
-// none. n must leave 3 bytes behind the last block: it is len(b)-3.
+// bestForm is the fastest form of the search that this machine has.
+func bestForm() searchForm {
+	switch {
+	case cpu.X86.HasAVX512VBMI && cpu.X86.HasAVX512BW:
+		return formVBMI
+	case cpu.X86.HasAVX2:
+		return formAVX2
+	}
+	return formScalar
+}
+
+// candidateVBMI returns the first of n places at which the classes of 4 bytes
+// have a group in common, -1 when there is none. Bytes that are not ASCII are
+// looked up without their high bit. n must leave 3 bytes behind the last
+// place: it is len(b)-3, and not 0.
+//
+//go:noescape
+func candidateVBMI(class *[fingerprint][256]byte, p *byte, n int) int
+
+// candidateAVX2 is the same by halves of bytes, looking only at whole blocks of
+// 32 places.
 //
 //go:noescape
 func candidateAVX2(lo, hi *[fingerprint][32]byte, p *byte, n int) int
@@ -12,12 +30,20 @@ func candidateAVX2(lo, hi *[fingerprint][32]byte, p *byte, n int) int
 // candidate returns the first place at or after from where an anchor can
 // begin, -1 when there is none.
 func (f *finder) candidate(b []byte, from int) int {
-	rest := len(b) - from - (fingerprint - 1)
-	if rest >= 32 && cpu.X86.HasAVX2 {
-		if i := candidateAVX2(&f.lo, &f.hi, &b[from], rest); i >= 0 {
+	places := len(b) - from - (fingerprint - 1)
+	switch {
+	case places <= 0:
+		return -1
+	case f.form == formVBMI:
+		if i := candidateVBMI(&f.class, &b[from], places); i >= 0 {
 			return from + i
 		}
-		from += rest &^ 31
+		return -1
+	case f.form == formAVX2 && places >= 32:
+		if i := candidateAVX2(&f.lo, &f.hi, &b[from], places); i >= 0 {
+			return from + i
+		}
+		from += places &^ 31
 	}
 	return f.scalar(b, from)
 }

@@ -87,3 +87,80 @@ none:
 	MOVQ $-1, ret+32(FP)
 	VZEROUPPER
 	RET
+
+// func candidateVBMI(class *[4][256]byte, p *byte, n int) int
+//
+// For each of 64 places at once: the groups of a byte are looked up in a table
+// of 128 (one instruction), and combined over 4 neighbouring bytes. A place
+// that keeps a bit is a candidate. The last block is read under a mask.
+//
+// Z0-Z7 tables, a lower and an upper half for each of the 4 bytes.
+TEXT ·candidateVBMI(SB), NOSPLIT, $0-32
+	MOVQ class+0(FP), AX
+	MOVQ p+8(FP), SI
+	MOVQ n+16(FP), CX
+	VMOVDQU64 (AX), Z0
+	VMOVDQU64 64(AX), Z1
+	VMOVDQU64 256(AX), Z2
+	VMOVDQU64 320(AX), Z3
+	VMOVDQU64 512(AX), Z4
+	VMOVDQU64 576(AX), Z5
+	VMOVDQU64 768(AX), Z6
+	VMOVDQU64 832(AX), Z7
+	MOVQ SI, DI
+	MOVQ CX, DX
+	ANDQ $-64, DX
+	ADDQ SI, DX        // end of the last whole block
+
+wide:
+	CMPQ SI, DX
+	JGE  tail
+	VMOVDQU64 (SI), Z8
+	VMOVDQU64 1(SI), Z9
+	VMOVDQU64 2(SI), Z10
+	VMOVDQU64 3(SI), Z11
+	VPERMI2B  Z1, Z0, Z8
+	VPERMI2B  Z3, Z2, Z9
+	VPERMI2B  Z5, Z4, Z10
+	VPERMI2B  Z7, Z6, Z11
+	VPTERNLOGQ $0x80, Z8, Z9, Z10 // and of three
+	VPTESTMB  Z10, Z11, K1
+	KMOVQ     K1, AX
+	TESTQ     AX, AX
+	JNZ       hit
+	ADDQ      $64, SI
+	JMP       wide
+
+tail:
+	ANDQ  $63, CX
+	JZ    miss
+	MOVQ  $1, AX
+	SHLQ  CX, AX
+	DECQ  AX
+	KMOVQ AX, K2
+	VMOVDQU8.Z (SI), K2, Z8
+	VMOVDQU8.Z 1(SI), K2, Z9
+	VMOVDQU8.Z 2(SI), K2, Z10
+	VMOVDQU8.Z 3(SI), K2, Z11
+	VPERMI2B  Z1, Z0, Z8
+	VPERMI2B  Z3, Z2, Z9
+	VPERMI2B  Z5, Z4, Z10
+	VPERMI2B  Z7, Z6, Z11
+	VPTERNLOGQ $0x80, Z8, Z9, Z10
+	VPTESTMB  Z10, Z11, K2, K1
+	KMOVQ     K1, AX
+	TESTQ     AX, AX
+	JZ        miss
+
+hit:
+	BSFQ AX, AX
+	SUBQ DI, SI
+	ADDQ SI, AX
+	MOVQ AX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+miss:
+	MOVQ $-1, ret+24(FP)
+	VZEROUPPER
+	RET
