@@ -137,6 +137,7 @@ func fillFromKernel(inc *Incident, f *Facts, k *KernelKill) {
 		Constraint: string(e.Constraint), OOMMemcg: e.OOMMemcg, TaskMemcg: e.TaskMemcg,
 		Usage: n.size(e.Usage), Limit: n.size(e.Limit), Group: e.Group, Complete: e.Complete, Kills: len(e.Kills),
 	}
+	inc.OOM.Members = k.Members
 	if inc.OOM.TaskMemcg == "" {
 		inc.OOM.TaskMemcg = e.GroupMemcg
 	}

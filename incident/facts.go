@@ -68,6 +68,9 @@ type Facts struct {
 	// Rebooted when the host was booted anew since it was last seen running.
 	EngineDown bool
 	Rebooted   bool
+	// KillsToday counts the incidents of kills in this container today, this one
+	// included; 0 when not counted.
+	KillsToday int
 	// Owners tells which container (its name) a host pid belonged to before
 	// the kill, for the rows of the task table.
 	Owners map[int]string
@@ -141,6 +144,9 @@ type KernelKill struct {
 	By Attribution `json:"by"`
 	// Main is true when the victim was the container's first process.
 	Main bool `json:"main,omitempty"`
+	// Members are the cgroups that shared the limit, where it was not the
+	// victim's own; Container is filled in where it is known.
+	Members []Member `json:"members,omitempty"`
 	// OneOf names the possible victims ("worker (pid 777)") where several
 	// containers lost a process at once and nothing says which lost which;
 	// Kill is then one of them, taken to make the count right.

@@ -166,6 +166,17 @@ type OOM struct {
 	Group      bool   `json:"group"`
 	Complete   bool   `json:"complete"`
 	Kills      int    `json:"kills,omitempty"`
+	// Members are the cgroups that shared a limit above the victim's, largest
+	// first, as they were just after the kill.
+	Members []Member `json:"members,omitempty"`
+}
+
+// Member is one cgroup below a shared limit.
+type Member struct {
+	Container string `json:"container,omitempty"` // its name, or id, where it is one
+	Path      string `json:"path"`
+	Usage     *int64 `json:"usage_bytes,omitempty"`
+	Limit     *int64 `json:"limit_bytes,omitempty"`
 }
 
 // Memory is what filled the limit, or the host.

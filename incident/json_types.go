@@ -189,6 +189,16 @@ func (w *jsonWriter) oom(o *OOM) {
 	w.bool(`"group":`, o.Group)
 	w.bool(`"complete":`, o.Complete)
 	w.optNumber(`"kills":`, int64(o.Kills))
+	optList(w, `"members":`, o.Members, (*jsonWriter).sharer)
+	w.close()
+}
+
+func (w *jsonWriter) sharer(m *Member) {
+	w.open()
+	w.optText(`"container":`, m.Container)
+	w.text(`"path":`, m.Path)
+	w.optInt64(`"usage_bytes":`, m.Usage)
+	w.optInt64(`"limit_bytes":`, m.Limit)
 	w.close()
 }
 

@@ -125,10 +125,30 @@ func oomSummary(inc *Incident, f *Facts, v verdict, who string) string {
 	default:
 		did = " had its process " + victim() + " OOM-killed "
 	}
-	if h := held(inc, e); h != "" {
-		return who + did + limitReached(inc, v) + ": " + h
+	s := who + did + limitReached(inc, v)
+	if f.KillsToday > 1 {
+		s += ", for the " + ordinal(f.KillsToday) + " time today"
 	}
-	return who + did + limitReached(inc, v)
+	if h := held(inc, e); h != "" {
+		s += ": " + h
+	}
+	return s
+}
+
+// ordinal is "2nd", "3rd", "14th".
+func ordinal(n int) string {
+	suffix := "th"
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return strconv.Itoa(n) + suffix
 }
 
 // limitReached says which limit it was.
@@ -150,6 +170,9 @@ func limitReached(inc *Incident, v verdict) string {
 		case limit == "":
 			return "at its own memory limit"
 		}
+		if e.MemSwapLimit.Printed && e.MemSwapUsage.Bytes >= e.MemSwapLimit.Bytes && e.MemSwapLimit.Bytes < 1<<50 && e.Usage.Bytes < e.Limit.Bytes {
+			return "at its own limit of memory and swap together, " + FormatBytes(e.MemSwapLimit.Bytes)
+		}
 		return "at its own " + limit + "limit"
 	case OOMAncestor:
 		if limited := cgroup.ParsePath(e.OOMMemcg); limited.PodUID != "" && limited.ContainerID == "" {
@@ -167,6 +190,19 @@ func limitReached(inc *Incident, v verdict) string {
 	return ""
 }
 
+// biggestOther is the container that held the most under a shared limit, where
+// that was not the victim's and more than half of it.
+func biggestOther(inc *Incident) *Member {
+	if inc.OOM == nil || len(inc.OOM.Members) == 0 || inc.OOM.Usage == nil {
+		return nil
+	}
+	m := &inc.OOM.Members[0]
+	if m.Container == "" || m.Usage == nil || *m.Usage*2 < *inc.OOM.Usage || m.Container == containerName(inc.Container) {
+		return nil
+	}
+	return m
+}
+
 // held says who held the memory, and of what sort it was.
 func held(inc *Incident, e *kmsg.Episode) string {
 	if h := inc.Hog; h != nil && h.RSS != nil && h.Container != "" && e.Constraint == kmsg.ConstraintNone {
@@ -181,6 +217,12 @@ func held(inc *Incident, e *kmsg.Episode) string {
 	}
 	if inc.Memory != nil && inc.Memory.Shmem != nil && e.Usage.Printed && *inc.Memory.Shmem*2 > e.Usage.Bytes {
 		return FormatBytes(*inc.Memory.Shmem) + " of it was shared memory or tmpfs"
+	}
+	if e.KmemUsage.Printed && e.Usage.Printed && e.KmemUsage.Bytes*2 > e.Usage.Bytes {
+		return FormatBytes(e.KmemUsage.Bytes) + " of it was kernel memory"
+	}
+	if m := biggestOther(inc); m != nil {
+		return Sanitize(m.Container) + " held " + FormatBytes(*m.Usage) + " of it"
 	}
 	if h := inc.Hog; h != nil && h.RSS != nil && inc.Victim != nil && h.PID != inc.Victim.PID {
 		s := named(h.Comm, h.PID) + " held the most, " + FormatBytes(*h.RSS)

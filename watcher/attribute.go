@@ -13,12 +13,12 @@ import (
 
 // episode joins the kills of one call of the OOM killer to containers. Those
 // that cannot be joined yet wait as strays.
-func (c *Correlator) episode(ep *kmsg.Episode) {
-	s := &stray{episode: ep, seen: c.now, owners: c.taskOwners(ep)}
+func (c *Correlator) episode(ep *kmsg.Episode, below []cgroup.Level) {
+	s := &stray{episode: ep, seen: c.now, owners: c.taskOwners(ep), members: c.members(below)}
 	for _, k := range ep.Kills {
 		m := c.findOwner(ep, &k)
 		if m.r != nil {
-			c.attach(m, ep, k, s.owners)
+			c.attach(m, s, k)
 			continue
 		}
 		s.kills = append(s.kills, k)
@@ -166,7 +166,7 @@ func (c *Correlator) rehome(e *entry) {
 			}
 			if to == nil {
 				// It came after this run's end, and the next has not been told of.
-				c.strays = append(c.strays, &stray{episode: k.Episode, kills: []kmsg.Kill{k.Kill}, seen: r.killSeen, owners: r.owners, expected: true})
+				c.strays = append(c.strays, &stray{episode: k.Episode, kills: []kmsg.Kill{k.Kill}, seen: r.killSeen, owners: r.owners, members: k.Members, expected: true})
 				e.Attributed--
 				continue
 			}
@@ -204,7 +204,7 @@ func (e *entry) holds(path string) bool {
 const pidTrust = 30 * time.Second
 
 // attach adds a kill to a run, once.
-func (c *Correlator) attach(m match, ep *kmsg.Episode, k kmsg.Kill, owners map[int]string) {
+func (c *Correlator) attach(m match, s *stray, k kmsg.Kill) {
 	for _, r := range m.e.Runs {
 		for i := range r.Kills {
 			if old := &r.Kills[i]; old.Kill.PID == k.PID && old.Kill.Seq == k.Seq && old.Kill.Uptime == k.Uptime && old.Kill.Time.Sub(k.Time).Abs() < early {
@@ -214,12 +214,34 @@ func (c *Correlator) attach(m match, ep *kmsg.Episode, k kmsg.Kill, owners map[i
 	}
 	r := m.r
 	main := r.PID != 0 && k.PID == r.PID
-	r.Kills = appendBounded(r.Kills, incident.KernelKill{Episode: ep, Kill: k, By: m.by, Main: main}, maxKills)
+	r.Kills = appendBounded(r.Kills, incident.KernelKill{Episode: s.episode, Kill: k, By: m.by, Main: main, Members: s.members}, maxKills)
 	r.killSeen = c.now
-	r.adoptOwners(owners)
+	r.adoptOwners(s.owners)
 	m.e.Attributed++
 	m.e.dirty = true
 	c.open[m.e] = true
+}
+
+// members names the containers among the cgroups below a limit.
+func (c *Correlator) members(below []cgroup.Level) []incident.Member {
+	var out []incident.Member
+	for _, l := range below {
+		m := incident.Member{Path: l.Path}
+		if l.Usage >= 0 {
+			m.Usage = new(l.Usage)
+		}
+		if l.Limit != cgroup.Unlimited {
+			m.Limit = new(l.Limit)
+		}
+		id := cgroup.ParsePath(l.Path)
+		if e := c.entries[id.ContainerID]; e != nil && e.holds(l.Path) {
+			m.Container = e.name()
+		} else if id.ContainerID != "" {
+			m.Container = id.ContainerID
+		}
+		out = append(out, m)
+	}
+	return out
 }
 
 // taskOwners names the containers of the tasks in an episode's table, by what
@@ -248,7 +270,7 @@ func (c *Correlator) retryStrays() {
 		rest := s.kills[:0]
 		for _, k := range s.kills {
 			if m := c.findOwner(s.episode, &k); m.r != nil {
-				c.attach(m, s.episode, k, s.owners)
+				c.attach(m, s, k)
 			} else {
 				s.expected = s.expected || m.e != nil
 				rest = append(rest, k)
@@ -307,7 +329,7 @@ func (c *Correlator) settleStrays(all bool) {
 					m.r = m.e.began(k.Time, false)
 					m.r.Guessed = true
 				}
-				c.attach(m, s.episode, k, s.owners)
+				c.attach(m, s, k)
 			case s.pathless():
 				loose = append(loose, looseKill{s, k})
 			default:
@@ -356,7 +378,7 @@ func (c *Correlator) settleLoose(loose []looseKill, all bool) {
 	for _, l := range loose {
 		if !all && l.s.readyAt().After(c.now) {
 			// It came along with older ones and found no place yet.
-			c.strays = append(c.strays, &stray{episode: l.s.episode, kills: []kmsg.Kill{l.k}, seen: l.s.seen, owners: l.s.owners})
+			c.strays = append(c.strays, &stray{episode: l.s.episode, kills: []kmsg.Kill{l.k}, seen: l.s.seen, owners: l.s.owners, members: l.s.members})
 			continue
 		}
 		c.tellStray(l.s, l.k)
@@ -371,7 +393,7 @@ func (c *Correlator) attachOneOf(e *entry, l looseKill, by incident.Attribution,
 			return
 		}
 	}
-	c.attach(match{e: e, r: r, by: by}, l.s.episode, l.k, l.s.owners)
+	c.attach(match{e: e, r: r, by: by}, l.s, l.k)
 	if n := len(r.Kills); len(oneOf) > 0 && n > 0 && r.Kills[n-1].Kill.PID == l.k.PID {
 		r.Kills[n-1].OneOf = oneOf
 	}

@@ -80,6 +80,7 @@ type stray struct {
 	kills   []kmsg.Kill
 	seen    time.Time
 	owners  map[int]string
+	members []incident.Member
 	// expected is true when the path names a container, and it or its run of
 	// that time is not known yet.
 	expected bool
@@ -137,7 +138,7 @@ func (c *Correlator) Observe(o Observation) []Told {
 	case o.Detail != nil:
 		c.detail(o.Detail)
 	case o.Episode != nil:
-		c.episode(o.Episode)
+		c.episode(o.Episode, o.Members)
 	case o.Fault != nil:
 		c.fault(o.Fault)
 	case o.Sent != nil:

@@ -179,6 +179,10 @@ func (w *Watcher) take(o Observation) []Told {
 		return nil
 	}
 	w.metrics.saw(o)
+	if o.Episode != nil && w.sampler != nil {
+		// Who shared a limit is known only now, while they still hold it.
+		o.Members = w.sampler.Below(o.Episode)
+	}
 	told := w.corr.Observe(o)
 	switch {
 	case o.Source != nil:

@@ -64,11 +64,14 @@ type entry struct {
 	Runs []*run    `json:"runs"`
 	// OOMKills is the last reading of the oom_kill counter and OOMKillsTold
 	// how many kernel kills were attributed since FirstOOMKills.
-	OOMKills      int64     `json:"oom_kills"`
-	FirstOOMKills int64     `json:"first_oom_kills"`
-	Attributed    int64     `json:"attributed"`
-	Removed       time.Time `json:"removed,omitzero"`
-	Boot          string    `json:"boot,omitempty"`
+	OOMKills      int64 `json:"oom_kills"`
+	FirstOOMKills int64 `json:"first_oom_kills"`
+	Attributed    int64 `json:"attributed"`
+	// KillDay is the day (UTC) that KillsToday counts.
+	KillDay    string    `json:"kill_day,omitempty"`
+	KillsToday int       `json:"kills_today,omitempty"`
+	Removed    time.Time `json:"removed,omitzero"`
+	Boot       string    `json:"boot,omitempty"`
 
 	// LastWord is when the engine last spoke of it, by the engine's clock.
 	LastWord time.Time `json:"last_word,omitzero"`

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
 )
 
 const (
@@ -244,6 +245,22 @@ func (s *Sampler) what(r *reading, parts bool) cgroup.What {
 		w |= full
 	}
 	return w
+}
+
+// maxBelow bounds the cgroups that are named as sharing a limit.
+const maxBelow = 12
+
+// Below lists the cgroups that share the limit an episode reached, largest
+// first; nil where it was the victim's own, or is long past.
+func (s *Sampler) Below(ep *kmsg.Episode) []cgroup.Level {
+	if ep.OOMMemcg == "" || ep.OOMMemcg == "/" || ep.OOMMemcg == ep.TaskMemcg || time.Since(ep.Time) > time.Minute {
+		return nil
+	}
+	below, err := s.fs.Members(ep.OOMMemcg, maxBelow)
+	if err != nil {
+		return nil // it is gone already: the verdict does not rest on it
+	}
+	return below
 }
 
 // readInit reads a first process's name and the signals it handles from

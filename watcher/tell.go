@@ -163,12 +163,22 @@ func (c *Correlator) tellKills(e *entry, r *run, dying bool) {
 			}
 		}
 		f.Container.Running = new(r.Exit == nil)
+		f.KillsToday = e.countKill(k.Kill.Time)
 		inc := incident.Explain(f)
 		inc.Count = len(f.Kills)
 		quiet := dying && r.Exit != nil && endOf(r).Sub(k.Kill.Time) < 5*time.Second
 		c.told = append(c.told, Told{Incident: inc, Quiet: quiet})
 	}
 	e.dirty = true
+}
+
+// countKill counts the kills of children in a container by the day.
+func (e *entry) countKill(at time.Time) int {
+	if day := at.UTC().Format(time.DateOnly); day != e.KillDay {
+		e.KillDay, e.KillsToday = day, 0
+	}
+	e.KillsToday++
+	return e.KillsToday
 }
 
 // mainEpisodes are the episodes that killed the run's first process.

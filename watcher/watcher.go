@@ -28,20 +28,23 @@ type Observation struct {
 	At   time.Time `json:"at"`
 	Seen time.Time `json:"seen,omitzero"`
 
-	Container *Container     `json:"container,omitempty"`
-	Exit      *Exit          `json:"exit,omitempty"`
-	Detail    *Detail        `json:"detail,omitempty"`
-	Signal    *Signal        `json:"signal,omitempty"`
-	Action    *Action        `json:"action,omitempty"`
-	Reconcile *Reconcile     `json:"reconcile,omitempty"`
-	Episode   *kmsg.Episode  `json:"episode,omitempty"`
-	Fault     *kmsg.Fault    `json:"fault,omitempty"`
-	Sent      *Sent          `json:"sent,omitempty"`
-	Samples   []Sample       `json:"samples,omitempty"`
-	Source    *SourceState   `json:"source,omitempty"`
-	Lost      *incident.Gap  `json:"lost,omitempty"`
-	Host      *incident.Host `json:"host,omitempty"`
-	Cursor    *Cursor        `json:"cursor,omitempty"`
+	Container *Container    `json:"container,omitempty"`
+	Exit      *Exit         `json:"exit,omitempty"`
+	Detail    *Detail       `json:"detail,omitempty"`
+	Signal    *Signal       `json:"signal,omitempty"`
+	Action    *Action       `json:"action,omitempty"`
+	Reconcile *Reconcile    `json:"reconcile,omitempty"`
+	Episode   *kmsg.Episode `json:"episode,omitempty"`
+	// Members are the cgroups below the limit that an Episode reached, where
+	// that was not the victim's own; set beside Episode.
+	Members []cgroup.Level `json:"members,omitempty"`
+	Fault   *kmsg.Fault    `json:"fault,omitempty"`
+	Sent    *Sent          `json:"sent,omitempty"`
+	Samples []Sample       `json:"samples,omitempty"`
+	Source  *SourceState   `json:"source,omitempty"`
+	Lost    *incident.Gap  `json:"lost,omitempty"`
+	Host    *incident.Host `json:"host,omitempty"`
+	Cursor  *Cursor        `json:"cursor,omitempty"`
 }
 
 // Cursor says how far a source has read: everything it emitted before this
