@@ -257,11 +257,13 @@ func (a *Assembler) start(r *Record) *open {
 }
 
 func (a *Assembler) newOpen() *open {
-	o := new(open)
+	var o *open
 	if n := len(a.spare); n > 0 {
 		o = a.spare[n-1]
 		a.spare = a.spare[:n-1]
 		*o = open{}
+	} else {
+		o = new(open)
 	}
 	if n := len(a.unused); n > 0 {
 		o.ep = a.unused[n-1]

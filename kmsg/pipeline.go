@@ -40,6 +40,7 @@ type pipeline struct {
 	// These belong to whoever is merging.
 	merged *regionScanner // reads what crosses chunks
 	tail   []byte         // the end of the chunk before, for records that begin in it
+	past   *regionScanner // read what crossed before, to be used again
 	held   [][]byte       // memory of chunks that the open region crosses
 	done   int64
 }
@@ -175,20 +176,30 @@ func (p *pipeline) merge(r result) error {
 		if err != nil {
 			return err
 		}
-		p.giveBack()
+		p.giveBack(r.chunk.base)
 		if r.scanner != p.merged {
 			p.scanners = append(p.scanners, r.scanner)
+		} else if p.past != nil {
+			p.scanners = append(p.scanners, p.past)
+			p.past = nil
 		}
 	}
 	p.merging = false
 	return nil
 }
 
-// giveBack returns the memory of the chunks that nothing looks at any more.
-func (p *pipeline) giveBack() {
-	switch {
+// giveBack returns the memory of the chunks that nothing looks at any more. base
+// is where the last one began.
+func (p *pipeline) giveBack(base int64) {
+	switch last := len(p.held) - 1; {
 	case p.merged.cur == nil:
 		p.free = append(p.free, p.held...)
+	case p.merged.cur.start >= base && last > 0:
+		p.free = append(p.free, p.held[:last]...)
+		p.held[0] = p.held[last]
+		p.held = p.held[:1]
+		p.wake.Broadcast()
+		return
 	case len(p.held) >= buffersPerWorker/2:
 		// What a long region holds must not stop the reading: it keeps this memory.
 		p.free = append(p.free, make([][]byte, len(p.held))...)
@@ -238,10 +249,9 @@ func (p *pipeline) take(r *result) error {
 				return err
 			}
 			if g == s.cur { // still open at the chunk's end: go on with it
-				p.merged, s.cur = s, nil
-				p.merged.regions = nil
-				p.merged.cur = g
-				m = p.merged
+				s.recycleAll()
+				p.past, p.merged = p.merged, s
+				m = s
 			} else if err := p.tell(g); err != nil {
 				return err
 			}
@@ -262,10 +272,10 @@ func (p *pipeline) take(r *result) error {
 	if g := p.merged.cur; g != nil && len(g.told) > 0 {
 		// What a region without end has told so far is not kept back.
 		part := region{events: g.events, out: g.out, told: g.told}
-		g.events, g.out, g.told = nil, nil, nil
 		if err := p.tell(&part); err != nil {
 			return err
 		}
+		g.events, g.out, g.told = nil, part.out[:0], part.told[:0]
 	}
 	p.done = c.base + int64(len(c.buf))
 	if p.opt.Progress != nil {
@@ -301,13 +311,12 @@ func lastLines(b []byte) []byte {
 
 // tellMerged tells the regions that the merger has finished.
 func (p *pipeline) tellMerged() error {
-	done := p.merged.regions
-	p.merged.regions = nil
-	for _, g := range done {
+	for _, g := range p.merged.regions {
 		if err := p.tell(g); err != nil {
 			return err
 		}
 	}
+	p.merged.recycleAll()
 	return nil
 }
 

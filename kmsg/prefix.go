@@ -71,13 +71,13 @@ func parseLine(s string, loc *time.Location, l *line) {
 // prefixCache spares the work on the lines that begin as the one before did:
 // the same second, host and writer.
 type prefixCache struct {
-	prefix string // up to the stamp in brackets or the message
+	prefix []byte // up to the stamp in brackets or the message
 	line   line
 }
 
 // parse is parseLine with the cache.
 func (c *prefixCache) parse(s string, opt *ScanOptions, l *line) {
-	if n := len(c.prefix); n > 0 && len(s) > n && s[:n] == c.prefix {
+	if n := len(c.prefix); n > 0 && len(s) > n && s[:n] == string(c.prefix) {
 		*l = c.line
 		rest := s[n:]
 		if rest[0] == '[' {
@@ -102,7 +102,7 @@ func (c *prefixCache) keep(s string, l *line, width int) {
 	if width < 8 || width > 300 {
 		return
 	}
-	c.prefix = strings.Clone(s[:width])
+	c.prefix = append(c.prefix[:0], s[:width]...)
 	c.line = *l
 	c.line.rec.Uptime, c.line.rec.HasUptime, c.line.rec.Caller = 0, false, ""
 	c.line.rec.Ident = strings.Clone(l.rec.Ident)

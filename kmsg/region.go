@@ -51,6 +51,8 @@ type regionScanner struct {
 	anchor  int64   // the anchor that the lines being read lead to
 	fed     int64   // end of the last line that was read
 	regions []*region
+	spare   []*region // dealt with, to be used again
+	event   Event     // the one being rendered
 }
 
 func newRegionScanner(find *finder, opt *ScanOptions, whole bool, render func([]byte, *Event) []byte) *regionScanner {
@@ -68,7 +70,7 @@ type telling struct {
 }
 
 func (s *regionScanner) tell(e Event) {
-	t := telling{}
+	t := s.cur.nextTelling()
 	if e.Episode != nil {
 		for i := range e.Episode.Kills {
 			k := &e.Episode.Kills[i]
@@ -76,7 +78,8 @@ func (s *regionScanner) tell(e Event) {
 		}
 	}
 	if s.render != nil {
-		s.cur.out = s.render(s.cur.out, &e)
+		s.event = e
+		s.cur.out = s.render(s.cur.out, &s.event)
 		t.end = len(s.cur.out)
 		if e.Episode != nil {
 			s.feed.asm.recycle(e.Episode)
@@ -85,19 +88,60 @@ func (s *regionScanner) tell(e Event) {
 		e.detach()
 		s.cur.events = append(s.cur.events, e)
 	}
-	s.cur.told = append(s.cur.told, t)
 }
 
-// reuse makes the scanner ready for another chunk.
+// nextTelling adds an empty telling, in memory that was used before if there is some.
+func (g *region) nextTelling() *telling {
+	n := len(g.told)
+	if n == cap(g.told) {
+		g.told = append(g.told, telling{})
+		return &g.told[n]
+	}
+	g.told = g.told[:n+1]
+	g.told[n] = telling{kills: g.told[n].kills[:0]}
+	return &g.told[n]
+}
+
+// reuse makes the scanner ready for another chunk. Its regions have been dealt with.
 func (s *regionScanner) reuse() {
+	if s.cur != nil {
+		s.recycle(s.cur)
+	}
 	s.cur, s.lines, s.hot, s.fed = nil, false, 0, 0
+	s.recycleAll()
+}
+
+func (s *regionScanner) recycleAll() {
+	for _, g := range s.regions {
+		s.recycle(g)
+	}
 	clear(s.regions)
 	s.regions = s.regions[:0]
 }
 
+// Bounds of the memory that is kept for regions to come.
+const (
+	maxSpare    = 16
+	maxSpareOut = 256 << 10
+)
+
+// recycle takes back a region for its memory. Its events are the reader's.
+func (s *regionScanner) recycle(g *region) {
+	if len(s.spare) < maxSpare && cap(g.out) <= maxSpareOut {
+		*g = region{out: g.out[:0], told: g.told[:0]}
+		s.spare = append(s.spare, g)
+	}
+}
+
 // openAt begins a region at an offset.
 func (s *regionScanner) openAt(at int64) {
-	s.cur = &region{start: at}
+	if n := len(s.spare); n > 0 {
+		s.cur = s.spare[n-1]
+		s.spare = s.spare[:n-1]
+	} else {
+		s.cur = new(region)
+	}
+	s.cur.start = at
 	s.hot = at
 	s.feed.reset()
 }
