@@ -70,16 +70,20 @@ func demo(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	step("docker says: exited with code %d. oomwatch run prints:", code)
+	step("docker says it exited with %d; oomwatch run prints:", code)
 	alert, err := d.alert(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Print(indent(alert))
+	fmt.Print("\n" + indent(alert))
 
-	step("oomwatch explain %s", demoName)
+	// What can be told of it does not hang on the container being there.
+	if _, err := e.Docker(ctx, "rm", id); err != nil {
+		return err
+	}
+	step("docker rm %s; oomwatch explain %s", demoName, demoName)
 	out, err := exec.CommandContext(ctx, program, "explain", demoName, "--socket", d.socket()).CombinedOutput()
-	fmt.Print(indent(string(out)))
+	fmt.Print("\n" + indent(string(out)))
 	if err != nil {
 		return fmt.Errorf("explain %s: %w", demoName, err)
 	}
@@ -87,7 +91,7 @@ func demo(ctx context.Context, args []string) (err error) {
 	return nil
 }
 
-func step(format string, args ...any) { fmt.Printf("\n==> "+format+"\n\n", args...) }
+func step(format string, args ...any) { fmt.Printf("\n==> "+format+"\n", args...) }
 
 func indent(s string) string {
 	var b strings.Builder
