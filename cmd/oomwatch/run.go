@@ -53,6 +53,7 @@ nothing. SIGTERM ends it in order, within 5 seconds; a second one at once.`,
 // the deliveries, then the web server, the store last.
 func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	ctx, started := cmd.Context(), time.Now()
+	keepLean()
 	cfg, warnings, err := flags.config()
 	if err != nil {
 		return err
@@ -132,6 +133,8 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	fed := start(edges, func(ctx context.Context) error { sup.Run(ctx, w.Beat, log); return nil })
 
 	watching := true
+	lean := time.NewTicker(leanEvery)
+	defer lean.Stop()
 	for running := true; running; {
 		select {
 		case <-ctx.Done():
@@ -143,6 +146,10 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 			running, served = false, ended()
 		case err = <-minded:
 			running, minded = err == nil && ctx.Err() == nil, ended()
+		case <-lean.C:
+			if err := shed(); err != nil {
+				log.Debug("memory is not given back", zap.Error(err))
+			}
 		case <-hup:
 			sup.say("RELOADING=1")
 			cfg = reload(flags, cfg, keep, out, level, cmd.OutOrStdout(), log)

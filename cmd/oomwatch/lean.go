@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// A watchdog for memory must not be what fills it. The heap that lives is a few
+// megabytes; a smaller pace of the collector keeps the garbage in that order too.
+const gcPercent = 40
+
+// leanEvery is how often what is not in use is given back; it costs some
+// milliseconds.
+const leanEvery = time.Minute / 2
+
+// keepLean sets the collector's pace, unless GOGC sets another.
+func keepLean() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}
+
+// shed gives back what is not in use: freed heap, and the pages of the
+// program file itself that were touched once, most of them at the start. Those that are needed again come
+// back from the page cache.
+func shed() error {
+	debug.FreeOSMemory()
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return fmt.Errorf("find the program's file: %w", err)
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return fmt.Errorf("read the program's mappings: %w", err)
+	}
+	var all error
+	for line := range bytes.Lines(maps) {
+		// 00400000-0065f000 r-xp 00000000 fe:00 1234  /usr/local/bin/oomwatch
+		f := bytes.Fields(line)
+		if len(f) < 6 || string(f[5]) != exe || f[1][1] == 'w' {
+			continue
+		}
+		from, to, ok := bytes.Cut(f[0], []byte("-"))
+		a, err1 := strconv.ParseUint(string(from), 16, 64)
+		b, err2 := strconv.ParseUint(string(to), 16, 64)
+		if !ok || err1 != nil || err2 != nil {
+			continue
+		}
+		if _, _, errno := syscall.Syscall(syscall.SYS_MADVISE, uintptr(a), uintptr(b-a), syscall.MADV_DONTNEED); errno != 0 {
+			all = errors.Join(all, fmt.Errorf("let go of the program's pages: %w", errno))
+		}
+	}
+	return all
+}
