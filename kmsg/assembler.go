@@ -47,7 +47,7 @@ type recentKill struct {
 type open struct {
 	ep        *Episode
 	caller    string
-	last      Record // newest record of it (Text is dropped)
+	last      moment // of the newest record of it
 	invoked   bool   // its header was seen
 	dumped    bool   // usage, tables or limit were seen
 	summary   summaryLine
@@ -64,6 +64,14 @@ type open struct {
 	mixed     bool // another episode's lines stand between
 	unknown   bool // the decisive line's facility is not known
 	sawKill   bool
+}
+
+// moment is when a record was printed.
+type moment struct {
+	seq       uint64
+	uptime    time.Duration
+	hasUptime bool
+	time      time.Time
 }
 
 // NewAssembler returns an Assembler with nothing open.
@@ -299,7 +307,7 @@ func (a *Assembler) dumping(r *Record) *open {
 
 // touch notes the newest record of an episode.
 func (o *open) touch(r *Record) {
-	o.last = Record{Seq: r.Seq, Uptime: r.Uptime, HasUptime: r.HasUptime, Time: r.Time}
+	o.last = moment{r.Seq, r.Uptime, r.HasUptime, r.Time}
 }
 
 // evidence keeps a decisive line as printed.
@@ -328,14 +336,14 @@ func (a *Assembler) closeStale(r *Record) {
 	}
 }
 
-// apart tells whether two records cannot belong to one episode.
-func apart(a, b *Record) bool {
+// apart tells whether a record cannot belong to an episode with one of that moment.
+func apart(a *moment, b *Record) bool {
 	var d time.Duration
 	switch {
-	case a.HasUptime && b.HasUptime:
-		d = b.Uptime - a.Uptime
-	case !a.Time.IsZero() && !b.Time.IsZero():
-		d = b.Time.Sub(a.Time)
+	case a.hasUptime && b.HasUptime:
+		d = b.Uptime - a.uptime
+	case !a.time.IsZero() && !b.Time.IsZero():
+		d = b.Time.Sub(a.time)
 	default:
 		return false
 	}

@@ -62,8 +62,8 @@ const besides = 2 * time.Millisecond
 // this very moment, both stay open.
 func (a *Assembler) startBeside(r *Record) *open {
 	o := a.current(r.Caller)
-	if o == nil || r.Caller != "" || !o.invoked || o.dumped || o.announced || o.sawKill || o.hasSum || !r.HasUptime || !o.last.HasUptime ||
-		r.Uptime < o.last.Uptime || r.Uptime-o.last.Uptime > besides || len(a.open) >= maxOpen {
+	if o == nil || r.Caller != "" || !o.invoked || o.dumped || o.announced || o.sawKill || o.hasSum || !r.HasUptime || !o.last.hasUptime ||
+		r.Uptime < o.last.uptime || r.Uptime-o.last.uptime > besides || len(a.open) >= maxOpen {
 		return a.start(r)
 	}
 	o.mixed = true

@@ -13,7 +13,8 @@ type feeder struct {
 	opt  *ScanOptions
 	tell func(Event)
 
-	pend    line // the record whose lines are being collected
+	pend    *line // the record whose lines are being collected
+	next    *line // the line being read
 	hasPend bool
 	joins   int
 	entry   entry // the structured entry (journal export, JSON) being read
@@ -45,21 +46,25 @@ func (f *feeder) line(s string) bool {
 	if done, matters := f.structured(s); done {
 		return matters
 	}
-	var l line
-	f.prefix.parse(s, f.opt, &l)
+	if f.next == nil {
+		f.pend, f.next = new(line), new(line)
+	}
+	l := f.next
+	f.prefix.parse(s, f.opt, l)
 	t := trimBlanks(l.text)
 	l.class = classify(t)
 	if cut := glued(t, l.class, l.rec.Escaped); cut > 0 {
 		l.text = t[:cut]
-		f.plain(s, &l)
+		f.plain(s)
 		f.line(t[cut:])
 		return true
 	}
-	return f.plain(s, &l)
+	return f.plain(s)
 }
 
-// plain takes a line of a log that holds one record a line.
-func (f *feeder) plain(s string, l *line) bool {
+// plain takes the line read last, which is s, of a log that holds one record a line.
+func (f *feeder) plain(s string) bool {
+	l := f.next
 	if !l.stamped && f.hasPend {
 		if l.text == "" {
 			f.flushRecord()
@@ -84,7 +89,8 @@ func (f *feeder) plain(s string, l *line) bool {
 		return false
 	}
 	f.flushRecord()
-	f.pend, f.hasPend, f.joins = *l, true, 0
+	f.pend, f.next = l, f.pend
+	f.hasPend, f.joins = true, 0
 	return l.rec.Ident == "" && l.class != classNone || isKillerIdent(l.rec.Ident)
 }
 
@@ -115,7 +121,7 @@ func (f *feeder) continues(s string) bool {
 // the readers that repeat the prefix: the same stamp, and the record before it
 // ends inside a name.
 func (f *feeder) splitName(l *line) bool {
-	p := &f.pend
+	p := f.pend
 	switch p.class {
 	case classKill, classSummary, classCPU:
 	case classNone:
@@ -168,7 +174,7 @@ func (f *feeder) join(sep, s string) {
 // wraps joins a line that is the rest of a broken one (mail, terminals, "\" at
 // the end), if the record before it wants more.
 func (f *feeder) wraps(next string) bool {
-	p := &f.pend
+	p := f.pend
 	if f.joins >= 8 || p.rec.Ident != "" {
 		return false
 	}
@@ -264,7 +270,7 @@ func (f *feeder) flushRecord() {
 		return
 	}
 	f.hasPend = false
-	p := &f.pend
+	p := f.pend
 	p.rec.Text = p.text
 	f.record(&p.rec, p.class)
 }

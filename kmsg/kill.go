@@ -266,7 +266,7 @@ func (o *open) finish() {
 
 func (o *open) weak(k Kill, evidence string) Kill {
 	k.Evidence = evidence
-	k.Seq, k.Uptime, k.HasUptime, k.Time = o.last.Seq, o.last.Uptime, o.last.HasUptime, o.last.Time
+	k.Seq, k.Uptime, k.HasUptime, k.Time = o.last.seq, o.last.uptime, o.last.hasUptime, o.last.time
 	if n := len(o.ep.Lines); n > 0 {
 		k.Line = o.ep.Lines[n-1]
 	}

@@ -1,6 +1,7 @@
 package kmsg
 
 import (
+	"encoding/binary"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -45,14 +46,7 @@ func leadingInt(s string) (n int64, rest string, ok bool) {
 // become) \xNN. Where Text was escaped by the kernel every \xNN was a byte;
 // where a reader printed it, only what is not printable was left escaped.
 func decode(s string, escaped bool) string {
-	plain := true
-	for i := range len(s) {
-		if c := s[i]; c == '\\' || c == '#' || c >= 0x80 {
-			plain = false
-			break
-		}
-	}
-	if plain {
+	if unescaped(s) {
 		return s
 	}
 	b := make([]byte, 0, len(s))
@@ -83,6 +77,26 @@ func decode(s string, escaped bool) string {
 		b = b[n:]
 	}
 	return string(out)
+}
+
+// unescaped is true for ASCII without escapes, looking at 8 bytes at a time.
+func unescaped(s string) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		w := binary.LittleEndian.Uint64(bytesOf(s)[:8])
+		slash, hash := w^(ones*'\\'), w^(ones*'#')
+		// The high bit of a byte is set where it is not ASCII or one of the two;
+		// a borrow can set it only behind such a one.
+		if (w|(slash-ones)|(hash-ones))&high != 0 {
+			return false
+		}
+	}
+	for i := range len(s) {
+		if c := s[i]; c == '\\' || c == '#' || c >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 const hexDigits = "0123456789abcdef"

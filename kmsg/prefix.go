@@ -225,6 +225,10 @@ func (l *line) bracketStamp(s string, loc *time.Location) string {
 	if len(s) < 4 || s[0] != '[' {
 		return s
 	}
+	if up, end := plainStamp(s); end > 0 {
+		l.rec.Uptime, l.rec.HasUptime = up, true
+		return l.afterStamp(s[end:])
+	}
 	end := strings.IndexByte(s[:min(len(s), 64)], ']')
 	if end < 0 {
 		return s
@@ -246,8 +250,36 @@ func (l *line) bracketStamp(s string, loc *time.Location) string {
 	} else if _, ok := parseUptime(trimBlanks(in[1:])); !ok {
 		return s
 	}
+	return l.afterStamp(s[end+1:])
+}
+
+// plainStamp reads "[ 5864.708440]", the form of nearly all stamps, and tells
+// where it ends; 0 for any other.
+func plainStamp(s string) (up time.Duration, end int) {
+	i := 1
+	for i < len(s) && s[i] == ' ' {
+		i++
+	}
+	first, n := i, time.Duration(0)
+	for i < len(s) && s[i]-'0' <= 9 {
+		n = n*10 + time.Duration(s[i]-'0')
+		i++
+	}
+	if i == first || i-first > 9 || i+7 >= len(s) || s[i] != '.' || s[i+7] != ']' {
+		return 0, 0
+	}
+	for _, c := range []byte(s[i+1 : i+7]) {
+		if c-'0' > 9 {
+			return 0, 0
+		}
+		n = n*10 + time.Duration(c-'0')
+	}
+	return n * time.Microsecond, i + 8
+}
+
+// afterStamp notes that there was a stamp, and reads the caller that may follow it.
+func (l *line) afterStamp(s string) string {
 	l.stamped = true
-	s = s[end+1:]
 	t := trimBlanks(s)
 	if strings.HasPrefix(t, "[") {
 		if end := strings.IndexByte(t[:min(len(t), 24)], ']'); end > 2 {

@@ -66,15 +66,19 @@ func (s *fileSource) read(c *chunk) bool {
 	end := min(start+s.chunk, s.n)
 	want := int(end - start)
 	c.room(int(s.chunk) + lineRoom)
-	c.buf = c.mem[:want]
+	c.buf = c.mem[:min(want+lineTail, int(s.n-start))]
 	n, err := s.f.ReadAt(c.buf, start)
 	c.buf = c.buf[:n]
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.err = err
 		return true
 	}
-	if n == want && end < s.n {
-		c.err = s.restOfLine(c, end)
+	if n > want {
+		if nl := bytes.IndexByte(c.buf[want:], '\n'); nl >= 0 {
+			c.buf = c.buf[:want+nl+1]
+		} else if n == want+lineTail {
+			c.err = s.restOfLine(c, end+lineTail)
+		}
 	}
 	c.base = start
 	if start > 0 {
@@ -89,12 +93,16 @@ func (s *fileSource) read(c *chunk) bool {
 	return true
 }
 
-// lineRoom is how far a chunk's last line may stick out of it.
-const lineRoom = 64 << 10
+// lineRoom is how far a chunk's last line may stick out of it, lineTail how
+// much of that is read at once with the chunk.
+const (
+	lineRoom = 64 << 10
+	lineTail = 512
+)
 
 // restOfLine reads on to the first line end behind the chunk's stretch.
 func (s *fileSource) restOfLine(c *chunk, at int64) error {
-	for room := lineRoom; room > 0; {
+	for room := lineRoom - lineTail; room > 0; {
 		n := len(c.buf)
 		step := min(4<<10, room)
 		c.buf = c.buf[:n+step]
