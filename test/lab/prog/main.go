@@ -113,7 +113,10 @@ func eat(args []string) error {
 			return err
 		}
 	}
-	const chunk = 256 << 10
+	// In small bites a container can hang at its limit for minutes: the kernel
+	// finds a few pages of this very program to drop for each. A large one
+	// cannot be met that way.
+	const chunk = 4 << 20
 	begin, eaten := time.Now(), int64(0)
 	for *size == 0 || eaten < *size {
 		if err := bite(chunk); err != nil {
@@ -155,8 +158,12 @@ func writer(path string) (func(n int) error, error) {
 		buf[i] = byte(i)
 	}
 	return func(n int) error {
-		_, err := f.Write(buf[:n])
-		return err
+		for ; n > 0; n -= len(buf) {
+			if _, err := f.Write(buf[:min(n, len(buf))]); err != nil {
+				return err
+			}
+		}
+		return nil
 	}, nil
 }
 
