@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME ?= 30s
 export CGO_ENABLED = 0
 
-.PHONY: build run test e2e demo bench fuzz lint lab clean
+.PHONY: build run test e2e demo bench soak fuzz lint lab clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -34,6 +34,9 @@ demo: build lab ## cause one real OOM on a private engine and show the alert
 bench: lab ## latency, cost and speed, printed
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/e2e
 	$(GO) test -run '^$$' -bench . -benchmem ./kmsg ./cgroup ./incident ./watcher ./store ./notify
+
+soak: lab ## a thousand random real deaths, and what each was told as
+	$(GO) test -tags soak -run '^TestSoak$$' -count 1 -v -timeout 30m ./test/e2e
 
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \

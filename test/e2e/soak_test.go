@@ -1,0 +1,132 @@
+//go:build soak
+
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/test/lab"
+)
+
+// TestSoak causes many random real deaths, several at once, and prints what each
+// was told as. Every cause must be right, or said not to be known; none may be
+// called OOM that was not, and none be told twice. OOMWATCH_SOAK is how many.
+func TestSoak(t *testing.T) {
+	n := 1000
+	if s := os.Getenv("OOMWATCH_SOAK"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatalf("OOMWATCH_SOAK=%q is no number", s)
+		}
+	}
+	e := lab.Start(t, lab.Options{})
+	tracefs(t)
+	hook := newReceiver(t)
+	startDaemon(t, e.Host, hook)
+	ctx := timeout(t, 25*time.Minute)
+	var deaths []lab.Death
+	for _, d := range lab.Deaths() {
+		switch d.Name {
+		case "kill-outside":
+			d.Cause = string(incident.KillProcess)
+		case "exit137":
+			d.Cause = string(incident.ExitError)
+		}
+		deaths = append(deaths, d)
+	}
+	type one struct {
+		death lab.Death
+		id    string
+	}
+	var mu sync.Mutex
+	var done []one
+	var wg sync.WaitGroup
+	next := make(chan int)
+	began := time.Now()
+	for range 4 {
+		wg.Go(func() {
+			for i := range next {
+				d := deaths[rand.IntN(len(deaths))]
+				id, err := d.Do(ctx, e, fmt.Sprintf("soak-%d-%s", i, d.Name))
+				if err != nil {
+					t.Errorf("%s: %v", d.Name, err)
+					continue
+				}
+				mu.Lock()
+				done = append(done, one{d, id})
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range n {
+		if i%50 == 49 {
+			// What has died is of no more use, and slows the engine down.
+			mu.Lock()
+			old := slices.Clone(done[max(0, len(done)-80):max(0, len(done)-30)])
+			mu.Unlock()
+			for _, o := range old {
+				_, _ = e.Docker(ctx, "rm", "-f", o.id) // it may have been removed before
+			}
+		}
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	t.Logf("%d deaths in %s", len(done), time.Since(began).Round(time.Second))
+	time.Sleep(6 * time.Second)
+	matrix := map[string]map[string]int{}
+	for _, o := range done {
+		told := "nothing"
+		var deathsTold []incident.Incident
+		for _, x := range hook.of(o.id) {
+			// Removing a container that lives on is a request like any other.
+			if x.Cause == incident.KillRequest && o.death.ExitCode < 0 {
+				continue
+			}
+			deathsTold = append(deathsTold, x)
+		}
+		if len(deathsTold) > 0 {
+			told = string(deathsTold[0].Cause)
+		}
+		row := o.death.Name
+		if matrix[row] == nil {
+			matrix[row] = map[string]int{}
+		}
+		matrix[row][told]++
+		want := o.death.Cause
+		if want == "" {
+			want = "nothing"
+		}
+		switch {
+		case len(deathsTold) > 1:
+			t.Errorf("%s was told %d times", o.death.Name, len(deathsTold))
+			for _, x := range deathsTold {
+				t.Logf("  %s %s %s %s", x.ID, x.Kind, x.Cause, x.Summary)
+			}
+		case strings.HasPrefix(told, "oom.") && !strings.HasPrefix(want, "oom."):
+			t.Errorf("%s was called OOM: %s", o.death.Name, deathsTold[0].Summary)
+		case told != want && told != string(incident.UnknownCause) && told != string(incident.KillUnknown):
+			t.Errorf("%s was told as %s, want %s", o.death.Name, told, want)
+			if len(deathsTold) > 0 {
+				t.Logf("  %s", deathsTold[0].Summary)
+			}
+		}
+	}
+	for _, row := range slices.Sorted(maps.Keys(matrix)) {
+		var cells []string
+		for _, c := range slices.Sorted(maps.Keys(matrix[row])) {
+			cells = append(cells, fmt.Sprintf("%s %d", c, matrix[row][c]))
+		}
+		t.Logf("%-18s %s", row, strings.Join(cells, ", "))
+	}
+}
