@@ -8,14 +8,8 @@ import (
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
-// advice gives one thing to do next, with the numbers it rests on.
-func advice(inc *Incident, f *Facts, v verdict) []string {
-	if s := adviceFor(inc, f, v); s != "" {
-		return []string{s}
-	}
-	return nil
-}
-
+// adviceFor gives one thing to do next, with the numbers it rests on; "" where
+// there is nothing to do.
 func adviceFor(inc *Incident, f *Facts, v verdict) string {
 	who := subject(inc)
 	switch v.cause {

@@ -35,6 +35,15 @@ func BenchmarkExplainFromLog(b *testing.B) {
 	}
 }
 
+func BenchmarkLogExplainer(b *testing.B) {
+	e := sampleEpisode(12)
+	var x LogExplainer
+	b.ReportAllocs()
+	for b.Loop() {
+		x.Explain(e, 0, "")
+	}
+}
+
 func BenchmarkIncidentJSON(b *testing.B) {
 	inc := Explain(FromLog(sampleEpisode(12), 0, ""))
 	var buf []byte

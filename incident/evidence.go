@@ -11,12 +11,11 @@ import (
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
-// evidence lists what each source said, in the order in which it happened.
-// Text that others wrote is sanitised, not shortened.
-func evidence(f *Facts, v verdict) []Evidence {
-	var out []Evidence
+// evidence lists what each source said, in the order in which it happened, in
+// out. Text that others wrote is sanitised, not shortened.
+func evidence(f *Facts, v verdict, out []Evidence) []Evidence {
 	if len(f.Kills) > 0 {
-		out = make([]Evidence, 0, len(f.Kills)+3)
+		out = slices.Grow(out, len(f.Kills)+3)
 	}
 	for i := range f.Kills {
 		out = appendKill(out, &f.Kills[i], f.Kills[i].Main)

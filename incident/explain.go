@@ -17,29 +17,39 @@ const maxProcesses = 64
 // sources said, in one place, with what to do next. It reads no clock and
 // changes nothing in f. An ended container whose Cause is ExitOK is no
 // incident; callers drop it.
-func Explain(f *Facts) *Incident {
+func Explain(f *Facts) *Incident { return new(draft).explain(f) }
+
+// explain is Explain in memory that is used again: what it returned before is
+// overwritten.
+func (d *draft) explain(f *Facts) *Incident {
+	d.clear()
 	v := judge(f)
-	inc := &Incident{
+	inc := &d.inc
+	*inc = Incident{
 		Schema: Schema, ID: f.ID, Kind: f.Kind, Time: f.Time,
 		Cause: v.cause, Confidence: v.confidence, Severity: severity(f, v),
-		Historic: f.Historic, Container: container(f), Unit: f.Unit, Gaps: f.Gaps, LogTail: f.LogTail,
+		Historic: f.Historic, Container: container(f, &d.container), Unit: f.Unit, Gaps: f.Gaps, LogTail: f.LogTail,
 		Related: f.ChildKillIDs, Count: 1,
 	}
 	if f.Host != (Host{}) {
-		h := f.Host
-		inc.Host = &h
+		d.host = f.Host
+		inc.Host = &d.host
 	}
 	if !f.Offline {
 		inc.SeenLive = new(!f.NotSeenLive)
 	}
 	if k := decisiveKill(f, v); k != nil {
-		fillFromKernel(inc, f, k)
+		d.fillFromKernel(f, k)
 	}
-	inc.Killer = killer(v)
+	inc.Killer = killer(v, &d.killer)
 	fillFromSamples(inc, f)
 	inc.Summary = summary(inc, f, v)
-	inc.Evidence = evidence(f, v)
-	inc.Advice = advice(inc, f, v)
+	d.evidence = evidence(f, v, d.evidence)
+	inc.Evidence = d.evidence
+	if s := adviceFor(inc, f, v); s != "" {
+		d.advice[0] = s
+		inc.Advice = d.advice[:]
+	}
 	return inc
 }
 
@@ -62,12 +72,12 @@ func severity(f *Facts, v verdict) Severity {
 	return v.cause.Info().Severity
 }
 
-// container dresses the roster's knowledge with how it ended.
-func container(f *Facts) *Container {
+// container dresses the roster's knowledge with how it ended, in c.
+func container(f *Facts, c *Container) *Container {
 	if f.Container == nil {
 		return nil
 	}
-	c := *f.Container
+	*c = *f.Container
 	if f.Exit != nil {
 		c.ExitCode = new(f.Exit.ExitCode)
 		if s := ExitSignal(f.Exit.ExitCode); s != 0 {
@@ -81,15 +91,17 @@ func container(f *Facts) *Container {
 			c.Running = new(false)
 		}
 	}
-	return &c
+	return c
 }
 
-func killer(v verdict) *Killer {
+// killer says in k who sent the fatal signal; nil where that is not known.
+func killer(v verdict, k *Killer) *Killer {
 	switch {
 	case v.kill != nil:
-		return &Killer{Kind: "kernel", Name: "OOM killer"}
+		*k = Killer{Kind: "kernel", Name: "OOM killer"}
+		return k
 	case v.sender != nil:
-		k := &Killer{Kind: "process", PID: v.sender.Sender.PID, Comm: v.sender.Sender.Comm, Name: v.sender.Container}
+		*k = Killer{Kind: "process", PID: v.sender.Sender.PID, Comm: v.sender.Sender.Comm, Name: v.sender.Container}
 		if k.Name == "" {
 			k.Name = v.sender.Unit
 		}
@@ -101,25 +113,28 @@ func killer(v verdict) *Killer {
 		}
 		return k
 	case v.cause == KillStopTimeout, v.cause == KillRequest, v.cause == StopRequest:
-		return &Killer{Kind: "engine", Name: "docker"}
+		*k = Killer{Kind: "engine", Name: "docker"}
+		return k
 	}
 	return nil
 }
 
 // fillFromKernel copies what the kernel printed of the episode.
-func fillFromKernel(inc *Incident, f *Facts, k *KernelKill) {
-	e := k.Episode
+func (d *draft) fillFromKernel(f *Facts, k *KernelKill) {
+	inc, e := &d.inc, k.Episode
+	rows := min(len(e.Tasks), maxProcesses)
+	d.sizes, d.ints = slices.Grow(d.sizes, 18+2*rows), slices.Grow(d.ints, 2+rows)
 	inc.Unverified = e.Unverified
 	if inc.Time.IsZero() && k.Kill.HasUptime {
 		inc.UptimeSeconds = new(k.Kill.Uptime.Seconds())
 	}
 	if inc.Host == nil && e.Kernel != "" {
-		inc.Host = &Host{Kernel: e.Kernel}
+		d.host = Host{Kernel: e.Kernel}
+		inc.Host = &d.host
 	}
-	parts, n := new(kernelParts), newNumbers(min(len(e.Tasks), maxProcesses))
 	if len(k.OneOf) == 0 {
-		inc.Victim = &parts.victim
-		parts.setVictim(k, n)
+		inc.Victim = &d.victim
+		d.setVictim(k)
 	}
 	if inc.Victim == nil {
 		// Which of several it was cannot be told, so no victim is named.
@@ -129,82 +144,46 @@ func fillFromKernel(inc *Incident, f *Facts, k *KernelKill) {
 		inc.Victim.Main = new(false)
 	}
 	if e.Trigger.Comm != "" || e.Trigger.PID != 0 || e.GFPMask != "" {
-		inc.Trigger = &parts.trigger
-		inc.Trigger.PID, inc.Trigger.Comm = e.Trigger.PID, e.Trigger.Comm
+		d.trigger.PID, d.trigger.Comm = e.Trigger.PID, e.Trigger.Comm
+		inc.Trigger = &d.trigger
 	}
-	inc.OOM = &parts.oom
+	inc.OOM = &d.oom
 	*inc.OOM = OOM{
 		Constraint: string(e.Constraint), OOMMemcg: e.OOMMemcg, TaskMemcg: e.TaskMemcg,
-		Usage: n.size(e.Usage), Limit: n.size(e.Limit), Group: e.Group, Complete: e.Complete, Kills: len(e.Kills),
+		Usage: d.size(e.Usage), Limit: d.size(e.Limit), Group: e.Group, Complete: e.Complete, Kills: len(e.Kills),
 	}
 	inc.OOM.Members = k.Members
 	if inc.OOM.TaskMemcg == "" {
 		inc.OOM.TaskMemcg = e.GroupMemcg
 	}
 	if e.Usage.Printed {
-		inc.OOM.Failcnt = n.number(e.Failcnt)
+		inc.OOM.Failcnt = d.number(e.Failcnt)
 	}
-	if parts.setMemory(e, n) {
-		inc.Memory = &parts.memory
+	if d.setMemory(e) {
+		inc.Memory = &d.memory
 	}
 	if len(e.Tasks) > 0 {
-		inc.Hog = &parts.hog
-		inc.Processes = parts.setProcesses(f, e, n)
+		d.setProcesses(f, e)
+		inc.Hog, inc.Processes = &d.hog, d.rows
 		if h := hostHog(f, e); h != nil {
 			inc.Hog = h
 		}
 	}
 }
 
-// kernelParts is what the kernel's report fills in of an incident, in one piece
-// of memory: a log may hold many thousand reports.
-type kernelParts struct {
-	victim, trigger Process
-	oom             OOM
-	memory          Memory
-	hog             Hog
-}
-
-// numbers hands out places for the optional numbers of one report.
-type numbers struct {
-	sizes []int64
-	ints  []int
-}
-
-func newNumbers(rows int) *numbers {
-	return &numbers{make([]int64, 0, 18+2*rows), make([]int, 0, 2+rows)}
-}
-
-func (n *numbers) number(v int64) *int64 {
-	n.sizes = append(n.sizes, v)
-	return &n.sizes[len(n.sizes)-1]
-}
-
-func (n *numbers) size(s kmsg.Size) *int64 {
-	if !s.Printed {
-		return nil
-	}
-	return n.number(s.Bytes)
-}
-
-func (n *numbers) int(v int) *int {
-	n.ints = append(n.ints, v)
-	return &n.ints[len(n.ints)-1]
-}
-
-func (parts *kernelParts) setVictim(k *KernelKill, n *numbers) {
-	p := &parts.victim
+func (d *draft) setVictim(k *KernelKill) {
+	p := &d.victim
 	p.PID, p.Comm = k.Kill.PID, k.Kill.Comm
-	p.TotalVM, p.AnonRSS, p.FileRSS = n.size(k.Kill.TotalVM), n.size(k.Kill.AnonRSS), n.size(k.Kill.FileRSS)
-	p.ShmemRSS, p.PageTables = n.size(k.Kill.ShmemRSS), n.size(k.Kill.PageTables)
+	p.TotalVM, p.AnonRSS, p.FileRSS = d.size(k.Kill.TotalVM), d.size(k.Kill.AnonRSS), d.size(k.Kill.FileRSS)
+	p.ShmemRSS, p.PageTables = d.size(k.Kill.ShmemRSS), d.size(k.Kill.PageTables)
 	if k.Kill.UID >= 0 {
-		p.UID = n.int(k.Kill.UID)
+		p.UID = d.int(k.Kill.UID)
 	}
 	if k.Kill.HasOOMScoreAdj {
-		p.OOMScoreAdj = n.int(k.Kill.OOMScoreAdj)
+		p.OOMScoreAdj = d.int(k.Kill.OOMScoreAdj)
 	}
 	if t := taskOf(k.Episode, k.Kill.PID); t != nil && t.Swap.Printed {
-		p.Swap = n.size(t.Swap)
+		p.Swap = d.size(t.Swap)
 	}
 }
 
@@ -220,45 +199,45 @@ func taskOf(e *kmsg.Episode, pid int) *kmsg.Task {
 // setMemory reads what filled the limit from the episode's counters, and tells
 // whether there were any. The hierarchical totals of cgroup v1 come before the
 // group's own.
-func (parts *kernelParts) setMemory(e *kmsg.Episode, n *numbers) bool {
+func (d *draft) setMemory(e *kmsg.Episode) bool {
 	if len(e.Stats) == 0 {
 		return false
 	}
 	get := func(names ...string) *int64 {
 		for _, name := range names {
 			if v, ok := e.Stats[name]; ok {
-				return n.number(v)
+				return d.number(v)
 			}
 		}
 		return nil
 	}
-	m := &parts.memory
+	m := &d.memory
 	*m = Memory{Anon: get("anon", "total_rss", "rss"), File: get("file", "total_cache", "cache"),
 		Shmem: get("shmem", "total_shmem"), Kernel: get("kernel"), Slab: get("slab"), Swap: get("swap", "total_swap")}
 	if m.Kernel == nil {
-		m.Kernel = n.size(e.KmemUsage)
+		m.Kernel = d.size(e.KmemUsage)
 	}
 	return *m != (Memory{})
 }
 
 // setProcesses turns the task table into rows, largest first, and finds who held
 // the most.
-func (parts *kernelParts) setProcesses(f *Facts, e *kmsg.Episode, n *numbers) []Process {
-	var room [48]*kmsg.Task
-	order := room[:0]
+func (d *draft) setProcesses(f *Facts, e *kmsg.Episode) {
 	for i := range e.Tasks {
-		order = append(order, &e.Tasks[i])
+		d.order = append(d.order, ranked{e.Tasks[i].RSS.Bytes, i})
 	}
-	slices.SortStableFunc(order, func(a, b *kmsg.Task) int { return cmp.Compare(b.RSS.Bytes, a.RSS.Bytes) })
+	slices.SortFunc(d.order, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(b.rss, a.rss), cmp.Compare(a.row, b.row))
+	})
 	all := f.ownsAll()
-	parts.hog = Hog{Comm: order[0].Comm, PID: order[0].PID, RSS: n.size(order[0].RSS), Container: f.owner(order[0].PID, all)}
-	rows := make([]Process, min(len(order), maxProcesses))
-	for i := range rows {
-		p, t := &rows[i], order[i]
-		p.PID, p.Comm, p.RSS, p.Swap = t.PID, t.Comm, n.size(t.RSS), n.size(t.Swap)
-		p.OOMScoreAdj, p.Container = n.int(t.OOMScoreAdj), f.owner(t.PID, all)
+	d.rows = slices.Grow(d.rows, min(len(d.order), maxProcesses))
+	for _, o := range d.order[:min(len(d.order), maxProcesses)] {
+		t := &e.Tasks[o.row]
+		d.rows = append(d.rows, Process{PID: t.PID, Comm: t.Comm, RSS: d.size(t.RSS), Swap: d.size(t.Swap),
+			OOMScoreAdj: d.int(t.OOMScoreAdj), Container: f.owner(t.PID, all)})
 	}
-	return rows
+	top := &d.rows[0]
+	d.hog = Hog{Comm: top.Comm, PID: top.PID, RSS: top.RSS, Container: top.Container}
 }
 
 // ownsAll tells whether every task of the table is the container's: it was its

@@ -13,27 +13,45 @@ import (
 // FromLog turns kill i of an episode into the facts that a kernel log alone can
 // give: the container's id and pod from the cgroup path, nothing of its name or
 // end. boot is the boot id the log belongs to, "" where it is not known.
-func FromLog(e *kmsg.Episode, i int, boot string) *Facts {
+func FromLog(e *kmsg.Episode, i int, boot string) *Facts { return new(logFacts).fill(e, i, boot) }
+
+// LogExplainer explains the kills of a log one after another, in the same
+// memory: a log may hold many thousands. It is for one goroutine.
+type LogExplainer struct {
+	facts logFacts
+	draft draft
+}
+
+// Explain is Explain of FromLog. The incident is valid until the next call.
+func (x *LogExplainer) Explain(e *kmsg.Episode, i int, boot string) *Incident {
+	return x.draft.explain(x.facts.fill(e, i, boot))
+}
+
+// logFacts is the memory of facts from a log.
+type logFacts struct {
+	facts     Facts
+	kills     [1]KernelKill
+	container Container
+	pod       Pod
+}
+
+func (m *logFacts) fill(e *kmsg.Episode, i int, boot string) *Facts {
 	k := &e.Kills[i]
-	// One piece of memory for both: a log may hold many thousand kills.
-	m := new(struct {
-		facts Facts
-		kills [1]KernelKill
-	})
 	m.kills[0] = KernelKill{Episode: e, Kill: *k}
+	m.facts = Facts{Kind: KindHost, Time: k.Time, Offline: true, ID: KillID(boot, e, k), Kills: m.kills[:]}
 	f := &m.facts
-	f.Kind, f.Time, f.Offline, f.ID, f.Kills = KindHost, k.Time, true, KillID(boot, e, k), m.kills[:]
 	path := VictimPath(e)
 	if path == "" {
 		return f
 	}
 	f.Kills[0].By = ByPath
 	f.path.text, f.path.id = path, cgroup.ParsePath(path)
-	c, unit := owner(&f.path.id)
-	if c != nil {
-		f.Kind, f.Container = KindKill, c
+	if !f.path.id.InContainer() {
+		f.Unit = f.path.id.Unit
+		return f
 	}
-	f.Unit = unit
+	setOwner(&f.path.id, &m.container, &m.pod)
+	f.Kind, f.Container = KindKill, &m.container
 	return f
 }
 
@@ -62,18 +80,21 @@ func OwnerOf(path string) (*Container, string) {
 		return nil, ""
 	}
 	id := cgroup.ParsePath(path)
-	return owner(&id)
-}
-
-func owner(id *cgroup.Identity) (*Container, string) {
 	if !id.InContainer() {
 		return nil, id.Unit
 	}
-	c := &Container{ID: id.ContainerID, Name: id.Name, Runtime: id.Runtime, OuterID: id.OuterID}
-	if id.PodUID != "" {
-		c.Pod = &Pod{UID: id.PodUID}
-	}
+	c := new(Container)
+	setOwner(&id, c, new(Pod))
 	return c, ""
+}
+
+// setOwner makes a container of what its path tells. The pod is taken if there is one.
+func setOwner(id *cgroup.Identity, c *Container, pod *Pod) {
+	*c = Container{ID: id.ContainerID, Name: id.Name, Runtime: id.Runtime, OuterID: id.OuterID}
+	if id.PodUID != "" {
+		*pod = Pod{UID: id.PodUID}
+		c.Pod = pod
+	}
 }
 
 // KillID is the stable id of one kill: the same kernel record gives the same id

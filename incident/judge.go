@@ -283,6 +283,9 @@ func judgeCode(f *Facts) (verdict, bool) {
 	switch {
 	case code == 0:
 		return verdict{cause: ExitOK, confidence: Certain}, true
+	case sig == 9 && kernelSent(f):
+		return verdict{cause: OOMContainer, confidence: Possible, signal: 9,
+			why: "the kernel itself sent SIGKILL, as its OOM killer does; its record of whose limit was reached was not seen"}, true
 	case sig == 9 && f.Traced:
 		return verdict{cause: ExitError, confidence: Likely,
 			why: "exit code 137 is what SIGKILL leaves, but no SIGKILL was sent to its first process, which was watched to its end: the program itself exited with 137"}, true

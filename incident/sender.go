@@ -53,6 +53,16 @@ func judgeSender(f *Facts) (verdict, bool) {
 	return v, true
 }
 
+// kernelSent is true when the kernel itself was seen to send SIGKILL.
+func kernelSent(f *Facts) bool {
+	for i := range f.Sent {
+		if s := &f.Sent[i]; s.Number == 9 && s.FromKernel && !s.Ignored {
+			return true
+		}
+	}
+	return false
+}
+
 // senderName says who a sender was and where it ran.
 func senderName(s *Sent) string {
 	who := named(s.Sender.Comm, s.Sender.PID)

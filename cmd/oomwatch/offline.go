@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -55,18 +55,25 @@ func (e *explainer) offlineLogs(ctx context.Context, what string) error {
 	var err error
 	if e.out.json() {
 		var count atomic.Int64
+		explainers := sync.Pool{New: func() any { return new(incident.LogExplainer) }}
 		stats, err = kmsg.ScanRender(ctx, e.logs, e.scanOptions(bar), func(dst []byte, ev *kmsg.Event) []byte {
-			for inc := range kills(ev, what) {
-				count.Add(1)
-				dst = append(inc.AppendJSON(dst), '\n')
+			x := explainers.Get().(*incident.LogExplainer)
+			for i := range killsOf(ev) {
+				if inc := x.Explain(ev.Episode, i, ""); about(inc, what) {
+					count.Add(1)
+					dst = append(inc.AppendJSON(dst), '\n')
+				}
 			}
+			explainers.Put(x)
 			return dst
 		}, e.cmd.OutOrStdout())
 		t.count = int(count.Load())
 	} else {
 		stats, err = kmsg.ScanFiles(ctx, e.logs, e.scanOptions(bar), func(ev *kmsg.Event) error {
-			for inc := range kills(ev, what) {
-				t.tell(inc)
+			for i := range killsOf(ev) {
+				if inc := incident.Explain(incident.FromLog(ev.Episode, i, "")); about(inc, what) {
+					t.tell(inc)
+				}
 			}
 			return nil
 		})
@@ -75,18 +82,12 @@ func (e *explainer) offlineLogs(ctx context.Context, what string) error {
 	return e.finish(t, what, stats, err)
 }
 
-// kills explains the kills of an event of a log that were asked for.
-func kills(ev *kmsg.Event, what string) iter.Seq[*incident.Incident] {
-	return func(yield func(*incident.Incident) bool) {
-		if ev.Episode == nil {
-			return
-		}
-		for i := range ev.Episode.Kills {
-			if inc := incident.Explain(incident.FromLog(ev.Episode, i, "")); about(inc, what) && !yield(inc) {
-				return
-			}
-		}
+// killsOf is how many kills an event of a log tells.
+func killsOf(ev *kmsg.Event) int {
+	if ev.Episode == nil {
+		return 0
 	}
+	return len(ev.Episode.Kills)
 }
 
 // offlineJoined joins kernel logs with what an engine said.
