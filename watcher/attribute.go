@@ -155,6 +155,7 @@ func (c *Correlator) runFor(e *entry, pid int, at time.Time) *run {
 // rehome moves kills to the run they belong to now that more is known of the
 // runs: the kernel may speak of a run before the engine does.
 func (c *Correlator) rehome(e *entry) {
+	c.place()
 	for _, r := range e.Runs {
 		kept := r.Kills[:0]
 		for _, k := range r.Kills {

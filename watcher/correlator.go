@@ -65,6 +65,16 @@ type Correlator struct {
 	gone    map[string]bool // ids to delete from the kept state
 	told    []Told
 	now     time.Time
+	// unplaced are faults and signals whose run was not known when they came:
+	// the kernel may speak of it before the engine does.
+	unplaced []unplaced
+}
+
+// unplaced is one of the two, and when it came.
+type unplaced struct {
+	fault *kmsg.Fault
+	sent  *Sent
+	seen  time.Time
 }
 
 // owner is what is known of a host pid: which container's it was, and when.
@@ -140,9 +150,13 @@ func (c *Correlator) Observe(o Observation) []Told {
 	case o.Episode != nil:
 		c.episode(o.Episode, o.Members)
 	case o.Fault != nil:
-		c.fault(o.Fault)
+		if !c.fault(o.Fault) {
+			c.unplaced = appendBounded(c.unplaced, unplaced{fault: o.Fault, seen: c.now}, maxUnplaced)
+		}
 	case o.Sent != nil:
-		c.sent(o.Sent)
+		if !c.sent(o.Sent) {
+			c.unplaced = appendBounded(c.unplaced, unplaced{sent: o.Sent, seen: c.now}, maxUnplaced)
+		}
 	case o.Samples != nil:
 		c.samples(o.Samples)
 	case o.Source != nil:

@@ -325,46 +325,71 @@ func (c *Correlator) detail(d *Detail) {
 	}
 }
 
-// fault attaches a kernel record about one process to the container it was in.
-func (c *Correlator) fault(f *kmsg.Fault) {
-	if f.PID == 0 && f.Cgroup == "" {
-		return
+// maxUnplaced bounds what waits for its run to be told of.
+const maxUnplaced = 256
+
+// place looks again for the runs of what could not be placed; what is older than
+// any wait for it is dropped.
+func (c *Correlator) place() {
+	kept := c.unplaced[:0]
+	for _, u := range c.unplaced {
+		switch {
+		case c.now.Sub(u.seen) > joinWait:
+		case u.fault != nil && c.fault(u.fault), u.sent != nil && c.sent(u.sent):
+		default:
+			kept = append(kept, u)
+		}
 	}
+	c.unplaced = kept
+}
+
+// fault attaches a kernel record about one process to the container it was in.
+// It is false while that is not known.
+func (c *Correlator) fault(f *kmsg.Fault) (placed bool) {
 	var e *entry
 	if f.Cgroup != "" {
 		id := cgroup.ParsePath(f.Cgroup)
+		if id.ContainerID == "" {
+			return true // no container's
+		}
 		e = c.entries[id.ContainerID]
 	}
-	if e == nil {
-		if o, ok := c.pids[f.PID]; ok && f.PID != 0 {
-			e = c.entries[o.id]
-		}
+	var r *run
+	switch {
+	case e != nil:
+		r = c.runFor(e, f.PID, f.Time)
+	case f.PID != 0:
+		m := c.ownerOfPID(f.PID, f.Time)
+		e, r = m.e, m.r
 	}
-	if e == nil {
-		return
-	}
-	r := c.runFor(e, f.PID, f.Time)
-	if r == nil || r.Told {
-		return
+	if r == nil {
+		return false
 	}
 	for _, old := range r.Faults {
 		if old.Seq == f.Seq && old.PID == f.PID && old.Line == f.Line {
-			return
+			return true
 		}
 	}
-	r.Faults = appendBounded(r.Faults, *f, 8)
+	if !r.Told {
+		r.Faults = appendBounded(r.Faults, *f, 8)
+		e.dirty = true
+	}
+	return true
 }
 
 // sent takes a signal that the kernel delivered. Only those to a container's
-// first process explain its end.
-func (c *Correlator) sent(s *Sent) {
+// first process explain its end. It is false while no run with that process is known.
+func (c *Correlator) sent(s *Sent) (placed bool) {
 	m := c.ownerOfPID(s.PID, s.At)
-	if m.r == nil || m.by != incident.ByMainPID || m.r.Told && !m.r.ToldOpen {
-		return
+	if m.r == nil {
+		return false
+	}
+	if m.by != incident.ByMainPID || m.r.Told && !m.r.ToldOpen {
+		return true
 	}
 	for _, old := range m.r.Sent {
 		if old.At.Equal(s.At) && old.Number == s.Number {
-			return
+			return true
 		}
 	}
 	in := s.Sent
@@ -385,6 +410,7 @@ func (c *Correlator) sent(s *Sent) {
 	}
 	m.r.Sent = appendBounded(m.r.Sent, in, 16)
 	m.e.dirty = true
+	return true
 }
 
 // traced says whether signals were watched without a gap around a moment.
