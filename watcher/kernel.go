@@ -24,6 +24,7 @@ type Kernel struct {
 
 	stats        atomic.Pointer[kmsg.ReaderStats]
 	unrecognised atomic.Int64
+	unread       atomic.Pointer[string] // the newest such line
 }
 
 // Name implements Source.
@@ -75,8 +76,14 @@ func (k *Kernel) Stats() kmsg.ReaderStats {
 	return kmsg.ReaderStats{}
 }
 
-// Unrecognised counts lines that are clearly OOM text of an unknown form.
-func (k *Kernel) Unrecognised() int64 { return k.unrecognised.Load() }
+// Unrecognised counts lines that are clearly OOM text of an unknown form, and
+// gives the newest of them: it is worth a report.
+func (k *Kernel) Unrecognised() (n int64, line string) {
+	if s := k.unread.Load(); s != nil {
+		line = *s
+	}
+	return k.unrecognised.Load(), line
+}
 
 // follow reads one opening of the log until it ends.
 func (k *Kernel) follow(ctx context.Context, emit func(Observation)) error {
@@ -145,6 +152,7 @@ func (k *Kernel) tell(events []kmsg.Event, emit func(Observation)) {
 			emit(Observation{At: e.Fault.Time, Fault: e.Fault})
 		case e.Unrecognised != nil:
 			k.unrecognised.Add(1)
+			k.unread.Store(&e.Unrecognised.Text)
 		}
 	}
 }

@@ -15,12 +15,14 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/trace"
+	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
 )
 
 const noKernel = "which process the kernel killed, whose limit was reached, who held the memory; children killed while their container lives"
 
-// checkKernelLog opens the log as the daemon would, and reads one record.
+// checkKernelLog opens the log as the daemon would, reads one record, and then
+// what all of it says.
 func checkKernelLog() []finding {
 	log := finding{Capability: "kernel log", State: stateOK, Found: kmsg.DefaultPath + " can be read", witness: true}
 	r, err := kmsg.OpenReader(kmsg.ReaderOptions{})
@@ -54,7 +56,29 @@ func checkKernelLog() []finding {
 		restrict.State, restrict.Found = stateMissing, v+": CAP_SYSLOG is needed to read the log"
 		restrict.Fix = "run as root, or give the program CAP_SYSLOG (systemd: AmbientCapabilities=CAP_SYSLOG; Docker: --cap-add SYSLOG; a shell: setcap cap_syslog+ep on the binary)"
 	}
-	return []finding{log, restrict}
+	out := []finding{log, restrict}
+	if err == nil {
+		out = append(out, checkOOMText())
+	}
+	return out
+}
+
+// checkOOMText reads all that the kernel log holds now and says whether any of
+// it is an OOM report in a form that this version does not know.
+func checkOOMText() finding {
+	f := finding{Capability: "OOM text", State: stateOK, Found: "every OOM report in the kernel log is understood"}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	k := &watcher.Kernel{Once: true}
+	// What it tells of is not asked for here; what it cannot read is.
+	_ = k.Run(ctx, func(watcher.Observation) {})
+	if n, line := k.Unrecognised(); n > 0 {
+		f.State = stateWeak
+		f.Found = fmt.Sprintf("unrecognised OOM text: %d lines, the newest %q", n, line)
+		f.Invisible = "what those lines say"
+		f.Fix = "report that line: this kernel writes its OOM reports in a form that is new to oomwatch"
+	}
+	return f
 }
 
 // checkCgroups opens the hierarchies and reads this process's own cgroup.
