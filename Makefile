@@ -31,7 +31,8 @@ e2e: lab ## only the tests that run the binary against a real engine
 demo: build lab ## cause one real OOM on a private engine and show the alert
 	$(GO) run ./test/lab/cmd/lab demo -oomwatch ./$(BIN)
 
-bench: lab ## latency, cost and speed, printed
+bench: lab build ## latency, cost and speed, printed
+	$(GO) run ./kmsg/internal/vsgrep -oomwatch ./$(BIN)
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/e2e
 	$(GO) test -run '^$$' -bench . -benchmem ./kmsg ./cgroup ./incident ./watcher ./store ./notify
 
