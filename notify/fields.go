@@ -1,0 +1,309 @@
+package notify
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// field writes "Label      value", wrapped.
+func (t *page) field(label, value string) {
+	if value == "" {
+		return
+	}
+	first := fmt.Sprintf("  %-*s", labelWidth, label)
+	t.wrapped(first, strings.Repeat(" ", len(first)), value, nil)
+}
+
+// facts writes the numbers, a line each; what is not known has no line.
+func (t *page) facts(inc *incident.Incident) {
+	t.field("Container", containerLine(inc.Container))
+	if inc.Container == nil {
+		t.field("Unit", incident.Sanitize(inc.Unit))
+	}
+	t.field("Ended", endLine(inc))
+	t.field("Killer", killerLine(inc.Killer))
+	t.field("Limit", t.limitLine(inc))
+	t.field("Limit of", limitOwner(inc))
+	t.field("Memory", memoryLine(inc.Memory))
+	t.field("Victim", victimLine(inc.Victim))
+	if tr := inc.Trigger; tr != nil && (inc.Victim == nil || tr.Comm != inc.Victim.Comm || tr.PID != 0 && tr.PID != inc.Victim.PID) {
+		t.field("Trigger", name(tr.Comm, tr.PID)+" asked for the page that did not fit")
+	}
+	t.field("Held most", hogLine(inc))
+	t.field("History", historyLine(inc.History))
+	t.field("Pressure", pressureLine(inc.Pressure))
+	if inc.Count > 1 {
+		t.field("Count", fmt.Sprintf("%d of these", inc.Count))
+	}
+	t.field("Host", hostLine(inc.Host))
+}
+
+func containerLine(c *incident.Container) string {
+	if c == nil {
+		return ""
+	}
+	var s []string
+	if c.Name != "" {
+		s = append(s, incident.Sanitize(c.Name))
+	}
+	if c.ID != "" {
+		s = append(s, short(c.ID))
+	}
+	if len(s) == 0 && c.Runtime != "" {
+		s = append(s, c.Runtime)
+	}
+	out := strings.Join(s, " ")
+	if c.Image != "" {
+		out += ", image " + incident.Sanitize(c.Image)
+	}
+	if c.Compose != nil {
+		out += ", compose " + incident.Sanitize(c.Compose.Project) + "/" + incident.Sanitize(c.Compose.Service)
+	}
+	if c.Pod != nil {
+		switch {
+		case c.Pod.Name != "":
+			out += ", pod " + incident.Sanitize(c.Pod.Namespace) + "/" + incident.Sanitize(c.Pod.Name)
+		case c.Pod.UID != "":
+			out += ", pod " + incident.Sanitize(c.Pod.UID)
+		}
+	}
+	return out
+}
+
+func endLine(inc *incident.Incident) string {
+	c := inc.Container
+	if c == nil {
+		return ""
+	}
+	var s []string
+	if c.ExitCode != nil {
+		e := fmt.Sprintf("exit code %d", *c.ExitCode)
+		if c.Signal != "" {
+			e += " (128+" + c.Signal + ")"
+		}
+		s = append(s, e)
+	} else if inc.Kind == incident.KindKill && c.Running != nil && *c.Running {
+		s = append(s, "it has not: the container lives on")
+	}
+	if !c.StartedAt.IsZero() && !inc.Time.IsZero() && inc.Time.After(c.StartedAt) {
+		s = append(s, "after "+incident.FormatDuration(inc.Time.Sub(c.StartedAt)))
+	}
+	if c.RestartCount != nil && *c.RestartCount > 0 {
+		s = append(s, fmt.Sprintf("restarted %d times before", *c.RestartCount))
+	}
+	if c.RestartPolicy != "" && c.RestartPolicy != "no" {
+		s = append(s, "restart policy "+incident.Sanitize(c.RestartPolicy))
+	}
+	return strings.Join(s, ", ")
+}
+
+func killerLine(k *incident.Killer) string {
+	if k == nil {
+		return ""
+	}
+	switch k.Kind {
+	case "kernel":
+		return "the kernel's OOM killer"
+	case "engine":
+		return "the container engine (" + incident.Sanitize(k.Name) + ")"
+	}
+	s := strings.TrimSpace(incident.Sanitize(k.Name))
+	if k.Comm != "" || k.PID != 0 {
+		if p := name(k.Comm, k.PID); s == "" {
+			s = p
+		} else {
+			s = p + " in " + s
+		}
+	}
+	return s
+}
+
+// limitLine draws usage against the limit that was reached.
+func (t *page) limitLine(inc *incident.Incident) string {
+	var limit, usage *int64
+	if inc.OOM != nil {
+		limit, usage = inc.OOM.Limit, inc.OOM.Usage
+	}
+	if limit == nil && inc.Container != nil {
+		limit = inc.Container.MemoryLimit
+	}
+	if limit == nil || *limit <= 0 || *limit >= 1<<50 {
+		if usage != nil {
+			return "none, in use " + incident.FormatBytes(*usage)
+		}
+		return ""
+	}
+	s := incident.FormatBytes(*limit)
+	if usage != nil {
+		s += ", in use " + incident.FormatBytes(*usage) + " " + bar(*usage, *limit)
+	}
+	if inc.OOM != nil && inc.OOM.Failcnt != nil {
+		s += fmt.Sprintf(", hit %d times", *inc.OOM.Failcnt)
+	}
+	return s
+}
+
+// bar draws a share of a whole.
+func bar(part, whole int64) string {
+	const n = 16
+	share := float64(part) / float64(whole)
+	full := int(math.Round(min(share, 1) * n))
+	return "[" + strings.Repeat("#", full) + strings.Repeat(".", n-full) + fmt.Sprintf("] %.0f %%", share*100)
+}
+
+// limitOwner names whose limit it was, where that is not the container's own.
+func limitOwner(inc *incident.Incident) string {
+	if inc.OOM == nil || inc.Cause != incident.OOMAncestor {
+		return ""
+	}
+	return incident.Sanitize(inc.OOM.OOMMemcg)
+}
+
+func memoryLine(m *incident.Memory) string {
+	if m == nil {
+		return ""
+	}
+	var s []string
+	for _, p := range []struct {
+		name string
+		n    *int64
+	}{{"anon", m.Anon}, {"file", m.File}, {"shmem", m.Shmem}, {"kernel", m.Kernel}, {"slab", m.Slab}, {"swap", m.Swap}} {
+		if p.n != nil {
+			s = append(s, p.name+" "+incident.FormatBytes(*p.n))
+		}
+	}
+	return strings.Join(s, ", ")
+}
+
+func victimLine(p *incident.Process) string {
+	if p == nil {
+		return ""
+	}
+	s := name(p.Comm, p.PID)
+	if p.Main != nil && *p.Main {
+		s += ", the first process"
+	} else if p.Main != nil {
+		s += ", a child"
+	}
+	if p.AnonRSS != nil {
+		s += ", anon " + incident.FormatBytes(*p.AnonRSS)
+	}
+	if p.FileRSS != nil {
+		s += ", file " + incident.FormatBytes(*p.FileRSS)
+	}
+	if p.ShmemRSS != nil && *p.ShmemRSS > 0 {
+		s += ", shmem " + incident.FormatBytes(*p.ShmemRSS)
+	}
+	if p.OOMScoreAdj != nil && *p.OOMScoreAdj != 0 {
+		s += fmt.Sprintf(", oom_score_adj %d", *p.OOMScoreAdj)
+	}
+	return s
+}
+
+func hogLine(inc *incident.Incident) string {
+	h := inc.Hog
+	if h == nil || h.RSS == nil || inc.Victim != nil && h.PID == inc.Victim.PID {
+		return ""
+	}
+	s := name(h.Comm, h.PID) + ", " + incident.FormatBytes(*h.RSS)
+	if h.Container != "" {
+		s += ", in " + incident.Sanitize(h.Container)
+	}
+	return s
+}
+
+func pressureLine(p *incident.Pressure) string {
+	if p == nil {
+		return ""
+	}
+	var s []string
+	if p.SomeAvg10 != nil {
+		s = append(s, fmt.Sprintf("some %.1f %%", *p.SomeAvg10))
+	}
+	if p.FullAvg10 != nil {
+		s = append(s, fmt.Sprintf("full %.1f %%", *p.FullAvg10))
+	}
+	out := strings.Join(s, ", ")
+	if out != "" {
+		out += " of the last 10 s, of the " + p.Scope
+	}
+	if len(p.Levels) > 0 {
+		if out != "" {
+			out += "; "
+		}
+		out += fmt.Sprintf("notified low %d, medium %d, critical %d times", p.Levels["low"], p.Levels["medium"], p.Levels["critical"])
+	}
+	return out
+}
+
+func hostLine(h *incident.Host) string {
+	if h == nil {
+		return ""
+	}
+	var s []string
+	for _, p := range []string{h.Name, prefixed("kernel ", h.Kernel), prefixed("cgroup ", h.Cgroup), h.Engine} {
+		if p != "" {
+			s = append(s, incident.Sanitize(p))
+		}
+	}
+	return strings.Join(s, ", ")
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+// name is a process's name with its pid.
+func name(comm string, pid int) string {
+	n := strings.TrimSpace(incident.Sanitize(comm))
+	switch {
+	case n == "":
+		return fmt.Sprintf("pid %d", pid)
+	case pid == 0:
+		return n
+	}
+	return fmt.Sprintf("%s (pid %d)", n, pid)
+}
+
+func short(id string) string {
+	if len(id) > 12 {
+		return id[:12]
+	}
+	return id
+}
+
+// sparks are the eighths of a column.
+var sparks = []rune("▁▂▃▄▅▆▇█")
+
+// historyLine draws the readings before the incident, oldest first.
+func historyLine(h *incident.History) string {
+	if h == nil || len(h.Points) < 2 {
+		return ""
+	}
+	const width = 30
+	p := h.Points
+	var top int64 = 1
+	for _, q := range p {
+		top = max(top, q.Bytes)
+	}
+	n := min(width, len(p))
+	var b strings.Builder
+	for i := range n {
+		q := p[i*(len(p)-1)/max(n-1, 1)]
+		b.WriteRune(sparks[int(q.Bytes*int64(len(sparks)-1)/top)])
+	}
+	first, last := p[0], p[len(p)-1]
+	s := fmt.Sprintf("%s %s to %s in %s", b.String(), incident.FormatBytes(first.Bytes), incident.FormatBytes(last.Bytes),
+		incident.FormatDuration(time.Duration((last.T-first.T)*float64(time.Second))))
+	if h.Trend != "unknown" {
+		s += ", " + h.Trend
+	}
+	return s
+}

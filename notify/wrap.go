@@ -1,0 +1,73 @@
+package notify
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// wrap breaks text at blanks into lines of at most first and then rest columns.
+func wrap(text string, first, rest int) []string {
+	first, rest = max(first, 10), max(rest, 10)
+	var lines []string
+	line, width := "", first
+	flush := func() {
+		lines = append(lines, line)
+		line, width = "", rest
+	}
+	for _, word := range strings.Fields(text) {
+		for {
+			have := utf8.RuneCountInString(line)
+			n := utf8.RuneCountInString(word)
+			space := 0
+			if have > 0 {
+				space = 1
+			}
+			if have+space+n <= width {
+				if space == 1 {
+					line += " "
+				}
+				line += word
+				break
+			}
+			if n > width && width-have-space > width/3 {
+				// Longer than any line: fill this one and go on.
+				cut := runeIndex(word, width-have-space)
+				// After a comma where there is one near: the kernel's lists read better.
+				if c := strings.LastIndexByte(word[:cut], ',') + 1; c > cut/3 {
+					cut = c
+				}
+				if space == 1 {
+					line += " "
+				}
+				line += word[:cut]
+				word = word[cut:]
+			}
+			flush()
+			if word == "" {
+				break
+			}
+		}
+	}
+	if line != "" || len(lines) == 0 {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// runeIndex is the byte offset of the n-th rune of s.
+func runeIndex(s string, n int) int {
+	for i := range s {
+		if n == 0 {
+			return i
+		}
+		n--
+	}
+	return len(s)
+}
+
+func clip(s string, width int) string {
+	if utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	return s[:runeIndex(s, width-1)] + "…"
+}

@@ -1,0 +1,66 @@
+package watcher
+
+import (
+	"maps"
+	"time"
+
+)
+
+// samples takes one round of readings.
+func (c *Correlator) samples(round []Sample) {
+	for i := range round {
+		s := &round[i]
+		e := c.entries[s.ID]
+		if e == nil {
+			continue
+		}
+		kept := s.Sample
+		kept.PIDs = nil
+		e.readings = appendBounded(e.readings, kept, maxReadings)
+		for _, pid := range s.PIDs {
+			o := c.pids[pid]
+			if o.id != s.ID {
+				o = owner{id: s.ID, first: s.At}
+			}
+			o.last = s.At
+			c.pids[pid] = o
+		}
+		if r := e.current(); r != nil && s.Init != nil && r.Exit == nil {
+			if r.Init == nil || *r.Init != *s.Init {
+				r.Init, e.dirty = s.Init, true
+			}
+		}
+		if s.OOMKills < 0 {
+			continue
+		}
+		if e.FirstOOMKills < 0 || s.OOMKills < e.OOMKills {
+			// The first reading of a container met while it ran, or a new cgroup.
+			e.FirstOOMKills, e.Attributed, e.rises = s.OOMKills, 0, nil
+			if e.OOMKills >= 0 {
+				e.FirstOOMKills = 0
+			}
+			e.dirty = true
+		}
+		if s.OOMKills != e.OOMKills {
+			e.OOMKills, e.dirty = s.OOMKills, true
+			e.rises = appendBounded(e.rises, rise{c.now, s.OOMKills}, 64)
+			if e.unexplained() > 0 {
+				e.counterSeen = c.now
+				c.open[e] = true
+			}
+		}
+	}
+	c.forgetPids()
+}
+
+// maxPids bounds the table of host pids; the default pid_max is the number of
+// pids that can be alive at once on most hosts.
+const maxPids = 32768
+
+// forgetPids drops pids not seen for a while once the table is large.
+func (c *Correlator) forgetPids() {
+	if len(c.pids) <= maxPids {
+		return
+	}
+	maps.DeleteFunc(c.pids, func(_ int, o owner) bool { return c.now.Sub(o.last) > time.Minute })
+}

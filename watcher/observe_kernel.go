@@ -1,0 +1,110 @@
+package watcher
+
+import (
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// maxUnplaced bounds what waits for its run to be told of.
+const maxUnplaced = 256
+
+// place looks again for the runs of what could not be placed; what is older than
+// any wait for it is dropped.
+func (c *Correlator) place() {
+	kept := c.unplaced[:0]
+	for _, u := range c.unplaced {
+		switch {
+		case c.now.Sub(u.seen) > joinWait:
+		case u.fault != nil && c.fault(u.fault), u.sent != nil && c.sent(u.sent):
+		default:
+			kept = append(kept, u)
+		}
+	}
+	c.unplaced = kept
+}
+
+// fault attaches a kernel record about one process to the container it was in.
+// It is false while that is not known.
+func (c *Correlator) fault(f *kmsg.Fault) (placed bool) {
+	var e *entry
+	if f.Cgroup != "" {
+		id := cgroup.ParsePath(f.Cgroup)
+		if id.ContainerID == "" {
+			return true // no container's
+		}
+		e = c.entries[id.ContainerID]
+	}
+	var r *run
+	switch {
+	case e != nil:
+		r = c.runFor(e, f.PID, f.Time)
+	case f.PID != 0:
+		m := c.ownerOfPID(f.PID, f.Time)
+		e, r = m.e, m.r
+	}
+	if r == nil {
+		return false
+	}
+	for _, old := range r.Faults {
+		if old.Seq == f.Seq && old.PID == f.PID && old.Line == f.Line {
+			return true
+		}
+	}
+	if !r.Told {
+		r.Faults = appendBounded(r.Faults, *f, 8)
+		e.dirty = true
+	}
+	return true
+}
+
+// sent takes a signal that the kernel delivered. Only those to a container's
+// first process explain its end. It is false while no run with that process is known.
+func (c *Correlator) sent(s *Sent) (placed bool) {
+	m := c.ownerOfPID(s.PID, s.At)
+	if m.r == nil {
+		return false
+	}
+	if m.by != incident.ByMainPID || m.r.Told && !m.r.ToldOpen {
+		return true
+	}
+	for _, old := range m.r.Sent {
+		if old.At.Equal(s.At) && old.Number == s.Number {
+			return true
+		}
+	}
+	in := s.Sent
+	if s.SenderCgroup != "" {
+		from := cgroup.ParsePath(s.SenderCgroup)
+		in.Unit, in.Located = from.Unit, true
+		for _, id := range []string{from.OuterID, from.ContainerID} {
+			if e := c.entries[id]; id != "" && e != nil && e.holds(s.SenderCgroup) {
+				in.Container, in.Inside = e.name(), e == m.e
+				break
+			}
+		}
+		if in.Container == "" && from.ContainerID != "" {
+			in.Container = from.ContainerID
+		}
+	} else if o := c.ownerOfPID(in.Sender.PID, s.At); o.e != nil {
+		in.Container, in.Inside, in.Located = o.e.name(), o.e == m.e, true
+	}
+	m.r.Sent = appendBounded(m.r.Sent, in, 16)
+	m.e.dirty = true
+	return true
+}
+
+// traced says whether signals were watched without a gap around a moment.
+func (c *Correlator) traced(at time.Time) bool {
+	if !c.up("trace") {
+		return false
+	}
+	for _, g := range c.gaps {
+		if g.Source == "trace" && !at.Before(g.From.Add(-time.Second)) && !at.After(g.To.Add(time.Second)) {
+			return false
+		}
+	}
+	return true
+}
