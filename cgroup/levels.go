@@ -202,7 +202,7 @@ func (p *Pressure) Run(ctx context.Context) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if !p.closed {
-			unix.Write(p.wake, binary.NativeEndian.AppendUint64(nil, 1))
+			_, _ = unix.Write(p.wake, binary.NativeEndian.AppendUint64(nil, 1))
 		}
 	})
 	defer stop()

@@ -95,7 +95,7 @@ var (
 	reShortKey = regexp.MustCompile(`(?i)([?&;](?:sig|key|code|auth|sas|se|pass|pw)=)[^\s&"'<>]+`)
 	// A flag whose value is the next word.
 	reFlag = regexp.MustCompile(`(?i)(--?[a-z0-9\-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|access-?key|private-?key|credential)[a-z0-9\-]*)(\s+)([^\s-]\S*)`)
-	// "A temporary password is generated for root@localhost: ..."
+	// "A temporary password is generated for root@localhost: ...".
 	reLast = regexp.MustCompile(`(?i)(\bpass(?:word|phrase|code)?\b[^:=]{1,80}[:=]\s*)(\S+)\s*$`)
 	// Numbers about secrets are no secrets.
 	reHarmless = regexp.MustCompile(`(?i)(?:tokens|count|len|length|size|bytes|limit|ttl|expiry|expires|expires_in|age|ms|seconds|used|total|type|status|name|valid|enabled|required)$`)
@@ -246,7 +246,7 @@ func redactHeaders(s string) string {
 		vs := from + m[1]
 		sep := s[from+m[4] : vs]
 		b.WriteString(s[from:vs])
-		ve := vs
+		var ve int
 		if q := lastQuote(sep); q != 0 {
 			ve = vs + quoted(s[vs:], q)
 		} else if w := reScheme.FindString(s[vs:]); w != "" {

@@ -228,7 +228,7 @@ func (a *Assembler) statsHead(r *Record, t string) {
 	if o == nil {
 		o = a.dumping(r)
 	}
-	path, counters := s, ""
+	var path, counters string
 	if i := strings.LastIndex(s, ": cache:"); i >= 0 {
 		path, counters = s[:i], s[i+2:]
 	} else if i := strings.LastIndexByte(s, ':'); i >= 0 {

@@ -21,7 +21,7 @@ func parseFault(t string, escaped bool) (f Fault, ok bool) {
 	return diskFault(t, escaped)
 }
 
-// hungTask reads "INFO: task docker:20744 blocked for more than 120 seconds."
+// hungTask reads "INFO: task docker:20744 blocked for more than 120 seconds".
 func hungTask(t string, escaped bool) (f Fault, ok bool) {
 	s := strings.TrimPrefix(t, "INFO: task ")
 	i := strings.LastIndex(s, " blocked for more than ")

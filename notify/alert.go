@@ -1,3 +1,5 @@
+// Package notify delivers incidents to people: as text, to Slack and to a webhook,
+// from an outbox with retry.
 package notify
 
 import (

@@ -76,7 +76,7 @@ func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
 		return err
 	}
 	if err := f(tx); err != nil {
-		tx.Rollback() // its error says nothing that err does not
+		_ = tx.Rollback() // its error says nothing that err does not
 		return err
 	}
 	return tx.Commit()

@@ -46,7 +46,7 @@ func parsePageLayout(text string) (pageLayout, error) {
 	return p, nil
 }
 
-// The commit field holds, besides the length of the data:
+// The commit field holds, besides the length of the data, flags.
 const (
 	commitLength  = 1<<27 - 1
 	missedEvents  = 1 << 31 // events before this page were overwritten

@@ -119,10 +119,10 @@ func asChild(sig syscall.Signal) error {
 	err = exec.Command(self, os.Args[1:]...).Run()
 	var ee *exec.ExitError
 	if !errors.As(err, &ee) {
-		return fmt.Errorf("child did not crash: %v", err)
+		return fmt.Errorf("child did not crash: %w", err)
 	}
 	if ws := ee.Sys().(syscall.WaitStatus); !ws.Signaled() || ws.Signal() != sig {
-		return fmt.Errorf("child ended otherwise: %v", err)
+		return fmt.Errorf("child ended otherwise: %w", err)
 	}
 	os.Exit(128 + int(sig))
 	return nil
