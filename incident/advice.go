@@ -20,8 +20,8 @@ func adviceFor(inc *Incident, f *Facts, v verdict) string {
 		if inc.OOM != nil && inc.OOM.Limit != nil {
 			limit = "its " + FormatBytes(*inc.OOM.Limit)
 		}
-		path := ""
-		if inc.OOM != nil {
+		path := "the group above"
+		if inc.OOM != nil && inc.OOM.OOMMemcg != "" {
 			path = Sanitize(inc.OOM.OOMMemcg)
 		}
 		return "Raising " + who + "'s own limit will not help: " + path + " shares " + limit + " among all below it. Give that group more, or each member a limit so that their sum stays under it."

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
@@ -83,6 +84,9 @@ func kernelVerdict(f *Facts, k *KernelKill) verdict {
 	switch e.Constraint {
 	case kmsg.ConstraintMemcg:
 		switch own, known := ownLimit(f, e); {
+		case !known && unlimited(f):
+			v.cause, v.confidence = OOMAncestor, Likely
+			v.why = "the kernel did not print whose limit it was, and the container has none of its own"
 		case !known:
 			v.cause, v.confidence = OOMContainer, Likely
 			v.why = "the kernel did not print whose limit it was (it names the cgroup for only 10 kills in 5 s)"
@@ -163,6 +167,18 @@ func ownLimit(f *Facts, e *kmsg.Episode) (own, known bool) {
 		return limit.Unit == victim.Unit, true
 	}
 	return false, true
+}
+
+// unlimited is true when the container is known to have no memory limit of its own.
+func unlimited(f *Facts) bool {
+	if f.Container == nil || f.Container.MemoryLimit != nil {
+		return false
+	}
+	if s, _ := lastSample(f); s != nil {
+		return s.Limit == cgroup.Unlimited
+	}
+	// Only inspect tells the restart count, and it tells the limit too.
+	return f.Container.RestartCount != nil
 }
 
 // judgeStart finds a container whose command never ran.

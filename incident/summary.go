@@ -175,6 +175,9 @@ func limitReached(inc *Incident, v verdict) string {
 		}
 		return "at its own " + limit + "limit"
 	case OOMAncestor:
+		if e.OOMMemcg == "" {
+			return "at a limit above it that the kernel did not name"
+		}
 		if limited := cgroup.ParsePath(e.OOMMemcg); limited.PodUID != "" && limited.ContainerID == "" {
 			return "at the " + limit + "limit of its pod, which all its containers share"
 		}
