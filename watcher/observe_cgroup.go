@@ -3,7 +3,6 @@ package watcher
 import (
 	"maps"
 	"time"
-
 )
 
 // samples takes one round of readings.
