@@ -89,3 +89,25 @@ func BenchmarkScan(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkLines reads a log that holds next to nothing but episodes.
+func BenchmarkLines(b *testing.B) {
+	log := made(b, 1<<18, 40)
+	opt := caseOptions()
+	opt.defaults()
+	s := newRegionScanner(newFinder(&anchors), &opt, false, func(dst []byte, e *Event) []byte { return dst })
+	b.SetBytes(int64(len(log)))
+	var lines int64
+	for b.Loop() {
+		s.reuse()
+		s.scan(log, 0, 0, 0)
+		if s.cur != nil {
+			s.close(int64(len(log)))
+		}
+		lines = 0
+		for _, g := range s.regions {
+			lines += g.stats.Lines
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(lines), "ns/line")
+}

@@ -229,7 +229,8 @@ func (a *Assembler) statsHead(r *Record, t string) {
 		o = a.dumping(r)
 	}
 	var path, counters string
-	if i := strings.LastIndex(s, ": cache:"); i >= 0 {
+	if strings.Contains(s, ": cache:") {
+		i := strings.LastIndex(s, ": cache:")
 		path, counters = s[:i], s[i+2:]
 	} else if i := strings.LastIndexByte(s, ':'); i >= 0 {
 		path, counters = s[:i], s[i+1:]

@@ -195,6 +195,10 @@ var statNames = func() map[string]string {
 // addStats reads counters "name value", one or many with line ends between
 // them, into m. It tells whether there was one.
 func addStats(m *map[string]int64, t string) bool {
+	if name, n := plainStat(t); name != "" {
+		setStat(m, name, n)
+		return true
+	}
 	found := false
 	for t != "" {
 		field := t
@@ -222,13 +226,33 @@ func addStats(m *map[string]int64, t string) bool {
 		}
 		found = true
 		if name, ok := statNames[field[:sp]]; ok {
-			if *m == nil {
-				*m = make(map[string]int64, 40)
-			}
-			(*m)[name] = n
+			setStat(m, name, n)
 		}
 	}
 	return found
+}
+
+func setStat(m *map[string]int64, name string, n int64) {
+	if *m == nil {
+		*m = make(map[string]int64, 40)
+	}
+	(*m)[name] = n
+}
+
+// plainStat reads a line that is one counter that is a size, and nothing else;
+// "" for any other.
+func plainStat(t string) (name string, n int64) {
+	i := len(t)
+	for i > 0 && t[i-1]-'0' <= 9 {
+		i--
+	}
+	if i == 0 || len(t)-i > 17 || i == len(t) || t[i-1] != ' ' {
+		return "", 0
+	}
+	for _, c := range []byte(t[i:]) {
+		n = n*10 + int64(c-'0')
+	}
+	return statNames[t[:i-1]], n
 }
 
 // statEnd finds what ends a counter, -1 if nothing does.
