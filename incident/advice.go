@@ -14,7 +14,7 @@ func adviceFor(inc *Incident, f *Facts, v verdict) string {
 	who := subject(inc)
 	switch v.cause {
 	case OOMContainer:
-		return adviceOwnLimit(inc, v)
+		return adviceOwnLimit(inc)
 	case OOMAncestor:
 		limit := "its limit"
 		if inc.OOM != nil && inc.OOM.Limit != nil {
@@ -93,7 +93,7 @@ func adviceStop(f *Facts, v verdict) string {
 
 // adviceOwnLimit is for a container at its own limit. It never says "raise it"
 // for what a higher limit does not cure: shared memory, tmpfs, or a leak.
-func adviceOwnLimit(inc *Incident, v verdict) string {
+func adviceOwnLimit(inc *Incident) string {
 	limit := ownLimitBytes(inc)
 	if inc.OOM != nil && inc.OOM.Group {
 		if limit > 0 {

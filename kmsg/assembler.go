@@ -60,7 +60,6 @@ type open struct {
 	head      tableHead
 	hasHead   bool
 	ptes      bool // page tables are in pages
-	inStats   bool
 	mixed     bool // another episode's lines stand between
 	unknown   bool // the decisive line's facility is not known
 	sawKill   bool

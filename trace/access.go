@@ -112,7 +112,7 @@ func explain(path string, err error, f facts) *AccessError {
 		e.Fix = mountCommand + "; " + inContainer + "; if the directory is missing on the host, its kernel was built without CONFIG_TRACING"
 	case errors.Is(err, unix.EROFS):
 		e.Reason = "it is mounted read-only, and an instance of our own must be made in it"
-		e.Fix = "mount -o remount,rw " + path + "; " + inContainer + " without :ro; in a systemd unit take out ProtectKernelTunables= or add ReadWritePaths=" + path
+		e.Fix = "mount -o remount,rw " + path + "; " + inContainer + " without :ro; in a systemd unit take out ProtectKernelTunables= or add ReadWritePaths=" + path + "/instances"
 	case errors.Is(err, unix.EPERM) && f.lockdown:
 		e.Reason = "the kernel is locked down (confidentiality), which forbids tracing even to root"
 		e.Fix = "boot with lockdown=integrity or without lockdown"

@@ -198,7 +198,7 @@ func (c *Correlator) Next() time.Time {
 	}
 	for e := range c.open {
 		for _, r := range e.Runs {
-			soonest(c.killsReadyAt(e, r))
+			soonest(c.killsReadyAt(r))
 			soonest(c.deathReadyAt(e, r))
 		}
 		soonest(e.counterReadyAt())
@@ -309,7 +309,7 @@ func (c *Correlator) settleRun(e *entry, r *run, all bool) (waiting bool) {
 		c.tellDeath(e, r)
 		return false
 	}
-	kills := c.killsReadyAt(e, r)
+	kills := c.killsReadyAt(r)
 	if due(kills) {
 		c.tellKills(e, r, false)
 		kills = time.Time{}

@@ -102,16 +102,15 @@ func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
 	for i := range rec.Containers {
 		in := &rec.Containers[i]
 		listed[in.ID] = true
-		known := c.entries[in.ID] != nil
 		c.seeContainer(in, at)
 		e := c.entries[in.ID]
 		if e == nil {
 			continue
 		}
 		if in.Exit != nil {
-			c.missedExit(e, in, known)
+			c.missedExit(e, in)
 		}
-		c.supersede(e, in)
+		c.supersede(e)
 	}
 	for id, e := range c.entries {
 		if listed[id] || !e.Removed.IsZero() || e.LastWord.After(at) {
@@ -126,7 +125,7 @@ func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
 }
 
 // missedExit notes an end that inspect tells and no event told.
-func (c *Correlator) missedExit(e *entry, in *Container, known bool) {
+func (c *Correlator) missedExit(e *entry, in *Container) {
 	x := *in.Exit
 	if x.FinishedAt.IsZero() && x.Error == "" {
 		return
@@ -156,7 +155,7 @@ func (c *Correlator) missedExit(e *entry, in *Container, known bool) {
 }
 
 // supersede marks runs before the present one that were never seen to end.
-func (c *Correlator) supersede(e *entry, in *Container) {
+func (c *Correlator) supersede(e *entry) {
 	for i, r := range e.Runs {
 		if i < len(e.Runs)-1 && r.Exit == nil && !r.Told && r.ExitSeen.IsZero() {
 			r.Missed, r.ExitSeen, e.dirty = true, c.now, true
@@ -196,7 +195,7 @@ func (c *Correlator) action(a *Action, at time.Time) {
 			// A new run has a new cgroup, and its counter begins at zero.
 			e.OOMKills, e.FirstOOMKills, e.Attributed, e.rises = 0, 0, 0, nil
 		}
-		c.supersede(e, nil)
+		c.supersede(e)
 	case "oom":
 		if r := c.runFor(e, 0, at); r != nil && !containsTime(r.OOMs, at) {
 			r.OOMs = appendBounded(r.OOMs, at, 32)

@@ -45,9 +45,9 @@ func (c *Correlator) deathReadyAt(e *entry, r *run) time.Time {
 		return later(full, base.Add(stopWait))
 	case sig == 9 && killed:
 		return full
-	case r.sentBy(sig) && !c.recentKill(e, r):
+	case r.sentBy(sig) && !r.recentKill():
 		return full
-	case sig == 9 && c.recentKill(e, r):
+	case sig == 9 && r.recentKill():
 		return later(full, base.Add(shortWait))
 	case sig == 9 && (kernel || e.unexplained() > 0 || len(r.OOMs) > 0):
 		return later(full, base.Add(joinWait))
@@ -96,7 +96,7 @@ func (r *run) requests() (asked, killed bool) {
 }
 
 // recentKill is true when a child was OOM-killed within seconds before the end.
-func (c *Correlator) recentKill(e *entry, r *run) bool {
+func (r *run) recentKill() bool {
 	for i := range r.Kills {
 		if d := endOf(r).Sub(r.Kills[i].Kill.Time); d > -late && d < 5*time.Second {
 			return true
@@ -107,7 +107,7 @@ func (c *Correlator) recentKill(e *entry, r *run) bool {
 
 // killsReadyAt is when the kills of a run that lives on are told: after a
 // moment in which it may yet die of them; zero when none waits.
-func (c *Correlator) killsReadyAt(e *entry, r *run) time.Time {
+func (c *Correlator) killsReadyAt(r *run) time.Time {
 	waiting := false
 	for i := range r.Kills {
 		waiting = waiting || !r.Kills[i].Main && !r.killTold(c.killID(&r.Kills[i]))
@@ -314,7 +314,7 @@ func (c *Correlator) facts(e *entry, r *run, at time.Time) *incident.Facts {
 	f := &incident.Facts{
 		Time: at, Host: c.opt.Host, Container: &spec, Owners: r.owners, Offline: c.opt.Offline,
 		Historic: c.historic(at), Blind: c.blind(), Gaps: c.gapsAround(at),
-		Samples: readingsBefore(e.readings, r.Start, at),
+		Samples: readingsBefore(e.readings, r.Start, r.beforeKill(at)),
 	}
 	f.NotSeenLive = f.Historic
 	return f
@@ -349,6 +349,18 @@ func (c *Correlator) gapsAround(at time.Time) []incident.Gap {
 		}
 	}
 	return out
+}
+
+// beforeKill is the moment up to which readings show what led to an incident:
+// after the kernel's kill the victim's memory is being given back.
+func (r *run) beforeKill(at time.Time) time.Time {
+	cut := at
+	for i := range r.Kills {
+		if k := r.Kills[i].Kill.Time; k.Before(cut) && at.Sub(k) < 5*time.Second {
+			cut = k
+		}
+	}
+	return cut
 }
 
 // readingsBefore returns the readings of one run up to a moment.

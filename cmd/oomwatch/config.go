@@ -44,7 +44,7 @@ type ReceiverConfig struct {
 	URL     secret       `yaml:"url,omitempty"`
 	URLFile string       `yaml:"url_file,omitempty"`
 	URLEnv  string       `yaml:"url_env,omitempty"`
-	// AllowHTTP lets a webhook's url be plain http to another machine.
+	// AllowHTTP lets the url be plain http to another machine.
 	AllowHTTP   bool     `yaml:"allow_http,omitempty"`
 	Secret      secret   `yaml:"secret,omitempty"`
 	SecretFile  string   `yaml:"secret_file,omitempty"`

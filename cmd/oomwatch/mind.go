@@ -80,12 +80,6 @@ func newRecipients(cfg *Config, stdout io.Writer) (*recipients, error) {
 	return r, nil
 }
 
-// Slack takes one message a second, and short bursts.
-const (
-	slackEvery = time.Second
-	slackBurst = 4
-)
-
 func newReceiver(c *ReceiverConfig, stdout io.Writer) (notify.Receiver, error) {
 	r := notify.Receiver{Name: string(c.Name)}
 	var err error
@@ -93,8 +87,8 @@ func newReceiver(c *ReceiverConfig, stdout io.Writer) (notify.Receiver, error) {
 	case "stdout":
 		r.Notifier = notify.NewText(stdout, notify.TextOptions{Width: textWidth(stdout), Color: useColour(stdout)})
 	case "slack":
-		r.Every, r.Burst = slackEvery, slackBurst
-		r.Notifier, err = notify.NewSlack(notify.SlackOptions{URL: string(c.URL), Version: programVersion()})
+		r.Every, r.Burst = notify.SlackEvery, notify.SlackBurst
+		r.Notifier, err = notify.NewSlack(notify.SlackOptions{URL: string(c.URL), Version: programVersion(), AllowInsecure: c.AllowHTTP})
 	default:
 		r.Notifier, err = c.webhook()
 	}
