@@ -1,7 +1,5 @@
 package incident
 
-import ()
-
 // runtimeRows are the messages, by runtime.
 var runtimeRows = []runtimeRow{
 	{"jvm", "heap", bare, "Java heap space", javaError + `Java heap space`, "the Java heap reached its limit (-Xmx or MaxRAMPercentage)", javaHeap},
