@@ -17,8 +17,6 @@ type TextOptions struct {
 	Width int
 	// Color allows ANSI colours.
 	Color bool
-	// NoFooter leaves out the line that says where to look further.
-	NoFooter bool
 }
 
 // How much of the longer parts is shown.
@@ -43,7 +41,8 @@ func WriteText(w io.Writer, inc *incident.Incident, opt TextOptions) error {
 	t.evidence(inc)
 	t.gaps(inc)
 	t.logTail(inc)
-	if !opt.NoFooter && inc.ID != "" {
+	// What was read from files is in no store: its id leads nowhere.
+	if inc.ID != "" && inc.SeenLive != nil {
 		t.line("")
 		t.wrapped("", "  ", "More: oomwatch explain -o json "+inc.ID, t.dim)
 	}
