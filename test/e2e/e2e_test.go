@@ -17,23 +17,25 @@ import (
 )
 
 func timeout(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
+	ctx, cancel := context.WithTimeout(context.Background(), lab.Slow(d))
 	t.Cleanup(cancel)
 	return ctx
 }
 
 // settled is how long a second telling of the same thing would take at most.
-const settled = 3 * time.Second
+var settled = lab.Slow(3 * time.Second)
 
 // TestEveryCause causes each death of the lab for real and reads the alert.
 func TestEveryCause(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	startDaemon(t, e.Host, hook)
+	traced := startDaemon(t, e.Host, hook).sees(t, "trace")
+	on := platform(t, e)
 	ctx := timeout(t, 5*time.Minute)
-	ids := map[string]string{}
+	ids, right := map[string]string{}, map[string]bool{}
 	for _, d := range lab.Deaths() {
-		t.Run(d.Name, func(t *testing.T) {
+		d.Cause = d.Told(traced)
+		right[d.Name] = t.Run(d.Name, func(t *testing.T) {
 			id, err := d.Do(ctx, e, "t-"+d.Name, "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service="+d.Name)
 			if err != nil {
 				t.Fatal(err)
@@ -82,12 +84,19 @@ func TestEveryCause(t *testing.T) {
 		if d.Cause == "" {
 			want = 0
 		}
-		if got := hook.of(ids[d.Name]); len(got) != want {
+		got := hook.of(ids[d.Name])
+		word := ""
+		if len(got) > 0 && !right[d.Name] {
+			word = fmt.Sprintf("told as %s %s", got[0].Cause, got[0].Confidence)
+		}
+		if len(got) != want {
+			right[d.Name], word = false, fmt.Sprintf("told %d times", len(got))
 			t.Errorf("%s: told %d times, want %d", d.Name, len(got), want)
 			for _, i := range got {
 				t.Logf("  %s %s %s: %s", i.ID, i.Kind, i.Cause, i.Summary)
 			}
 		}
+		tell(t, on, d.Told(traced), d.Name, right[d.Name], word)
 	}
 }
 
@@ -127,6 +136,7 @@ func TestRemoved(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
 	startDaemon(t, e.Host, hook)
+	row(t, platform(t, e), "oom.container", "removed-at-once")
 	ctx := timeout(t, 3*time.Minute)
 	for round := range 2 {
 		var wg sync.WaitGroup
@@ -167,6 +177,7 @@ func TestRestartPolicy(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
 	startDaemon(t, e.Host, hook)
+	row(t, platform(t, e), "oom.container", "restarted-3-times")
 	id := e.MustRun(t, "--name", "again", "--restart", "on-failure:3", "-m", "32m", lab.Image, "tail", "/dev/zero")
 	hook.waitFor(t, id, 4, 30*time.Second)
 	time.Sleep(settled)
@@ -222,6 +233,7 @@ func TestTwentyAtOnce(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
 	startDaemon(t, e.Host, hook)
+	row(t, platform(t, e), "oom.container", "twenty-at-once")
 	ctx := timeout(t, 3*time.Minute)
 	ids := make([]string, 20)
 	var wg sync.WaitGroup
@@ -267,6 +279,7 @@ func TestEngineAway(t *testing.T) {
 	e := lab.Start(t, lab.Options{LiveRestore: true})
 	hook := newReceiver(t)
 	startDaemon(t, e.Host, hook)
+	row(t, platform(t, e), "oom.container", "engine-away")
 	ctx := timeout(t, 3*time.Minute)
 	wait := []string{"sh", "-c", "while [ ! -e /dev/shm/go ]; do sleep 0.05; done; exec \"$0\" \"$@\""}
 	run := func(name string, args ...string) (id string, pid int) {
@@ -324,6 +337,7 @@ func TestWatcherAway(t *testing.T) {
 			e := lab.Start(t, lab.Options{})
 			hook := newReceiver(t)
 			d := startDaemon(t, e.Host, hook)
+			row(t, platform(t, e), "oom.container", "watcher-away-"+name)
 			ctx := timeout(t, 2*time.Minute)
 			die := func(name string, flags ...string) string {
 				args := append([]string{"--name", name, "-m", "32m"}, flags...)

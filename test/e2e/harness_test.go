@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/test/lab"
 )
 
 var binary string
@@ -33,13 +34,16 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	binary = filepath.Join(dir, "oomwatch")
-	build := exec.Command("go", "build", "-o", binary, "github.com/oomwatch/oomwatch/cmd/oomwatch")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build oomwatch:", err)
-		os.Exit(1)
+	// On a machine without Go the binary is brought along.
+	if binary = os.Getenv("OOMWATCH_BINARY"); binary == "" {
+		binary = filepath.Join(dir, "oomwatch")
+		build := exec.Command("go", "build", "-o", binary, "github.com/oomwatch/oomwatch/cmd/oomwatch")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "build oomwatch:", err)
+			os.Exit(1)
+		}
 	}
 	code := m.Run()
 	os.RemoveAll(dir)
@@ -114,7 +118,7 @@ func (r *receiver) of(id string) []incident.Incident {
 // waitFor waits until n incidents of a container were told.
 func (r *receiver) waitFor(t testing.TB, id string, n int, wait time.Duration) []incident.Incident {
 	t.Helper()
-	deadline := time.Now().Add(wait)
+	deadline := time.Now().Add(lab.Slow(wait))
 	for {
 		got := r.of(id)
 		if len(got) >= n {
@@ -193,19 +197,10 @@ func (d *daemon) start(t testing.TB) {
 // ready waits until the daemon says that every source which can be up is.
 func (d *daemon) ready(t testing.TB) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(lab.Slow(20 * time.Second))
 	for {
-		var status struct {
-			Sources []struct {
-				Name string `json:"name"`
-				Up   bool   `json:"up"`
-			} `json:"sources"`
-		}
-		body, err := d.get("/v1/status")
+		status, body, err := d.status(t)
 		if err == nil {
-			if err := json.Unmarshal(body, &status); err != nil {
-				t.Fatalf("/v1/status: %v in %s", err, body)
-			}
 			up := 0
 			for _, s := range status.Sources {
 				if s.Up {
@@ -229,9 +224,44 @@ func (d *daemon) ready(t testing.TB) {
 	}
 }
 
+// sourceStatus is what /v1/status says of the sources.
+type sourceStatus struct {
+	Sources []struct {
+		Name string `json:"name"`
+		Up   bool   `json:"up"`
+	} `json:"sources"`
+}
+
+func (d *daemon) status(t testing.TB) (s sourceStatus, body []byte, err error) {
+	t.Helper()
+	body, err = d.get("/v1/status")
+	if err != nil {
+		return s, nil, err
+	}
+	if err := json.Unmarshal(body, &s); err != nil {
+		t.Fatalf("/v1/status: %v in %s", err, body)
+	}
+	return s, body, nil
+}
+
+// sees is true when a source is up.
+func (d *daemon) sees(t testing.TB, source string) bool {
+	t.Helper()
+	status, _, err := d.status(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range status.Sources {
+		if s.Name == source {
+			return s.Up
+		}
+	}
+	return false
+}
+
 // get asks the daemon over its socket.
 func (d *daemon) get(path string) ([]byte, error) {
-	c := http.Client{Timeout: 10 * time.Second, Transport: unixTransport(d.socket)}
+	c := http.Client{Timeout: lab.Slow(10 * time.Second), Transport: unixTransport(d.socket)}
 	resp, err := c.Get("http://oomwatch" + path)
 	if err != nil {
 		return nil, err
@@ -254,7 +284,7 @@ func (d *daemon) stop(sig syscall.Signal) {
 	_ = d.cmd.Process.Signal(sig) // it may have ended meanwhile
 	select {
 	case <-d.done:
-	case <-time.After(15 * time.Second):
+	case <-time.After(lab.Slow(15 * time.Second)):
 		_ = d.cmd.Process.Kill()
 		<-d.done
 	}
@@ -263,7 +293,7 @@ func (d *daemon) stop(sig syscall.Signal) {
 // oomwatch runs a command and returns its output and exit status.
 func oomwatch(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), lab.Slow(time.Minute))
 	defer cancel()
 	var out, errb bytes.Buffer
 	cmd := exec.CommandContext(ctx, binary, args...)

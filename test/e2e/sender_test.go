@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -37,11 +36,13 @@ func TestSenders(t *testing.T) {
 	hook := newReceiver(t)
 	d := startDaemon(t, e.Host, hook)
 	ctx := timeout(t, 3*time.Minute)
-	if body, err := d.get("/v1/status"); err != nil || !strings.Contains(string(body), `"trace"`) {
-		t.Fatalf("the trace source is not there: %v %s", err, body)
+	on := platform(t, e)
+	if !d.sees(t, "trace") {
+		t.Fatal("the trace source is not there")
 	}
 	check := func(t *testing.T, id string, cause incident.Cause, conf incident.Confidence, killer, comm string) {
 		t.Helper()
+		row(t, on, string(cause), subtest(t))
 		got := hook.waitFor(t, id, 1, 8*time.Second)[0]
 		b, _ := json.MarshalIndent(got, "", " ") // an Incident always marshals
 		if got.Cause != cause || got.Confidence != conf {
@@ -94,6 +95,7 @@ func TestSenders(t *testing.T) {
 		check(t, id, incident.KillUserspaceOOM, incident.Likely, "userspace_oom", "earlyoom")
 	})
 	t.Run("a sidecar that shares the pid namespace", func(t *testing.T) {
+		row(t, on, string(incident.KillProcess), subtest(t))
 		id := e.MustRun(t, "--name", "s-target", lab.Image, "sleep", "1000")
 		// The sidecar lives in the host's pid namespace, as node agents do.
 		pid, err := e.MainPID(ctx, id)

@@ -15,6 +15,7 @@ func TestSharedLimit(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
 	startDaemon(t, e.Host, hook)
+	row(t, platform(t, e), "oom.ancestor", "shared-limit")
 	ctx := timeout(t, time.Minute)
 	parent, remove, err := lab.Parent("oomwatch-lab-shared", 48<<20)
 	if err != nil {

@@ -51,6 +51,18 @@ func Deaths() []Death {
 	}
 }
 
+// Told is the code the verdict must have: Cause, or what is known besides where
+// the sender of a fatal signal is traced.
+func (d Death) Told(traced bool) string {
+	switch {
+	case traced && d.Name == "kill-outside":
+		return "kill.process"
+	case traced && d.Name == "exit137":
+		return "exit.error"
+	}
+	return d.Cause
+}
+
 // FindDeath returns a death by its name.
 func FindDeath(name string) (Death, error) {
 	var names []string

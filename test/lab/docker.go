@@ -44,6 +44,7 @@ func (e *Engine) docker(ctx context.Context, in io.Reader, args ...string) (stri
 	if err := cmd.Run(); err != nil {
 		return strings.TrimSpace(out.String()), fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errout.String()))
 	}
+	e.made.note(args, out.String())
 	return strings.TrimSpace(out.String()), nil
 }
 
@@ -99,7 +100,7 @@ func (e *Engine) WaitLog(ctx context.Context, id, want string) error {
 
 // ping asks the engine behind a socket whether it is there.
 func ping(ctx context.Context, socket string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, Slow(2*time.Second))
 	defer cancel()
 	t := &http.Transport{
 		DisableKeepAlives: true,

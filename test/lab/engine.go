@@ -41,6 +41,7 @@ type Engine struct {
 	Log string
 
 	opts Options
+	made *made         // on an engine that is not ours
 	done chan struct{} // closed when dockerd has ended; nil for one that another process started
 	pid  int
 }
@@ -211,7 +212,7 @@ func (e *Engine) up(ctx context.Context) error {
 func (e *Engine) ready(ctx context.Context) error {
 	wait := e.opts.Wait
 	if wait == 0 {
-		wait = time.Minute
+		wait = Slow(time.Minute)
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -274,7 +275,7 @@ func (e *Engine) Down() error {
 	if err := e.signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop dockerd: %w", err)
 	}
-	return e.gone(30 * time.Second)
+	return e.gone(Slow(30 * time.Second))
 }
 
 // Kill ends dockerd by SIGKILL; containers live on when LiveRestore is set, and
@@ -283,7 +284,7 @@ func (e *Engine) Kill() error {
 	if err := e.signal(syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill dockerd: %w", err)
 	}
-	if err := e.gone(10 * time.Second); err != nil {
+	if err := e.gone(Slow(10 * time.Second)); err != nil {
 		return err
 	}
 	// The containerd that it had started goes with it. Its pid may be a
@@ -318,7 +319,7 @@ func (e *Engine) Freeze() error {
 	if err := e.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(Slow(5 * time.Second)); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if e.stopped() {
 			return nil
 		}

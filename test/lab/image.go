@@ -16,13 +16,20 @@ import (
 // progPackage is the import path of the program that dies.
 const progPackage = "github.com/oomwatch/oomwatch/test/lab/prog"
 
+// ProgEnv names the variable with the path of that program, built before: for
+// machines without Go.
+const ProgEnv = "OOMWATCH_LAB_PROG"
+
 // loadImage makes the test image out of what is on this machine; no registry is asked.
 func (e *Engine) loadImage(ctx context.Context) error {
-	prog := filepath.Join(e.Dir, "prog")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", prog, progPackage)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the lab's program (from inside the module's tree): %w: %s", err, bytes.TrimSpace(out))
+	prog := os.Getenv(ProgEnv)
+	if prog == "" {
+		prog = filepath.Join(e.Dir, "prog")
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", prog, progPackage)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build the lab's program (from inside the module's tree): %w: %s", err, bytes.TrimSpace(out))
+		}
 	}
 	busybox, err := staticBusybox()
 	if err != nil {

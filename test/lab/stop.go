@@ -16,6 +16,9 @@ import (
 // Stop removes the containers, ends dockerd and takes away all it left:
 // processes, mounts, control groups, directories. It is safe after a Kill and a Freeze.
 func (e *Engine) Stop() error {
+	if !e.Private() {
+		return e.leave()
+	}
 	var errs []error
 	if e.pid != 0 {
 		_ = e.Thaw()
@@ -37,7 +40,7 @@ func (e *Engine) Stop() error {
 }
 
 func (e *Engine) removeContainers() {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), Slow(20*time.Second))
 	defer cancel()
 	out, err := e.Docker(ctx, "ps", "-aq", "--no-trunc")
 	if err != nil || out == "" {

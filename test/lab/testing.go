@@ -21,14 +21,26 @@ func Skip(t testing.TB, format string, args ...any) {
 }
 
 // Start starts an engine for a test and stops it at the test's end. Where none
-// can be had it skips (see Skip).
+// can be had it skips (see Skip). It is the one that EngineEnv names, if set.
 func Start(t testing.TB, opts Options) *Engine {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Slow(2*time.Minute))
+	defer cancel()
+	if host := os.Getenv(EngineEnv); host != "" {
+		e, err := Attach(ctx, host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := e.Stop(); err != nil {
+				t.Errorf("clean up the engine at %s: %v", host, err)
+			}
+		})
+		return e
+	}
 	if err := Missing(); err != nil {
 		Skip(t, "%v", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
 	e, err := New(ctx, opts)
 	if err != nil {
 		t.Fatalf("start a private engine: %v", err)
@@ -47,14 +59,14 @@ func Start(t testing.TB, opts Options) *Engine {
 // MustRun is Run for a test; the container is removed at its end.
 func (e *Engine) MustRun(t testing.TB, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), Slow(time.Minute))
 	defer cancel()
 	id, err := e.Run(ctx, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), Slow(time.Minute))
 		defer cancel()
 		_, _ = e.Docker(ctx, "rm", "-fv", id) // gone already with --rm
 	})
@@ -64,7 +76,7 @@ func (e *Engine) MustRun(t testing.TB, args ...string) string {
 // MustDocker is Docker for a test.
 func (e *Engine) MustDocker(t testing.TB, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), Slow(time.Minute))
 	defer cancel()
 	out, err := e.Docker(ctx, args...)
 	if err != nil {

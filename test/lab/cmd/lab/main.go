@@ -26,6 +26,7 @@ const usage = `usage: lab [-dir DIR] COMMAND
   storm N                cause N OOM kills, one container each, at once
   freeze | thaw          stop dockerd in its tracks, let it go on
   docker ARGS...         the docker command on this engine
+  matrix FILE...         what tests told of deaths, as a table; fails where they were wrong
   demo [-oomwatch FILE]  an engine of its own, one OOM, and what oomwatch says of it
 `
 
@@ -52,6 +53,8 @@ func run(ctx context.Context, dir string, args []string) error {
 		return up(ctx, dir, args)
 	case "demo":
 		return demo(ctx, args)
+	case "matrix":
+		return matrix(os.Stdout, args)
 	case "list":
 		for _, d := range lab.Deaths() {
 			cause := d.Cause
