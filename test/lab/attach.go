@@ -109,7 +109,7 @@ func (e *Engine) Platform(ctx context.Context) (string, error) {
 		switch name {
 		case "Engine":
 			engine = "docker-" + version
-		case "Podman":
+		case "Podman Engine":
 			engine = "podman-" + strings.TrimPrefix(version, "Engine ")
 		}
 	}

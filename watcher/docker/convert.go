@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -116,6 +117,9 @@ func (d *document) container(runtime string) watcher.Container {
 		c.Image = cfg.Image
 		identify(&c, cfg.Labels)
 		c.StopSignal = string(cfg.StopSignal)
+		if n, err := strconv.Atoi(c.StopSignal); err == nil && n > 0 {
+			c.StopSignal = incident.SignalName(n) // Podman gives a number
+		}
 		if cfg.StopTimeout != nil {
 			grace := float64(*cfg.StopTimeout)
 			c.StopGraceSecond = &grace
@@ -178,7 +182,7 @@ func (d *document) exit() *incident.Exit {
 		if s.Error == "" {
 			return nil
 		}
-		x.At = parseTime(d.Created)
+		x.At, x.ExitCode = parseTime(d.Created), startCode(s)
 		return x
 	case stateExited, stateDead, stateRestarting, stateRemoving:
 		if s.Running && s.Status != stateRestarting || x.FinishedAt.IsZero() && s.Error == "" {

@@ -16,6 +16,16 @@ import (
 var actions = []events.Action{
 	events.ActionCreate, events.ActionStart, events.ActionDie, events.ActionKill, events.ActionOOM, events.ActionStop,
 	events.ActionDestroy, events.ActionRename, events.ActionRestart, events.ActionPause, events.ActionUnPause,
+	events.ActionRemove,
+}
+
+// asDocker makes an event of Podman's one of Docker's: it tells a container's
+// removal as "remove".
+func asDocker(m events.Message) events.Message {
+	if m.Action == events.ActionRemove {
+		m.Action = events.ActionDestroy
+	}
+	return m
 }
 
 func wanted(a events.Action) bool {
@@ -27,9 +37,11 @@ func wanted(a events.Action) bool {
 	return false
 }
 
-// The engine's own attributes among an event's; the rest are labels.
+// The engine's own attributes among an event's, Podman's in the last line; the
+// rest are labels.
 var ownAttributes = map[string]bool{
 	"name": true, "image": true, "exitCode": true, "signal": true, "oldName": true, "execID": true, "execDuration": true,
+	"containerExitCode": true, "podId": true,
 }
 
 // shadow says which of a container's labels hide an attribute of the same name

@@ -43,6 +43,7 @@ func ReadEvents(r io.Reader) ([]watcher.Observation, error) {
 		if m.Action == "" || m.Time == 0 && m.TimeNano == 0 {
 			return out, fmt.Errorf("line %d is no event: it has no Action or no time (%s)", line, want)
 		}
+		m = asDocker(m)
 		sh := shadows[m.Actor.ID]
 		if sh == nil {
 			sh = &shadow{}

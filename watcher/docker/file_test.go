@@ -97,7 +97,7 @@ func TestReadInspect(t *testing.T) {
 	// Podman writes the stop signal as a number; two outputs may follow each other.
 	two, err := ReadInspect(strings.NewReader(`{"Id":"a","State":{"Status":"running","Running":true,"Pid":7},"Config":{"StopSignal":15},"New":{}}` + "\n" +
 		`[{"Id":"b","Created":"2026-11-21T10:00:00Z","State":{"Status":"created"}}]`))
-	if err != nil || len(two) != 2 || two[0].Container.StopSignal != "15" || two[0].Container.PID != 7 || two[1].At.IsZero() || two[1].Container.Exit != nil {
+	if err != nil || len(two) != 2 || two[0].Container.StopSignal != "SIGTERM" || two[0].Container.PID != 7 || two[1].At.IsZero() || two[1].Container.Exit != nil {
 		t.Errorf("%s %v", toJSON(t, two), err)
 	}
 }

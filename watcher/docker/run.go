@@ -136,6 +136,7 @@ func (r *run) drain(ctx context.Context) {
 
 // event takes one event of the engine.
 func (r *run) event(m events.Message) {
+	m = asDocker(m)
 	at := eventTime(m)
 	if !r.seen.add(seenKey{m.Actor.ID, string(m.Action), at.UnixNano()}) {
 		r.s.metrics.duplicates.Inc()

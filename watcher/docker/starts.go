@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -106,7 +107,7 @@ func (r *run) failedStart(d *document, runtime string) {
 	c := d.container(runtime)
 	now := time.Now().UTC()
 	x := watcher.Exit{ID: d.ID, Name: c.Name, Image: c.Image, Labels: c.Labels, Exit: incident.Exit{
-		At: now, ExitCode: d.State.ExitCode, Error: cut(incident.Redact(d.State.Error), 2048), Inspected: true,
+		At: now, ExitCode: startCode(d.State), Error: cut(incident.Redact(d.State.Error), 2048), Inspected: true,
 	}}
 	r.emit(watcher.Observation{At: now, Exit: &x})
 }
@@ -125,6 +126,27 @@ func (r *run) destroyed(o watcher.Observation, k *known) {
 	delete(r.checks, id)
 	delete(r.known, id)
 	r.emit(o)
+}
+
+// startCode is the exit code of a start that failed. Podman leaves it at 0, which
+// no start can fail with; from its error comes what Docker makes of the same one.
+func startCode(s *state) int {
+	if s.ExitCode != 0 || s.Error == "" {
+		return s.ExitCode
+	}
+	text := strings.ToLower(s.Error)
+	for _, x := range []struct {
+		code  int
+		words string
+	}{
+		{126, "permission denied"}, {126, "operation not permitted"}, {126, "is a directory"}, {126, "not a regular file"},
+		{127, "executable file not found"}, {127, "executable file `"}, {127, "no such file or directory"},
+	} {
+		if strings.Contains(text, x.words) {
+			return x.code
+		}
+	}
+	return startFailed
 }
 
 // startFailed is the exit code that the engine gives to a start that failed

@@ -153,3 +153,36 @@ func FuzzReadTail(f *testing.F) {
 		}
 	})
 }
+
+// What Podman 5.4 says otherwise than Docker, as its socket said it.
+func TestPodmanIsReadAsDocker(t *testing.T) {
+	const id = "45960ce2998274292931a532b43cb3c54a3ca86fb211af08a84118c50c2ee687"
+	obs, err := ReadEvents(strings.NewReader(`{"status":"die","id":"` + id + `","from":"docker.io/lab/busybox:1","Type":"container","Action":"die","Actor":{"ID":"` + id + `","Attributes":{"containerExitCode":"137","exitCode":"137","image":"docker.io/lab/busybox:1","name":"a","podId":"","tier":"web"}},"scope":"local","time":1795262780,"timeNano":1795262780755326937}
+{"status":"remove","id":"` + id + `","from":"docker.io/lab/busybox:1","Type":"container","Action":"remove","Actor":{"ID":"` + id + `","Attributes":{"containerExitCode":"137","image":"docker.io/lab/busybox:1","name":"a","podId":""}},"scope":"local","time":1795262781,"timeNano":1795262781439491078}
+`))
+	if err != nil || len(obs) != 2 {
+		t.Fatalf("%d observations, %v", len(obs), err)
+	}
+	if x := obs[0].Exit; x == nil || x.ExitCode != 137 || len(x.Labels) != 1 || x.Labels["tier"] != "web" {
+		t.Errorf("exit %+v", x)
+	}
+	if a := obs[1].Action; a == nil || a.Action != "destroy" || a.ID != id || a.Labels != nil {
+		t.Errorf("removal %+v", a)
+	}
+	for text, want := range map[string]int{
+		"crun: executable file `nosuch` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found": 127,
+		"crun: open executable: No such file or directory: OCI runtime attempted to invoke a command that was not found":                             127,
+		"crun: the path `/etc` is not a regular file: Operation not permitted: OCI permission denied":                                                126,
+		"crun: open executable: Permission denied: OCI permission denied":                                                                            126,
+		"netavark: no addresses left": startFailed,
+	} {
+		d := document{ID: id, Created: "2026-11-21T12:06:27.773545163Z", State: &state{Status: stateCreated, Error: text}, Config: &config{StopSignal: "15"}}
+		c := d.container("podman")
+		if c.Exit == nil || c.Exit.ExitCode != want || *c.ExitCode != want {
+			t.Errorf("%s: %+v, want %d", text, c.Exit, want)
+		}
+		if c.StopSignal != "SIGTERM" {
+			t.Errorf("stop signal %q", c.StopSignal)
+		}
+	}
+}
