@@ -39,10 +39,31 @@ busybox_tar() {
 # docker_image: the image lab/busybox:1.
 docker_image() { busybox_tar | docker import - lab/busybox:1 >/dev/null; }
 
-# podman_image: the same for podman, as root, without systemd and networks.
-podman_image() {
+# start_docker_unit: Docker as systemd starts it, without networks. Wants systemd
+# as process 1.
+start_docker_unit() {
+	mkdir -p /etc/docker
+	printf '{"bridge": "none", "iptables": false, "ip6tables": false}\n' >/etc/docker/daemon.json
+	systemctl start docker.service && wait_for 90 docker version
+}
+
+# podman_conf: podman as root, without systemd and networks.
+podman_conf() {
 	mkdir -p /etc/containers
 	printf '[containers]\nnetns = "none"\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' >/etc/containers/containers.conf
+}
+
+# start_podman: Podman's Docker-compatible socket, /run/podman/podman.sock.
+start_podman() {
+	podman_conf
+	mkdir -p /run/podman
+	podman system service --time=0 unix:///run/podman/podman.sock >/tmp/podman.log 2>&1 </dev/null &
+	DOCKER_HOST=unix:///run/podman/podman.sock wait_for 90 docker version
+}
+
+# podman_image: the same image for podman.
+podman_image() {
+	podman_conf
 	busybox_tar | podman import --quiet - lab/busybox:1 >/dev/null
 }
 

@@ -1,0 +1,27 @@
+#!/bin/bash
+# Runs in a virtual machine (see ./lab): the end-to-end tests of test/e2e on what
+# this machine is, next to the binaries that they need. What was told of each death
+# is left in $OUT/matrix, what the tests said in $OUT/PART.log.
+#   PART   docker | podman | host | systemd: the engine, or what is done to the machine
+#   TESTS  which tests, a regular expression
+. ./lib.sh
+export OOMWATCH_BINARY=$PWD/oomwatch OOMWATCH_LAB_PROG=$PWD/prog OOMWATCH_MATRIX=$OUT/matrix
+export OOMWATCH_REQUIRE_REAL=1 # what cannot be tried here is a failure
+export OOMWATCH_SLOW=4         # emulated
+
+case $PART in
+podman)
+	start_podman || exit
+	export OOMWATCH_ENGINE=unix:///run/podman/podman.sock
+	;;
+systemd)
+	# Docker as Debian starts it: a unit, with systemd as its cgroup driver.
+	start_docker_unit || exit
+	export OOMWATCH_ENGINE=unix:///run/docker.sock
+	;;
+esac
+# The tests' names as they come and the lines of the matrix; all of it in the log.
+./e2e.test -test.v -test.timeout 15m -test.run "$TESTS" >"$OUT/$PART.log" 2>&1
+status=$?
+grep -E '^ *--- |MATRIX' "$OUT/$PART.log" | grep -v '^=== '
+exit $status
