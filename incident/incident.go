@@ -61,6 +61,8 @@ type Incident struct {
 	SeenLive *bool `json:"seen_live,omitempty"`
 	// Historic is true for what had happened before the first run.
 	Historic bool `json:"historic,omitempty"`
+	// ResolvedAt is when a warning was over; zero while it lasts, and for other kinds.
+	ResolvedAt time.Time `json:"resolved_at,omitzero"`
 
 	Host      *Host      `json:"host,omitempty"`
 	Container *Container `json:"container,omitempty"`
@@ -80,7 +82,24 @@ type Incident struct {
 	LogTail   []string   `json:"log_tail,omitempty"`
 	Gaps      []Gap      `json:"gaps,omitempty"`
 	Related   []string   `json:"related,omitempty"`
-	Count     int        `json:"count"`
+	// Warning is what a warning rests on; nil for other kinds.
+	Warning *WarningFacts `json:"warning,omitempty"`
+	Count   int           `json:"count"`
+}
+
+// WarningFacts is why an incident of KindWarning was made. Its cause is the one
+// that the death will have, if it comes to that.
+type WarningFacts struct {
+	// What is the sign: "headroom", "forecast", "pressure", "throttled",
+	// "limit_hits", "restart_loop", "unhealthy" or "pids".
+	What string `json:"what"`
+	// Since is when it began.
+	Since time.Time `json:"since,omitzero"`
+	// TimeToLimit is how long until the limit is reached at the present slope,
+	// in seconds from the incident's time, TimeToLimitError its error bar (plus
+	// or minus); nil where nothing is predicted.
+	TimeToLimit      *float64 `json:"time_to_limit_seconds,omitempty"`
+	TimeToLimitError *float64 `json:"time_to_limit_error_seconds,omitempty"`
 }
 
 // Host is where it happened.

@@ -19,6 +19,12 @@ type Alert struct {
 	Attempt int
 	// Repeat is true when an earlier attempt may have arrived.
 	Repeat bool
+	// Update is true when the receiver was told of this incident before, and
+	// more is known now: a warning is over, a verdict is final.
+	Update bool
+	// Thread is what a Threader gave back for the first message about the same
+	// container and cause; "" for that first message.
+	Thread string
 }
 
 // Notifier tells one alert to one receiver. It knows nothing of retry: nil means
@@ -26,6 +32,14 @@ type Alert struct {
 // error again. No error holds a secret.
 type Notifier interface {
 	Notify(ctx context.Context, a Alert) error
+}
+
+// Threader is a Notifier that can add to a message it has posted: what comes
+// again goes into its thread, and the first message is brought up to date.
+type Threader interface {
+	// NotifyThread is Notify; thread is kept, and comes back as Alert.Thread with
+	// what follows.
+	NotifyThread(ctx context.Context, a Alert) (thread string, err error)
 }
 
 // Rejected is the receiver's word that it will never take this alert.
