@@ -93,6 +93,8 @@ type WarningFacts struct {
 	// What is the sign: "headroom", "forecast", "pressure", "throttled",
 	// "limit_hits", "restart_loop", "unhealthy" or "pids".
 	What string `json:"what"`
+	// Signs are all signs seen in this episode, What first.
+	Signs []string `json:"signs,omitempty"`
 	// Since is when it began.
 	Since time.Time `json:"since,omitzero"`
 	// TimeToLimit is how long until the limit is reached at the present slope,
@@ -219,9 +221,23 @@ type Hog struct {
 // History is the container's memory before the incident. T is seconds relative
 // to the incident (negative: before it).
 type History struct {
-	Points []Point  `json:"points,omitempty"`
-	Trend  string   `json:"trend"` // spike, leak, flat, sawtooth, unknown
-	Slope  *float64 `json:"slope_bytes_per_second,omitempty"`
+	Points []Point `json:"points,omitempty"`
+	// Breakdown is what the memory was made of, at those readings that took it.
+	Breakdown []Parts  `json:"breakdown,omitempty"`
+	Limit     *int64   `json:"limit_bytes,omitempty"` // the container's own, at the last reading
+	Trend     string   `json:"trend"`                 // spike, leak, flat, sawtooth, unknown
+	Slope     *float64 `json:"slope_bytes_per_second,omitempty"`
+	// Reason says in words, with numbers, why the trend is called that.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Parts is the breakdown of one reading. As in memory.stat, File includes Shmem.
+type Parts struct {
+	T      float64 `json:"t"`
+	Anon   *int64  `json:"anon_bytes,omitempty"`
+	File   *int64  `json:"file_bytes,omitempty"`
+	Shmem  *int64  `json:"shmem_bytes,omitempty"`
+	Kernel *int64  `json:"kernel_bytes,omitempty"`
 }
 
 // Point is one reading.

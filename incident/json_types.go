@@ -22,6 +22,7 @@ func (w *jsonWriter) incident(i *Incident) {
 	if i.Historic {
 		w.bool(`"historic":`, true)
 	}
+	w.optTime(`"resolved_at":`, i.ResolvedAt)
 	if i.Host != nil {
 		w.key(`"host":`)
 		w.host(i.Host)
@@ -69,6 +70,10 @@ func (w *jsonWriter) incident(i *Incident) {
 	w.optTexts(`"log_tail":`, i.LogTail)
 	optList(w, `"gaps":`, i.Gaps, (*jsonWriter).gap)
 	w.optTexts(`"related":`, i.Related)
+	if i.Warning != nil {
+		w.key(`"warning":`)
+		w.warning(i.Warning)
+	}
 	w.number(`"count":`, int64(i.Count))
 	w.close()
 }
@@ -225,8 +230,31 @@ func (w *jsonWriter) hog(h *Hog) {
 func (w *jsonWriter) history(h *History) {
 	w.open()
 	optList(w, `"points":`, h.Points, (*jsonWriter).point)
+	optList(w, `"breakdown":`, h.Breakdown, (*jsonWriter).parts)
+	w.optInt64(`"limit_bytes":`, h.Limit)
 	w.text(`"trend":`, h.Trend)
 	w.optFloat(`"slope_bytes_per_second":`, h.Slope)
+	w.optText(`"reason":`, h.Reason)
+	w.close()
+}
+
+func (w *jsonWriter) parts(p *Parts) {
+	w.open()
+	w.float(`"t":`, p.T)
+	w.optInt64(`"anon_bytes":`, p.Anon)
+	w.optInt64(`"file_bytes":`, p.File)
+	w.optInt64(`"shmem_bytes":`, p.Shmem)
+	w.optInt64(`"kernel_bytes":`, p.Kernel)
+	w.close()
+}
+
+func (w *jsonWriter) warning(f *WarningFacts) {
+	w.open()
+	w.text(`"what":`, f.What)
+	w.optTexts(`"signs":`, f.Signs)
+	w.optTime(`"since":`, f.Since)
+	w.optFloat(`"time_to_limit_seconds":`, f.TimeToLimit)
+	w.optFloat(`"time_to_limit_error_seconds":`, f.TimeToLimitError)
 	w.close()
 }
 
