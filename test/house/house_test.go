@@ -15,7 +15,9 @@ const module = "github.com/oomwatch/oomwatch/"
 var may = map[string][]string{
 	"kmsg":           {},
 	"cgroup":         {},
-	"incident":       {"kmsg", "cgroup"},
+	"units":          {},
+	"trend":          {"units"},
+	"incident":       {"kmsg", "cgroup", "trend", "units"},
 	"trace":          {},
 	"watcher":        {"incident", "kmsg", "cgroup", "trace"},
 	"watcher/docker": {"watcher", "incident"},

@@ -1,0 +1,197 @@
+package trend
+
+import (
+	"math"
+	"slices"
+)
+
+// Kendall is a Mann-Kendall test for a monotonic trend (Mann 1945, Kendall
+// 1975; Gilbert 1987, chapter 16).
+type Kendall struct {
+	// S is the number of pairs that rise less those that fall.
+	S float64
+	// Var is the variance of S where there is no trend, with the correction
+	// for ties.
+	Var float64
+	// Inflation is by how much the readings' dependence on one another widens
+	// Var (Hamed and Rao 1998); 1 where they are independent.
+	Inflation float64
+	// Z is S as a standard normal number, with the correction for continuity
+	// and Inflation; P the chance of one as far from zero without a trend.
+	Z, P float64
+	// Tau is S by the number of pairs: -1 falls throughout, 1 rises throughout.
+	Tau float64
+}
+
+// MannKendall tests the points for a trend. It is false for fewer than four.
+func MannKendall(p []Point) (Kendall, bool) { return MannKendallOf(p) }
+
+// MannKendallOf tests groups of points for a common trend, comparing only
+// within a group: runs between restarts, or the same hour of different days
+// (the seasonal Kendall test; Hirsch, Slack and Smith 1982).
+func MannKendallOf(groups ...[]Point) (Kendall, bool) {
+	groups = prepare(groups)
+	k := Kendall{Inflation: 1}
+	var pairs float64
+	var n int
+	for _, p := range groups {
+		s, v := kendall(p)
+		k.S += s
+		k.Var += v
+		pairs += float64(len(p)*(len(p)-1)) / 2
+		n += len(p)
+	}
+	if n < 4 || k.Var <= 0 {
+		return Kendall{}, false
+	}
+	k.Inflation = inflation(groups)
+	sd := math.Sqrt(k.Var * k.Inflation)
+	switch {
+	case k.S > 0:
+		k.Z = (k.S - 1) / sd
+	case k.S < 0:
+		k.Z = (k.S + 1) / sd
+	}
+	k.P = 2 * normal(-math.Abs(k.Z))
+	k.Tau = k.S / pairs
+	return k, true
+}
+
+// prepare orders the groups and thins them to MaxPoints in all. What has fewer
+// than two points has no pair.
+func prepare(groups [][]Point) [][]Point {
+	total := 0
+	for _, p := range groups {
+		total += len(p)
+	}
+	var out [][]Point
+	for _, p := range groups {
+		if p = clean(p); len(p) < 2 {
+			continue
+		}
+		if total > MaxPoints {
+			p = thin(p, max(2, len(p)*MaxPoints/total))
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// kendall returns S and its variance for ordered points.
+func kendall(p []Point) (s, variance float64) {
+	n := len(p)
+	for i := range p {
+		for j := i + 1; j < n; j++ {
+			switch {
+			case p[j].T == p[i].T:
+			case p[j].V > p[i].V:
+				s++
+			case p[j].V < p[i].V:
+				s--
+			}
+		}
+	}
+	v := make([]float64, n)
+	for i, q := range p {
+		v[i] = q.V
+	}
+	slices.Sort(v)
+	term := func(n int) float64 { return float64(n) * float64(n-1) * float64(2*n+5) }
+	sum := term(n)
+	for i := 0; i < n; {
+		j := i
+		for j < n && v[j] == v[i] {
+			j++
+		}
+		sum -= term(j - i)
+		i = j
+	}
+	return s, sum / 18
+}
+
+// minSerial is how many points a group must have for its autocorrelation to be
+// worth anything.
+const minSerial = 12
+
+// inflation is Hamed and Rao's factor for readings that hang on those before
+// them, from the ranks of what is left without the trend; of all lags those up
+// to the first that is not significant. It is at least 1: that a saw-tooth
+// falls after it rose makes nothing surer.
+func inflation(groups [][]Point) float64 {
+	var sum, weight float64
+	for _, p := range groups {
+		w := float64(len(p))
+		weight += w
+		f := 1.0
+		if len(p) >= minSerial {
+			f = serial(p)
+		}
+		sum += w * f
+	}
+	if weight == 0 {
+		return 1
+	}
+	return sum / weight
+}
+
+func serial(p []Point) float64 {
+	n := len(p)
+	slope := medianSlope(p)
+	rest := make([]float64, n)
+	for i, q := range p {
+		rest[i] = q.V - slope*(q.T-p[0].T)
+	}
+	r := ranks(rest)
+	mean := float64(n+1) / 2
+	var square float64
+	for i := range r {
+		r[i] -= mean
+		square += r[i] * r[i]
+	}
+	if square == 0 {
+		return 1
+	}
+	f := 1.0
+	scale := 2 / (float64(n) * float64(n-1) * float64(n-2))
+	for lag := 1; lag < n-2; lag++ {
+		var c float64
+		for i := lag; i < n; i++ {
+			c += r[i] * r[i-lag]
+		}
+		c /= square
+		if c < 1.96/math.Sqrt(float64(n)) {
+			break
+		}
+		f += scale * float64(n-lag) * float64(n-lag-1) * float64(n-lag-2) * c
+	}
+	return f
+}
+
+// ranks are the places of the values in order, from 1; ties share their mean.
+func ranks(v []float64) []float64 {
+	order := make([]int, len(v))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		switch {
+		case v[a] < v[b]:
+			return -1
+		case v[a] > v[b]:
+			return 1
+		}
+		return 0
+	})
+	r := make([]float64, len(v))
+	for i := 0; i < len(order); {
+		j := i
+		for j < len(order) && v[order[j]] == v[order[i]] {
+			j++
+		}
+		for k := i; k < j; k++ {
+			r[order[k]] = float64(i+j+1) / 2
+		}
+		i = j
+	}
+	return r
+}
