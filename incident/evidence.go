@@ -105,6 +105,9 @@ func appendKill(out []Evidence, k *KernelKill, main bool) []Evidence {
 			out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(l), Means: "usage and limit at the moment of the kill"})
 		}
 	}
+	if k.FromTrace || k.Marked != "" && (k.By == ByTrace || k.By == ByParent) {
+		out = append(out, markEvidence(k))
+	}
 	if k.Kill.Line == "" {
 		return out
 	}
@@ -117,6 +120,23 @@ func appendKill(out []Evidence, k *KernelKill, main bool) []Evidence {
 	}
 	out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(k.Kill.Line), Means: "the kernel killed pid " + strconv.Itoa(k.Kill.PID) + which})
 	return out
+}
+
+// markEvidence says what the trace event of a kill told.
+func markEvidence(k *KernelKill) Evidence {
+	x := Evidence{Source: "trace", Time: killTime(k), Text: fmt.Sprintf("mark_victim pid=%d comm=%s", k.Kill.PID, Sanitize(k.Kill.Comm)),
+		Means: "the kernel's OOM killer chose this process"}
+	if k.Kill.AnonRSS.Printed {
+		x.Text += fmt.Sprintf(" anon-rss=%dkB", k.Kill.AnonRSS.Bytes>>10)
+	}
+	if k.Marked != "" {
+		x.Text += " in " + Sanitize(k.Marked)
+		x.Means += ", which was found in this cgroup at once"
+	}
+	if k.FromTrace {
+		x.Means += "; the kernel's log has no record of it"
+	}
+	return x
 }
 
 func constraintMeaning(e *kmsg.Episode) string {

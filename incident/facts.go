@@ -151,6 +151,12 @@ type KernelKill struct {
 	// containers lost a process at once and nothing says which lost which;
 	// Kill is then one of them, taken to make the count right.
 	OneOf []string `json:"one_of,omitempty"`
+	// FromTrace is true when the kernel's log has no record of the kill, and
+	// the trace event oom:mark_victim told of it: whose limit was reached is
+	// not known then. Marked is the cgroup in which that event's victim was
+	// found at once; "" where it was not.
+	FromTrace bool   `json:"from_trace,omitempty"`
+	Marked    string `json:"marked,omitempty"`
 }
 
 // Attribution is how a kill was joined to a container.
@@ -160,7 +166,9 @@ type Attribution string
 const (
 	ByPath     Attribution = "path"      // the kernel printed the cgroup
 	ByMainPID  Attribution = "main_pid"  // the victim was the container's first process
+	ByTrace    Attribution = "trace"     // the victim was found in the container's cgroup when it was marked
 	ByPIDTable Attribution = "pid_table" // the victim was seen in the container's cgroup before
+	ByParent   Attribution = "parent"    // the victim's parent was found in the container's cgroup
 	ByCounter  Attribution = "counter"   // this container's oom_kill counter moved
 	ByEvent    Attribution = "event"     // the engine reported an oom in this container
 	ByNone     Attribution = ""          // not attributed

@@ -100,6 +100,10 @@ func kernelVerdict(f *Facts, k *KernelKill) verdict {
 	case kmsg.ConstraintCpuset, kmsg.ConstraintMemoryPolicy:
 		v.cause = OOMNode
 	default:
+		if k.FromTrace {
+			v.cause, v.confidence, v.why = tracedKill(f)
+			break
+		}
 		v.confidence = Likely
 		switch own, known := ownLimit(f, e); {
 		case known && own:
@@ -117,6 +121,11 @@ func kernelVerdict(f *Facts, k *KernelKill) verdict {
 		}
 	}
 	switch k.By {
+	case ByTrace:
+		v.why = joinWhy(v.why, fmt.Sprintf("pid %d was found in this cgroup when the kernel marked it", k.Kill.PID))
+	case ByParent:
+		v.confidence = weaker(v.confidence, Likely)
+		v.why = joinWhy(v.why, fmt.Sprintf("the parent of pid %d was in this container when the kernel marked it", k.Kill.PID))
 	case ByPIDTable:
 		v.confidence = weaker(v.confidence, Likely)
 		v.why = joinWhy(v.why, fmt.Sprintf("pid %d had been seen in this container before", k.Kill.PID))
@@ -134,6 +143,23 @@ func kernelVerdict(f *Facts, k *KernelKill) verdict {
 		v.confidence = weaker(v.confidence, Likely)
 	}
 	return v
+}
+
+// nearLimit is the part of its limit from which a container is taken to have
+// reached it, where the kernel's word on it is missing.
+const nearLimit = 0.9
+
+// tracedKill judges a kill of which the log has no record: that the kernel's OOM
+// killer did it is certain, at whose limit is not.
+func tracedKill(f *Facts) (Cause, Confidence, string) {
+	const lost = "the kernel's OOM killer was traced, and its log has no record of the kill that says whose limit was reached"
+	switch s, _ := lastSample(f); {
+	case f.Container == nil || unlimited(f):
+		return OOMHost, Possible, lost
+	case s != nil && s.Limit > 0 && float64(s.Current) >= nearLimit*float64(s.Limit):
+		return OOMContainer, Likely, lost + fmt.Sprintf("; the last reading was %s of its %s", FormatBytes(s.Current), FormatBytes(s.Limit))
+	}
+	return OOMContainer, Possible, lost
 }
 
 // ownLimit says whether the exhausted limit belongs to the victim's own

@@ -160,6 +160,9 @@ func limitReached(inc *Incident, v verdict) string {
 	} else if v.cause == OOMContainer && inc.Container != nil && inc.Container.MemoryLimit != nil {
 		limit = FormatBytes(*inc.Container.MemoryLimit) + " "
 	}
+	if v.kill.FromTrace && v.confidence == Possible {
+		return "at a limit that no record names"
+	}
 	switch v.cause {
 	case OOMContainer:
 		switch {

@@ -1,6 +1,8 @@
 package trace
 
 import (
+	"maps"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -192,6 +194,12 @@ func (in *Instance) tell() {
 	who := func(tid int, stamp uint64) Process {
 		return in.find.process(tid, boot+time.Duration(stamp)-mono)
 	}
+	for i := range in.raws {
+		// Victims first: they are dying while they are looked up.
+		if r := &in.raws[i]; r.kind == rawVictim {
+			who(r.tid, r.stamp)
+		}
+	}
 	in.queue = make([]Event, 0, len(in.raws))
 	for _, r := range in.raws {
 		switch r.kind {
@@ -203,12 +211,19 @@ func (in *Instance) tell() {
 				Current: who(r.head.current, r.stamp),
 				Target:  named(who(r.head.target, r.stamp), r.comm),
 			}
+			if s.Sig == int(syscall.SIGKILL) && s.Code == CodeKernel {
+				in.condemn(r.head.target, r.stamp)
+			}
 			in.queue = append(in.queue, Event{Signal: s})
 		case rawVictim:
 			v := r.victim
 			v.Time, v.Uptime = wall(r.stamp), time.Duration(r.stamp)
 			v.Current = who(r.now, r.stamp)
 			v.Victim = named(who(r.tid, r.stamp), r.comm)
+			if v.Victim.Cgroup == "" && v.Victim.PPID != 0 {
+				v.ParentCgroup = who(v.Victim.PPID, r.stamp).Cgroup
+			}
+			v.Killed = in.condemned(r.tid, r.stamp)
 			in.queue = append(in.queue, Event{Victim: &v})
 		case rawLoss:
 			l := &Loss{To: wall(r.stamp), CPU: r.cpu, Events: r.lost}
@@ -218,6 +233,34 @@ func (in *Instance) tell() {
 			in.queue = append(in.queue, Event{Loss: l})
 		}
 	}
+}
+
+const (
+	// condemnedFor is how long before a mark the kernel's SIGKILL of the same
+	// kill may lie: it sends the one and makes the other in the next line.
+	condemnedFor = uint64(100 * time.Millisecond)
+	maxCondemned = 256
+)
+
+// condemn notes that the kernel itself sent a task SIGKILL. It does so too to all
+// in a PID namespace that ends: most are never asked for.
+func (in *Instance) condemn(tid int, stamp uint64) {
+	if in.killed == nil {
+		in.killed = map[int]uint64{}
+	}
+	if len(in.killed) >= maxCondemned {
+		maps.DeleteFunc(in.killed, func(_ int, at uint64) bool { return stamp-min(stamp, at) > condemnedFor })
+	}
+	if len(in.killed) < maxCondemned {
+		in.killed[tid] = stamp
+	}
+}
+
+// condemned tells whether a task that is marked now was sent it just before.
+func (in *Instance) condemned(tid int, stamp uint64) bool {
+	at, ok := in.killed[tid]
+	delete(in.killed, tid)
+	return ok && stamp-min(stamp, at) <= condemnedFor
 }
 
 // named gives p the name that the event itself has: it is of that very moment.

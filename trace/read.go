@@ -45,6 +45,8 @@ type Instance struct {
 	ready []unix.EpollEvent
 	buf   []byte
 	raws  []raw
+	// killed are the tasks that the kernel sent SIGKILL, not marked yet, and when.
+	killed map[int]uint64
 
 	mu     sync.Mutex
 	closed bool

@@ -118,6 +118,9 @@ func TestOOMKill(t *testing.T) {
 	if v.Uptime < s.Uptime || v.Victim.Comm != "exe" {
 		t.Errorf("%+v after %v", v, s.Uptime)
 	}
+	if !v.Killed {
+		t.Error("the kernel's SIGKILL was traced, and the mark does not know of it")
+	}
 	if v.Victim.Cgroup != "" && v.Victim.Cgroup != "/"+filepath.Base(dir) {
 		t.Errorf("victim in %q, want /%s", v.Victim.Cgroup, filepath.Base(dir))
 	}

@@ -101,6 +101,15 @@ type Victim struct {
 	Victim Process `json:"victim"`
 	// Current is the task whose allocation called the OOM killer: the trigger.
 	Current Process `json:"current"`
+	// Killed is true when the kernel's own SIGKILL to the victim was traced
+	// just before, as for every real kill; false for one that was dying
+	// already and was only marked, and where SIGKILL is not traced.
+	Killed bool `json:"killed,omitempty"`
+	// ParentCgroup is the memory cgroup of the victim's parent, looked up where
+	// the victim had left its own already (Victim.Cgroup is ""): a child is
+	// born into its parent's. Nothing is said of a container's first process
+	// by it, whose parent is outside.
+	ParentCgroup string `json:"parent_cgroup,omitempty"`
 
 	// Sizes in bytes; nil where this kernel's event has no such field.
 	TotalVM    *int64 `json:"total_vm,omitempty"`

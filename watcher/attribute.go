@@ -16,10 +16,14 @@ import (
 func (c *Correlator) episode(ep *kmsg.Episode, below []cgroup.Level) {
 	s := &stray{episode: ep, seen: c.now, owners: c.taskOwners(ep), members: c.members(below)}
 	for _, k := range ep.Kills {
+		mark := c.record(&k, killTime(ep, &k))
 		m := c.findOwner(ep, &k)
 		if m.r != nil {
 			c.attach(m, s, k)
 			continue
+		}
+		if mark != nil && mark.alone {
+			continue // it was told by its mark
 		}
 		s.kills = append(s.kills, k)
 		s.expected = s.expected || m.e != nil || m.unknownID
@@ -42,14 +46,22 @@ type match struct {
 // findOwner looks for the container a kill hit: by the path the kernel printed,
 // else by what was known of the pid before.
 func (c *Correlator) findOwner(ep *kmsg.Episode, k *kmsg.Kill) match {
-	at := k.Time
-	if at.IsZero() {
-		at = ep.Time
-	}
 	path := incident.VictimPath(ep)
 	if path == "" || path == "/" {
-		return c.ownerOfPID(k.PID, at)
+		return c.ownerOfMarked(k.PID, killTime(ep, k))
 	}
+	return c.ownerOfPath(path, k.PID, killTime(ep, k), incident.ByPath)
+}
+
+func killTime(ep *kmsg.Episode, k *kmsg.Kill) time.Time {
+	if k.Time.IsZero() {
+		return ep.Time
+	}
+	return k.Time
+}
+
+// ownerOfPath looks for the container that a cgroup is of.
+func (c *Correlator) ownerOfPath(path string, pid int, at time.Time, by incident.Attribution) match {
 	id := cgroup.ParsePath(path)
 	unknown := false
 	// The outermost id first: root inside a container can give a cgroup of
@@ -59,7 +71,7 @@ func (c *Correlator) findOwner(ep *kmsg.Episode, k *kmsg.Kill) match {
 			continue
 		}
 		if e := c.entries[cid]; e != nil && e.holds(path) {
-			return match{e: e, r: c.runFor(e, k.PID, at), by: incident.ByPath}
+			return match{e: e, r: c.runFor(e, pid, at), by: by}
 		}
 		unknown = true
 	}
@@ -70,7 +82,7 @@ func (c *Correlator) findOwner(ep *kmsg.Episode, k *kmsg.Kill) match {
 	// processes live (a runtime's own layout).
 	for _, e := range c.entries {
 		if own := e.Spec.CgroupPath; own != "" && own != "/" && e.holds(path) {
-			return match{e: e, r: c.runFor(e, k.PID, at), by: incident.ByPath}
+			return match{e: e, r: c.runFor(e, pid, at), by: by}
 		}
 	}
 	return match{}
@@ -167,7 +179,7 @@ func (c *Correlator) rehome(e *entry) {
 			}
 			if to == nil {
 				// It came after this run's end, and the next has not been told of.
-				c.strays = append(c.strays, &stray{episode: k.Episode, kills: []kmsg.Kill{k.Kill}, seen: r.killSeen, owners: r.owners, members: k.Members, expected: true})
+				c.strays = append(c.strays, &stray{episode: k.Episode, kills: []kmsg.Kill{k.Kill}, seen: r.killSeen, owners: r.owners, members: k.Members, expected: true, traced: k.FromTrace})
 				e.Attributed--
 				continue
 			}
@@ -208,14 +220,23 @@ const pidTrust = 30 * time.Second
 func (c *Correlator) attach(m match, s *stray, k kmsg.Kill) {
 	for _, r := range m.e.Runs {
 		for i := range r.Kills {
-			if old := &r.Kills[i]; old.Kill.PID == k.PID && old.Kill.Seq == k.Seq && old.Kill.Uptime == k.Uptime && old.Kill.Time.Sub(k.Time).Abs() < early {
+			old := &r.Kills[i]
+			if old.Kill.PID != k.PID || old.Kill.Time.Sub(k.Time).Abs() >= early {
+				continue
+			}
+			if old.FromTrace && !s.traced && !r.Told && !r.killTold(c.killID(old)) {
+				// The record that was missed: it says more.
+				old.Episode, old.Kill, old.FromTrace = s.episode, k, false
+			}
+			if old.FromTrace || s.traced || old.Kill.Seq == k.Seq && old.Kill.Uptime == k.Uptime {
 				return
 			}
 		}
 	}
 	r := m.r
 	main := r.PID != 0 && k.PID == r.PID
-	r.Kills = appendBounded(r.Kills, incident.KernelKill{Episode: s.episode, Kill: k, By: m.by, Main: main, Members: s.members}, maxKills)
+	r.Kills = appendBounded(r.Kills, incident.KernelKill{Episode: s.episode, Kill: k, By: m.by, Main: main, Members: s.members,
+		FromTrace: s.traced, Marked: c.located(&k)}, maxKills)
 	r.killSeen = c.now
 	r.adoptOwners(s.owners)
 	m.e.Attributed++
@@ -331,7 +352,7 @@ func (c *Correlator) settleStrays(all bool) {
 					m.r.Guessed = true
 				}
 				c.attach(m, s, k)
-			case s.pathless():
+			case s.pathless() && c.located(&k) == "":
 				loose = append(loose, looseKill{s, k})
 			default:
 				c.tellStray(s, k)
@@ -379,7 +400,7 @@ func (c *Correlator) settleLoose(loose []looseKill, all bool) {
 	for _, l := range loose {
 		if !all && l.s.readyAt().After(c.now) {
 			// It came along with older ones and found no place yet.
-			c.strays = append(c.strays, &stray{episode: l.s.episode, kills: []kmsg.Kill{l.k}, seen: l.s.seen, owners: l.s.owners, members: l.s.members})
+			c.strays = append(c.strays, &stray{episode: l.s.episode, kills: []kmsg.Kill{l.k}, seen: l.s.seen, owners: l.s.owners, members: l.s.members, traced: l.s.traced})
 			continue
 		}
 		c.tellStray(l.s, l.k)

@@ -68,6 +68,10 @@ type Correlator struct {
 	// unplaced are faults and signals whose run was not known when they came:
 	// the kernel may speak of it before the engine does.
 	unplaced []unplaced
+	// marks are the newest marks of the OOM killer, unrecorded those of them
+	// whose record in the log has not come; recorded are the newest records.
+	marks, unrecorded []*mark
+	recorded          []recorded
 }
 
 // unplaced is one of the two, and when it came.
@@ -94,6 +98,8 @@ type stray struct {
 	// expected is true when the path names a container, and it or its run of
 	// that time is not known yet.
 	expected bool
+	// traced is true for what only a mark told, and no record in the log.
+	traced bool
 }
 
 // NewCorrelator returns a Correlator with what State of an earlier one kept.
@@ -157,6 +163,9 @@ func (c *Correlator) Observe(o Observation) []Told {
 		if !c.sent(o.Sent) {
 			c.unplaced = appendBounded(c.unplaced, unplaced{sent: o.Sent, seen: c.now}, maxUnplaced)
 		}
+	case o.Marked != nil:
+		c.marked(o.Marked, o.At)
+		c.retryStrays()
 	case o.Samples != nil:
 		c.samples(o.Samples)
 	case o.Source != nil:
@@ -183,7 +192,9 @@ func (c *Correlator) Finish() []Told { return c.settle(true) }
 
 // Open is true while something seen has not been told: until then the sources'
 // cursors must not be kept, or a crash would lose it.
-func (c *Correlator) Open() bool { return len(c.open) > 0 || len(c.strays) > 0 }
+func (c *Correlator) Open() bool {
+	return len(c.open) > 0 || len(c.strays) > 0 || len(c.unrecorded) > 0
+}
 
 // Next is when Due should be called; zero when nothing waits.
 func (c *Correlator) Next() time.Time {
@@ -192,6 +203,9 @@ func (c *Correlator) Next() time.Time {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
 		}
+	}
+	for _, k := range c.unrecorded {
+		soonest(c.markReadyAt(k))
 	}
 	for _, s := range c.strays {
 		soonest(s.readyAt())
@@ -275,6 +289,7 @@ func (c *Correlator) up(source string) bool {
 
 // settle tells whatever is ready, kills before the deaths they led to.
 func (c *Correlator) settle(all bool) []Told {
+	c.settleMarks(all)
 	c.settleStrays(all)
 	for e := range c.open {
 		waiting := false

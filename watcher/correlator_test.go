@@ -278,6 +278,21 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 			ep.Kills = append(ep.Kills, k)
 		}
 		o.Episode = ep
+	case "marked":
+		m := &Marked{PID: num("pid"), Comm: kv["comm"], Uptime: o.At.Sub(zero) + time.Hour, Killed: kv["killed"] != "no"}
+		if name != "" {
+			m.Cgroup = "/docker/" + id(name)
+		}
+		if kv["path"] != "" {
+			m.Cgroup = kv["path"]
+		}
+		if kv["parent"] != "" {
+			m.ParentCgroup = "/docker/" + id(kv["parent"])
+		}
+		if kv["anon"] != "" {
+			m.AnonRSS = new(int64(num("anon")) << 20)
+		}
+		o.Marked = m
 	case "fault":
 		o.Fault = &kmsg.Fault{Kind: kmsg.FaultKind(kv["kind"]), PID: num("pid"), Comm: kv["comm"], Time: o.At, Object: kv["object"], Line: "segfault at 0"}
 	case "sample":

@@ -193,7 +193,7 @@ func (w *Watcher) take(o Observation) []Told {
 			w.sampler.Follow(w.corr.Running())
 		}
 	}
-	if w.sampler != nil && (o.Episode != nil || o.Action != nil && o.Action.Action == "oom") {
+	if w.sampler != nil && (o.Episode != nil || o.Marked != nil || o.Action != nil && o.Action.Action == "oom") {
 		// The counters of a dying container can be read for some
 		// milliseconds more, and not after.
 		w.sampler.Nudge()
@@ -305,6 +305,10 @@ func (m *metrics) saw(o Observation) {
 		kind = "episode"
 	case o.Fault != nil:
 		kind = "fault"
+	case o.Sent != nil:
+		kind = "sent"
+	case o.Marked != nil:
+		kind = "marked"
 	case o.Samples != nil:
 		kind = "samples"
 	case o.Lost != nil:

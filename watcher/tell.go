@@ -285,7 +285,17 @@ func (c *Correlator) tellCounter(e *entry) {
 
 // tellStray tells a kill that no known container can be named for.
 func (c *Correlator) tellStray(s *stray, k kmsg.Kill) {
-	f := incident.FromLog(s.episode, indexOf(s, k), c.opt.Host.BootID)
+	ep := s.episode
+	if at := c.located(&k); s.pathless() && at != "" {
+		// Where the mark found it stands for what the kernel did not print.
+		found := *ep
+		found.TaskMemcg, ep = at, &found
+	}
+	f := incident.FromLog(ep, indexOf(s, k), c.opt.Host.BootID)
+	f.Kills[0].FromTrace, f.Kills[0].Marked = s.traced, c.located(&k)
+	if f.Kills[0].Marked != "" && s.pathless() {
+		f.Kills[0].By = incident.ByTrace
+	}
 	f.Offline, f.Host, f.Owners = c.opt.Offline, c.opt.Host, s.owners
 	f.Historic = c.historic(f.Time)
 	f.NotSeenLive = f.Historic

@@ -60,6 +60,8 @@ func (t *Tracer) follow(ctx context.Context, emit func(Observation)) (err error)
 			return err
 		case ev.Signal != nil:
 			emit(sentObservation(ev.Signal))
+		case ev.Victim != nil:
+			emit(markedObservation(ev.Victim))
 		case ev.Loss != nil:
 			emit(Observation{At: ev.Loss.To, Lost: &incident.Gap{Source: "trace", From: ev.Loss.From, To: ev.Loss.To,
 				Lost: int64(ev.Loss.Events), Reason: "the trace buffer was overwritten before it was read"}})
@@ -77,4 +79,14 @@ func sentObservation(s *trace.Signal) Observation {
 		o.Self = from.PID == s.Target.PID
 	}
 	return Observation{At: s.Time, Sent: o}
+}
+
+// markedObservation turns a mark of the OOM killer into an Observation.
+func markedObservation(v *trace.Victim) Observation {
+	return Observation{At: v.Time, Marked: &Marked{
+		PID: v.Victim.TID, Comm: v.Victim.Comm, Uptime: v.Uptime, Killed: v.Killed,
+		Cgroup: v.Victim.Cgroup, ParentCgroup: v.ParentCgroup, Trigger: incident.Process{PID: v.Current.PID, Comm: v.Current.Comm},
+		TotalVM: v.TotalVM, AnonRSS: v.AnonRSS, FileRSS: v.FileRSS, ShmemRSS: v.ShmemRSS, PageTables: v.PageTables,
+		UID: v.UID, OOMScoreAdj: v.OOMScoreAdj,
+	}}
 }

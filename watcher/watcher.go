@@ -40,6 +40,7 @@ type Observation struct {
 	Members []cgroup.Level `json:"members,omitempty"`
 	Fault   *kmsg.Fault    `json:"fault,omitempty"`
 	Sent    *Sent          `json:"sent,omitempty"`
+	Marked  *Marked        `json:"marked,omitempty"`
 	Samples []Sample       `json:"samples,omitempty"`
 	Source  *SourceState   `json:"source,omitempty"`
 	Lost    *incident.Gap  `json:"lost,omitempty"`

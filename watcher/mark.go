@@ -1,0 +1,175 @@
+package watcher
+
+import (
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// Marked is a process that the kernel's OOM killer chose, as its trace event
+// oom:mark_victim tells it. That event comes for every kill: also where the
+// log's rate limit left out the cgroup, and where the ring was overrun.
+type Marked struct {
+	// PID is the number that the kernel log prints, a host pid.
+	PID    int           `json:"pid"`
+	Comm   string        `json:"comm,omitempty"`
+	Uptime time.Duration `json:"uptime,omitempty"`
+	// Killed is true when the kernel was seen to send it SIGKILL just before.
+	// It also marks processes that are dying already, and kills none then.
+	Killed bool `json:"killed,omitempty"`
+	// Cgroup is its memory cgroup, read at once; "" when it had left it
+	// already. ParentCgroup is its parent's then.
+	Cgroup       string           `json:"cgroup,omitempty"`
+	ParentCgroup string           `json:"parent_cgroup,omitempty"`
+	Trigger      incident.Process `json:"trigger,omitzero"`
+
+	// Sizes in bytes; nil where this kernel's event has none.
+	TotalVM     *int64 `json:"total_vm_bytes,omitempty"`
+	AnonRSS     *int64 `json:"anon_rss_bytes,omitempty"`
+	FileRSS     *int64 `json:"file_rss_bytes,omitempty"`
+	ShmemRSS    *int64 `json:"shmem_rss_bytes,omitempty"`
+	PageTables  *int64 `json:"page_tables_bytes,omitempty"`
+	UID         *int   `json:"uid,omitempty"`
+	OOMScoreAdj *int   `json:"oom_score_adj,omitempty"`
+}
+
+// mark is a Marked and what became of it.
+type mark struct {
+	Marked
+	at, seen time.Time
+	// alone is true once it was taken for a kill without a record in the log.
+	alone bool
+}
+
+// recorded is a kill that the kernel log told.
+type recorded struct {
+	pid int
+	at  time.Time
+}
+
+const (
+	// maxMarks bounds the marks, and the kills to go with them, that are remembered.
+	maxMarks = 1024
+	// markSkew is how far apart the stamps of a mark and of its record may be:
+	// they are milliseconds apart, by clocks that are read differently.
+	markSkew = time.Second
+)
+
+// marked takes a mark: it says where the victim of a record was, and it is told
+// by itself where the record does not come.
+func (c *Correlator) marked(m *Marked, at time.Time) {
+	if c.markOf(m.PID, at) != nil {
+		return
+	}
+	k := &mark{Marked: *m, at: at, seen: c.now}
+	c.marks = appendBounded(c.marks, k, maxMarks)
+	for i := len(c.recorded) - 1; i >= 0; i-- {
+		if r := &c.recorded[i]; r.pid == m.PID && r.at.Sub(at).Abs() < markSkew {
+			return
+		}
+	}
+	if m.Killed {
+		c.unrecorded = append(c.unrecorded, k)
+	}
+}
+
+// markOf returns the mark of a kill, nil where none was seen.
+func (c *Correlator) markOf(pid int, at time.Time) *mark {
+	for i := len(c.marks) - 1; i >= 0; i-- {
+		if k := c.marks[i]; k.PID == pid && k.at.Sub(at).Abs() < markSkew {
+			return k
+		}
+	}
+	return nil
+}
+
+// record notes that the log has told a kill, and returns the mark of it.
+func (c *Correlator) record(k *kmsg.Kill, at time.Time) *mark {
+	c.recorded = appendBounded(c.recorded, recorded{k.PID, at}, maxMarks)
+	m := c.markOf(k.PID, at)
+	for i, u := range c.unrecorded {
+		if u == m {
+			c.unrecorded = append(c.unrecorded[:i], c.unrecorded[i+1:]...)
+			break
+		}
+	}
+	return m
+}
+
+// markReadyAt is when a mark is taken for a kill that the log lost.
+func (c *Correlator) markReadyAt(k *mark) time.Time {
+	if c.up("kmsg") {
+		return k.seen.Add(joinWait)
+	}
+	return k.seen.Add(shortWait)
+}
+
+// settleMarks makes kills of the marks whose records did not come.
+func (c *Correlator) settleMarks(all bool) {
+	kept := c.unrecorded[:0]
+	for _, k := range c.unrecorded {
+		if !all && c.markReadyAt(k).After(c.now) {
+			kept = append(kept, k)
+			continue
+		}
+		k.alone = true
+		s := &stray{episode: k.episode(), seen: k.seen, traced: true}
+		if m := c.findOwner(s.episode, &s.episode.Kills[0]); m.r != nil {
+			c.attach(m, s, s.episode.Kills[0])
+		} else {
+			s.kills, s.expected = s.episode.Kills, m.e != nil || m.unknownID
+			c.strays = append(c.strays, s)
+		}
+	}
+	c.unrecorded = kept
+}
+
+// episode is what a mark tells in the form of the log's.
+func (k *mark) episode() *kmsg.Episode {
+	size := func(n *int64) kmsg.Size {
+		if n == nil {
+			return kmsg.Size{}
+		}
+		return kmsg.Bytes(*n)
+	}
+	kill := kmsg.Kill{Uptime: k.Uptime, HasUptime: k.Uptime != 0, Time: k.at, PID: k.PID, Comm: k.Comm, UID: -1,
+		TotalVM: size(k.TotalVM), AnonRSS: size(k.AnonRSS), FileRSS: size(k.FileRSS), ShmemRSS: size(k.ShmemRSS), PageTables: size(k.PageTables)}
+	if k.UID != nil {
+		kill.UID = *k.UID
+	}
+	if k.OOMScoreAdj != nil {
+		kill.OOMScoreAdj, kill.HasOOMScoreAdj = *k.OOMScoreAdj, true
+	}
+	ep := &kmsg.Episode{Time: k.at, Uptime: k.Uptime, Kills: []kmsg.Kill{kill}}
+	ep.Trigger.PID, ep.Trigger.Comm = k.Trigger.PID, k.Trigger.Comm
+	return ep
+}
+
+// ownerOfMarked looks for the container of a kill without a path: by its first
+// process, by the cgroup that the victim was found in when it was marked, by the
+// pids seen before, by its parent's cgroup.
+func (c *Correlator) ownerOfMarked(pid int, at time.Time) match {
+	m := c.ownerOfPID(pid, at)
+	k := c.markOf(pid, at)
+	switch {
+	case k == nil, m.by == incident.ByMainPID:
+		return m
+	case k.Cgroup != "":
+		return c.ownerOfPath(k.Cgroup, pid, at, incident.ByTrace)
+	case m.r == nil && cgroup.ParsePath(k.ParentCgroup).InContainer():
+		if by := c.ownerOfPath(k.ParentCgroup, pid, at, incident.ByParent); by.e != nil {
+			return by
+		}
+	}
+	return m
+}
+
+// located says where a victim was by its mark; "" where that is not known.
+func (c *Correlator) located(k *kmsg.Kill) string {
+	if m := c.markOf(k.PID, k.Time); m != nil {
+		return m.Cgroup
+	}
+	return ""
+}
