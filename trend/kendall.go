@@ -17,8 +17,11 @@ type Kendall struct {
 	// Var (Hamed and Rao 1998); 1 where they are independent.
 	Inflation float64
 	// Z is S as a standard normal number, with the correction for continuity
-	// and Inflation; P the chance of one as far from zero without a trend.
-	Z, P float64
+	// and Inflation.
+	Z float64
+	// P is the chance of an S as far from zero without a trend: exact for up to
+	// ten points without ties (Gilbert's table A18), else by Z.
+	P float64
 	// Tau is S by the number of pairs: -1 falls throughout, 1 rises throughout.
 	Tau float64
 }
@@ -53,6 +56,9 @@ func MannKendallOf(groups ...[]Point) (Kendall, bool) {
 		k.Z = (k.S + 1) / sd
 	}
 	k.P = 2 * normal(-math.Abs(k.Z))
+	if len(groups) == 1 && n <= maxExact && k.Var == variance(n) {
+		k.P = min(1, 2*exact(n, int(math.Abs(k.S))))
+	}
 	k.Tau = k.S / pairs
 	return k, true
 }
@@ -77,8 +83,37 @@ func prepare(groups [][]Point) [][]Point {
 	return out
 }
 
+// maxExact is up to how many points the normal approximation is not good enough.
+const maxExact = 10
+
+// exact is the chance that n points in random order have an S of at least s.
+// Of the orders of n points, those with a number of falling pairs follow from
+// those of n-1: the last point falls below 0 to n-1 of the others.
+func exact(n, s int) float64 {
+	orders := []float64{1}
+	for m := 2; m <= n; m++ {
+		next := make([]float64, len(orders)+m-1)
+		for falls, c := range orders {
+			for more := range m {
+				next[falls+more] += c / float64(m)
+			}
+		}
+		orders = next
+	}
+	var p float64
+	for falls, c := range orders {
+		if n*(n-1)/2-2*falls >= s {
+			p += c
+		}
+	}
+	return p
+}
+
+// variance is that of S for n points without ties.
+func variance(n int) float64 { return float64(n) * float64(n-1) * float64(2*n+5) / 18 }
+
 // kendall returns S and its variance for ordered points.
-func kendall(p []Point) (s, variance float64) {
+func kendall(p []Point) (s, v float64) {
 	n := len(p)
 	for i := range p {
 		for j := i + 1; j < n; j++ {
@@ -91,22 +126,23 @@ func kendall(p []Point) (s, variance float64) {
 			}
 		}
 	}
-	v := make([]float64, n)
+	sorted := make([]float64, n)
 	for i, q := range p {
-		v[i] = q.V
+		sorted[i] = q.V
 	}
-	slices.Sort(v)
-	term := func(n int) float64 { return float64(n) * float64(n-1) * float64(2*n+5) }
-	sum := term(n)
+	slices.Sort(sorted)
+	v = variance(n)
 	for i := 0; i < n; {
 		j := i
-		for j < n && v[j] == v[i] {
+		for j < n && sorted[j] == sorted[i] {
 			j++
 		}
-		sum -= term(j - i)
+		if j > i+1 {
+			v -= variance(j - i)
+		}
 		i = j
 	}
-	return s, sum / 18
+	return s, v
 }
 
 // minSerial is how many points a group must have for its autocorrelation to be

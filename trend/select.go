@@ -44,31 +44,23 @@ func nth(v []float64, k int) float64 {
 	return v[k]
 }
 
-// at is the value at a rank (from 1) of the values in order, between two of
-// them in proportion; the ends where the rank is beyond them.
-func at(v []float64, rank float64) float64 {
-	i := int(rank)
-	switch {
-	case i < 1:
-		return nth(v, 0)
-	case i >= len(v):
-		return nth(v, len(v)-1)
-	}
-	low := nth(v, i-1)
-	if rank == float64(i) {
-		return low
-	}
-	high := v[i]
-	for _, x := range v[i:] {
-		high = min(high, x)
-	}
-	return low + (rank-float64(i))*(high-low)
-}
+// rank is the value at a rank, from 1, of the values in order; the ends where
+// the rank is beyond them.
+func rank(v []float64, r int) float64 { return nth(v, min(max(r, 1), len(v))-1) }
 
 // median is the middle value, 0 for none. It changes the order of v.
 func median(v []float64) float64 {
-	if len(v) == 0 {
+	n := len(v)
+	if n == 0 {
 		return 0
 	}
-	return at(v, float64(len(v)+1)/2)
+	low := nth(v, (n-1)/2)
+	if n%2 == 1 {
+		return low
+	}
+	high := v[n/2]
+	for _, x := range v[n/2:] {
+		high = min(high, x)
+	}
+	return (low + high) / 2
 }

@@ -14,10 +14,10 @@ type Slope struct {
 	At float64
 }
 
-// TheilSen fits a line. level is the confidence of its interval (0.95), which
-// is Sen's, with Gilbert's ranks (1987, section 17.3), widened where the points
-// hang on one another. It is false for fewer than four points, or no time
-// between them.
+// TheilSen fits a line. level is the confidence of its interval (0.95): Sen's,
+// by ranks from the variance of Kendall's S (Gilbert 1987, section 17.3),
+// rounded outwards, and widened where the points hang on one another. It is
+// false for fewer than four points, or no time between them.
 func TheilSen(p []Point, level float64) (Slope, bool) { return TheilSenOf(level, p) }
 
 // TheilSenOf is TheilSen for groups with a common slope: only pairs within a
@@ -39,10 +39,10 @@ func TheilSenOf(level float64, groups ...[]Point) (Slope, bool) {
 		return Slope{}, false
 	}
 	var s Slope
-	s.PerSecond = at(all, float64(len(all)+1)/2)
 	c := quantile(1-(1-level)/2) * math.Sqrt(k.Var*k.Inflation)
-	s.Low = at(all, (float64(len(all))-c)/2)
-	s.High = at(all, (float64(len(all))+c)/2+1)
+	s.Low = rank(all, int(math.Floor((float64(len(all))-c)/2)))
+	s.High = rank(all, int(math.Ceil((float64(len(all))+c)/2+1)))
+	s.PerSecond = median(all)
 	last := groups[len(groups)-1]
 	rest := make([]float64, len(last))
 	end := last[len(last)-1].T
