@@ -19,9 +19,10 @@ var may = map[string][]string{
 	"trend":          {"units"},
 	"incident":       {"kmsg", "cgroup", "trend", "units"},
 	"trace":          {},
-	"watcher":        {"incident", "kmsg", "cgroup", "trace"},
+	"recorder":       {"incident", "cgroup"},
+	"watcher":        {"incident", "kmsg", "cgroup", "trace", "recorder"},
 	"watcher/docker": {"watcher", "incident"},
-	"store":          {"incident"},
+	"store":          {"incident", "recorder"},
 	"notify":         {"incident"},
 	"web":            {"incident"},
 }
