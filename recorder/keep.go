@@ -42,7 +42,7 @@ const (
 	// rollBytes bounds what is held of a service between two.
 	rollBytes = 24 << 10
 	// maxUnkept is how long the keeper may refuse before readings are given up.
-	maxUnkept = 2 * rollMinutes * time.Minute
+	maxUnkept = 3 * rollMinutes * time.Minute
 )
 
 // Run keeps what was recorded every half minute, until ctx ends, and then once more.

@@ -86,7 +86,12 @@ func TestModel(t *testing.T) {
 				}
 			}
 		}
+		var full time.Time
 		for range rapid.IntRange(1, 60).Draw(t, "actions") {
+			// What is refused for longer is given up: that has a test of its own.
+			if now.Sub(full) > 20*time.Minute {
+				mem.full = false
+			}
 			switch rapid.SampledFrom([]string{"read", "read", "read", "wait", "restart", "kill", "full", "keep"}).Draw(t, "action") {
 			case "read":
 				for i := range rapid.IntRange(1, 90).Draw(t, "n") {
@@ -123,7 +128,7 @@ func TestModel(t *testing.T) {
 					begin(n)
 				}
 			case "full":
-				mem.full = !mem.full
+				mem.full, full = !mem.full, now
 			case "keep":
 				keep()
 			}
