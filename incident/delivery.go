@@ -13,8 +13,19 @@ type Delivery struct {
 	ID       string
 	Receiver string
 	Incident *Incident
+	// Rev is 0 for the first word about an incident, and counts what was told
+	// of it after that: an Update is a delivery of its own.
+	Rev int
 	// Lane names what must be told in order: the incident's container, or the host.
 	Lane string
+	// Key is what repeats are recognised by; see Incident.Key.
+	Key string
+	// Last is what the receiver was last told under this key; as it stands when
+	// the delivery is settled as delivered, it is kept.
+	Last Last
+	// Batch is the id of the message that it was last sent in, where it went
+	// together with others: they stay together until the outcome is known.
+	Batch string
 	// Seq orders the deliveries of a store.
 	Seq int64
 	// Attempts is how many were made and settled, FirstAttempt when the first
@@ -27,6 +38,17 @@ type Delivery struct {
 	// KeptAt is when the delivery was written; Error is the last attempt's.
 	KeptAt time.Time
 	Error  string
+}
+
+// Last is what a receiver was last told of a key: repeats pause the longer the
+// more of them there are, and go into the thread of the first message.
+type Last struct {
+	// At is when it was told; zero when never.
+	At time.Time
+	// Wait is how long the next repeat pauses.
+	Wait time.Duration
+	// Thread is the receiver's own reference of its first message; "" for none.
+	Thread string
 }
 
 // DeliveryState is where a delivery stands.
@@ -51,6 +73,9 @@ type Outcome struct {
 	// NotTried is true when nothing was sent (the delivery was put off or
 	// parked unsent), so that no attempt is counted.
 	NotTried bool
+	// Held is true when a pending delivery only waits to be told together with
+	// others: what comes after it in its lane need not wait behind it.
+	Held bool
 	// Error is the reason, without secrets; "" when it was delivered.
 	Error string
 }
@@ -68,13 +93,63 @@ func DeliveryID(incidentID, receiver string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
-// HostLane is the lane of what happened outside every container.
-const HostLane = "host"
+// UpdateID is DeliveryID for the rev-th update of an incident.
+func UpdateID(incidentID string, rev int, receiver string) string {
+	if rev == 0 {
+		return DeliveryID(incidentID, receiver)
+	}
+	return DeliveryID(fmt.Sprintf("%s/%d", incidentID, rev), receiver)
+}
+
+// News is what a reader wants to hear of again when it changes: the cause, how
+// sure it is, and that it is over. New numbers alone are none.
+func (i *Incident) News() string {
+	s := string(i.Cause) + " " + string(i.Confidence)
+	if !i.ResolvedAt.IsZero() {
+		s += " resolved"
+	}
+	return s
+}
+
+// Key names what an incident is one more of: the same service (or container, or
+// unit, or the host), kind and cause. It outlives a restart and a re-creation of
+// the container.
+func (i *Incident) Key() string {
+	who := HostLane
+	switch c := i.Container; {
+	case c == nil && i.Unit != "":
+		who = "unit:" + i.Unit
+	case c == nil:
+	case c.Compose != nil && c.Compose.Service != "":
+		who = "service:" + c.Compose.Project + "/" + c.Compose.Service
+	case c.Name != "":
+		who = "name:" + c.Name
+	case c.ID != "":
+		who = c.ID
+	}
+	what := string(i.Kind)
+	if i.Warning != nil {
+		what += ":" + i.Warning.What
+		if i.Warning.Self {
+			who = "self:" + i.Warning.Subject
+		}
+	}
+	return what + " " + string(i.Cause) + " " + who
+}
+
+// HostLane is the lane of what happened outside every container, SelfLane of what
+// the watcher tells of itself.
+const (
+	HostLane = "host"
+	SelfLane = "self"
+)
 
 // Lane names the thread in which an incident must be told in order: its
 // container by id, else by name, else the host.
 func (i *Incident) Lane() string {
 	switch {
+	case i.Warning != nil && i.Warning.Self:
+		return SelfLane + ":" + i.Warning.Subject
 	case i.Container == nil:
 		return HostLane
 	case i.Container.ID != "":

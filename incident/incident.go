@@ -63,6 +63,13 @@ type Incident struct {
 	Historic bool `json:"historic,omitempty"`
 	// ResolvedAt is when a warning was over; zero while it lasts, and for other kinds.
 	ResolvedAt time.Time `json:"resolved_at,omitzero"`
+	// FirstTime is when the first of Count was, where several are told as one.
+	FirstTime time.Time `json:"first_time,omitzero"`
+	// Silenced says who asked for silence and why; such an incident is kept and
+	// told nobody.
+	Silenced string `json:"silenced,omitempty"`
+	// NotStored is why it is told from memory: a crash would lose it.
+	NotStored string `json:"not_stored,omitempty"`
 
 	Host      *Host      `json:"host,omitempty"`
 	Container *Container `json:"container,omitempty"`
@@ -92,7 +99,13 @@ type Incident struct {
 type WarningFacts struct {
 	// What is the sign: "headroom", "forecast", "pressure", "throttled",
 	// "limit_hits", "restart_loop", "unhealthy" or "pids".
+	// Of the watcher itself (Self): "source_blind", "records_lost",
+	// "receiver_parked", "store", "watcher_killed".
 	What string `json:"what"`
+	// Self is true when it is the watcher itself that is in trouble, Subject
+	// the source or receiver that it is about.
+	Self    bool   `json:"self,omitempty"`
+	Subject string `json:"subject,omitempty"`
 	// Signs are all signs seen in this episode, What first.
 	Signs []string `json:"signs,omitempty"`
 	// Since is when it began.

@@ -23,6 +23,9 @@ func (w *jsonWriter) incident(i *Incident) {
 		w.bool(`"historic":`, true)
 	}
 	w.optTime(`"resolved_at":`, i.ResolvedAt)
+	w.optTime(`"first_time":`, i.FirstTime)
+	w.optText(`"silenced":`, i.Silenced)
+	w.optText(`"not_stored":`, i.NotStored)
 	if i.Host != nil {
 		w.key(`"host":`)
 		w.host(i.Host)
@@ -251,6 +254,10 @@ func (w *jsonWriter) parts(p *Parts) {
 func (w *jsonWriter) warning(f *WarningFacts) {
 	w.open()
 	w.text(`"what":`, f.What)
+	if f.Self {
+		w.bool(`"self":`, true)
+	}
+	w.optText(`"subject":`, f.Subject)
 	w.optTexts(`"signs":`, f.Signs)
 	w.optTime(`"since":`, f.Since)
 	w.optFloat(`"time_to_limit_seconds":`, f.TimeToLimit)

@@ -37,9 +37,19 @@ func (t *page) facts(inc *incident.Incident) {
 	t.field("History", historyLine(inc.History))
 	t.field("Pressure", pressureLine(inc.Pressure))
 	if inc.Count > 1 {
-		t.field("Count", fmt.Sprintf("%d of these", inc.Count))
+		t.field("Count", countLine(inc))
 	}
+	t.field("Not stored", incident.Sanitize(inc.NotStored))
+	t.field("Silenced", incident.Sanitize(inc.Silenced))
 	t.field("Host", hostLine(inc.Host))
+}
+
+func countLine(inc *incident.Incident) string {
+	s := fmt.Sprintf("%d of these", inc.Count)
+	if d := inc.Time.Sub(inc.FirstTime); !inc.FirstTime.IsZero() && d > 0 {
+		s += fmt.Sprintf(" within %s, the first at %s", incident.FormatDuration(d), inc.FirstTime.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	return s
 }
 
 func containerLine(c *incident.Container) string {

@@ -257,7 +257,7 @@ func TestSlackStaysWithinItsLimits(t *testing.T) {
 		inc.ID = fmt.Sprint(i)
 		ds = append(ds, incident.Delivery{Incident: inc})
 	}
-	checkSlack(t, "digest", slackDigest(digest(ds)))
+	checkSlack(t, "digest", slackDigest(digest(message{deliveries: ds}, "hook")))
 }
 
 func TestSlackAnswer(t *testing.T) {

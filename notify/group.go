@@ -11,43 +11,125 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// GroupOptions say when several incidents are told in one message. They only
-// ever join what waits in the queue together: nothing is held back for them.
+// GroupOptions say when several incidents are told in one message.
 type GroupOptions struct {
-	// Window joins incidents of the same container and cause no further apart
-	// than this into one alert with a count; 0 joins none.
+	// Window joins incidents of one key (see incident.Key) no further apart than
+	// this into one alert with a count; 0 joins none.
 	Window time.Duration
-	// StormPerMinute is how many alerts a receiver gets in a minute; what
-	// goes beyond is told as a digest. 0 is no bound.
-	StormPerMinute int
+	// Pause is how long the first repeat of a key waits after it was told. It
+	// doubles with every repeat up to LongestPause, and begins anew after quiet.
+	// 0 is none: then only what waits together anyhow is joined.
+	Pause, LongestPause time.Duration
+	// StormPerMinute is how many alerts a receiver gets in a minute, Budget how
+	// many messages in 10 minutes; what goes beyond is told as a digest. 0 is no bound.
+	StormPerMinute, Budget int
 }
 
 // message is what is sent in one go: one incident, several of a kind, or a digest.
 type message struct {
 	deliveries []incident.Delivery
 	digest     bool
+	// late is how long the receiver was out of reach, for a digest because of that.
+	late time.Duration
 }
 
 // messages turns what is due into messages, in order: in a container's lane
-// nothing overtakes what came before it.
-func (g GroupOptions) messages(due []incident.Delivery) []message {
+// nothing overtakes what came before it. pausing are repeats that come too soon
+// after what was told.
+func (g GroupOptions) messages(due []incident.Delivery, now time.Time) (told, pausing []message) {
 	var out []message
-	open := map[string]int{} // lane → its last message's index in out
+	// What may have arrived together goes together again, first: it is the oldest.
+	batches := map[string]int{}
 	for _, d := range due {
-		if i, ok := open[d.Lane]; ok && g.joins(&out[i].deliveries[0], &d) {
-			out[i].deliveries = append(out[i].deliveries, d)
+		if d.Batch == "" {
 			continue
 		}
-		open[d.Lane] = len(out)
-		out = append(out, message{deliveries: []incident.Delivery{d}})
+		i, ok := batches[d.Batch]
+		if !ok {
+			i = len(out)
+			batches[d.Batch] = i
+			out = append(out, message{})
+		}
+		out[i].deliveries = append(out[i].deliveries, d)
+		out[i].digest = out[i].digest || d.Key != out[i].deliveries[0].Key
 	}
-	return out
+	last := map[string]int{}  // lane → its last message's index in out
+	byKey := map[string]int{} // key → the same
+	byID := map[string]int{}  // incident → the same
+	for _, d := range due {
+		if d.Batch != "" {
+			continue
+		}
+		i, ok := byID[d.Incident.ID]
+		if !ok {
+			i, ok = byKey[d.Key]
+			ok = ok && d.Key != "" && g.joins(&out[i].deliveries[len(out[i].deliveries)-1], &d)
+		}
+		if ok && last[d.Lane] <= i {
+			out[i].deliveries = append(out[i].deliveries, d)
+		} else {
+			i = len(out)
+			out = append(out, message{deliveries: []incident.Delivery{d}})
+		}
+		last[d.Lane], byID[d.Incident.ID] = i, i
+		if d.Rev == 0 {
+			byKey[d.Key] = i
+		}
+	}
+	for _, m := range out {
+		if g.pauses(m, now) {
+			pausing = append(pausing, m)
+		} else {
+			told = append(told, m)
+		}
+	}
+	return told, pausing
 }
 
-// joins says whether b is a's thing again, in the same container.
+// joins says whether b is a's thing again.
 func (g GroupOptions) joins(a, b *incident.Delivery) bool {
-	x, y := a.Incident, b.Incident
-	return g.Window > 0 && y.Container != nil && x.Cause == y.Cause && x.Kind == y.Kind && y.Time.Sub(x.Time).Abs() <= g.Window
+	return g.Window > 0 && a.Rev == 0 && b.Rev == 0 && b.Incident.Container != nil &&
+		b.Incident.Time.Sub(a.Incident.Time).Abs() <= max(g.Window, a.Last.Wait)
+}
+
+// pauses says whether a message repeats what was told only just now.
+func (g GroupOptions) pauses(m message, now time.Time) bool {
+	if g.Window <= 0 || g.Pause <= 0 {
+		return false
+	}
+	for i := range m.deliveries {
+		d := &m.deliveries[i]
+		if d.Rev > 0 || d.Attempts > 0 || d.Unknown || d.Last.At.IsZero() || d.Last.At.After(now) || !d.Last.At.Add(d.Last.Wait).After(now) {
+			return false
+		}
+	}
+	return true
+}
+
+// told notes in a message's deliveries what their receiver has been told now, in
+// which thread of its.
+func (g GroupOptions) told(m *message, at time.Time, thread string) {
+	since := m.deliveries[0].KeptAt
+	for i := range m.deliveries {
+		d := &m.deliveries[i]
+		was := d.Last
+		if at.Sub(was.At) > threadLife {
+			d.Last.Thread = ""
+		}
+		if thread != "" {
+			d.Last.Thread = thread
+		}
+		if d.Rev > 0 && !was.At.IsZero() {
+			continue // an update is no repeat
+		}
+		d.Last.At = at
+		switch {
+		case was.Wait <= 0, since.Sub(was.At) > 2*was.Wait:
+			d.Last.Wait = g.Pause
+		default:
+			d.Last.Wait = min(2*was.Wait, g.LongestPause)
+		}
+	}
 }
 
 // behind is true when something in the message waits behind a failure in its lane.
@@ -55,11 +137,22 @@ func (m message) behind(failed map[string]bool) bool {
 	return slices.ContainsFunc(m.deliveries, func(d incident.Delivery) bool { return failed[d.Lane] })
 }
 
+// fixed is true for a message that may have arrived as it is.
+func (m message) fixed() bool { return m.deliveries[0].Batch != "" }
+
 // id is the delivery's, or one made of all of them: another set of incidents is
 // another message, and a receiver that drops repeats must drop none of them.
 func (m message) id() string {
-	if len(m.deliveries) == 1 {
+	if len(m.deliveries) == 1 && !m.fixed() {
 		return m.deliveries[0].ID
+	}
+	return m.batch()
+}
+
+// batch is the id of a message of several deliveries.
+func (m message) batch() string {
+	if m.fixed() {
+		return m.deliveries[0].Batch
 	}
 	ids := make([]string, len(m.deliveries))
 	for i := range m.deliveries {
@@ -68,20 +161,40 @@ func (m message) id() string {
 	return incident.DeliveryID(strings.Join(ids, " "), m.deliveries[0].Receiver)
 }
 
+// incidents are those of the message, each once, in order.
+func (m message) incidents() []*incident.Incident {
+	var out []*incident.Incident
+	seen := map[string]bool{}
+	for i := range m.deliveries {
+		if inc := m.deliveries[i].Incident; !seen[inc.ID] {
+			seen[inc.ID] = true
+			out = append(out, inc)
+		}
+	}
+	return out
+}
+
 // alert is what the receiver is given: the newest of several incidents of a
 // kind, with their count and the ids of the others.
 func (m message) alert() Alert {
+	list := m.incidents()
 	newest := m.deliveries[len(m.deliveries)-1]
-	a := Alert{DeliveryID: m.id(), Attempt: m.deliveries[0].Attempts + 1, Incident: newest.Incident,
+	a := Alert{DeliveryID: m.id(), Attempt: m.deliveries[0].Attempts + 1, Incident: newest.Incident, Update: m.deliveries[0].Rev > 0,
 		Repeat: slices.ContainsFunc(m.deliveries, func(d incident.Delivery) bool { return d.Unknown })}
-	if len(m.deliveries) > 1 {
+	if time.Since(newest.Last.At) <= threadLife {
+		a.Thread = newest.Last.Thread
+	}
+	if len(list) > 1 {
 		inc := *newest.Incident
 		inc.Count = 0
 		inc.Related = slices.Clone(inc.Related)
-		for _, d := range m.deliveries {
-			inc.Count += max(d.Incident.Count, 1)
-			if d.Incident.ID != inc.ID && !slices.Contains(inc.Related, d.Incident.ID) {
-				inc.Related = append(inc.Related, d.Incident.ID)
+		for _, x := range list {
+			inc.Count += max(x.Count, 1)
+			if inc.FirstTime.IsZero() || x.Time.Before(inc.FirstTime) {
+				inc.FirstTime = x.Time
+			}
+			if x.ID != inc.ID && !slices.Contains(inc.Related, x.ID) {
+				inc.Related = append(inc.Related, x.ID)
 			}
 		}
 		a.Incident = &inc
@@ -89,11 +202,11 @@ func (m message) alert() Alert {
 	return a
 }
 
-// digest sums up a storm.
-func digest(ds []incident.Delivery) *Digest {
+// digest sums up what is not told one by one.
+func digest(m message, receiver string) *Digest {
 	out := &Digest{Schema: DigestSchema, ByCause: map[incident.Cause]int{}}
-	for _, d := range ds {
-		inc := d.Incident
+	names := map[string]bool{}
+	for _, inc := range m.incidents() {
 		n := max(inc.Count, 1)
 		out.Count += n
 		out.ByCause[inc.Cause] += n
@@ -106,13 +219,20 @@ func digest(ds []incident.Delivery) *Digest {
 		item := DigestEntry{ID: inc.ID, Kind: inc.Kind, Cause: inc.Cause, Severity: inc.Severity, Summary: inc.Summary}
 		if inc.Container != nil {
 			item.Container = &DigestContainer{ID: inc.Container.ID, Name: inc.Container.Name}
+			names[cmp.Or(inc.Container.Name, inc.Container.ID)] = true
 		}
 		out.Incidents = append(out.Incidents, item)
+	}
+	out.Summary = fmt.Sprintf("%d incidents within %s", out.Count, incident.FormatDuration(out.To.Sub(out.From)))
+	if m.late > 0 {
+		out.Summary = fmt.Sprintf("%d incidents while %s was unreachable for %s", out.Count, receiver, incident.FormatDuration(m.late))
+	}
+	if len(names) > 1 {
+		out.Summary += fmt.Sprintf(", %d containers", len(names))
 	}
 	causes := slices.SortedFunc(maps.Keys(out.ByCause), func(a, b incident.Cause) int {
 		return cmp.Or(out.ByCause[b]-out.ByCause[a], cmp.Compare(a, b))
 	})
-	out.Summary = fmt.Sprintf("%d incidents within %s", out.Count, incident.FormatDuration(out.To.Sub(out.From)))
 	for i, c := range causes {
 		if i == 3 {
 			break

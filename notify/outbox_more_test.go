@@ -20,11 +20,11 @@ type sick struct {
 	reads  atomic.Int64
 }
 
-func (q *sick) Settle(ctx context.Context, d incident.Delivery, o incident.Outcome) error {
+func (q *sick) Settle(ctx context.Context, o incident.Outcome, ds ...incident.Delivery) error {
 	if q.broken.Load() {
 		return errors.New("database or disk is full")
 	}
-	return q.memQueue.Settle(ctx, d, o)
+	return q.memQueue.Settle(ctx, o, ds...)
 }
 
 func (q *sick) Due(ctx context.Context, r string, now time.Time, n int) ([]incident.Delivery, error) {
@@ -143,12 +143,14 @@ func TestStormDoesNotOutliveTheProgram(t *testing.T) {
 // another set of incidents has another id.
 func TestMessagesKeepTheOrder(t *testing.T) {
 	d := func(id string, cause incident.Cause) incident.Delivery {
-		return incident.Delivery{ID: id, Receiver: "hook", Lane: "c", Incident: &incident.Incident{ID: id, Kind: incident.KindDeath, Cause: cause, Container: &incident.Container{ID: "c"}}}
+		inc := &incident.Incident{ID: id, Kind: incident.KindDeath, Cause: cause, Container: &incident.Container{ID: "c"}}
+		return incident.Delivery{ID: id, Receiver: "hook", Lane: "c", Key: inc.Key(), Incident: inc}
 	}
 	g := GroupOptions{Window: time.Minute}
 	due := []incident.Delivery{d("1", incident.OOMContainer), d("2", incident.OOMContainer), d("3", incident.ExitError), d("4", incident.OOMContainer)}
 	var got []string
-	for _, m := range g.messages(due) {
+	told, _ := g.messages(due, time.Now())
+	for _, m := range told {
 		var ids []string
 		for _, x := range m.deliveries {
 			ids = append(ids, x.ID)
@@ -158,8 +160,9 @@ func TestMessagesKeepTheOrder(t *testing.T) {
 	if fmt.Sprint(got) != "[1+2 3 4]" {
 		t.Errorf("messages %v", got)
 	}
-	one, two, three := g.messages(due[:1])[0], g.messages(due[:2])[0], message{deliveries: []incident.Delivery{due[0], due[3]}}
-	if one.id() != "1" || two.id() == "1" || two.id() == three.id() || two.id() != g.messages(due[:2])[0].id() {
+	first := func(n int) message { ms, _ := g.messages(due[:n], time.Now()); return ms[0] }
+	one, two, three := first(1), first(2), message{deliveries: []incident.Delivery{due[0], due[3]}}
+	if one.id() != "1" || two.id() == "1" || two.id() == three.id() || two.id() != first(2).id() {
 		t.Errorf("ids %s %s %s", one.id(), two.id(), three.id())
 	}
 }

@@ -20,12 +20,14 @@ import (
 type memQueue struct {
 	mu   sync.Mutex
 	list []*memDelivery
+	last map[string]incident.Last
 }
 
 type memDelivery struct {
 	incident.Delivery
 	state incident.DeliveryState
 	next  time.Time
+	held  bool
 }
 
 func (q *memQueue) add(receiver, id, lane string, cause incident.Cause) {
@@ -33,6 +35,7 @@ func (q *memQueue) add(receiver, id, lane string, cause incident.Cause) {
 	defer q.mu.Unlock()
 	d := incident.Delivery{ID: "d-" + id + "-" + receiver, Receiver: receiver, Lane: lane, Seq: int64(len(q.list)),
 		Incident: &incident.Incident{ID: id, Kind: incident.KindDeath, Cause: cause, Time: time.Now(), Summary: id, Count: 1, Container: &incident.Container{ID: lane}}}
+	d.Key, d.KeptAt = d.Incident.Key(), time.Now()
 	q.list = append(q.list, &memDelivery{Delivery: d, state: incident.Pending})
 }
 
@@ -46,32 +49,56 @@ func (q *memQueue) Due(_ context.Context, receiver string, now time.Time, limit 
 			continue
 		}
 		if d.next.After(now) {
-			held[d.Lane] = true
+			held[d.Lane] = held[d.Lane] || !d.held
+			continue
 		}
 		if !held[d.Lane] && len(out) < limit {
-			out = append(out, d.Delivery)
+			x := d.Delivery
+			x.Last = q.last[x.Receiver+" "+x.Key]
+			out = append(out, x)
 		}
 	}
 	return out, nil
 }
 
-func (q *memQueue) Begin(context.Context, ...string) error { return nil }
+func (q *memQueue) Begin(_ context.Context, batch string, ds ...incident.Delivery) error {
+	q.each(ds, func(x *memDelivery, _ incident.Delivery) { x.Unknown, x.Batch = true, batch })
+	return nil
+}
 
-func (q *memQueue) Settle(_ context.Context, d incident.Delivery, o incident.Outcome) error {
+func (q *memQueue) Settle(_ context.Context, o incident.Outcome, ds ...incident.Delivery) error {
+	q.each(ds, func(x *memDelivery, d incident.Delivery) {
+		x.state, x.next, x.held = o.State, o.Next, o.Held
+		x.Unknown = d.Unknown && o.State == incident.Pending || o.Unknown
+		if !x.Unknown {
+			x.Batch = ""
+		}
+		if !o.NotTried {
+			x.Attempts++
+			if x.FirstAttempt.IsZero() {
+				x.FirstAttempt = o.At
+			}
+		}
+		if o.State == incident.Delivered {
+			if q.last == nil {
+				q.last = map[string]incident.Last{}
+			}
+			q.last[d.Receiver+" "+d.Key] = d.Last
+		}
+	})
+	return nil
+}
+
+func (q *memQueue) each(ds []incident.Delivery, f func(*memDelivery, incident.Delivery)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, x := range q.list {
-		if x.ID == d.ID {
-			x.state, x.next = o.State, o.Next
-			if !o.NotTried {
-				x.Attempts++
-				if x.FirstAttempt.IsZero() {
-					x.FirstAttempt = o.At
-				}
+	for _, d := range ds {
+		for _, x := range q.list {
+			if x.ID == d.ID {
+				f(x, d)
 			}
 		}
 	}
-	return nil
 }
 
 func (q *memQueue) NextDue(_ context.Context, receiver string) (time.Time, error) {
@@ -80,10 +107,10 @@ func (q *memQueue) NextDue(_ context.Context, receiver string) (time.Time, error
 	var next time.Time
 	seen := map[string]bool{}
 	for _, d := range q.list {
-		if d.Receiver != receiver || d.state != incident.Pending || seen[d.Lane] {
+		if d.Receiver != receiver || d.state != incident.Pending || seen[d.Lane] && !d.held {
 			continue
 		}
-		seen[d.Lane] = true
+		seen[d.Lane] = seen[d.Lane] || !d.held
 		if next.IsZero() || d.next.Before(next) {
 			next = d.next
 			if next.IsZero() {

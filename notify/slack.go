@@ -162,6 +162,9 @@ func slackAlert(a Alert) *slackMessage {
 		}
 		m.Blocks = append(m.Blocks, section(clipEscaped("*Do next:* "+strings.Join(lines, "\n"), 1500)))
 	}
+	if inc.NotStored != "" {
+		m.Blocks = append(m.Blocks, section(clipEscaped("*Not stored:* "+slackEscape(inc.NotStored), 500)))
+	}
 	if len(inc.Gaps) > 0 {
 		m.Blocks = append(m.Blocks, section(clipEscaped("*Not seen:* "+slackEscape(gapsLine(inc.Gaps)), 500)))
 	}
@@ -247,6 +250,9 @@ func slackNumbers(inc *incident.Incident) string {
 	add("Killer", killerLine(inc.Killer))
 	add("History", historyLine(inc.History))
 	add("Pressure", pressureLine(inc.Pressure))
+	if !inc.FirstTime.IsZero() {
+		add("Count", countLine(inc))
+	}
 	return strings.Join(lines, "\n")
 }
 

@@ -25,7 +25,7 @@ func TestSlackDigestGolden(t *testing.T) {
 		}
 	}
 	ds[3].Incident = hostile()
-	m := slackDigest(digest(ds))
+	m := slackDigest(digest(message{deliveries: ds}, "hook"))
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

@@ -4,45 +4,52 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oomwatch/oomwatch/incident"
 )
 
+// maxDue bounds the bodies that Due holds in memory at once.
+const maxDue = 4 << 20
+
 // Due returns up to limit deliveries that a receiver is owed now, oldest first.
 // What concerns one container is told in order: while an earlier delivery of the
-// same container waits for its next attempt, the later ones wait behind it.
+// same container waits for its next attempt, the later ones wait behind it. One
+// that is held to be told with others holds up nothing.
 func (s *Store) Due(ctx context.Context, receiver string, now time.Time, limit int) ([]incident.Delivery, error) {
 	rows, err := s.db.QueryContext(ctx, `
-		SELECT d.id, d.seq, d.lane, d.attempts, d.first_ns, d.maybe, d.kept_ns, d.error, i.id, i.body, i.crc
-		FROM deliveries d JOIN incidents i ON i.id = d.incident
+		SELECT `+prefixed("d.", rowCols)+`, d.crc, i.body, i.crc, coalesce(t.at_ns, 0), coalesce(t.wait_ns, 0), coalesce(t.thread, '')
+		FROM deliveries d JOIN incidents i ON i.id = d.incident LEFT JOIN told t ON t.receiver = d.receiver AND t.key = d.key
 		WHERE d.receiver = ?1 AND d.state = 'pending' AND d.next_ns <= ?2
 		AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.receiver = ?1 AND e.state = 'pending'
-			AND e.lane = d.lane AND e.seq < d.seq AND e.next_ns > ?2)
+			AND e.lane = d.lane AND e.seq < d.seq AND e.next_ns > ?2 AND e.held = 0)
 		ORDER BY d.seq LIMIT ?3`, receiver, now.UnixNano(), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read what is due to %q: %w", receiver, err)
 	}
 	defer rows.Close()
-	var due []incident.Delivery
-	var broken []string
-	for rows.Next() {
-		d := incident.Delivery{Receiver: receiver}
-		var first, kept, crc int64
-		var incID string
+	var due, broken []incident.Delivery
+	for size := 0; size < maxDue && rows.Next(); {
+		var r row
+		var sum, crc, told, wait int64
 		var body []byte
-		if err := rows.Scan(&d.ID, &d.Seq, &d.Lane, &d.Attempts, &first, &d.Unknown, &kept, &d.Error, &incID, &body, &crc); err != nil {
+		var thread string
+		if err := rows.Scan(append(r.pointers(), &sum, &body, &crc, &told, &wait, &thread)...); err != nil {
 			return nil, fmt.Errorf("read what is due to %q: %w", receiver, err)
 		}
-		d.KeptAt = time.Unix(0, kept)
-		if first != 0 {
-			d.FirstAttempt = time.Unix(0, first)
+		size += len(body)
+		d := r.delivery()
+		if r.sum() != sum {
+			s.badRows.Inc()
+			d.Unknown = true // rather told twice than not
 		}
-		if d.Incident = s.decode(incID, body, crc); d.Incident == nil {
-			broken = append(broken, d.ID)
+		if d.Incident = s.decode(r.incident, body, crc); d.Incident == nil {
+			broken = append(broken, d)
 			continue
+		}
+		if told != 0 {
+			d.Last = incident.Last{At: time.Unix(0, told), Wait: time.Duration(wait), Thread: thread}
 		}
 		due = append(due, d)
 	}
@@ -51,50 +58,103 @@ func (s *Store) Due(ctx context.Context, receiver string, now time.Time, limit i
 	}
 	rows.Close()
 	// A damaged incident cannot be told; it must not stand before the others.
-	for _, id := range broken {
-		if err := s.Settle(ctx, incident.Delivery{ID: id}, incident.Outcome{State: incident.Parked, At: now, NotTried: true, Error: "the kept incident is damaged"}); err != nil {
+	if len(broken) > 0 {
+		if err := s.Settle(ctx, incident.Outcome{State: incident.Parked, At: now, NotTried: true, Error: "the kept incident is damaged"}, broken...); err != nil {
 			return nil, err
 		}
 	}
 	return due, nil
 }
 
-// Begin notes that an attempt at these deliveries is about to be made, so that
-// after a crash in the middle the next attempt knows it may be a repeat.
-func (s *Store) Begin(ctx context.Context, ids ...string) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
-		for _, id := range ids {
-			if _, err := tx.ExecContext(ctx, "UPDATE deliveries SET maybe = 1 WHERE id = ?", id); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+func (r *row) delivery() incident.Delivery {
+	d := incident.Delivery{ID: r.id, Receiver: r.receiver, Rev: int(r.rev), Lane: r.lane, Key: r.key, Seq: r.seq, Attempts: int(r.attempts),
+		Unknown: r.maybe, Batch: r.batch, KeptAt: time.Unix(0, r.kept), Error: r.error}
+	if r.first != 0 {
+		d.FirstAttempt = time.Unix(0, r.first)
+	}
+	return d
+}
+
+// Begin notes that an attempt at these deliveries is about to be made, together
+// as the message batch where that is not "", so that after a crash in the middle
+// the next attempt knows it may be a repeat, and is the same message.
+func (s *Store) Begin(ctx context.Context, batch string, ds ...incident.Delivery) error {
+	err := s.change(ctx, ds, func(r *row, _ *incident.Delivery) {
+		r.maybe, r.batch = true, batch
+	}, nil)
 	if err != nil {
 		return fmt.Errorf("begin delivery: %w", explainSQLite(err))
 	}
 	return nil
 }
 
-// Settle writes how an attempt ended.
-func (s *Store) Settle(ctx context.Context, d incident.Delivery, o incident.Outcome) error {
-	tried := 1
-	if o.NotTried {
-		tried = 0
-	}
-	var next int64
-	if o.State == incident.Pending {
-		next = o.Next.UnixNano()
-	}
-	maybe := d.Unknown && o.State == incident.Pending || o.Unknown
-	_, err := s.db.ExecContext(ctx, `UPDATE deliveries SET state = ?, attempts = attempts + ?,
-		first_ns = CASE WHEN first_ns = 0 AND ? = 1 THEN ? ELSE first_ns END,
-		next_ns = ?, maybe = ?, error = ? WHERE id = ?`,
-		o.State, tried, tried, o.At.UnixNano(), next, maybe, o.Error, d.ID)
+// Settle writes how an attempt at these deliveries ended.
+func (s *Store) Settle(ctx context.Context, o incident.Outcome, ds ...incident.Delivery) error {
+	err := s.change(ctx, ds, func(r *row, d *incident.Delivery) {
+		r.state, r.error, r.next, r.held = string(o.State), o.Error, 0, false
+		r.maybe = d.Unknown && o.State == incident.Pending || o.Unknown
+		if o.State == incident.Pending {
+			r.next, r.held = o.Next.UnixNano(), o.Held
+		}
+		if !r.maybe {
+			r.batch = ""
+		}
+		if !o.NotTried {
+			r.attempts++
+			if r.first == 0 {
+				r.first = o.At.UnixNano()
+			}
+		}
+	}, func(tx *sql.Tx) error {
+		if o.State != incident.Delivered {
+			return nil
+		}
+		return tell(ctx, tx, ds)
+	})
 	if err != nil {
-		return fmt.Errorf("settle delivery %s: %w", d.ID, explainSQLite(err))
+		return fmt.Errorf("settle delivery: %w", explainSQLite(err))
 	}
 	return nil
+}
+
+// tell keeps what the receiver was told last under the keys of deliveries.
+func tell(ctx context.Context, tx *sql.Tx, ds []incident.Delivery) error {
+	for i := range ds {
+		d := &ds[i]
+		if d.Key == "" || d.Last.At.IsZero() || i > 0 && d.Key == ds[i-1].Key && d.Last == ds[i-1].Last {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO told(receiver, key, at_ns, wait_ns, thread) VALUES(?,?,?,?,?)
+			ON CONFLICT DO UPDATE SET at_ns=excluded.at_ns, wait_ns=excluded.wait_ns, thread=excluded.thread`,
+			d.Receiver, d.Key, d.Last.At.UnixNano(), d.Last.Wait, d.Last.Thread); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// change changes the rows of deliveries in one transaction; then, if it is not
+// nil, does more in it.
+func (s *Store) change(ctx context.Context, ds []incident.Delivery, f func(*row, *incident.Delivery), then func(*sql.Tx) error) error {
+	return s.jot(ctx, func(tx *sql.Tx) error {
+		for i := range ds {
+			r, err := rowByID(ctx, tx, ds[i].ID)
+			if err != nil {
+				return err
+			}
+			if r == nil {
+				continue // pruned, or lost with a damaged file
+			}
+			f(r, &ds[i])
+			if err := r.put(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if then == nil {
+			return nil
+		}
+		return then(tx)
+	})
 }
 
 // NextDue is when the next pending delivery of a receiver may be tried; zero
@@ -103,8 +163,12 @@ func (s *Store) Settle(ctx context.Context, d incident.Delivery, o incident.Outc
 func (s *Store) NextDue(ctx context.Context, receiver string) (time.Time, error) {
 	var next sql.NullInt64
 	err := s.db.QueryRowContext(ctx, `
-		SELECT min(next_ns) FROM (SELECT next_ns, min(seq) FROM deliveries
-			WHERE receiver = ? AND state = 'pending' GROUP BY lane)`, receiver).Scan(&next)
+		SELECT min(next_ns) FROM (
+			SELECT next_ns, min(seq) FROM deliveries WHERE receiver = ?1 AND state = 'pending' AND held = 0 GROUP BY lane
+			UNION ALL
+			SELECT min(next_ns), 0 FROM deliveries d WHERE receiver = ?1 AND state = 'pending' AND held = 1
+				AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.receiver = ?1 AND e.state = 'pending'
+					AND e.lane = d.lane AND e.seq < d.seq AND e.next_ns > d.next_ns AND e.held = 0))`, receiver).Scan(&next)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read when %q is due: %w", receiver, err)
 	}
@@ -114,62 +178,7 @@ func (s *Store) NextDue(ctx context.Context, receiver string) (time.Time, error)
 	return time.Unix(0, next.Int64), nil
 }
 
-// Deliveries counts what each receiver is owed and was told, by state. For every
-// receiver owed = delivered + pending + parked.
-func (s *Store) Deliveries(ctx context.Context) (map[string]map[incident.DeliveryState]int64, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT receiver, state, count(*) FROM deliveries GROUP BY receiver, state")
-	if err != nil {
-		return nil, fmt.Errorf("count deliveries: %w", err)
-	}
-	defer rows.Close()
-	out := map[string]map[incident.DeliveryState]int64{}
-	for rows.Next() {
-		var receiver string
-		var state incident.DeliveryState
-		var n int64
-		if err := rows.Scan(&receiver, &state, &n); err != nil {
-			return nil, fmt.Errorf("count deliveries: %w", err)
-		}
-		if out[receiver] == nil {
-			out[receiver] = map[incident.DeliveryState]int64{}
-		}
-		out[receiver][state] = n
-	}
-	return out, rows.Err()
-}
-
-// collector reads the counts when metrics are asked for.
-type collector struct {
-	s    *Store
-	desc *prometheus.Desc
-	size *prometheus.Desc
-}
-
-func newCollector(s *Store) *collector {
-	return &collector{s: s,
-		desc: prometheus.NewDesc("oomwatch_deliveries", "Deliveries kept, by receiver and state.", []string{"receiver", "state"}, nil),
-		size: prometheus.NewDesc("oomwatch_store_incidents", "Incidents kept.", nil, nil)}
-}
-
-func (c *collector) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc; ch <- c.size }
-
-func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	counts, err := c.s.Deliveries(ctx)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(c.desc, err)
-		return
-	}
-	for receiver, states := range counts {
-		for _, st := range []incident.DeliveryState{incident.Pending, incident.Delivered, incident.Parked} {
-			ch <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(states[st]), receiver, string(st))
-		}
-	}
-	var n float64
-	if err := c.s.db.QueryRowContext(ctx, "SELECT count(*) FROM incidents").Scan(&n); err != nil {
-		ch <- prometheus.NewInvalidMetric(c.size, err)
-		return
-	}
-	ch <- prometheus.MustNewConstMetric(c.size, prometheus.GaugeValue, n)
+// prefixed puts the name of a table before each of a list of columns.
+func prefixed(table, columns string) string {
+	return table + strings.ReplaceAll(columns, ", ", ", "+table)
 }

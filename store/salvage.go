@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
 )
 
 // salvaged counts what was carried over from a damaged store.
@@ -31,6 +33,11 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 	}
 	defer old.Close()
 	old.SetMaxOpenConns(1)
+	columns := rowCols + ", crc"
+	var version int
+	if err := old.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err == nil && version < 2 {
+		columns = rowsV1
+	}
 	for _, part := range []struct {
 		table, columns string
 		order          string
@@ -54,20 +61,20 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 			}
 			return count(&n.incidents)(tx.ExecContext(ctx, "INSERT OR IGNORE INTO incidents(id, seq, time_ns, kind, cause, container, name, body, crc) VALUES(?,?,?,?,?,?,?,?,?)", v...))
 		}},
-		{"deliveries", "id, seq, incident, receiver, lane, state, attempts, first_ns, next_ns, kept_ns, maybe, error", "rowid", func(tx *sql.Tx, v []any) error {
-			state, _ := v[5].(string)
-			switch state {
-			case "pending", "delivered", "parked":
-			default:
+		{"deliveries", columns, "rowid", func(tx *sql.Tx, v []any) error {
+			r, ok := rowOf(v)
+			if !ok {
 				n.lost++
 				return nil
 			}
-			before := n.deliveries
-			err := count(&n.deliveries)(tx.ExecContext(ctx, `INSERT OR IGNORE INTO deliveries(id, seq, incident, receiver, lane, state, attempts, first_ns, next_ns, kept_ns, maybe, error)
-				SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12 WHERE EXISTS (SELECT 1 FROM incidents WHERE id = ?3)`, v...))
-			if state == "pending" {
-				n.pending += n.deliveries - before
-			}
+			return s.carryDelivery(ctx, tx, r, &n)
+		}},
+		{"told", "receiver, key, at_ns, wait_ns, thread", "receiver, key", func(tx *sql.Tx, v []any) error {
+			_, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO told(receiver, key, at_ns, wait_ns, thread) VALUES(?,?,?,?,?)", v...)
+			return err
+		}},
+		{"tally", "receiver, generated, delivered, parked", "receiver", func(tx *sql.Tx, v []any) error {
+			_, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO tally(receiver, generated, delivered, parked) VALUES(?,?,?,?)", v...)
 			return err
 		}},
 	} {
@@ -82,7 +89,66 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 			}
 		}
 	}
+	// Where the account itself was damaged it begins anew with what is there.
+	if _, err := s.db.ExecContext(ctx, "INSERT OR IGNORE INTO tally(receiver, generated) SELECT receiver, count(*) FROM deliveries GROUP BY receiver"); err != nil {
+		s.log.Warn("the accounts of the receivers cannot be made", zap.Error(err))
+	}
 	return n
+}
+
+// rowOf reads the values of a delivery, as version 1 had it (without a checksum) or
+// as it is now; ok is false for what is damaged.
+func rowOf(v []any) (r *row, ok bool) {
+	r = new(row)
+	into := r.pointers()
+	var sum int64
+	if len(v) > strings.Count(rowsV1, ",")+1 {
+		into = append(into, &sum)
+	} else {
+		into = into[:len(v)]
+		defer func() { ok = ok && r.genuine() }()
+	}
+	for i := range v {
+		switch p := into[i].(type) {
+		case *string:
+			*p, ok = v[i].(string)
+		case *int64:
+			*p, ok = v[i].(int64)
+		case *bool:
+			var n int64
+			n, ok = v[i].(int64)
+			*p = n != 0
+		}
+		if !ok {
+			return nil, false
+		}
+	}
+	return r, len(into) < len(r.pointers()) || r.sum() == sum
+}
+
+// carryDelivery keeps a delivery whose incident was carried over.
+func (s *Store) carryDelivery(ctx context.Context, tx *sql.Tx, r *row, n *salvaged) error {
+	var known int
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ?", r.incident).Scan(&known); err != nil {
+		return err
+	}
+	if known == 0 {
+		n.lost++
+		return nil
+	}
+	if have, err := rowByID(ctx, tx, r.id); err != nil || have != nil {
+		return err // the second pass, from the other end
+	}
+	if r.key == "" {
+		if err := r.complete(ctx, tx); err != nil {
+			return err
+		}
+	}
+	n.deliveries++
+	if r.state == string(incident.Pending) {
+		n.pending++
+	}
+	return r.put(ctx, tx)
 }
 
 // carry copies the rows of a query until the first that cannot be read; done is

@@ -28,7 +28,7 @@ func TestSalvage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, d := range due {
-		if err := s.Settle(ctx, d, incident.Outcome{State: incident.Delivered, At: time.Now()}); err != nil {
+		if err := s.Settle(ctx, incident.Outcome{State: incident.Delivered, At: time.Now()}, d); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,8 +18,11 @@ type Entry struct {
 	// Update is true when the incident may replace what is kept under its
 	// id; otherwise an id that is kept already stays as it is.
 	Update bool
-	// Receivers are the names of those who are owed it.
+	// Receivers are the names of those who are owed it. Who was told of it before
+	// is owed an update when there is news, named here or not.
 	Receivers []string
+	// Silent is true when nobody is owed anything.
+	Silent bool
 }
 
 // Batch is what one transaction keeps.
@@ -37,8 +40,9 @@ type Saved struct {
 }
 
 // Save writes a batch in one transaction: after it returns, all of it outlives
-// the program and the machine, or none of it was written. A delivery exists once
-// for an incident and a receiver, for ever: a replay tells nobody twice.
+// the program and the machine, or none of it was written. A first delivery exists
+// once for an incident and a receiver, for ever: a replay tells nobody twice. An
+// update is one more when it is news to whom was told before.
 func (s *Store) Save(ctx context.Context, b Batch) (Saved, error) {
 	var saved Saved
 	err := s.write(ctx, func(tx *sql.Tx) error {
@@ -69,9 +73,34 @@ func (s *Store) Save(ctx context.Context, b Batch) (Saved, error) {
 	return saved, nil
 }
 
-// write runs f in one transaction.
+// write runs f in one transaction; when it returns, that is on disk.
 func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		_ = tx.Rollback() // its error says nothing that err does not
+		return err
+	}
+	return tx.Commit()
+}
+
+// jot is write without waiting for the disk: it outlives the program at once, and
+// the machine with the next write. It is for what a repeat makes up for: that an
+// attempt was begun and how it ended.
+func (s *Store) jot(ctx context.Context, f func(*sql.Tx) error) error {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() // back to the pool of one
+	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
+		return err
+	}
+	// Not ctx: the connection must not go on like this.
+	defer conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = FULL") //nolint:errcheck // a pragma without I/O
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -116,18 +145,7 @@ func saveEntry(ctx context.Context, tx *sql.Tx, e *Entry, saved *Saved) error {
 			return fmt.Errorf("incident %s: %w", inc.ID, err)
 		}
 	}
-	for _, r := range e.Receivers {
-		res, err := tx.ExecContext(ctx, `INSERT INTO deliveries(id, seq, incident, receiver, lane, state, kept_ns)
-			VALUES(?, (SELECT coalesce(max(seq),0)+1 FROM deliveries), ?,?,?,?,?) ON CONFLICT(id) DO NOTHING`,
-			incident.DeliveryID(inc.ID, r), inc.ID, r, inc.Lane(), incident.Pending, now.UnixNano())
-		if err != nil {
-			return fmt.Errorf("delivery of %s to %s: %w", inc.ID, r, err)
-		}
-		if n, err := res.RowsAffected(); err == nil {
-			saved.Owed += int(n)
-		}
-	}
-	return nil
+	return owe(ctx, tx, e, added == 0, now, saved)
 }
 
 // State returns all that a restart must know: key → value. A value whose
@@ -171,15 +189,27 @@ func (s *Store) pruneNowAndThen(ctx context.Context, now time.Time) {
 	}
 }
 
-// prune removes settled incidents from before a time, and their deliveries.
+// lastKept is how long it is remembered what a receiver was told last of a key.
+const lastKept = 7 * 24 * time.Hour
+
+// prune removes settled incidents from before a time, and their deliveries, which
+// stay in the account.
 func (s *Store) prune(ctx context.Context, before time.Time) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
-		const old = `SELECT id FROM incidents WHERE time_ns < ? AND NOT EXISTS
+		const old = `SELECT id FROM incidents WHERE time_ns < ?1 AND NOT EXISTS
 			(SELECT 1 FROM deliveries d WHERE d.incident = incidents.id AND d.state = 'pending')`
-		if _, err := tx.ExecContext(ctx, "DELETE FROM deliveries WHERE incident IN ("+old+")", before.UnixNano()); err != nil {
-			return err
+		for _, q := range []string{
+			`INSERT INTO tally(receiver, generated, delivered, parked)
+				SELECT receiver, 0, sum(state = 'delivered'), sum(state = 'parked') FROM deliveries WHERE incident IN (` + old + `) GROUP BY receiver
+				ON CONFLICT(receiver) DO UPDATE SET delivered = delivered + excluded.delivered, parked = parked + excluded.parked`,
+			"DELETE FROM deliveries WHERE incident IN (" + old + ")",
+			"DELETE FROM incidents WHERE time_ns < ?1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.incident = incidents.id)",
+		} {
+			if _, err := tx.ExecContext(ctx, q, before.UnixNano()); err != nil {
+				return err
+			}
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM incidents WHERE time_ns < ? AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.incident = incidents.id)", before.UnixNano())
+		_, err := tx.ExecContext(ctx, "DELETE FROM told WHERE at_ns < ?", time.Now().Add(-lastKept).UnixNano())
 		return err
 	})
 }

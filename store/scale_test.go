@@ -50,7 +50,7 @@ func BenchmarkGrown(b *testing.B) {
 					b.Fatal(err)
 				}
 				for b.Loop() {
-					if err := s.Settle(ctx, due[0], incident.Outcome{State: incident.Pending, At: time.Now(), Next: time.Now().Add(time.Hour)}); err != nil {
+					if err := s.Settle(ctx, incident.Outcome{State: incident.Pending, At: time.Now(), Next: time.Now().Add(time.Hour)}, due[0]); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -80,7 +80,7 @@ func TestNextDueLooksAtTheHeadOfEachLane(t *testing.T) {
 		t.Fatalf("due: %v, %v", due, err)
 	}
 	later := now.Add(time.Hour)
-	if err := s.Settle(ctx, due[0], incident.Outcome{State: incident.Pending, At: now, Next: later, Error: "503"}); err != nil {
+	if err := s.Settle(ctx, incident.Outcome{State: incident.Pending, At: now, Next: later, Error: "503"}, due[0]); err != nil {
 		t.Fatal(err)
 	}
 	if next, err := s.NextDue(ctx, "hook"); err != nil || !next.Equal(time.Unix(0, later.UnixNano())) {

@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -47,48 +48,6 @@ type Store struct {
 // applicationID marks the file as oomwatch's in its header: "oomw".
 const applicationID = 0x6f6f6d77
 
-// schemaVersion is kept as user_version; a file of a later version is refused.
-const schemaVersion = 1
-
-const schema = `
-CREATE TABLE IF NOT EXISTS incidents (
-	id        TEXT PRIMARY KEY,
-	seq       INTEGER NOT NULL,           -- order of keeping
-	time_ns   INTEGER NOT NULL,           -- when it happened; when it was kept, where that is not known
-	kind      TEXT NOT NULL,
-	cause     TEXT NOT NULL,
-	container TEXT NOT NULL,              -- id
-	name      TEXT NOT NULL,
-	body      BLOB NOT NULL,              -- the incident as JSON
-	crc       INTEGER NOT NULL            -- CRC-32C of body
-) STRICT;
-CREATE INDEX IF NOT EXISTS incidents_time ON incidents(time_ns);
-CREATE INDEX IF NOT EXISTS incidents_seq ON incidents(seq);
-CREATE TABLE IF NOT EXISTS deliveries (
-	id       TEXT PRIMARY KEY,
-	seq      INTEGER NOT NULL,
-	incident TEXT NOT NULL REFERENCES incidents(id),
-	receiver TEXT NOT NULL,
-	lane     TEXT NOT NULL,
-	state    TEXT NOT NULL,
-	attempts INTEGER NOT NULL DEFAULT 0,
-	first_ns INTEGER NOT NULL DEFAULT 0,
-	next_ns  INTEGER NOT NULL DEFAULT 0,
-	kept_ns  INTEGER NOT NULL,
-	maybe    INTEGER NOT NULL DEFAULT 0,  -- an earlier attempt may have arrived
-	error    TEXT NOT NULL DEFAULT ''
-) STRICT;
-CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries(receiver, state, seq);
-CREATE INDEX IF NOT EXISTS deliveries_seq ON deliveries(seq);
-CREATE INDEX IF NOT EXISTS deliveries_lane ON deliveries(receiver, lane, seq, next_ns) WHERE state = 'pending';
-CREATE INDEX IF NOT EXISTS deliveries_incident ON deliveries(incident);
-CREATE TABLE IF NOT EXISTS state (
-	key   TEXT PRIMARY KEY,
-	value BLOB NOT NULL,
-	crc   INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-`
-
 // Open opens a store, making it where there is none. A file that is damaged is
 // moved aside, never deleted, and a new one begun: see Recovered.
 func Open(ctx context.Context, opt Options) (*Store, error) {
@@ -123,6 +82,11 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	}
 	if opt.Registerer != nil {
 		opt.Registerer.MustRegister(s.badRows, newCollector(s))
+	}
+	if n, err := s.mend(ctx); err != nil {
+		s.log.Warn("the deliveries were not checked", zap.Error(err))
+	} else if n != 0 {
+		s.recovered = strings.TrimPrefix(fmt.Sprintf("%s; %d damaged deliveries were removed", s.recovered, n), "; ")
 	}
 	s.pruneNowAndThen(ctx, time.Now())
 	return s, nil
@@ -200,16 +164,7 @@ func (s *Store) check(ctx context.Context, fresh bool) error {
 			return fmt.Errorf("%w: %s", errDamaged, word)
 		}
 	}
-	for _, q := range []string{
-		fmt.Sprintf("PRAGMA application_id = %d", applicationID),
-		fmt.Sprintf("PRAGMA user_version = %d", schemaVersion),
-		schema,
-	} {
-		if _, err := s.db.ExecContext(ctx, q); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.layDown(ctx, fresh)
 }
 
 func (s *Store) openReadOnly(ctx context.Context) error {

@@ -1,0 +1,111 @@
+package notify
+
+import "time"
+
+const (
+	// downAfter is how many failures in a row, without one success between
+	// them, mean that the receiver is down and not one message bad.
+	downAfter = 3
+	// peekEvery is how often something new is tried while it is down.
+	peekEvery = time.Minute
+	// overdue is how late a delivery is folded into a digest with the others
+	// that are; shortOutage is how long an outage may be without that.
+	overdue     = 2 * time.Hour
+	shortOutage = 5 * time.Minute
+)
+
+// outage is what a worker knows of its receiver's being out of reach. While it is
+// down, one delivery is tried at a time and the others wait for that.
+type outage struct {
+	fails  int
+	since  time.Time // the first failure of this row
+	until  time.Time // the next attempt
+	last   time.Time // the last attempt
+	reason string
+	// ended is when the last outage that was long ended, lasted how long it was.
+	ended  time.Time
+	lasted time.Duration
+}
+
+func (o *outage) isDown() bool { return o.fails >= downAfter }
+
+// quietUntil is when the next attempt may be made; zero while it is not down.
+func (o *outage) quietUntil() time.Time {
+	if !o.isDown() {
+		return time.Time{}
+	}
+	return o.until
+}
+
+// failed notes a failure and returns when to try again: at, or with all others.
+func (o *outage) failed(now, at time.Time, err error) time.Time {
+	if o.fails == 0 {
+		o.since = now
+	}
+	o.fails++
+	o.last = now
+	if !o.isDown() {
+		return at
+	}
+	o.reason = err.Error()
+	if !o.until.After(now) {
+		o.until = now.Add(backoff(o.fails - 1))
+	}
+	return o.until
+}
+
+// over notes that the receiver has answered.
+func (o *outage) over(now time.Time) {
+	if o.isDown() && now.Sub(o.since) >= shortOutage {
+		o.ended, o.lasted = now, now.Sub(o.since)
+	}
+	o.fails, o.until, o.reason = 0, time.Time{}, ""
+}
+
+// mayTry says whether a message may be sent now: while the receiver is down one
+// that is due, and now and then one that has never been tried.
+func (o *outage) mayTry(m message, now time.Time) bool {
+	if !o.isDown() || !o.until.After(now) {
+		return true
+	}
+	return m.deliveries[0].KeptAt.After(o.last) && now.Sub(o.last) >= peekEvery
+}
+
+// fold joins what is told late into one message: what came while the receiver was
+// down, and whatever is long overdue. One that is alone stays as it is. While the
+// receiver is down nothing is folded: one message is enough to find out.
+func (o *outage) fold(all []message, now time.Time) []message {
+	if o.isDown() {
+		return all
+	}
+	late := func(m message) bool {
+		d := &m.deliveries[0]
+		return d.Batch == "" && (d.KeptAt.Before(o.ended) || now.Sub(d.KeptAt) > overdue)
+	}
+	n := 0
+	for _, m := range all {
+		if late(m) {
+			n++
+		}
+	}
+	if n < 2 {
+		return all
+	}
+	out := all[:0:0]
+	var sum message
+	at := -1
+	for _, m := range all {
+		if !late(m) {
+			out = append(out, m)
+			continue
+		}
+		if at < 0 {
+			at = len(out)
+			out = append(out, message{})
+			sum.digest, sum.late = true, o.lasted
+		}
+		sum.deliveries = append(sum.deliveries, m.deliveries...)
+	}
+	out[at] = sum
+	return out
+}

@@ -1,0 +1,373 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// How long a failing delivery waits and when it is given up.
+const (
+	firstWait   = 5 * time.Second
+	longestWait = 30 * time.Minute
+	giveUp      = 72 * time.Hour
+	// atOnce bounds the deliveries that are read from the queue together, and
+	// with it those of one digest.
+	atOnce = 500
+	// idle is how long a receiver's worker sleeps when nothing is owed.
+	idle = time.Minute
+	// threadLife is how long after the last message a thread is added to.
+	threadLife = 24 * time.Hour
+	// settleWait bounds the note of an outcome.
+	settleWait = 10 * time.Second
+)
+
+// worker tells one receiver.
+type worker struct {
+	o      *Outbox
+	r      Receiver
+	wake   chan struct{}
+	cancel context.CancelFunc
+	done   chan struct{} // closed when it has ended
+	before chan struct{} // the done of the worker it took over from
+	beat   atomic.Int64  // unix nanoseconds of the last round
+	down   atomic.Pointer[string]
+
+	again atomic.Bool // somebody asked to try anew
+
+	mu     sync.Mutex // one round at a time
+	pace   pace
+	digest bool // the receiver can be told a digest
+	outage outage
+	owed   []settled // what the queue could not note yet
+	hold   time.Time // the receiver asked for peace until then
+	gone   bool      // the receiver is no more
+	tokens float64
+	filled time.Time
+}
+
+// settled is an outcome of deliveries.
+type settled struct {
+	out incident.Outcome
+	ds  []incident.Delivery
+}
+
+func newWorker(o *Outbox, r Receiver) *worker {
+	w := &worker{o: o, r: r, wake: make(chan struct{}, 1), tokens: float64(r.Burst), filled: time.Now()}
+	if _, w.digest = r.Notifier.(DigestNotifier); w.digest {
+		w.pace.perMinute, w.pace.budget = o.group.StormPerMinute, o.group.Budget
+	}
+	w.beat.Store(time.Now().UnixNano())
+	return w
+}
+
+func (w *worker) kick() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (w *worker) stop() {
+	if w.cancel != nil {
+		w.cancel()
+	}
+}
+
+func (w *worker) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.wake:
+		case <-timer.C:
+		}
+		for ctx.Err() == nil {
+			if n := w.round(ctx, false); n == 0 {
+				break
+			}
+		}
+		timer.Reset(w.sleep(ctx))
+	}
+}
+
+// sleep is how long there is nothing to do.
+func (w *worker) sleep(ctx context.Context) time.Duration {
+	next, err := w.o.queue.NextDue(ctx, w.r.Name)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case len(w.owed) > 0:
+		return time.Second // the queue is in trouble: give it time
+	case err != nil || next.IsZero():
+		return idle
+	}
+	for _, t := range []time.Time{w.hold, w.outage.quietUntil(), w.pace.at} {
+		if t.After(next) {
+			next = t
+		}
+	}
+	return min(max(time.Until(next), 10*time.Millisecond), idle)
+}
+
+// round makes one attempt at each delivery that is due, grouped, and returns how
+// many were settled; 0 when there is nothing to do before the next one is due.
+// hurry is true when the program is about to end.
+func (w *worker) round(ctx context.Context, hurry bool) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	w.beat.Store(now.UnixNano())
+	defer w.say()
+	if w.again.Swap(false) {
+		w.gone, w.hold, w.outage = false, time.Time{}, outage{}
+	}
+	if w.hold.After(now) || !w.repay(ctx) {
+		return 0
+	}
+	due, err := w.o.queue.Due(ctx, w.r.Name, now, atOnce)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.o.log.Error("what is owed cannot be read", zap.String("receiver", w.r.Name), zap.Error(err))
+		}
+		return 0
+	}
+	told, pausing := w.o.group.messages(due, now)
+	count := w.putOff(ctx, pausing)
+	if w.outage.isDown() {
+		var old int
+		told, old = w.expire(told, now)
+		count += old
+	}
+	if w.digest {
+		told = w.outage.fold(told, now)
+	}
+	threads := map[string]string{} // what this round began
+	failed := map[string]bool{}    // lanes in which something failed: the rest waits behind it
+	for _, m := range w.pace.sort(told, now, hurry) {
+		if ctx.Err() != nil || w.hold.After(time.Now()) || len(w.owed) > 0 {
+			return count
+		}
+		if m.behind(failed) || !w.outage.mayTry(m, time.Now()) {
+			continue
+		}
+		if !w.permit(ctx) {
+			return count
+		}
+		w.beat.Store(time.Now().UnixNano())
+		if !w.send(ctx, m, threads) {
+			for _, d := range m.deliveries {
+				failed[d.Lane] = true
+			}
+		}
+		count += len(m.deliveries)
+	}
+	if len(failed) > 0 || w.outage.quietUntil().After(time.Now()) {
+		return 0 // the rest is due later
+	}
+	return count
+}
+
+// say publishes whether the receiver can be reached.
+func (w *worker) say() {
+	word := w.outage.reason
+	if w.gone {
+		word = "it is gone (410)"
+	}
+	w.down.Store(&word)
+}
+
+// putOff leaves repeats in the queue until their pause is over.
+func (w *worker) putOff(ctx context.Context, pausing []message) (n int) {
+	for _, m := range pausing {
+		if ctx.Err() != nil {
+			break
+		}
+		first := m.deliveries[0]
+		w.note(incident.Outcome{State: incident.Pending, At: time.Now(), NotTried: true, Held: true, Next: first.Last.At.Add(first.Last.Wait)}, m.deliveries)
+		n += len(m.deliveries)
+	}
+	return n
+}
+
+// expire gives up what a receiver that is down has been owed for too long.
+func (w *worker) expire(all []message, now time.Time) (rest []message, n int) {
+	for _, m := range all {
+		if now.Sub(m.deliveries[0].KeptAt) <= giveUp {
+			rest = append(rest, m)
+			continue
+		}
+		n += len(m.deliveries)
+		w.settle(m, incident.Outcome{State: incident.Parked, At: now, NotTried: true,
+			Error: fmt.Sprintf("the receiver could not be reached for %s: %s", incident.FormatDuration(giveUp), w.outage.reason)}, nil)
+	}
+	return rest, n
+}
+
+// repay notes what the queue could not note before. Until that is done nothing
+// more is told: it would be told again, and again.
+func (w *worker) repay(ctx context.Context) bool {
+	for len(w.owed) > 0 {
+		if err := w.o.queue.Settle(ctx, w.owed[0].out, w.owed[0].ds...); err != nil {
+			return false
+		}
+		w.owed = w.owed[1:]
+	}
+	return true
+}
+
+// permit waits until another message may be sent.
+func (w *worker) permit(ctx context.Context) bool {
+	if w.r.Every <= 0 {
+		return true
+	}
+	now := time.Now()
+	w.tokens = min(w.tokens+now.Sub(w.filled).Seconds()/w.r.Every.Seconds(), float64(max(w.r.Burst, 1)))
+	w.filled = now
+	if w.tokens >= 1 {
+		w.tokens--
+		return true
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(time.Duration((1 - w.tokens) * float64(w.r.Every))):
+		w.tokens, w.filled = 0, time.Now()
+		return true
+	}
+}
+
+// send makes one attempt and settles it; it returns whether the receiver has it
+// or never will. threads are those that this round began, by key.
+func (w *worker) send(ctx context.Context, m message, threads map[string]string) bool {
+	if w.gone {
+		w.settle(m, incident.Outcome{State: incident.Parked, At: time.Now(), NotTried: true, Error: "the receiver is gone"}, nil)
+		return true
+	}
+	batch := ""
+	if len(m.deliveries) > 1 || m.fixed() {
+		batch = m.batch()
+	}
+	if err := w.o.queue.Begin(ctx, batch, m.deliveries...); err != nil {
+		// It is told all the same: a full disk must not silence an alert.
+		w.o.log.Error("an attempt cannot be noted", zap.String("receiver", w.r.Name), zap.Error(err))
+	}
+	began := time.Now()
+	thread, err := w.notify(ctx, m, threads)
+	w.o.latency.WithLabelValues(w.r.Name).Observe(time.Since(began).Seconds())
+	out := w.outcome(m, err)
+	if out.State == incident.Delivered {
+		w.pace.sent(m, out.At)
+		w.o.group.told(&m, out.At, thread)
+		if thread != "" {
+			threads[m.deliveries[0].Key] = thread
+		}
+	}
+	w.settle(m, out, err)
+	return out.State != incident.Pending
+}
+
+// DigestNotifier is a Notifier that can tell a digest; to others a storm is told
+// one by one.
+type DigestNotifier interface {
+	NotifyDigest(ctx context.Context, id string, d *Digest) error
+}
+
+// notify hands a message to the receiver's Notifier, and returns the thread that
+// it is in.
+func (w *worker) notify(ctx context.Context, m message, threads map[string]string) (string, error) {
+	if d, ok := w.r.Notifier.(DigestNotifier); ok && m.digest {
+		return "", d.NotifyDigest(ctx, m.id(), digest(m, w.r.Name))
+	}
+	a := m.alert()
+	if t, ok := threads[m.deliveries[0].Key]; ok {
+		a.Thread = t
+	}
+	if t, ok := w.r.Notifier.(Threader); ok {
+		return t.NotifyThread(ctx, a)
+	}
+	return "", w.r.Notifier.Notify(ctx, a)
+}
+
+// outcome turns a Notifier's answer into what becomes of the delivery.
+func (w *worker) outcome(m message, err error) incident.Outcome {
+	now := time.Now()
+	out := incident.Outcome{State: incident.Delivered, At: now}
+	if err == nil {
+		w.outage.over(now)
+		return out
+	}
+	out.Error = err.Error()
+	var rejected *Rejected
+	if errors.As(err, &rejected) {
+		w.outage.over(now) // it answers
+		out.State = incident.Parked
+		w.gone = w.gone || rejected.Gone
+		return out
+	}
+	first := m.deliveries[0]
+	out.Next = now.Add(backoff(first.Attempts))
+	var later *RetryAfter
+	if errors.As(err, &later) {
+		// The receiver asks for peace from all, not from this one message.
+		w.outage.over(now)
+		if later.At.After(now) {
+			out.Next, w.hold = later.At, later.At
+		}
+	} else {
+		out.Next = w.outage.failed(now, out.Next, err)
+	}
+	if !first.FirstAttempt.IsZero() && now.Sub(first.FirstAttempt) > giveUp || w.outage.isDown() && now.Sub(first.KeptAt) > giveUp {
+		out.State = incident.Parked
+		out.Error = fmt.Sprintf("given up after %s: %s", incident.FormatDuration(giveUp), out.Error)
+		return out
+	}
+	out.State = incident.Pending
+	var unsure *Unsure
+	out.Unknown = errors.As(err, &unsure)
+	return out
+}
+
+// backoff doubles with each attempt and spreads, so that many watchers do not
+// come back to a receiver in the same moment.
+func backoff(attempts int) time.Duration {
+	d := firstWait << min(max(attempts, 0), 12)
+	d = min(d, longestWait)
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+}
+
+// note writes an outcome. It must not be cut short by the end of the program:
+// what was told would be told again.
+func (w *worker) note(out incident.Outcome, ds []incident.Delivery) {
+	ctx, cancel := context.WithTimeout(context.Background(), settleWait)
+	defer cancel()
+	if err := w.o.queue.Settle(ctx, out, ds...); err != nil {
+		w.owed = append(w.owed, settled{out, ds})
+		w.o.log.Error("an outcome cannot be kept", zap.String("receiver", w.r.Name), zap.Error(err))
+	}
+}
+
+// settle writes the outcome for every delivery of a message, and says it.
+func (w *worker) settle(m message, out incident.Outcome, err error) {
+	w.note(out, m.deliveries)
+	w.o.results.WithLabelValues(w.r.Name, string(out.State)).Inc()
+	id := m.deliveries[0].Incident.ID
+	switch {
+	case out.State == incident.Parked:
+		w.o.log.Error("delivery given up", zap.String("receiver", w.r.Name), zap.String("incident", id), zap.Int("deliveries", len(m.deliveries)), zap.String("reason", out.Error))
+		w.o.trouble(Trouble{Receiver: w.r.Name, Gone: w.gone, Parked: len(m.deliveries), Reason: out.Error})
+	case err != nil:
+		w.o.log.Warn("delivery failed, trying again", zap.String("receiver", w.r.Name), zap.String("incident", id),
+			zap.Time("next", out.Next), zap.String("reason", out.Error))
+	}
+}

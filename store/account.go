@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// Account is what became of all that a receiver was ever owed:
+// Generated = Delivered + Parked + Pending + Lost, and Lost is 0 unless the file
+// was damaged. What is kept no more is still counted.
+type Account struct {
+	Receiver                              string
+	Generated, Delivered, Parked, Pending int64
+	Lost                                  int64
+	// Held of the pending only wait to be told together with others.
+	Held int64
+	// Oldest is when the oldest that is pending was kept, Next when the next
+	// attempt is due; zero when nothing is pending.
+	Oldest, Next time.Time
+	// Error is the reason of the last failure among what is pending or parked.
+	Error string
+}
+
+// Accounts returns the account of every receiver that was ever owed something,
+// by name.
+func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
+	by := map[string]*Account{}
+	rows, err := s.db.QueryContext(ctx, `
+		SELECT receiver, generated, delivered, parked, 0, 0, 0, 0 FROM tally
+		UNION ALL
+		SELECT receiver, 0, sum(state = 'delivered'), sum(state = 'parked'), sum(state = 'pending'), sum(state = 'pending' AND held = 1),
+			min(CASE WHEN state = 'pending' THEN kept_ns ELSE 9223372036854775807 END),
+			min(CASE WHEN state = 'pending' THEN next_ns ELSE 9223372036854775807 END)
+			FROM deliveries GROUP BY receiver`)
+	if err != nil {
+		return nil, fmt.Errorf("read the accounts: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var a Account
+		var oldest, next int64
+		if err := rows.Scan(&a.Receiver, &a.Generated, &a.Delivered, &a.Parked, &a.Pending, &a.Held, &oldest, &next); err != nil {
+			return nil, fmt.Errorf("read the accounts: %w", err)
+		}
+		if a.Pending > 0 {
+			a.Oldest, a.Next = time.Unix(0, oldest), time.Unix(0, next)
+		}
+		if b := by[a.Receiver]; b != nil {
+			a.Generated, a.Delivered, a.Parked = a.Generated+b.Generated, a.Delivered+b.Delivered, a.Parked+b.Parked
+		}
+		by[a.Receiver] = &a
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the accounts: %w", err)
+	}
+	rows.Close()
+	out := make([]Account, 0, len(by))
+	for _, a := range by {
+		a.Lost = a.Generated - a.Delivered - a.Parked - a.Pending
+		if a.Parked+a.Pending > 0 {
+			// No row is no error: nothing has failed.
+			_ = s.db.QueryRowContext(ctx, "SELECT error FROM deliveries WHERE receiver = ? AND state <> 'delivered' AND error <> '' ORDER BY seq DESC LIMIT 1", a.Receiver).Scan(&a.Error)
+		}
+		out = append(out, *a)
+	}
+	slices.SortFunc(out, func(a, b Account) int { return strings.Compare(a.Receiver, b.Receiver) })
+	return out, nil
+}
+
+// Retry makes what a receiver is owed due at once, what was parked included, and
+// returns how many deliveries that are; "" is every receiver.
+func (s *Store) Retry(ctx context.Context, receiver string) (n int, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		n = 0
+		return eachRow(ctx, tx, " AND state <> 'delivered' AND (?1 = '' OR receiver = ?1)", func(r *row, _ int64) error {
+			n++
+			if r.state == string(incident.Parked) {
+				// Its 72 hours begin anew.
+				r.state, r.attempts, r.first = string(incident.Pending), 0, 0
+			}
+			r.next, r.held = 0, false
+			return r.put(ctx, tx)
+		}, receiver)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("make what is owed due again: %w", explainSQLite(err))
+	}
+	return n, nil
+}
+
+// Deliveries counts the deliveries that are kept of each receiver, by state.
+func (s *Store) Deliveries(ctx context.Context) (map[string]map[incident.DeliveryState]int64, error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT receiver, state, count(*) FROM deliveries GROUP BY receiver, state")
+	if err != nil {
+		return nil, fmt.Errorf("count deliveries: %w", err)
+	}
+	defer rows.Close()
+	out := map[string]map[incident.DeliveryState]int64{}
+	for rows.Next() {
+		var receiver string
+		var state incident.DeliveryState
+		var n int64
+		if err := rows.Scan(&receiver, &state, &n); err != nil {
+			return nil, fmt.Errorf("count deliveries: %w", err)
+		}
+		if out[receiver] == nil {
+			out[receiver] = map[incident.DeliveryState]int64{}
+		}
+		out[receiver][state] = n
+	}
+	return out, rows.Err()
+}
+
+// collector reads the counts when metrics are asked for.
+type collector struct {
+	s                       *Store
+	state, made, lost, size *prometheus.Desc
+}
+
+func newCollector(s *Store) *collector {
+	return &collector{s: s,
+		state: prometheus.NewDesc("oomwatch_deliveries", "Deliveries, by receiver and state; they add up to those generated.", []string{"receiver", "state"}, nil),
+		made:  prometheus.NewDesc("oomwatch_deliveries_generated", "Deliveries ever owed to a receiver.", []string{"receiver"}, nil),
+		lost:  prometheus.NewDesc("oomwatch_deliveries_lost", "Deliveries that went with a damaged part of the store.", []string{"receiver"}, nil),
+		size:  prometheus.NewDesc("oomwatch_store_incidents", "Incidents kept.", nil, nil)}
+}
+
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.state, c.made, c.lost, c.size} {
+		ch <- d
+	}
+}
+
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	accounts, err := c.s.Accounts(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(c.state, err)
+		return
+	}
+	for _, a := range accounts {
+		gauge := func(d *prometheus.Desc, n int64, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), append([]string{a.Receiver}, labels...)...)
+		}
+		gauge(c.state, a.Pending, string(incident.Pending))
+		gauge(c.state, a.Delivered, string(incident.Delivered))
+		gauge(c.state, a.Parked, string(incident.Parked))
+		gauge(c.made, a.Generated)
+		gauge(c.lost, a.Lost)
+	}
+	var n float64
+	if err := c.s.db.QueryRowContext(ctx, "SELECT count(*) FROM incidents").Scan(&n); err != nil {
+		ch <- prometheus.NewInvalidMetric(c.size, err)
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(c.size, prometheus.GaugeValue, n)
+}
