@@ -13,6 +13,12 @@ import (
 func adviceFor(inc *Incident, f *Facts, v verdict) string {
 	who := subject(inc)
 	switch v.cause {
+	case KillRequest, StopRequest, KillProcess:
+		if h, at := unhealthy(f, v); h != nil {
+			return adviceUnhealthy(who, h, at)
+		}
+	}
+	switch v.cause {
 	case OOMContainer:
 		return adviceOwnLimit(inc)
 	case OOMAncestor:

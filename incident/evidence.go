@@ -42,6 +42,9 @@ func evidence(f *Facts, v verdict, out []Evidence) []Evidence {
 		out = append(out, Evidence{Source: "docker", Time: s.At, Text: fmt.Sprintf("event kill signal=%d", s.Number),
 			Means: fmt.Sprintf("somebody asked the engine to send %s", SignalName(s.Number))})
 	}
+	if h, at := unhealthy(f, v); h != nil {
+		out = append(out, healthEvidence(h, at))
+	}
 	if v.runtime != nil {
 		out = append(out, Evidence{Source: "log", Time: endTime(f), Text: Sanitize(Redact(v.runtime.Line)), Means: v.runtime.Means})
 	}

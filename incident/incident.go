@@ -148,6 +148,7 @@ type Container struct {
 	OuterID         string            `json:"outer_id,omitempty"`
 	StopSignal      string            `json:"stop_signal,omitempty"`
 	StopGraceSecond *float64          `json:"stop_grace_seconds,omitempty"`
+	Health          *Health           `json:"health,omitempty"` // nil where it has no health check
 }
 
 // Compose is the compose project and service, from the labels.

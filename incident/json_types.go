@@ -150,6 +150,22 @@ func (w *jsonWriter) container(c *Container) {
 	w.optText(`"outer_id":`, c.OuterID)
 	w.optText(`"stop_signal":`, c.StopSignal)
 	w.optFloat(`"stop_grace_seconds":`, c.StopGraceSecond)
+	if c.Health != nil {
+		w.key(`"health":`)
+		w.health(c.Health)
+	}
+	w.close()
+}
+
+func (w *jsonWriter) health(h *Health) {
+	w.open()
+	w.text(`"status":`, h.Status)
+	w.optTime(`"since":`, h.Since)
+	if h.Earlier {
+		w.bool(`"earlier":`, true)
+	}
+	w.optNumber(`"failing_streak":`, int64(h.FailingStreak))
+	w.optText(`"output":`, h.Output)
 	w.close()
 }
 

@@ -9,8 +9,20 @@ import (
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
-// summary says what happened in one line: who, what, whose limit, who held it.
+// summary says what happened in one line: who, what, whose limit, who held it;
+// and that it was unhealthy, where somebody's decision ended it.
 func summary(inc *Incident, f *Facts, v verdict) string {
+	s := happened(inc, f, v)
+	switch v.cause {
+	case KillStopTimeout, KillRequest, KillProcess, KillUnknown, StopRequest:
+		if h, at := unhealthy(f, v); h != nil {
+			s += "; it had been unhealthy" + unhealthyFor(h, at)
+		}
+	}
+	return s
+}
+
+func happened(inc *Incident, f *Facts, v verdict) string {
 	who := subject(inc)
 	if v.kill != nil {
 		return oomSummary(inc, f, v, who)

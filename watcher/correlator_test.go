@@ -204,6 +204,12 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 			c.StartedAt = sec("started")
 		}
 		c.StopSignal = kv["stopsignal"]
+		if kv["health"] != "" {
+			c.Health = &incident.Health{Status: kv["health"], FailingStreak: num("streak"), Output: strings.ReplaceAll(kv["output"], "_", " ")}
+			if kv["since"] != "" {
+				c.Health.Since, c.Health.Earlier = sec("since"), kv["earlier"] == "true"
+			}
+		}
 		if kv["code"] != "" {
 			c.Exit = &incident.Exit{ExitCode: num("code"), OOMKilled: kv["oomkilled"] == "true", Error: strings.ReplaceAll(kv["error"], "_", " "), Inspected: true}
 			if kv["finished"] != "" {
@@ -228,6 +234,8 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 		}
 	case "create", "start", "stop", "oom", "destroy", "rename":
 		o.Action = &Action{ID: id(name), Name: name, Action: words[0]}
+	case "health":
+		o.Action = &Action{ID: id(name), Name: name, Action: "health_status: " + words[2]}
 	case "signal":
 		o.Signal = &Signal{ID: id(name), Signal: incident.Signal{At: o.At, Number: num("n")}}
 	case "die":

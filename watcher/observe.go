@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -28,6 +29,7 @@ func (c *Correlator) seeContainer(in *Container, at time.Time) {
 		return
 	}
 	r := e.began(in.StartedAt, true)
+	r.seeHealth(in.Health, at)
 	if in.PID != 0 && in.Exit == nil {
 		if r.PID != in.PID {
 			r.PID = in.PID
@@ -91,7 +93,7 @@ func mergeSpec(old, in Container) Container {
 		out.State = old.State
 	}
 	out.AutoRemove = out.AutoRemove || old.AutoRemove
-	out.Exit = nil
+	out.Exit, out.Health = nil, nil // a run's, not the container's
 	return out
 }
 
@@ -187,6 +189,12 @@ func (c *Correlator) action(a *Action, at time.Time) {
 	}
 	e.Spec = mergeSpec(e.Spec, Container{Container: incident.Container{ID: a.ID, Name: a.Name, Image: a.Image, Labels: a.Labels}, PID: e.Spec.PID})
 	e.heard(at)
+	if status, ok := strings.CutPrefix(a.Action, "health_status: "); ok {
+		if r := c.runFor(e, 0, at); r != nil && (r.Health == nil || !r.Health.Since.After(at)) {
+			r.Health = &incident.Health{Status: status, Since: at}
+		}
+		return
+	}
 	switch a.Action {
 	case "start":
 		r := e.began(at, false)
@@ -212,6 +220,20 @@ func (c *Correlator) action(a *Action, at time.Time) {
 		}
 	case "destroy":
 		e.Removed = at
+	}
+}
+
+// seeHealth takes what inspect says of the health check at a moment. An event is
+// the better word on since when.
+func (r *run) seeHealth(h *incident.Health, at time.Time) {
+	switch {
+	case h == nil:
+	case r.Health == nil:
+		r.Health = h
+	case r.Health.Status == h.Status:
+		r.Health.FailingStreak, r.Health.Output = h.FailingStreak, h.Output
+	case !r.Health.Since.After(at):
+		r.Health = h
 	}
 }
 
@@ -315,6 +337,7 @@ func (c *Correlator) detail(d *Detail) {
 			}
 			if in.Exit != nil && in.Exit.ExitCode == r.Exit.ExitCode {
 				adoptInspect(r.Exit, in.Exit)
+				r.seeHealth(in.Health, r.Exit.At)
 			}
 		}
 		return

@@ -37,6 +37,7 @@ type run struct {
 	Signals  []incident.Signal     `json:"signals,omitempty"`
 	Sent     []incident.Sent       `json:"sent,omitempty"`
 	StopDone time.Time             `json:"stop_done,omitzero"`
+	Health   *incident.Health      `json:"health,omitempty"`
 	OOMs     []time.Time           `json:"ooms,omitempty"`
 	Kills    []incident.KernelKill `json:"kills,omitempty"`
 	// KillIDs are the ids of those of Kills that were told as incidents of their own.

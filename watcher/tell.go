@@ -317,7 +317,11 @@ func indexOf(s *stray, k kmsg.Kill) int {
 func (c *Correlator) facts(e *entry, r *run, at time.Time) *incident.Facts {
 	spec := e.Spec.Container
 	spec.StartedAt, spec.FinishedAt, spec.Running = r.Start, time.Time{}, nil
-	spec.ExitCode, spec.Signal, spec.OOMKilledFlag = nil, "", nil
+	spec.ExitCode, spec.Signal, spec.OOMKilledFlag, spec.Health = nil, "", nil, nil
+	if r.Health != nil {
+		h := *r.Health // an incident must not change when the run's does
+		spec.Health = &h
+	}
 	if r.Guessed {
 		spec.StartedAt = time.Time{}
 	}

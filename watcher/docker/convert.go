@@ -43,6 +43,7 @@ type state struct {
 	Error      string
 	StartedAt  string
 	FinishedAt string
+	Health     *health
 }
 
 type config struct {
@@ -51,6 +52,7 @@ type config struct {
 	Tty         bool
 	StopSignal  loose
 	StopTimeout *int
+	Healthcheck *struct{ Retries int }
 }
 
 type hostConfig struct {
@@ -87,11 +89,14 @@ func documentOf(in *container.InspectResponse) *document {
 	if s := in.State; s != nil {
 		d.State = &state{
 			Status: string(s.Status), Running: s.Running, OOMKilled: s.OOMKilled, Pid: s.Pid, ExitCode: s.ExitCode,
-			Error: s.Error, StartedAt: s.StartedAt, FinishedAt: s.FinishedAt,
+			Error: s.Error, StartedAt: s.StartedAt, FinishedAt: s.FinishedAt, Health: healthOf(s.Health),
 		}
 	}
 	if c := in.Config; c != nil {
 		d.Config = &config{Image: c.Image, Labels: c.Labels, Tty: c.Tty, StopSignal: loose(c.StopSignal), StopTimeout: c.StopTimeout}
+		if c.Healthcheck != nil {
+			d.Config.Healthcheck = &struct{ Retries int }{c.Healthcheck.Retries}
+		}
 	}
 	if h := in.HostConfig; h != nil {
 		d.HostConfig = &hostConfig{Memory: h.Memory, MemorySwap: h.MemorySwap, AutoRemove: h.AutoRemove}
@@ -146,6 +151,7 @@ func (d *document) container(runtime string) watcher.Container {
 		if running {
 			c.PID = s.Pid
 		}
+		c.Health = d.health()
 		c.Exit = d.exit()
 		if c.Exit != nil {
 			c.ExitCode = &c.Exit.ExitCode

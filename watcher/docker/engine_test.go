@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/oomwatch/oomwatch/test/lab"
 	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Each death is caused on a real engine; this is what the source makes of it.
@@ -211,6 +212,50 @@ func TestContainerIsMappedWhole(t *testing.T) {
 	b := rec.wait(t, "container", isContainer(bare)).Container
 	if b.MemoryLimit != nil || b.SwapLimit != nil || b.StopGraceSecond != nil || b.Compose != nil || b.Pod != nil {
 		t.Errorf("container without limits: %s", toJSON(t, b))
+	}
+}
+
+// Of a health check its flips are heard, and not the execs that it is made of:
+// on a busy host those are most of what the engine tells.
+func TestHealthIsToldWithoutItsFlood(t *testing.T) {
+	e := engine(t)
+	reg := prometheus.NewRegistry()
+	rec := follow(t, Options{Host: e.Host, Registerer: reg}, nil)
+	rec.wait(t, "reconcile", isReconcile)
+	// Well while the file is there.
+	id := e.MustRun(t, "--name", "checked", "--health-cmd", "cat /tmp/well", "--health-interval", "200ms", "--health-retries", "2",
+		lab.Image, "sh", "-c", "touch /tmp/well; while :; do sleep 1; done")
+	rec.wait(t, "healthy", isAction(id, "health_status: healthy"))
+	e.MustDocker(t, "exec", id, "rm", "/tmp/well")
+	at := rec.wait(t, "unhealthy", isAction(id, "health_status: unhealthy")).At
+	e.MustDocker(t, "kill", id)
+	d := rec.wait(t, "detail", isDetail(id)).Detail
+	if want := []string{"create", "start", "health_status: healthy", "health_status: unhealthy", "kill 9", "die 137"}; !slices.Equal(told(rec.of(id)), want) {
+		t.Errorf("events %q, want %q", told(rec.of(id)), want)
+	}
+	h := d.Inspect.Health
+	if h == nil || h.Status != "unhealthy" || h.FailingStreak < 2 || !strings.Contains(h.Output, "/tmp/well") || h.Since.Sub(at).Abs() > time.Second {
+		t.Errorf("health after death %+v, unhealthy since %s", h, at)
+	}
+	all, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if f.GetName() == "oomwatch_docker_events_total" && (l.GetValue() == "other" || strings.HasPrefix(l.GetValue(), "exec")) {
+					t.Errorf("%v events of %q came", m.GetCounter().GetValue(), l.GetValue())
+				}
+			}
+		}
+	}
+	// The engine calls every container that has ended unhealthy.
+	well := e.MustRun(t, "--health-cmd", "true", "--health-interval", "200ms", lab.Image, "prog", "stubborn")
+	rec.wait(t, "healthy", isAction(well, "health_status: healthy"))
+	e.MustDocker(t, "kill", well)
+	if h := rec.wait(t, "detail", isDetail(well)).Detail.Inspect.Health; h == nil || h.Status != "healthy" {
+		t.Errorf("a container that was well is %+v", h)
 	}
 }
 

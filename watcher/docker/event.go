@@ -12,11 +12,13 @@ import (
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
-// actions are the events asked for; the rest (exec, health, attach) can be a flood.
+// actions are the events asked for; the rest (exec, attach) can be a flood. A
+// health status is asked for by its whole name: "health_status" alone makes the
+// engine compare beginnings instead of names, and gives Podman's word on every check.
 var actions = []events.Action{
 	events.ActionCreate, events.ActionStart, events.ActionDie, events.ActionKill, events.ActionOOM, events.ActionStop,
 	events.ActionDestroy, events.ActionRename, events.ActionRestart, events.ActionPause, events.ActionUnPause,
-	events.ActionRemove,
+	events.ActionRemove, events.ActionHealthStatusHealthy, events.ActionHealthStatusUnhealthy,
 }
 
 // asDocker makes an event of Podman's one of Docker's: it tells a container's

@@ -20,7 +20,7 @@ const (
 
 // ReadEvents reads what docker events --format '{{json .}}' prints: one JSON
 // object per line, in the order of the stream. Events of networks, images and the like,
-// and those that are not used (exec, health), are left out. The first line that
+// and those that are not used (exec, attach), are left out. The first line that
 // is no event ends the reading with an error that names it; what came before is returned.
 func ReadEvents(r io.Reader) ([]watcher.Observation, error) {
 	const want = "want the output of docker events --format '{{json .}}'"
