@@ -57,7 +57,7 @@ func adviceFor(inc *Incident, f *Facts, v verdict) string {
 	case LimitPids:
 		return "Look at what starts processes or threads without end (ps -eLf in the container); if it needs them all, raise --pids-limit, and the user's RLIMIT_NPROC where that is lower."
 	case LimitDisk:
-		return "Find what fills it: docker system df -v for images, logs and volumes, df -h on the host and in the container; bound logs with --log-opt max-size."
+		return adviceDisk(inc, v)
 	case ExecFailed:
 		return "Check the command and entrypoint against the image: docker run --entrypoint sh -it IMAGE, then look whether the file exists, is executable and is built for this machine."
 	case ExitError:

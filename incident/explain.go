@@ -43,6 +43,9 @@ func (d *draft) explain(f *Facts) *Incident {
 	}
 	inc.Killer = killer(v, &d.killer)
 	fillFromSamples(inc, f)
+	if v.cause == LimitDisk {
+		inc.Filesystems = f.Filesystems
+	}
 	inc.Summary = summary(inc, f, v)
 	d.evidence = evidence(f, v, d.evidence)
 	inc.Evidence = d.evidence

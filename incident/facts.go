@@ -54,6 +54,11 @@ type Facts struct {
 	// RawTail is more of the log, as written, for judging; nothing of it is
 	// shown but redacted. Where it is nil LogTail is judged.
 	RawTail []string
+	// Filesystems are those that the container could write to, as they were
+	// just after an end of which its log says that there was no room;
+	// FilesystemsUnread is why they were not looked at, where they were not.
+	Filesystems       []Filesystem
+	FilesystemsUnread string
 	// Gaps are the stretches in which a source was blind and that touch
 	// this incident; Blind names sources that are missing altogether, with
 	// the reason ("kmsg" → "permission denied").

@@ -74,21 +74,23 @@ type Incident struct {
 	Host      *Host      `json:"host,omitempty"`
 	Container *Container `json:"container,omitempty"`
 	// Unit is the systemd unit the victim was in, outside every container.
-	Unit      string     `json:"unit,omitempty"`
-	Victim    *Process   `json:"victim,omitempty"`
-	Trigger   *Process   `json:"trigger,omitempty"`
-	Killer    *Killer    `json:"killer,omitempty"`
-	OOM       *OOM       `json:"oom,omitempty"`
-	Memory    *Memory    `json:"memory,omitempty"`
-	Hog       *Hog       `json:"hog,omitempty"`
-	Processes []Process  `json:"processes,omitempty"`
-	History   *History   `json:"history,omitempty"`
-	Pressure  *Pressure  `json:"pressure,omitempty"`
-	Evidence  []Evidence `json:"evidence,omitempty"`
-	Advice    []string   `json:"advice,omitempty"`
-	LogTail   []string   `json:"log_tail,omitempty"`
-	Gaps      []Gap      `json:"gaps,omitempty"`
-	Related   []string   `json:"related,omitempty"`
+	Unit      string    `json:"unit,omitempty"`
+	Victim    *Process  `json:"victim,omitempty"`
+	Trigger   *Process  `json:"trigger,omitempty"`
+	Killer    *Killer   `json:"killer,omitempty"`
+	OOM       *OOM      `json:"oom,omitempty"`
+	Memory    *Memory   `json:"memory,omitempty"`
+	Hog       *Hog      `json:"hog,omitempty"`
+	Processes []Process `json:"processes,omitempty"`
+	History   *History  `json:"history,omitempty"`
+	Pressure  *Pressure `json:"pressure,omitempty"`
+	// Filesystems are those the container could write to, where one was full.
+	Filesystems []Filesystem `json:"filesystems,omitempty"`
+	Evidence    []Evidence   `json:"evidence,omitempty"`
+	Advice      []string     `json:"advice,omitempty"`
+	LogTail     []string     `json:"log_tail,omitempty"`
+	Gaps        []Gap        `json:"gaps,omitempty"`
+	Related     []string     `json:"related,omitempty"`
 	// Warning is what a warning rests on; nil for other kinds.
 	Warning *WarningFacts `json:"warning,omitempty"`
 	Count   int           `json:"count"`

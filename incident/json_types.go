@@ -68,6 +68,7 @@ func (w *jsonWriter) incident(i *Incident) {
 		w.key(`"pressure":`)
 		w.pressure(i.Pressure)
 	}
+	optList(w, `"filesystems":`, i.Filesystems, (*jsonWriter).filesystem)
 	optList(w, `"evidence":`, i.Evidence, (*jsonWriter).evidence)
 	w.optTexts(`"advice":`, i.Advice)
 	w.optTexts(`"log_tail":`, i.LogTail)
@@ -154,6 +155,18 @@ func (w *jsonWriter) container(c *Container) {
 		w.key(`"health":`)
 		w.health(c.Health)
 	}
+	w.close()
+}
+
+func (w *jsonWriter) filesystem(d *Filesystem) {
+	w.open()
+	w.text(`"mount":`, d.Mount)
+	w.text(`"kind":`, d.Kind)
+	w.optText(`"source":`, d.Source)
+	w.optInt64(`"size_bytes":`, d.Size)
+	w.optInt64(`"free_bytes":`, d.Free)
+	w.optInt64(`"inodes":`, d.Inodes)
+	w.optInt64(`"inodes_free":`, d.InodesFree)
 	w.close()
 }
 

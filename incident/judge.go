@@ -31,6 +31,7 @@ type verdict struct {
 	sender     *Sent // who sent the signal that ended it, where that was traced
 	runtime    *RuntimeOOM
 	disk       *DiskFull
+	fs         *Filesystem // the one that was full, or that disk names
 }
 
 // judge applies the rules in the order of what can be wrong least: the kernel's

@@ -44,11 +44,7 @@ func judgeLimits(f *Facts) (verdict, bool) {
 		return v, true
 	}
 	if disk := FindDiskFull(tail); disk != nil {
-		v := verdict{cause: LimitDisk, confidence: Possible, disk: disk, why: "its log says so; whether that is why it ended is not known"}
-		if len(tail)-disk.Index <= nearEnd {
-			v.confidence, v.why = Likely, ""
-		}
-		return v, true
+		return judgeDisk(f, disk, len(tail)-disk.Index <= nearEnd), true
 	}
 	return verdict{}, false
 }

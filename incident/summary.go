@@ -60,11 +60,7 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 	case LimitPids:
 		return fmt.Sprintf("%s ended with %s: it could not start another process or thread (pids limit)", who, code)
 	case LimitDisk:
-		s := fmt.Sprintf("%s ended with %s: no space left on a disk or volume it wrote to", who, code)
-		if v.disk != nil && v.disk.Path != "" {
-			s += " (" + Sanitize(Redact(v.disk.Path)) + ")"
-		}
-		return s
+		return fmt.Sprintf("%s ended with %s: %s", who, code, diskSummary(v))
 	case ExecFailed:
 		return fmt.Sprintf("%s did not start (%s): %s", who, code, Sanitize(v.why))
 	case ExitError:

@@ -327,6 +327,7 @@ func (c *Correlator) detail(d *Detail) {
 		}
 		r.detailPending = false
 		r.logTail, r.rawTail = d.LogTail, d.RawTail
+		r.disks, r.disksUnread = d.Filesystems, d.FilesystemsUnread
 		if in := d.Inspect; in != nil {
 			e.dirty = true
 			pid := e.Spec.PID

@@ -54,6 +54,8 @@ type run struct {
 	detailPending bool
 	logTail       []string
 	rawTail       []string
+	disks         []incident.Filesystem
+	disksUnread   string
 	killSeen      time.Time // arrival of the newest kill
 	engineDown    bool
 	rebooted      bool

@@ -217,6 +217,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	f.Sent, f.Traced = r.Sent, c.traced(at)
 	f.Faults, f.LogTail, f.Init = r.Faults, r.logTail, r.Init
 	f.RawTail, r.rawTail = r.rawTail, nil
+	f.Filesystems, f.FilesystemsUnread = r.disks, r.disksUnread
 	for _, k := range r.Kills {
 		if k.Main || r.groupWithMain(&k) {
 			f.Kills = append(f.Kills, k)

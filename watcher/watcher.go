@@ -95,6 +95,10 @@ type Detail struct {
 	// back and is neither: it is for judging alone, and is never written down.
 	LogTail []string `json:"log_tail,omitempty"`
 	RawTail []string `json:"-"`
+	// Filesystems are those it could write to, looked at where its log says
+	// that there was no room; FilesystemsUnread is why they were not.
+	Filesystems       []incident.Filesystem `json:"filesystems,omitempty"`
+	FilesystemsUnread string                `json:"filesystems_unread,omitempty"`
 	// Problem says why a part is missing ("logs gone with --rm").
 	Problem string `json:"problem,omitempty"`
 }

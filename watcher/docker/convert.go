@@ -32,6 +32,9 @@ type document struct {
 	State        *state
 	Config       *config
 	HostConfig   *hostConfig
+	Mounts       []mountPoint
+	LogPath      string
+	GraphDriver  *struct{ Data map[string]string }
 }
 
 type state struct {
@@ -63,6 +66,10 @@ type hostConfig struct {
 		Name              string
 		MaximumRetryCount int
 	}
+	ReadonlyRootfs bool
+	ShmSize        int64
+	Tmpfs          map[string]string
+	Mounts         []mountSpec
 }
 
 // loose is a string that some engines write as a number.
@@ -85,7 +92,13 @@ func (l *loose) UnmarshalJSON(b []byte) error {
 
 // documentOf copies what is used out of the client's answer.
 func documentOf(in *container.InspectResponse) *document {
-	d := &document{ID: in.ID, Name: in.Name, Created: in.Created, RestartCount: in.RestartCount}
+	d := &document{ID: in.ID, Name: in.Name, Created: in.Created, RestartCount: in.RestartCount, LogPath: in.LogPath}
+	if g := in.GraphDriver; g != nil {
+		d.GraphDriver = &struct{ Data map[string]string }{g.Data}
+	}
+	for _, m := range in.Mounts {
+		d.Mounts = append(d.Mounts, mountPoint{Type: string(m.Type), Source: m.Source, Destination: m.Destination, RW: m.RW})
+	}
 	if s := in.State; s != nil {
 		d.State = &state{
 			Status: string(s.Status), Running: s.Running, OOMKilled: s.OOMKilled, Pid: s.Pid, ExitCode: s.ExitCode,
@@ -99,7 +112,15 @@ func documentOf(in *container.InspectResponse) *document {
 		}
 	}
 	if h := in.HostConfig; h != nil {
-		d.HostConfig = &hostConfig{Memory: h.Memory, MemorySwap: h.MemorySwap, AutoRemove: h.AutoRemove}
+		d.HostConfig = &hostConfig{Memory: h.Memory, MemorySwap: h.MemorySwap, AutoRemove: h.AutoRemove,
+			ReadonlyRootfs: h.ReadonlyRootfs, ShmSize: h.ShmSize, Tmpfs: h.Tmpfs}
+		for _, m := range h.Mounts {
+			spec := mountSpec{Type: string(m.Type), Target: m.Target}
+			if m.TmpfsOptions != nil {
+				spec.TmpfsOptions = &struct{ SizeBytes int64 }{m.TmpfsOptions.SizeBytes}
+			}
+			d.HostConfig.Mounts = append(d.HostConfig.Mounts, spec)
+		}
 		d.HostConfig.RestartPolicy.Name = string(h.RestartPolicy.Name)
 		d.HostConfig.RestartPolicy.MaximumRetryCount = h.RestartPolicy.MaximumRetryCount
 	}

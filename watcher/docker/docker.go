@@ -69,6 +69,7 @@ type Source struct {
 	log     *zap.Logger
 	metrics *metrics
 	pace    pace
+	gauge   gauge
 }
 
 // pace is every period and deadline of the source.
@@ -105,7 +106,7 @@ func New(opts Options) (*Source, error) {
 	if opts.Logger == nil {
 		opts.Logger = zap.NewNop()
 	}
-	return &Source{opts: opts, log: opts.Logger.Named(SourceName), metrics: newMetrics(opts.Registerer), pace: defaultPace()}, nil
+	return &Source{opts: opts, log: opts.Logger.Named(SourceName), metrics: newMetrics(opts.Registerer), pace: defaultPace(), gauge: newGauge()}, nil
 }
 
 // Name implements watcher.Source.

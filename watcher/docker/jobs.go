@@ -42,6 +42,7 @@ type job struct {
 	// since is when the run began whose log is wanted; zero when not known.
 	since time.Time
 	exit  *watcher.Observation
+	disks []incident.Filesystem // what it could write to
 }
 
 // answer is what came of a job.
@@ -52,6 +53,7 @@ type answer struct {
 	runtime string
 	tail    lastWords
 	logErr  error
+	unread  string // why disks were not looked at
 }
 
 // work answers jobs until ctx ends.
@@ -95,6 +97,7 @@ func (r *run) ask(ctx context.Context, j job) answer {
 			tty := j.tty || a.doc != nil && a.doc.Config != nil && a.doc.Config.Tty
 			a.tail, a.logErr = c.logs(ctx, j.id, tty, r.s.opts.LogLines, j.since, j.at.Add(time.Second))
 		}
+		a.disks, a.unread = nil, "it ended too long ago"
 		return a
 	}
 	// With --rm there are milliseconds: both at once.
@@ -104,6 +107,15 @@ func (r *run) ask(ctx context.Context, j job) answer {
 		wg.Go(func() { a.tail, a.logErr = c.logs(ctx, j.id, j.tty, r.s.opts.LogLines, j.since, time.Time{}) })
 	}
 	wg.Wait()
+	if a.doc != nil {
+		a.disks = a.doc.filesystems()
+	}
+	if incident.FindDiskFull(a.tail.raw) == nil {
+		a.disks = nil
+		return a
+	}
+	// While the filesystem is as the program left it.
+	a.disks, a.unread = r.s.gauge.measure(ctx, c.ep, a.disks)
 	return a
 }
 
@@ -157,7 +169,7 @@ func (r *run) answered(a answer) {
 // afterDeath emits what was learned after a death, and the death itself where
 // it waited for its exit code.
 func (r *run) afterDeath(a answer) {
-	d := watcher.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail.shown, RawTail: a.tail.raw, Problem: problem(a)}
+	d := watcher.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail.shown, RawTail: a.tail.raw, Problem: problem(a), Filesystems: a.disks, FilesystemsUnread: a.unread}
 	if a.doc != nil {
 		c := a.doc.container(a.runtime)
 		if c.StartedAt.After(a.at) {

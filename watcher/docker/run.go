@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/events"
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
@@ -47,6 +48,7 @@ type known struct {
 	failed  bool // a failed start was told
 	shadow  shadow
 	begun   time.Time // of its present run, by the engine's event
+	disks   []incident.Filesystem
 }
 
 // maxKnown bounds the containers remembered; beyond it an arbitrary one goes,
@@ -184,7 +186,7 @@ func (r *run) event(m events.Message) {
 
 // died emits a death and asks for what can still be learned of it.
 func (r *run) died(o watcher.Observation, k *known) {
-	j := job{kind: jobDeath, id: o.Exit.ID, at: o.At, tty: k.tty, rm: k.rm}
+	j := job{kind: jobDeath, id: o.Exit.ID, at: o.At, tty: k.tty, rm: k.rm, disks: k.disks}
 	if !k.begun.IsZero() {
 		// A program writes before the engine notes its start.
 		j.since = k.begun.Add(-500 * time.Millisecond)
@@ -269,6 +271,6 @@ func (r *run) learn(d *document) {
 		k.shadow.learnLabels(d.Config.Labels)
 	}
 	if d.HostConfig != nil {
-		k.rm = d.HostConfig.AutoRemove
+		k.rm, k.disks = d.HostConfig.AutoRemove, d.filesystems()
 	}
 }
