@@ -3,9 +3,9 @@ package incident
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/units"
 )
 
 // adviceFor gives one thing to do next, with the numbers it rests on; "" where
@@ -111,11 +111,7 @@ func adviceOwnLimit(inc *Incident) string {
 			" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (--shm-size, tmpfs size=) or clean it up; a higher limit only moves the point."
 	}
 	if h := inc.History; h != nil && h.Trend == "leak" && h.Slope != nil && *h.Slope > 0 {
-		s := fmt.Sprintf("It grew steadily by %s per minute: look for a leak before raising the limit", FormatBytes(int64(*h.Slope*60)))
-		if limit > 0 {
-			s += fmt.Sprintf("; each further %s buys only %s", FormatBytes(limit), FormatDuration(time.Duration(float64(limit) / *h.Slope * float64(time.Second))))
-		}
-		return s + "."
+		return LeakAdvice(*h.Slope, limit)
 	}
 	if limit <= 0 {
 		return "Compare what it needs with its limit: docker inspect -f '{{.HostConfig.Memory}}' and docker stats."
@@ -126,8 +122,7 @@ func adviceOwnLimit(inc *Incident) string {
 // suggestLimit proposes limit × 1.5, rounded up to a power-of-two step, as an
 // experiment; never more than twice the limit.
 func suggestLimit(inc *Incident, limit int64) string {
-	next := roundLimit(limit + limit/2)
-	next = min(next, 2*limit)
+	next, formula := SuggestLimit(limit)
 	held := ""
 	if inc.Victim != nil && inc.Victim.AnonRSS != nil {
 		held = processName(inc.Victim.Comm, inc.Victim.PID) + " alone held " + FormatBytes(*inc.Victim.AnonRSS) + " of anonymous memory. "
@@ -139,8 +134,23 @@ func suggestLimit(inc *Incident, limit int64) string {
 	case inc.Unit != "":
 		how = fmt.Sprintf("; systemctl set-property %s MemoryMax=%d", Sanitize(inc.Unit), next)
 	}
-	return held + "If that is what it needs, try a limit of " + FormatBytes(next) + " (" + FormatBytes(limit) +
-		" × 1.5, rounded up" + how + "); if it happens again at the higher limit, it is a leak."
+	return held + "If that is what it needs, try a limit of " + FormatBytes(next) + " (" + formula + how + "); if it happens again at the higher limit, it is a leak."
+}
+
+// SuggestLimit is the limit to try for what does not leak, with the formula it
+// comes from: half as much again, never more than twice as much.
+func SuggestLimit(limit int64) (next int64, formula string) {
+	return min(roundLimit(limit+limit/2), 2*limit), FormatBytes(limit) + " × 1.5, rounded up"
+}
+
+// LeakAdvice is what to do about memory that grows by rate bytes per second
+// towards limit, 0 where there is none. It never says to raise it.
+func LeakAdvice(rate float64, limit int64) string {
+	s := "It grows by " + units.Rate(rate) + ": look for a leak before raising the limit"
+	if limit > 0 {
+		s += "; each further " + FormatBytes(limit) + " buys only " + units.Seconds(float64(limit)/rate)
+	}
+	return s + "."
 }
 
 // roundLimit rounds up to an eighth of the size's power of two, at least a mebibyte.

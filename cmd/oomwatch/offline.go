@@ -141,15 +141,7 @@ func (e *explainer) finish(t *teller, what string, stats kmsg.ScanStats, err err
 		}
 	}
 	notes := e.cmd.ErrOrStderr()
-	if stats.Foreign > 0 {
-		fmt.Fprintf(notes, "note: %d lines look like the kernel's and were written by a program: not believed\n", stats.Foreign)
-	}
-	if stats.Unrecognised > 0 {
-		fmt.Fprintf(notes, "note: unrecognised OOM text: %d lines are of an OOM report in a form that this version does not know; please report them:\n", stats.Unrecognised)
-		for _, l := range stats.UnrecognisedLines {
-			fmt.Fprintf(notes, "  %s\n", incident.Sanitize(l))
-		}
-	}
+	sayUnread(notes, &stats)
 	if err != nil {
 		return err
 	}
@@ -162,6 +154,19 @@ func (e *explainer) finish(t *teller, what string, stats kmsg.ScanStats, err err
 		return errNothing
 	}
 	return nil
+}
+
+// sayUnread says which lines of a log were not believed, or not understood.
+func sayUnread(notes io.Writer, stats *kmsg.ScanStats) {
+	if stats.Foreign > 0 {
+		fmt.Fprintf(notes, "note: %d lines look like the kernel's and were written by a program: not believed\n", stats.Foreign)
+	}
+	if stats.Unrecognised > 0 {
+		fmt.Fprintf(notes, "note: unrecognised OOM text: %d lines are of an OOM report in a form that this version does not know; please report them:\n", stats.Unrecognised)
+		for _, l := range stats.UnrecognisedLines {
+			fmt.Fprintf(notes, "  %s\n", incident.Sanitize(l))
+		}
+	}
 }
 
 // teller keeps incidents for a table and the newest stories.

@@ -18,6 +18,7 @@ var may = map[string][]string{
 	"units":          {},
 	"trend":          {"units"},
 	"incident":       {"kmsg", "cgroup", "trend", "units"},
+	"triage":         {"incident", "kmsg", "trend", "units"},
 	"trace":          {},
 	"recorder":       {"incident", "cgroup"},
 	"watcher":        {"incident", "kmsg", "cgroup", "trace", "recorder"},

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/triage"
+	"github.com/oomwatch/oomwatch/web"
+)
+
+// triager is the triage command.
+type triager struct {
+	where places
+	logs  []string
+	since sinceTime
+	what  string
+	limit count
+	out   outputFormat
+
+	cmd *cobra.Command
+}
+
+func newTriage() *cobra.Command {
+	t := &triager{}
+	cmd := &cobra.Command{
+		Use:   "triage",
+		Short: "Rank services by evidence of a leak",
+		Long: `Triage ranks services by the evidence that they leak memory, each with its class
+(leak, limit too small, host overcommitted, spike, cache, sawtooth, steady, not
+enough data), the reasons, and what to do next.
+
+It uses what the daemon keeps: its incidents, and where it records them the
+readings of every service over 1 h, 6 h, 24 h and 7 d, across restarts. With --log
+it reads kernel logs only, of this machine or another, of any format that explain
+knows, rotated and compressed ones too: kills are grouped by program and place,
+and regular times between them tell a leak from bursts.
+
+Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
+		Example: `  oomwatch triage
+  oomwatch triage --since 7d --service shop/web
+  oomwatch triage --log kern.log --log kern.log.1 --log kern.log.2.gz
+  dmesg | oomwatch triage --log - -o json`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return t.run(cmd.Context()) },
+	}
+	t.cmd = cmd
+	fs := cmd.Flags()
+	fs.StringArrayVar(&t.logs, "log", nil, "read a saved kernel log from `FILE`, - for stdin; may be given many times")
+	addText(fs, &t.since, "since", "", "TIME", "only what happened since: 24h, 7d, 2026-11-21, 2026-11-21T07:56:40Z")
+	fs.StringVar(&t.what, "service", "", "only this service: its `NAME`, unit, program, pod uid, or the beginning of a container's id")
+	fs.StringVar(&t.what, "container", "", "the same as --service (`NAME`)")
+	addText(fs, &t.limit, "limit", "", "N", "only the first N (default all)")
+	cmd.MarkFlagsMutuallyExclusive("service", "container")
+	t.where.add(cmd)
+	addOutput(cmd, &t.out)
+	return cmd
+}
+
+func (t *triager) run(ctx context.Context) error {
+	var collector triage.Collector
+	var err error
+	if len(t.logs) > 0 {
+		for _, flag := range []string{"socket", "store"} {
+			if t.cmd.Flags().Changed(flag) {
+				return usageError{fmt.Errorf("--%s is of no use with saved logs: take it out", flag)}
+			}
+		}
+		err = t.readLogs(ctx, &collector)
+	} else {
+		err = t.readKept(ctx, &collector)
+	}
+	if err != nil {
+		return err
+	}
+	return t.tell(collector.Services())
+}
+
+// readLogs takes the kills of kernel logs.
+func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
+	for _, name := range t.logs {
+		if name == "" {
+			return usageError{errors.New("a file has no name: give a path, or - for standard input")}
+		}
+	}
+	if countStdin(t.logs) > 1 {
+		return usageError{errors.New("standard input can be read once: give - for one file only")}
+	}
+	since := t.since.from(time.Now())
+	undated := 0
+	bar := newProgress(t.cmd.ErrOrStderr())
+	stats, err := kmsg.ScanFiles(ctx, t.logs, kmsg.ScanOptions{Location: time.Local, Progress: bar.at}, func(ev *kmsg.Event) error {
+		for i := range killsOf(ev) {
+			d := triage.FromEpisode(ev.Episode, i)
+			switch {
+			case since.IsZero():
+			case d.Time.IsZero():
+				undated++
+			case d.Time.Before(since):
+				continue
+			}
+			c.Add(d)
+		}
+		return nil
+	})
+	bar.clear()
+	notes := t.cmd.ErrOrStderr()
+	sayUnread(notes, &stats)
+	if undated > 0 {
+		fmt.Fprintf(notes, "note: %d kills have no date, so --since cannot leave them out\n", undated)
+	}
+	return err
+}
+
+// readKept takes what the daemon keeps.
+func (t *triager) readKept(ctx context.Context, c *triage.Collector) error {
+	list, err := t.where.incidents(ctx, web.Query{Since: t.since.from(time.Now())}, t.cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	for _, inc := range list {
+		if d, ok := triage.FromIncident(inc, serviceName(inc)); ok {
+			c.Add(d)
+		}
+	}
+	return nil
+}
+
+// serviceName is the name that a container keeps when it is made anew; "" for a
+// kill outside every container.
+func serviceName(inc *incident.Incident) string {
+	c := inc.Container
+	switch {
+	case c == nil:
+		return ""
+	case c.Compose != nil && c.Compose.Service != "":
+		return c.Compose.Project + "/" + c.Compose.Service
+	}
+	return c.Name
+}
+
+// tell prints what was found.
+func (t *triager) tell(list []triage.Service) error {
+	found := list[:0]
+	for i := range list {
+		if named(&list[i], t.what) {
+			found = append(found, list[i])
+		}
+	}
+	total := len(found)
+	if t.limit > 0 && len(found) > int(t.limit) {
+		found = found[:t.limit]
+	}
+	if len(found) == 0 {
+		if t.what != "" && len(list) > 0 {
+			fmt.Fprintf(t.cmd.ErrOrStderr(), "oomwatch: nothing of %q is in what was read; see all with: oomwatch triage\n", t.what)
+		} else {
+			fmt.Fprintln(t.cmd.ErrOrStderr(), "oomwatch: no kill and no readings are in what was read")
+		}
+		return errNothing
+	}
+	w := t.cmd.OutOrStdout()
+	if t.out.json() {
+		return writeLines(w, found)
+	}
+	return writeTriage(w, found, total, textWidth(w), useColour(w))
+}
+
+// named reports whether a service is the one that a person named.
+func named(s *triage.Service, what string) bool {
+	what = strings.TrimPrefix(what, "/")
+	if what == "" || s.Service == what || s.Program == what || s.Pod == what || s.Unit != "" && (s.Unit == what || s.Unit == what+".service") {
+		return true
+	}
+	if _, service, ok := strings.Cut(s.Service, "/"); ok && service == what {
+		return true
+	}
+	for _, c := range s.Containers {
+		if c == what || len(what) >= shortID && strings.HasPrefix(c, what) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,386 @@
+package triage
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/units"
+)
+
+// What the chance of random times being as regular means.
+const (
+	chanceLikely   = 0.05
+	chancePossible = 0.15
+)
+
+// startUp is how soon after its last kill a program is killed again that cannot
+// even start in its limit; engines wait ten seconds and less before they restart.
+const startUp = 15
+
+// Services judges what was collected, best evidence of a leak first.
+func (c *Collector) Services() []Service {
+	var out []Service
+	for _, ch := range c.chains() {
+		out = append(out, judge(ch))
+	}
+	if host := c.hostOccasions(); host != nil {
+		out = append(out, judgeHost(host))
+	}
+	Rank(out)
+	return out
+}
+
+// Rank orders services by class, how sure it is, and how often they died.
+func Rank(list []Service) {
+	for i := range list {
+		list[i].score = list[i].rank()
+	}
+	slices.SortStableFunc(list, func(a, b Service) int {
+		switch {
+		case a.score > b.score:
+			return -1
+		case a.score < b.score:
+			return 1
+		}
+		return strings.Compare(a.Service, b.Service)
+	})
+	for i := range list {
+		list[i].Rank = i + 1
+	}
+}
+
+func (s *Service) rank() float64 {
+	score := float64(len(Classes)-slices.Index(Classes, s.Class)) * 1000
+	switch s.Confidence {
+	case incident.Certain:
+		score += 600
+	case incident.Likely:
+		score += 400
+	}
+	if s.Unverified {
+		score -= 500
+	}
+	if s.Kills != nil {
+		score += min(float64(s.Kills.Times), 199)
+	}
+	return score
+}
+
+// intervals are the seconds from the end of one occasion to the next of the same
+// clock, and what was held at the end of each.
+func (c *chain) intervals() (seconds, held []float64) {
+	for i := 1; i < len(c.occasions); i++ {
+		a, b := c.occasions[i-1], c.occasions[i]
+		if !before(a.end, b.at) {
+			continue
+		}
+		seconds = append(seconds, b.at.seconds-a.end.seconds)
+		held = append(held, float64(b.held()))
+	}
+	return seconds, held
+}
+
+// held is what the program held of the limit: the victim, or all its processes
+// where the table is of its own limit.
+func (o *occasion) held() int64 {
+	if o.Scope == OwnLimit && o.Hog == o.Comm && o.HogHeld > o.RSS && (o.Limit == 0 || o.HogHeld <= o.Limit+o.Limit/8) {
+		return o.HogHeld
+	}
+	return o.RSS
+}
+
+// judge judges the kills of one program at one place.
+func judge(c *chain) Service {
+	o := c.last()
+	s := Service{Schema: Schema, Service: c.name(), Program: o.Comm, Unit: o.Unit, Pod: o.Pod, Containers: c.containers(), Confidence: incident.Possible}
+	for _, x := range c.occasions {
+		if x.Limit > 0 {
+			s.Limit = new(x.Limit)
+		}
+		s.Unverified = s.Unverified || x.Unverified
+	}
+	seconds, held := c.intervals()
+	s.Kills = c.kills(seconds)
+	s.told(c)
+	j := verdict{Service: &s, chain: c, seconds: seconds, held: held}
+	j.judge()
+	if s.Unverified {
+		s.Confidence = weaker(s.Confidence)
+		s.Reasons = append(s.Reasons, "the log has lost who wrote its lines: a program could have written these")
+	}
+	return s
+}
+
+// weaker is a confidence in what a program could have forged.
+func weaker(c incident.Confidence) incident.Confidence {
+	if c == "" {
+		return ""
+	}
+	return incident.Possible
+}
+
+// verdict is one judgement at work.
+type verdict struct {
+	*Service
+	chain         *chain
+	seconds, held []float64
+}
+
+func (v *verdict) judge() {
+	n := len(v.seconds)
+	switch {
+	case n == 0 && v.Kills.Count == 1:
+		v.undecided("killed once: how it came to that is not in its kill")
+	case n == 0 && v.Kills.Times == 1:
+		v.undecided(fmt.Sprintf("%d of its processes killed on one occasion: how it came to that is not in the kills", v.Kills.Count))
+	case n == 0:
+		v.undecided("the log does not say how long it was from one kill to the next")
+	case v.starting():
+		v.tooSmall(incident.Likely, fmt.Sprintf("killed again about %s after each kill: it cannot start in this limit", units.Seconds(median(v.seconds))))
+	case v.backingOff():
+		v.tooSmall(incident.Likely, "the time between its kills is that of the engine's growing pause between restarts: it fills its limit soon after each start")
+	case n == 1:
+		v.undecided(fmt.Sprintf("killed twice, %s apart: one interval is no pattern", units.Seconds(v.seconds[0])))
+		if rate := v.held[0] / v.seconds[0]; rate > 0 {
+			v.Reasons = append(v.Reasons, "if it is a leak, it grows by up to "+units.Rate(rate))
+		}
+	case v.leaking():
+	case v.crowded():
+	case n == 2:
+		v.undecided(fmt.Sprintf("%d occasions, at intervals of %s and %s: two unlike intervals are no pattern", v.Kills.Times, units.Seconds(v.seconds[0]), units.Seconds(v.seconds[1])))
+	default:
+		v.irregular()
+	}
+}
+
+func (v *verdict) undecided(why string) {
+	v.Class, v.Confidence = NotEnoughData, ""
+	v.Reasons = append(v.Reasons, why)
+	v.tryLimit()
+}
+
+func (v *verdict) tooSmall(sure incident.Confidence, why string) {
+	v.Class, v.Confidence = LimitTooSmall, sure
+	v.Reasons = append(v.Reasons, why)
+	v.tryLimit()
+}
+
+// tryLimit advises a limit, for what has not been seen to leak.
+func (v *verdict) tryLimit() {
+	if v.Limit == nil || v.chain.last().Scope != OwnLimit {
+		return
+	}
+	next, formula := incident.SuggestLimit(*v.Limit)
+	v.Suggested = &next
+	v.Advice = append(v.Advice, "Try a limit of "+units.Bytes(next)+" ("+formula+"); if it is killed again at the higher limit, it is a leak.")
+}
+
+// starting tells a program that is killed again right away.
+func (v *verdict) starting() bool { return median(v.seconds) < startUp }
+
+// backingOff tells the intervals of a restart loop: each twice as long as the
+// one before (docker from 100 ms to a minute, kubelet from 10 s to 5 minutes),
+// or kubelet's longest, again and again.
+func (v *verdict) backingOff() bool {
+	const longest = 5 * 60
+	doubled, capped := 0, 0
+	for i, d := range v.seconds {
+		if i > 0 && d/v.seconds[i-1] > 1.6 && d/v.seconds[i-1] < 2.4 && d < longest*1.2 {
+			doubled++
+		}
+		if d >= longest && d < longest*1.1 {
+			capped++
+		}
+	}
+	pod := v.chain.last().Pod != ""
+	return doubled >= 3 || doubled >= 2 && doubled+capped >= len(v.seconds)-1 && pod || pod && capped == len(v.seconds) && capped >= 2
+}
+
+// leaking tells kills whose intervals are regular: what holds the same at each
+// kill and takes the same time to get there grows steadily. Where the limit
+// changed, so does the time: it is the time for each byte that is compared.
+func (v *verdict) leaking() bool {
+	each := make([]float64, len(v.seconds))
+	var rates []float64
+	for i, d := range v.seconds {
+		each[i] = d
+		if v.held[i] > 0 {
+			each[i] = d / v.held[i]
+			rates = append(rates, v.held[i]/d)
+		}
+	}
+	if len(rates) > 0 && len(rates) < len(each) {
+		return false // some without a size: they cannot be compared
+	}
+	_, chance := regular(each)
+	v.Kills.Chance = &chance
+	if chance > chancePossible {
+		return false
+	}
+	v.Class = Leak
+	if chance <= chanceLikely && v.chain.last().Scope == OwnLimit {
+		v.Confidence = incident.Likely
+	}
+	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, %s apart (%s to %s): random times are as regular %s",
+		v.Kills.Times, units.Seconds(*v.Kills.Interval), units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax), odds(chance)))
+	if len(rates) == 0 {
+		v.Advice = append(v.Advice, "Look for a leak before raising its limit; the log does not say how much it held.")
+		return true
+	}
+	rate := median(rates)
+	v.Rate, v.RateLow, v.RateHigh = new(rate), new(slices.Min(rates)), new(slices.Max(rates))
+	s := "held " + units.Bytes(*v.Kills.RSS)
+	if v.Limit != nil {
+		s += " of its " + units.Bytes(*v.Limit) + " limit"
+	}
+	v.Reasons = append(v.Reasons, s+" when it was killed: if it starts from little, it grows by "+units.Rate(rate))
+	var limit int64
+	if v.Limit != nil {
+		limit = *v.Limit
+	}
+	if limits := v.limits(); len(limits) > 1 {
+		v.Confidence = incident.Likely
+		v.Reasons = append(v.Reasons, "its limit was changed and it grew into the new one too: "+strings.Join(limits, ", then "))
+	}
+	v.Advice = append(v.Advice, incident.LeakAdvice(rate, limit))
+	return true
+}
+
+// limits are the limits it died at, one after another.
+func (v *verdict) limits() []string {
+	var out []string
+	for _, o := range v.chain.occasions {
+		if o.Limit > 0 {
+			out = append(out, units.Bytes(o.Limit))
+		}
+	}
+	return slices.Compact(out)
+}
+
+// odds is a chance in words.
+func odds(p float64) string {
+	if p <= 1.0/draws {
+		return fmt.Sprintf("less than once in %d", draws)
+	}
+	return fmt.Sprintf("once in %.0f", 1/p)
+}
+
+// crowded tells a limit that many small processes fill together.
+func (v *verdict) crowded() bool {
+	o := v.chain.last()
+	if o.Scope != OwnLimit || o.Limit == 0 || o.RSS == 0 || o.RSS*3 > o.Limit || o.HogTasks < 3 || o.HogHeld*2 < o.Limit {
+		return false
+	}
+	v.tooSmall(incident.Likely, fmt.Sprintf("%d processes called %s held %s of its %s together, %s each on average",
+		o.HogTasks, incident.Sanitize(o.Hog), units.Bytes(o.HogHeld), units.Bytes(o.Limit), units.Bytes(o.HogHeld/int64(o.HogTasks))))
+	v.Advice = append(v.Advice, "Or run fewer of them.")
+	return true
+}
+
+// irregular is for kills without a pattern: something takes much at once.
+func (v *verdict) irregular() {
+	apart := fmt.Sprintf("killed on %d occasions at irregular intervals, from %s to %s", v.Kills.Times, units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax))
+	if v.Kills.Count >= 2*v.Kills.Times {
+		v.Class = Spike
+		v.Reasons = append(v.Reasons, apart+", several processes at once: bursts of work, not growth")
+	} else if *v.Kills.Interval < 3600 {
+		v.tooSmall(incident.Possible, apart+": it needs more than its limit again and again, and does not grow steadily")
+		return
+	} else {
+		v.Class = Spike
+		v.Reasons = append(v.Reasons, apart+": something takes much at once now and then, it does not grow steadily")
+	}
+	v.Advice = append(v.Advice, "Look at what it did at these times (requests, jobs, cron) and bound it; a higher limit helps only if the peak has an end.")
+}
+
+// kills are the numbers of the occasions.
+func (c *chain) kills(seconds []float64) *Kills {
+	k := &Kills{Times: len(c.occasions)}
+	var rss []float64
+	for _, o := range c.occasions {
+		k.Count += o.kills
+		if r := o.held(); r > 0 {
+			rss = append(rss, float64(r))
+		}
+		if o.at.clock == calendar {
+			if k.First.IsZero() {
+				k.First = o.Time
+			}
+			k.Last = o.Time
+		} else if o.HasUptime {
+			if k.FirstUptime == nil {
+				k.FirstUptime = new(o.Uptime.Seconds())
+			}
+			k.LastUptime = new(o.Uptime.Seconds())
+		}
+	}
+	if len(rss) > 0 {
+		k.RSS = new(int64(median(rss)))
+	}
+	if len(seconds) > 0 {
+		k.Interval, k.IntervalMin, k.IntervalMax = new(median(seconds)), new(slices.Min(seconds)), new(slices.Max(seconds))
+	}
+	return k
+}
+
+// told adds the reasons that hold whatever the pattern is.
+func (s *Service) told(c *chain) {
+	o := c.last()
+	if o.Scope == SharedLimit {
+		s.Reasons = append(s.Reasons, "the limit was one above it, which it shares: who grew may be another below the same limit")
+	}
+	if o.Scope == NodeMemory {
+		s.Reasons = append(s.Reasons, "the memory nodes it may use ran out, not a limit")
+	}
+	if o.Limit > 0 && o.Shmem*2 > o.Limit {
+		s.Reasons = append(s.Reasons, units.Bytes(o.Shmem)+" of it was shared memory or tmpfs, which stays until it is deleted")
+	}
+}
+
+// containers are the newest of the names and ids it ran as.
+func (c *chain) containers() []string {
+	var out []string
+	for _, o := range slices.Backward(c.occasions) {
+		id := o.Container
+		if id == "" {
+			id = o.Name
+		}
+		if id != "" && !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+		if len(out) == 5 {
+			break
+		}
+	}
+	return out
+}
+
+// name is what a person would call it.
+func (c *chain) name() string {
+	o := c.last()
+	prog := incident.Sanitize(o.Comm)
+	if strings.TrimSpace(prog) == "" {
+		prog = fmt.Sprintf("pid %d", o.PID)
+	}
+	ids := slices.Sorted(maps.Keys(c.owners))
+	switch {
+	case o.Service != "":
+		return incident.Sanitize(o.Service)
+	case len(ids) > 1:
+		return fmt.Sprintf("%s (%d containers, one after another)", prog, len(ids))
+	case o.Name != "":
+		return fmt.Sprintf("%s (container %s)", prog, incident.Sanitize(o.Name))
+	case o.Pod != "":
+		return fmt.Sprintf("%s (pod %.13s)", prog, incident.Sanitize(o.Pod))
+	case o.Container != "":
+		return fmt.Sprintf("%s (container %.12s)", prog, incident.Sanitize(o.Container))
+	case o.Unit != "":
+		return fmt.Sprintf("%s (%s)", prog, incident.Sanitize(o.Unit))
+	case o.Pattern != "":
+		return fmt.Sprintf("%s (%s)", prog, incident.Sanitize(o.Pattern))
+	}
+	return prog
+}

@@ -1,0 +1,154 @@
+package triage
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/units"
+)
+
+// judgeHost judges the times the host's own memory ran out. Whom the kernel
+// killed says little then; who held the memory does.
+func judgeHost(c *chain) Service {
+	s := Service{Schema: Schema, Service: "the host", Class: HostOvercommitted, Confidence: incident.Possible}
+	asked := 0
+	victims := map[string]int{}
+	hogs := map[string][]*occasion{}
+	for _, o := range c.occasions {
+		victims[o.Comm] += o.kills
+		s.Unverified = s.Unverified || o.Unverified
+		if o.SysRq {
+			asked++
+		} else if o.Hog != "" {
+			hogs[o.Hog] = append(hogs[o.Hog], o)
+		}
+	}
+	seconds, _ := c.intervals()
+	s.Kills = c.kills(seconds)
+	s.Kills.RSS = nil // of different programs
+	s.Reasons = append(s.Reasons, fmt.Sprintf("the host ran out of memory %s; killed were %s", times(len(c.occasions)), counted(victims)))
+	if asked == len(c.occasions) {
+		s.Class, s.Confidence = NotEnoughData, ""
+		s.Reasons = append(s.Reasons, "somebody asked the kernel for it (SysRq f)")
+		return s
+	}
+	if len(hogs) == 0 {
+		s.Reasons = append(s.Reasons, "the log has no task table, so who held the memory is not known")
+		s.Advice = append(s.Advice, "Give every container a memory limit so that one cannot take the host's memory.")
+		return s
+	}
+	name, most := "", []*occasion(nil)
+	for hog, list := range hogs {
+		if len(list) > len(most) || len(list) == len(most) && hog < name {
+			name, most = hog, list
+		}
+	}
+	o := most[len(most)-1]
+	s.heldBy(o)
+	if o.Host > 0 && o.HogHeld*2 > o.Host {
+		s.Confidence = incident.Likely
+		hogChain := &chain{occasions: most}
+		secs, held := hogChain.intervals()
+		v := verdict{Service: &s, chain: hogChain, seconds: secs, held: nil}
+		for i := range most[1:] {
+			if i < len(held) {
+				v.held = append(v.held, float64(most[i+1].HogHeld))
+			}
+		}
+		if len(v.held) == len(v.seconds) && len(v.seconds) >= 2 && v.hostLeak(name) {
+			return s
+		}
+		s.Advice = append(s.Advice, fmt.Sprintf("Give %s a memory limit, or look at what it needs %s for: it took most of the host's memory.", incident.Sanitize(name), units.Bytes(o.HogHeld)))
+		return s
+	}
+	if o.Host > 0 && o.Held*2 > o.Host {
+		s.Confidence = incident.Likely
+	}
+	s.Advice = append(s.Advice, "Give every container a memory limit so that their sum stays under the host's memory, less what the host itself needs; the largest of the list first.")
+	return s
+}
+
+// heldBy says what the task table says.
+func (s *Service) heldBy(o *occasion) {
+	all := units.Bytes(o.Held)
+	if o.Host > 0 {
+		all += " of the host's " + units.Bytes(o.Host)
+	}
+	s.Reasons = append(s.Reasons, fmt.Sprintf("at the last, all tasks together held %s (pages that are shared count in each), %s in %s of %s",
+		all, units.Bytes(o.HogHeld), plural(o.HogTasks, "process"), incident.Sanitize(o.Hog)))
+}
+
+// hostLeak tells a program without a limit that fills the host again and again
+// in the same time.
+func (v *verdict) hostLeak(name string) bool {
+	each := make([]float64, len(v.seconds))
+	var rates []float64
+	for i, d := range v.seconds {
+		each[i] = d / max(v.held[i], 1)
+		rates = append(rates, v.held[i]/d)
+	}
+	_, chance := regular(each)
+	v.Kills.Chance = &chance
+	if chance > chancePossible || median(v.seconds) < startUp {
+		return false
+	}
+	rate := median(rates)
+	v.Class, v.Service.Service, v.Program = Leak, incident.Sanitize(name)+" (no limit)", name
+	v.Confidence = incident.Possible
+	if chance <= chanceLikely {
+		v.Confidence = incident.Likely
+	}
+	v.Rate, v.RateLow, v.RateHigh = &rate, new(slices.Min(rates)), new(slices.Max(rates))
+	v.Reasons = append(v.Reasons, fmt.Sprintf("it filled the host every %s: random times are as regular %s", units.Seconds(median(v.seconds)), odds(chance)))
+	v.Advice = append(v.Advice, incident.LeakAdvice(rate, 0), "Give it a memory limit until then, so that it is the one that dies.")
+	return true
+}
+
+// counted lists names with their counts, the most frequent first.
+func counted(m map[string]int) string {
+	type entry struct {
+		name string
+		n    int
+	}
+	var list []entry
+	for name, n := range m {
+		list = append(list, entry{name, n})
+	}
+	slices.SortFunc(list, func(a, b entry) int {
+		if a.n != b.n {
+			return b.n - a.n
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	var out []string
+	for i, e := range list {
+		if i == 5 {
+			out = append(out, fmt.Sprintf("%d others", len(list)-i))
+			break
+		}
+		out = append(out, fmt.Sprintf("%s (%d)", incident.Sanitize(e.name), e.n))
+	}
+	return strings.Join(out, ", ")
+}
+
+func times(n int) string {
+	switch n {
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	if strings.HasSuffix(word, "s") {
+		return fmt.Sprintf("%d %ses", n, word)
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

@@ -1,0 +1,79 @@
+package triage
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// draws is how often chance is asked; a chance below 1/draws is given as that.
+const draws = 4000
+
+// regular compares numbers that a leak makes alike (the seconds from one kill to
+// the next, for each byte that was held) with those of kills at random times,
+// which follow an exponential distribution. spread is their variation, chance
+// how likely random times are to have one as small; the same numbers always
+// give the same chance.
+func regular(v []float64) (spread, chance float64) {
+	spread = variation(v)
+	n := min(len(v), 200) // of more numbers the chance is nothing anyway
+	if n < 2 {
+		return spread, 1
+	}
+	r := rand.New(rand.NewPCG(uint64(n), 0))
+	random := make([]float64, n)
+	hits := 0
+	for range draws {
+		for i := range random {
+			random[i] = r.ExpFloat64()
+		}
+		if variation(random) <= spread {
+			hits++
+		}
+	}
+	return spread, max(float64(hits), 1) / draws
+}
+
+// variation is how far the numbers lie apart, by their middle: from five on the
+// median distance from the median, so that one night the host was down does not
+// hide a leak; before that standard deviation by mean.
+func variation(v []float64) float64 {
+	if len(v) < 2 {
+		return 0
+	}
+	if len(v) >= 5 {
+		mid := median(v)
+		if mid == 0 {
+			return 0
+		}
+		apart := make([]float64, len(v))
+		for i, x := range v {
+			apart[i] = math.Abs(x - mid)
+		}
+		return 1.4826 * median(apart) / mid
+	}
+	var sum, square float64
+	for _, x := range v {
+		sum += x
+	}
+	mean := sum / float64(len(v))
+	if mean == 0 {
+		return 0
+	}
+	for _, x := range v {
+		square += (x - mean) * (x - mean)
+	}
+	return math.Sqrt(square/float64(len(v)-1)) / mean
+}
+
+// median is the middle of v, which stays as it is.
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(v))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
