@@ -3,53 +3,72 @@ package notify
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// field writes "Label      value", wrapped.
-func (t *page) field(label, value string) {
-	if value == "" {
-		return
-	}
-	first := fmt.Sprintf("  %-*s", labelWidth, label)
-	t.wrapped(first, strings.Repeat(" ", len(first)), value, nil)
-}
+// fact is one of an incident's numbers, in words.
+type fact struct{ label, value string }
 
-// facts writes the numbers, a line each; what is not known has no line.
-func (t *page) facts(inc *incident.Incident) {
-	t.field("Container", containerLine(inc.Container))
+// facts are the numbers with their units; what is not known is left out.
+func facts(inc *incident.Incident) []fact {
+	unit := ""
 	if inc.Container == nil {
-		t.field("Unit", incident.Sanitize(inc.Unit))
+		unit = incident.Sanitize(inc.Unit)
 	}
-	t.field("Ended", endLine(inc))
-	t.field("Killer", killerLine(inc.Killer))
-	t.field("Limit", t.limitLine(inc))
-	t.field("Limit of", limitOwner(inc))
-	t.field("Memory", memoryLine(inc.Memory))
-	t.field("Victim", victimLine(inc.Victim))
-	if tr := inc.Trigger; tr != nil && (inc.Victim == nil || tr.Comm != inc.Victim.Comm || tr.PID != 0 && tr.PID != inc.Victim.PID) {
-		t.field("Trigger", name(tr.Comm, tr.PID)+" asked for the page that did not fit")
+	all := []fact{
+		{"Container", containerLine(inc.Container)},
+		{"Unit", unit},
+		{"Ended", endLine(inc)},
+		{"Killer", killerLine(inc.Killer)},
+		{"Limit", limitLine(inc)},
+		{"Limit of", limitOwner(inc)},
+		{"Memory", memoryLine(inc.Memory)},
+		{"Victim", victimLine(inc.Victim)},
+		{"Trigger", triggerLine(inc)},
+		{"Held most", hogLine(inc)},
+		{"History", historyLine(inc.History)},
+		{"Pressure", pressureLine(inc.Pressure)},
+		{"Count", countLine(inc)},
+		{"Not stored", incident.Sanitize(inc.NotStored)},
+		{"Silenced", incident.Sanitize(inc.Silenced)},
 	}
-	t.field("Held most", hogLine(inc))
-	t.field("History", historyLine(inc.History))
-	t.field("Pressure", pressureLine(inc.Pressure))
-	if inc.Count > 1 {
-		t.field("Count", countLine(inc))
-	}
-	t.field("Not stored", incident.Sanitize(inc.NotStored))
-	t.field("Silenced", incident.Sanitize(inc.Silenced))
-	t.field("Host", hostLine(inc.Host))
+	return slices.DeleteFunc(all, func(f fact) bool { return f.value == "" })
 }
 
+// facts writes the numbers, a line each.
+func (t *page) facts(inc *incident.Incident) {
+	all := facts(inc)
+	if h := hostLine(inc.Host); h != "" {
+		all = append(all, fact{"Host", h})
+	}
+	for _, f := range all {
+		first := fmt.Sprintf("  %-*s", labelWidth, f.label)
+		t.wrapped(first, strings.Repeat(" ", len(first)), f.value, nil)
+	}
+}
+
+// countLine says how often it happened, where that was more than once.
 func countLine(inc *incident.Incident) string {
+	if inc.Count <= 1 {
+		return ""
+	}
 	s := fmt.Sprintf("%d of these", inc.Count)
 	if d := inc.Time.Sub(inc.FirstTime); !inc.FirstTime.IsZero() && d > 0 {
 		s += fmt.Sprintf(" within %s, the first at %s", incident.FormatDuration(d), inc.FirstTime.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
 	return s
+}
+
+func triggerLine(inc *incident.Incident) string {
+	tr := inc.Trigger
+	if tr == nil || inc.Victim != nil && tr.Comm == inc.Victim.Comm && (tr.PID == 0 || tr.PID == inc.Victim.PID) {
+		return ""
+	}
+	return name(tr.Comm, tr.PID) + " asked for the page that did not fit"
 }
 
 func containerLine(c *incident.Container) string {
@@ -133,7 +152,7 @@ func killerLine(k *incident.Killer) string {
 }
 
 // limitLine draws usage against the limit that was reached.
-func (t *page) limitLine(inc *incident.Incident) string {
+func limitLine(inc *incident.Incident) string {
 	var limit, usage *int64
 	if inc.OOM != nil {
 		limit, usage = inc.OOM.Limit, inc.OOM.Usage

@@ -162,6 +162,9 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
+func slackAlert(a Alert) *slackMessage    { return slackMessageOf(outlineOf(a, true)) }
+func slackDigest(d *Digest) *slackMessage { return slackMessageOf(outlineOfDigest(d)) }
+
 func TestSlackGolden(t *testing.T) {
 	for name, inc := range cases() {
 		m := slackAlert(Alert{DeliveryID: "x", Incident: inc, Attempt: 1, Repeat: name == "kill_unknown"})

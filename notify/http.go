@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -58,39 +59,73 @@ func loopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
+// HTTPOptions are what every receiver that is told over HTTP needs.
+type HTTPOptions struct {
+	URL     string
+	Version string // for User-Agent
+	// AllowInsecure allows plain http to other machines.
+	AllowInsecure bool
+	// TLS is nil for the system's roots.
+	TLS *tls.Config
+}
+
+// BadOption is an option that a receiver cannot be made with. Key is the name of
+// the option in the configuration. It holds no secret.
+type BadOption struct {
+	Key string
+	Err error
+}
+
+func (e *BadOption) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *BadOption) Unwrap() error { return e.Err }
+
+func badOption(key, format string, args ...any) error {
+	return &BadOption{Key: key, Err: fmt.Errorf(format, args...)}
+}
+
 // poster posts bodies to one URL and reads the answers of HTTP as the Notifier's.
 type poster struct {
 	url    string
+	header http.Header // goes along with every request
 	client *http.Client
-	agent  string
 	now    func() time.Time
+	calm   time.Duration // how long a bare 429 holds
+	// secrets are hidden in every error, as the parts of the URL are.
+	secrets []string
 }
 
 // newPoster returns a poster with deadlines, without redirects to other hosts,
-// and with TLS 1.2 at least. tlsConf may be nil: the system's roots.
-func newPoster(rawURL, version string, insecure bool, tlsConf *tls.Config) (*poster, error) {
-	rawURL = strings.TrimSpace(rawURL)
-	if err := CheckURL(rawURL, insecure); err != nil {
-		return nil, err
+// and with TLS 1.2 at least. path is added to the URL's own.
+func newPoster(opt HTTPOptions, path string) (*poster, error) {
+	raw := strings.TrimSpace(opt.URL)
+	if err := CheckURL(raw, opt.AllowInsecure); err != nil {
+		return nil, &BadOption{Key: "url", Err: err}
 	}
-	if tlsConf == nil {
-		tlsConf = &tls.Config{}
-	}
-	tlsConf = tlsConf.Clone()
-	tlsConf.MinVersion = max(tlsConf.MinVersion, tls.VersionTLS12)
-	u, err := url.Parse(rawURL)
+	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, errors.New("the URL cannot be parsed")
+		return nil, badOption("url", "the URL cannot be parsed")
 	}
-	host := u.Host
+	if path != "" {
+		u = u.JoinPath(path)
+		raw = u.String()
+	}
+	conf := opt.TLS
+	if conf == nil {
+		conf = &tls.Config{}
+	}
+	conf = conf.Clone()
+	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
 	return &poster{
-		url: rawURL, agent: "oomwatch/" + version, now: time.Now,
+		url: raw, now: time.Now, calm: calmDown,
+		header: http.Header{"Content-Type": {"application/json"}, "User-Agent": {"oomwatch/" + opt.Version}},
 		client: &http.Client{
 			Timeout: totalTimeout,
 			Transport: &http.Transport{
 				Proxy:                  http.ProxyFromEnvironment,
 				DialContext:            (&net.Dialer{Timeout: headerTimeout}).DialContext,
-				TLSClientConfig:        tlsConf,
+				TLSClientConfig:        conf,
 				TLSHandshakeTimeout:    headerTimeout,
 				ResponseHeaderTimeout:  headerTimeout,
 				MaxResponseHeaderBytes: maxAnswer,
@@ -101,7 +136,7 @@ func newPoster(rawURL, version string, insecure bool, tlsConf *tls.Config) (*pos
 			CheckRedirect: func(r *http.Request, via []*http.Request) error {
 				// 301, 302 and 303 would turn the POST into a GET: the alert would
 				// not go along, and a page that answers 200 would count as told.
-				if r.Method != http.MethodPost || r.URL.Host != host || r.URL.Scheme != u.Scheme || len(via) > 3 {
+				if r.Method != http.MethodPost || r.URL.Host != u.Host || r.URL.Scheme != u.Scheme || len(via) > 3 {
 					return http.ErrUseLastResponse
 				}
 				return nil
@@ -110,10 +145,39 @@ func newPoster(rawURL, version string, insecure bool, tlsConf *tls.Config) (*pos
 	}, nil
 }
 
+// bearer sends a token with every request.
+func (p *poster) bearer(token string) {
+	if token != "" {
+		p.header.Set("Authorization", "Bearer "+token)
+		p.secrets = append(p.secrets, token)
+	}
+}
+
 // close ends the idle connections.
 func (p *poster) close() { p.client.CloseIdleConnections() }
 
-// post sends a JSON body and returns the beginning of the answer's body.
+// postJSON posts a value as JSON, in which < and > stay as they are: escaped, they
+// would count six times against a receiver's limit.
+func (p *poster) postJSON(ctx context.Context, v any) ([]byte, error) {
+	body, err := encodeJSON(v)
+	if err != nil {
+		return nil, &Rejected{Err: fmt.Errorf("write the message as JSON: %w", err)}
+	}
+	return p.post(ctx, body, nil)
+}
+
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// post sends a body, with more headers beside the poster's own, and returns the
+// beginning of the answer's body.
 func (p *poster) post(ctx context.Context, body []byte, header http.Header) ([]byte, error) {
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -123,11 +187,11 @@ func (p *poster) post(ctx context.Context, body []byte, header http.Header) ([]b
 	if err != nil {
 		return nil, &Rejected{Err: errors.New("the URL cannot be used for a request")}
 	}
-	for k, v := range header {
-		req.Header[k] = v
+	for _, h := range []http.Header{p.header, header} {
+		for k, v := range h {
+			req.Header[k] = v
+		}
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", p.agent)
 	res, err := p.client.Do(req)
 	if err != nil {
 		err = fmt.Errorf("post to %s: %w", incident.RedactURL(p.url), p.scrub(err))
@@ -161,11 +225,13 @@ func (p *poster) judge(res *http.Response, answer []byte) error {
 	case code == http.StatusGone:
 		return &Rejected{Err: err, Gone: true}
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
-		if at, ok := retryAfter(res.Header.Get("Retry-After"), p.now()); ok {
-			return &RetryAfter{Err: err, At: at}
+		for _, said := range []string{res.Header.Get("Retry-After"), saidInBody(answer)} {
+			if at, ok := retryAfter(said, p.now()); ok {
+				return &RetryAfter{Err: err, At: at}
+			}
 		}
 		if code == http.StatusTooManyRequests {
-			return &RetryAfter{Err: err, At: p.now().Add(calmDown)}
+			return &RetryAfter{Err: err, At: p.now().Add(p.calm)}
 		}
 		return err
 	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code >= 500:
@@ -174,6 +240,17 @@ func (p *poster) judge(res *http.Response, answer []byte) error {
 		return &Rejected{Err: fmt.Errorf("%w; only 307 and 308 within the same host are followed: give the final URL", err)}
 	}
 	return &Rejected{Err: err}
+}
+
+// saidInBody is the number of seconds to wait as Discord writes it, "" for none.
+func saidInBody(answer []byte) string {
+	var body struct {
+		RetryAfter json.Number `json:"retry_after"`
+	}
+	if json.Unmarshal(answer, &body) != nil {
+		return ""
+	}
+	return body.RetryAfter.String()
 }
 
 // retryAfter reads the header's seconds or date (RFC 9110).
@@ -226,7 +303,7 @@ func (p *poster) hide(s string) string {
 	if err != nil {
 		return s
 	}
-	parts := []string{p.url, u.RequestURI(), u.Path, u.RawQuery}
+	parts := append([]string{p.url, u.RequestURI(), u.Path, u.RawQuery}, p.secrets...)
 	parts = append(parts, strings.Split(u.EscapedPath(), "/")...)
 	parts = append(parts, strings.Split(u.Path, "/")...)
 	for pair := range strings.SplitSeq(u.RawQuery, "&") {

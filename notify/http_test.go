@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // hookTo is a webhook whose URL and secret hold the canary.
 func hookTo(t *testing.T, url string, conf *tls.Config) *Webhook {
 	t.Helper()
-	w, err := NewWebhook(WebhookOptions{URL: url + "/hooks/" + canary + "?key=" + canary + "-query", Secret: canary + "-signing-key", Version: "test", TLS: conf})
+	w, err := NewWebhook(WebhookOptions{HTTPOptions: HTTPOptions{URL: url + "/hooks/" + canary + "?key=" + canary + "-query", Version: "test", TLS: conf}, Secret: canary + "-signing-key"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestReceiverZoo(t *testing.T) {
 			if errors.As(err, &later) && (later.At.Before(time.Now().Add(-time.Second)) || later.At.After(time.Now().Add(maxRetryAfter+time.Second))) {
 				t.Errorf("asked to wait until %v", later.At)
 			}
-			slack, err := NewSlack(SlackOptions{URL: srv.URL + "/services/" + canary, Version: "test"})
+			slack, err := NewSlack(HTTPOptions{URL: srv.URL + "/services/" + canary, Version: "test"}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -325,27 +325,27 @@ func TestRedirectsStayOnTheHost(t *testing.T) {
 
 func TestBadSettingsAreRefused(t *testing.T) {
 	for _, raw := range []string{"", "example.com/" + canary, "ftp://example.com/" + canary, "http://example.com/" + canary, "https:///" + canary, "https://[::1/" + canary, "http://10.0.0.7/" + canary} {
-		_, err := NewWebhook(WebhookOptions{URL: raw})
+		_, err := NewWebhook(WebhookOptions{HTTPOptions: HTTPOptions{URL: raw}})
 		if err == nil {
 			t.Errorf("%q was accepted", raw)
 		}
 		hide(t, err)
-		_, err = NewSlack(SlackOptions{URL: raw})
+		_, err = NewSlack(HTTPOptions{URL: raw}, nil)
 		if err == nil {
 			t.Errorf("%q was accepted for Slack", raw)
 		}
 		hide(t, err)
 	}
 	for _, raw := range []string{"https://example.com/x", "http://localhost:8080", "http://127.0.0.2/x", "http://[::1]:80/"} {
-		if _, err := NewWebhook(WebhookOptions{URL: raw}); err != nil {
+		if _, err := NewWebhook(WebhookOptions{HTTPOptions: HTTPOptions{URL: raw}}); err != nil {
 			t.Errorf("%q: %v", raw, err)
 		}
 	}
-	if _, err := NewWebhook(WebhookOptions{URL: "http://example.com/x", AllowInsecure: true}); err != nil {
+	if _, err := NewWebhook(WebhookOptions{HTTPOptions: HTTPOptions{URL: "http://example.com/x", AllowInsecure: true}}); err != nil {
 		t.Error(err)
 	}
 	for _, secret := range []string{"short", "whsec_!!!" + canary, "whsec_QUJD"} {
-		_, err := NewWebhook(WebhookOptions{URL: "https://example.com/x", Secret: secret})
+		_, err := NewWebhook(WebhookOptions{HTTPOptions: HTTPOptions{URL: "https://example.com/x"}, Secret: secret})
 		if err == nil {
 			t.Errorf("the secret %q was accepted", secret)
 		}

@@ -2,10 +2,8 @@ package notify
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -14,31 +12,26 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// SlackOptions are what NewSlack needs.
-type SlackOptions struct {
-	URL           string // an incoming webhook's
-	Version       string // for User-Agent
-	AllowInsecure bool   // allows plain http to other machines
-	TLS           *tls.Config
+// Slack posts alerts to an incoming webhook, in Block Kit.
+type Slack struct {
+	p        *poster
+	template *Template
 }
 
-// Slack posts alerts to an incoming webhook, in Block Kit.
-type Slack struct{ p *poster }
-
-// The pace that Slack allows for an incoming webhook: a short burst, then one
-// message a second (docs.slack.dev/apis/web-api/rate-limits).
+// The pace that Slack allows for an incoming webhook and for a channel: a short
+// burst, then one message a second (docs.slack.dev/apis/web-api/rate-limits).
 const (
 	SlackBurst = 5
 	SlackEvery = time.Second
 )
 
-// NewSlack checks the options; nothing is sent.
-func NewSlack(opt SlackOptions) (*Slack, error) {
-	p, err := newPoster(opt.URL, opt.Version, opt.AllowInsecure, opt.TLS)
+// NewSlack checks the options; nothing is sent. template may be nil.
+func NewSlack(opt HTTPOptions, template *Template) (*Slack, error) {
+	p, err := newPoster(opt, "")
 	if err != nil {
-		return nil, fmt.Errorf("slack: %w", err)
+		return nil, err
 	}
-	return &Slack{p: p}, nil
+	return &Slack{p: p, template: template}, nil
 }
 
 // Close ends idle connections.
@@ -46,20 +39,16 @@ func (s *Slack) Close() { s.p.close() }
 
 // Notify posts the alert.
 func (s *Slack) Notify(ctx context.Context, a Alert) error {
-	return s.send(ctx, slackAlert(a))
+	return s.send(ctx, slackMessageOf(s.template.apply(outlineOf(a, true), a, slackEscape)))
 }
 
 // NotifyDigest posts a digest.
 func (s *Slack) NotifyDigest(ctx context.Context, _ string, d *Digest) error {
-	return s.send(ctx, slackDigest(d))
+	return s.send(ctx, slackMessageOf(outlineOfDigest(d)))
 }
 
 func (s *Slack) send(ctx context.Context, m *slackMessage) error {
-	body, err := json.Marshal(m)
-	if err != nil {
-		return &Rejected{Err: fmt.Errorf("write the message as JSON: %w", err)}
-	}
-	answer, err := s.p.post(ctx, body, nil)
+	answer, err := s.p.postJSON(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -73,20 +62,9 @@ func slackAnswer(body []byte, now time.Time, excerpt func([]byte) string) error 
 	if text == "ok" || text == "" {
 		return nil
 	}
-	var api struct {
-		OK    *bool  `json:"ok"`
-		Error string `json:"error"`
-	}
+	var api slackReply
 	if json.Unmarshal(body, &api) == nil && api.OK != nil {
-		switch {
-		case *api.OK:
-			return nil
-		case strings.Contains(api.Error, "ratelimited"), strings.Contains(api.Error, "rate_limited"):
-			return &RetryAfter{Err: fmt.Errorf("slack answered 200 with the error %q", excerpt([]byte(api.Error))), At: now.Add(calmDown)}
-		case strings.Contains(api.Error, "internal"), strings.Contains(api.Error, "unavailable"):
-			return fmt.Errorf("slack answered 200 with the error %q", excerpt([]byte(api.Error)))
-		}
-		return &Rejected{Err: fmt.Errorf("slack answered 200 with the error %q", excerpt([]byte(api.Error)))}
+		return api.err(now, excerpt)
 	}
 	// A page of something on the way, or an answer that broke off: it may have arrived.
 	return &Unsure{Err: fmt.Errorf("slack answered 200 but not \"ok\": %s", excerpt(body))}
@@ -104,7 +82,6 @@ type slackMessage struct {
 type slackBlock struct {
 	Type     string      `json:"type"`
 	Text     *slackText  `json:"text,omitempty"`
-	Fields   []slackText `json:"fields,omitempty"`
 	Elements []slackText `json:"elements,omitempty"`
 }
 
@@ -115,8 +92,9 @@ type slackText struct {
 	Verbatim bool `json:"verbatim,omitempty"`
 }
 
-// Slack's limits, in characters. maxSlack bounds the whole message: beyond about
-// 13,200 Slack refuses it with the undocumented msg_blocks_too_long.
+// Slack's limits, in characters (docs.slack.dev/reference/block-kit/blocks).
+// maxSlack bounds the whole message: beyond about 13,200 Slack refuses it with
+// the undocumented msg_blocks_too_long.
 const (
 	maxHeader   = 150
 	maxSection  = 3000
@@ -131,75 +109,106 @@ func section(s string) slackBlock {
 	return slackBlock{Type: "section", Text: &t}
 }
 
-// slackAlert lays an incident out for somebody who was woken by it: what died,
-// why, how sure; the numbers; what to do; the last log lines; where to look further.
-func slackAlert(a Alert) *slackMessage {
-	inc := a.Incident
-	m := &slackMessage{Text: clipEscaped(slackMark(inc.Severity)+" "+slackEscape(inc.Summary+" ("+string(inc.Confidence)+")"), maxFallback)}
-	title := who(inc)
-	if title == "-" {
-		title = "host"
-		if inc.Host != nil && inc.Host.Name != "" {
-			title = inc.Host.Name
+// slackMessageOf writes an outline in Block Kit, within Slack's limits.
+func slackMessageOf(o *outline) *slackMessage {
+	first := o.lead
+	if o.sure != "" {
+		first += " (" + o.sure + ")"
+	}
+	m := &slackMessage{Text: clipEscaped(o.mark()+" "+slackEscape(first), maxFallback)}
+	add := func(s string, most int) {
+		if s != "" {
+			m.Blocks = append(m.Blocks, section(clipEscaped(s, most)))
 		}
 	}
-	title = clip(title, 80) + ": " + inc.Cause.Info().Title
-	if inc.Count > 1 {
-		title = fmt.Sprintf("%s (x%d)", title, inc.Count)
+	m.Blocks = append(m.Blocks, slackBlock{Type: "header", Text: plain(clipEscaped(o.mark()+" "+slackEscape(o.title), maxHeader))})
+	lead := slackEscape(o.lead)
+	if o.cause != "" {
+		lead += "\n*" + slackEscape(o.cause) + "* · " + slackEscape(o.sure)
 	}
-	if a.Repeat {
-		title += " (repeat)"
+	if o.body == "" {
+		add(lead, 1500)
 	}
-	m.Blocks = append(m.Blocks, slackBlock{Type: "header", Text: plain(clipEscaped(slackMark(inc.Severity)+" "+slackEscape(title), maxHeader))})
-	m.Blocks = append(m.Blocks, section(clipEscaped(slackEscape(inc.Summary)+"\n*"+string(inc.Cause)+"* · "+slackEscape(confidenceWords(inc)), maxSection)))
-	if f := slackNumbers(inc); f != "" {
-		m.Blocks = append(m.Blocks, section(clipEscaped(f, maxSection)))
+	var lines []string
+	for _, f := range o.facts {
+		lines = append(lines, "*"+f.label+":* "+clipEscaped(slackEscape(f.value), 400))
 	}
-	if len(inc.Advice) > 0 {
-		var lines []string
-		for _, s := range inc.Advice {
-			lines = append(lines, slackEscape(s))
-		}
-		m.Blocks = append(m.Blocks, section(clipEscaped("*Do next:* "+strings.Join(lines, "\n"), 1500)))
+	add(strings.Join(lines, "\n"), maxSection)
+	if len(o.advice) > 0 {
+		add("*Do next:* "+slackEscapeLines(o.advice), 1500)
 	}
-	if inc.NotStored != "" {
-		m.Blocks = append(m.Blocks, section(clipEscaped("*Not stored:* "+slackEscape(inc.NotStored), 500)))
+	if o.gaps != "" {
+		add("*Not seen:* "+slackEscape(o.gaps), 500)
 	}
-	if len(inc.Gaps) > 0 {
-		m.Blocks = append(m.Blocks, section(clipEscaped("*Not seen:* "+slackEscape(gapsLine(inc.Gaps)), 500)))
-	}
-	var foot []string
-	if inc.ID != "" {
-		foot = append(foot, "oomwatch explain "+inc.ID)
-	}
-	foot = append(foot, when(inc))
-	if h := hostLine(inc.Host); h != "" {
-		foot = append(foot, h)
-	}
-	context := slackBlock{Type: "context", Elements: []slackText{mrkdwn(clipEscaped(slackEscape(strings.Join(foot, " · ")), 1000))}}
-
-	// The log has what room is left, then the processes, then the evidence.
-	room := maxSlack - utf8.RuneCountInString(m.Text) - context.size()
+	// The lists have what room is left: the log first, then the rest.
+	const maxFoot = 1000
+	room := maxSlack - utf8.RuneCountInString(m.Text) - maxFoot
 	for i := range m.Blocks {
 		room -= m.Blocks[i].size()
 	}
-	for _, part := range []struct {
-		title  string
-		lines  []string
-		most   int
-		newest bool
-	}{
-		{"Last log lines", inc.LogTail, maxSection, true},
-		{"Largest processes", slackProcesses(inc), 1000, false},
-		{"Evidence", slackEvidence(inc), 2000, false},
-	} {
-		if s := slackCode(part.title, part.lines, min(part.most, room), part.newest); s != "" {
+	for _, s := range pieces(o.body, min(room, 8*maxSection), maxSection) {
+		m.Blocks = append(m.Blocks, section(s))
+		room -= runes(s)
+	}
+	var out []string
+	for _, l := range o.lists {
+		const frame = 60 // the title, and the fences
+		title, kept := l.fit(min(l.most, room-frame), 300, slackEscape, func(s string) int { return runes(s) + 2 })
+		if len(kept) == 0 {
+			if len(l.lines) > 0 {
+				out = append(out, l.title)
+			}
+			continue
+		}
+		text := strings.Join(kept, "\n")
+		if l.prose {
+			text = "• " + strings.Join(kept, "\n• ")
+		}
+		room -= utf8.RuneCountInString(text) + frame
+		for i, s := range pieces(text, len(text), maxSection-frame) {
+			if !l.prose {
+				s = "```\n" + s + "\n```"
+			}
+			if i == 0 {
+				s = "*" + title + ":*\n" + s
+			}
 			m.Blocks = append(m.Blocks, section(s))
-			room -= utf8.RuneCountInString(s)
 		}
 	}
-	m.Blocks = append(m.Blocks, context)
+	o.leftOut(out)
+	foot := mrkdwn(clipEscaped(slackEscape(strings.Join(o.foot, " · ")), maxFoot))
+	m.Blocks = append(m.Blocks, slackBlock{Type: "context", Elements: []slackText{foot}})
 	return m
+}
+
+// slackEscapeLines escapes several texts, a line each.
+func slackEscapeLines(texts []string) string {
+	var out []string
+	for _, s := range texts {
+		out = append(out, slackEscape(s))
+	}
+	return strings.Join(out, "\n")
+}
+
+// pieces cuts a text of at most whole characters into pieces of at most each, at
+// ends of lines where there are any.
+func pieces(text string, whole, each int) []string {
+	text = clipEscaped(strings.TrimRight(text, "\n"), max(whole, 1))
+	var out []string
+	for utf8.RuneCountInString(text) > each {
+		cut := runeIndex(text, each)
+		if i := strings.LastIndexByte(text[:cut], '\n'); i > 0 {
+			cut = i
+		} else if i := strings.LastIndexByte(text[:cut], '&'); i > 0 && cut-i < 6 {
+			cut = i // not through an &amp;
+		}
+		out = append(out, text[:cut])
+		text = strings.TrimPrefix(text[cut:], "\n")
+	}
+	if strings.TrimSpace(text) != "" {
+		out = append(out, text)
+	}
+	return out
 }
 
 // size counts the block's characters.
@@ -208,160 +217,10 @@ func (b *slackBlock) size() int {
 	if b.Text != nil {
 		n += utf8.RuneCountInString(b.Text.Text)
 	}
-	for _, t := range b.Fields {
-		n += utf8.RuneCountInString(t.Text)
-	}
 	for _, t := range b.Elements {
 		n += utf8.RuneCountInString(t.Text)
 	}
 	return n
-}
-
-func slackMark(s incident.Severity) string {
-	switch s {
-	case incident.Critical:
-		return "🔴"
-	case incident.Warning:
-		return "🟠"
-	}
-	return "🔵"
-}
-
-// slackNumbers are the numbers with their units, a line each; what is not known
-// has no line.
-func slackNumbers(inc *incident.Incident) string {
-	var lines []string
-	add := func(label, value string) {
-		if value != "" {
-			lines = append(lines, "*"+label+":* "+clipEscaped(slackEscape(value), 400))
-		}
-	}
-	t := &page{opt: TextOptions{Width: 80}}
-	add("Container", containerLine(inc.Container))
-	if inc.Container == nil {
-		add("Unit", inc.Unit)
-	}
-	add("Ended", endLine(inc))
-	add("Limit", t.limitLine(inc))
-	add("Limit of", limitOwner(inc))
-	add("Memory", memoryLine(inc.Memory))
-	add("Victim", victimLine(inc.Victim))
-	add("Held most", hogLine(inc))
-	add("Killer", killerLine(inc.Killer))
-	add("History", historyLine(inc.History))
-	add("Pressure", pressureLine(inc.Pressure))
-	if !inc.FirstTime.IsZero() {
-		add("Count", countLine(inc))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// slackCode puts the lines that fit into a code block: the newest, which are the
-// last, or the first. It returns "" when none fits.
-func slackCode(title string, lines []string, room int, newest bool) string {
-	head, foot := "*"+title+":*\n```\n", "\n```"
-	room -= utf8.RuneCountInString(head) + len(foot)
-	lines = slices.Clone(lines)
-	if newest {
-		slices.Reverse(lines)
-	}
-	var kept []string
-	for _, l := range lines {
-		l = clipEscaped(slackEscape(l), 300)
-		if room -= utf8.RuneCountInString(l) + 1; room < 0 {
-			break
-		}
-		kept = append(kept, l)
-	}
-	if len(kept) == 0 {
-		return ""
-	}
-	if newest {
-		slices.Reverse(kept)
-	}
-	return head + strings.Join(kept, "\n") + foot
-}
-
-// slackProcesses are the largest rows of the kernel's table, the victim marked.
-func slackProcesses(inc *incident.Incident) []string {
-	const rows = 5
-	if len(inc.Processes) < 2 {
-		return nil
-	}
-	var lines []string
-	for _, p := range inc.Processes[:min(len(inc.Processes), rows)] {
-		mark := " "
-		if inc.Victim != nil && p.PID == inc.Victim.PID {
-			mark = "×"
-		}
-		lines = append(lines, strings.TrimRight(fmt.Sprintf("%s %10s  %-15s  %7d  %s", mark, bytesOr(p.RSS), incident.Sanitize(p.Comm), p.PID, incident.Sanitize(p.Container)), " "))
-	}
-	if n := len(inc.Processes) - rows; n > 0 {
-		lines = append(lines, fmt.Sprintf("  and %d more", n))
-	}
-	return lines
-}
-
-// slackEvidence is what each source said and what it means.
-func slackEvidence(inc *incident.Incident) []string {
-	const most = 6
-	var lines []string
-	for i, e := range inc.Evidence {
-		if i == most {
-			return append(lines, fmt.Sprintf("and %d more", len(inc.Evidence)-i))
-		}
-		lines = append(lines, e.Source+": "+clip(e.Text, 240))
-		if e.Means != "" {
-			lines = append(lines, "  = "+clip(e.Means, 160))
-		}
-	}
-	return lines
-}
-
-func gapsLine(gaps []incident.Gap) string {
-	var s []string
-	for _, g := range gaps {
-		one := g.Source
-		if g.Lost > 0 {
-			one += fmt.Sprintf(" lost %d records", g.Lost)
-		}
-		if g.Reason != "" {
-			one += " (" + g.Reason + ")"
-		}
-		s = append(s, one)
-	}
-	return strings.Join(s, ", ")
-}
-
-// slackDigest lists a storm.
-func slackDigest(d *Digest) *slackMessage {
-	m := &slackMessage{Text: clipEscaped("🔴 "+slackEscape(d.Summary), maxFallback)}
-	m.Blocks = append(m.Blocks,
-		slackBlock{Type: "header", Text: plain(clip(fmt.Sprintf("🔴 %d incidents at once", d.Count), maxHeader))},
-		section(clipEscaped(slackEscape(d.Summary), maxSection)))
-	room := maxSlack - utf8.RuneCountInString(m.Text) - 1000
-	var b strings.Builder
-	flush := func() {
-		if b.Len() > 0 {
-			m.Blocks = append(m.Blocks, section(strings.TrimRight(b.String(), "\n")))
-			b.Reset()
-		}
-	}
-	for i, e := range d.Incidents {
-		line := clipEscaped("• "+slackEscape(e.Summary)+" ("+slackEscape(string(e.Cause))+")", 300) + "\n"
-		n := utf8.RuneCountInString(line)
-		if n > room || len(m.Blocks) > 40 {
-			fmt.Fprintf(&b, "… and %d more: oomwatch history", len(d.Incidents)-i)
-			break
-		}
-		if utf8.RuneCountInString(b.String())+n > maxSection-100 {
-			flush()
-		}
-		room -= n
-		b.WriteString(line)
-	}
-	flush()
-	return m
 }
 
 // slackEscape makes foreign text safe in mrkdwn: nothing in it can mention, link,

@@ -102,7 +102,7 @@ func meet200(t *testing.T, h http.HandlerFunc, want string) {
 	if err := hook.Notify(t.Context(), alertOf("i-1")); err != nil {
 		t.Errorf("webhook: %v", err)
 	}
-	slack, err := NewSlack(SlackOptions{URL: srv.URL + "/services/" + canary, Version: "test"})
+	slack, err := NewSlack(HTTPOptions{URL: srv.URL + "/services/" + canary, Version: "test"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,15 +1,16 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -19,35 +20,44 @@ import (
 
 // WebhookOptions are what NewWebhook needs.
 type WebhookOptions struct {
-	URL string
+	HTTPOptions
 	// Secret signs every request as Standard Webhooks says: "whsec_" and
-	// base64, or else the secret's own bytes; "" for no signature.
+	// base64, or else the secret's own bytes; "" for no signature. Several,
+	// with blanks between, sign each for itself: the receiver takes the one it
+	// knows, so that a secret can be changed without a moment in between.
 	Secret string
-	// Version goes into User-Agent.
-	Version string
-	// AllowInsecure allows plain http to other machines.
-	AllowInsecure bool
-	// TLS is nil for the system's roots.
-	TLS *tls.Config
+	// CloudEvents wraps the JSON as CloudEvents 1.0 in structured mode.
+	CloudEvents bool
+	// Host is the source of CloudEvents.
+	Host string
 }
 
 // Webhook posts incidents as JSON (contract: oomwatch.incident/v1).
 type Webhook struct {
-	p   *poster
-	key []byte
+	p    *poster
+	keys [][]byte
+	// source is what CloudEvents come from; "" for plain JSON.
+	source string
 }
 
 // NewWebhook checks the options; nothing is sent.
 func NewWebhook(opt WebhookOptions) (*Webhook, error) {
-	p, err := newPoster(opt.URL, opt.Version, opt.AllowInsecure, opt.TLS)
+	p, err := newPoster(opt.HTTPOptions, "")
 	if err != nil {
-		return nil, fmt.Errorf("webhook: %w", err)
+		return nil, err
 	}
 	w := &Webhook{p: p}
-	if opt.Secret != "" {
-		if w.key, err = webhookKey(strings.TrimSpace(opt.Secret)); err != nil {
-			return nil, fmt.Errorf("webhook: %w", err)
+	for _, s := range strings.Fields(opt.Secret) {
+		key, err := webhookKey(s)
+		if err != nil {
+			return nil, &BadOption{Key: "secret", Err: err}
 		}
+		w.keys = append(w.keys, key)
+		p.secrets = append(p.secrets, s)
+	}
+	if opt.CloudEvents {
+		// A path is a URI reference, and says where the machine is nowhere.
+		w.source = (&url.URL{Path: "/oomwatch/" + incident.Sanitize(opt.Host)}).EscapedPath()
 	}
 	return w, nil
 }
@@ -73,23 +83,55 @@ func webhookKey(secret string) ([]byte, error) {
 
 // Notify posts the incident.
 func (w *Webhook) Notify(ctx context.Context, a Alert) error {
-	body, err := json.Marshal(a.Incident)
-	if err != nil {
-		return &Rejected{Err: fmt.Errorf("write the incident as JSON: %w", err)}
+	e := event{ID: a.DeliveryID, Type: "oomwatch.incident.v1", Time: a.Incident.Time, Data: a.Incident}
+	if c := a.Incident.Container; c != nil {
+		e.Subject = incident.Sanitize(cmp.Or(c.Name, c.ID))
 	}
-	return w.send(ctx, a.DeliveryID, body)
+	return w.send(ctx, e)
 }
 
-func (w *Webhook) send(ctx context.Context, id string, body []byte) error {
+// NotifyDigest posts a digest.
+func (w *Webhook) NotifyDigest(ctx context.Context, id string, d *Digest) error {
+	return w.send(ctx, event{ID: id, Type: "oomwatch.digest.v1", Time: d.To, Data: d})
+}
+
+// event is an event of CloudEvents 1.0 in JSON
+// (cloudevents.io, JSON event format, sections 2 and 3).
+type event struct {
+	SpecVersion     string    `json:"specversion"`
+	ID              string    `json:"id"`
+	Source          string    `json:"source"`
+	Type            string    `json:"type"`
+	Subject         string    `json:"subject,omitempty"`
+	Time            time.Time `json:"time,omitzero"`
+	DataContentType string    `json:"datacontenttype"`
+	Data            any       `json:"data"`
+}
+
+func (w *Webhook) send(ctx context.Context, e event) error {
 	h := http.Header{}
+	v := e.Data
+	if w.source != "" {
+		e.SpecVersion, e.Source, e.DataContentType = "1.0", w.source, "application/json"
+		v = e
+		h.Set("Content-Type", "application/cloudevents+json; charset=UTF-8")
+	}
+	body, err := json.Marshal(v)
+	if err != nil {
+		return &Rejected{Err: fmt.Errorf("write the alert as JSON: %w", err)}
+	}
 	// The time of the attempt, not of the incident: receivers refuse old ones.
 	stamp := strconv.FormatInt(w.p.now().Unix(), 10)
-	h.Set("webhook-id", id)
+	h.Set("webhook-id", e.ID)
 	h.Set("webhook-timestamp", stamp)
-	if w.key != nil {
-		h.Set("webhook-signature", sign(w.key, id, stamp, body))
+	var signatures []string
+	for _, key := range w.keys {
+		signatures = append(signatures, sign(key, e.ID, stamp, body))
 	}
-	_, err := w.p.post(ctx, body, h)
+	if len(signatures) > 0 {
+		h.Set("webhook-signature", strings.Join(signatures, " "))
+	}
+	_, err = w.p.post(ctx, body, h)
 	return err
 }
 
@@ -132,13 +174,4 @@ type DigestEntry struct {
 type DigestContainer struct {
 	ID   string `json:"id,omitempty"`
 	Name string `json:"name,omitempty"`
-}
-
-// NotifyDigest posts a digest.
-func (w *Webhook) NotifyDigest(ctx context.Context, id string, d *Digest) error {
-	body, err := json.Marshal(d)
-	if err != nil {
-		return &Rejected{Err: fmt.Errorf("write the digest as JSON: %w", err)}
-	}
-	return w.send(ctx, id, body)
 }

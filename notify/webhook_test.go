@@ -102,7 +102,7 @@ func TestNoPartOfTheURLIsRepeated(t *testing.T) {
 	}))
 	defer srv.Close()
 	raw := strings.Replace(srv.URL, "http://", "http://caller:pass-"+canary+"@", 1) + "/secret/secret-" + canary + "/sp%20ce%2F" + canary + "?k=a%20" + canary + "&" + canary + "=z"
-	hook, err := NewWebhook(WebhookOptions{URL: raw})
+	hook, err := NewWebhook(WebhookOptions{HTTPOptions: HTTPOptions{URL: raw}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestSettingsOfTLSAreNotChanged(t *testing.T) {
 // TestProxyOfTheEnvironment runs itself, for the environment is read but once.
 func TestProxyOfTheEnvironment(t *testing.T) {
 	if os.Getenv("OOMWATCH_TEST_PROXY") != "" {
-		hook, err := NewWebhook(WebhookOptions{URL: "http://receiver.invalid/hook", AllowInsecure: true})
+		hook, err := NewWebhook(WebhookOptions{HTTPOptions: HTTPOptions{URL: "http://receiver.invalid/hook", AllowInsecure: true}})
 		if err != nil {
 			t.Fatal(err)
 		}

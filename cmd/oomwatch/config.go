@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/notify"
 )
 
 // Config is what a configuration file can say. The yaml names are the keys; what
@@ -36,8 +35,8 @@ type DockerConfig struct {
 	LogLines lineCount  `yaml:"log_lines"`
 }
 
-// ReceiverConfig is one place that alerts are sent to. Of url, url_file and
-// url_env exactly one is set (none for stdout), of the secrets at most one.
+// ReceiverConfig is one place that alerts are sent to. Which keys a type takes
+// stands in receiverKinds.
 type ReceiverConfig struct {
 	Name    receiverName `yaml:"name"`
 	Type    receiverType `yaml:"type"`
@@ -45,10 +44,33 @@ type ReceiverConfig struct {
 	URLFile string       `yaml:"url_file,omitempty"`
 	URLEnv  string       `yaml:"url_env,omitempty"`
 	// AllowHTTP lets the url be plain http to another machine.
-	AllowHTTP   bool     `yaml:"allow_http,omitempty"`
-	Secret      secret   `yaml:"secret,omitempty"`
-	SecretFile  string   `yaml:"secret_file,omitempty"`
-	SecretEnv   string   `yaml:"secret_env,omitempty"`
+	AllowHTTP bool `yaml:"allow_http,omitempty"`
+	// CAFile holds certificate authorities to trust beside the system's.
+	CAFile string `yaml:"ca_file,omitempty"`
+	// Secret signs what a webhook is sent; several stand with blanks between.
+	Secret     secret `yaml:"secret,omitempty"`
+	SecretFile string `yaml:"secret_file,omitempty"`
+	SecretEnv  string `yaml:"secret_env,omitempty"`
+	// Token is what a service knows us by: Slack's bot token, PagerDuty's
+	// integration key, a bearer token.
+	Token     secret `yaml:"token,omitempty"`
+	TokenFile string `yaml:"token_file,omitempty"`
+	TokenEnv  string `yaml:"token_env,omitempty"`
+	// Channel is Slack's.
+	Channel string `yaml:"channel,omitempty"`
+	// CloudEvents wraps a webhook's JSON.
+	CloudEvents bool `yaml:"cloudevents,omitempty"`
+	// ResolveAfter is how long Alertmanager shows an event as firing.
+	ResolveAfter duration `yaml:"resolve_after,omitempty"`
+	// Command is a program and its arguments, Timeout what bounds its run.
+	Command []string `yaml:"command,omitempty"`
+	Timeout duration `yaml:"timeout,omitempty"`
+	// Socket is where syslog or the journal listens.
+	Socket string `yaml:"socket,omitempty"`
+	// Template replaces the wording (Go's text/template over the incident).
+	Template     string `yaml:"template,omitempty"`
+	TemplateFile string `yaml:"template_file,omitempty"`
+
 	Causes      []cause  `yaml:"causes,omitempty"`
 	MinSeverity severity `yaml:"min_severity,omitempty"`
 }
@@ -162,86 +184,12 @@ func (d *document) check(cfg *Config) (warnings []string) {
 			names[r.Name] = at
 		}
 		if r.Type == "" {
-			d.problem(at, "a receiver needs a type: "+list(receiverTypes))
+			d.problem(at, "a receiver needs a type: "+list(receiverTypes()))
 			continue
 		}
 		warnings = append(warnings, d.checkReceiver(at, r)...)
 	}
 	return warnings
-}
-
-func (d *document) checkReceiver(at string, r *ReceiverConfig) (warnings []string) {
-	given := func(v ...string) (n int) {
-		for _, s := range v {
-			if s != "" {
-				n++
-			}
-		}
-		return n
-	}
-	urls, secrets := given(string(r.URL), r.URLFile, r.URLEnv), given(string(r.Secret), r.SecretFile, r.SecretEnv)
-	switch {
-	case r.Type == "stdout" && urls+secrets > 0:
-		d.problem(at, "a receiver of type stdout takes no url and no secret")
-		return nil
-	case r.Type == "stdout":
-		return nil
-	case urls != 1:
-		d.problem(at, "give exactly one of url, url_file and url_env")
-		return nil
-	case r.Type == "slack" && secrets > 0:
-		d.problem(at, "a receiver of type slack takes no secret: its url is one")
-		return nil
-	case secrets > 1:
-		d.problem(at, "give at most one of secret, secret_file and secret_env")
-		return nil
-	}
-	read := func(key string, into *secret, file, env string) bool {
-		v, warning, err := readSecret(*into, file, env)
-		if err != nil {
-			d.problem(at+"."+key, err.Error())
-			return false
-		}
-		*into = v
-		if warning != "" {
-			warnings = append(warnings, warning)
-		}
-		return true
-	}
-	if !read(r.urlKey(), &r.URL, r.URLFile, r.URLEnv) {
-		return warnings
-	}
-	if err := notify.CheckURL(string(r.URL), r.AllowHTTP); err != nil {
-		d.problem(at+"."+r.urlKey(), err.Error())
-		return warnings
-	}
-	if secrets == 1 && read(r.secretKey(), &r.Secret, r.SecretFile, r.SecretEnv) {
-		if _, err := r.webhook(); err != nil {
-			d.problem(at+"."+r.secretKey(), err.Error())
-		}
-	}
-	return warnings
-}
-
-// urlKey is the key that the url was given by.
-func (r *ReceiverConfig) urlKey() string { return givenBy("url", r.URLFile, r.URLEnv) }
-
-// secretKey is the key that the secret was given by.
-func (r *ReceiverConfig) secretKey() string { return givenBy("secret", r.SecretFile, r.SecretEnv) }
-
-func givenBy(key, file, env string) string {
-	switch {
-	case file != "":
-		return key + "_file"
-	case env != "":
-		return key + "_env"
-	}
-	return key
-}
-
-// webhook makes the sender of a webhook receiver.
-func (r *ReceiverConfig) webhook() (*notify.Webhook, error) {
-	return notify.NewWebhook(notify.WebhookOptions{URL: string(r.URL), Secret: string(r.Secret), Version: programVersion(), AllowInsecure: r.AllowHTTP})
 }
 
 // wants reports whether a receiver is to have alerts of this severity and cause.

@@ -43,11 +43,14 @@ func newConfig() *cobra.Command {
 				}
 				for i := range cfg.Receivers {
 					// What was read from elsewhere is not of the file.
-					if r := &cfg.Receivers[i]; r.URLFile+r.URLEnv != "" {
-						r.URL = ""
+					r := &cfg.Receivers[i]
+					for _, from := range r.sources() {
+						if from.file+from.env != "" {
+							*from.value = ""
+						}
 					}
-					if r := &cfg.Receivers[i]; r.SecretFile+r.SecretEnv != "" {
-						r.Secret = ""
+					if r.TemplateFile != "" {
+						r.Template = ""
 					}
 				}
 				b, err := yaml.Marshal(cfg)

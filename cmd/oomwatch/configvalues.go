@@ -168,13 +168,11 @@ func choice(s string, words []string) error {
 	return fmt.Errorf("%q is not known. Known: %s", s, list(words))
 }
 
-var receiverTypes = []string{"webhook", "slack", "stdout"}
-
 type receiverType string
 
 func (t *receiverType) UnmarshalText(b []byte) error {
 	*t = receiverType(b)
-	return choice(string(b), receiverTypes)
+	return choice(string(b), receiverTypes())
 }
 
 var severities = []string{string(incident.Info), string(incident.Warning), string(incident.Critical)}

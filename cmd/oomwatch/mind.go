@@ -80,21 +80,6 @@ func newRecipients(cfg *Config, stdout io.Writer) (*recipients, error) {
 	return r, nil
 }
 
-func newReceiver(c *ReceiverConfig, stdout io.Writer) (notify.Receiver, error) {
-	r := notify.Receiver{Name: string(c.Name)}
-	var err error
-	switch c.Type {
-	case "stdout":
-		r.Notifier = notify.NewText(stdout, notify.TextOptions{Width: textWidth(stdout), Color: useColour(stdout)})
-	case "slack":
-		r.Every, r.Burst = notify.SlackEvery, notify.SlackBurst
-		r.Notifier, err = notify.NewSlack(notify.SlackOptions{URL: string(c.URL), Version: programVersion(), AllowInsecure: c.AllowHTTP})
-	default:
-		r.Notifier, err = c.webhook()
-	}
-	return r, err
-}
-
 // owed names the receivers who are to be told of an incident.
 func (r *recipients) owed(inc *incident.Incident) []string {
 	if inc.Severity == incident.Info && !r.info {

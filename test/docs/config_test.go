@@ -1,6 +1,8 @@
 package docs
 
 import (
+	"encoding/pem"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,15 +104,16 @@ func TestExampleConfig(t *testing.T) {
 	}
 
 	dir := t.TempDir()
-	for _, name := range []string{"slack-url", "pager-secret", "second-url"} {
-		text := "https://hooks.example.org/" + name
-		if strings.HasSuffix(name, "secret") {
-			text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-		}
+	for name, text := range map[string]string{
+		"slack-url": "https://hooks.example.org/slack", "second-url": "https://hooks.example.org/second", "discord-url": "https://hooks.example.org/discord",
+		"teams-url": "https://hooks.example.org/teams", "pager-secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "slack-token": "xoxb-1",
+		"discord.tmpl": "{{.Summary}}", "ca.pem": testCA(t),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	t.Setenv("OOMWATCH_PAGERDUTY_KEY", "0123456789abcdef0123456789abcdef")
 	t.Setenv("OOMWATCH_PAGER_URL", "https://pager.example.org/in")
 	t.Setenv("OOMWATCH_SECOND_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	text := read(t, example)
@@ -138,6 +141,14 @@ func TestExampleConfig(t *testing.T) {
 			t.Errorf("%s shows another default for %s:\n%s", example, k, diff)
 		}
 	}
+}
+
+// testCA is a certificate.
+func testCA(t *testing.T) string {
+	t.Helper()
+	srv := httptest.NewTLSServer(nil)
+	defer srv.Close()
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}))
 }
 
 // TestConfigurationIsDocumented holds the tables against what the program reads.

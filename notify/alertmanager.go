@@ -1,0 +1,212 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// AlertmanagerOptions are what NewAlertmanager needs.
+type AlertmanagerOptions struct {
+	HTTPOptions // the URL is Alertmanager's, without /api/v2/alerts
+	Token       string
+	// ResolveAfter is how long what has happened is shown as firing: an event
+	// has no end of its own.
+	ResolveAfter time.Duration
+	Template     *Template // for the annotation "description"
+}
+
+// DefaultResolveAfter is how long an event is shown as firing.
+const DefaultResolveAfter = time.Hour
+
+// Alertmanager posts alerts to Prometheus's Alertmanager, API v2. It groups and
+// silences by itself, so storms reach it one by one, each with all its labels.
+type Alertmanager struct {
+	p            *poster
+	resolveAfter time.Duration
+	template     *Template
+
+	mu     sync.Mutex
+	firing map[string]*amAlert // by labels
+}
+
+const (
+	// amRefresh is how often what is firing is sent again: an Alertmanager that
+	// was restarted knows nothing of it. Prometheus does so every minute.
+	amRefresh = time.Minute
+	// amFiring bounds what is sent again, amBatch the alerts of one request.
+	amFiring = 2000
+	amBatch  = 200
+	// amForgotten is when a warning whose end was never told is let go.
+	amForgotten = 24 * time.Hour
+)
+
+// NewAlertmanager checks the options; nothing is sent.
+func NewAlertmanager(opt AlertmanagerOptions) (*Alertmanager, error) {
+	p, err := newPoster(opt.HTTPOptions, "api/v2/alerts")
+	if err != nil {
+		return nil, err
+	}
+	p.bearer(opt.Token)
+	return &Alertmanager{p: p, resolveAfter: cmp.Or(opt.ResolveAfter, DefaultResolveAfter), template: opt.Template, firing: map[string]*amAlert{}}, nil
+}
+
+// Close ends idle connections.
+func (m *Alertmanager) Close() { m.p.close() }
+
+// amAlert is a postable alert of Alertmanager's API v2
+// (github.com/prometheus/alertmanager, api/v2/openapi.yaml).
+type amAlert struct {
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+	StartsAt    time.Time         `json:"startsAt"`
+	EndsAt      time.Time         `json:"endsAt"`
+
+	lasting bool      // it ends when we say so
+	until   time.Time // when it is not sent again any more
+}
+
+// amNames are the alertnames.
+var amNames = map[incident.Kind]string{incident.KindDeath: "ContainerDied", incident.KindKill: "ContainerProcessKilled",
+	incident.KindWarning: "ContainerWarning", incident.KindHost: "HostProcessKilled"}
+
+// alertOf makes the alert. Its labels are its identity: what happens again to the
+// same container for the same cause is the same alert.
+func (m *Alertmanager) alertOf(a Alert, now time.Time) *amAlert {
+	inc := a.Incident
+	out := &amAlert{Labels: map[string]string{}, Annotations: map[string]string{}}
+	put := func(into map[string]string, key, value string, most int) {
+		if value = clip(defang(value), most); value != "" {
+			into[key] = value
+		}
+	}
+	put(out.Labels, "alertname", cmp.Or(amNames[inc.Kind], "Oomwatch"), 100)
+	put(out.Labels, "severity", string(inc.Severity), 100)
+	put(out.Labels, "cause", string(inc.Cause), 100)
+	put(out.Labels, "kind", string(inc.Kind), 100)
+	put(out.Labels, "unit", inc.Unit, 200)
+	if h := inc.Host; h != nil {
+		put(out.Labels, "instance", h.Name, 200)
+	}
+	if w := inc.Warning; w != nil {
+		put(out.Labels, "warning", w.What, 100)
+	}
+	if c := inc.Container; c != nil {
+		put(out.Labels, "container", cmp.Or(c.Name, short(c.ID)), 200)
+		if c.Compose != nil {
+			put(out.Labels, "compose_project", c.Compose.Project, 200)
+			put(out.Labels, "compose_service", c.Compose.Service, 200)
+		}
+		if c.Pod != nil {
+			put(out.Labels, "namespace", c.Pod.Namespace, 200)
+			put(out.Labels, "pod", cmp.Or(c.Pod.Name, c.Pod.UID), 200)
+		}
+	}
+	put(out.Annotations, "summary", inc.Summary, 1000)
+	put(out.Annotations, "confidence", confidenceWords(inc), 200)
+	put(out.Annotations, "incident", inc.ID, 200)
+	if inc.ID != "" {
+		put(out.Annotations, "explain", "oomwatch explain "+inc.ID, 200)
+	}
+	put(out.Annotations, "count", strconv.Itoa(max(inc.Count, 1)), 20)
+	if len(inc.Advice) > 0 {
+		put(out.Annotations, "advice", inc.Advice[0], 1000)
+	}
+	if h := inc.History; h != nil {
+		put(out.Annotations, "history", historyLine(h), 200)
+	}
+	if own := m.template.text(a, defang); own != "" {
+		out.Annotations["description"] = clip(own, 10_000)
+	} else if l := facts(inc); len(l) > 0 {
+		var lines []string
+		for _, f := range l {
+			lines = append(lines, f.label+": "+f.value)
+		}
+		out.Annotations["description"] = pagerLines(lines)
+	}
+	out.StartsAt = inc.Time
+	if out.StartsAt.IsZero() || out.StartsAt.After(now) {
+		out.StartsAt = now
+	}
+	// Counted from now, not from then: what was kept while Alertmanager was away
+	// would else arrive as long over, and be told to nobody.
+	out.EndsAt = now.Add(m.resolveAfter)
+	out.until = out.EndsAt
+	if inc.Kind == incident.KindWarning {
+		out.lasting, out.until = true, now.Add(amForgotten)
+	}
+	if !inc.ResolvedAt.IsZero() {
+		out.EndsAt, out.lasting, out.until = inc.ResolvedAt, false, now
+		if !out.EndsAt.After(out.StartsAt) || out.EndsAt.After(now) {
+			out.EndsAt = now
+		}
+	}
+	return out
+}
+
+// Notify posts the alert, and keeps it to be sent again.
+func (m *Alertmanager) Notify(ctx context.Context, a Alert) error {
+	now := m.p.now()
+	alert := m.alertOf(a, now)
+	if _, err := m.p.postJSON(ctx, []*amAlert{alert}); err != nil {
+		return err
+	}
+	key, err := json.Marshal(alert.Labels) // its keys are sorted
+	if err != nil {
+		return nil // it was taken; it is only not sent again
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !alert.until.After(now) {
+		delete(m.firing, string(key))
+	} else if len(m.firing) < amFiring || m.firing[string(key)] != nil {
+		m.firing[string(key)] = alert
+	}
+	return nil
+}
+
+// Run sends again what is firing, until ctx ends. What fails then comes again a
+// minute later; what is new goes another way, and says what is wrong.
+func (m *Alertmanager) Run(ctx context.Context) {
+	tick := time.NewTicker(amRefresh)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			for batch := range slices.Chunk(m.stillFiring(m.p.now()), amBatch) {
+				if _, err := m.p.postJSON(ctx, batch); err != nil {
+					break
+				}
+			}
+		}
+	}
+}
+
+// stillFiring drops what is over and moves the end of what lasts.
+func (m *Alertmanager) stillFiring(now time.Time) []*amAlert {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []*amAlert
+	for key, a := range m.firing {
+		if !a.until.After(now) {
+			delete(m.firing, key)
+			continue
+		}
+		if a.lasting {
+			moved := *a // the old one may be on its way
+			moved.EndsAt = now.Add(m.resolveAfter)
+			a = &moved
+			m.firing[key] = a
+		}
+		out = append(out, a)
+	}
+	return out
+}

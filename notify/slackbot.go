@@ -1,0 +1,235 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// SlackBotURL is where Slack's Web API answers; GovSlack has another.
+const SlackBotURL = "https://slack.com/api"
+
+// SlackBotOptions are what NewSlackBot needs.
+type SlackBotOptions struct {
+	HTTPOptions // URL is SlackBotURL where it is ""
+	Token       string
+	Channel     string    // an id or a name
+	Template    *Template // nil for the built-in message
+}
+
+// SlackBot posts alerts with a bot's token. What follows of the same container
+// and cause goes into the thread of the first message, and that message is
+// brought up to date.
+type SlackBot struct {
+	post, update *poster
+	channel      string
+	template     *Template
+}
+
+// NewSlackBot checks the options; nothing is sent.
+func NewSlackBot(opt SlackBotOptions) (*SlackBot, error) {
+	if opt.URL == "" {
+		opt.URL = SlackBotURL
+	}
+	if strings.ContainsFunc(opt.Token, func(r rune) bool { return r <= ' ' || r > '~' }) || opt.Token == "" {
+		return nil, badOption("token", "the token is empty, or holds blanks; a bot's begins with xoxb-")
+	}
+	if strings.TrimSpace(opt.Channel) == "" {
+		return nil, badOption("channel", "no channel: give its id (C0123456789) or its #name")
+	}
+	b := &SlackBot{channel: opt.Channel, template: opt.Template}
+	for _, m := range []struct {
+		p    **poster
+		path string
+	}{{&b.post, "chat.postMessage"}, {&b.update, "chat.update"}} {
+		p, err := newPoster(opt.HTTPOptions, m.path)
+		if err != nil {
+			return nil, err
+		}
+		p.bearer(opt.Token)
+		// Without the charset Slack answers with a warning.
+		p.header.Set("Content-Type", "application/json; charset=utf-8")
+		*m.p = p
+	}
+	b.update.client = b.post.client
+	return b, nil
+}
+
+// Close ends idle connections.
+func (b *SlackBot) Close() { b.post.close() }
+
+// Notify posts the alert.
+func (b *SlackBot) Notify(ctx context.Context, a Alert) error {
+	_, err := b.NotifyThread(ctx, a)
+	return err
+}
+
+// NotifyDigest posts a digest.
+func (b *SlackBot) NotifyDigest(ctx context.Context, _ string, d *Digest) error {
+	_, err := b.call(ctx, b.post, slackCall{Channel: b.channel, slackMessage: slackMessageOf(outlineOfDigest(d))})
+	return err
+}
+
+// slackThread is the first message about a container and cause: where it is, and
+// how many incidents its thread tells of.
+type slackThread struct {
+	channel, ts string
+	count       int
+}
+
+func (t slackThread) String() string { return fmt.Sprintf("%s %s %d", t.channel, t.ts, t.count) }
+
+func parseSlackThread(s string) (t slackThread, ok bool) {
+	f := strings.Fields(s)
+	if len(f) != 3 {
+		return t, false
+	}
+	n, err := strconv.Atoi(f[2])
+	return slackThread{f[0], f[1], n}, err == nil
+}
+
+// NotifyThread posts the alert, or, where there is a thread already, brings its
+// first message up to date and adds to it.
+func (b *SlackBot) NotifyThread(ctx context.Context, a Alert) (string, error) {
+	t, follows := parseSlackThread(a.Thread)
+	if follows {
+		if !a.Update {
+			t.count += max(a.Incident.Count, 1)
+		}
+		// The edit first: made twice it does no harm, and a reply would.
+		err := b.edit(ctx, t, a)
+		if err == nil {
+			err = b.reply(ctx, t, a)
+		}
+		switch {
+		case err == nil:
+			return t.String(), nil
+		case !gone(err):
+			return a.Thread, err
+		}
+		// Somebody took the first message away: this one begins anew.
+	}
+	m := slackMessageOf(b.template.apply(outlineOf(a, true), a, slackEscape))
+	at, err := b.call(ctx, b.post, slackCall{Channel: b.channel, slackMessage: m})
+	if err != nil || at.TS == "" {
+		return "", err
+	}
+	return slackThread{at.Channel, at.TS, max(a.Incident.Count, 1)}.String(), nil
+}
+
+// edit shows in the first message how things stand now.
+func (b *SlackBot) edit(ctx context.Context, t slackThread, a Alert) error {
+	inc := *a.Incident
+	inc.Count = t.count
+	a.Incident, a.Repeat, a.Update = &inc, false, false
+	m := slackMessageOf(b.template.apply(outlineOf(a, false), a, slackEscape))
+	_, err := b.call(ctx, b.update, slackCall{Channel: t.channel, TS: t.ts, slackMessage: m})
+	var said *slackError
+	if errors.As(err, &said) && slices.Contains(slackUneditable, said.code) {
+		return nil // too old to be edited: the reply says it
+	}
+	return err
+}
+
+// reply adds a message to the thread: of a repeat all of it, of an update what is new.
+func (b *SlackBot) reply(ctx context.Context, t slackThread, a Alert) error {
+	m := slackMessageOf(b.template.apply(outlineOf(a, true), a, slackEscape))
+	_, err := b.call(ctx, b.post, slackCall{Channel: t.channel, ThreadTS: t.ts, slackMessage: m})
+	return err
+}
+
+// slackCall are the arguments of chat.postMessage and chat.update.
+type slackCall struct {
+	Channel  string `json:"channel"`
+	TS       string `json:"ts,omitempty"`
+	ThreadTS string `json:"thread_ts,omitempty"`
+	*slackMessage
+}
+
+// slackReply is what the Web API answers, with a 200 also where it refuses.
+type slackReply struct {
+	OK      *bool  `json:"ok"`
+	Error   string `json:"error"`
+	Channel string `json:"channel"`
+	TS      string `json:"ts"`
+}
+
+func (b *SlackBot) call(ctx context.Context, p *poster, c slackCall) (slackReply, error) {
+	answer, err := p.postJSON(ctx, c)
+	if err != nil {
+		return slackReply{}, err
+	}
+	var r slackReply
+	if json.Unmarshal(answer, &r) != nil || r.OK == nil {
+		return slackReply{}, &Unsure{Err: fmt.Errorf("slack answered 200 but not as its API does: %s", p.excerpt(answer))}
+	}
+	return r, r.err(p.now(), p.excerpt)
+}
+
+// slackError is an error that Slack's API gave, by its code.
+type slackError struct {
+	code string
+	text string
+}
+
+func (e *slackError) Error() string {
+	s := fmt.Sprintf("slack answered 200 with the error %q", e.text)
+	if hint := slackHints[e.code]; hint != "" {
+		s += ": " + hint
+	}
+	return s
+}
+
+// The errors of chat.postMessage and chat.update by what they ask for
+// (docs.slack.dev/reference/methods/chat.postmessage#errors). What is in no list
+// is an error of this message, and comes again as often as it is sent.
+var (
+	slackLater      = []string{"ratelimited", "rate_limited", "message_limit_exceeded"}
+	slackAgain      = []string{"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org", "ekm_access_denied"}
+	slackForGood    = []string{"is_archived", "account_inactive", "token_revoked"}
+	slackTaken      = []string{"message_not_found", "thread_not_found"}
+	slackUneditable = []string{"edit_window_closed", "cant_update_message", "update_failed"}
+	slackHints      = map[string]string{
+		"not_in_channel":    "invite the bot: /invite @NAME in the channel",
+		"channel_not_found": "the channel's id is in its details; a private channel must have invited the bot",
+		"is_archived":       "the channel is archived: name another",
+		"invalid_auth":      "the token is wrong: copy the Bot User OAuth Token (xoxb-)",
+		"not_authed":        "the token is wrong: copy the Bot User OAuth Token (xoxb-)",
+		"token_revoked":     "make a new token",
+		"token_expired":     "make a new token, without rotation",
+		"account_inactive":  "the bot was removed: install the app again",
+		"missing_scope":     "give the app the scope chat:write and install it again",
+	}
+)
+
+// err reads an answer of Slack's API as a Notifier's.
+func (r *slackReply) err(now time.Time, excerpt func([]byte) string) error {
+	if *r.OK {
+		return nil
+	}
+	err := &slackError{code: r.Error, text: excerpt([]byte(r.Error))}
+	switch {
+	case slices.Contains(slackLater, r.Error):
+		return &RetryAfter{Err: err, At: now.Add(calmDown)}
+	case slices.Contains(slackAgain, r.Error):
+		return err
+	}
+	return &Rejected{Err: err, Gone: slices.Contains(slackForGood, r.Error)}
+}
+
+// gone is true when the message to edit or to answer is no more.
+func gone(err error) bool {
+	var said *slackError
+	return errors.As(err, &said) && slices.Contains(slackTaken, said.code)
+}
+
+var _ interface {
+	Notifier
+	Threader
+	DigestNotifier
+} = (*SlackBot)(nil)
