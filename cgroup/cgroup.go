@@ -40,9 +40,10 @@ type Sample struct {
 	// nil where the kernel has none.
 	PSI     *PSI `json:"psi,omitempty"`
 	HostPSI bool `json:"host_psi,omitempty"`
-	// Levels counts memory.pressure_level notifications since the container
-	// was first seen (v1 only): "low", "medium", "critical". As the kernel
-	// sends them, one of a level counts for the lower levels too.
+	// Levels counts the kernel's notifications of pressure since the container
+	// was first seen, nil before the first: of memory.pressure_level on v1,
+	// "low", "medium" and "critical", where one of a level counts for the lower
+	// ones too, as the kernel sends them; of stalls on v2, "stalled".
 	Levels map[string]int64 `json:"levels,omitempty"`
 	// PIDs are the members (host pids) at the time of the reading; nil when not read.
 	PIDs []int `json:"pids,omitempty"`

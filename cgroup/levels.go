@@ -29,10 +29,12 @@ var levels = [...]string{LevelLow, LevelMedium, LevelCritical}
 // in the eventfd meanwhile.
 const levelPause = 100 * time.Millisecond
 
-// Pressure counts cgroup v1's memory.pressure_level notifications, for all
-// watched cgroups in one goroutine. A notification of a level counts for the
-// lower ones too, as the kernel sends it; those of cgroups below count for the
-// one watched. Its methods may be called from several goroutines at once.
+// Pressure counts the kernel's notifications of memory pressure, for all watched
+// cgroups and the host in one goroutine: on v1 memory.pressure_level, on v2, and
+// for the host on both, pressure stall triggers (LevelStalled). On v1 a level
+// counts for the lower ones too, as the kernel sends it; notifications of cgroups
+// below count for the one watched. Its methods may be called from several
+// goroutines at once.
 type Pressure struct {
 	fs    *FS
 	epoll int
@@ -49,7 +51,9 @@ type Pressure struct {
 type watched struct {
 	dir    string
 	inode  uint64
-	fds    []int // eventfds, one per level
+	file   string   // the pressure file of stalls; "" for levels
+	names  []string // of what is counted
+	fds    []int    // one per name
 	counts [len(levels)]int64
 }
 
@@ -60,14 +64,11 @@ type levelFD struct {
 	level int
 }
 
-// NewPressure prepares to count. It fails where there are no such notifications:
-// on cgroup v2, which has pressure per cgroup instead (WithPSI).
+// NewPressure prepares to count. It fails where there are no such notifications
+// at all, neither of cgroups nor of the host.
 func NewPressure(fs *FS) (*Pressure, error) {
-	if fs.version != 1 {
-		return nil, errors.New("memory.pressure_level exists only on cgroup v1; on v2 memory.pressure is read instead")
-	}
-	if filepath.Base(fs.mem.point) != string(cgroup1.Memory) || fs.mem.root != "/" {
-		return nil, fmt.Errorf("memory.pressure_level: the memory hierarchy is mounted at %q, not whole at .../memory", fs.mem.point)
+	if fs.version == 0 || fs.noPSI != nil && (fs.version != 1 || fs.levelsHidden() != nil) {
+		return nil, errors.Join(errNoNotifications, fs.noMemory, fs.noPSI)
 	}
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -79,7 +80,7 @@ func NewPressure(fs *FS) (*Pressure, error) {
 		return nil, fmt.Errorf("eventfd for pressure levels: %w", err)
 	}
 	p := &Pressure{fs: fs, epoll: epoll, wake: wake, paths: map[string]*watched{}, fds: map[int32]levelFD{}}
-	if err := p.poll(wake); err != nil {
+	if err := p.poll(wake, unix.EPOLLIN); err != nil {
 		unix.Close(wake)
 		unix.Close(epoll)
 		return nil, err
@@ -87,26 +88,43 @@ func NewPressure(fs *FS) (*Pressure, error) {
 	return p, nil
 }
 
-func (p *Pressure) poll(fd int) error {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+// levelsHidden is why there are no levels on v1 here.
+func (fs *FS) levelsHidden() error {
+	if filepath.Base(fs.mem.point) != string(cgroup1.Memory) || fs.mem.root != "/" {
+		return fmt.Errorf("memory.pressure_level: the memory hierarchy is mounted at %q, not whole at .../memory", fs.mem.point)
+	}
+	return nil
+}
+
+func (p *Pressure) poll(fd int, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
 	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		return fmt.Errorf("poll pressure levels: %w", err)
 	}
 	return nil
 }
 
-// Watch starts counting for the cgroup at path, from zero. Watching it again is
-// no error, and changes nothing while that cgroup exists. It costs three descriptors;
-// when too many are in use already, the error says so.
+// Watch starts counting for the cgroup at path, or for HostPressure, from zero.
+// Watching it again is no error, and changes nothing while that cgroup exists. It
+// costs a descriptor, three on v1; when too many are in use already, the error
+// says so.
 func (p *Pressure) Watch(path string) error {
-	dir, err := p.fs.dir(path)
-	if err != nil {
-		return fmt.Errorf("watch pressure levels: %w", err)
+	w := &watched{names: levels[:]}
+	if path == HostPressure {
+		w.dir = filepath.Join(p.fs.proc, "pressure")
+	} else {
+		var err error
+		if w.dir, err = p.fs.dir(path); err != nil {
+			return fmt.Errorf("watch memory pressure: %w", err)
+		}
+	}
+	if path == HostPressure || p.fs.version == 2 {
+		w.names, w.file = []string{LevelStalled}, p.fs.stallFile(path, w.dir)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return errors.New("watch pressure levels: stopped")
+		return errors.New("watch memory pressure: stopped")
 	}
 	if w := p.paths[path]; w != nil {
 		if w.exists() {
@@ -114,17 +132,24 @@ func (p *Pressure) Watch(path string) error {
 		}
 		p.forget(path, w)
 	}
-	if !p.fs.fds.take(int64(len(levels))) {
-		return fmt.Errorf("watch pressure levels of %q: half of the file descriptors are in use; raise LimitNOFILE (ulimit -n)", path)
+	if !p.fs.fds.take(int64(len(w.names))) {
+		return fmt.Errorf("watch memory pressure of %q: half of the file descriptors are in use; raise LimitNOFILE (ulimit -n)", path)
 	}
-	w := &watched{dir: dir, inode: inodeOf(dir)}
+	w.inode = inodeOf(w.dir)
 	p.paths[path] = w
-	if err := p.register(w, path); err != nil {
+	err := p.fs.levelsHidden()
+	switch {
+	case w.file != "":
+		err = p.registerStalls(w)
+	case err == nil:
+		err = p.register(w, path)
+	}
+	if err != nil {
 		p.forget(path, w)
-		if !isDir(dir) {
+		if !isDir(w.dir) {
 			err = ErrGone
 		}
-		return fmt.Errorf("watch pressure levels of %q: %w", path, err)
+		return fmt.Errorf("watch memory pressure of %q: %w", path, err)
 	}
 	return nil
 }
@@ -154,7 +179,7 @@ func (p *Pressure) register(w *watched, path string) error {
 		if err := unix.SetNonblock(int(fd), true); err != nil {
 			return err
 		}
-		if err := p.poll(int(fd)); err != nil {
+		if err := p.poll(int(fd), unix.EPOLLIN); err != nil {
 			return err
 		}
 	}
@@ -167,7 +192,7 @@ func (p *Pressure) forget(path string, w *watched) {
 		delete(p.fds, int32(fd))
 		unix.Close(fd)
 	}
-	p.fs.fds.give(int64(len(levels)))
+	p.fs.fds.give(int64(len(w.names)))
 	delete(p.paths, path)
 }
 
@@ -189,9 +214,9 @@ func (p *Pressure) Counts(path string) map[string]int64 {
 	if w == nil || w.counts == [len(levels)]int64{} {
 		return nil
 	}
-	out := make(map[string]int64, len(levels))
-	for i, n := range w.counts {
-		out[levels[i]] = n
+	out := make(map[string]int64, len(w.names))
+	for i, name := range w.names {
+		out[name] = w.counts[i]
 	}
 	return out
 }
@@ -219,7 +244,7 @@ func (p *Pressure) Run(ctx context.Context) error {
 		p.mu.Lock()
 		for _, ev := range events[:max(n, 0)] {
 			if fd, ok := p.fds[ev.Fd]; ok {
-				p.count(int(ev.Fd), fd)
+				p.count(ev, fd)
 			}
 		}
 		p.mu.Unlock()
@@ -232,19 +257,35 @@ func (p *Pressure) Run(ctx context.Context) error {
 	return nil
 }
 
-// count adds what the kernel counted since the last look. The kernel also adds
-// one when the cgroup is removed, which is no pressure.
-func (p *Pressure) count(fd int, l levelFD) {
+// count adds what the kernel counted since the last look.
+func (p *Pressure) count(ev unix.EpollEvent, l levelFD) {
+	fd := int(ev.Fd)
+	if l.w.file != "" {
+		// A trigger has no counter: it notifies once in its window at most. Of
+		// a removed cgroup it gives an error for ever.
+		if ev.Events&unix.EPOLLERR != 0 {
+			p.ignore(fd)
+		} else {
+			l.w.counts[0]++
+		}
+		return
+	}
 	var b [8]byte
 	if _, err := unix.Read(fd, b[:]); err != nil {
 		return
 	}
 	n := int64(binary.NativeEndian.Uint64(b[:]))
 	if !l.w.exists() {
-		n--
-		delete(p.fds, int32(fd)) // once is enough: nothing follows
+		n-- // the kernel adds one for the removal, which is no pressure
+		p.ignore(fd)
 	}
 	l.w.counts[l.level] += n
+}
+
+// ignore ends the polling of a descriptor, which stays open until Forget.
+func (p *Pressure) ignore(fd int) {
+	delete(p.fds, int32(fd))
+	_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, fd, nil) // it is polled by this one alone
 }
 
 func (p *Pressure) close() {

@@ -269,7 +269,8 @@ type Pressure struct {
 	SomeTotal *float64 `json:"some_total_seconds,omitempty"`
 	// Scope is "cgroup" (v2) or "host" (v1: the kernel has no pressure per cgroup there).
 	Scope string `json:"scope,omitempty"`
-	// Levels counts cgroup v1 memory.pressure_level notifications.
+	// Levels counts the kernel's notifications: "low", "medium" and "critical"
+	// on cgroup v1, "stalled" on v2.
 	Levels map[string]int64 `json:"levels,omitempty"`
 }
 

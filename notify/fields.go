@@ -264,7 +264,11 @@ func pressureLine(p *incident.Pressure) string {
 		if out != "" {
 			out += "; "
 		}
-		out += fmt.Sprintf("notified low %d, medium %d, critical %d times", p.Levels["low"], p.Levels["medium"], p.Levels["critical"])
+		if n, stalls := p.Levels["stalled"]; stalls {
+			out += fmt.Sprintf("notified of stalls %d times", n)
+		} else {
+			out += fmt.Sprintf("notified low %d, medium %d, critical %d times", p.Levels["low"], p.Levels["medium"], p.Levels["critical"])
+		}
 	}
 	return out
 }

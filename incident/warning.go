@@ -1,0 +1,42 @@
+package incident
+
+import (
+	"strconv"
+	"time"
+)
+
+// Alarm is what a warning says, beside what is known of the container.
+type Alarm struct {
+	// Cause is the one the death will have, if it comes to that.
+	Cause      Cause
+	Confidence Confidence
+	Summary    string
+	Advice     string
+	Evidence   []Evidence
+	Signs      WarningFacts
+}
+
+// Warn dresses an alarm as an Incident. f is what is known of the container, its
+// readings included; a nil Container is the host.
+func Warn(f *Facts, a Alarm) *Incident {
+	inc := &Incident{
+		Schema: Schema, ID: f.ID, Kind: KindWarning, Time: f.Time, Severity: Warning,
+		Cause: a.Cause, Confidence: a.Confidence, Summary: a.Summary, Evidence: a.Evidence,
+		Container: container(f, new(Container)), Warning: &a.Signs, Count: 1,
+	}
+	if f.Host != (Host{}) {
+		inc.Host = &f.Host
+	}
+	inc.SeenLive = new(true)
+	if a.Advice != "" {
+		inc.Advice = []string{a.Advice}
+	}
+	fillFromSamples(inc, f)
+	return inc
+}
+
+// WarningID derives a warning's id from the container ("" is the host), what it
+// warns of, and when it began.
+func WarningID(containerID, of string, began time.Time) string {
+	return hashID([]byte("warning\x00" + containerID + "\x00" + of + "\x00" + strconv.FormatInt(began.UnixNano(), 36)))
+}
