@@ -264,6 +264,11 @@ func pattern(path string) string {
 func wild(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
+		if pod, ok := strings.CutPrefix(s[i:], "pod"); ok && isUUID(pod) {
+			b.WriteString("pod*")
+			i += len("pod") + len(uuidShape)
+			continue
+		}
 		j := i
 		hex := true
 		digits := 0
@@ -272,7 +277,7 @@ func wild(s string) string {
 			if digit {
 				digits++
 			}
-			hex = hex && (digit || s[j] >= 'a' && s[j] <= 'f')
+			hex = hex && isHex(s[j])
 			j++
 		}
 		switch n := j - i; {
@@ -291,21 +296,34 @@ func wild(s string) string {
 		}
 		i = j
 	}
-	out := b.String()
-	// A pod's uid is five such runs.
-	for strings.Contains(out, "*-*") || strings.Contains(out, "*_*") {
-		out = strings.ReplaceAll(strings.ReplaceAll(out, "*-*", "*"), "*_*", "*")
-	}
-	return out
+	return b.String()
 }
 
+const uuidShape = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+
+// isUUID tells whether s begins with a uid, as pods have one; systemd writes _
+// for its -.
+func isUUID(s string) bool {
+	if len(s) < len(uuidShape) {
+		return false
+	}
+	for i := range len(uuidShape) {
+		if c := s[i]; uuidShape[i] == 'x' && !isHex(c) || uuidShape[i] == '-' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+func isHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' }
+
 // idTail is how long the id is that a word ends with: at least eight
-// hexadecimal digits, a decimal one among them. "pod0f3c6a2e" has one of 8.
+// hexadecimal digits, a decimal one among them.
 func idTail(s string) int {
 	n, digits := 0, false
 	for n < len(s) {
 		c := s[len(s)-1-n]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+		if !isHex(c) {
 			break
 		}
 		digits = digits || c <= '9'

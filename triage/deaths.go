@@ -23,11 +23,12 @@ const startUp = 15
 // Services judges what was collected, best evidence of a leak first.
 func (c *Collector) Services() []Service {
 	var out []Service
+	d := dice{}
 	for _, ch := range c.chains() {
-		out = append(out, judge(ch))
+		out = append(out, judge(ch, d))
 	}
 	if host := c.hostOccasions(); host != nil {
-		out = append(out, judgeHost(host))
+		out = append(out, judgeHost(host, d))
 	}
 	Rank(out)
 	return out
@@ -93,7 +94,7 @@ func (o *occasion) held() int64 {
 }
 
 // judge judges the kills of one program at one place.
-func judge(c *chain) Service {
+func judge(c *chain, d dice) Service {
 	o := c.last()
 	s := Service{Schema: Schema, Service: c.name(), Program: o.Comm, Unit: o.Unit, Pod: o.Pod, Containers: c.containers(), Confidence: incident.Possible}
 	for _, x := range c.occasions {
@@ -105,7 +106,7 @@ func judge(c *chain) Service {
 	seconds, held := c.intervals()
 	s.Kills = c.kills(seconds)
 	s.told(c)
-	j := verdict{Service: &s, chain: c, seconds: seconds, held: held}
+	j := verdict{Service: &s, chain: c, seconds: seconds, held: held, dice: d}
 	j.judge()
 	if s.Unverified {
 		s.Confidence = weaker(s.Confidence)
@@ -127,6 +128,7 @@ type verdict struct {
 	*Service
 	chain         *chain
 	seconds, held []float64
+	dice          dice
 }
 
 func (v *verdict) judge() {
@@ -215,7 +217,7 @@ func (v *verdict) leaking() bool {
 	if len(rates) > 0 && len(rates) < len(each) {
 		return false // some without a size: they cannot be compared
 	}
-	_, chance := regular(each)
+	chance := v.dice.regular(each)
 	v.Kills.Chance = &chance
 	if chance > chancePossible {
 		return false

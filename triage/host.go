@@ -11,7 +11,7 @@ import (
 
 // judgeHost judges the times the host's own memory ran out. Whom the kernel
 // killed says little then; who held the memory does.
-func judgeHost(c *chain) Service {
+func judgeHost(c *chain, d dice) Service {
 	s := Service{Schema: Schema, Service: "the host", Class: HostOvercommitted, Confidence: incident.Possible}
 	asked := 0
 	victims := map[string]int{}
@@ -51,7 +51,7 @@ func judgeHost(c *chain) Service {
 		s.Confidence = incident.Likely
 		hogChain := &chain{occasions: most}
 		secs, held := hogChain.intervals()
-		v := verdict{Service: &s, chain: hogChain, seconds: secs, held: nil}
+		v := verdict{Service: &s, chain: hogChain, seconds: secs, dice: d}
 		for i := range most[1:] {
 			if i < len(held) {
 				v.held = append(v.held, float64(most[i+1].HogHeld))
@@ -89,7 +89,7 @@ func (v *verdict) hostLeak(name string) bool {
 		each[i] = d / max(v.held[i], 1)
 		rates = append(rates, v.held[i]/d)
 	}
-	_, chance := regular(each)
+	chance := v.dice.regular(each)
 	v.Kills.Chance = &chance
 	if chance > chancePossible || median(v.seconds) < startUp {
 		return false

@@ -7,31 +7,40 @@ import (
 )
 
 // draws is how often chance is asked; a chance below 1/draws is given as that.
-const draws = 4000
+const draws = 2000
+
+// maxNumbers is of how many numbers chance is asked; more are as good as these.
+const maxNumbers = 40
+
+// dice knows how regular kills at random times look. The same numbers always
+// give the same chance.
+type dice map[int][]float64 // by how many numbers: the variations of draws, in order
 
 // regular compares numbers that a leak makes alike (the seconds from one kill to
 // the next, for each byte that was held) with those of kills at random times,
-// which follow an exponential distribution. spread is their variation, chance
-// how likely random times are to have one as small; the same numbers always
-// give the same chance.
-func regular(v []float64) (spread, chance float64) {
-	spread = variation(v)
-	n := min(len(v), 200) // of more numbers the chance is nothing anyway
+// which follow an exponential distribution: how likely those are to lie as close
+// together.
+func (d dice) regular(v []float64) (chance float64) {
+	n := min(len(v), maxNumbers)
 	if n < 2 {
-		return spread, 1
+		return 1
 	}
-	r := rand.New(rand.NewPCG(uint64(n), 0))
-	random := make([]float64, n)
-	hits := 0
-	for range draws {
-		for i := range random {
-			random[i] = r.ExpFloat64()
+	if d[n] == nil {
+		r := rand.New(rand.NewPCG(uint64(n), 0))
+		random := make([]float64, n)
+		for range draws {
+			for i := range random {
+				random[i] = r.ExpFloat64()
+			}
+			d[n] = append(d[n], variation(random))
 		}
-		if variation(random) <= spread {
-			hits++
-		}
+		slices.Sort(d[n])
 	}
-	return spread, max(float64(hits), 1) / draws
+	as, exact := slices.BinarySearch(d[n], variation(v))
+	if exact {
+		as++
+	}
+	return max(float64(as), 1) / draws
 }
 
 // variation is how far the numbers lie apart, by their middle: from five on the

@@ -1,0 +1,67 @@
+package e2e
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/test/lab"
+	"github.com/oomwatch/oomwatch/triage"
+)
+
+// TestTriageLeak lets a service leak into its limit three times, restarted by
+// the engine each time, and triages it: from the kernel's log alone, and from
+// the daemon's store.
+func TestTriageLeak(t *testing.T) {
+	const rate = 2_000_000 // bytes per second, 25 s from restart to death
+	e := lab.Start(t, lab.Options{})
+	hook := newReceiver(t)
+	d := startDaemon(t, e.Host, hook)
+	id := e.MustRun(t, "--name", "leaky", "--restart", "always", "-m", "48m", "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=leaky",
+		lab.Image, "prog", "eat", "-comm", "leaky-worker", "-rate", "2000000")
+	hook.waitFor(t, id, 3, 2*time.Minute)
+	e.MustDocker(t, "stop", "-t", "0", "leaky")
+
+	log := filepath.Join(t.TempDir(), "dmesg.log")
+	text, err := exec.Command("dmesg").Output()
+	if err != nil {
+		t.Fatalf("dmesg: %v", err)
+	}
+	if err := os.WriteFile(log, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check := func(t *testing.T, args ...string) triage.Service {
+		out, errb, code := oomwatch(t, append([]string{"triage", "-o", "json"}, args...)...)
+		var s triage.Service
+		if err := json.Unmarshal([]byte(out), &s); err != nil || code != 0 {
+			t.Fatalf("exit status %d, %v\n%s%s", code, err, out, errb)
+		}
+		t.Log(out)
+		if s.Class != triage.Leak || s.Confidence != incident.Likely {
+			t.Errorf("class %q %q, want a likely leak", s.Class, s.Confidence)
+		}
+		if s.Rate == nil || math.Abs(*s.Rate/rate-1) > 0.2 {
+			t.Errorf("rate %v, want %d within a fifth", s.Rate, rate)
+		}
+		if s.Limit == nil || *s.Limit != 48<<20 {
+			t.Errorf("limit %v, want 48 MiB", s.Limit)
+		}
+		return s
+	}
+	t.Run("log", func(t *testing.T) {
+		if s := check(t, "--log", log, "--container", id[:12]); s.Kills == nil || s.Kills.Times != 3 || s.Program != "leaky-worker" {
+			t.Errorf("kills %+v of %q, want 3 of leaky-worker", s.Kills, s.Program)
+		}
+	})
+	t.Run("daemon", func(t *testing.T) { check(t, "--socket", d.socket, "--service", "shop/leaky") })
+	t.Run("store", func(t *testing.T) {
+		if s := check(t, "--store", filepath.Join(d.dir, "store.db"), "--container", "leaky"); s.Service != "shop/leaky" {
+			t.Errorf("service %q, want shop/leaky", s.Service)
+		}
+	})
+}
