@@ -56,13 +56,15 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 	fs.StringVar(&t.what, "service", "", "only this service: its `NAME`, unit, program, pod uid, or the beginning of a container's id")
 	fs.StringVar(&t.what, "container", "", "the same as --service (`NAME`)")
 	addText(fs, &t.limit, "limit", "", "N", "only the first N (default all)")
-	cmd.MarkFlagsMutuallyExclusive("service", "container")
 	t.where.add(cmd)
 	addOutput(cmd, &t.out)
 	return cmd
 }
 
 func (t *triager) run(ctx context.Context) error {
+	if t.cmd.Flags().Changed("service") && t.cmd.Flags().Changed("container") {
+		return usageError{errors.New("--service and --container are the same: give one of them")}
+	}
 	var collector triage.Collector
 	var err error
 	if len(t.logs) > 0 {
