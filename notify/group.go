@@ -29,6 +29,7 @@ type GroupOptions struct {
 type message struct {
 	deliveries []incident.Delivery
 	digest     bool
+	gathered   bool // it is what went beyond the pace
 	// late is how long the receiver was out of reach, for a digest because of that.
 	late time.Duration
 }
@@ -139,6 +140,10 @@ func (m message) behind(failed map[string]bool) bool {
 
 // fixed is true for a message that may have arrived as it is.
 func (m message) fixed() bool { return m.deliveries[0].Batch != "" }
+
+// mayHaveCome is true when an earlier attempt at the message may have arrived: it
+// is repeated under its own id.
+func (m message) mayHaveCome() bool { return m.fixed() || m.deliveries[0].Unknown }
 
 // id is the delivery's, or one made of all of them: another set of incidents is
 // another message, and a receiver that drops repeats must drop none of them.

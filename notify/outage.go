@@ -6,7 +6,8 @@ const (
 	// downAfter is how many failures in a row, without one success between
 	// them, mean that the receiver is down and not one message bad.
 	downAfter = 3
-	// peekEvery is how often something new is tried while it is down.
+	// peekEvery is how often something new is tried while one message alone has
+	// failed.
 	peekEvery = time.Minute
 	// overdue is how late a delivery is folded into a digest with the others
 	// that are; shortOutage is how long an outage may be without that.
@@ -18,6 +19,8 @@ const (
 // down, one delivery is tried at a time and the others wait for that.
 type outage struct {
 	fails  int
+	lane   string    // of the first that failed
+	many   bool      // others have failed too: it is not one bad message
 	since  time.Time // the first failure of this row
 	until  time.Time // the next attempt
 	last   time.Time // the last attempt
@@ -38,10 +41,12 @@ func (o *outage) quietUntil() time.Time {
 }
 
 // failed notes a failure and returns when to try again: at, or with all others.
-func (o *outage) failed(now, at time.Time, err error) time.Time {
+func (o *outage) failed(now, at time.Time, m message, err error) time.Time {
+	lane := m.deliveries[0].Lane
 	if o.fails == 0 {
-		o.since = now
+		o.since, o.lane, o.many = now, lane, false
 	}
+	o.many = o.many || lane != o.lane
 	o.fails++
 	o.last = now
 	if !o.isDown() {
@@ -68,7 +73,7 @@ func (o *outage) mayTry(m message, now time.Time) bool {
 	if !o.isDown() || !o.until.After(now) {
 		return true
 	}
-	return m.deliveries[0].KeptAt.After(o.last) && now.Sub(o.last) >= peekEvery
+	return !o.many && m.deliveries[0].KeptAt.After(o.last) && now.Sub(o.last) >= peekEvery
 }
 
 // fold joins what is told late into one message: what came while the receiver was
@@ -80,7 +85,7 @@ func (o *outage) fold(all []message, now time.Time) []message {
 	}
 	late := func(m message) bool {
 		d := &m.deliveries[0]
-		return d.Batch == "" && (d.KeptAt.Before(o.ended) || now.Sub(d.KeptAt) > overdue)
+		return !m.mayHaveCome() && (d.KeptAt.Before(o.ended) || now.Sub(d.KeptAt) > overdue)
 	}
 	n := 0
 	for _, m := range all {

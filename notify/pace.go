@@ -73,10 +73,10 @@ func (p *pace) sort(all []message, now time.Time, hurry bool) []message {
 	}
 	p.at = time.Time{}
 	out := slices.Clip(all[:room])
-	rest := message{digest: true}
+	rest := message{digest: true, gathered: true}
 	for _, m := range all[room:] {
-		if m.fixed() {
-			out = append(out, m) // it may have arrived as it is
+		if m.mayHaveCome() {
+			out = append(out, m)
 			continue
 		}
 		rest.deliveries = append(rest.deliveries, m.deliveries...)
@@ -94,7 +94,7 @@ func (p *pace) sort(all []message, now time.Time, hurry bool) []message {
 // sent notes that a message was delivered.
 func (p *pace) sent(m message, now time.Time) {
 	p.all = append(p.all, now)
-	if !m.digest {
+	if !m.gathered && !m.digest {
 		p.alone = append(p.alone, now)
 		return
 	}

@@ -142,19 +142,19 @@ func (w *worker) round(ctx context.Context, hurry bool) int {
 		}
 		return 0
 	}
-	told, pausing := w.o.group.messages(due, now)
+	list, pausing := w.o.group.messages(due, now)
 	count := w.putOff(ctx, pausing)
 	if w.outage.isDown() {
 		var old int
-		told, old = w.expire(told, now)
+		list, old = w.expire(list, now)
 		count += old
 	}
 	if w.digest {
-		told = w.outage.fold(told, now)
+		list = w.outage.fold(list, now)
 	}
 	threads := map[string]string{} // what this round began
 	failed := map[string]bool{}    // lanes in which something failed: the rest waits behind it
-	for _, m := range w.pace.sort(told, now, hurry) {
+	for _, m := range w.pace.sort(list, now, hurry) {
 		if ctx.Err() != nil || w.hold.After(time.Now()) || len(w.owed) > 0 {
 			return count
 		}
@@ -165,7 +165,12 @@ func (w *worker) round(ctx context.Context, hurry bool) int {
 			return count
 		}
 		w.beat.Store(time.Now().UnixNano())
-		if !w.send(ctx, m, threads) {
+		down := w.outage.isDown()
+		told := w.send(ctx, m, threads)
+		if down && !w.outage.isDown() {
+			return count + len(m.deliveries) // now the rest is looked at anew
+		}
+		if !told {
 			for _, d := range m.deliveries {
 				failed[d.Lane] = true
 			}
@@ -325,7 +330,7 @@ func (w *worker) outcome(m message, err error) incident.Outcome {
 			out.Next, w.hold = later.At, later.At
 		}
 	} else {
-		out.Next = w.outage.failed(now, out.Next, err)
+		out.Next = w.outage.failed(now, out.Next, m, err)
 	}
 	if !first.FirstAttempt.IsZero() && now.Sub(first.FirstAttempt) > giveUp || w.outage.isDown() && now.Sub(first.KeptAt) > giveUp {
 		out.State = incident.Parked
