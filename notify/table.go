@@ -75,5 +75,8 @@ func what(inc *incident.Incident) string {
 	if inc.Count > 1 {
 		s += fmt.Sprintf(" x%d", inc.Count)
 	}
+	if inc.Silenced != "" {
+		s += " (silenced)"
+	}
 	return s
 }

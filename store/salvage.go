@@ -77,6 +77,15 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 			_, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO tally(receiver, generated, delivered, parked) VALUES(?,?,?,?)", v...)
 			return err
 		}},
+		{"silences", "id, until_ns, body, crc", "id", func(tx *sql.Tx, v []any) error {
+			body, ok := v[2].([]byte)
+			if crc, _ := v[3].(int64); !ok || checksum(body) != crc {
+				n.lost++
+				return nil
+			}
+			_, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO silences(id, until_ns, body, crc) VALUES(?,?,?,?)", v...)
+			return err
+		}},
 	} {
 		for _, dir := range []string{"ASC", "DESC"} {
 			query := "SELECT " + part.columns + " FROM " + part.table + " NOT INDEXED ORDER BY " + part.order + " " + dir

@@ -189,7 +189,8 @@ func (s *Store) pruneNowAndThen(ctx context.Context, now time.Time) {
 	}
 }
 
-// lastKept is how long it is remembered what a receiver was told last of a key.
+// lastKept is how long it is remembered what a receiver was told last of a key, and
+// that there was a silence.
 const lastKept = 7 * 24 * time.Hour
 
 // prune removes settled incidents from before a time, and their deliveries, which
@@ -209,7 +210,11 @@ func (s *Store) prune(ctx context.Context, before time.Time) error {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM told WHERE at_ns < ?", time.Now().Add(-lastKept).UnixNano())
-		return err
+		for _, q := range []string{"DELETE FROM told WHERE at_ns < ?", "DELETE FROM silences WHERE until_ns < ?"} {
+			if _, err := tx.ExecContext(ctx, q, time.Now().Add(-lastKept).UnixNano()); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

@@ -70,6 +70,12 @@ CREATE TABLE IF NOT EXISTS tally (
 	delivered INTEGER NOT NULL DEFAULT 0,
 	parked    INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS silences (
+	id       TEXT PRIMARY KEY,
+	until_ns INTEGER NOT NULL,
+	body     BLOB NOT NULL,               -- the silence as JSON
+	crc      INTEGER NOT NULL             -- CRC-32C of body
+) STRICT, WITHOUT ROWID;
 `
 
 // migrations bring a file up from the version that is their key.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,10 +91,67 @@ func (c *Client) lines(ctx context.Context, path string, v url.Values) ([]*incid
 	}
 }
 
+// Silences asks for the silences that have not ended.
+func (c *Client) Silences(ctx context.Context) ([]incident.Silence, error) {
+	var out []incident.Silence
+	err := c.ask(ctx, http.MethodGet, "/v1/silences", nil, &out)
+	return out, err
+}
+
+// AddSilence asks for a silence, and returns it as it is kept.
+func (c *Client) AddSilence(ctx context.Context, s incident.Silence) (incident.Silence, error) {
+	var kept incident.Silence
+	err := c.ask(ctx, http.MethodPost, "/v1/silences", s, &kept)
+	return kept, err
+}
+
+// ExpireSilence ends a silence, and returns it as it is kept.
+func (c *Client) ExpireSilence(ctx context.Context, id string) (incident.Silence, error) {
+	var ended incident.Silence
+	err := c.ask(ctx, http.MethodPost, "/v1/silences/expire", expireRequest{ID: id}, &ended)
+	return ended, err
+}
+
+// Retry makes what a receiver ("" for every one) is owed due again, and returns how
+// many deliveries that are.
+func (c *Client) Retry(ctx context.Context, receiver string) (int, error) {
+	var out retryAnswer
+	err := c.ask(ctx, http.MethodPost, "/v1/notify/retry", retryRequest{Receiver: receiver}, &out)
+	return out.Deliveries, err
+}
+
+// ask sends what may be nil and reads the answer.
+func (c *Client) ask(ctx context.Context, method, path string, send, into any) error {
+	var body io.Reader
+	if send != nil {
+		b, err := json.Marshal(send)
+		if err != nil {
+			return fmt.Errorf("write the request: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	res, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer res.Close()
+	if err := json.NewDecoder(io.LimitReader(res, maxAnswer)).Decode(into); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}
+
 func (c *Client) get(ctx context.Context, path string, v url.Values) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path+"?"+v.Encode(), nil)
+	return c.do(ctx, http.MethodGet, path+"?"+v.Encode(), nil)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, send io.Reader) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, send)
 	if err != nil {
 		return nil, err
+	}
+	if send != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

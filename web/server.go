@@ -40,8 +40,11 @@ type Options struct {
 	// a TCP request may be addressed to.
 	AllowedHosts []string
 	Backend      Backend
-	Metrics      prometheus.Gatherer
-	Log          *zap.Logger
+	// Control changes what the daemon does, for root and for the daemon's own
+	// user, over the unix socket only; nil is nothing.
+	Control Control
+	Metrics prometheus.Gatherer
+	Log     *zap.Logger
 }
 
 // Server serves what Options say. Listen first, then Run.
@@ -154,13 +157,13 @@ func (s *Server) Run(ctx context.Context) error {
 		srv := &http.Server{
 			Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
 			WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-			ErrorLog: zap.NewStdLog(s.opt.Log),
+			ErrorLog: zap.NewStdLog(s.opt.Log), ConnContext: withPeer,
 		}
 		servers = append(servers, srv)
 		go func() { errs <- srv.Serve(l) }()
 	}
 	serve(s.tcp, hostGuard(s.opt.AllowedHosts, api))
-	serve(s.unix, api)
+	serve(s.unix, s.control(api))
 
 	var failed error
 	ended := 0

@@ -58,10 +58,28 @@ type SourceStatus struct {
 	Lost uint64 `json:"records_lost"`
 }
 
-// DeliveryStatus counts what is owed to one receiver and what it has had.
+// DeliveryStatus is the account of one receiver: what it was ever owed is what it
+// has had, what was given up, what is pending, and what a damaged store lost.
 type DeliveryStatus struct {
 	Receiver  string `json:"receiver"`
-	Pending   int64  `json:"pending"`
-	Parked    int64  `json:"parked"`
+	Generated int64  `json:"generated"`
 	Delivered int64  `json:"delivered"`
+	Parked    int64  `json:"parked"`
+	Pending   int64  `json:"pending"`
+	Lost      int64  `json:"lost"`
+	// Held of the pending wait to be told together with others, Unstored of
+	// them are in memory only.
+	Held     int64 `json:"held,omitempty"`
+	Unstored int64 `json:"unstored,omitempty"`
+	// OldestAt is when the oldest of the pending was kept, NextAt when the next
+	// attempt is due.
+	OldestAt time.Time `json:"oldest_at,omitzero"`
+	NextAt   time.Time `json:"next_at,omitzero"`
+	// Down is why the receiver cannot be reached; Error the last failure among
+	// what is pending or parked.
+	Down  string `json:"down,omitempty"`
+	Error string `json:"error,omitempty"`
+	// Configured is false for one that is owed something and is in no
+	// configuration any more.
+	Configured bool `json:"configured"`
 }

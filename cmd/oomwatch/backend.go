@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
@@ -28,6 +29,8 @@ type backend struct {
 	watcher *watcher.Watcher
 	kernel  *watcher.Kernel
 	since   *stateClock
+	outbox  *notify.Outbox
+	keep    *keeper
 	log     *zap.Logger
 }
 
@@ -61,16 +64,49 @@ func (b *backend) Status(ctx context.Context) web.Status {
 		st.Sources = append(st.Sources, src)
 	}
 	st.Ready, st.Reason = ready(states)
-	counts, err := b.store.Deliveries(ctx)
+	accounts, err := b.store.Accounts(ctx)
 	if err != nil {
 		b.log.Warn("deliveries cannot be counted", zap.Error(err))
 	}
-	for name, n := range counts {
-		st.Deliveries = append(st.Deliveries, web.DeliveryStatus{Receiver: name, Pending: n[incident.Pending],
-			Parked: n[incident.Parked], Delivered: n[incident.Delivered]})
+	down, told := b.outbox.Down(), b.keep.told.Load().names()
+	for _, a := range accounts {
+		d := deliveryStatus(a)
+		d.Down, d.Configured = down[a.Receiver], slices.Contains(told, a.Receiver)
+		st.Deliveries = append(st.Deliveries, d)
 	}
-	slices.SortFunc(st.Deliveries, func(a, b web.DeliveryStatus) int { return strings.Compare(a.Receiver, b.Receiver) })
 	return st
+}
+
+// Silences implements web.Control.
+func (b *backend) Silences(context.Context) ([]incident.Silence, error) {
+	return b.keep.silences.active(time.Now()), nil
+}
+
+// AddSilence implements web.Control.
+func (b *backend) AddSilence(ctx context.Context, x incident.Silence) (incident.Silence, error) {
+	x, err := b.keep.silences.add(ctx, x, time.Now())
+	if err == nil {
+		b.log.Info("silence begins", zap.String("id", x.ID), zap.Time("until", x.Until), zap.String("by", x.By), zap.String("reason", x.Reason))
+	}
+	return x, err
+}
+
+// ExpireSilence implements web.Control.
+func (b *backend) ExpireSilence(ctx context.Context, id string) (incident.Silence, error) {
+	x, err := b.keep.silences.expire(ctx, id, time.Now())
+	if err == nil {
+		b.log.Info("silence ended", zap.String("id", x.ID))
+	}
+	return x, err
+}
+
+// Retry implements web.Control.
+func (b *backend) Retry(ctx context.Context, receiver string) (int, error) {
+	n, err := b.store.Retry(ctx, receiver)
+	if err == nil {
+		b.outbox.Retry(receiver)
+	}
+	return n, err
 }
 
 // witnesses are the sources that see deaths; the control groups alone see none.

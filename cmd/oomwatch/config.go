@@ -5,8 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/oomwatch/oomwatch/incident"
 )
 
 // Config is what a configuration file can say. The yaml names are the keys; what
@@ -71,15 +69,26 @@ type ReceiverConfig struct {
 	Template     string `yaml:"template,omitempty"`
 	TemplateFile string `yaml:"template_file,omitempty"`
 
-	Causes      []cause  `yaml:"causes,omitempty"`
-	MinSeverity severity `yaml:"min_severity,omitempty"`
+	// What it is told of: all that is given must fit.
+	Causes      []cause        `yaml:"causes,omitempty"`
+	Kinds       []incidentKind `yaml:"kinds,omitempty"`
+	MinSeverity severity       `yaml:"min_severity,omitempty"`
+	Containers  []pattern      `yaml:"containers,omitempty"`
+	Labels      []labelPattern `yaml:"labels,omitempty"`
+	Projects    []pattern      `yaml:"projects,omitempty"`
+	Hosts       []pattern      `yaml:"hosts,omitempty"`
+	// Default is true for one that is told what no other wants.
+	Default bool `yaml:"default,omitempty"`
 }
 
 // AlertsConfig says what is told and how repeats are grouped.
 type AlertsConfig struct {
-	Info           bool   `yaml:"info"`
-	GroupWindow    window `yaml:"group_window"`
-	StormPerMinute count  `yaml:"storm_per_minute"`
+	Info           bool     `yaml:"info"`
+	GroupWindow    window   `yaml:"group_window"`
+	Pause          window   `yaml:"pause"`
+	LongestPause   duration `yaml:"longest_pause"`
+	StormPerMinute count    `yaml:"storm_per_minute"`
+	Budget         count    `yaml:"budget"`
 }
 
 // LogConfig says how the daemon logs, to stderr.
@@ -94,7 +103,10 @@ const (
 	defaultRetention   = 90 * 24 * time.Hour
 	defaultLogLines    = 20
 	defaultGroupWindow = 10 * time.Minute
+	defaultPause       = time.Minute
+	longestPause       = time.Hour
 	defaultStorm       = 30
+	defaultBudget      = 20
 )
 
 // defaultConfig is what holds where neither a file nor a flag says otherwise.
@@ -104,8 +116,9 @@ func defaultConfig() *Config {
 		Listen: defaultListen,
 		Socket: defaultSocketPath(),
 		Docker: DockerConfig{LogLines: defaultLogLines},
-		Alerts: AlertsConfig{GroupWindow: window(defaultGroupWindow), StormPerMinute: defaultStorm},
-		Log:    LogConfig{Level: "info"},
+		Alerts: AlertsConfig{GroupWindow: window(defaultGroupWindow), Pause: window(defaultPause), LongestPause: duration(longestPause),
+			StormPerMinute: defaultStorm, Budget: defaultBudget},
+		Log: LogConfig{Level: "info"},
 	}
 }
 
@@ -189,32 +202,8 @@ func (d *document) check(cfg *Config) (warnings []string) {
 		}
 		warnings = append(warnings, d.checkReceiver(at, r)...)
 	}
+	if cfg.Alerts.LongestPause < duration(cfg.Alerts.Pause) {
+		d.problem("alerts.longest_pause", fmt.Sprintf("it is shorter than alerts.pause, %s", duration(cfg.Alerts.Pause)))
+	}
 	return warnings
-}
-
-// wants reports whether a receiver is to have alerts of this severity and cause.
-func (r *ReceiverConfig) wants(s incident.Severity, c incident.Cause) bool {
-	if rank(s) < rank(incident.Severity(r.MinSeverity)) {
-		return false
-	}
-	if len(r.Causes) == 0 {
-		return true
-	}
-	for _, want := range r.Causes {
-		if incident.Cause(want) == c {
-			return true
-		}
-	}
-	return false
-}
-
-// rank orders severities, the least grave first.
-func rank(s incident.Severity) int {
-	switch s {
-	case incident.Critical:
-		return 2
-	case incident.Warning:
-		return 1
-	}
-	return 0
 }

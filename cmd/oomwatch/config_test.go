@@ -87,7 +87,7 @@ log: {level: debug, format: json}
 		{incident.Critical, incident.OOMContainer, true}, {incident.Warning, incident.OOMHost, true},
 		{incident.Info, incident.OOMHost, false}, {incident.Critical, incident.ExitError, false},
 	} {
-		if got := r.wants(tt.s, tt.c); got != tt.want {
+		if got := r.wants(&incident.Incident{Severity: tt.s, Cause: tt.c}); got != tt.want {
 			t.Errorf("wants(%s, %s) = %v", tt.s, tt.c, got)
 		}
 	}

@@ -201,6 +201,22 @@ func (c *cause) UnmarshalText(b []byte) error {
 	return choice(string(b), causeCodes())
 }
 
+// pattern is a text in which * and ? stand for others.
+type pattern string
+
+func (p *pattern) UnmarshalText(b []byte) error {
+	*p = pattern(b)
+	return (&incident.Match{Containers: []string{string(b)}}).Check()
+}
+
+// labelPattern is KEY=PATTERN, or KEY for any value.
+type labelPattern string
+
+func (p *labelPattern) UnmarshalText(b []byte) error {
+	*p = labelPattern(b)
+	return (&incident.Match{Labels: []string{string(b)}}).Check()
+}
+
 var logLevels = []string{"debug", "info", "warn", "error"}
 
 type logLevel string

@@ -106,9 +106,14 @@ type places struct {
 	cmd    *cobra.Command
 }
 
-func (p *places) add(cmd *cobra.Command) {
+// addSocket is add for a command that only the daemon can answer.
+func (p *places) addSocket(cmd *cobra.Command) {
 	p.cmd = cmd
 	cmd.Flags().StringVar(&p.socket, "socket", "", "`PATH` of the daemon's unix socket (default "+defaultSocketPath()+")")
+}
+
+func (p *places) add(cmd *cobra.Command) {
+	p.addSocket(cmd)
 	cmd.Flags().StringVar(&p.store, "store", "", "read this store (`PATH`) where no daemon answers (default "+defaultStorePath()+")")
 }
 

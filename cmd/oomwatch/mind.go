@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/watcher"
 )
@@ -60,57 +59,6 @@ func stateLine(states []watcher.SourceState) string {
 	return strings.Join(parts, ", ")
 }
 
-// recipients are those who are told, and what each wants to hear of.
-type recipients struct {
-	info bool
-	list []ReceiverConfig
-	send []notify.Receiver
-}
-
-// newRecipients makes a sender for each configured receiver.
-func newRecipients(cfg *Config, stdout io.Writer) (*recipients, error) {
-	r := &recipients{info: cfg.Alerts.Info, list: cfg.Receivers}
-	for i := range cfg.Receivers {
-		one, err := newReceiver(&cfg.Receivers[i], stdout)
-		if err != nil {
-			return nil, fmt.Errorf("receiver %q: %w", string(cfg.Receivers[i].Name), err)
-		}
-		r.send = append(r.send, one)
-	}
-	return r, nil
-}
-
-// owed names the receivers who are to be told of an incident.
-func (r *recipients) owed(inc *incident.Incident) []string {
-	if inc.Severity == incident.Info && !r.info {
-		return nil
-	}
-	var out []string
-	for i := range r.list {
-		if r.list[i].wants(inc.Severity, inc.Cause) {
-			out = append(out, string(r.list[i].Name))
-		}
-	}
-	return out
-}
-
-func (r *recipients) names() []string {
-	out := make([]string, len(r.list))
-	for i := range r.list {
-		out[i] = string(r.list[i].Name)
-	}
-	return out
-}
-
-// close ends idle connections of senders that are no longer used.
-func (r *recipients) close() {
-	for _, s := range r.send {
-		if c, ok := s.Notifier.(interface{ Close() }); ok {
-			c.Close()
-		}
-	}
-}
-
 // reload reads the configuration again and puts what can change while running
 // into force: who is told of what, and how much is logged. It returns what holds
 // from now on, which is the old configuration when the new one is bad.
@@ -118,7 +66,7 @@ func reload(flags *daemonFlags, old *Config, keep *keeper, out *notify.Outbox, l
 	cfg, warnings, err := flags.config()
 	var told *recipients
 	if err == nil {
-		told, err = newRecipients(cfg, stdout)
+		told, err = newRecipients(cfg, stdout, log)
 	}
 	if err != nil {
 		log.Error("the configuration is bad and was not put into force; the old one goes on", zap.Error(err))
@@ -150,7 +98,10 @@ func needRestart(a, b *Config) (keys []string) {
 		{"socket", a.Socket != b.Socket},
 		{"docker", a.Docker != b.Docker},
 		{"alerts.group_window", a.Alerts.GroupWindow != b.Alerts.GroupWindow},
+		{"alerts.pause", a.Alerts.Pause != b.Alerts.Pause},
+		{"alerts.longest_pause", a.Alerts.LongestPause != b.Alerts.LongestPause},
 		{"alerts.storm_per_minute", a.Alerts.StormPerMinute != b.Alerts.StormPerMinute},
+		{"alerts.budget", a.Alerts.Budget != b.Alerts.Budget},
 		{"log.format", a.Log.Format != b.Log.Format},
 	} {
 		if k.changed {

@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 )
 
 func newNotify() *cobra.Command {
-	cmd := &cobra.Command{Use: "notify", Short: "Try the receivers of alerts"}
-	cmd.AddCommand(newNotifyTest())
+	cmd := &cobra.Command{Use: "notify", Short: "What receivers are owed, and a test of them"}
+	cmd.AddCommand(newNotifyTest(), newNotifyStatus(), newNotifyRetry())
 	return cmd
 }
 
@@ -54,7 +55,7 @@ Exit status: 0 when every receiver took it, 1 when one did not.`,
 			if out.json() {
 				stdout = cmd.ErrOrStderr()
 			}
-			told, err := newRecipients(cfg, stdout)
+			told, err := newRecipients(cfg, stdout, zap.NewNop())
 			if err != nil {
 				return err
 			}

@@ -37,7 +37,11 @@ func TestKeeperAndMemory(t *testing.T) {
 	}
 	told := &recipients{list: []ReceiverConfig{{Name: "all"}, {Name: "oom", Causes: []cause{"oom.host"}}}}
 	kicks := 0
-	k := &keeper{store: st, wake: func() { kicks++ }}
+	silences, err := newSilencer(ctx, st, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &keeper{store: st, silences: silences, wake: func() { kicks++ }}
 	k.told.Store(told)
 	one := func(id string, c incident.Cause, s incident.Severity) *incident.Incident {
 		return &incident.Incident{ID: id, Cause: c, Severity: s, Time: first, Kind: incident.KindDeath, Container: &incident.Container{ID: strings.Repeat("a", 64), Name: "web"}}
@@ -85,18 +89,6 @@ func TestKeeperAndMemory(t *testing.T) {
 	}
 	if list, err := readStore(ctx, path, web.Query{Cause: incident.OOMHost}); err != nil || len(list) != 3 {
 		t.Errorf("by cause: %v, %v", ids(list), err)
-	}
-}
-
-func TestInfoIsToldOnlyWhenConfigured(t *testing.T) {
-	info := &incident.Incident{Severity: incident.Info, Cause: incident.StopRequest}
-	r := &recipients{list: []ReceiverConfig{{Name: "a"}, {Name: "b", MinSeverity: "warning"}}}
-	if got := r.owed(info); got != nil {
-		t.Errorf("told %q", got)
-	}
-	r.info = true
-	if got := r.owed(info); len(got) != 1 || got[0] != "a" {
-		t.Errorf("told %q, want a", got)
 	}
 }
 

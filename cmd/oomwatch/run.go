@@ -97,19 +97,22 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w; the store %s holds it: move that file away, or choose another with --store PATH", err, cfg.Store.Path)
 	}
-	told, err := newRecipients(cfg, cmd.OutOrStdout())
+	told, err := newRecipients(cfg, cmd.OutOrStdout(), log)
 	if err != nil {
 		return err
 	}
-	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: told.send, Logger: log, Registerer: reg,
-		Group: notify.GroupOptions{Window: time.Duration(cfg.Alerts.GroupWindow), StormPerMinute: int(cfg.Alerts.StormPerMinute)}})
-	keep := &keeper{store: st, wake: out.Kick}
+	silences, err := newSilencer(ctx, st, started)
+	if err != nil {
+		return err
+	}
+	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: told.send, Group: cfg.Alerts.group(), Logger: log, Registerer: reg})
+	keep := &keeper{store: st, silences: silences, wake: out.Kick}
 	keep.told.Store(told)
 	w := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: src.list, Sampler: src.sampler, Keeper: keep, Logger: log, Registerer: reg})
 
-	back := &backend{started: started, path: cfg.Store.Path, store: st, watcher: w, kernel: src.kernel, since: src.since, log: log}
+	back := &backend{started: started, path: cfg.Store.Path, store: st, watcher: w, kernel: src.kernel, since: src.since, outbox: out, keep: keep, log: log}
 	reg.MustRegister(newRecordCounts(src.kernel))
-	srv := web.New(web.Options{Addr: string(cfg.Listen), Socket: cfg.Socket, AllowedHosts: cfg.AllowedHosts, Backend: back, Metrics: reg, Log: log})
+	srv := web.New(web.Options{Addr: string(cfg.Listen), Socket: cfg.Socket, AllowedHosts: cfg.AllowedHosts, Backend: back, Control: back, Metrics: reg, Log: log})
 	defer closing(log, "listeners", srv)
 	if err := listen(srv, cfg, log); err != nil {
 		return err

@@ -59,6 +59,8 @@ type keeper struct {
 	store *store.Store
 	// told are the receivers; a reload changes them.
 	told atomic.Pointer[recipients]
+	// silences are those that have not ended; see silencer.
+	silences *silencer
 	// wake tells the outbox that there is something new.
 	wake func()
 }
@@ -68,11 +70,7 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 	told := k.told.Load()
 	b := store.Batch{State: make(map[string][]byte, len(kept.Roster)+len(kept.Cursors))}
 	for _, t := range kept.Told {
-		e := store.Entry{Incident: t.Incident, Update: t.Update}
-		if !t.Quiet && !t.Incident.Historic {
-			e.Receivers = told.owed(t.Incident)
-		}
-		b.Entries = append(b.Entries, e)
+		b.Entries = append(b.Entries, k.entry(told, t))
 	}
 	for id, value := range kept.Roster {
 		b.State[keyRoster+id] = value
@@ -88,6 +86,20 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 		k.wake()
 	}
 	return nil
+}
+
+// entry says who is owed an incident.
+func (k *keeper) entry(told *recipients, t watcher.Told) store.Entry {
+	e := store.Entry{Incident: t.Incident, Update: t.Update, Silent: t.Quiet || t.Incident.Historic}
+	if e.Silent {
+		return e
+	}
+	if t.Incident.Silenced = k.silences.why(t.Incident, time.Now()); t.Incident.Silenced != "" {
+		e.Silent = true
+		return e
+	}
+	e.Receivers = told.owed(t.Incident)
+	return e
 }
 
 // errNoStore is returned where there is no store to read.

@@ -165,7 +165,7 @@ func startDaemon(t testing.TB, host string, hook *receiver, extra ...string) *da
 	t.Helper()
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "config.yaml")
-	text := "alerts:\n  info: true\n  group_window: 0s\n  storm_per_minute: 10000\n"
+	text := "alerts:\n  info: true\n  group_window: 0s\n  storm_per_minute: 10000\n  budget: 100000\n"
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
+)
+
+// The labels by which whoever runs a container has a say in its alerts. They
+// can only name what the configuration has, and concern this container alone.
+const (
+	labelSilence  = "oomwatch.silence"
+	labelReceiver = "oomwatch.receiver"
+)
+
+// recipients are those who are told, and what each wants to hear of.
+type recipients struct {
+	info bool
+	list []ReceiverConfig
+	send []notify.Receiver
+	log  *zap.Logger
+
+	mu      sync.Mutex
+	unknown map[string]bool // names in labels that no receiver has, once said
+}
+
+// newRecipients makes a sender for each configured receiver.
+func newRecipients(cfg *Config, stdout io.Writer, log *zap.Logger) (*recipients, error) {
+	r := &recipients{info: cfg.Alerts.Info, list: cfg.Receivers, log: log, unknown: map[string]bool{}}
+	for i := range cfg.Receivers {
+		one, err := newReceiver(&cfg.Receivers[i], stdout)
+		if err != nil {
+			return nil, fmt.Errorf("receiver %q: %w", string(cfg.Receivers[i].Name), err)
+		}
+		r.send = append(r.send, one)
+	}
+	return r, nil
+}
+
+// owed names the receivers who are to be told of an incident: those that the
+// container's label picks, else those whose matchers fit, else the default ones.
+func (r *recipients) owed(inc *incident.Incident) []string {
+	if inc.Severity == incident.Info && !r.info {
+		return nil
+	}
+	if picked := r.picked(inc); len(picked) > 0 {
+		return r.those(func(c *ReceiverConfig) bool { return slices.Contains(picked, string(c.Name)) && c.cares(inc) })
+	}
+	if out := r.those(func(c *ReceiverConfig) bool { return c.wants(inc) }); len(out) > 0 {
+		return out
+	}
+	return r.those(func(c *ReceiverConfig) bool { return c.Default && c.severe(inc) })
+}
+
+func (r *recipients) those(f func(*ReceiverConfig) bool) (out []string) {
+	for i := range r.list {
+		if f(&r.list[i]) {
+			out = append(out, string(r.list[i].Name))
+		}
+	}
+	return out
+}
+
+// picked are the receivers that the container's label names. A name that there is
+// not is passed over, and said once.
+func (r *recipients) picked(inc *incident.Incident) (out []string) {
+	if !ownAffair(inc) {
+		return nil
+	}
+	for name := range strings.SplitSeq(inc.Container.Labels[labelReceiver], ",") {
+		switch name = strings.TrimSpace(name); {
+		case name == "":
+		case slices.ContainsFunc(r.list, func(c ReceiverConfig) bool { return string(c.Name) == name }):
+			out = append(out, name)
+		default:
+			r.unknownName(inc, name)
+		}
+	}
+	return out
+}
+
+func (r *recipients) unknownName(inc *incident.Incident, name string) {
+	const most = 1000 // labels are anybody's to write
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.unknown[name] || len(r.unknown) >= most {
+		return
+	}
+	r.unknown[name] = true
+	r.log.Warn("a container's label names a receiver that is not configured; it is passed over", zap.String("label", labelReceiver),
+		zap.String("receiver", incident.Sanitize(name[:min(len(name), 100)])), zap.String("container", incident.Sanitize(inc.Container.Name)))
+}
+
+// silencedByLabel is true when the container's own label asks for silence.
+func silencedByLabel(inc *incident.Incident) bool {
+	return ownAffair(inc) && inc.Container.Labels[labelSilence] == "true"
+}
+
+// ownAffair is true for what concerns one container and nobody beside it: only
+// there have its labels a say. A host that runs out of memory is no container's.
+func ownAffair(inc *incident.Incident) bool {
+	if inc.Container == nil {
+		return false
+	}
+	switch inc.Cause {
+	case incident.OOMHost, incident.OOMAncestor, incident.OOMNode, incident.KillUserspaceOOM, incident.HostShutdown, incident.EngineStop:
+		return false
+	}
+	return true
+}
+
+func (r *recipients) names() []string { return r.those(func(*ReceiverConfig) bool { return true }) }
+
+// close ends idle connections of senders that are no longer used.
+func (r *recipients) close() {
+	for _, s := range r.send {
+		if c, ok := s.Notifier.(interface{ Close() }); ok {
+			c.Close()
+		}
+	}
+}
+
+// wants reports whether a receiver is to have an incident by its own matchers. A
+// default one without any has only what nobody else wants.
+func (c *ReceiverConfig) wants(inc *incident.Incident) bool {
+	m := c.match()
+	if c.Default && m.Empty() {
+		return false
+	}
+	return c.severe(inc) && m.Fits(inc)
+}
+
+// cares reports whether a receiver that a label picked is to have an incident:
+// what concerns the kind of trouble still holds, what concerns the place does not.
+func (c *ReceiverConfig) cares(inc *incident.Incident) bool {
+	m := incident.Match{Causes: c.match().Causes, Kinds: c.match().Kinds}
+	return c.severe(inc) && m.Fits(inc)
+}
+
+// severe reports whether an incident is grave enough.
+func (c *ReceiverConfig) severe(inc *incident.Incident) bool {
+	return rank(inc.Severity) >= rank(incident.Severity(c.MinSeverity))
+}
+
+// match is the receiver's matchers.
+func (c *ReceiverConfig) match() *incident.Match {
+	return &incident.Match{Causes: texts(c.Causes), Kinds: texts(c.Kinds), Containers: texts(c.Containers), Labels: texts(c.Labels),
+		Projects: texts(c.Projects), Hosts: texts(c.Hosts)}
+}
+
+// group is how repeats and storms are told.
+func (c *AlertsConfig) group() notify.GroupOptions {
+	return notify.GroupOptions{Window: time.Duration(c.GroupWindow), Pause: time.Duration(c.Pause), LongestPause: time.Duration(c.LongestPause),
+		StormPerMinute: int(c.StormPerMinute), Budget: int(c.Budget)}
+}
+
+func texts[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i := range list {
+		out[i] = string(list[i])
+	}
+	return out
+}
+
+// rank orders severities, the least grave first.
+func rank(s incident.Severity) int {
+	switch s {
+	case incident.Critical:
+		return 2
+	case incident.Warning:
+		return 1
+	}
+	return 0
+}
