@@ -50,11 +50,14 @@ receivers:
     allow_http: true
     causes: [oom.container, "oom.host"]
     min_severity: warning
-  - {name: out, type: stdout}
+  - {name: out, type: stdout, default: true, kinds: [death], containers: ["web-*"], labels: [team=pay*, tier], projects: [shop], hosts: ["node-?"]}
 alerts:
   info: true
   group_window: 1h30m
+  pause: 2m
+  longest_pause: 30m
   storm_per_minute: 5
+  budget: 7
 log: {level: debug, format: json}
 `, 0o600)
 	got, warnings, err := loadConfig(path)
@@ -67,9 +70,10 @@ log: {level: debug, format: json}
 		Receivers: []ReceiverConfig{
 			{Name: "ops", Type: "webhook", URL: "https://hooks.example/T0/canary-url", URLFile: url, Secret: goodSecret,
 				SecretEnv: "OOMWATCH_TEST_SECRET", AllowHTTP: true, Causes: []cause{"oom.container", "oom.host"}, MinSeverity: "warning"},
-			{Name: "out", Type: "stdout"},
+			{Name: "out", Type: "stdout", Default: true, Kinds: []incidentKind{"death"}, Containers: []pattern{"web-*"}, Labels: []labelPattern{"team=pay*", "tier"},
+				Projects: []pattern{"shop"}, Hosts: []pattern{"node-?"}},
 		},
-		Alerts: AlertsConfig{Info: true, GroupWindow: window(90 * time.Minute), StormPerMinute: 5},
+		Alerts: AlertsConfig{Info: true, GroupWindow: window(90 * time.Minute), Pause: window(2 * time.Minute), LongestPause: duration(30 * time.Minute), StormPerMinute: 5, Budget: 7},
 		Log:    LogConfig{Level: "debug", Format: "json"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

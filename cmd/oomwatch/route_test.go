@@ -39,14 +39,16 @@ func TestRouting(t *testing.T) {
 		change func(*incident.Incident)
 		want   string
 	}{
-		"critical":            {func(*incident.Incident) {}, "all-critical"},
-		"nobody's":            {func(i *incident.Incident) { i.Severity = incident.Warning }, "rest"},
-		"info is off":         {func(i *incident.Incident) { i.Severity = incident.Info }, ""},
-		"project":             {func(i *incident.Incident) { i.Container.Compose = &incident.Compose{Project: "shop-eu"} }, "all-critical shop"},
-		"label":               {label("team", "payments"), "all-critical payments"},
-		"label, other cause":  {func(i *incident.Incident) { label("team", "payments")(i); i.Cause = incident.CrashSignal }, "all-critical"},
-		"name":                {func(i *incident.Incident) { i.Container.Name, i.Severity = "web-1", incident.Warning }, "web"},
-		"name, not a death":   {func(i *incident.Incident) { i.Container.Name, i.Severity, i.Kind = "web-1", incident.Warning, incident.KindKill }, "rest"},
+		"critical":           {func(*incident.Incident) {}, "all-critical"},
+		"nobody's":           {func(i *incident.Incident) { i.Severity = incident.Warning }, "rest"},
+		"info is off":        {func(i *incident.Incident) { i.Severity = incident.Info }, ""},
+		"project":            {func(i *incident.Incident) { i.Container.Compose = &incident.Compose{Project: "shop-eu"} }, "all-critical shop"},
+		"label":              {label("team", "payments"), "all-critical payments"},
+		"label, other cause": {func(i *incident.Incident) { label("team", "payments")(i); i.Cause = incident.CrashSignal }, "all-critical"},
+		"name":               {func(i *incident.Incident) { i.Container.Name, i.Severity = "web-1", incident.Warning }, "web"},
+		"name, not a death": {func(i *incident.Incident) {
+			i.Container.Name, i.Severity, i.Kind = "web-1", incident.Warning, incident.KindKill
+		}, "rest"},
 		"host":                {func(i *incident.Incident) { i.Container, i.Cause = nil, incident.OOMHost }, "all-critical node"},
 		"picked":              {label(labelReceiver, "web"), "web"},
 		"picked two":          {label(labelReceiver, " web , shop,"), "shop web"},

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/web"
 )
 
 func newSilence() *cobra.Command {
@@ -73,7 +74,7 @@ one that is given several times any may. In the patterns * stands for any text a
 			}
 			kept, err := where.daemon().AddSilence(cmd.Context(), x)
 			if err != nil {
-				return fmt.Errorf("%w; silences are the daemon's: is `oomwatch run` running, and with this socket?", err)
+				return needsDaemon(err)
 			}
 			return writeSilences(cmd.OutOrStdout(), out, []incident.Silence{kept})
 		},
@@ -132,7 +133,7 @@ func newSilenceExpire() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := where.daemon().ExpireSilence(cmd.Context(), args[0])
 			if err != nil {
-				return err
+				return needsDaemon(err)
 			}
 			return writeSilences(cmd.OutOrStdout(), out, []incident.Silence{x})
 		},
@@ -140,6 +141,14 @@ func newSilenceExpire() *cobra.Command {
 	where.addSocket(cmd)
 	addOutput(cmd, &out)
 	return cmd
+}
+
+// needsDaemon says what to do where no daemon answers and none can be done without.
+func needsDaemon(err error) error {
+	if errors.Is(err, web.ErrNoDaemon) {
+		return fmt.Errorf("%w; silences are the daemon's: is `oomwatch run` running, and with this socket?", err)
+	}
+	return err
 }
 
 // silences asks the daemon, or reads the store without it.

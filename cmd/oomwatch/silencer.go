@@ -58,7 +58,7 @@ func (s *silencer) add(ctx context.Context, x incident.Silence, now time.Time) (
 	if err := x.Match.Check(); err != nil {
 		return x, err
 	}
-	x.Reason = strings.Join(strings.Fields(incident.Sanitize(x.Reason)), " ")
+	x.Reason = incident.Sanitize(strings.Join(strings.Fields(x.Reason), " "))
 	switch {
 	case x.Match.Empty():
 		return x, errors.New("a silence needs a matcher: --container '*' silences every container, --host '*' everything")

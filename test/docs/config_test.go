@@ -105,7 +105,7 @@ func TestExampleConfig(t *testing.T) {
 
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"slack-url": "https://hooks.example.org/slack", "second-url": "https://hooks.example.org/second", "discord-url": "https://hooks.example.org/discord",
+		"slack-url": "https://hooks.example.org/slack", "payments-url": "https://hooks.example.org/pay", "second-url": "https://hooks.example.org/second", "discord-url": "https://hooks.example.org/discord",
 		"teams-url": "https://hooks.example.org/teams", "pager-secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "slack-token": "xoxb-1",
 		"discord.tmpl": "{{.Summary}}", "ca.pem": testCA(t),
 	} {
