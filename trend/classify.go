@@ -3,6 +3,7 @@ package trend
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/oomwatch/oomwatch/units"
 )
@@ -91,7 +92,7 @@ func Classify(p []Point, opt Options) Finding {
 		f.Reason = fmt.Sprintf("stayed between %s and %s for %s", size(low), size(high), units.Seconds(span))
 		return f
 	}
-	if f.leaks(p, noise) {
+	if f.leaks(p, noise) || opt.Daily && f.leaksBelow(p, noise) {
 		if opt.Daily && span < 2*day && f.Grew < f.Slope.At-f.Grew {
 			f.Reason = fmt.Sprintf("grew %s for %s; a day's load looks the same until it has turned twice", units.Rate(f.Slope.PerSecond), units.Seconds(span))
 			return f
@@ -103,15 +104,16 @@ func Classify(p []Point, opt Options) Finding {
 		}
 		return f
 	}
-	from, to := jump(p, jumpShare*(high-low))
+	e := extremes(p, 2*MaxPoints)
+	from, to := jump(e, jumpShare*(high-low))
 	if f.Drops >= 2 {
 		f.Shape = Sawtooth
 		f.Reason = fmt.Sprintf("fell back %d times in %s, to %s at the least", f.Drops, units.Seconds(span), size(low))
 		return f
 	}
-	if took := p[to].T - p[from].T; to > from && (took <= jumpTime*span || to-from == 1) {
+	if took := e[to].T - e[from].T; to > from && (took <= jumpTime*span || to-from == 1) {
 		f.Shape = Spike
-		f.Grew, f.Seconds = p[to].V-p[from].V, took
+		f.Grew, f.Seconds = e[to].V-e[from].V, took
 		f.Reason = fmt.Sprintf("jumped %s in %s", size(f.Grew), units.Seconds(took))
 		return f
 	}
@@ -140,9 +142,154 @@ func (f *Finding) leaks(p []Point, noise float64) bool {
 			return false
 		}
 	}
+	if steps(fl) {
+		return false
+	}
 	third := max(n/3, 2)
 	first, last := medianSlope(fl[:third+1]), medianSlope(fl[n-third-1:])
 	return last >= lastingShare*f.Slope.PerSecond && last >= lastingShare*first
+}
+
+// steps tells floors that stand on three levels from those that lie on a line:
+// which of the two is the better model, by Bayes' information criterion.
+func steps(fl []Point) bool {
+	n := len(fl)
+	if n < 8 {
+		return false
+	}
+	// The sums of squares about the mean of any stretch, from running sums.
+	sum, square := make([]float64, n+1), make([]float64, n+1)
+	origin := fl[0].V
+	for i, q := range fl {
+		v := q.V - origin
+		sum[i+1], square[i+1] = sum[i]+v, square[i]+v*v
+	}
+	about := func(i, j int) float64 {
+		s := sum[j] - sum[i]
+		return max(0, square[j]-square[i]-s*s/float64(j-i))
+	}
+	levels := math.Inf(1)
+	for i := 2; i <= n-4; i++ {
+		for j := i + 2; j <= n-2; j++ {
+			levels = min(levels, about(0, i)+about(i, j)+about(j, n))
+		}
+	}
+	// A line has two numbers to choose, three levels have five.
+	return levels*math.Exp(3*math.Log(float64(n))/float64(n)) < aboutLine(fl)
+}
+
+// aboutLine is the sum of squares about the best line.
+func aboutLine(p []Point) float64 {
+	var st, sv float64
+	for _, q := range p {
+		st += q.T - p[0].T
+		sv += q.V - p[0].V
+	}
+	mt, mv := st/float64(len(p)), sv/float64(len(p))
+	var tt, tv, vv float64
+	for _, q := range p {
+		dt, dv := q.T-p[0].T-mt, q.V-p[0].V-mv
+		tt, tv, vv = tt+dt*dt, tv+dt*dv, vv+dv*dv
+	}
+	if tt == 0 {
+		return vv
+	}
+	return vv - tv*tv/tt
+}
+
+// leaksBelow tells whether the floors grow once what comes back every day is
+// taken away. It takes three days to know that.
+func (f *Finding) leaksBelow(p []Point, noise float64) bool {
+	if Span(p) < 3*day || steps(floors(p, 20)) {
+		return false // a step every day looks like a day's load on a leak
+	}
+	q, ok := withoutDay(p)
+	if !ok {
+		return false
+	}
+	g := *f
+	s, ok := TheilSen(q, 0.99)
+	k, kok := MannKendall(q)
+	if !ok || !kok {
+		return false
+	}
+	g.Slope, g.Kendall, g.Grew = &s, &k, s.PerSecond*Span(q)
+	if !g.leaks(q, noise) {
+		return false
+	}
+	*f = g
+	return true
+}
+
+// hours is into how many parts a day is cut.
+const hours = 24
+
+// withoutDay takes a day's load away: the median, for each hour, of what lies
+// above the line that the same hours of different days have in common. It is
+// false where the other days do not foretell at least half of how the readings
+// of a day differ: then there is no such load.
+func withoutDay(p []Point) ([]Point, bool) {
+	h := thin(p, int(Span(p)/day*hours))
+	groups := make([][]int, hours)
+	for i, q := range h {
+		groups[hourOf(q)] = append(groups[hourOf(q)], i)
+	}
+	var all []float64
+	for _, g := range groups {
+		for i := range g {
+			for j := range i {
+				all = append(all, (h[g[i]].V-h[g[j]].V)/(h[g[i]].T-h[g[j]].T))
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil, false
+	}
+	slope := median(all)
+	above := make([]float64, len(h)) // the line
+	for i, q := range h {
+		above[i] = q.V - slope*(q.T-h[0].T)
+	}
+	out := slices.Clone(h)
+	left := slices.Clone(above)
+	var others []float64
+	for _, g := range groups {
+		for _, i := range g {
+			others = others[:0]
+			for _, j := range g {
+				if j != i {
+					others = append(others, above[j])
+				}
+			}
+			left[i] -= median(others)
+			others = append(others, above[i])
+			out[i].V -= median(others)
+		}
+	}
+	low, _ := bounds(p)
+	bottom, _ := bounds(out)
+	for i := range out {
+		out[i].V += low - bottom
+	}
+	return out, deviation(left) < deviation(above)/2
+}
+
+func hourOf(q Point) int {
+	h := int(math.Floor(q.T/(day/hours))) % hours
+	if h < 0 {
+		h += hours
+	}
+	return h
+}
+
+// deviation is the median distance from the median.
+func deviation(v []float64) float64 {
+	w := slices.Clone(v)
+	mid := median(w)
+	for i, x := range w {
+		w[i] = math.Abs(x - mid)
+	}
+	return median(w)
 }
 
 func bounds(p []Point) (low, high float64) {
@@ -190,3 +337,63 @@ func jump(p []Point, want float64) (from, to int) {
 }
 
 func size(v float64) string { return units.Bytes(int64(v)) }
+
+// ClassifyRuns names the shape of a service over several runs, oldest first. It
+// leaks when what it grew by in each run starts anew at the next: then the
+// slope is that of all runs together, comparing only within each.
+func ClassifyRuns(runs [][]Point, opt Options) Finding {
+	if len(runs) == 1 {
+		return Classify(runs[0], opt)
+	}
+	var all []Point
+	var long [][]Point
+	for _, p := range runs {
+		p = clean(p)
+		all = append(all, p...)
+		if len(p) >= minPoints && Span(p) >= minSpan {
+			long = append(long, p)
+		}
+	}
+	if len(long) < 2 {
+		return Classify(all, opt)
+	}
+	// That a load by the day has its rise in every run is no chance worth
+	// considering from the third on.
+	each := opt
+	each.Daily = opt.Daily && len(long) < 3
+	var leaking, seen float64
+	drops := 0
+	for _, p := range long {
+		f := Classify(p, each)
+		seen += Span(p)
+		drops += f.Drops
+		if f.Shape == Leak {
+			leaking += Span(p)
+		}
+	}
+	last := Classify(long[len(long)-1], opt)
+	last.Drops = drops
+	last.Seconds = Span(all)
+	if leaking < 0.6*seen {
+		if last.Shape == Leak {
+			return last
+		}
+		whole := Classify(all, opt)
+		whole.Drops = drops
+		if whole.Shape == Leak || whole.Shape == Spike {
+			// What lies between two runs is no growth of either.
+			whole.Shape = Flat
+			whole.Reason = "each run stays at its own level"
+		}
+		return whole
+	}
+	s, ok := TheilSenOf(0.99, long...)
+	k, kok := MannKendallOf(long...)
+	if !ok || !kok || s.Low <= 0 {
+		return last
+	}
+	last.Shape, last.Slope, last.Kendall = Leak, &s, &k
+	last.Grew = s.PerSecond * seen
+	last.Reason = fmt.Sprintf("grew %s for %s in all", units.Rate(s.PerSecond), units.Seconds(seen))
+	return last
+}

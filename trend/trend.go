@@ -117,6 +117,31 @@ func floors(p []Point, n int) []Point {
 	return out
 }
 
+// extremes returns the least and the greatest of each of at most n/2 equal
+// stretches of time, in their order.
+func extremes(p []Point, n int) []Point {
+	if len(p) <= n {
+		return p
+	}
+	out := make([]Point, 0, n)
+	bins(p, n/2, func(b []Point) {
+		low, high := 0, 0
+		for i, q := range b {
+			if q.V < b[low].V {
+				low = i
+			}
+			if q.V > b[high].V {
+				high = i
+			}
+		}
+		out = append(out, b[min(low, high)])
+		if low != high {
+			out = append(out, b[max(low, high)])
+		}
+	})
+	return out
+}
+
 // normal is the chance that a standard normal number is below z.
 func normal(z float64) float64 { return math.Erfc(-z/math.Sqrt2) / 2 }
 

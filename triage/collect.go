@@ -15,8 +15,12 @@ const (
 	maxPrints = 100_000
 )
 
-// burst is within what time kills of one program in one place are one occasion.
-const burst = 60 * time.Second
+// burst is within what time kills of one program in one place are one occasion;
+// longBurst where such bursts lie far apart.
+const (
+	burst     = 5 * time.Second
+	longBurst = 60 * time.Second
+)
 
 // twice is how far apart two logs may date the same kill: dmesg -T counts from
 // when it was called, syslog writes when it was told. A pid with the same sizes
@@ -46,9 +50,8 @@ type place struct {
 // occasion is one or more kills of one program at one place and time.
 type occasion struct {
 	Death
-	at    moment
-	end   moment
-	kills int
+	at, end moment // of its first and last kill
+	kills   int
 }
 
 // moment is a time that can be compared with others of the same clock.
@@ -164,8 +167,31 @@ func (c *Collector) chains() []*chain {
 		}
 		ch.occasions = append(ch.occasions, o)
 	}
-	order = joinAnew(order)
-	return addBare(order, bare)
+	order = addBare(joinAnew(order), bare)
+	for _, ch := range order {
+		ch.mergeBursts()
+	}
+	return order
+}
+
+// mergeBursts joins what follows within longBurst, where the gaps between such
+// bursts are of quite another size. A program that is restarted and killed again
+// every half minute is no burst.
+func (c *chain) mergeBursts() {
+	seconds, _ := c.intervals()
+	if len(seconds) < 3 || median(seconds) > longBurst.Seconds() || slices.Max(seconds) < 20*longBurst.Seconds() {
+		return
+	}
+	kept := c.occasions[:1]
+	for _, o := range c.occasions[1:] {
+		l := kept[len(kept)-1]
+		if before(l.end, o.at) && o.at.seconds-l.end.seconds < longBurst.Seconds() {
+			l.end, l.kills = o.end, l.kills+o.kills
+			continue
+		}
+		kept = append(kept, o)
+	}
+	c.occasions = kept
 }
 
 // joinAnew joins the chains of containers that follow one another.

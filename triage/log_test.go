@@ -142,7 +142,7 @@ func TestPatterns(t *testing.T) {
 		at := newYear.Add(time.Duration(i)*20*hour + gap)
 		for k := range 6 {
 			v := own
-			v.rss, v.at = 80+k, at.Add(time.Duration(k)*time.Second)
+			v.rss, v.at = 80+k, at.Add(time.Duration(k*k)*time.Second)
 			bursts = append(bursts, v)
 		}
 	}
@@ -165,7 +165,8 @@ func TestPatterns(t *testing.T) {
 		rate float64
 	}{
 		{"leak, every 9 hours", series(own, newYear, repeat(6, 9*hour, 15*minute, r)...), Leak, incident.Likely, 505.0 / 9},
-		{"leak, three kills", series(own, newYear, 31*time.Second, 31500*time.Millisecond), NotEnoughData, "", 0}, // merged into one minute
+		{"leak, half a minute apart", series(own, newYear, 31*time.Second, 31500*time.Millisecond), Leak, incident.Likely, 505 * 3600 / 31.25},
+		{"cannot start", series(own, newYear, 9*time.Second, 8*time.Second, 9*time.Second, 9*time.Second), LimitTooSmall, incident.Likely, 0},
 		{"leak, three kills, minutes apart", series(own, newYear, 10*minute, 10*minute+9*time.Second), Leak, incident.Likely, 505 * 6},
 		{"leak, containers made anew", recreated, Leak, incident.Likely, 505.0 / 9},
 		{"leak, the limit was raised", raised, Leak, incident.Likely, 505.0 / 8},

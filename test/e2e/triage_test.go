@@ -22,10 +22,10 @@ func TestTriageLeak(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
 	d := startDaemon(t, e.Host, hook)
-	id := e.MustRun(t, "--name", "leaky", "--restart", "always", "-m", "48m", "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=leaky",
+	id := e.MustRun(t, "--name", "triaged", "--restart", "always", "-m", "48m", "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=triaged",
 		lab.Image, "prog", "eat", "-comm", "leaky-worker", "-rate", "2000000")
 	hook.waitFor(t, id, 3, 2*time.Minute)
-	e.MustDocker(t, "stop", "-t", "0", "leaky")
+	e.MustDocker(t, "stop", "-t", "0", "triaged")
 
 	log := filepath.Join(t.TempDir(), "dmesg.log")
 	text, err := exec.Command("dmesg").Output()
@@ -58,10 +58,10 @@ func TestTriageLeak(t *testing.T) {
 			t.Errorf("kills %+v of %q, want 3 of leaky-worker", s.Kills, s.Program)
 		}
 	})
-	t.Run("daemon", func(t *testing.T) { check(t, "--socket", d.socket, "--service", "shop/leaky") })
+	t.Run("daemon", func(t *testing.T) { check(t, "--socket", d.socket, "--service", "shop/triaged") })
 	t.Run("store", func(t *testing.T) {
-		if s := check(t, "--store", filepath.Join(d.dir, "store.db"), "--container", "leaky"); s.Service != "shop/leaky" {
-			t.Errorf("service %q, want shop/leaky", s.Service)
+		if s := check(t, "--store", filepath.Join(d.dir, "store.db"), "--container", "triaged"); s.Service != "shop/triaged" {
+			t.Errorf("service %q, want shop/triaged", s.Service)
 		}
 	})
 }

@@ -1,0 +1,301 @@
+package triage
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/trend"
+	"github.com/oomwatch/oomwatch/units"
+)
+
+// Reading is a service's memory at one moment. Sizes are bytes.
+type Reading struct {
+	At   float64 // seconds on any clock
+	Used float64 // all that counts against the limit
+	// Held is the part the kernel cannot take back: all but the page cache of
+	// files on disk, with what is in swap. It is Used where that is not known.
+	Held float64
+}
+
+// Run is the readings of one run of a service: from a start to the end.
+type Run struct {
+	Readings []Reading
+	// Limit is the memory limit, 0 where there was none.
+	Limit float64
+	// OOM is true when the kernel killed something of it.
+	OOM bool
+}
+
+// History is the readings of one service, oldest run first.
+type History struct {
+	Service    string
+	Containers []string // newest first
+	Runs       []Run
+}
+
+// The windows that are looked at, in seconds.
+var spans = []float64{3600, 6 * 3600, day, 7 * day}
+
+const (
+	day = 86400
+	// minRun is how many readings a run needs to say anything.
+	minRun = 8
+	// tooth is how deep a saw-tooth is at least, as a share of its floor.
+	tooth = 0.12
+	// settled is how long a service must have been seen for "steady".
+	settled = 3600
+)
+
+// JudgeHistory judges the readings of a service.
+func JudgeHistory(h *History) Service {
+	s := Service{Schema: Schema, Service: incident.Sanitize(h.Service), Containers: h.Containers, Confidence: incident.Likely}
+	j := record{Service: &s}
+	j.prepare(h)
+	if j.n < minRun {
+		s.Class, s.Confidence = NotEnoughData, ""
+		s.Reasons = append(s.Reasons, fmt.Sprintf("%d readings: too few to tell", j.n))
+		return s
+	}
+	if j.limit > 0 {
+		s.Limit = new(int64(j.limit))
+	}
+	for _, span := range spans {
+		w, ok := j.window(span)
+		if !ok {
+			continue
+		}
+		j.windows = append(j.windows, w)
+		s.Windows = append(s.Windows, w.shown)
+		if w.all {
+			break // a longer one holds no more
+		}
+	}
+	j.judge()
+	return s
+}
+
+// record is the judgement of a history at work.
+type record struct {
+	*Service
+	held, used [][]trend.Point // by run
+	n          int
+	from, to   float64
+	limit      float64
+	ooms       int
+	windows    []window
+}
+
+// window is what one stretch of time shows.
+type window struct {
+	trend.Finding
+	shown Window
+	span  float64
+	runs  int
+	all   bool // it holds all readings
+}
+
+func (j *record) prepare(h *History) {
+	for _, r := range h.Runs {
+		held := make([]trend.Point, 0, len(r.Readings))
+		used := make([]trend.Point, 0, len(r.Readings))
+		for _, q := range r.Readings {
+			held = append(held, trend.Point{T: q.At, V: q.Held})
+			used = append(used, trend.Point{T: q.At, V: q.Used})
+		}
+		if r.OOM {
+			j.ooms++
+		}
+		if len(held) == 0 {
+			continue
+		}
+		if j.n == 0 {
+			j.from = held[0].T
+		}
+		j.n += len(held)
+		j.to = held[len(held)-1].T
+		j.limit = r.Limit
+		j.held, j.used = append(j.held, held), append(j.used, used)
+	}
+}
+
+// since are the points of each run from a time on, of the runs that have enough.
+func since(runs [][]trend.Point, from float64) [][]trend.Point {
+	var out [][]trend.Point
+	for _, p := range runs {
+		i, _ := slices.BinarySearchFunc(p, from, func(q trend.Point, t float64) int {
+			switch {
+			case q.T < t:
+				return -1
+			case q.T > t:
+				return 1
+			}
+			return 0
+		})
+		if p = p[i:]; len(p) >= minRun {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// window looks at the last span seconds. It is false where they hold too little.
+func (j *record) window(span float64) (window, bool) {
+	w := window{span: span, all: j.to-j.from <= span}
+	runs := since(j.held, j.to-span)
+	if len(runs) == 0 {
+		return w, false
+	}
+	w.runs = len(runs)
+	w.Finding = trend.ClassifyRuns(runs, trend.Options{Limit: j.limit, Daily: true})
+	w.shown = Window{Seconds: min(span, j.to-j.from), Shape: string(w.Shape), Drops: w.Drops, Runs: w.runs, Reason: w.Reason}
+	if w.Slope != nil {
+		w.shown.Slope, w.shown.SlopeLow, w.shown.SlopeHigh = &w.Slope.PerSecond, &w.Slope.Low, &w.Slope.High
+	}
+	if w.Kendall != nil {
+		w.shown.Tau, w.shown.P = &w.Kendall.Tau, &w.Kendall.P
+	}
+	return w, true
+}
+
+// judge goes by the longest window: what grows there, with a day's load and
+// every restart in it, grows.
+func (j *record) judge() {
+	if len(j.windows) == 0 {
+		j.Class, j.Confidence = NotEnoughData, ""
+		j.Reasons = append(j.Reasons, "its runs are too short for the readings to show how it grows")
+		return
+	}
+	w := &j.windows[len(j.windows)-1]
+	used := flat(since(j.used, j.to-w.span))
+	held := flat(since(j.held, j.to-w.span))
+	switch {
+	case w.Shape == trend.Leak:
+		j.leak(w)
+	case j.tight(held):
+	case j.cache(used, held):
+	case w.Shape == trend.Unknown:
+		j.Class, j.Confidence = NotEnoughData, ""
+		j.Reasons = append(j.Reasons, w.Reason)
+	case j.peaks(held):
+	case w.Shape == trend.Sawtooth && float64(w.Drops) >= 3*max(1, w.Seconds/day) && share(held, 0.95) > (1+tooth)*share(held, 0.05):
+		j.Class = Sawtooth
+		j.Reasons = append(j.Reasons, w.Reason+": it gives back what it takes, as a garbage collector does")
+	case j.to-j.from < settled:
+		j.Class, j.Confidence = NotEnoughData, ""
+		j.Reasons = append(j.Reasons, w.Reason+"; an hour is needed to say more")
+	default:
+		j.Class = Steady
+		j.Reasons = append(j.Reasons, w.Reason)
+	}
+}
+
+func (j *record) leak(w *window) {
+	j.Class = Leak
+	j.Rate, j.RateLow, j.RateHigh = &w.Slope.PerSecond, &w.Slope.Low, &w.Slope.High
+	why := w.Reason
+	if w.runs > 1 {
+		why = fmt.Sprintf("in %d runs, each from its start, it %s", w.runs, w.Reason)
+	}
+	j.Reasons = append(j.Reasons, fmt.Sprintf("%s (99 %% sure: %s to %s)", why, units.Rate(w.Slope.Low), units.Rate(w.Slope.High)))
+	if w.Seconds < 2*day && w.runs == 1 {
+		j.Confidence = incident.Possible
+		j.Reasons = append(j.Reasons, "it has been seen for less than two days: a load that more than doubles in a day looks the same")
+	}
+	if last := j.held[len(j.held)-1]; j.limit > 0 {
+		if f, ok := trend.ToLimit(last, j.limit); ok && f.Seconds > 0 {
+			j.Reasons = append(j.Reasons, fmt.Sprintf("at this rate it reaches its limit of %s in %s, give or take %s", units.Bytes(int64(j.limit)), units.Seconds(f.Seconds), units.Seconds(f.Error)))
+		}
+	}
+	j.Advice = append(j.Advice, incident.LeakAdvice(w.Slope.PerSecond, int64(j.limit)))
+}
+
+// tight tells a service that does not grow and has hardly any room.
+func (j *record) tight(held []float64) bool {
+	if j.limit <= 0 {
+		return false
+	}
+	usual, peak := share(held, 0.5), share(held, 0.99)
+	if peak < 0.9*j.limit || usual < 0.8*j.limit && j.ooms < 2 {
+		return false
+	}
+	j.Class = LimitTooSmall
+	why := fmt.Sprintf("it needs %s most of the time and %s at times, of its %s, and does not grow", units.Bytes(int64(usual)), units.Bytes(int64(peak)), units.Bytes(int64(j.limit)))
+	if j.ooms > 0 {
+		why += fmt.Sprintf("; it was OOM-killed in %d of its runs", j.ooms)
+	}
+	j.Reasons = append(j.Reasons, why)
+	next, formula := incident.SuggestLimit(int64(j.limit))
+	j.Suggested = &next
+	j.Advice = append(j.Advice, "Try a limit of "+units.Bytes(next)+" ("+formula+"); if it is killed again at the higher limit, it is a leak.")
+	return true
+}
+
+// cache tells memory that looks full of what the kernel takes back when it is needed.
+func (j *record) cache(used, held []float64) bool {
+	if len(used) == 0 {
+		return false
+	}
+	u, h := share(used, 0.99), share(held, 0.99)
+	grew := used[len(used)-1] - used[0]
+	heldGrew := held[len(held)-1] - held[0]
+	full := j.limit > 0 && u >= 0.9*j.limit && h < 0.75*j.limit
+	grows := grew > 0.2*u && heldGrew < 0.25*grew
+	if u-h < 0.25*u || !full && !grows {
+		return false
+	}
+	j.Class = Cache
+	why := fmt.Sprintf("%s of the %s in use are page cache, which the kernel takes back when memory is needed; what it cannot take back stayed about %s", units.Bytes(int64(u-h)), units.Bytes(int64(u)), units.Bytes(int64(share(held, 0.5))))
+	j.Reasons = append(j.Reasons, why)
+	return true
+}
+
+// peaks tells short peaks far above what is usual.
+func (j *record) peaks(held []float64) bool {
+	usual, top := share(held, 0.5), share(held, 1)
+	if top-usual < 0.5*usual || top-usual < 8<<20 {
+		return false
+	}
+	above := 0
+	for _, v := range held {
+		if v > (usual+top)/2 {
+			above++
+		}
+	}
+	if part := float64(above) / float64(len(held)); part > 0.05 {
+		return false
+	}
+	j.Class = Spike
+	j.Reasons = append(j.Reasons, fmt.Sprintf("usually %s, at most %s, and that for %s %% of the time: short peaks", units.Bytes(int64(usual)), units.Bytes(int64(top)), percent(float64(above)/float64(len(held)))))
+	if j.limit > 0 && top > 0.9*j.limit {
+		j.Advice = append(j.Advice, "The peaks come near its limit: look at what it does then (requests, jobs, cron) and bound it.")
+	}
+	return true
+}
+
+func percent(p float64) string {
+	if p < 0.001 {
+		return "less than 0.1"
+	}
+	return fmt.Sprintf("%.1f", 100*p)
+}
+
+func flat(runs [][]trend.Point) []float64 {
+	var out []float64
+	for _, p := range runs {
+		for _, q := range p {
+			out = append(out, q.V)
+		}
+	}
+	return out
+}
+
+// share is the value that a part p of v is not above.
+func share(v []float64, p float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(v))
+	return s[min(max(int(math.Ceil(p*float64(len(s)))), 1), len(s))-1]
+}
