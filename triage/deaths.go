@@ -20,24 +20,74 @@ const (
 // even start in its limit; engines wait ten seconds and less before they restart.
 const startUp = 15
 
-// Services judges what was collected, best evidence of a leak first.
-func (c *Collector) Services() []Service {
+// Services judges what was collected, and the readings there are of the same
+// services, best evidence of a leak first.
+func (c *Collector) Services(histories ...History) []Service {
 	var out []Service
 	d := dice{}
+	byName := map[string]int{}
 	for _, ch := range c.chains() {
-		out = append(out, judge(ch, d))
+		s := judge(ch, d)
+		if name := ch.last().Service; name != "" {
+			if i, ok := byName[name]; ok && out[i].Kills.Times >= s.Kills.Times {
+				continue // another of its programs died more often
+			} else if ok {
+				out[i] = s
+				continue
+			}
+			byName[name] = len(out)
+		}
+		out = append(out, s)
 	}
 	if host := c.hostOccasions(); host != nil {
 		out = append(out, judgeHost(host, d))
 	}
-	Rank(out)
+	for i := range histories {
+		h := JudgeHistory(&histories[i])
+		if at, ok := byName[histories[i].Service]; ok {
+			out[at] = join(h, out[at])
+		} else {
+			out = append(out, h)
+		}
+	}
+	rank(out)
 	return out
 }
 
-// Rank orders services by class, how sure it is, and how often they died.
-func Rank(list []Service) {
+// join makes one of what the readings and the kills of a service say. The
+// readings decide, where they say anything: they show how it grew, the kills
+// only when it had.
+func join(h, d Service) Service {
+	h.Kills, h.Program, h.Unit, h.Pod = d.Kills, d.Program, d.Unit, d.Pod
+	if h.Limit == nil {
+		h.Limit = d.Limit
+	}
+	if len(h.Containers) == 0 {
+		h.Containers = d.Containers
+	}
+	switch h.Class {
+	case NotEnoughData, Steady:
+		if d.Class == NotEnoughData {
+			h.Advice = d.Advice
+			break
+		}
+		h.Class, h.Confidence, h.Advice = d.Class, d.Confidence, d.Advice
+		h.Rate, h.RateLow, h.RateHigh, h.Suggested = d.Rate, d.RateLow, d.RateHigh, d.Suggested
+		h.Reasons = append(d.Reasons, h.Reasons...)
+		return h
+	case Leak:
+		if d.Class == Leak {
+			h.Confidence = incident.Likely
+		}
+	}
+	h.Reasons = append(h.Reasons, d.Reasons...)
+	return h
+}
+
+// rank orders services by class, how sure it is, and how often they died.
+func rank(list []Service) {
 	for i := range list {
-		list[i].score = list[i].rank()
+		list[i].score = list[i].weight()
 	}
 	slices.SortStableFunc(list, func(a, b Service) int {
 		switch {
@@ -53,7 +103,8 @@ func Rank(list []Service) {
 	}
 }
 
-func (s *Service) rank() float64 {
+// weight is what orders services.
+func (s *Service) weight() float64 {
 	score := float64(len(Classes)-slices.Index(Classes, s.Class)) * 1000
 	switch s.Confidence {
 	case incident.Certain:
