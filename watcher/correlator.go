@@ -60,6 +60,7 @@ type Correlator struct {
 	strays  []*stray
 	sources map[string]SourceState
 	downs   map[string]time.Time // source → down since
+	ups     map[string]time.Time // source → up since
 	gaps    []incident.Gap
 	open    map[*entry]bool // entries with something still to be told
 	gone    map[string]bool // ids to delete from the kept state
@@ -106,7 +107,7 @@ type stray struct {
 func NewCorrelator(opt Options, kept map[string][]byte) (*Correlator, error) {
 	c := &Correlator{
 		opt: opt, entries: map[string]*entry{}, pids: map[int]owner{}, sources: map[string]SourceState{},
-		downs: map[string]time.Time{}, open: map[*entry]bool{}, gone: map[string]bool{},
+		downs: map[string]time.Time{}, ups: map[string]time.Time{}, open: map[*entry]bool{}, gone: map[string]bool{},
 	}
 	for id, b := range kept {
 		e, err := restore(id, b)

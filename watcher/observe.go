@@ -119,10 +119,17 @@ func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
 			continue // what began while the list was made is not in it
 		}
 		e.Removed, e.dirty = at, true
-		if r := e.current(); r != nil && r.Exit == nil && !r.Told {
-			r.Missed, r.ExitSeen = true, c.now
-			c.open[e] = true
+		if r := e.current(); r != nil {
+			c.missedEnd(e, r)
 		}
+	}
+}
+
+// missedEnd notes that a run is over and that nobody saw how it ended.
+func (c *Correlator) missedEnd(e *entry, r *run) {
+	if r.Exit == nil && !r.Told && r.ExitSeen.IsZero() {
+		r.Missed, r.ExitSeen, e.dirty = true, c.now, true
+		c.open[e] = true
 	}
 }
 
@@ -159,9 +166,8 @@ func (c *Correlator) missedExit(e *entry, in *Container) {
 // supersede marks runs before the present one that were never seen to end.
 func (c *Correlator) supersede(e *entry) {
 	for i, r := range e.Runs {
-		if i < len(e.Runs)-1 && r.Exit == nil && !r.Told && r.ExitSeen.IsZero() {
-			r.Missed, r.ExitSeen, e.dirty = true, c.now, true
-			c.open[e] = true
+		if i < len(e.Runs)-1 {
+			c.missedEnd(e, r)
 		}
 	}
 }
@@ -220,6 +226,10 @@ func (c *Correlator) action(a *Action, at time.Time) {
 		}
 	case "destroy":
 		e.Removed = at
+		if r := e.current(); r != nil {
+			// An engine that was away removes what ended meanwhile, and tells no end.
+			c.missedEnd(e, r)
+		}
 	}
 }
 
@@ -277,6 +287,7 @@ func (c *Correlator) exit(x *Exit) {
 	}
 	end := x.Exit
 	r.Exit, r.ExitSeen, r.detailPending = &end, c.now, x.DetailPending
+	r.Replayed = c.replayed(x.At)
 	if r.Missed && r.Told {
 		r.Told = false
 	}

@@ -13,6 +13,9 @@ func (c *Correlator) source(s SourceState, at time.Time) {
 	}
 	was, known := c.sources[s.Name]
 	c.sources[s.Name] = s
+	if s.Up && !was.Up {
+		c.ups[s.Name] = at
+	}
 	switch {
 	case !s.Up && (!known || was.Up):
 		c.downs[s.Name] = at
@@ -43,6 +46,10 @@ func (c *Correlator) wasDown(source string, at time.Time) bool {
 	}
 	return false
 }
+
+// replayed is true for an event of the engine's from before it was last reached:
+// it keeps some, and tells them to whoever comes back.
+func (c *Correlator) replayed(at time.Time) bool { return at.Before(c.ups["docker"]) }
 
 // host learns the host's particulars, part by part.
 func (c *Correlator) host(h incident.Host) {

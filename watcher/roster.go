@@ -32,7 +32,8 @@ type run struct {
 
 	Exit     *incident.Exit        `json:"exit,omitempty"`
 	ExitSeen time.Time             `json:"exit_seen,omitzero"`
-	Missed   bool                  `json:"missed,omitempty"` // the end was not seen live
+	Missed   bool                  `json:"missed,omitempty"`   // the end was not seen live
+	Replayed bool                  `json:"replayed,omitempty"` // it was told by an event, afterwards
 	Init     *incident.Init        `json:"init,omitempty"`
 	Signals  []incident.Signal     `json:"signals,omitempty"`
 	Sent     []incident.Sent       `json:"sent,omitempty"`

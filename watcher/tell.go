@@ -231,7 +231,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	if r == e.current() {
 		f.OOMKillDelta = e.unexplained()
 	}
-	f.NotSeenLive = r.Missed
+	f.NotSeenLive = r.Missed || r.Replayed
 	f.EngineDown, f.Rebooted = r.engineDown, r.rebooted
 	inc := incident.Explain(f)
 	r.Told, r.ToldOpen, r.DeathID, e.dirty = true, r.Exit == nil, inc.ID, true
