@@ -110,6 +110,10 @@ func adviceOwnLimit(inc *Incident) string {
 		return FormatBytes(*m.Shmem) + " of the " + FormatBytes(limit) +
 			" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (--shm-size, tmpfs size=) or clean it up; a higher limit only moves the point."
 	}
+	if m := inc.Memory; m != nil && m.Kernel != nil && limit > 0 && *m.Kernel*2 > limit {
+		return FormatBytes(*m.Kernel) + " of the " + FormatBytes(limit) +
+			" is kernel memory, which no process holds: full pipes and socket buffers, threads, page tables, cached directory entries. Look for descriptors or threads that only become more (ls /proc/PID/fd, ls /proc/PID/task, slabtop) before raising the limit."
+	}
 	if h := inc.History; h != nil && h.Trend == "leak" && h.Slope != nil && *h.Slope > 0 {
 		return LeakAdvice(*h.Slope, limit)
 	}

@@ -232,8 +232,8 @@ func held(inc *Incident, e *kmsg.Episode) string {
 	if inc.Memory != nil && inc.Memory.Shmem != nil && e.Usage.Printed && *inc.Memory.Shmem*2 > e.Usage.Bytes {
 		return FormatBytes(*inc.Memory.Shmem) + " of it was shared memory or tmpfs"
 	}
-	if e.KmemUsage.Printed && e.Usage.Printed && e.KmemUsage.Bytes*2 > e.Usage.Bytes {
-		return FormatBytes(e.KmemUsage.Bytes) + " of it was kernel memory"
+	if inc.Memory != nil && inc.Memory.Kernel != nil && e.Usage.Printed && *inc.Memory.Kernel*2 > e.Usage.Bytes {
+		return FormatBytes(*inc.Memory.Kernel) + " of it was kernel memory"
 	}
 	if m := biggestOther(inc); m != nil {
 		return Sanitize(m.Container) + " held " + FormatBytes(*m.Usage) + " of it"
