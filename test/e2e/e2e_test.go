@@ -2,10 +2,10 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,108 +25,95 @@ func timeout(t testing.TB, d time.Duration) context.Context {
 // settled is how long a second telling of the same thing would take at most.
 var settled = lab.Slow(3 * time.Second)
 
-// TestEveryCause causes each death of the lab for real and reads the alert.
+// TestEveryCause causes each death of the lab for real and holds the alert against
+// what must be in it.
 func TestEveryCause(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
+	tracefs(t)
 	hook := newReceiver(t)
-	traced := startDaemon(t, e.Host, hook).sees(t, "trace")
+	everyCause(t, e, hook, startDaemon(t, e.Host, hook).sees(t, "trace"), lab.Deaths())
+}
+
+// TestEveryCauseUntraced is the same for the deaths of which less is known where
+// nobody sees who sends a signal.
+func TestEveryCauseUntraced(t *testing.T) {
+	e := lab.Start(t, lab.Options{})
+	hook := newReceiver(t)
+	d := newDaemon(t, e.Host, hook)
+	d.hideTracefs(t)
+	d.start(t)
+	if d.sees(t, "trace") {
+		t.Fatal("the trace source sees what was hidden")
+	}
+	everyCause(t, e, hook, false, slices.DeleteFunc(lab.Deaths(), func(x lab.Death) bool { return x.Blind == nil }))
+}
+
+func everyCause(t *testing.T, e *lab.Engine, hook *receiver, traced bool, deaths []lab.Death) {
 	on := platform(t, e)
-	ctx := timeout(t, 5*time.Minute)
-	ids, right := map[string]string{}, map[string]bool{}
-	for _, d := range lab.Deaths() {
-		d.Cause = d.Told(traced)
-		right[d.Name] = t.Run(d.Name, func(t *testing.T) {
-			id, err := d.Do(ctx, e, "t-"+d.Name, "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service="+d.Name)
+	ctx := timeout(t, 8*time.Minute)
+	type one struct {
+		lab.Death
+		id    string
+		wrong string
+	}
+	var mu sync.Mutex
+	var done []one
+	cause := func(d lab.Death) func(t *testing.T) {
+		return func(t *testing.T) {
+			if lab.Slow(1) > 1 {
+				t.Parallel() // each waits for the engine most of the time
+			}
+			x := one{Death: d, wrong: "not told"}
+			defer func() {
+				mu.Lock()
+				defer mu.Unlock()
+				done = append(done, x)
+			}()
+			var err error
+			x.id, err = d.Do(ctx, e, "t-"+d.Name, "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service="+d.Name)
 			if err != nil {
+				x.wrong = "not caused"
 				t.Fatal(err)
 			}
-			ids[d.Name] = id
-			if d.Cause == "" {
+			if d.Want == nil {
+				x.wrong = ""
 				return
 			}
-			got := hook.waitFor(t, id, 1, 6*time.Second)[0]
-			b, _ := json.MarshalIndent(got, "", " ") // an Incident always marshals
-			if string(got.Cause) != d.Cause {
-				t.Fatalf("cause %s, want %s\n%s", got.Cause, d.Cause, b)
+			hook.waitFor(t, x.id, 1, 6*time.Second)
+			body := hook.json(x.id)
+			wrong := d.Told(traced).With(lab.Want{
+				"container.name": "t-" + d.Name, "container.compose.project": "shop", "container.compose.service": d.Name,
+			}).Wrong(body)
+			x.wrong = strings.Join(wrong, "; ")
+			if x.wrong != "" {
+				t.Errorf("%s\n%s", strings.Join(wrong, "\n"), body)
 			}
-			kind := incident.KindDeath
-			if d.ExitCode < 0 {
-				kind = incident.KindKill
-			} else if got.Container.ExitCode == nil || *got.Container.ExitCode != d.ExitCode {
-				t.Errorf("want exit code %d\n%s", d.ExitCode, b)
-			}
-			if got.Kind != kind {
-				t.Errorf("kind %s, want %s", got.Kind, kind)
-			}
-			if got.Container.Name != "t-"+d.Name || got.Container.Image == "" {
-				t.Errorf("container is named %q of image %q", got.Container.Name, got.Container.Image)
-			}
-			if got.Container.Compose == nil || got.Container.Compose.Service != d.Name || got.Container.Compose.Project != "shop" {
-				t.Errorf("compose is %+v", got.Container.Compose)
-			}
-			if len(got.Evidence) == 0 {
-				t.Errorf("no evidence:\n%s", b)
-			}
-			if got.SeenLive == nil || !*got.SeenLive || got.Historic {
-				t.Errorf("not told as seen live:\n%s", b)
-			}
-			if strings.HasPrefix(d.Cause, "oom.") && d.Cause != "oom.runtime" {
-				checkOOM(t, d, &got)
-			}
-		})
-	}
-	time.Sleep(settled)
-	for _, d := range lab.Deaths() {
-		if ids[d.Name] == "" {
-			continue // not run this time
 		}
+	}
+	t.Run("cause", func(t *testing.T) {
+		for _, d := range deaths {
+			t.Run(d.Name, cause(d))
+		}
+	})
+	time.Sleep(settled)
+	slices.SortFunc(done, func(a, b one) int { return strings.Compare(a.Name, b.Name) })
+	for _, x := range done {
 		want := 1
-		if d.Cause == "" {
+		if x.Want == nil {
 			want = 0
 		}
-		got := hook.of(ids[d.Name])
-		word := ""
-		if len(got) > 0 && !right[d.Name] {
-			word = fmt.Sprintf("told as %s %s", got[0].Cause, got[0].Confidence)
-		}
-		if len(got) != want {
-			right[d.Name], word = false, fmt.Sprintf("told %d times", len(got))
-			t.Errorf("%s: told %d times, want %d", d.Name, len(got), want)
+		if got := hook.of(x.id); len(got) != want {
+			x.wrong = strings.Trim(fmt.Sprintf("told %d times; %s", len(got), x.wrong), "; ")
+			t.Errorf("%s: told %d times, want %d", x.Name, len(got), want)
 			for _, i := range got {
 				t.Logf("  %s %s %s: %s", i.ID, i.Kind, i.Cause, i.Summary)
 			}
 		}
-		tell(t, on, d.Told(traced), d.Name, right[d.Name], word)
-	}
-}
-
-// checkOOM holds an OOM alert against what must be in one.
-func checkOOM(t *testing.T, d lab.Death, got *incident.Incident) {
-	t.Helper()
-	b, _ := json.MarshalIndent(got, "", " ") // an Incident always marshals
-	if got.Confidence != incident.Certain {
-		t.Errorf("confidence %s\n%s", got.Confidence, b)
-	}
-	switch {
-	case got.Victim == nil || got.Victim.PID == 0 || got.Victim.AnonRSS == nil:
-		t.Errorf("victim is incomplete\n%s", b)
-	case got.OOM == nil || got.OOM.Limit == nil || got.OOM.Usage == nil || !got.OOM.Complete || got.OOM.Constraint != "memcg":
-		t.Errorf("oom is incomplete\n%s", b)
-	case got.Memory == nil || got.Memory.Anon == nil || got.Memory.Shmem == nil:
-		t.Errorf("memory is incomplete\n%s", b)
-	case len(got.Processes) == 0 || got.Hog == nil:
-		t.Errorf("no process table\n%s", b)
-	case len(got.Advice) == 0:
-		t.Errorf("no advice\n%s", b)
-	}
-	if d.Name == "oom" && (got.Container.MemoryLimit == nil || *got.Container.MemoryLimit != 32<<20) {
-		t.Errorf("the container's limit is missing\n%s", b)
-	}
-	if d.Name == "oom-shmem" && !strings.Contains(strings.Join(got.Advice, " "), "shared memory") {
-		t.Errorf("the advice for shared memory is %q", got.Advice)
-	}
-	if d.Name == "oom-hostile-name" && got.Victim != nil && got.Victim.Comm != "x) total-vm:1kB" {
-		t.Errorf("the victim's name is %q", got.Victim.Comm)
+		name := x.Name
+		if !traced {
+			name += "-untraced"
+		}
+		tell(t, on, x.Told(traced).Cause(), name, x.wrong == "", x.wrong)
 	}
 }
 
@@ -282,8 +269,8 @@ func TestEngineAway(t *testing.T) {
 	row(t, platform(t, e), "oom.container", "engine-away")
 	ctx := timeout(t, 3*time.Minute)
 	wait := []string{"sh", "-c", "while [ ! -e /dev/shm/go ]; do sleep 0.05; done; exec \"$0\" \"$@\""}
-	run := func(name string, args ...string) (id string, pid int) {
-		flags := []string{"--name", name, "-m", "32m"}
+	run := func(name, flag string, args ...string) (id string, pid int) {
+		flags := []string{"--name", name, "-m", "32m", flag}
 		id = e.MustRun(t, append(append(flags, lab.Image), append(wait, args...)...)...)
 		pid, err := e.MainPID(ctx, id)
 		if err != nil {
@@ -291,13 +278,14 @@ func TestEngineAway(t *testing.T) {
 		}
 		return id, pid
 	}
-	oomID, oomPID := run("away-oom", "tail", "/dev/zero")
-	badID, badPID := run("away-exit", "prog", "exit", "3")
-	livesID, _ := run("away-lives", "sleep", "1000")
+	oomID, oomPID := run("away-oom", "--rm=false", "tail", "/dev/zero")
+	badID, badPID := run("away-exit", "--rm=false", "prog", "exit", "3")
+	lostID, lostPID := run("away-lost", "--rm", "prog", "exit", "3")
+	livesID, _ := run("away-lives", "--rm=false", "sleep", "1000")
 	if err := e.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	for _, pid := range []int{oomPID, badPID} {
+	for _, pid := range []int{oomPID, badPID, lostPID} {
 		if err := os.WriteFile(fmt.Sprintf("/proc/%d/root/dev/shm/go", pid), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -315,11 +303,15 @@ func TestEngineAway(t *testing.T) {
 	if strings.HasPrefix(string(got.Cause), "oom.") {
 		t.Errorf("exit 3 is told as %s", got.Cause)
 	}
+	// It left nothing to ask, and nobody watched.
+	expect(t, platform(t, e), hook, lostID, lab.Death{Name: "engine-away-removed", Want: lab.Want{
+		"cause": "unknown", "confidence": "possible", "severity": "warning", "seen_live": false, "container.name": "away-lost",
+		"container.exit_code": lab.Absent, "container.finished_at": lab.Any, "container.running": lab.Any, "killer": lab.Absent, "oom": lab.Absent}})
 	// The stream works again.
 	later := e.MustRun(t, "--name", "away-later", "-m", "32m", lab.Image, "tail", "/dev/zero")
 	hook.waitFor(t, later, 1, 20*time.Second)
 	time.Sleep(settled)
-	for name, id := range map[string]string{"oom": oomID, "exit": badID, "later": later} {
+	for name, id := range map[string]string{"oom": oomID, "exit": badID, "lost": lostID, "later": later} {
 		if n := len(hook.of(id)); n != 1 {
 			t.Errorf("%s: told %d times", name, n)
 		}
@@ -364,8 +356,8 @@ func TestWatcherAway(t *testing.T) {
 			}
 			d.start(t)
 			for id, want := range map[string]incident.Cause{during: incident.OOMContainer, gone: incident.OOMContainer, exit3: incident.ExitError} {
-				if got := hook.waitFor(t, id, 1, 15*time.Second)[0]; got.Cause != want {
-					t.Errorf("%s, want %s: %s", got.Cause, want, got.Summary)
+				if got := hook.waitFor(t, id, 1, 15*time.Second)[0]; got.Cause != want || *got.SeenLive {
+					t.Errorf("%s, seen live: %v, want %s, not seen live: %s", got.Cause, *got.SeenLive, want, got.Summary)
 				}
 			}
 			after := die("after")
@@ -381,6 +373,32 @@ func TestWatcherAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEngineStop ends the engine as a service manager does, and its containers
+// with it: one that stops when it is asked to, and one that has to be killed.
+func TestEngineStop(t *testing.T) {
+	e := lab.Start(t, lab.Options{})
+	if !e.Private() {
+		lab.Skip(t, "the engine is not ours to stop")
+	}
+	hook := newReceiver(t)
+	startDaemon(t, e.Host, hook)
+	on := platform(t, e)
+	polite := e.MustRun(t, "--name", "polite", lab.Image, "prog", "polite", "-exit", "7")
+	stubborn := e.MustRun(t, "--name", "stubborn", "--stop-timeout", "1", lab.Image, "prog", "stubborn")
+	for _, id := range []string{polite, stubborn} {
+		if err := e.WaitLog(timeout(t, time.Minute), id, "ready"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Restart(timeout(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	went := lab.Want{"cause": "engine.stop", "confidence": "possible", "severity": "warning", "seen_live": lab.Any, "oom": lab.Absent, "victim": lab.Absent, "advice": lab.Has("live-restore")}
+	expect(t, on, hook, polite, lab.Death{Name: "engine-stop-polite", ExitCode: 7, Want: went})
+	expect(t, on, hook, stubborn, lab.Death{Name: "engine-stop-stubborn", ExitCode: 137, Want: went})
+	once(t, hook, polite, stubborn)
 }
 
 // TestKilledAtRandom kills the daemon with SIGKILL again and again while

@@ -56,8 +56,8 @@ type receiver struct {
 	*httptest.Server
 	mu     sync.Mutex
 	got    []incident.Incident
-	bodies [][]byte
-	status int // answered instead of 204, when set
+	raw    [][]byte // each of got as it came
+	status int      // answered instead of 204, when set
 }
 
 func newReceiver(t testing.TB) *receiver {
@@ -79,19 +79,24 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(r.status)
 		return
 	}
-	r.bodies = append(r.bodies, body)
-	var any struct {
-		incident.Incident
-		Incidents []incident.Incident `json:"incidents"`
+	var digest struct {
+		Incidents []json.RawMessage `json:"incidents"`
 	}
-	if err := json.Unmarshal(body, &any); err != nil {
+	if err := json.Unmarshal(body, &digest); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if any.Incidents != nil {
-		r.got = append(r.got, any.Incidents...)
-	} else {
-		r.got = append(r.got, any.Incident)
+	all := digest.Incidents
+	if all == nil {
+		all = []json.RawMessage{body}
+	}
+	for _, raw := range all {
+		var one incident.Incident
+		if err := json.Unmarshal(raw, &one); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		r.got, r.raw = append(r.got, one), append(r.raw, raw)
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -113,6 +118,18 @@ func (r *receiver) of(id string) []incident.Incident {
 		}
 	}
 	return out
+}
+
+// json is the first thing that was told of a container, as it came.
+func (r *receiver) json(id string) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, x := range r.got {
+		if x.Container != nil && x.Container.ID == id {
+			return r.raw[i]
+		}
+	}
+	return nil
 }
 
 // waitFor waits until n incidents of a container were told.
@@ -163,6 +180,14 @@ func (b *lockedBuffer) String() string {
 // was asked for, to hook; it returns when the daemon is ready.
 func startDaemon(t testing.TB, host string, hook *receiver, extra ...string) *daemon {
 	t.Helper()
+	d := newDaemon(t, host, hook, extra...)
+	d.start(t)
+	return d
+}
+
+// newDaemon is the same, to be started.
+func newDaemon(t testing.TB, host string, hook *receiver, extra ...string) *daemon {
+	t.Helper()
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "config.yaml")
 	text := "alerts:\n  info: true\n  group_window: 0s\n  storm_per_minute: 10000\n  budget: 100000\n"
@@ -170,10 +195,12 @@ func startDaemon(t testing.TB, host string, hook *receiver, extra ...string) *da
 		t.Fatal(err)
 	}
 	d := &daemon{dir: dir, socket: filepath.Join(dir, "s.sock")}
-	d.args = append([]string{"run", "--config", conf, "--store", filepath.Join(dir, "store.db"), "--socket", d.socket,
+	d.args = append([]string{binary, "run", "--config", conf, "--store", filepath.Join(dir, "store.db"), "--socket", d.socket,
 		"--listen", "127.0.0.1:0", "--docker", host, "--webhook", hook.URL, "--log-format", "json"}, extra...)
-	d.start(t)
 	t.Cleanup(func() {
+		if d.cmd == nil {
+			return
+		}
 		d.stop(syscall.SIGTERM)
 		if t.Failed() {
 			t.Logf("daemon said:\n%s", d.stderr)
@@ -182,10 +209,21 @@ func startDaemon(t testing.TB, host string, hook *receiver, extra ...string) *da
 	return d
 }
 
+// hideTracefs has the daemon run where the kernel's tracing files are not.
+func (d *daemon) hideTracefs(t testing.TB) {
+	t.Helper()
+	unshare, err := exec.LookPath("unshare")
+	if err != nil {
+		lab.Skip(t, "a mount namespace for the daemon: %v", err)
+	}
+	d.args = append([]string{unshare, "--mount", "sh", "-c",
+		`mount -t tmpfs none /sys/kernel/tracing && { [ ! -d /sys/kernel/debug/tracing ] || mount -t tmpfs none /sys/kernel/debug; } && exec "$0" "$@"`}, d.args...)
+}
+
 func (d *daemon) start(t testing.TB) {
 	t.Helper()
 	d.stderr, d.stdout, d.done = &lockedBuffer{}, &lockedBuffer{}, make(chan struct{})
-	d.cmd = exec.Command(binary, d.args...)
+	d.cmd = exec.Command(d.args[0], d.args[1:]...)
 	d.cmd.Stderr, d.cmd.Stdout = d.stderr, d.stdout
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -34,16 +34,7 @@ func TestSoak(t *testing.T) {
 	hook := newReceiver(t)
 	startDaemon(t, e.Host, hook)
 	ctx := timeout(t, 25*time.Minute)
-	var deaths []lab.Death
-	for _, d := range lab.Deaths() {
-		switch d.Name {
-		case "kill-outside":
-			d.Cause = string(incident.KillProcess)
-		case "exit137":
-			d.Cause = string(incident.ExitError)
-		}
-		deaths = append(deaths, d)
-	}
+	deaths := lab.Deaths()
 	type one struct {
 		death lab.Death
 		id    string
@@ -103,8 +94,8 @@ func TestSoak(t *testing.T) {
 			matrix[row] = map[string]int{}
 		}
 		matrix[row][told]++
-		want := o.death.Cause
-		if want == "" {
+		want := o.death.Told(true).Cause()
+		if o.death.Want == nil {
 			want = "nothing"
 		}
 		switch {

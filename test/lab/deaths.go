@@ -3,22 +3,22 @@ package lab
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 )
 
-// Death is one way to end a container, or a process in it, for real.
+// Death is one way to end a container, or a process in it, for real, and what
+// the alert must say of it, on every platform.
 type Death struct {
 	Name string
 	// Means is what happens, in one line.
 	Means string
-	// Cause is the code the verdict must have; "" where nothing may be told.
-	Cause string
 	// ExitCode is the container's; -1 where the container lives on.
 	ExitCode int
+	// Want is what must be in the incident's JSON, besides what is the same for
+	// all (see Told); nil where nothing may be told.
+	Want Want
+	// Blind is what it says otherwise where the senders of signals are not traced.
+	Blind Want
 	// Do causes it on an engine and returns when it is over. name is the
 	// container's; flags go to "docker run" ("--rm").
 	Do func(ctx context.Context, e *Engine, name string, flags ...string) (id string, err error)
@@ -26,41 +26,133 @@ type Death struct {
 
 // Deaths are all the ways, each by a name of its own.
 func Deaths() []Death {
+	const mib = 1 << 20
+	// What the kernel says of a container at its own limit.
+	oom := Want{
+		"cause": "oom.container", "confidence": "certain", "container.signal": "SIGKILL", "killer.kind": "kernel",
+		"victim.pid": There, "victim.anon_rss_bytes": There, "victim.total_vm_bytes": There,
+		"oom.constraint": "memcg", "oom.complete": true, "oom.group": false, "oom.kills": 1,
+		"oom.usage_bytes": AtLeast(30 * mib), "oom.limit_bytes": 32 * mib, "oom.task_memcg": There,
+		"container.memory_limit_bytes": 32 * mib, "memory.anon_bytes": There, "memory.shmem_bytes": There,
+		"processes": There, "hog.comm": There, "advice": There,
+	}
+	asked := Want{"confidence": "certain", "killer.kind": "engine", "victim": Absent, "oom": Absent}
+	itself := Want{"confidence": "certain", "killer": Absent, "victim": Absent, "oom": Absent}
+	killed := Want{"cause": "kill.process", "confidence": "certain", "container.signal": "SIGKILL", "killer.kind": "process",
+		"killer.pid": There, "oom": Absent, "advice": Has("sender's decision")}
+	unseen := Want{"cause": "kill.unknown", "confidence": "possible", "killer": Absent, "killer.kind": Absent, "killer.pid": Absent,
+		"killer.comm": Absent, "killer.name": Absent, "advice": Has("oomwatch doctor")}
 	return []Death{
-		{"oom", "a process outgrows the container's own limit", "oom.container", 137, ends("-m", "32m", Image, "tail", "/dev/zero")},
-		{"oom-shmem", "shared memory fills the limit", "oom.container", 137, ends("-m", "32m", "--shm-size", "64m", Image, "dd", "if=/dev/zero", "of=/dev/shm/x", "bs=64k")},
-		{"oom-leak", "a slow leak reaches the limit", "oom.container", 137, ends("-m", "48m", Image, "prog", "eat", "-comm", "leaky", "-rate", "8000000")},
-		{"oom-hostile-name", "the victim's name imitates a kernel line", "oom.container", 137, ends("-m", "32m", Image, "prog", "eat", "-comm", "x) total-vm:1kB")},
-		{"oom-child", "a child is killed, the container lives on", "oom.container", -1, childKilled},
-		{"oom-ancestor", "the limit of the cgroup above is reached", "oom.ancestor", 137, ancestor},
-		{"stop-timeout", "ignores SIGTERM, killed when the grace period ends", "kill.stop_timeout", 137, then([]string{Image, "prog", "stubborn"}, "stop", "-t", "1")},
-		{"stop", "asked to stop, and stops", "stop.request", 0, then([]string{Image, "prog", "polite"}, "stop", "-t", "5")},
-		{"kill", "somebody asks the engine to kill it", "kill.request", 137, then([]string{Image, "prog", "stubborn"}, "kill")},
-		{"hup", "somebody asks the engine to send SIGHUP, and it ends", "kill.request", 129, then([]string{Image, "prog", "polite"}, "kill", "-s", "HUP")},
-		{"kill-outside", "a process on the host kills it", "kill.unknown", 137, killOutside},
-		{"segv", "writes to address 0", "crash.signal", 139, ends(Image, "prog", "crash", "SEGV")},
-		{"abort", "abort", "crash.signal", 134, ends(Image, "prog", "crash", "ABRT")},
-		{"exec-missing", "its program does not exist", "exec.failed", 127, startFails(Image, "no-such-program")},
-		{"exec-denied", "its program is not executable", "exec.failed", 126, startFails(Image, "/etc")},
-		{"heap", "the program's own memory limit is reached, far below the container's", "oom.runtime", 1, ends("-m", "512m", Image, "sh", "-c", "ulimit -v 900000; exec prog eat -comm heap")},
-		{"pids", "a shell cannot fork: the pids limit", "limit.pids", 2, ends("--pids-limit", "6", Image, "sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; wait")},
-		{"disk", "a full volume", "limit.disk", 1, ends("--tmpfs", "/data:size=1m", Image, "dd", "if=/dev/zero", "of=/data/x", "bs=64k")},
-		{"exit3", "exits 3 by itself", "exit.error", 3, ends(Image, "prog", "exit", "3")},
-		{"exit137", "exits 137 by itself: no kill at all", "kill.unknown", 137, ends(Image, "prog", "exit", "137")},
-		{"exit0", "ends well", "", 0, ends(Image, "true")},
+		{"oom", "a process outgrows the container's own limit", 137,
+			oom.With(Want{"victim.comm": "tail", "victim.main": true, "hog.comm": "tail", "trigger.comm": "tail", "memory.anon_bytes": AtLeast(28 * mib), "advice": Has("48 MiB")}), nil,
+			ends("-m", "32m", Image, "tail", "/dev/zero")},
+		{"oom-shmem", "shared memory fills the limit", 137,
+			oom.With(Want{"victim.comm": "dd", "memory.shmem_bytes": AtLeast(24 * mib), "advice": Has("shared memory")}), nil,
+			ends("-m", "32m", "--shm-size", "64m", Image, "dd", "if=/dev/zero", "of=/dev/shm/x", "bs=64k")},
+		{"oom-tmpfs", "files in a tmpfs fill the limit", 137,
+			oom.With(Want{"victim.comm": "dd", "memory.shmem_bytes": AtLeast(24 * mib), "advice": Has("tmpfs")}), nil,
+			ends("-m", "32m", "--tmpfs", "/data:size=64m", Image, "dd", "if=/dev/zero", "of=/data/x", "bs=64k")},
+		{"oom-kernel", "kernel memory fills the limit: full pipes", 137,
+			oom.With(Want{"victim.comm": "piper", "memory.kernel_bytes": AtLeast(16 * mib), "advice": Has("kernel memory")}), nil,
+			ends("-m", "32m", Image, "prog", "pipes", "-comm", "piper")},
+		{"oom-memswap", "the limit of memory and swap together", 137,
+			oom.With(Want{"victim.comm": "tail", "container.swap_limit_bytes": 32 * mib}), nil,
+			ends("-m", "32m", "--memory-swap", "32m", Image, "tail", "/dev/zero")},
+		{"oom-leak", "a slow leak reaches the limit", 137,
+			oom.With(Want{"victim.comm": "leaky", "oom.limit_bytes": 48 * mib, "container.memory_limit_bytes": 48 * mib, "memory.anon_bytes": AtLeast(40 * mib), "history.points": There}), nil,
+			ends("-m", "48m", Image, "prog", "eat", "-comm", "leaky", "-rate", "8000000")},
+		{"oom-hostile-name", "the victim's name imitates a kernel line", 137,
+			oom.With(Want{"victim.comm": "x) total-vm:1kB"}), nil,
+			ends("-m", "32m", Image, "prog", "eat", "-comm", "x) total-vm:1kB")},
+		{"oom-not-the-hog", "the kernel prefers a small process to the one that holds the memory", 137,
+			oom.With(Want{"victim.comm": "small", "victim.main": true, "hog.comm": "hog"}), nil,
+			notTheHog},
+		{"oom-child", "a child is killed, the container lives on", -1,
+			oom.With(Want{"victim.comm": "worker", "victim.main": false, "container.running": true, "container.signal": Absent}), nil,
+			childKilled},
+		{"oom-ancestor", "the limit of the cgroup above is reached", 137,
+			oom.With(Want{"cause": "oom.ancestor", "victim.comm": "tail", "container.memory_limit_bytes": Absent, "oom.oom_memcg": Has("oomwatch-lab-"), "advice": Has("own limit will not help")}), nil,
+			ancestor},
+		{"stop-timeout", "ignores SIGTERM, killed when the grace period ends", 137,
+			asked.With(Want{"cause": "kill.stop_timeout", "severity": "warning", "container.signal": "SIGKILL", "advice": Has("prog")}), nil,
+			then([]string{Image, "prog", "stubborn"}, "stop", "-t", "1")},
+		{"stop", "asked to stop, and stops", 0,
+			asked.With(Want{"cause": "stop.request", "severity": "info", "container.signal": Absent}), nil,
+			then([]string{Image, "prog", "polite"}, "stop", "-t", "5")},
+		{"kill", "somebody asks the engine to kill it", 137,
+			asked.With(Want{"cause": "kill.request", "severity": "info", "container.signal": "SIGKILL"}), nil,
+			then([]string{Image, "prog", "stubborn"}, "kill")},
+		{"hup", "somebody asks the engine to send SIGHUP, and it ends", 129,
+			asked.With(Want{"cause": "kill.request", "severity": "info", "container.signal": "SIGHUP"}), nil,
+			then([]string{Image, "prog", "polite"}, "kill", "-s", "HUP")},
+		{"kill-outside", "a process on the host kills it", 137, killed, unseen, killOutside},
+		{"kill-sidecar", "a sidecar that shares its pid namespace kills it", 137,
+			killed.With(Want{"killer.comm": "sh", "killer.name": Has("-sidecar")}), unseen, killSidecar},
+		{"kill-inside", "another process of the same container kills its main one", 137,
+			killed.With(Want{"killer.comm": "sh"}), unseen, killInside},
+		{"segv", "writes to address 0", 139,
+			itself.With(Want{"cause": "crash.signal", "container.signal": "SIGSEGV", "summary": Has("SIGSEGV")}), nil,
+			crashes("SEGV")},
+		{"bus", "reads a mapped page past the end of its file", 135,
+			itself.With(Want{"cause": "crash.signal", "confidence": "likely", "container.signal": "SIGBUS"}), nil,
+			crashes("BUS")},
+		{"ill", "an instruction that is none", 132,
+			itself.With(Want{"cause": "crash.signal", "container.signal": "SIGILL"}), nil,
+			crashes("ILL")},
+		{"fpe", "divides by zero", 136,
+			itself.With(Want{"cause": "crash.signal", "container.signal": "SIGFPE"}), nil,
+			crashes("FPE")},
+		{"abort", "abort", 134,
+			itself.With(Want{"cause": "crash.signal", "confidence": "likely", "container.signal": "SIGABRT"}), nil,
+			crashes("ABRT")},
+		{"exec-missing", "its program does not exist", 127,
+			itself.With(Want{"cause": "exec.failed", "summary": Has("no-such-program")}), nil,
+			startFails(Image, "no-such-program")},
+		{"exec-denied", "its program is not executable", 126,
+			itself.With(Want{"cause": "exec.failed", "summary": Has("permission denied")}), nil,
+			startFails(Image, "/etc")},
+		{"exec-shell", "the shell that starts it does not find its program", 127,
+			itself.With(Want{"cause": "exec.failed", "confidence": "likely", "log_tail": Has("no-such-program")}), nil,
+			ends(Image, "sh", "-c", "no-such-program")},
+		{"heap", "the program's own memory limit is reached, far below the container's", 1,
+			itself.With(Want{"cause": "oom.runtime", "confidence": "likely", "container.memory_limit_bytes": 512 * mib, "advice": There, "log_tail": There}), nil,
+			ends("-m", "512m", Image, "sh", "-c", "ulimit -v 900000; exec prog eat -comm heap")},
+		{"pids", "a shell cannot fork: the pids limit", 2,
+			itself.With(Want{"cause": "limit.pids", "confidence": "likely", "advice": Has("--pids-limit")}), nil,
+			ends("--pids-limit", "6", Image, "sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; wait")},
+		{"disk", "a full volume", 1,
+			itself.With(Want{"cause": "limit.disk", "confidence": "likely", "log_tail": Has("No space left")}), nil,
+			ends("--tmpfs", "/data:size=1m", Image, "dd", "if=/dev/zero", "of=/data/x", "bs=64k")},
+		{"exit3", "exits 3 by itself", 3,
+			itself.With(Want{"cause": "exit.error", "container.signal": Absent, "advice": Has("exit code 3")}), nil,
+			ends(Image, "prog", "exit", "3")},
+		{"exit137", "exits 137 by itself: no kill at all", 137,
+			itself.With(Want{"cause": "exit.error", "confidence": "likely", "container.oom_killed_flag": false}), unseen,
+			ends(Image, "prog", "exit", "137")},
+		{"exit0", "ends well", 0, nil, nil, ends(Image, "true")},
 	}
 }
 
-// Told is the code the verdict must have: Cause, or what is known besides where
-// the sender of a fatal signal is traced.
-func (d Death) Told(traced bool) string {
-	switch {
-	case traced && d.Name == "kill-outside":
-		return "kill.process"
-	case traced && d.Name == "exit137":
-		return "exit.error"
+// Told is all that must be in the alert: what the row says, and what is the same
+// in every alert of something that was seen as it happened.
+func (d Death) Told(traced bool) Want {
+	if d.Want == nil {
+		return nil
 	}
-	return d.Cause
+	w := Want{
+		"schema": "oomwatch.incident/v1", "id": There, "kind": "death", "severity": "critical", "summary": There, "time": There,
+		"count": 1, "seen_live": true, "historic": Absent, "evidence": There, "host.boot_id": There, "host.engine": There,
+		"container.image": There, "container.exit_code": d.ExitCode, "container.running": false,
+		"container.finished_at": There,
+	}
+	if d.ExitCode < 0 {
+		w = w.With(Want{"kind": "kill", "container.exit_code": Absent, "container.finished_at": Absent})
+	}
+	w = w.With(d.Want)
+	if !traced {
+		w = w.With(d.Blind)
+	}
+	return w
 }
 
 // FindDeath returns a death by its name.
@@ -73,134 +165,4 @@ func FindDeath(name string) (Death, error) {
 		names = append(names, d.Name)
 	}
 	return Death{}, fmt.Errorf("unknown death %q: one of %s", name, strings.Join(names, ", "))
-}
-
-func run(ctx context.Context, e *Engine, name string, flags, rest []string) (string, error) {
-	args := append([]string{"--name", name}, flags...)
-	return e.Run(ctx, append(args, rest...)...)
-}
-
-// over waits until a container has ended; one that was removed has.
-func over(ctx context.Context, e *Engine, id string) error {
-	if _, err := e.Wait(ctx, id); err != nil && !strings.Contains(err.Error(), "No such container") {
-		return err
-	}
-	return nil
-}
-
-// ends is a death that comes by itself.
-func ends(rest ...string) func(context.Context, *Engine, string, ...string) (string, error) {
-	return func(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
-		id, err := run(ctx, e, name, flags, rest)
-		if err != nil {
-			return "", err
-		}
-		return id, over(ctx, e, id)
-	}
-}
-
-// then is a death by a docker command, given once the program is ready.
-func then(rest []string, command ...string) func(context.Context, *Engine, string, ...string) (string, error) {
-	return func(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
-		id, err := run(ctx, e, name, flags, rest)
-		if err != nil {
-			return "", err
-		}
-		if err := e.WaitLog(ctx, id, "ready"); err != nil {
-			return id, err
-		}
-		if _, err := e.Docker(ctx, append(command, id)...); err != nil {
-			return id, err
-		}
-		return id, over(ctx, e, id)
-	}
-}
-
-// startFails is a container that never runs: "docker run" reports it, and the
-// id is asked afterwards.
-func startFails(rest ...string) func(context.Context, *Engine, string, ...string) (string, error) {
-	return func(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
-		args := append([]string{"--network", "none", "--name", name}, flags...)
-		id, err := e.Docker(ctx, append(append([]string{"create"}, args...), rest...)...)
-		if err != nil {
-			return "", err
-		}
-		if _, err := e.Docker(ctx, "start", id); err == nil {
-			return id, fmt.Errorf("container %s started, though it could not", name)
-		}
-		return id, nil
-	}
-}
-
-func childKilled(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
-	id, err := run(ctx, e, name, flags, []string{"-m", "32m", Image, "prog", "child", "--", "eat", "-comm", "worker"})
-	if err != nil {
-		return "", err
-	}
-	return id, e.WaitLog(ctx, id, "child ended")
-}
-
-func ancestor(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
-	parent, remove, err := Parent("oomwatch-lab-"+name, 32<<20)
-	if err != nil {
-		return "", err
-	}
-	defer remove()
-	id, err := run(ctx, e, name, flags, []string{"--cgroup-parent", parent, Image, "tail", "/dev/zero"})
-	if err != nil {
-		return "", err
-	}
-	return id, over(ctx, e, id)
-}
-
-func killOutside(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
-	id, err := run(ctx, e, name, flags, []string{Image, "sleep", "1000"})
-	if err != nil {
-		return "", err
-	}
-	pid, err := e.MainPID(ctx, id)
-	if err != nil {
-		return id, err
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		return id, fmt.Errorf("kill the container's process: %w", err)
-	}
-	return id, over(ctx, e, id)
-}
-
-// Parent makes a cgroup at the top of the memory hierarchy with a limit in
-// bytes, to be given as --cgroup-parent. remove takes it away once it is empty.
-func Parent(name string, limit int64) (path string, remove func(), err error) {
-	dir, file := "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
-	if _, err := os.Stat(dir); err != nil {
-		dir, file = "/sys/fs/cgroup", "memory.max"
-		if err := os.WriteFile(dir+"/cgroup.subtree_control", []byte("+memory"), 0o644); err != nil {
-			return "", nil, fmt.Errorf("delegate the memory controller: %w", err)
-		}
-	}
-	full := filepath.Join(dir, name)
-	if err := os.Mkdir(full, 0o755); err != nil {
-		return "", nil, fmt.Errorf("make parent cgroup: %w", err)
-	}
-	remove = func() {
-		// The engine removes the container's own group a moment after the
-		// exit, and leaves the parent's in the other hierarchies behind.
-		deadline := time.Now().Add(5 * time.Second)
-		for {
-			err := syscall.Rmdir(full)
-			others, _ := filepath.Glob("/sys/fs/cgroup/*/" + name) // the pattern is well formed
-			for _, d := range others {
-				_ = syscall.Rmdir(d)
-			}
-			if (err == nil || err == syscall.ENOENT) && len(others) == 0 || time.Now().After(deadline) {
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(full, file), fmt.Appendf(nil, "%d", limit), 0o644); err != nil {
-		remove()
-		return "", nil, fmt.Errorf("set the parent's limit: %w", err)
-	}
-	return "/" + name, remove, nil
 }

@@ -20,6 +20,7 @@ prog crash SEGV|BUS|FPE|ILL|TRAP|ABRT|SYS|...                             end by
 prog polite [-exit CODE] [-lag DURATION]                                  run until SIGTERM or SIGHUP, then exit
 prog stubborn                                                             run and ignore SIGTERM
 prog exit CODE
+prog pipes [-comm NAME]                                                   fill pipes, the kernel's memory, without end
 prog fork N                                                               start N sleeping children and wait
 `
 
@@ -60,6 +61,8 @@ func run(name string, args []string) error {
 			return err
 		}
 		os.Exit(code)
+	case "pipes":
+		return pipes(args)
 	case "fork":
 		if len(args) != 1 {
 			return errors.New("fork takes one number")
@@ -212,6 +215,41 @@ func polite(args []string) error {
 	}
 	os.Exit(*code)
 	return nil
+}
+
+// pipes fills one pipe after another, of which the process itself holds nothing:
+// the kernel charges the pages to the control group.
+func pipes(args []string) error {
+	fs := flag.NewFlagSet("pipes", flag.ExitOnError)
+	comm := fs.String("comm", "", "name of the process")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if err := rename(*comm); err != nil {
+		return err
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	page := make([]byte, 4096)
+	for {
+		var p [2]int
+		if err := syscall.Pipe2(p[:], syscall.O_NONBLOCK); err != nil {
+			return err
+		}
+		for {
+			if _, err := syscall.Write(p[1], page); err == syscall.EAGAIN {
+				break
+			} else if err != nil {
+				return err
+			}
+		}
+	}
 }
 
 func fork(n int) error {

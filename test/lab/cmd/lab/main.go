@@ -57,11 +57,7 @@ func run(ctx context.Context, dir string, args []string) error {
 		return matrix(os.Stdout, args)
 	case "list":
 		for _, d := range lab.Deaths() {
-			cause := d.Cause
-			if cause == "" {
-				cause = "(not told)"
-			}
-			fmt.Printf("%-17s %-18s %s\n", d.Name, cause, d.Means)
+			fmt.Printf("%-17s %-18s %s\n", d.Name, d.Want.Cause(), d.Means)
 		}
 		return nil
 	}

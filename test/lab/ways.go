@@ -1,0 +1,202 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func run(ctx context.Context, e *Engine, name string, flags, rest []string) (string, error) {
+	args := append([]string{"--name", name}, flags...)
+	return e.Run(ctx, append(args, rest...)...)
+}
+
+// over waits until a container has ended; one that was removed has.
+func over(ctx context.Context, e *Engine, id string) error {
+	if _, err := e.Wait(ctx, id); err != nil && !strings.Contains(err.Error(), "No such container") {
+		return err
+	}
+	return nil
+}
+
+// ends is a death that comes by itself.
+func ends(rest ...string) func(context.Context, *Engine, string, ...string) (string, error) {
+	return func(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+		id, err := run(ctx, e, name, flags, rest)
+		if err != nil {
+			return "", err
+		}
+		return id, over(ctx, e, id)
+	}
+}
+
+// crashes is a program that lives for a moment, so that it is known whose the
+// kernel's line of the fault is, and ends by a signal.
+func crashes(signal string) func(context.Context, *Engine, string, ...string) (string, error) {
+	return ends(Image, "sh", "-c", "sleep 0.3; exec prog crash "+signal)
+}
+
+// then is a death by a docker command, given once the program is ready.
+func then(rest []string, command ...string) func(context.Context, *Engine, string, ...string) (string, error) {
+	return func(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+		id, err := run(ctx, e, name, flags, rest)
+		if err != nil {
+			return "", err
+		}
+		if err := e.WaitLog(ctx, id, "ready"); err != nil {
+			return id, err
+		}
+		if _, err := e.Docker(ctx, append(command, id)...); err != nil {
+			return id, err
+		}
+		return id, over(ctx, e, id)
+	}
+}
+
+// startFails is a container that never runs: "docker run" reports it, and the
+// id is asked afterwards.
+func startFails(rest ...string) func(context.Context, *Engine, string, ...string) (string, error) {
+	return func(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+		args := append([]string{"--network", "none", "--name", name}, flags...)
+		id, err := e.Docker(ctx, append(append([]string{"create"}, args...), rest...)...)
+		if err != nil {
+			return "", err
+		}
+		if _, err := e.Docker(ctx, "start", id); err == nil {
+			return id, fmt.Errorf("container %s started, though it could not", name)
+		}
+		return id, nil
+	}
+}
+
+func childKilled(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+	id, err := run(ctx, e, name, flags, []string{"-m", "32m", Image, "prog", "child", "--", "eat", "-comm", "worker"})
+	if err != nil {
+		return "", err
+	}
+	return id, e.WaitLog(ctx, id, "child ended")
+}
+
+// notTheHog has one process hold most of the limit, spared by its
+// oom_score_adj, while the container's first asks for the rest.
+func notTheHog(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+	id, err := run(ctx, e, name, flags, []string{"-m", "32m", Image, "sh", "-c",
+		"prog eat -comm hog -size 20000000 -then 1h & sleep 0.5; echo 1000 >/proc/self/oom_score_adj; exec prog eat -comm small -rate 20000000"})
+	if err != nil {
+		return "", err
+	}
+	return id, over(ctx, e, id)
+}
+
+// inPod runs a container in the pid namespace of another, as the containers of a
+// pod with a shared one: its first process is not PID 1 there, so that it can be
+// killed from inside. remove takes the other one away.
+func inPod(ctx context.Context, e *Engine, name string, flags []string, rest ...string) (id string, remove func(), err error) {
+	pod, err := e.Run(ctx, "--name", name+"-pod", Image, "sleep", "1000")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { _, _ = e.Docker(ctx, "rm", "-f", pod) }
+	id, err = run(ctx, e, name, append([]string{"--pid", "container:" + pod}, flags...), append([]string{Image}, rest...))
+	if err != nil {
+		remove()
+		return "", nil, err
+	}
+	return id, remove, nil
+}
+
+func killSidecar(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+	id, remove, err := inPod(ctx, e, name, flags, "prog", "stubborn")
+	if err != nil {
+		return "", err
+	}
+	defer remove()
+	if err := e.WaitLog(ctx, id, "ready"); err != nil {
+		return id, err
+	}
+	pod := "container:" + name + "-pod"
+	sidecar, err := e.Run(ctx, "--name", name+"-sidecar", "--pid", pod, Image, "sh", "-c", "sleep 1; kill -9 $(pidof prog); sleep 1000")
+	if err != nil {
+		return id, err
+	}
+	defer func() { _, _ = e.Docker(ctx, "rm", "-f", sidecar) }()
+	return id, over(ctx, e, id)
+}
+
+func killInside(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+	id, remove, err := inPod(ctx, e, name, flags, "sh", "-c", "me=$$; { sleep 1; kill -9 $me; sleep 5; } & exec prog stubborn")
+	if err != nil {
+		return "", err
+	}
+	defer remove()
+	return id, over(ctx, e, id)
+}
+
+func ancestor(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+	parent, remove, err := Parent("oomwatch-lab-"+name, 32<<20)
+	if err != nil {
+		return "", err
+	}
+	defer remove()
+	id, err := run(ctx, e, name, flags, []string{"--cgroup-parent", parent, Image, "tail", "/dev/zero"})
+	if err != nil {
+		return "", err
+	}
+	return id, over(ctx, e, id)
+}
+
+func killOutside(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+	id, err := run(ctx, e, name, flags, []string{Image, "sleep", "1000"})
+	if err != nil {
+		return "", err
+	}
+	pid, err := e.MainPID(ctx, id)
+	if err != nil {
+		return id, err
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return id, fmt.Errorf("kill the container's process: %w", err)
+	}
+	return id, over(ctx, e, id)
+}
+
+// Parent makes a cgroup at the top of the memory hierarchy with a limit in
+// bytes, to be given as --cgroup-parent. remove takes it away once it is empty.
+func Parent(name string, limit int64) (path string, remove func(), err error) {
+	dir, file := "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+	if _, err := os.Stat(dir); err != nil {
+		dir, file = "/sys/fs/cgroup", "memory.max"
+		if err := os.WriteFile(dir+"/cgroup.subtree_control", []byte("+memory"), 0o644); err != nil {
+			return "", nil, fmt.Errorf("delegate the memory controller: %w", err)
+		}
+	}
+	full := filepath.Join(dir, name)
+	if err := os.Mkdir(full, 0o755); err != nil {
+		return "", nil, fmt.Errorf("make parent cgroup: %w", err)
+	}
+	remove = func() {
+		// The engine removes the container's own group a moment after the
+		// exit, and leaves the parent's in the other hierarchies behind.
+		deadline := time.Now().Add(5 * time.Second)
+		for {
+			err := syscall.Rmdir(full)
+			others, _ := filepath.Glob("/sys/fs/cgroup/*/" + name) // the pattern is well formed
+			for _, d := range others {
+				_ = syscall.Rmdir(d)
+			}
+			if (err == nil || err == syscall.ENOENT) && len(others) == 0 || time.Now().After(deadline) {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(full, file), fmt.Appendf(nil, "%d", limit), 0o644); err != nil {
+		remove()
+		return "", nil, fmt.Errorf("set the parent's limit: %w", err)
+	}
+	return "/" + name, remove, nil
+}
