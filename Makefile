@@ -21,14 +21,27 @@ run: build ## follow this machine, with the embedded store, asking for nothing
 lab: ## what the private test engine needs, from Debian's or Ubuntu's packages
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then sh test/lab/ensure.sh; fi
 
+# What each real death was told as, as a table; see test/lab/matrix.go.
+MATRIX  := bin/matrix.txt
+print_matrix = $(GO) run ./test/lab/cmd/lab matrix $(MATRIX)
+
 test: lab ## everything, on a private Docker engine, the real kernel log and real cgroups
 	$(GO) vet ./...
+	@mkdir -p bin && : >$(MATRIX)
 	# One package at a time: the kernel prints the cgroup of only ten kills in
 	# five seconds for the whole machine, so tests that kill must not overlap.
-	$(GO) test -p 1 -count 1 -timeout 25m ./...
+	@status=0; \
+	OOMWATCH_MATRIX=$(CURDIR)/$(MATRIX) $(GO) test -p 1 -count 1 -timeout 25m ./test/e2e || status=1; \
+	$(print_matrix) || status=1; \
+	$(GO) test -p 1 -count 1 -timeout 25m $$($(GO) list ./... | grep -v '/test/e2e$$') || status=1; \
+	exit $$status
 
 e2e: lab ## only the tests that run the binary against a real engine
-	$(GO) test -count 1 -timeout 25m -v ./test/e2e
+	@mkdir -p bin && : >$(MATRIX)
+	@status=0; \
+	OOMWATCH_MATRIX=$(CURDIR)/$(MATRIX) $(GO) test -count 1 -timeout 25m -v ./test/e2e || status=1; \
+	$(print_matrix) || status=1; \
+	exit $$status
 
 demo: build lab ## cause one real OOM on a private engine and show the alert
 	$(GO) run ./test/lab/cmd/lab demo -oomwatch ./$(BIN)

@@ -209,7 +209,4 @@ func (o *Outbox) launch(w *worker) {
 		}
 		w.run(ctx)
 	})
-	if r, ok := w.r.Notifier.(Runner); ok {
-		o.wg.Go(func() { r.Run(ctx) })
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/oomwatch/oomwatch/incident"
 )
@@ -118,7 +119,14 @@ func (s *Syslog) send(ctx context.Context, severity incident.Severity, msgID str
 		lines[i] = strings.TrimRight(l, " ")
 	}
 	msg := b.String() + incident.Sanitize(strings.Join(lines, " | "))
-	return datagram(ctx, s.socket, []byte(clipBytes(msg, maxSyslog)))
+	if len(msg) > maxSyslog {
+		msg = msg[:maxSyslog-3]
+		for !utf8.ValidString(msg) {
+			msg = msg[:len(msg)-1]
+		}
+		msg += "…"
+	}
+	return datagram(ctx, s.socket, []byte(msg))
 }
 
 // syslogName is a field of the header: printable ASCII without blanks, or "-".

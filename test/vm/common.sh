@@ -49,8 +49,10 @@ need_tools() {
 	[ ${#missing[@]} -eq 0 ] && return
 	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 		say "installing ${missing[*]}"
-		apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
-			die "could not install ${missing[*]} (apt-get update first?)"
+		export DEBIAN_FRONTEND=noninteractive
+		apt-get -o DPkg::Lock::Timeout=300 update -qq &&
+			apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+			die "could not install ${missing[*]}"
 		return
 	fi
 	die "missing: apt-get install ${missing[*]}"

@@ -2,8 +2,10 @@
 # Runs in a virtual machine (see ./lab): the end-to-end tests of test/e2e on what
 # this machine is, next to the binaries that they need. What was told of each death
 # is left in $OUT/matrix, what the tests said in $OUT/PART.log.
-#   PART   docker | podman | host | systemd: the engine, or what is done to the machine
+#   PART   docker | podman | host | reboot | systemd: the engine, or what is done to
+#          the machine
 #   TESTS  which tests, a regular expression
+#   LIMIT  give up after so many seconds, with what the tests were at
 . ./lib.sh
 export OOMWATCH_BINARY=$PWD/oomwatch OOMWATCH_LAB_PROG=$PWD/prog OOMWATCH_MATRIX=$OUT/matrix
 export OOMWATCH_REQUIRE_REAL=1 # what cannot be tried here is a failure
@@ -20,8 +22,7 @@ systemd)
 	export OOMWATCH_ENGINE=unix:///run/docker.sock
 	;;
 esac
-# The tests' names as they come and the lines of the matrix; all of it in the log.
-./e2e.test -test.v -test.timeout 15m -test.run "$TESTS" >"$OUT/$PART.log" 2>&1
-status=$?
-grep -E '^ *--- |MATRIX' "$OUT/$PART.log" | grep -v '^=== '
-exit $status
+# The tests' names and the lines of the matrix as they come; all of it in the log.
+./e2e.test -test.v -test.parallel 3 -test.timeout "${LIMIT}s" -test.run "$TESTS" 2>&1 | tee "$OUT/$PART.log" |
+	grep --line-buffered -E '^ *--- |MATRIX|panic:' | grep --line-buffered -v '^=== '
+exit "${PIPESTATUS[0]}"
