@@ -101,11 +101,6 @@ func adviceStop(f *Facts, v verdict) string {
 // for what a higher limit does not cure: shared memory, tmpfs, or a leak.
 func adviceOwnLimit(inc *Incident) string {
 	limit := ownLimitBytes(inc)
-	if inc.OOM != nil && inc.OOM.Group {
-		if limit > 0 {
-			return "memory.oom.group is set, so one process over the limit took all " + strconv.Itoa(inc.OOM.Kills) + ". " + suggestLimit(inc, limit)
-		}
-	}
 	if m := inc.Memory; m != nil && m.Shmem != nil && limit > 0 && *m.Shmem*2 > limit {
 		return FormatBytes(*m.Shmem) + " of the " + FormatBytes(limit) +
 			" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (--shm-size, tmpfs size=) or clean it up; a higher limit only moves the point."
@@ -116,6 +111,11 @@ func adviceOwnLimit(inc *Incident) string {
 	}
 	if h := inc.History; h != nil && h.Trend == "leak" && h.Slope != nil && *h.Slope > 0 {
 		return LeakAdvice(*h.Slope, limit)
+	}
+	if inc.OOM != nil && inc.OOM.Group {
+		if limit > 0 {
+			return "memory.oom.group is set, so one process over the limit took all " + strconv.Itoa(inc.OOM.Kills) + ". " + suggestLimit(inc, limit)
+		}
 	}
 	if limit <= 0 {
 		return "Compare what it needs with its limit: docker inspect -f '{{.HostConfig.Memory}}' and docker stats."

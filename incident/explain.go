@@ -289,11 +289,21 @@ func containerName(c *Container) string {
 
 // fillFromSamples adds what the sampler had read before the incident.
 func fillFromSamples(inc *Incident, f *Facts) {
+	all := f.readings()
+	if len(all) == 0 {
+		return
+	}
+	limit := int64(0)
+	if n := len(f.Samples); n > 0 {
+		limit = f.Samples[n-1].Limit
+	} else if inc.Container != nil && inc.Container.MemoryLimit != nil {
+		limit = *inc.Container.MemoryLimit
+	}
+	inc.History = history(all, limit, f.Time)
 	if len(f.Samples) == 0 {
 		return
 	}
 	last := &f.Samples[len(f.Samples)-1]
-	inc.History = history(f.Samples, f.Time)
 	var stat *cgroup.Stat
 	var psi *cgroup.PSI
 	host := false

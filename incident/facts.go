@@ -44,6 +44,8 @@ type Facts struct {
 	// Samples are recent readings, oldest first; the last one is from before
 	// the incident.
 	Samples []cgroup.Sample
+	// Past is what the recorder holds of the same run from before them, oldest first.
+	Past []Reading
 	// OOMKillDelta is how many kills the cgroup's own counter told that no
 	// kernel record told; 0 when none or not known.
 	OOMKillDelta int64

@@ -3,84 +3,108 @@ package incident
 import (
 	"time"
 
-	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/trend"
 )
 
-// maxPoints bounds the readings that go along with an incident.
-const maxPoints = 60
+const (
+	// maxRecent is how many of the newest readings go along with an incident as
+	// they are; maxPast how many stand for all before them, the highest each of
+	// an equal stretch of time.
+	maxRecent = 30
+	maxPast   = 60
+)
+
+// Reading is what a container held at one moment, -1 where it was not read. As in
+// memory.stat, File includes Shmem.
+type Reading struct {
+	At                        time.Time
+	Used                      int64
+	Anon, File, Shmem, Kernel int64
+}
+
+// held is what reclaiming would not have given back; -1 where it is not known.
+func (r *Reading) held() int64 {
+	if r.Anon < 0 {
+		return -1
+	}
+	return r.Anon + max(r.Shmem, 0) + max(r.Kernel, 0)
+}
+
+// readings are all that is known of the run before the incident, oldest first:
+// the recorder's, then the last minutes as they were read.
+func (f *Facts) readings() []Reading {
+	all := make([]Reading, 0, len(f.Past)+len(f.Samples))
+	for _, r := range f.Past {
+		if len(f.Samples) == 0 || r.At.Before(f.Samples[0].At) {
+			all = append(all, r)
+		}
+	}
+	for i := range f.Samples {
+		s := &f.Samples[i]
+		r := Reading{At: s.At, Used: s.Current, Anon: -1, File: -1, Shmem: -1, Kernel: -1}
+		if s.Stat != nil {
+			r.Anon, r.File, r.Shmem, r.Kernel = s.Stat.Anon, s.Stat.File, s.Stat.Shmem, s.Stat.Kernel
+		}
+		all = append(all, r)
+	}
+	return all
+}
 
 // history turns readings into points relative to at and says what shape they have.
-func history(samples []cgroup.Sample, at time.Time) *History {
-	h := &History{Trend: "unknown"}
-	step := 1
-	if len(samples) > maxPoints {
-		step = (len(samples) + maxPoints - 1) / maxPoints
+func history(all []Reading, limit int64, at time.Time) *History {
+	h := &History{}
+	if limit > 0 {
+		h.Limit = &limit
 	}
-	// Counted back from the newest, so that the last reading is always kept.
-	for i := (len(samples) - 1) % step; i < len(samples); i += step {
-		t := samples[i].At.Sub(at).Round(time.Millisecond).Seconds()
-		h.Points = append(h.Points, Point{T: t, Bytes: samples[i].Current})
+	for _, r := range fewer(all) {
+		t := r.At.Sub(at).Round(time.Millisecond).Seconds()
+		h.Points = append(h.Points, Point{T: t, Bytes: r.Used})
+		if r.Anon >= 0 {
+			h.Breakdown = append(h.Breakdown, Parts{T: t, Anon: known(r.Anon), File: known(r.File), Shmem: known(r.Shmem), Kernel: known(r.Kernel)})
+		}
 	}
-	h.Trend, h.Slope = trend(h.Points)
+	found := trend.Classify(series(all, at), trend.Options{Limit: float64(max(limit, 0))})
+	h.Trend, h.Reason = string(found.Shape), found.Reason
+	if found.Slope != nil {
+		h.Slope = &found.Slope.PerSecond
+	}
 	return h
 }
 
-// trend names the shape of the points: a spike rises in the last few seconds
-// out of a calm stretch, a leak rises steadily over most of the window, a
-// sawtooth falls back again and again, flat does none of these. Fewer than five
-// points over less than ten seconds say nothing.
-func trend(p []Point) (string, *float64) {
-	n := len(p)
-	if n < 5 || p[n-1].T-p[0].T < 10 {
-		return "unknown", nil
-	}
-	slope, fit := regress(p)
-	lo, hi := p[0].Bytes, p[0].Bytes
-	var falls int64
-	for i, q := range p {
-		lo, hi = min(lo, q.Bytes), max(hi, q.Bytes)
-		if i > 0 && q.Bytes < p[i-1].Bytes {
-			falls += p[i-1].Bytes - q.Bytes
+// series is what is judged: without page cache where the breakdown is known for
+// most of the time, since a cache that fills its limit is no leak.
+func series(all []Reading, at time.Time) []trend.Point {
+	var used, held []trend.Point
+	for i := range all {
+		t := all[i].At.Sub(at).Seconds()
+		used = append(used, trend.Point{T: t, V: float64(all[i].Used)})
+		if n := all[i].held(); n >= 0 {
+			held = append(held, trend.Point{T: t, V: float64(n)})
 		}
 	}
-	span := hi - lo
-	// A twentieth of the highest reading, and at least a megabyte, is noise.
-	if span < max(hi/20, 1<<20) {
-		return "flat", &slope
+	const enough = 5 // what a shape needs at least
+	if len(held) >= enough && trend.Span(held) >= 0.8*trend.Span(used) {
+		return held
 	}
-	rise := p[n-1].Bytes - p[n*3/4].Bytes
-	switch {
-	case float64(rise) > 0.7*float64(span):
-		return "spike", &slope
-	case falls > span:
-		return "sawtooth", &slope
-	case slope > 0 && fit > 0.8 && falls < span/4:
-		return "leak", &slope
-	case slope > 0 && p[n-1].Bytes-p[n-2].Bytes > span/2:
-		return "spike", &slope
-	}
-	return "flat", &slope
+	return used
 }
 
-// regress fits a line by least squares and returns its slope in bytes per
-// second and the coefficient of determination.
-func regress(p []Point) (slope, r2 float64) {
-	n := float64(len(p))
-	var sx, sy float64
-	for _, q := range p {
-		sx += q.T
-		sy += float64(q.Bytes)
+// fewer picks the readings to show: the newest, and the highest of equal stretches
+// of time before them.
+func fewer(all []Reading) []Reading {
+	if len(all) <= maxPast+maxRecent {
+		return all
 	}
-	mx, my := sx/n, sy/n
-	var sxy, sxx, syy float64
-	for _, q := range p {
-		dx, dy := q.T-mx, float64(q.Bytes)-my
-		sxy += dx * dy
-		sxx += dx * dx
-		syy += dy * dy
+	past, recent := all[:len(all)-maxRecent], all[len(all)-maxRecent:]
+	var out []Reading
+	width := past[len(past)-1].At.Sub(past[0].At)/maxPast + 1
+	bin := time.Duration(-1)
+	for _, r := range past {
+		if b := r.At.Sub(past[0].At) / width; b != bin {
+			bin, out = b, append(out, r)
+		} else if last := &out[len(out)-1]; r.Used > last.Used {
+			*last = r
+		}
 	}
-	if sxx == 0 || syy == 0 {
-		return 0, 0
-	}
-	return sxy / sxx, sxy * sxy / (sxx * syy)
+	return append(out, recent...)
 }

@@ -22,6 +22,9 @@ func facts(inc *incident.Incident) []fact {
 	all := []fact{
 		{"Container", containerLine(inc.Container)},
 		{"Unit", unit},
+		{"Warning", warningLine(inc)},
+		{"Over", overLine(inc)},
+		{"Running", runningLine(inc)},
 		{"Ended", endLine(inc)},
 		{"Killer", killerLine(inc.Killer)},
 		{"Limit", limitLine(inc)},
@@ -105,7 +108,7 @@ func containerLine(c *incident.Container) string {
 
 func endLine(inc *incident.Incident) string {
 	c := inc.Container
-	if c == nil {
+	if c == nil || inc.Kind == incident.KindWarning {
 		return ""
 	}
 	var s []string
@@ -128,6 +131,53 @@ func endLine(inc *incident.Incident) string {
 		s = append(s, "restart policy "+incident.Sanitize(c.RestartPolicy))
 	}
 	return strings.Join(s, ", ")
+}
+
+// warningLine says which signs there are, and what is foretold.
+func warningLine(inc *incident.Incident) string {
+	w := inc.Warning
+	if w == nil {
+		return ""
+	}
+	s := strings.Join(w.Signs, ", ")
+	if s == "" {
+		s = w.What
+	}
+	if !w.Since.IsZero() {
+		s += ", since " + w.Since.UTC().Format("15:04:05 UTC")
+	}
+	if w.TimeToLimit != nil {
+		s += "; limit in " + incident.FormatDuration(seconds(*w.TimeToLimit))
+		if w.TimeToLimitError != nil {
+			s += " ± " + incident.FormatDuration(seconds(*w.TimeToLimitError))
+		}
+	}
+	return s
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(time.Second)
+}
+
+// overLine says when a warning was over.
+func overLine(inc *incident.Incident) string {
+	if inc.ResolvedAt.IsZero() {
+		return ""
+	}
+	return strings.TrimPrefix(overAfter(inc)+", at "+inc.ResolvedAt.UTC().Format("2006-01-02 15:04:05 UTC"), " ")
+}
+
+// runningLine says for how long a container had run when it was warned of.
+func runningLine(inc *incident.Incident) string {
+	c := inc.Container
+	if c == nil || inc.Kind != incident.KindWarning || c.StartedAt.IsZero() || !inc.Time.After(c.StartedAt) {
+		return ""
+	}
+	s := "for " + incident.FormatDuration(inc.Time.Sub(c.StartedAt))
+	if c.RestartCount != nil && *c.RestartCount > 0 {
+		s += fmt.Sprintf(", restarted %d times before", *c.RestartCount)
+	}
+	return s
 }
 
 func killerLine(k *incident.Killer) string {
@@ -320,23 +370,45 @@ func historyLine(h *incident.History) string {
 	if h == nil || len(h.Points) < 2 {
 		return ""
 	}
-	const width = 30
 	p := h.Points
+	b := sparkline(p, 30)
+	first, last := p[0], p[len(p)-1]
+	s := fmt.Sprintf("%s %s to %s in %s", b, incident.FormatBytes(first.Bytes), incident.FormatBytes(last.Bytes),
+		incident.FormatDuration(time.Duration((last.T-first.T)*float64(time.Second))))
+	if h.Trend == "unknown" {
+		return s
+	}
+	s += ", " + incident.Sanitize(h.Trend)
+	if h.Reason != "" {
+		s += ": " + incident.Sanitize(h.Reason)
+	}
+	return s
+}
+
+// sparkline draws points in columns of equal time, each as high as the highest of
+// its points; fewer points than columns stand one beside the other.
+func sparkline(p []incident.Point, width int) string {
 	var top int64 = 1
 	for _, q := range p {
 		top = max(top, q.Bytes)
 	}
-	n := min(width, len(p))
+	width = min(width, len(p))
+	columns := make([]int64, width)
+	span := p[len(p)-1].T - p[0].T
+	for i, q := range p {
+		at := i
+		if span > 0 && len(p) > width {
+			at = min(int(float64(width)*(q.T-p[0].T)/span), width-1)
+		}
+		columns[max(at, 0)] = max(columns[max(at, 0)], q.Bytes, 0)
+	}
 	var b strings.Builder
-	for i := range n {
-		q := p[i*(len(p)-1)/max(n-1, 1)]
-		b.WriteRune(sparks[int(q.Bytes*int64(len(sparks)-1)/top)])
+	for i, v := range columns {
+		if v == 0 && i > 0 && len(p) > width {
+			columns[i] = columns[i-1] // nothing was read then
+			v = columns[i]
+		}
+		b.WriteRune(sparks[int(float64(v)/float64(top)*float64(len(sparks)-1))])
 	}
-	first, last := p[0], p[len(p)-1]
-	s := fmt.Sprintf("%s %s to %s in %s", b.String(), incident.FormatBytes(first.Bytes), incident.FormatBytes(last.Bytes),
-		incident.FormatDuration(time.Duration((last.T-first.T)*float64(time.Second))))
-	if h.Trend != "unknown" {
-		s += ", " + h.Trend
-	}
-	return s
+	return b.String()
 }

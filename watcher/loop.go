@@ -12,6 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/warn"
 )
 
 // Keeper keeps what the watcher decided. One call is one transaction: incidents,
@@ -27,6 +29,8 @@ type Kept struct {
 	Roster map[string][]byte
 	// Cursors is a value per source; empty while something seen is untold.
 	Cursors map[string]string
+	// Warnings are those that last, nil where they did not change.
+	Warnings []byte
 }
 
 // Watcher runs the sources and joins what they see.
@@ -37,6 +41,7 @@ type Watcher struct {
 	keeper  Keeper
 	log     *zap.Logger
 	metrics *metrics
+	sentry  *sentry // nil where nobody is to be warned
 
 	mu     sync.Mutex
 	states []SourceState
@@ -55,13 +60,31 @@ type WatcherOptions struct {
 	Keeper     Keeper
 	Logger     *zap.Logger
 	Registerer prometheus.Registerer
+	// Rules are the thresholds of warnings; nil for no warnings. Warnings are
+	// those that lasted when an earlier Watcher kept them.
+	Rules    *warn.Rules
+	Warnings []byte
 }
 
-// NewWatcher returns a Watcher; Run starts it.
-func NewWatcher(opt WatcherOptions) *Watcher {
+// NewWatcher returns a Watcher; Run starts it. It fails on Warnings that cannot
+// be read.
+func NewWatcher(opt WatcherOptions) (*Watcher, error) {
 	w := &Watcher{corr: opt.Correlator, sources: opt.Sources, sampler: opt.Sampler, keeper: opt.Keeper,
 		log: opt.Logger, metrics: newMetrics(opt.Registerer), cursors: map[string]string{}}
-	return w
+	if opt.Rules != nil {
+		var err error
+		if w.sentry, err = newSentry(opt.Correlator, *opt.Rules, opt.Warnings); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// SetRules puts other thresholds of warnings into force.
+func (w *Watcher) SetRules(r warn.Rules) {
+	if w.sentry != nil {
+		w.sentry.setRules(r)
+	}
 }
 
 // Sources returns the last word of every source.
@@ -128,7 +151,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	for len(obs) > 0 {
 		told = append(told, w.take(<-obs)...)
 	}
-	return w.keep(append(told, w.corr.Finish()...))
+	return w.keep(append(told, w.judged(w.corr.Finish())...))
 }
 
 // loop is the one owner of the correlator.
@@ -157,8 +180,9 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) {
 				told = append(told, w.take(<-obs)...)
 			}
 		case now := <-due.C:
-			told = append(told, w.corr.Due(now)...)
+			told = append(told, w.judged(w.corr.Due(now))...)
 		case <-tick.C:
+			told = append(told, w.judged(nil)...)
 			keep = true
 		}
 		if len(told) == 0 && !keep {
@@ -184,6 +208,9 @@ func (w *Watcher) take(o Observation) []Told {
 		o.Members = w.sampler.Below(o.Episode)
 	}
 	told := w.corr.Observe(o)
+	if w.sentry != nil {
+		told = append(told, w.sentry.take(&o, told)...)
+	}
 	switch {
 	case o.Source != nil:
 		w.noteSources(*o.Source)
@@ -199,6 +226,15 @@ func (w *Watcher) take(o Observation) []Told {
 		w.sampler.Nudge()
 	}
 	return told
+}
+
+// judged is what was told because time passed, and the warnings that begin or end
+// with it.
+func (w *Watcher) judged(told []Told) []Told {
+	if w.sentry == nil {
+		return told
+	}
+	return append(told, w.sentry.due(time.Now(), told)...)
 }
 
 // noteSources publishes the sources' states and logs a change once.
@@ -224,6 +260,15 @@ func (w *Watcher) keep(told []Told) error {
 		return err
 	}
 	k := &w.unkept
+	if w.sentry != nil {
+		open, changed, err := w.sentry.state()
+		if err != nil {
+			return err
+		}
+		if changed {
+			k.Warnings = open
+		}
+	}
 	k.Told = append(k.Told, told...)
 	if k.Roster == nil {
 		k.Roster = roster
@@ -237,7 +282,7 @@ func (w *Watcher) keep(told []Told) error {
 		maps.Copy(k.Cursors, w.cursors)
 		clear(w.cursors)
 	}
-	if len(k.Told) == 0 && len(k.Roster) == 0 && len(k.Cursors) == 0 {
+	if len(k.Told) == 0 && len(k.Roster) == 0 && len(k.Cursors) == 0 && k.Warnings == nil {
 		return nil
 	}
 	// Not the loop's context: what has been seen must be kept also while stopping.

@@ -17,6 +17,7 @@ type Config struct {
 	Docker       DockerConfig     `yaml:"docker"`
 	Receivers    []ReceiverConfig `yaml:"receivers,omitempty"`
 	Alerts       AlertsConfig     `yaml:"alerts"`
+	Warnings     WarningsConfig   `yaml:"warnings"`
 	Log          LogConfig        `yaml:"log"`
 }
 
@@ -118,7 +119,8 @@ func defaultConfig() *Config {
 		Docker: DockerConfig{LogLines: defaultLogLines},
 		Alerts: AlertsConfig{GroupWindow: window(defaultGroupWindow), Pause: window(defaultPause), LongestPause: duration(longestPause),
 			StormPerMinute: defaultStorm, Budget: defaultBudget},
-		Log: LogConfig{Level: "info"},
+		Warnings: defaultWarnings(),
+		Log:      LogConfig{Level: "info"},
 	}
 }
 
@@ -185,6 +187,7 @@ func loadConfig(path string) (cfg *Config, warnings []string, err error) {
 
 // check judges what single values cannot tell, and reads the secrets.
 func (d *document) check(cfg *Config) (warnings []string) {
+	d.checkWarnings(&cfg.Warnings)
 	names := map[receiverName]string{}
 	for i := range cfg.Receivers {
 		r := &cfg.Receivers[i]

@@ -58,6 +58,21 @@ alerts:
   longest_pause: 30m
   storm_per_minute: 5
   budget: 7
+warnings:
+  enabled: true
+  memory_percent: 80
+  host_memory_percent: 0
+  time_to_limit: 0s
+  pressure_percent: 100
+  throttled: false
+  limit_hits: false
+  restarts: 0
+  restart_window: 1h
+  unhealthy: false
+  pids_percent: 75
+  startup: 0s
+  resolve_after: 1m
+  on_warning: {exec: [/bin/cat, "-"], timeout: 5s, per_minute: 2}
 log: {level: debug, format: json}
 `, 0o600)
 	got, warnings, err := loadConfig(path)
@@ -74,7 +89,9 @@ log: {level: debug, format: json}
 				Projects: []pattern{"shop"}, Hosts: []pattern{"node-?"}},
 		},
 		Alerts: AlertsConfig{Info: true, GroupWindow: window(90 * time.Minute), Pause: window(2 * time.Minute), LongestPause: duration(30 * time.Minute), StormPerMinute: 5, Budget: 7},
-		Log:    LogConfig{Level: "debug", Format: "json"},
+		Warnings: WarningsConfig{Enabled: true, MemoryPercent: 80, PressurePercent: 100, RestartWindow: duration(time.Hour), PIDsPercent: 75,
+			ResolveAfter: duration(time.Minute), OnWarning: OnWarningConfig{Exec: []string{"/bin/cat", "-"}, Timeout: duration(5 * time.Second), PerMinute: 2}},
+		Log: LogConfig{Level: "debug", Format: "json"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -115,7 +132,12 @@ func TestEmptyConfigIsTheDefault(t *testing.T) {
 func TestConfigRefuses(t *testing.T) {
 	const hook = "receivers:\n  - name: a\n    type: webhook\n    "
 	tests := []struct{ name, src, at, want string }{
-		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, listen, allowed_hosts, socket, docker, receivers, alerts, log`},
+		{"a warning's percentage", "warnings: {memory_percent: 101}\n", "1:", `"101" is no percentage: write a number from 1 to 100, or 0 for off`},
+		{"one death is no loop", "warnings: {restarts: 1}\n", "1:", `"1" is not from 2 to 1000 deaths, or 0 for off`},
+		{"a command without its path", "warnings: {on_warning: {exec: [dump]}}\n", "1:", "program, by its full path"},
+		{"a command that is not there", "warnings: {on_warning: {exec: [/no/such/dump]}}\n", "1:", "no such file"},
+		{"a time without a command", "warnings: {on_warning: {timeout: 1s}}\n", "1:", "of use only beside exec"},
+		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, listen, allowed_hosts, socket, docker, receivers, alerts, warnings, log`},
 		{"unknown key below", "store:\n  pth: x\n", "2:3", `unknown key "pth", did you mean "path"? Known here: path, retention`},
 		{"unknown key far off", "store:\n  zzzzzzzz: x\n", "2:3", `unknown key "zzzzzzzz" Known here: path, retention`},
 		{"unknown receiver key", hook + "urll: https://h/CANARY\n", "4:5", `did you mean "url"?`},

@@ -106,9 +106,17 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		return err
 	}
 	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: told.send, Group: cfg.Alerts.group(), Logger: log, Registerer: reg})
-	keep := &keeper{store: st, silences: silences, wake: out.Kick}
+	hook := newHook(log)
+	if err := hook.set(&cfg.Warnings.OnWarning); err != nil {
+		return err
+	}
+	keep := &keeper{store: st, silences: silences, wake: out.Kick, warned: hook.fire}
 	keep.told.Store(told)
-	w := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: src.list, Sampler: src.sampler, Keeper: keep, Logger: log, Registerer: reg})
+	w, err := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: src.list, Sampler: src.sampler, Keeper: keep, Logger: log, Registerer: reg,
+		Rules: new(cfg.Warnings.rules()), Warnings: past.warned})
+	if err != nil {
+		return fmt.Errorf("%w; the store %s holds them: move that file away, or choose another with --store PATH", err, cfg.Store.Path)
+	}
 
 	back := &backend{started: started, path: cfg.Store.Path, store: st, watcher: w, kernel: src.kernel, since: src.since, outbox: out, keep: keep, log: log}
 	reg.MustRegister(newRecordCounts(src.kernel))
@@ -126,6 +134,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	edges, stopEdges := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEdges()
 	watched, delivered, served := start(intake, w.Run), start(edges, out.Run), start(edges, srv.Run)
+	hooked := start(edges, hook.Run)
 	minded := start(intake, func(ctx context.Context) error { return mind(ctx, sup, w.Sources) })
 	counted := start(edges, func(ctx context.Context) error {
 		if src.pressure == nil {
@@ -156,6 +165,10 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		case <-hup:
 			sup.say("RELOADING=1")
 			cfg = reload(flags, cfg, keep, out, level, cmd.OutOrStdout(), log)
+			w.SetRules(cfg.Warnings.rules())
+			if err := hook.set(&cfg.Warnings.OnWarning); err != nil {
+				log.Error("the command for warnings stays as it was", zap.Error(err))
+			}
 			sup.say("READY=1")
 		}
 	}
@@ -184,7 +197,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	case <-drain.Done():
 	}
 	stopEdges()
-	for _, part := range []<-chan error{minded, drained, delivered, served, counted, fed} {
+	for _, part := range []<-chan error{minded, drained, delivered, served, hooked, counted, fed} {
 		select {
 		case perr := <-part:
 			err = errors.Join(err, perr)

@@ -72,11 +72,10 @@ func (s *sources) openSampler(cg *cgroup.FS, log *zap.Logger) {
 			log.Error("close", zap.String("part", "cgroup"), zap.Error(err))
 		}
 	}
-	// v2 has pressure per cgroup in a file, and needs no counting.
 	if p, err := cgroup.NewPressure(cg); err == nil {
 		s.pressure = p
 	} else {
-		log.Debug("no pressure levels", zap.Error(err))
+		log.Debug("no notifications of pressure", zap.Error(err))
 	}
 	s.sampler = watcher.NewSampler(cg, s.pressure, cgroup.DefaultProc)
 }

@@ -17,9 +17,10 @@ import (
 
 // The keys under which the store keeps what a restart must know.
 const (
-	keyEpoch  = "epoch"   // when this host was first watched
-	keyCursor = "cursor/" // + source: how far it has been read
-	keyRoster = "roster/" // + container id
+	keyEpoch  = "epoch"    // when this host was first watched
+	keyCursor = "cursor/"  // + source: how far it has been read
+	keyRoster = "roster/"  // + container id
+	keyWarn   = "warnings" // those that last
 )
 
 // memory is what an earlier run left in the store.
@@ -27,6 +28,7 @@ type memory struct {
 	epoch   time.Time
 	cursors map[string]string
 	roster  map[string][]byte
+	warned  []byte
 }
 
 // remember reads it. At the very first run the epoch is now, and is kept: what
@@ -36,7 +38,7 @@ func remember(ctx context.Context, st *store.Store, now time.Time) (*memory, err
 	if err != nil {
 		return nil, err
 	}
-	m := &memory{cursors: map[string]string{}, roster: map[string][]byte{}}
+	m := &memory{cursors: map[string]string{}, roster: map[string][]byte{}, warned: state[keyWarn]}
 	for key, value := range state {
 		if source, ok := strings.CutPrefix(key, keyCursor); ok {
 			m.cursors[source] = string(value)
@@ -63,6 +65,8 @@ type keeper struct {
 	silences *silencer
 	// wake tells the outbox that there is something new.
 	wake func()
+	// warned is called with a warning that begins, once it is kept; nil for none.
+	warned func(*incident.Incident, time.Time)
 }
 
 // Keep implements watcher.Keeper.
@@ -78,9 +82,17 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 	for source, value := range kept.Cursors {
 		b.State[keyCursor+source] = []byte(value)
 	}
+	if kept.Warnings != nil {
+		b.State[keyWarn] = kept.Warnings
+	}
 	saved, err := k.store.Save(ctx, b)
 	if err != nil {
 		return err
+	}
+	for _, t := range kept.Told {
+		if k.warned != nil && t.Incident.Kind == incident.KindWarning && !t.Update && !t.Quiet {
+			k.warned(t.Incident, time.Now())
+		}
 	}
 	if saved.Owed > 0 {
 		k.wake()

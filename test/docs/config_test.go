@@ -35,6 +35,15 @@ func knownKeys(t *testing.T) []string {
 	var keys []string
 	for _, top := range ask("zzzzzzzz: 1\n") {
 		switch top {
+		case "warnings":
+			for _, k := range ask("warnings: {zzzzzzzz: 1}\n") {
+				if k != "on_warning" {
+					keys = append(keys, top+"."+k)
+				}
+			}
+			for _, k := range ask("warnings: {on_warning: {zzzzzzzz: 1}}\n") {
+				keys = append(keys, top+".on_warning."+k)
+			}
 		case "store", "docker", "alerts", "log":
 			for _, k := range ask(top + ": {zzzzzzzz: 1}\n") {
 				keys = append(keys, top+"."+k)

@@ -39,7 +39,7 @@ func TestEveryCause(t *testing.T) {
 func TestEveryCauseUntraced(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	d := newDaemon(t, e.Host, hook)
+	d := newDaemon(t, e.Host, hook, noWarnings)
 	d.hideTracefs(t)
 	d.start(t)
 	if d.sees(t, "trace") {

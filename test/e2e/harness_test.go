@@ -178,19 +178,28 @@ func (b *lockedBuffer) String() string {
 
 // startDaemon starts oomwatch on a host's engine, telling everything, also what
 // was asked for, to hook; it returns when the daemon is ready.
+// It does not warn: what a test waits for is a death.
 func startDaemon(t testing.TB, host string, hook *receiver, extra ...string) *daemon {
 	t.Helper()
-	d := newDaemon(t, host, hook, extra...)
+	return startDaemonWith(t, host, hook, noWarnings, extra...)
+}
+
+const noWarnings = "warnings: {enabled: false}\n"
+
+// startDaemonWith is startDaemon with more configuration.
+func startDaemonWith(t testing.TB, host string, hook *receiver, config string, extra ...string) *daemon {
+	t.Helper()
+	d := newDaemon(t, host, hook, config, extra...)
 	d.start(t)
 	return d
 }
 
 // newDaemon is the same, to be started.
-func newDaemon(t testing.TB, host string, hook *receiver, extra ...string) *daemon {
+func newDaemon(t testing.TB, host string, hook *receiver, config string, extra ...string) *daemon {
 	t.Helper()
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "config.yaml")
-	text := "alerts:\n  info: true\n  group_window: 0s\n  storm_per_minute: 10000\n  budget: 100000\n"
+	text := "alerts:\n  info: true\n  group_window: 0s\n  storm_per_minute: 10000\n  budget: 100000\n" + config
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

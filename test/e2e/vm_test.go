@@ -256,7 +256,7 @@ func TestReboot(t *testing.T) {
 	}
 	e := lab.Start(t, lab.Options{Dir: filepath.Join(disk, "engine")})
 	hook := newReceiver(t)
-	d := newDaemon(t, e.Host, hook, "--store", filepath.Join(disk, "store.db"))
+	d := newDaemon(t, e.Host, hook, noWarnings, "--store", filepath.Join(disk, "store.db"))
 	if !again {
 		d.start(t)
 		ended := e.MustRun(t, "--name", "ended", lab.Image, "prog", "exit", "3")

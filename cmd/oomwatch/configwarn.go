@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/warn"
+)
+
+// WarningsConfig says what is warned of before anything has died. A threshold of 0
+// turns its sign off.
+type WarningsConfig struct {
+	Enabled           bool            `yaml:"enabled"`
+	MemoryPercent     percent         `yaml:"memory_percent"`
+	HostMemoryPercent percent         `yaml:"host_memory_percent"`
+	TimeToLimit       window          `yaml:"time_to_limit"`
+	PressurePercent   percent         `yaml:"pressure_percent"`
+	Throttled         bool            `yaml:"throttled"`
+	LimitHits         bool            `yaml:"limit_hits"`
+	Restarts          restarts        `yaml:"restarts"`
+	RestartWindow     duration        `yaml:"restart_window"`
+	Unhealthy         bool            `yaml:"unhealthy"`
+	PIDsPercent       percent         `yaml:"pids_percent"`
+	Startup           window          `yaml:"startup"`
+	ResolveAfter      duration        `yaml:"resolve_after"`
+	OnWarning         OnWarningConfig `yaml:"on_warning,omitempty"`
+}
+
+// OnWarningConfig is a command that is run when a warning begins.
+type OnWarningConfig struct {
+	Exec      []string `yaml:"exec,omitempty"`
+	Timeout   duration `yaml:"timeout,omitempty"`
+	PerMinute count    `yaml:"per_minute,omitempty"`
+}
+
+func defaultWarnings() WarningsConfig {
+	r := warn.Default()
+	return WarningsConfig{
+		Enabled: true, MemoryPercent: percent(r.MemoryPercent), HostMemoryPercent: percent(r.HostPercent), TimeToLimit: window(r.TimeToLimit),
+		PressurePercent: percent(r.PressurePercent), Throttled: r.Throttled, LimitHits: r.LimitHits, Restarts: restarts(r.Restarts),
+		RestartWindow: duration(r.RestartWindow), Unhealthy: r.Unhealthy, PIDsPercent: percent(r.PIDsPercent),
+		Startup: window(r.Startup), ResolveAfter: duration(r.ResolveAfter),
+	}
+}
+
+// rules are the thresholds as the watcher takes them.
+func (c *WarningsConfig) rules() warn.Rules {
+	if !c.Enabled {
+		return warn.Rules{ResolveAfter: time.Duration(c.ResolveAfter), RestartWindow: time.Duration(c.RestartWindow)}
+	}
+	return warn.Rules{
+		MemoryPercent: float64(c.MemoryPercent), HostPercent: float64(c.HostMemoryPercent), TimeToLimit: time.Duration(c.TimeToLimit),
+		PressurePercent: float64(c.PressurePercent), Throttled: c.Throttled, LimitHits: c.LimitHits, Unhealthy: c.Unhealthy,
+		Restarts: int(c.Restarts), RestartWindow: time.Duration(c.RestartWindow), PIDsPercent: float64(c.PIDsPercent),
+		Startup: time.Duration(c.Startup), ResolveAfter: time.Duration(c.ResolveAfter),
+	}
+}
+
+// checkWarnings judges the command; it is not run.
+func (d *document) checkWarnings(c *WarningsConfig) {
+	w := &c.OnWarning
+	if len(w.Exec) == 0 {
+		if w.Timeout != 0 || w.PerMinute != 0 {
+			d.problem("warnings.on_warning", "timeout and per_minute are of use only beside exec: [PROGRAM, ARGUMENT...]")
+		}
+		return
+	}
+	if _, err := w.notifier(); err != nil {
+		d.problem("warnings.on_warning.exec", strings.TrimPrefix(err.Error(), "command: "))
+	}
+}
+
+// notifier runs the command; nil where there is none.
+func (c *OnWarningConfig) notifier() (notify.Notifier, error) {
+	if len(c.Exec) == 0 {
+		return nil, nil
+	}
+	return notify.NewExec(notify.ExecOptions{Command: c.Exec, Timeout: time.Duration(c.Timeout)})
+}
+
+// percent is a share from 1 to 100, or 0 for off.
+type percent int
+
+func (p *percent) UnmarshalText(b []byte) error {
+	v, err := strconv.Atoi(string(b))
+	if err != nil || v < 0 || v > 100 {
+		return fmt.Errorf("%q is no percentage: write a number from 1 to 100, or 0 for off", b)
+	}
+	*p = percent(v)
+	return nil
+}
+
+// restarts is how many deaths are a loop: 2 or more, or 0 for off.
+type restarts int
+
+func (r *restarts) UnmarshalText(b []byte) error {
+	n, err := strconv.Atoi(string(b))
+	if err != nil || n != 0 && (n < 2 || n > 1000) {
+		return fmt.Errorf("%q is not from 2 to 1000 deaths, or 0 for off", b)
+	}
+	*r = restarts(n)
+	return nil
+}

@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/test/lab"
+)
+
+// quick makes warnings come and go within a test's time; the thresholds stay.
+const quick = "warnings: {startup: 5s, resolve_after: 5s, restart_window: 20s}\n"
+
+// leaking runs a program that leaks at a rate towards its limit, and holds what
+// was told before it died against what then happened.
+func leaking(t *testing.T, hook *receiver, id string, atLeast, wait time.Duration) {
+	t.Helper()
+	all := hook.waitFor(t, id, 3, wait)
+	var warning, over, death *incident.Incident
+	for i := range all {
+		switch inc := &all[i]; {
+		case inc.Kind == incident.KindDeath:
+			death = inc
+		case inc.ResolvedAt.IsZero():
+			warning = inc
+		default:
+			over = inc
+		}
+	}
+	if len(all) != 3 || warning == nil || over == nil || death == nil {
+		t.Fatalf("told %d times: %v", len(all), summaries(all))
+	}
+	before := death.Time.Sub(warning.Time)
+	if warning.Warning.TimeToLimit == nil {
+		t.Fatalf("nothing foretold: %s", warning.Summary)
+	}
+	said := *warning.Warning.TimeToLimit
+	t.Logf("warned %.1f s before the kill, which was foretold in %.1f s ± %.1f: %s", before.Seconds(), said, *warning.Warning.TimeToLimitError, warning.Summary)
+	if before < atLeast {
+		t.Errorf("warned %s before the kill, want %s", before, atLeast)
+	}
+	if math.Abs(said-before.Seconds()) > 0.2*before.Seconds() {
+		t.Errorf("foretold in %.1f s, killed after %.1f s", said, before.Seconds())
+	}
+	if warning.Cause != incident.OOMContainer || death.Cause != incident.OOMContainer || !slices.Contains(death.Related, warning.ID) {
+		t.Errorf("warned of %s; the death is %s, related to %v", warning.Cause, death.Cause, death.Related)
+	}
+	if over.ID != warning.ID || !slices.Contains(over.Related, death.ID) {
+		t.Errorf("over as %s, related to %v", over.ID, over.Related)
+	}
+	if h := death.History; h == nil || h.Trend != "leak" || h.Reason == "" {
+		t.Errorf("the death's history is %+v", h)
+	}
+}
+
+func summaries(all []incident.Incident) (out []string) {
+	for _, inc := range all {
+		out = append(out, string(inc.Kind)+": "+inc.Summary)
+	}
+	return out
+}
+
+// TestWarnings causes each sign for real, all at the same time, beside what looks
+// like one and is none.
+func TestWarnings(t *testing.T) {
+	e := lab.Start(t, lab.Options{})
+	hook := newReceiver(t)
+	d := startDaemonWith(t, e.Host, hook, quick)
+	run := func(name string, args ...string) string {
+		return e.MustRun(t, append([]string{"--name", name}, args...)...)
+	}
+	leak := run("leak", "-m", "256m", lab.Image, "prog", "eat", "-rate", "4194304")
+	step := run("step", "-m", "256m", lab.Image, "prog", "eat", "-size", "209715200", "-then", "10m")
+	const reads = "dd if=/dev/zero of=/file bs=1M count=64 2>/dev/null; while :; do dd if=/file of=/dev/null bs=1M 2>/dev/null; sleep 0.2; done"
+	cache := run("cache", "-m", "48m", lab.Image, "sh", "-c", reads)
+	squeezed := run("squeezed", "-m", "48m", lab.Image, "sh", "-c", "prog eat -size 41943040 -then 10m & "+reads)
+	loop := run("loop", "--restart", "on-failure", lab.Image, "prog", "exit", "3")
+	sickly := run("sickly", append(slices.Clone(sick), lab.Image, "sleep", "1000")...)
+	pids := run("pids", "--pids-limit", "20", lab.Image, "sh", "-c", "for i in $(seq 18); do sleep 1000 & done; wait")
+	silent := run("silent", append(slices.Clone(sick), "--label", "oomwatch.warn=false", lab.Image, "sleep", "1000")...)
+
+	for _, c := range []struct {
+		name, id, what string
+		cause          incident.Cause
+	}{
+		{"unhealthy", sickly, "unhealthy", incident.UnknownCause},
+		{"pids", pids, "pids", incident.LimitPids},
+		{"restart loop", loop, "restart_loop", incident.ExitError},
+		{"pressure", squeezed, "pressure", incident.OOMContainer},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inc := warned(t, hook, c.id, time.Minute)
+			t.Logf("%s after %s: %s", inc.Warning.What, inc.Time.Sub(inc.Container.StartedAt).Round(time.Millisecond), inc.Summary)
+			if inc.Cause != c.cause || inc.Severity != incident.Warning {
+				t.Errorf("%s %s", inc.Cause, inc.Severity)
+			}
+			// Further signs of the same cause join what was told.
+			deadline := time.Now().Add(lab.Slow(30 * time.Second))
+			for !slices.Contains(inc.Warning.Signs, c.what) {
+				if time.Now().After(deadline) {
+					t.Fatalf("signs %v, want %s", inc.Warning.Signs, c.what)
+				}
+				time.Sleep(200 * time.Millisecond)
+				out, _, _ := oomwatch(t, "explain", "--socket", d.socket, "-o", "json", inc.ID)
+				inc = parseLines(t, out)[0]
+			}
+		})
+	}
+	t.Run("leak", func(t *testing.T) { leaking(t, hook, leak, 20*time.Second, 90*time.Second) })
+	// It is over when it is over, and said once.
+	e.MustDocker(t, "rm", "-f", pids, squeezed)
+	t.Run("over", func(t *testing.T) {
+		for _, id := range []string{pids, squeezed} {
+			all := hook.waitFor(t, id, 3, 30*time.Second) // it, its death, its end
+			if n := count(all, func(i *incident.Incident) bool { return !i.ResolvedAt.IsZero() }); n != 1 {
+				t.Errorf("over %d times: %v", n, summaries(all))
+			}
+		}
+	})
+	t.Run("quiet", func(t *testing.T) {
+		for name, id := range map[string]string{"step": step, "cache": cache, "silent": silent} {
+			if all := hook.of(id); len(all) > 0 {
+				t.Errorf("%s: %v", name, summaries(all))
+			}
+		}
+		for name, id := range map[string]string{"leak": leak, "loop": loop, "sickly": sickly} {
+			all := hook.of(id)
+			if n := count(all, func(i *incident.Incident) bool {
+				return i.Kind == incident.KindWarning && i.ResolvedAt.IsZero()
+			}); n != 1 {
+				t.Errorf("%s was warned of %d times: %v", name, n, summaries(all))
+			}
+		}
+	})
+	if !strings.Contains(e.MustDocker(t, "ps", "--format", "{{.Names}}"), "step") {
+		t.Error("step has ended: it was to stay")
+	}
+}
+
+func count(all []incident.Incident, is func(*incident.Incident) bool) (n int) {
+	for i := range all {
+		if is(&all[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// warned waits for the first warning of a container.
+func warned(t *testing.T, hook *receiver, id string, wait time.Duration) incident.Incident {
+	t.Helper()
+	deadline := time.Now().Add(lab.Slow(wait))
+	for {
+		for _, inc := range hook.of(id) {
+			if inc.Kind == incident.KindWarning {
+				return inc
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no warning of %.12s within %s; told: %v", id, wait, summaries(hook.of(id)))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}

@@ -1,0 +1,211 @@
+package warn
+
+import (
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// forecastEvery is the time between two forecasts of one container, as long as
+// the limit is not near: each costs up to a tenth of a millisecond.
+const forecastEvery = 5 * time.Second
+
+// judge looks at the last reading, and at what came before it, for every sign.
+func (st *state) judge(r *Rules) {
+	at, rest := st.last.At, r.ResolveAfter
+	st.sign(Headroom).see(st.headroom(r), at, holdMemory, rest)
+	st.sign(Forecast).see(st.foreseen(r), at, holdForecast, rest)
+	st.sign(Pressure).see(st.pressed(r), at, 0, rest)
+	if st.id == HostID {
+		return
+	}
+	st.sign(Throttled).see(st.throttled(r), at, 0, rest)
+	st.sign(LimitHits).see(st.hits(r), at, 0, rest)
+	st.sign(PIDs).see(st.pids(r), at, holdPIDs, rest)
+	st.judgeHealth(r, at)
+}
+
+// limit is the limit of the last reading, 0 where there is none.
+func (st *state) limit() int64 { return max(st.last.Limit, 0) }
+
+// part of the limit that is held, -1 where either is not known.
+func (st *state) share() float64 {
+	if st.held < 0 || st.limit() == 0 {
+		return -1
+	}
+	return float64(st.held) / float64(st.limit())
+}
+
+// headroom: too little of the limit is left, whatever is reclaimed.
+func (st *state) headroom(r *Rules) level {
+	threshold := r.MemoryPercent
+	if st.id == HostID {
+		threshold = r.HostPercent
+	}
+	share := st.share()
+	if threshold == 0 || share < 0 {
+		return calm
+	}
+	left := st.limit() - st.held
+	switch {
+	case left > enoughHeadroom+enoughHeadroom/4:
+		return calm
+	case left > enoughHeadroom:
+		return min(between, over(100*share, threshold, threshold-hysteresis))
+	}
+	return over(100*share, threshold, threshold-hysteresis)
+}
+
+// foreseen: at the present slope the limit is near.
+func (st *state) foreseen(r *Rules) level {
+	f := &st.forecast
+	share := st.share()
+	suspect := suspectShare
+	if st.id != HostID && st.last.At.Sub(st.start) < r.Startup {
+		suspect = startupShare
+	}
+	if r.TimeToLimit == 0 || share < suspect {
+		f.ok = false
+		return calm
+	}
+	if f.at.IsZero() || f.ok || share >= startupShare || st.last.At.Sub(f.at) >= forecastEvery {
+		f.at = st.last.At
+		got, ok := st.series.forecast(st.limit())
+		// Readings a second apart tell no time to a fraction of one.
+		f.seconds, f.err, f.ok = got.Seconds, max(got.Error, 1), ok
+	}
+	switch {
+	case !f.ok:
+		return calm
+	case f.seconds <= r.TimeToLimit.Seconds():
+		return alarm
+	case f.seconds <= 2*r.TimeToLimit.Seconds():
+		return between
+	}
+	return calm
+}
+
+// pressed: all tasks stand still for want of memory, again and again. Where the
+// kernel notifies of it, that counts; how much of the time it was, where it tells.
+func (st *state) pressed(r *Rules) level {
+	if r.PressurePercent == 0 {
+		return calm
+	}
+	stalled := share(st.counters, func(c *counters) int64 { return c.full })
+	if st.last.PSIFull >= 0 && stalled < 0 {
+		return calm // too short a time yet
+	}
+	l := calm
+	if stalled >= 0 {
+		l = over(stalled, r.PressurePercent, r.PressurePercent/2)
+	}
+	times, _ := rises(st.counters, func(c *counters) int64 { return c.stalls })
+	if st.counters[len(st.counters)-1].stalls < 0 {
+		return l
+	}
+	notified := over(float64(times), sustained, 0)
+	if stalled < 0 {
+		// v1's levels tell how hard reclaim finds it, and that is so too while
+		// a file streams through a small limit: only with little to reclaim is
+		// it a sign.
+		return min(notified, over(st.share(), hitsShare, hitsShare-hysteresis/100.0))
+	}
+	return min(l, notified)
+}
+
+// throttled: memory.high slows the container down, and it shows.
+func (st *state) throttled(r *Rules) level {
+	if !r.Throttled {
+		return calm
+	}
+	times, _ := rises(st.counters, func(c *counters) int64 { return c.highs })
+	l := over(float64(times), sustained, 0)
+	if some := share(st.counters, func(c *counters) int64 { return c.some }); st.last.PSISome >= 0 {
+		threshold := r.PressurePercent
+		if threshold == 0 {
+			threshold = Default().PressurePercent
+		}
+		l = min(l, over(some, threshold, threshold/2))
+	}
+	return l
+}
+
+// hits: allocations run into the limit again and again, and there is little to
+// reclaim.
+func (st *state) hits(r *Rules) level {
+	if !r.LimitHits {
+		return calm
+	}
+	times, _ := rises(st.counters, func(c *counters) int64 { return c.hits })
+	return min(over(float64(times), sustained, 0), over(st.share(), hitsShare, hitsShare-hysteresis/100.0))
+}
+
+// pids: the limit of processes and threads is near.
+func (st *state) pids(r *Rules) level {
+	if r.PIDsPercent == 0 || st.last.PIDsLimit <= 0 || st.last.PIDs < 0 {
+		return calm
+	}
+	return over(100*float64(st.last.PIDs)/float64(st.last.PIDsLimit), r.PIDsPercent, r.PIDsPercent-hysteresis)
+}
+
+// judgeHealth: the image's health check fails.
+func (st *state) judgeHealth(r *Rules, at time.Time) {
+	switch {
+	case r.Unhealthy && !st.ill.IsZero():
+		st.sign(Unhealthy).see(alarm, at, 0, r.ResolveAfter)
+	case st.signs[Unhealthy] != nil:
+		st.sign(Unhealthy).see(calm, at, 0, r.ResolveAfter)
+	}
+}
+
+// judgeRestarts: it dies, is started, and dies again.
+func (st *state) judgeRestarts(r *Rules, at time.Time) {
+	for len(st.deaths) > 0 && at.Sub(st.deaths[0].at) > r.RestartWindow {
+		st.deaths = st.deaths[1:]
+	}
+	n := len(st.deaths)
+	if r.Restarts > 0 && n >= r.Restarts {
+		st.sign(RestartLoop).see(alarm, at, 0, 0)
+	}
+	if s := st.signs[RestartLoop]; s != nil && s.on {
+		if n > 0 {
+			s.last = st.deaths[n-1].at
+		}
+		s.see(calm, at, 0, r.RestartWindow)
+	}
+}
+
+// of names the warning that a sign belongs to: signs of one cause are one warning.
+func (st *state) of(name string) string {
+	if name == RestartLoop {
+		return RestartLoop
+	}
+	return string(st.cause(name))
+}
+
+// cause is that of the death that a sign announces.
+func (st *state) cause(name string) incident.Cause {
+	switch name {
+	case PIDs:
+		return incident.LimitPids
+	case Unhealthy:
+		return incident.UnknownCause
+	case RestartLoop:
+		if n := len(st.deaths); n > 0 {
+			return st.deaths[n-1].cause
+		}
+		return incident.UnknownCause
+	}
+	if st.id == HostID {
+		return incident.OOMHost
+	}
+	// Without a limit of its own, or far from it, it is the host's memory, or
+	// that of a group above, that is short.
+	if name == Pressure && (st.limit() == 0 || st.last.Used < st.limit()*9/10) {
+		return incident.OOMHost
+	}
+	return incident.OOMContainer
+}
+
+// order is that in which signs are told.
+var order = []string{Forecast, Headroom, LimitHits, Pressure, Throttled, PIDs, Unhealthy, RestartLoop}

@@ -1,0 +1,90 @@
+// Package warn says when a container, or the host, is about to die: too little
+// headroom, a limit that will be reached, pressure, restarts, failing health
+// checks. It is pure: readings and events go in with their times, alerts come
+// out; it reads no clock, does no I/O and starts no goroutine.
+package warn
+
+import "time"
+
+// Rules are the thresholds. The zero value of a rule turns its sign off.
+type Rules struct {
+	// MemoryPercent is how much of a container's limit may be held by what
+	// cannot be reclaimed; HostPercent how much of the host's memory may be
+	// unavailable.
+	MemoryPercent float64
+	HostPercent   float64
+	// TimeToLimit is how near a limit must lie at the present slope.
+	TimeToLimit time.Duration
+	// PressurePercent is for which share of the time all tasks may stand still
+	// for want of memory.
+	PressurePercent float64
+	// Throttled warns of memory.high, LimitHits of allocations that run into
+	// the limit again and again, Unhealthy of the image's health check.
+	Throttled bool
+	LimitHits bool
+	Unhealthy bool
+	// Restarts is how many deaths within RestartWindow are a loop.
+	Restarts      int
+	RestartWindow time.Duration
+	// PIDsPercent is how much of the pids limit may be in use.
+	PIDsPercent float64
+
+	// Startup is how long a container may fill without being suspected of it.
+	Startup time.Duration
+	// ResolveAfter is how long all signs must be gone before a warning is over.
+	ResolveAfter time.Duration
+}
+
+// Default is quiet on a healthy host: each sign is one that a person would act on.
+func Default() Rules {
+	return Rules{
+		MemoryPercent: 90, HostPercent: 95, TimeToLimit: time.Hour, PressurePercent: 10,
+		Throttled: true, LimitHits: true, Unhealthy: true,
+		Restarts: 3, RestartWindow: 10 * time.Minute, PIDsPercent: 90,
+		Startup: 2 * time.Minute, ResolveAfter: 5 * time.Minute,
+	}
+}
+
+// Label on a container turns warnings of it off with the value "false".
+const Label = "oomwatch.warn"
+
+// The signs, as in incident.WarningFacts.What.
+const (
+	Headroom    = "headroom"
+	Forecast    = "forecast"
+	Pressure    = "pressure"
+	Throttled   = "throttled"
+	LimitHits   = "limit_hits"
+	RestartLoop = "restart_loop"
+	Unhealthy   = "unhealthy"
+	PIDs        = "pids"
+)
+
+// What keeps the signs quiet where nothing is wrong.
+const (
+	// enoughHeadroom is room that nobody need act on, whatever share of the limit
+	// it is: a twelfth of a 12 GiB limit is a gibibyte.
+	enoughHeadroom = 1 << 30
+	// hysteresis is how many points of a percentage a value must fall below its
+	// threshold before its sign is gone.
+	hysteresis = 5
+	// holdMemory and holdPIDs are how long a value must stay above its threshold:
+	// a short peak is no sign.
+	holdMemory = 20 * time.Second
+	holdPIDs   = 10 * time.Second
+	// holdForecast is how long the same must be foretold.
+	holdForecast = 2 * time.Second
+	// suspectShare is the part of the limit below which nothing is foretold, and
+	// startupShare the same while a container starts and fills.
+	suspectShare = 0.5
+	startupShare = 0.875
+	// hitsShare is the part of the limit that must be held by what cannot be
+	// reclaimed before hits of the limit mean anything: reclaiming page cache at
+	// the limit is what a limit is for.
+	hitsShare = 0.8
+	// sustained counts readings of the last recently in which something rose.
+	sustained = 5
+	recently  = 20 * time.Second
+	// blind is how far two readings may lie apart and still follow on one another.
+	blind = 30 * time.Second
+)

@@ -1,0 +1,128 @@
+package warn
+
+import (
+	"time"
+
+	"github.com/oomwatch/oomwatch/trend"
+)
+
+const (
+	maxSeconds = 90 // readings as they came
+	maxMinutes = 60 // the highest of each minute
+	// minFit and minFitTime are what a forecast needs at least.
+	minFit     = 12
+	minFitTime = 12 * time.Second
+	// ahead bounds how far is foretold, in multiples of what was seen.
+	ahead = 4
+	// news is by how much of the limit a container must hold more than ever
+	// before: what it held before and gave back is no sign.
+	news = 0.02
+)
+
+// point is what could not be reclaimed at a moment.
+type point struct {
+	at   time.Time
+	held int64
+}
+
+// series is what a container has held since it started: the last minutes as read,
+// the last hour by the minute.
+type series struct {
+	seconds []point
+	minutes []point
+}
+
+func (s *series) add(at time.Time, held int64) {
+	s.seconds = bounded(s.seconds, point{at, held}, maxSeconds)
+	n := len(s.minutes)
+	if n == 0 || at.Sub(s.minutes[n-1].at) >= time.Minute {
+		s.minutes = bounded(s.minutes, point{at, held}, maxMinutes)
+	} else if s.minutes[n-1].held < held {
+		s.minutes[n-1].held = held
+	}
+}
+
+// ramp is the readings from the lowest of the last minutes on, and the most that
+// was held before it.
+func (s *series) ramp() (p []point, before int64) {
+	low := 0
+	for i, q := range s.seconds {
+		if q.held < s.seconds[low].held {
+			low = i
+		}
+	}
+	if len(s.seconds) == 0 {
+		return nil, 0
+	}
+	for _, q := range s.seconds[:low] {
+		before = max(before, q.held)
+	}
+	for _, m := range s.minutes {
+		// A minute's value is its highest, from its beginning on.
+		if m.at.Add(time.Minute).Before(s.seconds[low].at) {
+			before = max(before, m.held)
+		}
+	}
+	return s.seconds[low:], before
+}
+
+// forecast tells when the limit is reached, if it will be: by the last minutes,
+// else by the last hour. Nothing is foretold of what was held before and given
+// back, nor of what slows down.
+func (s *series) forecast(limit int64) (trend.Forecast, bool) {
+	p, before := s.ramp()
+	if f, ok := foretell(p, before, limit); ok {
+		return f, true
+	}
+	n := len(s.minutes)
+	if n < minFit {
+		return trend.Forecast{}, false
+	}
+	// The present minute is not over; the least of the last hour begins it.
+	low := 0
+	for i := range n - 1 {
+		if s.minutes[i].held < s.minutes[low].held {
+			low = i
+		}
+	}
+	before = 0
+	for _, m := range s.minutes[:low] {
+		before = max(before, m.held)
+	}
+	return foretell(s.minutes[low:], before, limit)
+}
+
+func foretell(p []point, before, limit int64) (trend.Forecast, bool) {
+	n := len(p)
+	if n < minFit || p[n-1].at.Sub(p[0].at) < minFitTime || p[n-1].held < before+int64(news*float64(limit)) {
+		return trend.Forecast{}, false
+	}
+	fit := points(p)
+	f, ok := trend.ToLimit(fit, float64(limit))
+	if !ok || f.Error > f.Seconds/4+3 || f.Seconds > ahead*trend.Span(fit) {
+		return trend.Forecast{}, false
+	}
+	// What fills towards a plateau slows down: its newer half says so.
+	if late, ok := trend.ToLimit(fit[n/2:], float64(limit)); !ok || late.Seconds > 2*f.Seconds+5 {
+		return trend.Forecast{}, false
+	}
+	return f, true
+}
+
+// points puts the readings on a clock of seconds before the last of them.
+func points(p []point) []trend.Point {
+	out := make([]trend.Point, len(p))
+	for i, q := range p {
+		out[i] = trend.Point{T: q.at.Sub(p[len(p)-1].at).Seconds(), V: float64(q.held)}
+	}
+	return out
+}
+
+// bounded appends and drops the oldest beyond most.
+func bounded[T any](s []T, v T, most int) []T {
+	if len(s) >= most {
+		copy(s, s[len(s)-most+1:])
+		s = s[:most-1]
+	}
+	return append(s, v)
+}

@@ -1,0 +1,151 @@
+package warn
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// told is a sign in words.
+type told struct {
+	summary    string
+	confidence incident.Confidence
+	advice     string
+	source     string
+	text       string // the numbers
+	means      string
+}
+
+// tell puts a sign into words.
+func (st *state) tell(name string, f *incident.Facts) told {
+	who := subject(st, f)
+	limit, holds := st.limit(), incident.FormatBytes(max(st.held, 0))
+	size := incident.FormatBytes(limit)
+	t := told{confidence: incident.Possible, source: "recorder"}
+	switch name {
+	case Headroom:
+		left := max(limit-st.held, 0)
+		t.text = fmt.Sprintf("%s of %s held, %.1f %%", holds, size, 100*st.share())
+		t.means = "little is left, and nothing of what is held can be reclaimed"
+		if st.id == HostID {
+			t.summary = fmt.Sprintf("%s has %s of its %s of memory available: when that is gone the kernel kills a process", who, incident.FormatBytes(left), size)
+			t.advice = "See who holds the most (oomwatch top), and give containers that have no limit one: without it any of them can take what is left."
+			break
+		}
+		t.summary = fmt.Sprintf("%s has %s of its %s limit left: it holds %s that cannot be reclaimed", who, incident.FormatBytes(left), size, holds)
+		t.advice = fmt.Sprintf("Page cache is not counted here, so this is what the program needs: watch it with oomwatch top. If it stays at this level, a limit of %s keeps a fifth free (%s / 0.8); if it still grows, look for a leak first.",
+			incident.FormatBytes(roundUp(st.held*5/4)), holds)
+	case Forecast:
+		ttl, err := seconds(st.forecast.seconds), seconds(st.forecast.err)
+		slope := float64(limit-st.held) / max(st.forecast.seconds, 1)
+		t.confidence = incident.Likely
+		t.text = fmt.Sprintf("%s of %s held, growing %s/s: limit in %s ± %s", holds, size, incident.FormatBytes(int64(slope)), ttl, err)
+		t.means = "at the present slope the limit is reached then; it has never held as much before"
+		what := "its " + size + " limit"
+		if st.id == HostID {
+			what = "the end of its " + size + " of memory"
+		}
+		t.summary = fmt.Sprintf("%s reaches %s in about %s (± %s): it holds %s and grows %s/s", who, what, ttl, err, holds, incident.FormatBytes(int64(slope)))
+		t.advice = "Take a heap dump or a profile while it still lives; a higher limit only buys time while it grows like this."
+		if st.id == HostID {
+			t.advice = "See who grows (oomwatch top, sorted by danger): whom the kernel kills need not be who grew."
+		}
+	case LimitHits:
+		n, by := rises(st.counters, func(c *counters) int64 { return c.hits })
+		t.source = "cgroup"
+		t.text = fmt.Sprintf("limit hit %d times in %s, in %d readings; %s of %s held, %.1f %%", by, recently, n, holds, size, 100*st.share())
+		t.means = "each allocation at the limit must first reclaim, and there is little to reclaim"
+		t.summary = fmt.Sprintf("%s runs into its %s limit again and again, %d times in %s: it holds %s that cannot be reclaimed", who, size, by, recently, holds)
+		t.advice = "It lives off the last of its page cache and slows down: give it room, or less to do at once."
+	case Pressure:
+		t.summary = fmt.Sprintf("%s stands still for want of memory", who)
+		if p := share(st.counters, func(c *counters) int64 { return c.full }); p >= 0 {
+			t.text = fmt.Sprintf("all tasks stalled %.1f %% of the last %s", p, recently)
+			t.summary += fmt.Sprintf(": %.0f %% of the last %s", p, recently)
+		}
+		if n, by := rises(st.counters, func(c *counters) int64 { return c.stalls }); n > 0 {
+			if t.text != "" {
+				t.text += "; "
+			}
+			t.text += fmt.Sprintf("the kernel notified of it %d times, in %d of the last readings", by, n)
+			if st.last.PSIFull < 0 {
+				t.summary += fmt.Sprintf(": the kernel reclaims next to nothing (%d notifications of critical pressure in %s)", by, recently)
+			}
+		}
+		t.means = "the kernel spends the time reclaiming pages that are needed again at once"
+		t.advice = "Its working set, page cache included, does not fit: give it more memory, or less to do at once."
+		if st.cause(Pressure) == incident.OOMHost {
+			t.advice = "The host, or a group above, is short of memory: see who holds the most with oomwatch top."
+		}
+	case Throttled:
+		n, by := rises(st.counters, func(c *counters) int64 { return c.highs })
+		t.source = "cgroup"
+		t.text = fmt.Sprintf("memory.high exceeded %d times in %s, in %d readings", by, recently, n)
+		t.means = "the kernel slows every allocation down and reclaims"
+		t.summary = fmt.Sprintf("%s is slowed down at its memory.high (%d times in %s)", who, by, recently)
+		t.advice = "memory.high throttles and never kills: raise it (the limit is memory.max), or make the program need less."
+	case PIDs:
+		t.source = "cgroup"
+		t.text = fmt.Sprintf("%d of %d pids in use", st.last.PIDs, st.last.PIDsLimit)
+		t.means = "at the limit it can start no process and no thread"
+		t.summary = fmt.Sprintf("%s has %d of its %d processes and threads in use", who, st.last.PIDs, st.last.PIDsLimit)
+		t.advice = "See what it starts (ps -eLf in the container): children that nobody waits for stay as zombies and count. If it needs them all, raise --pids-limit."
+	case Unhealthy:
+		t.source = "docker"
+		t.text = "health_status: unhealthy"
+		t.means = "the image's health check failed as often as it may"
+		t.summary = fmt.Sprintf("%s is unhealthy: its health check fails", who)
+		t.advice = fmt.Sprintf("See what the check says: docker inspect -f '{{json .State.Health}}' %s", who)
+	case RestartLoop:
+		n := len(st.deaths)
+		first, last := st.deaths[0], st.deaths[n-1]
+		t.confidence, t.source = incident.Certain, "docker"
+		t.text = fmt.Sprintf("%d deaths in %s", n, incident.FormatDuration(last.at.Sub(first.at)))
+		t.means = last.what
+		t.summary = fmt.Sprintf("%s dies again and again: %d times in %s, the last as %s", who, n, incident.FormatDuration(last.at.Sub(first.at)), last.cause)
+		if b := backoff(st.deaths); b > 0 {
+			t.summary += fmt.Sprintf("; Docker waits about %s before the next start", incident.FormatDuration(b))
+		}
+		t.advice = "Look at the first of these deaths, not the last: oomwatch explain --all " + who
+	}
+	return t
+}
+
+// backoff is how long Docker's restart manager waits before the next start of a
+// container that never ran for 10 s: 100 ms, doubled each time, a minute at most.
+func backoff(deaths []death) time.Duration {
+	wait := 100 * time.Millisecond
+	for i := 1; i < len(deaths); i++ {
+		if deaths[i].at.Sub(deaths[i-1].at)-wait >= 10*time.Second {
+			wait = 100 * time.Millisecond
+			continue
+		}
+		wait = min(2*wait, time.Minute)
+	}
+	return wait
+}
+
+// subject is the container's name, made safe, or its id; or the host.
+func subject(st *state, f *incident.Facts) string {
+	switch {
+	case st.id == HostID:
+		return "the host"
+	case f.Container != nil && f.Container.Name != "":
+		return incident.Sanitize(f.Container.Name)
+	}
+	return incident.Sanitize(st.id[:min(len(st.id), 12)])
+}
+
+func seconds(s float64) string {
+	return incident.FormatDuration(time.Duration(s * float64(time.Second)).Round(time.Second))
+}
+
+// roundUp rounds up to an eighth of the size's power of two, at least a mebibyte.
+func roundUp(n int64) int64 {
+	step := int64(1 << 20)
+	for step*16 <= n {
+		step *= 2
+	}
+	return (n + step - 1) / step * step
+}

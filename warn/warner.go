@@ -1,0 +1,415 @@
+package warn
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/recorder"
+)
+
+// HostID stands for the host where a container's id is asked for.
+const HostID = ""
+
+// Alert is a warning to keep and to tell.
+type Alert struct {
+	Incident *incident.Incident
+	// Update is true when it was told before: it is over, or more is known.
+	Update bool
+	// Quiet is true when it is kept and told nobody: a further sign of what was
+	// told already.
+	Quiet bool
+}
+
+// Run is what a Warner must know of a running container.
+type Run struct {
+	Name  string
+	Start time.Time
+	// Silent is true when nobody wants to be warned of it (see Label).
+	Silent bool
+}
+
+// Options are what a Warner is made of.
+type Options struct {
+	Rules Rules
+	// Run is asked at every reading; false is a container that is not running.
+	Run func(id string) (Run, bool)
+	// Facts is what is known of a container, for an alert; nil when nothing is.
+	Facts func(id string, at time.Time) *incident.Facts
+}
+
+// Warner holds one open warning per container and cause at most. It is not safe
+// for concurrent use.
+type Warner struct {
+	opt    Options
+	states map[string]*state
+	dirty  bool
+	now    time.Time
+}
+
+// state is one container.
+type state struct {
+	id    string
+	name  string
+	start time.Time
+	seen  time.Time // the last reading
+
+	series   series
+	counters []counters
+	last     recorder.Reading
+	held     int64 // -1 where it is not known
+
+	forecast struct {
+		at      time.Time // when it was made; zero for none
+		seconds float64
+		err     float64
+		ok      bool
+	}
+	signs  map[string]*sign
+	deaths []death
+	healed time.Time
+	ill    time.Time // since when the health check fails; zero while it does not
+
+	// open are the warnings that last, passed those of a run that has ended and
+	// whose death may still be told.
+	open   map[string]*episode
+	passed []*episode
+	// linked are the warnings that the incident told last was linked to: when it
+	// is told again, with more known, it still is.
+	linkedTo string
+	linked   []string
+}
+
+// death is one end of a run that counts towards a restart loop.
+type death struct {
+	id    string
+	at    time.Time
+	cause incident.Cause
+	what  string
+}
+
+// episode is one warning from its first sign to its end. It outlives the program.
+type episode struct {
+	Container string             `json:"container"`
+	Of        string             `json:"of"` // its cause, or restart_loop
+	Incident  *incident.Incident `json:"incident"`
+	passed    time.Time
+}
+
+// New returns a Warner with the warnings that State of an earlier one kept.
+func New(opt Options, kept []byte) (*Warner, error) {
+	w := &Warner{opt: opt, states: map[string]*state{}}
+	if len(kept) == 0 {
+		return w, nil
+	}
+	var open []*episode
+	if err := json.Unmarshal(kept, &open); err != nil {
+		return nil, fmt.Errorf("read the kept warnings: %w", err)
+	}
+	for _, e := range open {
+		if e.Incident == nil || e.Incident.Warning == nil {
+			continue
+		}
+		st := w.state(e.Container)
+		st.open[e.Of] = e
+		for _, name := range e.Incident.Warning.Signs {
+			// Whether it is still so is seen at the next readings.
+			*st.sign(name) = sign{on: true, since: e.Incident.Warning.Since, last: e.Incident.Time, of: e.Of}
+		}
+	}
+	return w, nil
+}
+
+// SetRules puts other thresholds into force: what no longer warns is over after
+// the usual time of calm.
+func (w *Warner) SetRules(r Rules) { w.opt.Rules = r }
+
+// State returns the open warnings, to be kept, when they changed since the last call.
+func (w *Warner) State() ([]byte, bool, error) {
+	if !w.dirty {
+		return nil, false, nil
+	}
+	open := []*episode{}
+	for _, id := range w.ids() {
+		st := w.states[id]
+		open = append(open, st.passed...)
+		for _, of := range sorted(st.open) {
+			open = append(open, st.open[of])
+		}
+	}
+	b, err := json.Marshal(open)
+	if err != nil {
+		return nil, false, fmt.Errorf("keep the open warnings: %w", err)
+	}
+	w.dirty = false
+	return b, true, nil
+}
+
+func (w *Warner) ids() []string { return sorted(w.states) }
+
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (w *Warner) state(id string) *state {
+	st := w.states[id]
+	if st == nil {
+		st = &state{id: id, held: -1, signs: map[string]*sign{}, open: map[string]*episode{}}
+		w.states[id] = st
+	}
+	return st
+}
+
+func (st *state) sign(name string) *sign {
+	s := st.signs[name]
+	if s == nil {
+		s = &sign{}
+		st.signs[name] = s
+	}
+	return s
+}
+
+// sameStart is how far two words on when a run began may lie apart.
+const sameStart = time.Second
+
+// Read takes one reading. stalls counts the kernel's notifications of pressure
+// since the container is watched, -1 where there are none.
+func (w *Warner) Read(id string, r recorder.Reading, stalls int64) []Alert {
+	w.tick(r.At)
+	var run Run
+	if id != HostID {
+		var ok bool
+		if run, ok = w.opt.Run(id); !ok || run.Silent {
+			return nil
+		}
+	}
+	st := w.state(id)
+	if !run.Start.Equal(st.start) {
+		if !st.start.IsZero() && run.Start.Sub(st.start).Abs() > sameStart {
+			st.restart(r.At)
+		}
+		st.start = run.Start
+	}
+	if !st.seen.IsZero() && r.At.Sub(st.seen) > blind {
+		// What was true before may not have been since.
+		st.series, st.counters = series{}, nil
+		for _, s := range st.signs {
+			if !s.on {
+				s.since = time.Time{}
+			}
+		}
+	}
+	st.name, st.seen, st.last = run.Name, r.At, r
+	st.held = held(id, &r)
+	c := counters{at: r.At, hits: r.LimitHits, highs: r.High, stalls: stalls, some: r.PSISome, full: r.PSIFull}
+	if n := len(st.counters); n > 0 && fell(&st.counters[n-1], &c) {
+		st.counters = st.counters[:0] // a new cgroup counts from zero
+	}
+	st.counters = bounded(st.counters, c, maxCounters)
+	if st.held >= 0 {
+		st.series.add(r.At, st.held)
+	}
+	st.judge(&w.opt.Rules)
+	return w.settle(st)
+}
+
+// maxCounters covers recently at one reading a second.
+const maxCounters = 24
+
+func fell(a, b *counters) bool {
+	return b.hits < a.hits || b.highs < a.highs || b.stalls < a.stalls || b.full < a.full || b.some < a.some
+}
+
+// held is what reclaiming would not give back; of the host, what is not available.
+func held(id string, r *recorder.Reading) int64 {
+	if id == HostID {
+		return r.Used
+	}
+	if r.Anon < 0 {
+		return -1
+	}
+	// Shared memory and tmpfs count as page cache, and cannot be dropped.
+	return r.Anon + max(r.Shmem, 0) + max(r.Kernel, 0)
+}
+
+// restart begins a new run: what was seen of the old one says nothing of it.
+func (st *state) restart(at time.Time) {
+	st.part(at)
+	st.series, st.counters, st.held, st.last, st.ill, st.healed = series{}, nil, -1, recorder.Reading{}, time.Time{}, time.Time{}
+	st.forecast.at, st.forecast.ok = time.Time{}, false
+}
+
+// part puts the warnings of a run that ended aside, until its death is told.
+func (st *state) part(at time.Time) {
+	for _, of := range sorted(st.open) {
+		if e := st.open[of]; of != RestartLoop {
+			e.passed = at
+			st.passed = append(st.passed, e)
+			delete(st.open, of)
+		}
+	}
+	for name := range st.signs {
+		if name != RestartLoop {
+			delete(st.signs, name)
+		}
+	}
+}
+
+// Health takes the engine's word on a health check.
+func (w *Warner) Health(id string, healthy bool, at time.Time) []Alert {
+	w.tick(at)
+	st := w.states[id]
+	if st == nil {
+		run, ok := w.opt.Run(id)
+		if !ok || run.Silent {
+			return nil
+		}
+		st = w.state(id)
+		st.start = run.Start
+	}
+	switch {
+	case !healthy && st.ill.IsZero():
+		st.ill, st.healed = at, time.Time{}
+	case healthy && !st.ill.IsZero():
+		st.ill, st.healed = time.Time{}, at
+	}
+	st.judgeHealth(&w.opt.Rules, at)
+	return w.settle(st)
+}
+
+// Ended takes the end of a run, however it ended. If it is a death, Died follows.
+func (w *Warner) Ended(id string, at time.Time) {
+	w.tick(at)
+	if st := w.states[id]; st != nil {
+		st.part(at)
+		st.ill, st.healed = time.Time{}, time.Time{}
+	}
+}
+
+// Died takes an incident that is no warning: it is linked to the warnings that
+// came before it, and a death ends them. The incident's Related is extended.
+func (w *Warner) Died(inc *incident.Incident) []Alert {
+	w.tick(inc.Time)
+	id := HostID
+	if inc.Container != nil {
+		id = inc.Container.ID
+	}
+	var out []Alert
+	if st := w.states[HostID]; st != nil && inc.Cause == incident.OOMHost {
+		for _, of := range sorted(st.open) {
+			inc.Related = appendUnique(inc.Related, st.open[of].Incident.ID)
+		}
+	}
+	if id == HostID || inc.Kind == incident.KindWarning {
+		return nil
+	}
+	st := w.states[id]
+	if st == nil {
+		if run, ok := w.opt.Run(id); ok && run.Silent {
+			return nil
+		}
+		st = w.state(id)
+	}
+	if st.linkedTo != inc.ID {
+		st.linkedTo, st.linked = inc.ID, nil
+	}
+	defer func() {
+		for _, other := range st.linked {
+			inc.Related = appendUnique(inc.Related, other)
+		}
+	}()
+	for _, of := range sorted(st.open) {
+		if e := st.open[of]; !e.Incident.Time.After(inc.Time) {
+			st.linked = appendUnique(st.linked, e.Incident.ID)
+		}
+	}
+	if inc.Kind != incident.KindDeath {
+		return nil
+	}
+	for _, e := range st.passed {
+		st.linked = appendUnique(st.linked, e.Incident.ID)
+		out = append(out, w.end(e, inc.Time, "it died", inc.ID))
+	}
+	st.passed = nil
+	if !st.start.After(inc.Time) {
+		for _, of := range sorted(st.open) {
+			if e := st.open[of]; of != RestartLoop && !e.Incident.Time.After(inc.Time) {
+				out = append(out, w.end(e, inc.Time, "it died", inc.ID))
+				delete(st.open, of)
+			}
+		}
+		st.part(inc.Time)
+	}
+	w.countDeath(st, inc)
+	return append(out, w.settle(st)...)
+}
+
+// countDeath counts what nobody asked for towards a restart loop.
+func (w *Warner) countDeath(st *state, inc *incident.Incident) {
+	if inc.Severity != incident.Critical || inc.Historic {
+		return
+	}
+	for i, d := range st.deaths {
+		if d.id == inc.ID { // told again, with more known
+			st.deaths[i].cause, st.deaths[i].what = inc.Cause, inc.Summary
+			return
+		}
+	}
+	st.deaths = bounded(st.deaths, death{inc.ID, inc.Time, inc.Cause, inc.Summary}, 64)
+	st.judgeRestarts(&w.opt.Rules, inc.Time)
+}
+
+// Due ends what has been calm for long enough, and forgets containers that are
+// no longer read.
+func (w *Warner) Due(now time.Time) []Alert {
+	w.tick(now)
+	var out []Alert
+	for _, id := range w.ids() {
+		st := w.states[id]
+		for len(st.passed) > 0 && now.Sub(st.passed[0].passed) > untold {
+			out = append(out, w.end(st.passed[0], st.passed[0].passed, "the container has ended", ""))
+			st.passed = st.passed[1:]
+		}
+		st.judgeRestarts(&w.opt.Rules, now)
+		st.judgeHealth(&w.opt.Rules, now)
+		if now.Sub(st.seen) > blind {
+			for name, s := range st.signs {
+				if name != RestartLoop && name != Unhealthy {
+					s.see(calm, now, 0, w.opt.Rules.ResolveAfter)
+				}
+			}
+		}
+		out = append(out, w.settle(st)...)
+		if len(st.open)+len(st.passed)+len(st.deaths) == 0 && st.ill.IsZero() && now.Sub(st.seen) > forgotten {
+			delete(w.states, id)
+		}
+	}
+	return out
+}
+
+const (
+	// untold is how long after an end its death may still be told.
+	untold = 15 * time.Second
+	// forgotten is how long a container without readings is remembered.
+	forgotten = 10 * time.Minute
+)
+
+func (w *Warner) tick(at time.Time) {
+	if at.After(w.now) {
+		w.now = at
+	}
+}
+
+func appendUnique(s []string, v string) []string {
+	if slices.Contains(s, v) {
+		return s
+	}
+	return append(s, v)
+}
