@@ -42,6 +42,12 @@ type Threader interface {
 	NotifyThread(ctx context.Context, a Alert) (thread string, err error)
 }
 
+// Runner is a Notifier with work of its own beside telling: Run does it until ctx
+// ends.
+type Runner interface {
+	Run(ctx context.Context)
+}
+
 // Rejected is the receiver's word that it will never take this alert.
 type Rejected struct {
 	Err error

@@ -86,7 +86,12 @@ func (m *Alertmanager) alertOf(a Alert, now time.Time) *amAlert {
 			into[key] = value
 		}
 	}
-	put(out.Labels, "alertname", cmp.Or(amNames[inc.Kind], "Oomwatch"), 100)
+	name := cmp.Or(amNames[inc.Kind], "Oomwatch")
+	if w := inc.Warning; w != nil && w.Self {
+		name = "OomwatchInTrouble"
+		put(out.Labels, "subject", w.Subject, 200)
+	}
+	put(out.Labels, "alertname", name, 100)
 	put(out.Labels, "severity", string(inc.Severity), 100)
 	put(out.Labels, "cause", string(inc.Cause), 100)
 	put(out.Labels, "kind", string(inc.Kind), 100)

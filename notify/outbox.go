@@ -209,4 +209,7 @@ func (o *Outbox) launch(w *worker) {
 		}
 		w.run(ctx)
 	})
+	if r, ok := w.r.Notifier.(Runner); ok {
+		o.wg.Go(func() { r.Run(ctx) })
+	}
 }

@@ -57,6 +57,8 @@ func (o *outline) mark() string {
 var warningTitles = map[string]string{
 	"headroom": "little memory left", "forecast": "memory will run out", "pressure": "memory pressure", "throttled": "throttled",
 	"limit_hits": "hits its limit again and again", "restart_loop": "restarts again and again", "unhealthy": "unhealthy", "pids": "near its pids limit",
+	"source_blind": "a source is blind", "records_lost": "records were lost", "receiver_parked": "a receiver takes no alerts",
+	"store": "the store is in trouble", "watcher_killed": "it was killed itself",
 }
 
 // headline names what it happened to and what happened, in a few words.
@@ -67,6 +69,9 @@ func headline(inc *incident.Incident) string {
 		if inc.Host != nil && inc.Host.Name != "" {
 			subject = incident.Sanitize(inc.Host.Name)
 		}
+	}
+	if inc.Warning != nil && inc.Warning.Self {
+		subject = "oomwatch on " + subject
 	}
 	what := inc.Cause.Info().Title
 	if inc.Kind == incident.KindWarning {
@@ -98,12 +103,14 @@ func outlineOf(a Alert, brief bool) *outline {
 	if a.Repeat {
 		o.title += " (repeat)"
 	}
+	o.foot = []string{"oomwatch"}
 	if inc.ID != "" {
-		o.foot = append(o.foot, "oomwatch explain "+inc.ID)
+		o.foot[0] += " explain " + inc.ID
 	}
-	o.foot = append(o.foot, when(inc))
-	if h := hostLine(inc.Host); h != "" {
-		o.foot = append(o.foot, h)
+	for _, s := range []string{when(inc), hostLine(inc.Host)} {
+		if s != "" {
+			o.foot = append(o.foot, s)
+		}
 	}
 	if a.Update && brief {
 		return o

@@ -76,12 +76,12 @@ type pagerPayload struct {
 // incident's id joins the two, and makes a repeat harmless.
 func (p *PagerDuty) Notify(ctx context.Context, a Alert) error {
 	inc := a.Incident
-	e := pagerEvent{RoutingKey: p.key, Action: "trigger", DedupKey: "oomwatch/" + clip(cmp.Or(inc.ID, a.DeliveryID), 200)}
+	e := pagerEvent{RoutingKey: p.key, Action: "trigger", DedupKey: "oomwatch/" + clip(defang(cmp.Or(inc.ID, a.DeliveryID)), 200)}
 	if !inc.ResolvedAt.IsZero() {
 		e.Action = "resolve"
 		return p.send(ctx, e)
 	}
-	summary := inc.Summary
+	summary := cmp.Or(strings.TrimSpace(inc.Summary), headline(inc))
 	if inc.Count > 1 {
 		summary += fmt.Sprintf(" (x%d)", inc.Count)
 	}
@@ -117,7 +117,7 @@ func (p *PagerDuty) Notify(ctx context.Context, a Alert) error {
 		pay.Details["Not seen"] = clip(defang(gapsLine(inc.Gaps)), 1000)
 	}
 	if inc.ID != "" {
-		pay.Details["More"] = "oomwatch explain " + inc.ID
+		pay.Details["More"] = "oomwatch explain " + clip(defang(inc.ID), 200)
 	}
 	e.Client, e.Payload = "oomwatch", pay
 	return p.send(ctx, e)

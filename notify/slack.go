@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -241,6 +242,13 @@ func slackEscape(s string) string {
 			} else {
 				b.WriteRune('ˍ') // U+02CD modifier letter low macron
 			}
+		case ':':
+			// :name: would become an emoji, a time of day does not.
+			if !wordRune(before) && slackEmoji.MatchString(s[i:min(len(s), i+110)]) {
+				b.WriteRune('∶') // U+2236 ratio
+			} else {
+				b.WriteRune(r)
+			}
 		case '&':
 			b.WriteString("&amp;")
 		case '<':
@@ -258,6 +266,8 @@ func slackEscape(s string) string {
 	}
 	return b.String()
 }
+
+var slackEmoji = regexp.MustCompile(`^:[\pL\d_'+-]+:`)
 
 func wordRune(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
 

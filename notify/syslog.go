@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/oomwatch/oomwatch/incident"
 )
@@ -119,14 +118,7 @@ func (s *Syslog) send(ctx context.Context, severity incident.Severity, msgID str
 		lines[i] = strings.TrimRight(l, " ")
 	}
 	msg := b.String() + incident.Sanitize(strings.Join(lines, " | "))
-	if len(msg) > maxSyslog {
-		msg = msg[:maxSyslog-3]
-		for !utf8.ValidString(msg) {
-			msg = msg[:len(msg)-1]
-		}
-		msg += "…"
-	}
-	return datagram(ctx, s.socket, []byte(msg))
+	return datagram(ctx, s.socket, []byte(clipBytes(msg, maxSyslog)))
 }
 
 // syslogName is a field of the header: printable ASCII without blanks, or "-".

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,24 +97,28 @@ func textRunOf(s string) textRun { return textRun{Type: "TextRun", Text: s} }
 func boldRunOf(s string) textRun { return textRun{Type: "TextRun", Text: s, Weight: "bolder"} }
 
 func teamsMessageOf(o *outline) *teamsMessage {
-	title := boldRunOf(o.mark() + " " + clip(teamsEscape(o.title), 200))
+	title := boldRunOf(o.mark() + " " + clipBytes(teamsEscape(o.title), 300))
 	title.Size = "large"
 	title.Color = map[string]string{"🔴": "attention", "🟠": "warning", "🟢": "good"}[o.mark()]
 	foot := func() richTextLine {
-		f := textRunOf(clip(teamsEscape(strings.Join(o.foot, " · ")), 1000))
+		f := textRunOf(clipBytes(teamsEscape(strings.Join(o.foot, " · ")), 1200))
 		f.IsSubtle = true
 		return richTextLine{Type: "RichTextBlock", Spacing: "medium", Inlines: []textRun{f}}
 	}
 	card := adaptiveCard{Schema: "http://adaptivecards.io/schemas/adaptive-card.json", Type: "AdaptiveCard", Version: "1.4", MSTeams: teamsWidth{"Full"}}
 	room := maxTeams - 2000 - size(foot()) // the frame, and what was left out
 	add := func(spacing string, runs ...textRun) {
+		runs = slices.DeleteFunc(runs, func(r textRun) bool { return r.Text == "" })
+		if len(runs) == 0 {
+			return
+		}
 		line := richTextLine{Type: "RichTextBlock", Spacing: spacing, Inlines: runs}
 		room -= size(line)
 		card.Body = append(card.Body, line)
 	}
 	add("", title)
 	for l := range strings.Lines(o.body) {
-		l = clip(strings.TrimRight(l, "\n"), 1000)
+		l = clipBytes(strings.TrimRight(l, "\n"), 2000)
 		if room < len(l)*2+200 {
 			o.leftOut([]string{"the rest"})
 			break
@@ -123,23 +128,23 @@ func teamsMessageOf(o *outline) *teamsMessage {
 		}
 	}
 	if o.body == "" {
-		add("small", textRunOf(clip(teamsEscape(o.lead), 1000)))
+		add("small", textRunOf(clipBytes(teamsEscape(o.lead), 1500)))
 	}
 	if o.body == "" && o.cause != "" {
 		add("small", boldRunOf(teamsEscape(o.cause)), textRunOf(" · "+teamsEscape(o.sure)))
 	}
 	for _, f := range o.facts {
-		add("none", boldRunOf(f.label+": "), textRunOf(clip(teamsEscape(f.value), 300)))
+		add("none", boldRunOf(f.label+": "), textRunOf(clipBytes(teamsEscape(f.value), 400)))
 	}
 	for i, s := range o.advice[:min(len(o.advice), 3)] {
 		label := []textRun{boldRunOf("Do next: ")}
 		if i > 0 {
 			label = nil
 		}
-		add("medium", append(label, textRunOf(clip(teamsEscape(s), 600)))...)
+		add("medium", append(label, textRunOf(clipBytes(teamsEscape(s), 800)))...)
 	}
 	if o.gaps != "" {
-		add("medium", boldRunOf("Not seen: "), textRunOf(clip(teamsEscape(o.gaps), 300)))
+		add("medium", boldRunOf("Not seen: "), textRunOf(clipBytes(teamsEscape(o.gaps), 400)))
 	}
 	var out []string
 	for _, l := range o.lists {
@@ -163,12 +168,13 @@ func teamsMessageOf(o *outline) *teamsMessage {
 		}
 		add("medium", boldRunOf(title+":"))
 		for _, s := range kept {
+			// An empty line of a log is none of a card.
 			add("none", line(s))
 		}
 	}
 	o.leftOut(out)
 	card.Body = append(card.Body, foot())
-	return &teamsMessage{Type: "message", Summary: o.mark() + " " + clip(teamsEscape(o.lead), 300),
+	return &teamsMessage{Type: "message", Summary: o.mark() + " " + clipBytes(teamsEscape(o.lead), 500),
 		Attachments: []teamsAttachment{{ContentType: "application/vnd.microsoft.card.adaptive", Content: card}}}
 }
 

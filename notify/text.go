@@ -23,7 +23,10 @@ type TextOptions struct {
 const (
 	maxRows     = 8
 	maxEvidence = 14
+	maxGaps     = 12
 	labelWidth  = 11
+	// maxParagraph is in characters: a name of 10 kB is no reason to scroll.
+	maxParagraph = 2000
 )
 
 // WriteText writes an incident for a person: what happened and how sure, the
@@ -73,7 +76,7 @@ func (t *page) dim(s string) string { return t.paint("2", s) }
 // the page; words longer than a line are cut into pieces.
 func (t *page) wrapped(first, rest, text string, style func(string) string) {
 	// What the callers made safe already stays as it is.
-	lines := wrap(incident.Sanitize(text), t.opt.Width-utf8.RuneCountInString(first), t.opt.Width-utf8.RuneCountInString(rest))
+	lines := wrap(clip(incident.Sanitize(text), maxParagraph), t.opt.Width-utf8.RuneCountInString(first), t.opt.Width-utf8.RuneCountInString(rest))
 	for i, l := range lines {
 		if style != nil {
 			l = style(l)
@@ -204,7 +207,11 @@ func (t *page) gaps(inc *incident.Incident) {
 		return
 	}
 	t.section("Not seen")
-	for _, g := range inc.Gaps {
+	for i, g := range inc.Gaps {
+		if i == maxGaps {
+			t.line(t.dim(fmt.Sprintf("  ... and %d more: see -o json", len(inc.Gaps)-i)))
+			return
+		}
 		s := g.Source
 		if !g.From.IsZero() {
 			s += " from " + g.From.UTC().Format("15:04:05") + " to " + g.To.UTC().Format("15:04:05")

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/oomwatch/oomwatch/incident"
 )
 
 // TestRedirectIsNeverTold: a redirect that drops the body must not count as told,
@@ -151,5 +157,79 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	}
 	if asked != "http://receiver.invalid/hook" {
 		t.Errorf("the proxy was asked for %q", asked)
+	}
+}
+
+// TestRotation: with two secrets whoever knows either takes the request, as the
+// published library of Standard Webhooks judges it.
+func TestRotation(t *testing.T) {
+	const older, newer, other = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "whsec_YgAwsBQIhrscChlQIMV+b5sSYspob7oD"
+	for _, events := range []bool{false, true} {
+		var head http.Header
+		var body []byte
+		srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			head = r.Header.Clone()
+			body, _ = io.ReadAll(r.Body)
+		}))
+		hook, err := NewWebhook(WebhookOptions{HTTPOptions: HTTPOptions{URL: srv.URL}, Secret: newer + "\n" + older + "\n", CloudEvents: events})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = hook.Notify(t.Context(), Alert{DeliveryID: "msg_1", Incident: hostile(), Attempt: 1})
+		hook.Close()
+		srv.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for secret, want := range map[string]bool{older: true, newer: true, other: false} {
+			wh, err := standardwebhooks.NewWebhook(secret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := wh.Verify(body, head); (err == nil) != want {
+				t.Errorf("%s: %v, want %v", secret, err, want)
+			}
+			if err := wh.Verify(append(body, ' '), head); err == nil {
+				t.Error("a changed body was taken")
+			}
+		}
+	}
+}
+
+// TestCloudEvent: the id is the delivery's, the data what a bare webhook is sent.
+func TestCloudEvent(t *testing.T) {
+	var kind string
+	var body []byte
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		kind = r.Header.Get("Content-Type")
+		body, _ = io.ReadAll(r.Body)
+	}))
+	defer srv.Close()
+	hook, err := NewWebhook(WebhookOptions{HTTPOptions: HTTPOptions{URL: srv.URL}, CloudEvents: true, Host: "node 1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hook.Close()
+	a := Alert{DeliveryID: "d-1", Incident: cases()["oom_container"], Attempt: 1}
+	if err := hook.Notify(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	checkCloudEvent(t, "event", body)
+	m := decode(t, "event", body)
+	bare, err := json.Marshal(a.Incident)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(decode(t, "bare", bare), m["data"]); diff != "" {
+		t.Errorf("-bare +data:\n%s", diff)
+	}
+	if kind != "application/cloudevents+json; charset=UTF-8" || m["id"] != "d-1" || m["type"] != "oomwatch.incident.v1" || m["subject"] != "web" || m["time"] != "2026-11-21T07:56:40.848Z" {
+		t.Errorf("%s: %v %v %v %v", kind, m["id"], m["type"], m["subject"], m["time"])
+	}
+	if err := hook.NotifyDigest(t.Context(), "d-2", digest(message{deliveries: []incident.Delivery{{Incident: a.Incident}}}, "hook")); err != nil {
+		t.Fatal(err)
+	}
+	if m := decode(t, "digest", body); m["type"] != "oomwatch.digest.v1" || m["id"] != "d-2" {
+		t.Errorf("%v %v", m["type"], m["id"])
 	}
 }

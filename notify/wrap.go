@@ -71,3 +71,15 @@ func clip(s string, width int) string {
 	}
 	return s[:runeIndex(s, width-1)] + "…"
 }
+
+// clipBytes is clip for limits that count bytes. s is UTF-8.
+func clipBytes(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	end := n - len("…")
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}

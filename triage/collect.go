@@ -135,6 +135,12 @@ func (c *Collector) moment(d *Death) moment {
 type chain struct {
 	occasions []*occasion
 	owners    map[string]bool
+
+	// The seconds from one occasion to the next, and the bytes held at its end.
+	seconds, held []float64
+	// spread is their variation, chance how likely that is at random times (0:
+	// not known), adjusted the same with regard to how many chains there are.
+	spread, chance, adjusted float64
 }
 
 func (c *chain) first() *occasion { return c.occasions[0] }

@@ -10,34 +10,91 @@ import (
 	"github.com/oomwatch/oomwatch/units"
 )
 
-// What the chance of random times being as regular means.
+// What the chance of random times being as regular means, with regard to how many
+// services there are. What varies more than widest is called regular in no case.
 const (
 	chanceLikely   = 0.05
 	chancePossible = 0.15
+	widest         = 0.5
 )
 
 // startUp is how soon after its last kill a program is killed again that cannot
 // even start in its limit; engines wait ten seconds and less before they restart.
 const startUp = 15
 
-// Services judges what was collected, best evidence of a leak first.
-func (c *Collector) Services() []Service {
+// Services judges what was collected, and the readings there are of the same
+// services, best evidence of a leak first.
+func (c *Collector) Services(histories ...History) []Service {
 	var out []Service
 	d := dice{}
-	for _, ch := range c.chains() {
-		out = append(out, judge(ch, d))
+	byName := map[string]int{}
+	chains := c.chains()
+	for _, ch := range chains {
+		ch.measure(d)
+	}
+	adjust(chains)
+	for _, ch := range chains {
+		s := judge(ch)
+		if name := ch.last().Service; name != "" {
+			if i, ok := byName[name]; ok && out[i].Kills.Times >= s.Kills.Times {
+				continue // another of its programs died more often
+			} else if ok {
+				out[i] = s
+				continue
+			}
+			byName[name] = len(out)
+		}
+		out = append(out, s)
 	}
 	if host := c.hostOccasions(); host != nil {
 		out = append(out, judgeHost(host, d))
 	}
-	Rank(out)
+	for i := range histories {
+		h := JudgeHistory(&histories[i])
+		if at, ok := byName[histories[i].Service]; ok {
+			out[at] = join(h, out[at])
+		} else {
+			out = append(out, h)
+		}
+	}
+	rank(out)
 	return out
 }
 
-// Rank orders services by class, how sure it is, and how often they died.
-func Rank(list []Service) {
+// join makes one of what the readings and the kills of a service say. The
+// readings decide, where they say anything: they show how it grew, the kills
+// only when it had.
+func join(h, d Service) Service {
+	h.Kills, h.Program, h.Unit, h.Pod = d.Kills, d.Program, d.Unit, d.Pod
+	if h.Limit == nil {
+		h.Limit = d.Limit
+	}
+	if len(h.Containers) == 0 {
+		h.Containers = d.Containers
+	}
+	switch h.Class {
+	case NotEnoughData, Steady:
+		if d.Class == NotEnoughData {
+			h.Advice = d.Advice
+			break
+		}
+		h.Class, h.Confidence, h.Advice = d.Class, d.Confidence, d.Advice
+		h.Rate, h.RateLow, h.RateHigh, h.Suggested = d.Rate, d.RateLow, d.RateHigh, d.Suggested
+		h.Reasons = append(d.Reasons, h.Reasons...)
+		return h
+	case Leak:
+		if d.Class == Leak {
+			h.Confidence = incident.Likely
+		}
+	}
+	h.Reasons = append(h.Reasons, d.Reasons...)
+	return h
+}
+
+// rank orders services by class, how sure it is, and how often they died.
+func rank(list []Service) {
 	for i := range list {
-		list[i].score = list[i].rank()
+		list[i].score = list[i].weight()
 	}
 	slices.SortStableFunc(list, func(a, b Service) int {
 		switch {
@@ -53,7 +110,8 @@ func Rank(list []Service) {
 	}
 }
 
-func (s *Service) rank() float64 {
+// weight is what orders services.
+func (s *Service) weight() float64 {
 	score := float64(len(Classes)-slices.Index(Classes, s.Class)) * 1000
 	switch s.Confidence {
 	case incident.Certain:
@@ -84,17 +142,71 @@ func (c *chain) intervals() (seconds, held []float64) {
 	return seconds, held
 }
 
+// measure notes how regular the intervals are: it is the time for each byte that
+// was held that a leak makes alike, whatever its limit was.
+func (c *chain) measure(d dice) {
+	c.seconds, c.held = c.intervals()
+	c.chance, c.adjusted = 0, 1
+	each := c.seconds
+	if len(each) < 2 {
+		return
+	}
+	switch rates := c.rates(); len(rates) {
+	case 0: // no sizes: the times alone
+	case len(each):
+		each = make([]float64, len(rates))
+		for i, r := range rates {
+			each[i] = 1 / r
+		}
+	default:
+		return // some without a size: they cannot be compared
+	}
+	c.spread, c.chance = variation(each), d.regular(each)
+}
+
+// rates are the bytes per second that were held at the end of each interval.
+func (c *chain) rates() []float64 {
+	var out []float64
+	for i, d := range c.seconds {
+		if c.held[i] > 0 {
+			out = append(out, c.held[i]/d)
+		}
+	}
+	return out
+}
+
+// adjust sets the chances right for the number of chains.
+func adjust(chains []*chain) {
+	var measured []*chain
+	var chances []float64
+	for _, c := range chains {
+		if c.chance > 0 {
+			measured, chances = append(measured, c), append(chances, c.chance)
+		}
+	}
+	for i, q := range adjusted(chances) {
+		measured[i].adjusted = q
+	}
+}
+
 // held is what the program held of the limit: the victim, or all its processes
 // where the table is of its own limit.
 func (o *occasion) held() int64 {
-	if o.Scope == OwnLimit && o.Hog == o.Comm && o.HogHeld > o.RSS && (o.Limit == 0 || o.HogHeld <= o.Limit+o.Limit/8) {
+	if o.Scope == HostMemory {
 		return o.HogHeld
 	}
-	return o.RSS
+	held := o.RSS
+	if o.Scope == OwnLimit && o.Hog == o.Comm && o.HogTasks > 1 && (o.Limit == 0 || o.HogHeld <= o.Limit+o.Limit/8) {
+		held = max(held, o.HogHeld)
+	}
+	if o.Scope == OwnLimit && o.Limit > 0 {
+		held = min(held, o.Limit)
+	}
+	return held
 }
 
 // judge judges the kills of one program at one place.
-func judge(c *chain, d dice) Service {
+func judge(c *chain) Service {
 	o := c.last()
 	s := Service{Schema: Schema, Service: c.name(), Program: o.Comm, Unit: o.Unit, Pod: o.Pod, Containers: c.containers(), Confidence: incident.Possible}
 	for _, x := range c.occasions {
@@ -103,10 +215,9 @@ func judge(c *chain, d dice) Service {
 		}
 		s.Unverified = s.Unverified || x.Unverified
 	}
-	seconds, held := c.intervals()
-	s.Kills = c.kills(seconds)
+	s.Kills = c.kills(c.seconds)
 	s.told(c)
-	j := verdict{Service: &s, chain: c, seconds: seconds, held: held, dice: d}
+	j := verdict{Service: &s, chain: c}
 	j.judge()
 	if s.Unverified {
 		s.Confidence = weaker(s.Confidence)
@@ -126,9 +237,7 @@ func weaker(c incident.Confidence) incident.Confidence {
 // verdict is one judgement at work.
 type verdict struct {
 	*Service
-	chain         *chain
-	seconds, held []float64
-	dice          dice
+	*chain
 }
 
 func (v *verdict) judge() {
@@ -172,7 +281,7 @@ func (v *verdict) tooSmall(sure incident.Confidence, why string) {
 
 // tryLimit advises a limit, for what has not been seen to leak.
 func (v *verdict) tryLimit() {
-	if v.Limit == nil || v.chain.last().Scope != OwnLimit {
+	if v.Limit == nil || v.last().Scope != OwnLimit {
 		return
 	}
 	next, formula := incident.SuggestLimit(*v.Limit)
@@ -197,7 +306,7 @@ func (v *verdict) backingOff() bool {
 			capped++
 		}
 	}
-	pod := v.chain.last().Pod != ""
+	pod := v.last().Pod != ""
 	return doubled >= 3 || doubled >= 2 && doubled+capped >= len(v.seconds)-1 && pod || pod && capped == len(v.seconds) && capped >= 2
 }
 
@@ -205,29 +314,20 @@ func (v *verdict) backingOff() bool {
 // kill and takes the same time to get there grows steadily. Where the limit
 // changed, so does the time: it is the time for each byte that is compared.
 func (v *verdict) leaking() bool {
-	each := make([]float64, len(v.seconds))
-	var rates []float64
-	for i, d := range v.seconds {
-		each[i] = d
-		if v.held[i] > 0 {
-			each[i] = d / v.held[i]
-			rates = append(rates, v.held[i]/d)
-		}
+	if v.chance == 0 {
+		return false
 	}
-	if len(rates) > 0 && len(rates) < len(each) {
-		return false // some without a size: they cannot be compared
-	}
-	chance := v.dice.regular(each)
-	v.Kills.Chance = &chance
-	if chance > chancePossible {
+	v.Kills.Chance = &v.chance
+	if v.adjusted > chancePossible || v.spread > widest {
 		return false
 	}
 	v.Class = Leak
-	if chance <= chanceLikely && v.chain.last().Scope == OwnLimit {
+	if v.adjusted <= chanceLikely && v.last().Scope == OwnLimit {
 		v.Confidence = incident.Likely
 	}
 	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, %s apart (%s to %s): random times are as regular %s",
-		v.Kills.Times, units.Seconds(*v.Kills.Interval), units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax), odds(chance)))
+		v.Kills.Times, units.Seconds(*v.Kills.Interval), units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax), odds(v.chance)))
+	rates := v.rates()
 	if len(rates) == 0 {
 		v.Advice = append(v.Advice, "Look for a leak before raising its limit; the log does not say how much it held.")
 		return true
@@ -254,7 +354,7 @@ func (v *verdict) leaking() bool {
 // limits are the limits it died at, one after another.
 func (v *verdict) limits() []string {
 	var out []string
-	for _, o := range v.chain.occasions {
+	for _, o := range v.occasions {
 		if o.Limit > 0 {
 			out = append(out, units.Bytes(o.Limit))
 		}
@@ -272,7 +372,7 @@ func odds(p float64) string {
 
 // crowded tells a limit that many small processes fill together.
 func (v *verdict) crowded() bool {
-	o := v.chain.last()
+	o := v.last()
 	if o.Scope != OwnLimit || o.Limit == 0 || o.RSS == 0 || o.RSS*3 > o.Limit || o.HogTasks < 3 || o.HogHeld*2 < o.Limit {
 		return false
 	}

@@ -49,15 +49,11 @@ func judgeHost(c *chain, d dice) Service {
 	s.heldBy(o)
 	if o.Host > 0 && o.HogHeld*2 > o.Host {
 		s.Confidence = incident.Likely
-		hogChain := &chain{occasions: most}
-		secs, held := hogChain.intervals()
-		v := verdict{Service: &s, chain: hogChain, seconds: secs, dice: d}
-		for i := range most[1:] {
-			if i < len(held) {
-				v.held = append(v.held, float64(most[i+1].HogHeld))
-			}
-		}
-		if len(v.held) == len(v.seconds) && len(v.seconds) >= 2 && v.hostLeak(name) {
+		hog := &chain{occasions: most}
+		hog.measure(d)
+		hog.adjusted = hog.chance
+		v := verdict{Service: &s, chain: hog}
+		if v.hostLeak(name) {
 			return s
 		}
 		s.Advice = append(s.Advice, fmt.Sprintf("Give %s a memory limit, or look at what it needs %s for: it took most of the host's memory.", incident.Sanitize(name), units.Bytes(o.HogHeld)))
@@ -83,25 +79,22 @@ func (s *Service) heldBy(o *occasion) {
 // hostLeak tells a program without a limit that fills the host again and again
 // in the same time.
 func (v *verdict) hostLeak(name string) bool {
-	each := make([]float64, len(v.seconds))
-	var rates []float64
-	for i, d := range v.seconds {
-		each[i] = d / max(v.held[i], 1)
-		rates = append(rates, v.held[i]/d)
+	if v.chance == 0 {
+		return false
 	}
-	chance := v.dice.regular(each)
-	v.Kills.Chance = &chance
-	if chance > chancePossible || median(v.seconds) < startUp {
+	v.Kills.Chance = &v.chance
+	rates := v.rates()
+	if len(rates) == 0 || v.adjusted > chancePossible || v.spread > widest || median(v.seconds) < startUp {
 		return false
 	}
 	rate := median(rates)
 	v.Class, v.Service.Service, v.Program = Leak, incident.Sanitize(name)+" (no limit)", name
 	v.Confidence = incident.Possible
-	if chance <= chanceLikely {
+	if v.adjusted <= chanceLikely {
 		v.Confidence = incident.Likely
 	}
 	v.Rate, v.RateLow, v.RateHigh = &rate, new(slices.Min(rates)), new(slices.Max(rates))
-	v.Reasons = append(v.Reasons, fmt.Sprintf("it filled the host every %s: random times are as regular %s", units.Seconds(median(v.seconds)), odds(chance)))
+	v.Reasons = append(v.Reasons, fmt.Sprintf("it filled the host every %s: random times are as regular %s", units.Seconds(median(v.seconds)), odds(v.chance)))
 	v.Advice = append(v.Advice, incident.LeakAdvice(rate, 0), "Give it a memory limit until then, so that it is the one that dies.")
 	return true
 }

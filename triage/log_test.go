@@ -311,21 +311,44 @@ func TestRandomIsNoLeak(t *testing.T) {
 	d := dice{}
 	likely, possible := 0, 0
 	const rounds = 1000
+	var chances []float64
 	for range rounds {
 		v := make([]float64, 2+r.IntN(12))
 		for i := range v {
 			v[i] = r.ExpFloat64()
 		}
-		switch p := d.regular(v); {
+		p := d.regular(v)
+		chances = append(chances, p)
+		switch {
 		case p <= chanceLikely:
 			likely++
 		case p <= chancePossible:
 			possible++
 		}
 	}
-	t.Logf("of %d services killed at random times, %d would be a likely leak, %d a possible one", rounds, likely, possible)
+	t.Logf("of %d services killed at random times, %d alone would be a likely leak, %d a possible one", rounds, likely, possible)
 	if likely > rounds*chanceLikely*3/2 || likely+possible > rounds*chancePossible*3/2 {
 		t.Errorf("likely %d, possible %d of %d", likely, possible, rounds)
+	}
+	leaks := 0
+	for _, q := range adjusted(chances) {
+		if q <= chancePossible {
+			leaks++
+		}
+	}
+	t.Logf("all %d together: %d", rounds, leaks)
+	if leaks > 2 {
+		t.Errorf("%d of %d services killed at random times are called a leak", leaks, rounds)
+	}
+}
+
+// Benjamini and Hochberg's procedure, by hand.
+func TestAdjusted(t *testing.T) {
+	got := adjusted([]float64{0.01, 0.04, 0.03, 0.5})
+	for i, want := range []float64{0.04, 0.16 / 3, 0.16 / 3, 0.5} {
+		if math.Abs(got[i]-want) > 1e-12 {
+			t.Errorf("%v, want %v in place %d", got, want, i)
+		}
 	}
 }
 

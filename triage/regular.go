@@ -1,16 +1,17 @@
 package triage
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
 )
 
 // draws is how often chance is asked; a chance below 1/draws is given as that.
-const draws = 2000
+const draws = 10000
 
 // maxNumbers is of how many numbers chance is asked; more are as good as these.
-const maxNumbers = 40
+const maxNumbers = 24
 
 // dice knows how regular kills at random times look. The same numbers always
 // give the same chance.
@@ -41,6 +42,25 @@ func (d dice) regular(v []float64) (chance float64) {
 		as++
 	}
 	return max(float64(as), 1) / draws
+}
+
+// adjusted are chances with regard to how many were asked (Benjamini and Hochberg
+// 1995): among hundreds of services some are killed regularly by chance. Of what
+// is at most q, no more than a part q is chance.
+func adjusted(chances []float64) []float64 {
+	order := make([]int, len(chances))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(chances[b], chances[a]) })
+	out := make([]float64, len(chances))
+	least := 1.0
+	for k, i := range order {
+		place := len(chances) - k // from the least chance
+		least = min(least, chances[i]*float64(len(chances))/float64(place))
+		out[i] = least
+	}
+	return out
 }
 
 // variation is how far the numbers lie apart, by their middle: from five on the
