@@ -18,7 +18,7 @@ build: ## one static binary
 run: build ## follow this machine, with the embedded store, asking for nothing
 	./$(BIN) run
 
-lab: ## what the private test engine needs, from Debian's or Ubuntu's packages
+lab: ## what the private test engine and the tests of receivers need, from Debian's or Ubuntu's packages
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then sh test/lab/ensure.sh; fi
 
 # What each real death was told as, as a table; see test/lab/matrix.go.

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what the lab needs for a private Docker engine on Debian or Ubuntu:
-# dockerd, containerd, runc, iptables and a static busybox. Does nothing where
+# Installs what the lab needs on Debian or Ubuntu: for a private Docker engine
+# dockerd, containerd, runc, iptables and a static busybox; to receive alerts an
+# Alertmanager and rsyslog, which only run while a test does. Does nothing where
 # all of it is there; says what is missing where it cannot install.
 set -eu
 
@@ -12,6 +13,8 @@ missing() {
 	command -v runc >/dev/null 2>&1 || out="$out runc"
 	command -v iptables >/dev/null 2>&1 || out="$out iptables"
 	command -v busybox >/dev/null 2>&1 || out="$out busybox-static"
+	command -v prometheus-alertmanager >/dev/null 2>&1 || out="$out prometheus-alertmanager"
+	command -v rsyslogd >/dev/null 2>&1 || out="$out rsyslog"
 	echo "$out"
 }
 
@@ -44,6 +47,12 @@ if [ ! -e "$policy" ]; then
 fi
 # shellcheck disable=SC2086 # a list of package names
 apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $need $extra >/dev/null
+# Nor are they to start at the next boot.
+for unit in prometheus-alertmanager rsyslog; do
+	case " $need " in
+	*" $unit "*) systemctl disable -q "$unit.service" 2>/dev/null || true ;;
+	esac
+done
 
 need=$(missing)
 if [ -n "$need" ]; then
