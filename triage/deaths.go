@@ -281,6 +281,9 @@ func (v *verdict) tooSmall(sure incident.Confidence, why string) {
 
 // tryLimit advises a limit, for what has not been seen to leak.
 func (v *verdict) tryLimit() {
+	if v.last().Scope == SharedLimit {
+		v.Advice = append(v.Advice, "Look at who else is below that limit: raising this one's own would not help.")
+	}
 	if v.Limit == nil || v.last().Scope != OwnLimit {
 		return
 	}
@@ -325,7 +328,7 @@ func (v *verdict) leaking() bool {
 	if v.adjusted <= chanceLikely && v.last().Scope == OwnLimit {
 		v.Confidence = incident.Likely
 	}
-	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, %s apart (%s to %s): random times are as regular %s",
+	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, %s apart (%s to %s): kills at random times would be as regular %s",
 		v.Kills.Times, units.Seconds(*v.Kills.Interval), units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax), odds(v.chance)))
 	rates := v.rates()
 	if len(rates) == 0 {

@@ -94,7 +94,7 @@ func (v *verdict) hostLeak(name string) bool {
 		v.Confidence = incident.Likely
 	}
 	v.Rate, v.RateLow, v.RateHigh = &rate, new(slices.Min(rates)), new(slices.Max(rates))
-	v.Reasons = append(v.Reasons, fmt.Sprintf("it filled the host every %s: random times are as regular %s", units.Seconds(median(v.seconds)), odds(v.chance)))
+	v.Reasons = append(v.Reasons, fmt.Sprintf("it filled the host every %s: kills at random times would be as regular %s", units.Seconds(median(v.seconds)), odds(v.chance)))
 	v.Advice = append(v.Advice, incident.LeakAdvice(rate, 0), "Give it a memory limit until then, so that it is the one that dies.")
 	return true
 }

@@ -24,6 +24,11 @@ func TestSampleLogs(t *testing.T) {
 		"container-limit.log": {{397, incident.OOMContainer, incident.Certain, false, "dd81146c094c"}},
 		"host.log":            {{409, incident.OOMHost, incident.Certain, false, "69af539c7923"}},
 		"pod-limit.log":       {{1117, incident.OOMAncestor, incident.Certain, false, "5b1f0c9d7e3a"}},
+		"leak.log": {
+			{18334, incident.OOMContainer, incident.Certain, false, "dfd04114c553"},
+			{18653, incident.OOMContainer, incident.Certain, false, "dfd04114c553"},
+			{19253, incident.OOMContainer, incident.Certain, false, "dfd04114c553"},
+		},
 		"forged.log": {
 			{1, incident.OOMContainer, incident.Likely, true, ""},
 			{1312, incident.OOMContainer, incident.Certain, false, ""},
