@@ -47,6 +47,38 @@ type Sample struct {
 	Levels map[string]int64 `json:"levels,omitempty"`
 	// PIDs are the members (host pids) at the time of the reading; nil when not read.
 	PIDs []int `json:"pids,omitempty"`
+	// Events, Tasks and CPU are nil when they were not read this time, Tasks
+	// and CPU also where the container has no such controller.
+	Events *Events `json:"events,omitempty"`
+	Tasks  *Tasks  `json:"tasks,omitempty"`
+	CPU    *CPU    `json:"cpu,omitempty"`
+}
+
+// Events is the counters of memory.events beside oom_kill, all below the cgroup
+// included; -1 = not told by this kernel. On v1 only Max is told: it is
+// memory.failcnt and memory.memsw.failcnt, which count the same, how often the
+// limit was in the way.
+type Events struct {
+	Low  int64 `json:"low"`
+	High int64 `json:"high"`
+	Max  int64 `json:"max"`
+	OOM  int64 `json:"oom"`
+}
+
+// Tasks is how many processes and threads there are (pids.current), and how many
+// there may be (pids.max); Unlimited where there is no limit.
+type Tasks struct {
+	Current int64 `json:"current"`
+	Limit   int64 `json:"limit"`
+}
+
+// CPU is the part of cpu.stat that tells of a CPU quota: how many periods it
+// had, in how many it was used up, and for how long it kept the processes
+// waiting. All are 0 where there is no quota.
+type CPU struct {
+	Periods       int64         `json:"periods"`
+	Throttled     int64         `json:"throttled"`
+	ThrottledTime time.Duration `json:"throttled_time"`
 }
 
 // Stat is the breakdown of a cgroup's memory, all below it included, in bytes;

@@ -51,6 +51,8 @@ type FS struct {
 	mode     Mode
 	version  int // of the hierarchy that has the memory controller: 1, 2; 0 = none
 	mem      mount
+	pids     *mount // of v1; on v2 all controllers have one hierarchy
+	cpu      *mount
 	cgroupNS error // nil, or why paths cannot be trusted
 	pidNS    error
 	noMemory error
@@ -100,11 +102,20 @@ func (fs *FS) detect(mounts []mount) {
 	var v1, v2 *mount
 	for i := range mounts {
 		m := &mounts[i]
-		switch {
-		case m.unified && better(m, v2):
-			v2 = m
-		case !m.unified && hasController(m.options, ",", "memory") && better(m, v1):
+		if m.unified {
+			if better(m, v2) {
+				v2 = m
+			}
+			continue
+		}
+		if hasController(m.options, ",", "memory") && better(m, v1) {
 			v1 = m
+		}
+		if hasController(m.options, ",", "pids") && better(m, fs.pids) {
+			fs.pids = m
+		}
+		if hasController(m.options, ",", "cpu") && better(m, fs.cpu) {
+			fs.cpu = m
 		}
 	}
 	switch {
@@ -276,14 +287,25 @@ func (fs *FS) dir(path string) (string, error) {
 		// "/../x" is how a namespace shows what is outside of it.
 		return "", errors.Join(fmt.Errorf("cgroup %q is not a path from the root", path), fs.cgroupNS)
 	}
-	if fs.mem.root == "/" {
-		return filepath.Join(fs.mem.point, clean), nil
+	if d := fs.mem.below(clean); d != "" {
+		return d, nil
 	}
-	below, ok := strings.CutPrefix(clean, fs.mem.root)
-	if !ok || below != "" && below[0] != '/' {
-		return "", fmt.Errorf("cgroup %q is not visible at %s, which shows only %q; mount the host's /sys/fs/cgroup", path, fs.mem.point, fs.mem.root)
+	return "", fmt.Errorf("cgroup %q is not visible at %s, which shows only %q; mount the host's /sys/fs/cgroup", path, fs.mem.point, fs.mem.root)
+}
+
+// below is where a cgroup's files are; "" where the mount does not show it.
+func (m *mount) below(path string) string {
+	if m == nil {
+		return ""
 	}
-	return filepath.Join(fs.mem.point, below), nil
+	if m.root != "/" {
+		below, ok := strings.CutPrefix(path, m.root)
+		if !ok || below != "" && below[0] != '/' {
+			return ""
+		}
+		path = below
+	}
+	return filepath.Join(m.point, path)
 }
 
 // parseMountinfo reads the cgroup mounts at or below root:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,7 +102,7 @@ func TestContainerPathOfAnother(t *testing.T) {
 	}
 }
 
-const everything = WithLimit | WithStat | WithPSI | WithPIDs
+const everything = WithLimit | WithStat | WithPSI | WithPIDs | WithEvents | WithTasks | WithCPU
 
 func TestRead(t *testing.T) {
 	for _, tt := range []struct {
@@ -113,7 +114,8 @@ func TestRead(t *testing.T) {
 			Current: 33554432, Limit: 33554432, Swap: 12288, OOMKills: 3,
 			Stat:    &Stat{Anon: 33161216, File: 8192, Shmem: 4096, Kernel: 344064, Slab: -1},
 			PSI:     &PSI{SomeAvg10: 1.25, FullAvg10: 0.5, SomeTotal: 2500 * time.Millisecond, FullTotal: time.Second},
-			HostPSI: true, PIDs: []int{4242, 4250, 4243}}},
+			HostPSI: true, PIDs: []int{4242, 4250, 4243},
+			Events: &Events{-1, -1, 144, -1}, Tasks: &Tasks{3, 100}, CPU: &CPU{120, 7, 350 * time.Millisecond}}},
 		{"v1", "/docker/" + a, 0, Sample{Current: 33554432, Limit: 33554432, Swap: -1, OOMKills: 3}},
 		{"v1", "/docker/" + b, 0, Sample{Current: 20000000, Limit: Unlimited, Swap: -1}},
 		{"hybrid", "/docker/" + a, WithPSI, Sample{Current: 33554432, Limit: 33554432, Swap: -1}},
@@ -121,13 +123,13 @@ func TestRead(t *testing.T) {
 			Current: 33554432, Limit: 33554432, Swap: 4096, OOMKills: 2,
 			Stat: &Stat{Anon: 33161216, File: 8192, Shmem: 4096, Kernel: 344064, Slab: 118784},
 			PSI:  &PSI{SomeAvg10: 12.34, FullAvg10: 10, SomeTotal: 4 * time.Second, FullTotal: 3 * time.Second},
-			PIDs: []int{4242}}},
+			PIDs: []int{4242}, Events: &Events{0, 0, 144, 2}, Tasks: &Tasks{1, Unlimited}, CPU: &CPU{120, 7, 350 * time.Millisecond}}},
 		// An older kernel without "kernel" in memory.stat, pressure off for this
 		// cgroup, the processes in crun's cgroup below.
 		{"v2", podSlice + "/crio-" + b + ".scope", everything, Sample{
 			Current: 100000000, Limit: Unlimited, Swap: 4096, OOMKills: 1,
 			Stat: &Stat{Anon: 5, File: 6, Shmem: 7, Kernel: 100, Slab: 40},
-			PIDs: []int{4243, 4246}}},
+			PIDs: []int{4243, 4246}, Events: &Events{0, 0, 144, 2}}},
 		{"nested", "/system.slice/docker-" + a + ".scope", 0, Sample{Current: 33554432, Limit: 33554432, Swap: -1, OOMKills: 2}},
 		{"sidecar", "/docker/" + a, 0, Sample{Current: 33554432, Limit: 33554432, Swap: -1}},
 	} {
@@ -208,7 +210,7 @@ func TestReadWithoutDescriptors(t *testing.T) {
 	if err := h.Read(&s, everything); err != nil || s.Current != 33554432 || s.OOMKills != 3 || s.Stat == nil {
 		t.Fatalf("%+v, %v", s, err)
 	}
-	if h.current.kept || h.stat.kept {
+	if h.files[current].kept || h.files[stat].kept {
 		t.Error("descriptors were kept beyond the budget")
 	}
 	name := filepath.Join(root, "sys/memory/docker", a, "memory.usage_in_bytes")
@@ -234,7 +236,7 @@ func TestDescriptorsAreGivenBack(t *testing.T) {
 	if err := h.Read(&s, everything); err != nil {
 		t.Fatal(err)
 	}
-	if used := before - fs.fds.left.Load(); used < 1 || used > 4 {
+	if used := before - fs.fds.left.Load(); used < 1 || used > nFiles {
 		t.Errorf("%d descriptors for one cgroup, want 1 to 4", used)
 	}
 	h.Close()
@@ -297,10 +299,29 @@ func FuzzParse(f *testing.F) {
 		if parsePSI(b, &p) && (p.SomeAvg10 < 0 || p.SomeTotal < 0) {
 			t.Errorf("%q: %+v", b, p)
 		}
-		for _, pid := range appendPIDs(nil, b) {
+		all, used := appendPIDs(nil, b, true)
+		for _, pid := range all {
 			if pid <= 0 {
 				t.Errorf("%q: pid %d", b, pid)
 			}
+		}
+		// Read in two pieces, it says the same.
+		half, first := appendPIDs(nil, b[:len(b)/2], false)
+		half, rest := appendPIDs(half, b[first:], true)
+		if used != len(b) || first+rest != len(b) || !slices.Equal(all, half) {
+			t.Errorf("%q: pids %v, in pieces %v; %d bytes, %d and %d", b, all, half, used, first, rest)
+		}
+		var e Events
+		if kills := parseEvents(b, &e); kills < -1 || e.Low < -1 || e.Max < -1 {
+			t.Errorf("%q: %+v, %d kills", b, e, kills)
+		}
+		var cpu CPU
+		if parseCPU(b, &cpu); cpu.Periods < 0 || cpu.ThrottledTime < 0 {
+			t.Errorf("%q: %+v", b, cpu)
+		}
+		var host Host
+		if parseMeminfo(b, &host) && (host.Total < 0 || host.Available < 0 || host.Kernel < 0) {
+			t.Errorf("%q: %+v", b, host)
 		}
 		if n, ok := parseLimit(b); ok && n < Unlimited {
 			t.Errorf("%q: limit %d", b, n)

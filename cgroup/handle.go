@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,35 +16,63 @@ type What uint8
 
 // The parts. Without WithLimit, Sample.Limit is the last one read.
 const (
-	WithLimit What = 1 << iota // memory.max, memory.limit_in_bytes
-	WithStat                   // memory.stat, kernel memory, swap in use
-	WithPSI                    // memory.pressure; on v1 the host's
-	WithPIDs                   // cgroup.procs, here and in all cgroups below
+	WithLimit  What = 1 << iota // memory.max, memory.limit_in_bytes
+	WithStat                    // memory.stat, kernel memory, swap in use
+	WithPSI                     // memory.pressure; on v1 the host's
+	WithPIDs                    // cgroup.procs, here and in all cgroups below
+	WithEvents                  // the rest of memory.events, memory.failcnt
+	WithTasks                   // pids.current, pids.max
+	WithCPU                     // cpu.stat
 )
 
-// maxMembers bounds the cgroups walked below one container for its pids.
-const maxMembers = 1024
-
-// Handle reads one cgroup again and again through at most four descriptors kept
-// open. It goes on naming the cgroup it was opened for: once that is removed it
-// gives ErrGone, also when a new one has taken the path. One goroutine at a time
-// may use it.
+// Handle reads one cgroup again and again through descriptors that are kept
+// open, as far as the budget of FS goes. It goes on naming the cgroup it was
+// opened for: once that is removed it gives ErrGone, also when a new one has
+// taken the path. One goroutine at a time may use it.
 type Handle struct {
 	fs    *FS
 	path  string
 	dir   string
 	inode uint64 // of the file of memory in use: kernfs never uses one twice
 	limit int64
+	tasks int64 // pids.max
 
-	current, events, stat, kernel, pressure, limitFile, swap file
+	files [nFiles]file
 }
 
-// file is one file of the cgroup; kept says that fd is open.
+// The files of a cgroup that are read.
+const (
+	current = iota
+	events
+	stat
+	kernel
+	pressure
+	limit
+	swap
+	failcnt
+	swapFailcnt
+	tasks
+	tasksMax
+	cpuStat
+	procs
+	self // the directory
+	nFiles
+)
+
+// fileNames is where each is, by the version of the hierarchy; "" for not at all.
+var fileNames = [3][nFiles]string{
+	1: {current: "memory.usage_in_bytes", events: "memory.oom_control", stat: "memory.stat", kernel: "memory.kmem.usage_in_bytes",
+		limit: "memory.limit_in_bytes", failcnt: "memory.failcnt", swapFailcnt: "memory.memsw.failcnt", tasks: "pids.current", tasksMax: "pids.max", cpuStat: "cpu.stat",
+		procs: "cgroup.procs", self: "."},
+	2: {current: "memory.current", events: "memory.events", stat: "memory.stat", pressure: "memory.pressure", limit: "memory.max",
+		swap: "memory.swap.current", tasks: "pids.current", tasksMax: "pids.max", cpuStat: "cpu.stat", procs: "cgroup.procs", self: "."},
+}
+
+// file is one of them; kept says that fd is open.
 type file struct {
-	name string
-	keep bool
-	kept bool
-	fd   int
+	fd     int32
+	kept   bool
+	absent bool // not there when it was first tried
 }
 
 // Open starts reading the cgroup at path (as PathOf and ContainerPath give it).
@@ -56,17 +83,7 @@ func (fs *FS) Open(path string) (*Handle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open cgroup: %w", err)
 	}
-	h := &Handle{fs: fs, path: path, dir: dir, limit: Unlimited}
-	at := func(name string, keep bool) file { return file{name: filepath.Join(dir, name), keep: keep} }
-	if fs.version == 1 {
-		h.current, h.events = at("memory.usage_in_bytes", true), at("memory.oom_control", true)
-		h.stat, h.kernel = at("memory.stat", true), at("memory.kmem.usage_in_bytes", true)
-		h.limitFile = at("memory.limit_in_bytes", false)
-	} else {
-		h.current, h.events = at("memory.current", true), at("memory.events", true)
-		h.stat, h.pressure = at("memory.stat", true), at("memory.pressure", true)
-		h.limitFile, h.swap = at("memory.max", false), at("memory.swap.current", false)
-	}
+	h := &Handle{fs: fs, path: path, dir: dir, limit: Unlimited, tasks: Unlimited}
 	var s Sample
 	if err := h.Read(&s, WithLimit); err != nil {
 		h.Close()
@@ -74,7 +91,7 @@ func (fs *FS) Open(path string) (*Handle, error) {
 		case errors.Is(err, ErrGone) && fs.cgroupNS != nil:
 			err = fmt.Errorf("open cgroup %q: %w", path, fs.cgroupNS)
 		case errors.Is(err, ErrGone) && isDir(dir):
-			err = fmt.Errorf("open cgroup %q: %w in it (no %s)", path, ErrNoMemory, filepath.Base(h.current.name))
+			err = fmt.Errorf("open cgroup %q: %w in it (no %s)", path, ErrNoMemory, fileNames[fs.version][current])
 		}
 		return nil, err
 	}
@@ -100,84 +117,129 @@ func (h *Handle) Path() string { return h.path }
 
 // Close lets go of the cgroup. It may be called twice.
 func (h *Handle) Close() {
-	for _, f := range []*file{&h.current, &h.events, &h.stat, &h.kernel, &h.pressure} {
-		if f.kept {
-			unix.Close(f.fd)
+	for i := range h.files {
+		if f := &h.files[i]; f.kept {
+			unix.Close(int(f.fd))
 			f.kept = false
 			h.fs.fds.give(1)
 		}
 	}
 }
 
-// Read takes one reading into s, using the memory that s.Stat, s.PSI and s.PIDs
-// already have for those parts that are asked for, so that a Sample that is
-// given again costs no allocation. Levels is left as it is. Parts that this
-// kernel or cgroup has not are -1 or nil; the error is ErrGone after the removal.
+// Read takes one reading into s, using the memory that s.Stat, s.PSI, s.PIDs,
+// s.Events, s.Tasks and s.CPU already have for those parts that are asked for, so
+// that a Sample that is given again costs no allocation. Levels is left as it is.
+// Parts that this kernel or cgroup has not are -1 or nil; the error is ErrGone
+// after the removal.
 func (h *Handle) Read(s *Sample, what What) error {
 	bp := h.fs.bufs.Get().(*[]byte)
 	defer h.fs.bufs.Put(bp)
 	buf := *bp
 
 	if what&WithLimit != 0 {
-		if b, err := h.read(&h.limitFile, buf); err == nil {
-			if n, ok := parseLimit(b); ok {
-				h.limit = n
-			}
-		}
+		h.limit = h.limitOf(limit, buf, h.limit)
 	}
 	s.Limit, s.Swap, s.OOMKills, s.HostPSI = h.limit, -1, -1, false
 	h.readStat(s, what, buf)
 	h.readPSI(s, what, buf)
+	h.readTasks(s, what, buf)
+	h.readCPU(s, what, buf)
 	if what&WithPIDs != 0 {
-		s.PIDs = h.appendMembers(s.PIDs[:0])
+		s.PIDs = h.appendMembers(s.PIDs[:0], buf)
 	} else {
 		s.PIDs = nil
 	}
-	if b, err := h.read(&h.events, buf); err == nil {
-		if n, ok := field(b, "oom_kill"); ok {
-			s.OOMKills = n
-		}
-	}
+	h.readEvents(s, what, buf)
 	// Memory in use comes last: when it can still be read, the cgroup was there
 	// all the time, and none of the above came from a later one at its path.
-	b, err := h.read(&h.current, buf)
+	b, err := h.read(current, buf)
 	s.At = time.Now()
 	if err != nil {
 		return fmt.Errorf("read cgroup %q: %w", h.path, err)
 	}
 	n, ok := parseInt(b)
 	if !ok {
-		return fmt.Errorf("read cgroup %q: %s says %q, which is no number", h.path, filepath.Base(h.current.name), b)
+		return fmt.Errorf("read cgroup %q: %s says %q, which is no number", h.path, fileNames[h.fs.version][current], b)
 	}
 	s.Current = n
 	return nil
 }
 
+// part gives the memory for a part of a Sample: nil when it is not asked for.
+func part[T any](have *T, asked bool) *T {
+	switch {
+	case !asked:
+		return nil
+	case have == nil:
+		return new(T)
+	}
+	return have
+}
+
 func (h *Handle) readStat(s *Sample, what What, buf []byte) {
-	if what&WithStat == 0 {
-		s.Stat = nil
+	if s.Stat = part(s.Stat, what&WithStat != 0); s.Stat == nil {
 		return
 	}
-	b, err := h.read(&h.stat, buf)
+	b, err := h.read(stat, buf)
 	if err != nil {
 		s.Stat = nil
 		return
 	}
-	if s.Stat == nil {
-		s.Stat = new(Stat)
-	}
 	if h.fs.version == 2 {
 		parseStatV2(b, s.Stat)
-		s.Swap = h.number(&h.swap, buf)
+		s.Swap = h.number(swap, buf)
 		return
 	}
 	s.Swap = parseStatV1(b, s.Stat)
-	s.Stat.Kernel = h.number(&h.kernel, buf)
+	s.Stat.Kernel = h.number(kernel, buf)
+}
+
+func (h *Handle) readEvents(s *Sample, what What, buf []byte) {
+	s.Events = part(s.Events, what&WithEvents != 0)
+	var all Events
+	if b, err := h.read(events, buf); err == nil {
+		s.OOMKills = parseEvents(b, &all)
+	} else {
+		all = Events{-1, -1, -1, -1}
+	}
+	if s.Events != nil {
+		if *s.Events = all; h.fs.version == 1 {
+			// A charge that does not fit is counted where it failed first: at
+			// memory and swap together, where that limit is no larger.
+			if s.Events.Max = h.number(failcnt, buf); s.Events.Max >= 0 {
+				s.Events.Max += max(0, h.number(swapFailcnt, buf))
+			}
+		}
+	}
+}
+
+func (h *Handle) readTasks(s *Sample, what What, buf []byte) {
+	if s.Tasks = part(s.Tasks, what&WithTasks != 0); s.Tasks == nil {
+		return
+	}
+	if s.Tasks.Current = h.number(tasks, buf); s.Tasks.Current < 0 {
+		s.Tasks = nil
+		return
+	}
+	// The limit changes as seldom as that of memory.
+	if what&WithLimit != 0 {
+		h.tasks = h.limitOf(tasksMax, buf, h.tasks)
+	}
+	s.Tasks.Limit = h.tasks
+}
+
+func (h *Handle) readCPU(s *Sample, what What, buf []byte) {
+	if s.CPU = part(s.CPU, what&WithCPU != 0); s.CPU == nil {
+		return
+	}
+	if b, err := h.read(cpuStat, buf); err != nil || !parseCPU(b, s.CPU) {
+		s.CPU = nil
+	}
 }
 
 // number reads an optional file of one number; -1 when there is none.
-func (h *Handle) number(f *file, buf []byte) int64 {
-	if b, err := h.read(f, buf); err == nil {
+func (h *Handle) number(i int, buf []byte) int64 {
+	if b, err := h.read(i, buf); err == nil {
 		if n, ok := parseInt(b); ok {
 			return n
 		}
@@ -185,13 +247,19 @@ func (h *Handle) number(f *file, buf []byte) int64 {
 	return -1
 }
 
-func (h *Handle) readPSI(s *Sample, what What, buf []byte) {
-	if what&WithPSI == 0 || h.fs.noPSI != nil {
-		s.PSI = nil
-		return
+// limitOf reads a file of a limit; old when it cannot be read.
+func (h *Handle) limitOf(i int, buf []byte, old int64) int64 {
+	if b, err := h.read(i, buf); err == nil {
+		if n, ok := parseLimit(b); ok {
+			return n
+		}
 	}
-	if s.PSI == nil {
-		s.PSI = new(PSI)
+	return old
+}
+
+func (h *Handle) readPSI(s *Sample, what What, buf []byte) {
+	if s.PSI = part(s.PSI, what&WithPSI != 0 && h.fs.noPSI == nil); s.PSI == nil {
+		return
 	}
 	if h.fs.version == 1 {
 		if s.HostPSI = h.fs.HostPSI(s.PSI) == nil; !s.HostPSI {
@@ -200,48 +268,62 @@ func (h *Handle) readPSI(s *Sample, what What, buf []byte) {
 		return
 	}
 	// A cgroup may have its own pressure switched off (cgroup.pressure).
-	if b, err := h.read(&h.pressure, buf); err != nil || !parsePSI(b, s.PSI) {
+	if b, err := h.read(pressure, buf); err != nil || !parsePSI(b, s.PSI) {
 		s.PSI = nil
 	}
 }
 
-// HostPSI reads the whole host's memory pressure. The error is ErrNoPSI where
-// the kernel keeps none.
-func (fs *FS) HostPSI(p *PSI) error {
-	if fs.noPSI != nil {
-		return fs.noPSI
+// read gives the content of a file, from its start.
+func (h *Handle) read(i int, buf []byte) ([]byte, error) {
+	f := &h.files[i]
+	switch {
+	case f.kept:
+		return pread(int(f.fd), buf, 0)
+	case f.absent:
+		return nil, ErrGone
 	}
-	bp := fs.bufs.Get().(*[]byte)
-	defer fs.bufs.Put(bp)
-	n, _ := fs.hostPSI.ReadAt(*bp, 0) // io.EOF: the file is shorter than the buffer
-	if !parsePSI((*bp)[:n], p) {
-		return fmt.Errorf("%w: %s says %q", ErrNoPSI, fs.hostPSI.Name(), (*bp)[:n])
-	}
-	return nil
-}
-
-// read gives the content of f, from its start.
-func (h *Handle) read(f *file, buf []byte) ([]byte, error) {
-	if f.kept {
-		return pread(f.fd, buf)
-	}
-	fd, err := open(f.name)
+	fd, err := open(h.nameOf(i), 0)
 	if err != nil {
+		// What a kernel has not at the first time it does not get later.
+		f.absent = i != current && errors.Is(err, ErrGone)
 		return nil, err
 	}
-	if f == &h.current {
+	if i == current {
 		if err := h.same(fd); err != nil {
 			unix.Close(fd)
 			return nil, err
 		}
 	}
-	b, err := pread(fd, buf)
-	if err == nil && f.keep && h.fs.fds.take(1) {
-		f.fd, f.kept = fd, true
+	b, err := pread(fd, buf, 0)
+	h.keep(f, fd, err == nil && i != tasksMax)
+	return b, err
+}
+
+// keep keeps a descriptor for the next time, or closes it.
+func (h *Handle) keep(f *file, fd int, want bool) {
+	if want && h.fs.fds.take(1) {
+		f.fd, f.kept = int32(fd), true
 	} else {
 		unix.Close(fd)
 	}
-	return b, err
+}
+
+// nameOf is where a file is: the pids and cpu controllers of v1 have
+// hierarchies of their own, in which a container has the same path.
+func (h *Handle) nameOf(i int) string {
+	dir := h.dir
+	if h.fs.version == 1 {
+		switch i {
+		case tasks, tasksMax:
+			dir = h.fs.pids.below(filepath.Clean("/" + h.path))
+		case cpuStat:
+			dir = h.fs.cpu.below(filepath.Clean("/" + h.path))
+		}
+	}
+	if dir == "" || fileNames[h.fs.version][i] == "" {
+		return ""
+	}
+	return dir + "/" + fileNames[h.fs.version][i]
 }
 
 // same makes sure that fd is of the cgroup first opened, where the budget of
@@ -260,18 +342,18 @@ func (h *Handle) same(fd int) error {
 	return nil
 }
 
-func open(name string) (int, error) {
+func open(name string, flags int) (int, error) {
 	for {
-		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0)
 		if err != unix.EINTR {
 			return fd, gone(err)
 		}
 	}
 }
 
-func pread(fd int, buf []byte) ([]byte, error) {
+func pread(fd int, buf []byte, from int64) ([]byte, error) {
 	for {
-		n, err := unix.Pread(fd, buf, 0)
+		n, err := unix.Pread(fd, buf, from)
 		if err != unix.EINTR {
 			return buf[:max(n, 0)], gone(err)
 		}
@@ -285,42 +367,4 @@ func gone(err error) error {
 		return ErrGone
 	}
 	return err
-}
-
-// appendMembers collects the processes of the cgroup and of those below it: an
-// init system or crun inside a container moves them out of the container's own.
-func (h *Handle) appendMembers(pids []int) []int {
-	dirs := []string{h.dir}
-	for i := 0; i < len(dirs) && i < maxMembers; i++ {
-		// It may have been removed meanwhile, or be a threaded one: no error.
-		b, _ := os.ReadFile(filepath.Join(dirs[i], "cgroup.procs"))
-		pids = appendPIDs(pids, b)
-		dirs = append(dirs, children(dirs[i])...)
-	}
-	return pids
-}
-
-// children are the cgroups directly below a directory.
-func children(dir string) []string {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), "..") {
-			out = append(out, filepath.Join(dir, e.Name()))
-		}
-	}
-	return out
-}
-
-// readOnce reads a small file that is not kept open.
-func readOnce(name string, buf []byte) ([]byte, error) {
-	fd, err := open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	return pread(fd, buf)
 }

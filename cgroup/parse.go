@@ -190,19 +190,73 @@ func parseHundredths(b []byte) (float64, bool) {
 	return float64(n) + float64(m)/100, ok
 }
 
-// appendPIDs reads cgroup.procs.
-func appendPIDs(pids []int, b []byte) []int {
+// parseKB reads "  24684096 kB".
+func parseKB(b []byte) (int64, bool) {
+	b, ok := bytes.CutSuffix(b, []byte(" kB"))
+	n, good := parseInt(b)
+	return n << 10, ok && good && n < math.MaxInt64>>14
+}
+
+// parseEvents reads memory.events, and v1's memory.oom_control, of which only
+// oom_kill counts. It gives oom_kill; -1 where there is none.
+//
+//	low 0
+//	high 12
+//	max 3
+//	oom 1
+//	oom_kill 1
+//	oom_group_kill 0
+func parseEvents(b []byte, e *Events) (kills int64) {
+	*e = Events{-1, -1, -1, -1}
+	kills = -1
 	for len(b) > 0 {
-		line := b
-		if i := bytes.IndexByte(b, '\n'); i >= 0 {
-			line, b = b[:i], b[i+1:]
-		} else {
-			b = nil
-		}
-		// 0 stands for a process outside of our pid namespace.
-		if n, ok := parseInt(line); ok && n > 0 {
-			pids = append(pids, int(n))
+		key, value, rest := nextField(b)
+		b = rest
+		switch string(key) {
+		case "low":
+			set(&e.Low, value)
+		case "high":
+			set(&e.High, value)
+		case "max":
+			set(&e.Max, value)
+		case "oom":
+			set(&e.OOM, value)
+		case "oom_kill":
+			set(&kills, value)
 		}
 	}
-	return pids
+	return kills
+}
+
+// parseCPU reads the quota's part of cpu.stat; v1 gives nanoseconds. Without the
+// cpu controller v2 has only the usage.
+//
+//	nr_periods 120
+//	nr_throttled 7
+//	throttled_usec 350000
+//	throttled_time 350000000
+func parseCPU(b []byte, c *CPU) bool {
+	*c = CPU{}
+	seen, unit := false, time.Microsecond
+	spent := int64(0)
+	for len(b) > 0 {
+		key, value, rest := nextField(b)
+		b = rest
+		switch string(key) {
+		case "nr_periods":
+			set(&c.Periods, value)
+			seen = true
+		case "nr_throttled":
+			set(&c.Throttled, value)
+		case "throttled_usec":
+			set(&spent, value)
+		case "throttled_time":
+			set(&spent, value)
+			unit = time.Nanosecond
+		}
+	}
+	if spent <= math.MaxInt64/int64(unit) {
+		c.ThrottledTime = time.Duration(spent) * unit
+	}
+	return seen
 }
