@@ -365,11 +365,11 @@ func (b *fdBudget) take(n int64) bool {
 
 func (b *fdBudget) give(n int64) { b.left.Add(n) }
 
-// fdLimit is half of what this process may open.
+// fdLimit is three quarters of what this process may open.
 func fdLimit() int64 {
 	var lim unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
 		return 512
 	}
-	return int64(min(lim.Cur/2, 1<<20))
+	return int64(min(lim.Cur/4*3, 1<<20))
 }

@@ -14,14 +14,15 @@ import (
 // oom_kill counter, which are always read.
 type What uint8
 
-// The parts. Without WithLimit, Sample.Limit is the last one read.
+// The parts. Without WithLimit, limits are the last that were read, and so is
+// memory.memsw.failcnt.
 const (
-	WithLimit  What = 1 << iota // memory.max, memory.limit_in_bytes
+	WithLimit  What = 1 << iota // memory.max, memory.limit_in_bytes, pids.max
 	WithStat                    // memory.stat, kernel memory, swap in use
 	WithPSI                     // memory.pressure; on v1 the host's
 	WithPIDs                    // cgroup.procs, here and in all cgroups below
 	WithEvents                  // the rest of memory.events, memory.failcnt
-	WithTasks                   // pids.current, pids.max
+	WithTasks                   // pids.current
 	WithCPU                     // cpu.stat
 )
 
@@ -36,6 +37,7 @@ type Handle struct {
 	inode uint64 // of the file of memory in use: kernfs never uses one twice
 	limit int64
 	tasks int64 // pids.max
+	fails int64 // memory.memsw.failcnt
 
 	files [nFiles]file
 }
@@ -58,6 +60,9 @@ const (
 	self // the directory
 	nFiles
 )
+
+// seldom are those that are read with WithLimit alone, and not worth a descriptor.
+const seldom = 1<<limit | 1<<tasksMax | 1<<swapFailcnt
 
 // fileNames is where each is, by the version of the hierarchy; "" for not at all.
 var fileNames = [3][nFiles]string{
@@ -138,6 +143,8 @@ func (h *Handle) Read(s *Sample, what What) error {
 
 	if what&WithLimit != 0 {
 		h.limit = h.limitOf(limit, buf, h.limit)
+		h.tasks = h.limitOf(tasksMax, buf, h.tasks)
+		h.fails = max(0, h.number(swapFailcnt, buf))
 	}
 	s.Limit, s.Swap, s.OOMKills, s.HostPSI = h.limit, -1, -1, false
 	h.readStat(s, what, buf)
@@ -207,7 +214,7 @@ func (h *Handle) readEvents(s *Sample, what What, buf []byte) {
 			// A charge that does not fit is counted where it failed first: at
 			// memory and swap together, where that limit is no larger.
 			if s.Events.Max = h.number(failcnt, buf); s.Events.Max >= 0 {
-				s.Events.Max += max(0, h.number(swapFailcnt, buf))
+				s.Events.Max += h.fails
 			}
 		}
 	}
@@ -220,10 +227,6 @@ func (h *Handle) readTasks(s *Sample, what What, buf []byte) {
 	if s.Tasks.Current = h.number(tasks, buf); s.Tasks.Current < 0 {
 		s.Tasks = nil
 		return
-	}
-	// The limit changes as seldom as that of memory.
-	if what&WithLimit != 0 {
-		h.tasks = h.limitOf(tasksMax, buf, h.tasks)
 	}
 	s.Tasks.Limit = h.tasks
 }
@@ -295,7 +298,7 @@ func (h *Handle) read(i int, buf []byte) ([]byte, error) {
 		}
 	}
 	b, err := pread(fd, buf, 0)
-	h.keep(f, fd, err == nil && i != tasksMax)
+	h.keep(f, fd, err == nil && seldom>>i&1 == 0)
 	return b, err
 }
 

@@ -133,7 +133,7 @@ func (p *Pressure) Watch(path string) error {
 		p.forget(path, w)
 	}
 	if !p.fs.fds.take(int64(len(w.names))) {
-		return fmt.Errorf("watch memory pressure of %q: half of the file descriptors are in use; raise LimitNOFILE (ulimit -n)", path)
+		return fmt.Errorf("watch memory pressure of %q: three quarters of the file descriptors are in use; raise LimitNOFILE (ulimit -n)", path)
 	}
 	w.inode = inodeOf(w.dir)
 	p.paths[path] = w

@@ -57,6 +57,7 @@ func child(mode string) {
 			io.Copy(io.Discard, f)
 			f.Close()
 		}
+		lazily(40 * mib)
 		for until := time.Now().Add(500 * time.Millisecond); time.Now().Before(until); {
 		}
 	case "thrash": // little room, and a file that does not fit into it
@@ -184,6 +185,22 @@ func startIn(tb testing.TB, dir, mode string, env ...string) (cmd *exec.Cmd, rel
 		lines.ReadString('\n')
 	}
 	return cmd, release, stop
+}
+
+// lazily uses memory that the kernel may take back when it needs room, and does
+// so beyond any limit here: the limit is hit, and nothing is killed.
+func lazily(n int) {
+	mem, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		panic(err)
+	}
+	for from := 0; from < n; from += mib {
+		for i := from; i < from+mib; i += 4096 {
+			mem[i] = 1
+		}
+		unix.Madvise(mem[from:from+mib], unix.MADV_FREE)
+	}
+	unix.Munmap(mem)
 }
 
 func openHost(tb testing.TB) *FS {

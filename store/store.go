@@ -167,37 +167,39 @@ func (s *Store) check(ctx context.Context, fresh bool) error {
 	return s.layDown(ctx, fresh)
 }
 
-func (s *Store) openReadOnly(ctx context.Context) error {
-	if _, err := os.Stat(s.path); err != nil {
-		return fmt.Errorf("open store: %w", err)
+func (s *Store) openReadOnly(ctx context.Context) (err error) {
+	if s.db, err = readOnly(ctx, s.path, s.path+".lock", "SELECT count(*) FROM state"); err != nil {
+		return fmt.Errorf("open store %s: %w", s.path, explainSQLite(err))
+	}
+	return nil
+}
+
+// readOnly opens a file beside the process that writes it and holds its lock, or
+// a dead one's. probe is a query that any such file answers.
+func readOnly(ctx context.Context, path, lock, probe string) (*sql.DB, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
 	}
 	// Reading beside a writer needs the shared memory file of its WAL. Where
 	// there is no writer and nothing in a WAL, or the folder cannot be written,
 	// the file is read as it is, and nothing is left beside it.
 	modes := []string{"mode=ro", "mode=ro&immutable=1"}
-	if wal, err := os.Stat(s.path + "-wal"); (err != nil || wal.Size() == 0) && !held(s.path+".lock") {
+	if wal, err := os.Stat(path + "-wal"); (err != nil || wal.Size() == 0) && !held(lock) {
 		modes = modes[1:]
 	}
-	for i, mode := range modes {
-		db, err := sql.Open("sqlite", dsn(s.path, mode+"&_pragma=busy_timeout(2000)&_pragma=mmap_size(0)&_pragma=query_only(ON)"))
-		if err != nil {
-			return fmt.Errorf("open store %s: %w", s.path, err)
+	var err error
+	for _, mode := range modes {
+		var db *sql.DB
+		if db, err = sql.Open("sqlite", dsn(path, mode+"&_pragma=busy_timeout(2000)&_pragma=mmap_size(0)&_pragma=query_only(ON)")); err != nil {
+			return nil, err
 		}
 		db.SetMaxOpenConns(1)
-		var id int
-		if err = db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err == nil {
-			err = db.QueryRowContext(ctx, "SELECT count(*) FROM state").Scan(new(int))
-		}
-		if err == nil {
-			s.db = db
-			return nil
+		if err = db.QueryRowContext(ctx, probe).Scan(new(int)); err == nil {
+			return db, nil
 		}
 		db.Close()
-		if i == len(modes)-1 {
-			return fmt.Errorf("open store %s: %w", s.path, explainSQLite(err))
-		}
 	}
-	return nil
+	return nil, err
 }
 
 // dsn makes a file URI; a path may hold any character.
@@ -214,19 +216,28 @@ func dsn(path, query string) string {
 	return u + "?" + query
 }
 
-// moveAside renames a damaged file out of the way and returns its new name.
+// moveAside renames the damaged file out of the way and returns its new name.
 func (s *Store) moveAside(why error) (string, error) {
-	to := fmt.Sprintf("%s.corrupt-%s", s.path, time.Now().UTC().Format("20060102T150405.000"))
-	if err := os.Rename(s.path, to); err != nil {
-		return "", fmt.Errorf("move the damaged store %s aside: %w (it is damaged: %w)", s.path, err, why)
-	}
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if err := os.Rename(s.path+suffix, to+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", fmt.Errorf("move the damaged store's %s aside: %w", suffix, err)
-		}
+	to, err := aside(s.path, why)
+	if err != nil {
+		return "", err
 	}
 	s.recovered = fmt.Sprintf("the store %s was damaged (%v); it was moved to %s and a new one begun", s.path, why, to)
 	s.log.Error("store was damaged", zap.String("moved_to", to), zap.Error(why))
+	return to, nil
+}
+
+// aside renames a damaged file, and what belongs to it.
+func aside(path string, why error) (string, error) {
+	to := fmt.Sprintf("%s.corrupt-%s", path, time.Now().UTC().Format("20060102T150405.000"))
+	if err := os.Rename(path, to); err != nil {
+		return "", fmt.Errorf("move the damaged store %s aside: %w (it is damaged: %w)", path, err, why)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Rename(path+suffix, to+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("move the damaged store's %s aside: %w", suffix, err)
+		}
+	}
 	return to, nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/recorder"
 )
 
 // How long the Correlator waits for the other half of a story. Only what is
@@ -231,6 +232,7 @@ func (c *Correlator) State() (map[string][]byte, error) {
 			c.gone[id] = true
 			continue
 		}
+		c.forgetReadings(e)
 		if !e.dirty {
 			continue
 		}
@@ -248,13 +250,12 @@ func (c *Correlator) State() (map[string][]byte, error) {
 	return out, nil
 }
 
-// Running lists the containers that are running, for the sampler: id → pid of
-// the first process.
-func (c *Correlator) Running() map[string]int {
-	out := map[string]int{}
+// Running lists the containers that are running, by id, for the sampler.
+func (c *Correlator) Running() map[string]Followed {
+	out := map[string]Followed{}
 	for id, e := range c.entries {
 		if r := e.current(); r != nil && r.Exit == nil && r.PID != 0 && e.Removed.IsZero() {
-			out[id] = r.PID
+			out[id] = Followed{PID: r.PID, Started: r.Start, Service: recorder.ServiceOf(&e.Spec.Container)}
 		}
 	}
 	return out

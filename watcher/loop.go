@@ -73,7 +73,7 @@ func NewWatcher(opt WatcherOptions) (*Watcher, error) {
 		log: opt.Logger, metrics: newMetrics(opt.Registerer), cursors: map[string]string{}}
 	if opt.Rules != nil {
 		var err error
-		if w.sentry, err = newSentry(opt.Correlator, *opt.Rules, opt.Warnings); err != nil {
+		if w.sentry, err = newSentry(opt.Correlator, opt.Sampler, *opt.Rules, opt.Warnings); err != nil {
 			return nil, err
 		}
 	}
@@ -160,6 +160,10 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) {
 	defer tick.Stop()
 	due := time.NewTimer(time.Hour)
 	defer due.Stop()
+	var rounds <-chan struct{}
+	if w.sampler != nil && w.sentry != nil {
+		rounds = w.sampler.Rounds()
+	}
 	var told []Told
 	for {
 		w.beat.Store(time.Now().UnixNano())
@@ -181,6 +185,8 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) {
 			}
 		case now := <-due.C:
 			told = append(told, w.judged(w.corr.Due(now))...)
+		case <-rounds:
+			told = append(told, w.sentry.read()...)
 		case <-tick.C:
 			told = append(told, w.judged(nil)...)
 			keep = true
@@ -207,7 +213,17 @@ func (w *Watcher) take(o Observation) []Told {
 		// Who shared a limit is known only now, while they still hold it.
 		o.Members = w.sampler.Below(o.Episode)
 	}
-	told := w.corr.Observe(o)
+	var told []Told
+	if w.sampler != nil {
+		// What led to it is read from the recorder now: the correlator is not
+		// given every reading of every container as it is made.
+		for _, id := range w.corr.Concerns(&o) {
+			if past := w.sampler.Past(id); len(past) > 0 {
+				told = append(told, w.corr.Observe(Observation{At: past[len(past)-1].At, Seen: o.Seen, Samples: past})...)
+			}
+		}
+	}
+	told = append(told, w.corr.Observe(o)...)
 	if w.sentry != nil {
 		told = append(told, w.sentry.take(&o, told)...)
 	}

@@ -3,6 +3,8 @@ package watcher
 import (
 	"maps"
 	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
 )
 
 // samples takes one round of readings.
@@ -13,9 +15,11 @@ func (c *Correlator) samples(round []Sample) {
 		if e == nil {
 			continue
 		}
-		kept := s.Sample
-		kept.PIDs = nil
-		e.readings = appendBounded(e.readings, kept, maxReadings)
+		if n := len(e.readings); n == 0 || s.At.After(e.readings[n-1].At) {
+			kept := s.Sample
+			kept.PIDs = nil
+			e.readings = appendBounded(e.readings, kept, maxReadings)
+		}
 		for _, pid := range s.PIDs {
 			o := c.pids[pid]
 			if o.id != s.ID {
@@ -50,6 +54,38 @@ func (c *Correlator) samples(round []Sample) {
 		}
 	}
 	c.forgetPids()
+}
+
+// Concerns names the containers that an observation may be a death or a kill of:
+// what was read of them will be asked for.
+func (c *Correlator) Concerns(o *Observation) []string {
+	switch {
+	case o.Exit != nil:
+		return []string{o.Exit.ID}
+	case o.Episode == nil:
+		return nil
+	}
+	var ids []string
+	if id := cgroup.ParsePath(o.Episode.TaskMemcg).ContainerID; c.entries[id] != nil {
+		ids = append(ids, id)
+	}
+	for i := range o.Episode.Kills {
+		if id := c.pids[o.Episode.Kills[i].PID].id; id != "" {
+			ids = appendUnique(ids, id)
+		}
+	}
+	return ids
+}
+
+// keepReadings is how long readings are remembered: until then a late fact may
+// have the incident they belong to told anew.
+const keepReadings = 10 * time.Minute
+
+// forgetReadings drops those that nobody will ask for any more.
+func (c *Correlator) forgetReadings(e *entry) {
+	if n := len(e.readings); n > 0 && !c.open[e] && c.now.Sub(e.readings[n-1].At) > keepReadings {
+		e.readings = nil
+	}
 }
 
 // maxPids bounds the table of host pids; the default pid_max is the number of

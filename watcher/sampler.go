@@ -3,81 +3,115 @@ package watcher
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
-	"sort"
-	"strconv"
+	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/recorder"
 )
 
 const (
 	// sampleEvery is the time between two readings of a container, as long as
 	// that costs no more than one part in sampleShare of a core.
 	sampleEvery = time.Second
-	sampleShare = 250
-	// fullEvery is how many readings lie between two that also take the
-	// breakdown, the pressure and the limit; pidsEvery likewise for the members.
-	fullEvery = 5
-	pidsEvery = 2
+	sampleShare = 125
+	// Beside memory in use and the counter of kills, which are read every
+	// time, the rest takes turns: each container's every so many rounds, but
+	// of no more than so many containers in one round.
+	partsEvery, partsMost     = 5, 100
+	membersEvery, membersMost = 2, 100
+	// limitsEvery is how many of a container's turns lie between two that read
+	// its limits too, which hardly ever change; initEvery likewise for the
+	// signals that its first process handles.
+	limitsEvery = 6
+	initEvery   = 12
 	// nearLimit is the part of the limit above which the breakdown is taken
-	// every time: it is what will be asked for after the death.
+	// out of turn, of nearMost containers in one round: it is what will be
+	// asked for after the death.
 	nearLimit = 0.8
+	nearMost  = 20
+	// refresh is how often a container's members are told although they are
+	// the same.
+	refresh = 10 * time.Second
 	// nudgeGap bounds how often a kill may cause an extra round of readings.
 	nudgeGap = 20 * time.Millisecond
 )
 
+// Followed is a running container that is to be read.
+type Followed struct {
+	// PID is its first process, Started when that was, and Service the name
+	// under which its readings are kept.
+	PID     int
+	Started time.Time
+	Service string
+}
+
+// SamplerOptions are what NewSampler needs.
+type SamplerOptions struct {
+	FS *cgroup.FS
+	// Pressure counts what the kernel notifies of; nil for nothing.
+	Pressure *cgroup.Pressure
+	// Proc is where the host's processes are seen, "" for /proc.
+	Proc string
+	// Recorder takes every reading.
+	Recorder   *recorder.Recorder
+	Registerer prometheus.Registerer
+}
+
 // Sampler reads the memory, pressure and counters of running containers'
-// cgroups, all in one goroutine. What a container held before it died is known
-// only from here: at the engine's "die" its cgroup is gone.
+// cgroups, and of the host, all in one goroutine, and hands them to the Recorder.
+// What a container held before it died is known only from here: at the engine's
+// "die" its cgroup is gone. The correlator is told what changes its mind: members,
+// first process, and kills that were counted.
 type Sampler struct {
 	fs       *cgroup.FS
-	pressure *cgroup.Pressure // nil on v2, where pressure is a file
+	pressure *cgroup.Pressure
+	proc     string
+	rec      *recorder.Recorder
+	metrics  samplerMetrics
 
 	mu   sync.Mutex
-	want map[string]int // id → pid of the first process
+	want map[string]Followed
+	seen map[string]*seen
 
-	proc string // where the host's processes are seen
-
-	wake  chan struct{}
-	nudge chan struct{}
+	wake   chan struct{}
+	nudge  chan struct{}
+	rounds chan struct{}
 
 	// Only Run's goroutine touches these.
 	reading map[string]*reading
-	order   []string
-	round   int
+	order   []*reading
+	parts   turn
+	members turn
+	nears   turn
+	host    hostReading
+	scratch scratch
 	period  time.Duration
+	said    time.Duration // the period that was told last
+	cost    time.Duration // of a round, smoothed
 }
 
-// reading is one container being read.
-type reading struct {
-	handle *cgroup.Handle
-	pid    int
-	limit  int64
-	last   int64
-	phase  int
-	fresh  bool
-}
-
-// NewSampler returns a Sampler that reads through fs. pressure counts the
-// pressure levels of cgroup v1, and may be nil.
-// proc is where the host's processes are seen, "" for /proc.
-func NewSampler(fs *cgroup.FS, pressure *cgroup.Pressure, proc string) *Sampler {
-	if proc == "" {
-		proc = cgroup.DefaultProc
+// NewSampler returns a Sampler; Run starts it.
+func NewSampler(opt SamplerOptions) *Sampler {
+	if opt.Proc == "" {
+		opt.Proc = cgroup.DefaultProc
 	}
-	return &Sampler{fs: fs, proc: proc, pressure: pressure, want: map[string]int{}, reading: map[string]*reading{},
-		wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1), period: sampleEvery}
+	return &Sampler{fs: opt.FS, pressure: opt.Pressure, proc: opt.Proc, rec: opt.Recorder, metrics: newSamplerMetrics(opt.Registerer),
+		want: map[string]Followed{}, seen: map[string]*seen{}, reading: map[string]*reading{},
+		wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1), rounds: make(chan struct{}, 1), period: sampleEvery, said: sampleEvery}
 }
 
-// Follow says which containers are running: id → pid of the first process. The
-// sampler keeps the map.
-func (s *Sampler) Follow(running map[string]int) {
+// Follow says which containers are running, by id. The sampler keeps the map.
+func (s *Sampler) Follow(running map[string]Followed) {
 	s.mu.Lock()
 	s.want = running
 	s.mu.Unlock()
@@ -86,6 +120,16 @@ func (s *Sampler) Follow(running map[string]int) {
 
 // Nudge asks for the counters at once: a kill has just been told.
 func (s *Sampler) Nudge() { signal(s.nudge) }
+
+// Rounds gives a signal after each round of readings; rounds that nobody waited
+// for are one.
+func (s *Sampler) Rounds() <-chan struct{} { return s.rounds }
+
+// Latest appends what was read last of every container and of the host.
+func (s *Sampler) Latest(into []recorder.Live) []recorder.Live {
+	s.rec.Each(func(l recorder.Live) { into = append(into, l) })
+	return into
+}
 
 func signal(c chan struct{}) {
 	select {
@@ -96,13 +140,19 @@ func signal(c chan struct{}) {
 
 // Run reads until ctx ends.
 func (s *Sampler) Run(ctx context.Context, emit func(Observation)) {
+	s.host.open(s.fs, s.rec)
+	if s.pressure != nil {
+		// Where the host's cannot be watched, its totals are read all the same.
+		_ = s.pressure.Watch(cgroup.HostPressure)
+	}
 	defer func() {
-		for id := range s.reading {
-			s.drop(id)
+		for _, r := range s.reading {
+			s.drop(r)
 		}
+		s.host.close()
 	}()
 	s.report(emit)
-	tick := time.NewTimer(s.period)
+	tick := time.NewTimer(untilNext(time.Now(), s.period))
 	defer tick.Stop()
 	var nudged time.Time
 	for {
@@ -111,7 +161,7 @@ func (s *Sampler) Run(ctx context.Context, emit func(Observation)) {
 			return
 		case <-s.wake:
 			if fresh := s.adopt(emit); len(fresh) > 0 {
-				s.read(fresh, emit, true)
+				s.read(fresh, emit, time.Now())
 			}
 		case <-s.nudge:
 			if wait := nudgeGap - time.Since(nudged); wait > 0 {
@@ -122,24 +172,96 @@ func (s *Sampler) Run(ctx context.Context, emit func(Observation)) {
 				}
 			}
 			nudged = time.Now()
-			s.read(s.order, emit, false)
-		case <-tick.C:
-			began := time.Now()
-			s.adopt(emit)
-			s.round++
-			s.read(s.order, emit, true)
-			s.period = max(sampleEvery, sampleShare*time.Since(began))
-			tick.Reset(s.period)
+			s.counters(emit)
+		case now := <-tick.C:
+			s.round(emit, now)
+			tick.Reset(untilNext(time.Now(), s.period))
 		}
 	}
 }
 
-// report says what can be seen of control groups from here.
+// untilNext is the time to the next round. At the usual pace rounds come at whole
+// seconds, so that readings of all containers, and of all hosts, can be laid side
+// by side.
+func untilNext(now time.Time, period time.Duration) time.Duration {
+	if period != sampleEvery {
+		return period
+	}
+	return period - time.Duration(now.Nanosecond())%period
+}
+
+// round takes one reading of every container and of the host, and finds out when
+// the next one may come. The goroutine stays on its thread, whose time is what a
+// round costs, however busy the machine is.
+func (s *Sampler) round(emit func(Observation), now time.Time) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := threadTime()
+	s.adopt(emit)
+	n := len(s.order)
+	s.parts.next(n, partsEvery, partsMost)
+	s.members.next(n, membersEvery, membersMost)
+	s.nears.next(n, 1, nearMost)
+	s.host.read(now)
+	s.read(s.order, emit, now)
+	signal(s.rounds)
+
+	cost := threadTime() - began
+	s.cost += (cost - s.cost) / 4
+	s.period = max(sampleEvery, sampleShare*s.cost)
+	s.metrics.period.Set(s.period.Seconds())
+	s.metrics.cost.Set(s.cost.Seconds())
+	if now, was := s.period.Seconds(), s.said.Seconds(); now > 1.25*was || now < 0.8*was || was > 1 && s.period == sampleEvery {
+		s.said = s.period
+		s.report(emit)
+	}
+}
+
+// threadTime is the processor time of this thread.
+func threadTime() time.Duration {
+	const rusageThread = 1 // getrusage(2): RUSAGE_THREAD
+	var u syscall.Rusage
+	if syscall.Getrusage(rusageThread, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// turn goes round a list: each round has the next few of it.
+type turn struct{ from, n, of int }
+
+// next moves on to the next ones of a list of so many: each has its turn every
+// so many rounds, or later, where that would be more than most at once.
+func (t *turn) next(of, every, most int) {
+	if of == 0 {
+		*t = turn{}
+		return
+	}
+	t.from = (t.from + t.n) % of
+	t.n, t.of = min((of+every-1)/every, most), of
+}
+
+// has is true for those whose turn it is.
+func (t *turn) has(i int) bool {
+	if i >= t.of {
+		return false
+	}
+	return (i-t.from+t.of)%t.of < t.n
+}
+
+// report says what can be seen of control groups from here, and how often it is looked at.
 func (s *Sampler) report(emit func(Observation)) {
 	st := &SourceState{Name: "cgroup", Up: true}
 	if err := errors.Join(s.fs.Problems()...); err != nil {
 		st.Reason = err.Error()
 		st.Up = !errors.Is(err, cgroup.ErrNoMemory)
+	}
+	if s.said > sampleEvery {
+		if st.Reason != "" {
+			st.Reason += "; "
+		}
+		st.Reason += fmt.Sprintf("%d containers: each is read every %.1f s, so that it costs no more than %.1f %% of a core",
+			len(s.order), s.said.Seconds(), 100.0/sampleShare)
 	}
 	emit(Observation{At: time.Now(), Source: st})
 	emit(Observation{At: time.Now(), Host: &incident.Host{Cgroup: string(s.fs.Mode())}})
@@ -147,21 +269,28 @@ func (s *Sampler) report(emit func(Observation)) {
 
 // adopt opens the cgroups of containers that are new and lets go of those that
 // are not followed any more; it returns the new ones.
-func (s *Sampler) adopt(emit func(Observation)) []string {
+func (s *Sampler) adopt(emit func(Observation)) []*reading {
 	s.mu.Lock()
 	want := s.want
-	s.mu.Unlock()
-	for id, r := range s.reading {
-		if pid, ok := want[id]; !ok || pid != r.pid {
-			s.drop(id)
+	for id, x := range s.seen {
+		if f, ok := want[id]; !ok || f.PID != x.pid {
+			delete(s.seen, id)
 		}
 	}
-	var fresh []string
-	for id, pid := range want {
+	s.mu.Unlock()
+	changed := false
+	for id, r := range s.reading {
+		if f, ok := want[id]; !ok || f.PID != r.pid {
+			s.drop(r)
+			changed = true
+		}
+	}
+	var fresh []*reading
+	for id, f := range want {
 		if s.reading[id] != nil {
 			continue
 		}
-		path, err := s.fs.ContainerPathOf(pid, id)
+		path, err := s.fs.ContainerPathOf(f.PID, id)
 		if err != nil {
 			continue // gone already, or not visible: tried again at the next round
 		}
@@ -173,78 +302,32 @@ func (s *Sampler) adopt(emit func(Observation)) []string {
 			// Without the levels the readings still tell the story.
 			_ = s.pressure.Watch(path)
 		}
-		s.reading[id] = &reading{handle: h, pid: pid, phase: len(s.reading), fresh: true, limit: cgroup.Unlimited}
-		fresh = append(fresh, id)
+		r := &reading{id: id, handle: h, pid: f.PID, last: recorder.Unknown(), kills: -1, track: s.rec.Begin(id, f.Service, f.Started)}
+		s.reading[id] = r
+		s.mu.Lock()
+		s.seen[id] = &seen{pid: f.PID}
+		s.mu.Unlock()
+		fresh = append(fresh, r)
 		emit(Observation{At: time.Now(), Container: &Container{Container: incident.Container{ID: id}, CgroupPath: path}})
 	}
-	s.order = s.order[:0]
-	for id := range s.reading {
-		s.order = append(s.order, id)
+	if changed || len(fresh) > 0 || len(s.order) != len(s.reading) {
+		s.order = s.order[:0]
+		for _, r := range s.reading {
+			s.order = append(s.order, r)
+		}
+		slices.SortFunc(s.order, func(a, b *reading) int { return strings.Compare(a.id, b.id) })
 	}
-	sort.Strings(s.order)
 	return fresh
 }
 
-func (s *Sampler) drop(id string) {
-	r := s.reading[id]
+func (s *Sampler) drop(r *reading) {
 	if s.pressure != nil {
 		s.pressure.Forget(r.handle.Path())
 	}
 	r.handle.Close()
-	delete(s.reading, id)
-}
-
-// read takes one reading of each container; parts is false for the counters alone.
-func (s *Sampler) read(ids []string, emit func(Observation), parts bool) {
-	if len(ids) == 0 {
-		return
-	}
-	out := make([]Sample, 0, len(ids))
-	for _, id := range ids {
-		r := s.reading[id]
-		if r == nil {
-			continue
-		}
-		sample := Sample{ID: id}
-		what := s.what(r, parts)
-		if err := r.handle.Read(&sample.Sample, what); err != nil {
-			if errors.Is(err, cgroup.ErrGone) {
-				s.drop(id)
-			}
-			continue
-		}
-		r.fresh, r.limit, r.last = false, sample.Limit, sample.Current
-		if s.pressure != nil {
-			sample.Levels = s.pressure.Counts(r.handle.Path())
-		}
-		if what&cgroup.WithPSI != 0 {
-			sample.Init = s.readInit(r.pid)
-		}
-		out = append(out, sample)
-	}
-	if len(out) > 0 {
-		emit(Observation{At: time.Now(), Samples: out})
-	}
-}
-
-// what says which parts of a container to read this time. The dearer parts are
-// spread over the rounds, so that no round takes them of all containers.
-func (s *Sampler) what(r *reading, parts bool) cgroup.What {
-	const full = cgroup.WithLimit | cgroup.WithStat | cgroup.WithPSI
-	switch {
-	case r.fresh:
-		return full | cgroup.WithPIDs
-	case !parts:
-		return 0
-	}
-	var w cgroup.What
-	if (s.round+r.phase)%pidsEvery == 0 {
-		w |= cgroup.WithPIDs
-	}
-	if (s.round+r.phase)%fullEvery == 0 || r.limit > 0 && float64(r.last) > nearLimit*float64(r.limit) {
-		w |= full
-	}
-	return w
+	r.track.End(time.Now())
+	r.gone = true
+	delete(s.reading, r.id)
 }
 
 // maxBelow bounds the cgroups that are named as sharing a limit.
@@ -263,24 +346,17 @@ func (s *Sampler) Below(ep *kmsg.Episode) []cgroup.Level {
 	return below
 }
 
-// readInit reads a first process's name and the signals it handles from
-// /proc/PID/status (proc_pid_status(5)); nil when that cannot be read.
-func (s *Sampler) readInit(pid int) *incident.Init {
-	b, err := os.ReadFile(filepath.Join(s.proc, strconv.Itoa(pid), "status"))
-	if err != nil {
-		return nil
+// samplerMetrics say what the readings cost.
+type samplerMetrics struct{ period, cost prometheus.Gauge }
+
+func newSamplerMetrics(r prometheus.Registerer) samplerMetrics {
+	m := samplerMetrics{
+		period: prometheus.NewGauge(prometheus.GaugeOpts{Name: "oomwatch_sample_period_seconds", Help: "Time between two readings of a container; it is stretched where there are many."}),
+		cost:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "oomwatch_sample_round_cpu_seconds", Help: "Processor time that one reading of all containers takes."}),
 	}
-	in := &incident.Init{}
-	for line := range strings.Lines(string(b)) {
-		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":\t")
-		switch key {
-		case "Name":
-			in.Comm = value
-		case "SigCgt":
-			if in.SigCgt, err = strconv.ParseUint(value, 16, 64); err != nil {
-				return nil
-			}
-		}
+	m.period.Set(sampleEvery.Seconds())
+	if r != nil {
+		r.MustRegister(m.period, m.cost)
 	}
-	return in
+	return m
 }

@@ -5,26 +5,46 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
-// sentry hands a Warner what the loop sees. Its methods may be called from
-// several goroutines at once.
+// sentry hands a Warner what the loop sees, and every round of readings. Its
+// methods may be called from several goroutines at once.
 type sentry struct {
-	mu     sync.Mutex
-	warner *warn.Warner
-	last   map[string]recorder.Reading
+	mu      sync.Mutex
+	warner  *warn.Warner
+	sampler *Sampler // nil for none
+	round   []recorder.Live
 }
 
-func newSentry(c *Correlator, rules warn.Rules, kept []byte) (*sentry, error) {
-	w, err := warn.New(warn.Options{Rules: rules, Run: c.warnOf, Facts: c.factsOf}, kept)
+func newSentry(c *Correlator, sampler *Sampler, rules warn.Rules, kept []byte) (*sentry, error) {
+	facts := func(id string, at time.Time) *incident.Facts {
+		if sampler != nil {
+			c.samples(sampler.Past(id)) // what led to it, as for a death
+		}
+		return c.factsOf(id, at)
+	}
+	w, err := warn.New(warn.Options{Rules: rules, Run: c.warnOf, Facts: facts}, kept)
 	if err != nil {
 		return nil, err
 	}
-	return &sentry{warner: w, last: map[string]recorder.Reading{}}, nil
+	return &sentry{warner: w, sampler: sampler}, nil
+}
+
+// read looks at what was read last of every container and of the host.
+func (s *sentry) read() (out []Told) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.round = s.sampler.Latest(s.round[:0])
+	for i := range s.round {
+		l := &s.round[i]
+		for _, a := range s.warner.Read(l.ID, l.Last, s.sampler.Stalls(l.ID)) {
+			out = append(out, Told{Incident: a.Incident, Update: a.Update, Quiet: a.Quiet})
+		}
+	}
+	return out
 }
 
 // take looks at an observation after the Correlator has, and at what it told
@@ -39,11 +59,6 @@ func (s *sentry) take(o *Observation, told []Told) []Told {
 		}
 	}
 	switch {
-	case o.Samples != nil:
-		for i := range o.Samples {
-			r, stalls := s.reading(&o.Samples[i])
-			add(s.warner.Read(o.Samples[i].ID, r, stalls))
-		}
 	case o.Action != nil:
 		if status, ok := strings.CutPrefix(o.Action.Action, "health_status: "); ok {
 			add(s.health(o.Action.ID, status, o.At))
@@ -58,7 +73,6 @@ func (s *sentry) take(o *Observation, told []Told) []Told {
 		}
 	case o.Exit != nil:
 		s.warner.Ended(o.Exit.ID, o.At)
-		delete(s.last, o.Exit.ID)
 	}
 	add(s.died(told))
 	return out
@@ -100,30 +114,6 @@ func (s *sentry) setRules(r warn.Rules) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.warner.SetRules(r)
-}
-
-// reading is a sample with what was read last of the parts that were not read
-// this time, and how often the kernel has notified of stalls; -1 for never.
-func (s *sentry) reading(in *Sample) (r recorder.Reading, stalls int64) {
-	r, known := s.last[in.ID]
-	if !known {
-		r = recorder.Unknown()
-	}
-	r.At, r.Used, r.Limit = in.At, in.Current, in.Limit
-	if st := in.Stat; st != nil {
-		r.Anon, r.File, r.Shmem, r.Kernel = st.Anon, st.File, st.Shmem, st.Kernel
-	}
-	if p := in.PSI; p != nil && !in.HostPSI {
-		r.PSISome, r.PSIFull = p.SomeTotal.Microseconds(), p.FullTotal.Microseconds()
-	}
-	s.last[in.ID] = r
-	stalls = -1
-	if n, ok := in.Levels[cgroup.LevelCritical]; ok {
-		stalls = n
-	} else if n, ok := in.Levels[cgroup.LevelStalled]; ok {
-		stalls = n
-	}
-	return r, stalls
 }
 
 // warnOf says of a container's present run what a Warner must know.

@@ -5,12 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/oomwatch/oomwatch/recorder"
 )
 
 // Config is what a configuration file can say. The yaml names are the keys; what
 // is not in the file keeps the value of defaultConfig.
 type Config struct {
 	Store        StoreConfig      `yaml:"store"`
+	History      HistoryConfig    `yaml:"history"`
 	Listen       listenAddr       `yaml:"listen"`
 	AllowedHosts []string         `yaml:"allowed_hosts,omitempty"`
 	Socket       string           `yaml:"socket"`
@@ -25,6 +28,12 @@ type Config struct {
 type StoreConfig struct {
 	Path      string   `yaml:"path"`
 	Retention duration `yaml:"retention"`
+}
+
+// HistoryConfig says how long what was recorded is kept, and how much of it.
+type HistoryConfig struct {
+	Retention duration `yaml:"retention"`
+	MaxSize   byteSize `yaml:"max_size"`
 }
 
 // DockerConfig says which engine is followed.
@@ -102,6 +111,7 @@ type LogConfig struct {
 const (
 	defaultListen      = "127.0.0.1:9468"
 	defaultRetention   = 90 * 24 * time.Hour
+	defaultHistorySize = 1 << 30
 	defaultLogLines    = 20
 	defaultGroupWindow = 10 * time.Minute
 	defaultPause       = time.Minute
@@ -113,10 +123,11 @@ const (
 // defaultConfig is what holds where neither a file nor a flag says otherwise.
 func defaultConfig() *Config {
 	return &Config{
-		Store:  StoreConfig{Path: defaultStorePath(), Retention: duration(defaultRetention)},
-		Listen: defaultListen,
-		Socket: defaultSocketPath(),
-		Docker: DockerConfig{LogLines: defaultLogLines},
+		Store:   StoreConfig{Path: defaultStorePath(), Retention: duration(defaultRetention)},
+		History: HistoryConfig{Retention: duration(recorder.KeepLong), MaxSize: defaultHistorySize},
+		Listen:  defaultListen,
+		Socket:  defaultSocketPath(),
+		Docker:  DockerConfig{LogLines: defaultLogLines},
 		Alerts: AlertsConfig{GroupWindow: window(defaultGroupWindow), Pause: window(defaultPause), LongestPause: duration(longestPause),
 			StormPerMinute: defaultStorm, Budget: defaultBudget},
 		Warnings: defaultWarnings(),

@@ -36,6 +36,7 @@ func TestConfigReadsEverything(t *testing.T) {
 	path := writeFile(t, "c.yaml", `
 # a comment
 store: {path: /x/y.db, retention: 14d}
+history: {retention: 7d, max_size: 256MiB}
 listen: "[::1]:80"
 allowed_hosts: [watch.example.org]
 socket: /x/s
@@ -81,6 +82,7 @@ log: {level: debug, format: json}
 	}
 	want := &Config{
 		Store: StoreConfig{Path: "/x/y.db", Retention: duration(14 * 24 * time.Hour)}, Listen: "[::1]:80",
+		History:      HistoryConfig{Retention: duration(7 * 24 * time.Hour), MaxSize: 256 << 20},
 		AllowedHosts: []string{"watch.example.org"}, Socket: "/x/s", Docker: DockerConfig{Host: "tcp://127.0.0.1:2375"},
 		Receivers: []ReceiverConfig{
 			{Name: "ops", Type: "webhook", URL: "https://hooks.example/T0/canary-url", URLFile: url, Secret: goodSecret,
@@ -137,7 +139,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"a command without its path", "warnings: {on_warning: {exec: [dump]}}\n", "1:", "program, by its full path"},
 		{"a command that is not there", "warnings: {on_warning: {exec: [/no/such/dump]}}\n", "1:", "no such file"},
 		{"a time without a command", "warnings: {on_warning: {timeout: 1s}}\n", "1:", "of use only beside exec"},
-		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, listen, allowed_hosts, socket, docker, receivers, alerts, warnings, log`},
+		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, history, listen, allowed_hosts, socket, docker, receivers, alerts, warnings, log`},
 		{"unknown key below", "store:\n  pth: x\n", "2:3", `unknown key "pth", did you mean "path"? Known here: path, retention`},
 		{"unknown key far off", "store:\n  zzzzzzzz: x\n", "2:3", `unknown key "zzzzzzzz" Known here: path, retention`},
 		{"unknown receiver key", hook + "urll: https://h/CANARY\n", "4:5", `did you mean "url"?`},

@@ -112,6 +112,37 @@ func (c *count) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// byteSize is a size of at least a mebibyte, in binary units.
+type byteSize int64
+
+// sizeUnits are the units that a size may have, the largest first.
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}}
+
+func (z *byteSize) UnmarshalText(b []byte) error {
+	for _, u := range sizeUnits {
+		if n, ok := strings.CutSuffix(string(b), u.name); ok {
+			if v, err := strconv.ParseUint(strings.TrimSpace(n), 10, 16); err == nil && v > 0 {
+				*z = byteSize(int64(v) * u.bytes)
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%q is no size: write 512MiB, 2GiB or 1TiB", b)
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (z byteSize) MarshalText() ([]byte, error) {
+	for _, u := range sizeUnits {
+		if int64(z)%u.bytes == 0 {
+			return fmt.Appendf(nil, "%d%s", int64(z)/u.bytes, u.name), nil
+		}
+	}
+	return strconv.AppendInt(nil, int64(z), 10), nil
+}
+
 // listenAddr is a TCP address, or "" for none.
 type listenAddr string
 

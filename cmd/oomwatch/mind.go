@@ -93,6 +93,7 @@ func needRestart(a, b *Config) (keys []string) {
 		changed bool
 	}{
 		{"store", a.Store != b.Store},
+		{"history", a.History != b.History},
 		{"listen", a.Listen != b.Listen},
 		{"allowed_hosts", strings.Join(a.AllowedHosts, "\n") != strings.Join(b.AllowedHosts, "\n")},
 		{"socket", a.Socket != b.Socket},

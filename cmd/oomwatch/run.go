@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
@@ -88,7 +89,16 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		return err
 	}
 
-	src, err := newSources(cfg, past, log, reg)
+	hist, err := store.OpenHistory(ctx, store.HistoryOptions{Store: cfg.Store.Path, Keep: time.Duration(cfg.History.Retention), MaxBytes: int64(cfg.History.MaxSize), Logger: log, Registerer: reg})
+	if err != nil {
+		return err
+	}
+	defer closing(log, "history", hist)
+	rec := recorder.New(recorder.Options{Keeper: hist, Logger: log, Registerer: reg})
+	if err := rec.Restore(ctx, hist); err != nil {
+		log.Warn("the recent past is not taken up", zap.Error(err))
+	}
+	src, err := newSources(cfg, past, rec, log, reg)
 	if err != nil {
 		return err
 	}
@@ -142,6 +152,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		}
 		return src.pressure.Run(ctx)
 	})
+	recorded := start(edges, rec.Run)
 	fed := start(edges, func(ctx context.Context) error { sup.Run(ctx, w.Beat, log); return nil })
 
 	watching := true
@@ -197,7 +208,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	case <-drain.Done():
 	}
 	stopEdges()
-	for _, part := range []<-chan error{minded, drained, delivered, served, hooked, counted, fed} {
+	for _, part := range []<-chan error{minded, drained, delivered, served, hooked, counted, recorded, fed} {
 		select {
 		case perr := <-part:
 			err = errors.Join(err, perr)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 	"github.com/oomwatch/oomwatch/web"
@@ -31,7 +32,7 @@ type sources struct {
 
 // newSources makes the witnesses, each to go on where an earlier run had read to.
 // None is tried yet: one that is missing says so when it runs.
-func newSources(cfg *Config, past *memory, log *zap.Logger, reg prometheus.Registerer) (*sources, error) {
+func newSources(cfg *Config, past *memory, rec *recorder.Recorder, log *zap.Logger, reg prometheus.Registerer) (*sources, error) {
 	s := &sources{kernel: &watcher.Kernel{}, since: newStateClock(), close: func() {}}
 	if c := past.cursors[s.kernel.Name()]; c != "" {
 		after, err := watcher.ParsePosition(c)
@@ -57,7 +58,7 @@ func newSources(cfg *Config, past *memory, log *zap.Logger, reg prometheus.Regis
 	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
 		s.list = append(s.list, absent{watcher.SourceState{Name: "cgroup", Reason: err.Error(), Fix: "oomwatch doctor"}})
 	} else {
-		s.openSampler(cg, log)
+		s.openSampler(cg, rec, log, reg)
 	}
 	for i := range s.list {
 		s.list[i] = noted{Source: s.list[i], clock: s.since}
@@ -66,7 +67,7 @@ func newSources(cfg *Config, past *memory, log *zap.Logger, reg prometheus.Regis
 }
 
 // openSampler reads the control groups of running containers.
-func (s *sources) openSampler(cg *cgroup.FS, log *zap.Logger) {
+func (s *sources) openSampler(cg *cgroup.FS, rec *recorder.Recorder, log *zap.Logger, reg prometheus.Registerer) {
 	s.close = func() {
 		if err := cg.Close(); err != nil {
 			log.Error("close", zap.String("part", "cgroup"), zap.Error(err))
@@ -77,7 +78,7 @@ func (s *sources) openSampler(cg *cgroup.FS, log *zap.Logger) {
 	} else {
 		log.Debug("no notifications of pressure", zap.Error(err))
 	}
-	s.sampler = watcher.NewSampler(cg, s.pressure, cgroup.DefaultProc)
+	s.sampler = watcher.NewSampler(watcher.SamplerOptions{FS: cg, Pressure: s.pressure, Recorder: rec, Registerer: reg})
 }
 
 // newRegistry is the metrics of this process, what it costs included.

@@ -1,0 +1,234 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oomwatch/oomwatch/recorder"
+)
+
+// Services lists the series that are kept, by name.
+func (h *History) Services(ctx context.Context) ([]recorder.Service, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	byName := map[string]recorder.Service{}
+	rows, err := h.db.QueryContext(ctx, "SELECT name, (SELECT min(key & 0x3ffffffff) FROM blocks WHERE key >= id << 36 AND key < (id + 1) << 36), (SELECT max(until) FROM blocks WHERE key >= id << 36 AND key < (id + 1) << 36) FROM services")
+	if err != nil {
+		return nil, fmt.Errorf("list the services: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s recorder.Service
+		var first, last sql.NullInt64
+		if err := rows.Scan(&s.Name, &first, &last); err != nil {
+			return nil, fmt.Errorf("list the services: %w", err)
+		}
+		if first.Valid {
+			s.First, s.Last = time.Unix(first.Int64, 0).UTC(), time.UnixMilli(last.Int64).UTC()
+			byName[s.Name] = s
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list the services: %w", err)
+	}
+	rows.Close() // the one connection is needed again
+	err = h.recent(ctx, time.Time{}, "", func(b recorder.Block) error {
+		read, err := recorder.Decode(nil, b.Data)
+		if err != nil || len(read) == 0 {
+			return nil // the rest is worth listing
+		}
+		s, known := byName[b.Service]
+		if first := read[0].At; !known || first.Before(s.First) {
+			s.Name, s.First = b.Service, first
+		}
+		if last := read[len(read)-1].At; last.After(s.Last) {
+			s.Last = last
+		}
+		byName[s.Name] = s
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]recorder.Service, 0, len(byName))
+	for _, s := range byName {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b recorder.Service) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// History is what is kept of a service between two times, each included: a
+// series for each step, the finest first. What has not been rolled up yet is
+// rolled up here, so that each series reaches up to the last half minute. A
+// series of which nothing is kept is left out.
+func (h *History) History(ctx context.Context, service string, from, to time.Time) ([]recorder.Series, error) {
+	var out []recorder.Series
+	for _, step := range []time.Duration{recorder.StepRead, recorder.StepShort, recorder.StepLong} {
+		s, err := h.Series(ctx, service, step, from, to)
+		if err != nil {
+			return nil, err
+		}
+		if len(s.Readings) > 0 {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// Series is History at one step.
+func (h *History) Series(ctx context.Context, service string, step time.Duration, from, to time.Time) (recorder.Series, error) {
+	s := recorder.Series{Service: service, Step: step}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if levels[step] != 0 {
+		if err := h.rolled(ctx, &s, from, to); err != nil {
+			return s, fmt.Errorf("read the history of %q: %w", service, err)
+		}
+	}
+	// What is newer than what has been rolled up.
+	after := from
+	if n := len(s.Readings); n > 0 {
+		after = s.Readings[n-1].At
+	}
+	var fresh []recorder.Reading
+	err := h.recent(ctx, after, service, func(b recorder.Block) error {
+		read, err := recorder.Decode(nil, b.Data)
+		for _, r := range read {
+			if n := len(fresh); (n == 0 || r.At.After(fresh[n-1].At)) && (len(s.Readings) == 0 || r.At.After(after)) {
+				fresh = append(fresh, r)
+			}
+		}
+		if err != nil {
+			h.bad.Inc()
+		}
+		return nil
+	})
+	if err != nil {
+		return s, fmt.Errorf("read the history of %q: %w", service, err)
+	}
+	if step != recorder.StepRead {
+		fresh = recorder.Roll(fresh, step)
+	}
+	s.Readings = append(s.Readings, fresh...)
+	s.Readings = slices.DeleteFunc(s.Readings, func(r recorder.Reading) bool { return r.At.Before(from) || r.At.After(to) })
+	return s, nil
+}
+
+// rolled reads what has been rolled up, of blocks that reach into the time asked for.
+func (h *History) rolled(ctx context.Context, s *recorder.Series, from, to time.Time) error {
+	var id int64
+	err := h.db.QueryRowContext(ctx, "SELECT id FROM services WHERE name = ?", s.Service).Scan(&id)
+	if err == sql.ErrNoRows {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	rows, err := h.db.QueryContext(ctx, "SELECT data, crc FROM blocks WHERE key BETWEEN ? AND ? AND until >= ? ORDER BY key",
+		keyOf(id, s.Step, time.Time{}), keyOf(id, s.Step, to), from.UnixMilli())
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var data sql.RawBytes
+		var crc int64
+		if err := rows.Scan(&data, &crc); err != nil {
+			return err
+		}
+		if !h.good(data, crc, s.Service) {
+			continue
+		}
+		if s.Readings, err = recorder.Decode(s.Readings, data); err != nil {
+			h.bad.Inc()
+		}
+	}
+	return rows.Err()
+}
+
+// Rolled implements recorder.Past.
+func (h *History) Rolled(ctx context.Context) (map[string]time.Time, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	rows, err := h.db.QueryContext(ctx, "SELECT name, (SELECT until FROM blocks WHERE key BETWEEN (id << 36) | (2 << 34) AND (id << 36) | (2 << 34) | 0x3ffffffff ORDER BY key DESC LIMIT 1) FROM services")
+	if err != nil {
+		return nil, fmt.Errorf("read until when history is rolled up: %w", err)
+	}
+	defer rows.Close()
+	out := map[string]time.Time{}
+	for rows.Next() {
+		var name string
+		var until sql.NullInt64
+		if err := rows.Scan(&name, &until); err != nil {
+			return nil, fmt.Errorf("read until when history is rolled up: %w", err)
+		}
+		if until.Valid {
+			out[name] = time.UnixMilli(until.Int64)
+		}
+	}
+	return out, rows.Err()
+}
+
+// Read implements recorder.Past.
+func (h *History) Read(ctx context.Context, f func(recorder.Block) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.recent(ctx, time.Time{}, "", f)
+}
+
+// recent calls f with what is kept as it was read, oldest first: of all
+// services, or of one. f has the block's data for the time of the call.
+func (h *History) recent(ctx context.Context, after time.Time, service string, f func(recorder.Block) error) error {
+	since := int64(0)
+	if !after.IsZero() {
+		since = after.UnixMilli()
+	}
+	rows, err := h.db.QueryContext(ctx, "SELECT data, crc FROM recent WHERE until >= ? ORDER BY seq", since)
+	if err != nil {
+		return fmt.Errorf("read recent history: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var data sql.RawBytes
+		var crc int64
+		if err := rows.Scan(&data, &crc); err != nil {
+			return fmt.Errorf("read recent history: %w", err)
+		}
+		if !h.good(data, crc, "half a minute of all services") {
+			continue
+		}
+		for rest := []byte(data); len(rest) > 0; {
+			var name, block []byte
+			var ok bool
+			if name, rest, ok = cutPiece(rest); ok {
+				block, rest, ok = cutPiece(rest)
+			}
+			if !ok {
+				h.bad.Inc()
+				break
+			}
+			if service != "" && string(name) != service {
+				continue
+			}
+			if err := f(recorder.Block{Service: string(name), Step: recorder.StepRead, Data: block}); err != nil {
+				return err
+			}
+		}
+	}
+	return rows.Err()
+}
+
+// cutPiece cuts a piece off that comes after its length.
+func cutPiece(b []byte) (piece, rest []byte, ok bool) {
+	n, used := binary.Uvarint(b)
+	if used <= 0 || n > uint64(len(b)-used) {
+		return nil, nil, false
+	}
+	return b[used : used+int(n)], b[used+int(n):], true
+}

@@ -1,0 +1,324 @@
+package watcher
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/recorder"
+)
+
+// reading is one container that is being read.
+type reading struct {
+	id     string
+	handle *cgroup.Handle
+	pid    int
+	track  *recorder.Track
+	last   recorder.Reading
+	turns  int  // how often its parts have been read
+	gone   bool // its cgroup was removed
+
+	// What the correlator was told last.
+	told  time.Time
+	kills int64
+	pids  []int
+	init  incident.Init
+}
+
+// seen is what a reading of a container's parts told last, and the recorder does
+// not keep. It is asked for once the container is gone.
+type seen struct {
+	pid     int
+	stat    cgroup.Stat
+	psi     cgroup.PSI
+	swap    int64
+	parts   bool
+	hasPSI  bool
+	hostPSI bool
+	levels  map[string]int64
+}
+
+// scratch is the memory that a reading is made in.
+type scratch struct {
+	cgroup.Sample
+	stat   cgroup.Stat
+	psi    cgroup.PSI
+	events cgroup.Events
+	tasks  cgroup.Tasks
+	cpu    cgroup.CPU
+	pids   []int
+	status [4096]byte
+}
+
+// empty gives the sample, with memory for all parts.
+func (x *scratch) empty() *cgroup.Sample {
+	x.Sample = cgroup.Sample{Stat: &x.stat, PSI: &x.psi, Events: &x.events, Tasks: &x.tasks, CPU: &x.cpu, PIDs: x.pids[:0]}
+	return &x.Sample
+}
+
+// The parts that take turns.
+const parts = cgroup.WithStat | cgroup.WithPSI | cgroup.WithEvents | cgroup.WithTasks | cgroup.WithCPU
+
+// read takes one reading of each container and records it.
+func (s *Sampler) read(all []*reading, emit func(Observation), now time.Time) {
+	var news []Sample
+	for i, r := range all {
+		if r.gone {
+			continue
+		}
+		what := s.what(i, r)
+		sample, ok := s.readOne(r, what)
+		if !ok {
+			continue
+		}
+		r.last.At = now
+		r.track.Add(&r.last)
+		if what&cgroup.WithStat != 0 {
+			r.turns++
+		}
+		news = s.tell(news, r, sample, what, now)
+	}
+	if len(news) > 0 {
+		emit(Observation{At: now, Samples: news})
+	}
+}
+
+// counters reads the counters of kills alone, of all containers.
+func (s *Sampler) counters(emit func(Observation)) {
+	var news []Sample
+	now := time.Now()
+	for _, r := range s.order {
+		if r.gone {
+			continue
+		}
+		if sample, ok := s.readOne(r, 0); ok {
+			news = s.tell(news, r, sample, 0, now)
+		}
+	}
+	if len(news) > 0 {
+		emit(Observation{At: now, Samples: news})
+	}
+}
+
+// readOne takes one reading of a container; it lets go of one that is gone.
+func (s *Sampler) readOne(r *reading, what cgroup.What) (*cgroup.Sample, bool) {
+	sample := s.scratch.empty()
+	if err := r.handle.Read(sample, what); err != nil {
+		if errors.Is(err, cgroup.ErrGone) {
+			s.drop(r)
+		}
+		return nil, false
+	}
+	if sample.PIDs != nil {
+		s.scratch.pids = sample.PIDs // it may have grown
+	}
+	r.last.Take(sample)
+	if what&cgroup.WithStat != 0 {
+		s.note(r, sample)
+	}
+	return sample, true
+}
+
+// what says which parts of a container to read this time.
+func (s *Sampler) what(i int, r *reading) cgroup.What {
+	if r.turns == 0 {
+		return parts | cgroup.WithLimit | cgroup.WithPIDs
+	}
+	var w cgroup.What
+	if s.members.has(i) {
+		w |= cgroup.WithPIDs
+	}
+	if s.parts.has(i) {
+		w |= parts
+		if r.turns%limitsEvery == 0 {
+			w |= cgroup.WithLimit
+		}
+	} else if r.last.Limit > 0 && float64(r.last.Used) > nearLimit*float64(r.last.Limit) && s.nears.has(i) {
+		w |= cgroup.WithStat | cgroup.WithPSI
+	}
+	return w
+}
+
+// tell adds what the correlator does not know yet of a container.
+func (s *Sampler) tell(news []Sample, r *reading, sample *cgroup.Sample, what cgroup.What, now time.Time) []Sample {
+	killed := sample.OOMKills != r.kills
+	moved := what&cgroup.WithPIDs != 0 && (now.Sub(r.told) >= refresh || !slices.Equal(sample.PIDs, r.pids))
+	var init *incident.Init
+	if what&cgroup.WithPSI != 0 && (r.turns < 3 || r.turns%initEvery == 0) {
+		if in, ok := s.readInit(r.pid); ok && in != r.init {
+			r.init, init = in, &in
+		}
+	}
+	if !killed && !moved && init == nil {
+		return news
+	}
+	if killed && r.kills >= 0 {
+		// A kill in it: what led to it will be asked for.
+		news = append(news, s.Past(r.id)...)
+	}
+	out := Sample{ID: r.id, Init: init, Sample: cgroup.Sample{At: sample.At, Current: sample.Current, Limit: sample.Limit,
+		Swap: sample.Swap, OOMKills: sample.OOMKills}}
+	if moved {
+		r.pids, r.told = append(r.pids[:0], sample.PIDs...), now
+		out.PIDs = slices.Clone(sample.PIDs)
+	}
+	r.kills = sample.OOMKills
+	return append(news, out)
+}
+
+// note keeps the parts of a reading that the recorder does not.
+func (s *Sampler) note(r *reading, sample *cgroup.Sample) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.seen[r.id]
+	if x == nil || sample.Stat == nil {
+		return
+	}
+	x.stat, x.swap, x.parts = *sample.Stat, sample.Swap, true
+	if x.hasPSI = sample.PSI != nil; x.hasPSI {
+		x.psi, x.hostPSI = *sample.PSI, sample.HostPSI
+	}
+	if s.pressure != nil {
+		x.levels = s.pressure.Counts(r.handle.Path())
+	}
+}
+
+const (
+	// pastFine is how much of a container's past is told as it was read;
+	// before that it is told by steps of pastStep, back to pastLong.
+	pastFine = time.Minute
+	pastStep = 10 * time.Second
+	pastLong = 10 * time.Minute
+)
+
+// Past is what was read of a container before now, oldest first, for the verdict
+// on its death. It may be asked for from any goroutine, until Follow leaves the
+// container out.
+func (s *Sampler) Past(id string) []Sample {
+	all := s.rec.Recent(id)
+	if len(all) == 0 {
+		return nil
+	}
+	newest := all[len(all)-1].At
+	from, fine := 0, 0
+	for from < len(all) && newest.Sub(all[from].At) > pastLong {
+		from++
+	}
+	for fine = from; fine < len(all) && newest.Sub(all[fine].At) > pastFine; fine++ {
+	}
+	list := append(recorder.Roll(all[from:fine], pastStep), all[fine:]...)
+	out := make([]Sample, len(list))
+	for i := range list {
+		out[i] = Sample{ID: id, Sample: list[i].Sample()}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.seen[id]
+	if x == nil || !x.parts {
+		return out
+	}
+	last := &out[len(out)-1].Sample
+	stat, psi := x.stat, x.psi
+	last.Stat, last.Swap, last.Levels = &stat, x.swap, maps.Clone(x.levels)
+	if x.hasPSI {
+		last.PSI, last.HostPSI = &psi, x.hostPSI
+	}
+	return out
+}
+
+// Stalls is how often the kernel has notified that a container, or the host (""),
+// stood still for want of memory, since it is watched; -1 where it does not.
+func (s *Sampler) Stalls(id string) int64 {
+	if s.pressure == nil {
+		return -1
+	}
+	var levels map[string]int64
+	if id == "" {
+		levels = s.pressure.Counts(cgroup.HostPressure)
+	} else {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if x := s.seen[id]; x != nil {
+			levels = x.levels
+		}
+	}
+	if n, ok := levels[cgroup.LevelCritical]; ok {
+		return n
+	}
+	if n, ok := levels[cgroup.LevelStalled]; ok {
+		return n
+	}
+	return -1
+}
+
+// readInit reads a first process's name and the signals it handles from
+// /proc/PID/status (proc_pid_status(5)).
+func (s *Sampler) readInit(pid int) (in incident.Init, ok bool) {
+	f, err := os.Open(filepath.Join(s.proc, strconv.Itoa(pid), "status"))
+	if err != nil {
+		return in, false
+	}
+	defer f.Close()
+	n, _ := f.Read(s.scratch.status[:]) // what is cut off comes after what is looked for
+	for line := range bytes.Lines(s.scratch.status[:n]) {
+		key, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(":\t"))
+		switch string(key) {
+		case "Name":
+			in.Comm = string(value)
+		case "SigCgt":
+			if in.SigCgt, err = strconv.ParseUint(string(value), 16, 64); err != nil {
+				return in, false
+			}
+			return in, true
+		}
+	}
+	return in, false
+}
+
+// hostReading is the host being read.
+type hostReading struct {
+	fs    *cgroup.FS
+	in    *cgroup.HostReader
+	track *recorder.Track
+	host  cgroup.Host
+	last  recorder.Reading
+	turns int
+}
+
+// open begins to read the host; where that cannot be, nothing is recorded of it.
+func (h *hostReading) open(fs *cgroup.FS, rec *recorder.Recorder) {
+	in, err := fs.OpenHost()
+	if err != nil {
+		return
+	}
+	h.fs, h.in, h.last = fs, in, recorder.Unknown()
+	h.track = rec.Begin("", recorder.Host, time.Time{})
+}
+
+func (h *hostReading) close() {
+	if h.in != nil {
+		h.in.Close()
+		h.track.End(time.Now())
+	}
+}
+
+func (h *hostReading) read(now time.Time) {
+	if h.in == nil || h.in.Read(&h.host, h.turns%partsEvery == 0) != nil {
+		return
+	}
+	h.turns++
+	var psi cgroup.PSI
+	if h.fs.HostPSI(&psi) == nil {
+		h.last.TakeHost(now, &h.host, &psi)
+	} else {
+		h.last.TakeHost(now, &h.host, nil)
+	}
+	h.track.Add(&h.last)
+}
