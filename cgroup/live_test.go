@@ -41,10 +41,13 @@ func child(mode string) {
 		touch(20 * mib)
 	case "hog": // more than any limit here
 		touch(256 * mib)
-	case "stall": // hold most of the limit, and read more than the rest again and again
-		touch(18 * mib)
+	case "stall": // allocate again and again beyond memory.high, where the kernel makes it wait
 		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
-			reread()
+			touch(12 * mib)
+			if err := unix.Munmap(held[0]); err != nil {
+				panic(err)
+			}
+			held = held[1:]
 		}
 	case "everything": // some of all that is counted
 		touch(20 * mib)
@@ -73,16 +76,6 @@ func child(mode string) {
 	io.Copy(io.Discard, in)
 }
 
-// reread reads this very program, whose pages are taken away as fast as they come.
-func reread() {
-	f, err := os.Open("/proc/self/exe")
-	if err != nil {
-		panic(err)
-	}
-	defer f.Close()
-	io.Copy(io.Discard, f)
-}
-
 func touch(n int) {
 	mem, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
@@ -91,7 +84,11 @@ func touch(n int) {
 	for i := 0; i < n; i += 4096 {
 		mem[i] = 1
 	}
+	held = append(held, mem)
 }
+
+// held is what touch has made.
+var held [][]byte
 
 // missing skips a test that needs the real thing, or fails it where that must be there.
 func missing(tb testing.TB, what string) {
@@ -258,8 +255,8 @@ func TestLiveKill(t *testing.T) {
 	}
 }
 
-// TestLiveStalls makes the kernel notify of stalls: a cgroup reads a file that
-// does not fit beside what it holds, from a disk that must be waited for.
+// TestLiveStalls makes the kernel notify of stalls: what goes beyond memory.high
+// must wait.
 func TestLiveStalls(t *testing.T) {
 	fs := openHost(t)
 	if fs.version != 2 || fs.noPSI != nil {
@@ -274,6 +271,9 @@ func TestLiveStalls(t *testing.T) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
+	if err := os.WriteFile(filepath.Join(dir, "memory.high"), []byte("6M"), 0); err != nil {
+		t.Fatal(err)
+	}
 	threads := psiThreads(t)
 	for range 2 { // watching twice is watching once
 		if err := errors.Join(p.Watch(path), p.Watch(HostPressure)); err != nil {

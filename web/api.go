@@ -18,6 +18,7 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.index)
 	mux.HandleFunc("GET /incident/{id}", s.one)
+	mux.HandleFunc("GET /incident/{id}/memory.svg", s.memory)
 	mux.Handle("GET /style.css", http.FileServerFS(assets()))
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)

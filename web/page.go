@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/chart"
 	"github.com/oomwatch/oomwatch/incident"
 )
 
@@ -63,19 +64,46 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) one(w http.ResponseWriter, r *http.Request) {
+	inc := s.find(w, r)
+	if inc == nil {
+		return
+	}
+	_, drawn := chart.SVG(inc)
+	s.render(w, "incident.html", map[string]any{"Incident": inc, "Drawn": drawn})
+}
+
+// memory is the picture of an incident's memory.
+func (s *Server) memory(w http.ResponseWriter, r *http.Request) {
+	inc := s.find(w, r)
+	if inc == nil {
+		return
+	}
+	svg, ok := chart.SVG(inc)
+	if !ok {
+		http.Error(w, "no readings from before this incident are kept", http.StatusNotFound)
+		return
+	}
+	// Its style is inside it, and it is all that it may use.
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	w.Header().Set("Content-Type", "image/svg+xml")
+	w.Write(svg) //nolint:errcheck // the client is gone, and nobody is left to tell
+}
+
+// find is the incident that is asked for; nil once the answer is that there is none.
+func (s *Server) find(w http.ResponseWriter, r *http.Request) *incident.Incident {
 	id := r.PathValue("id")
 	list, err := s.opt.Backend.Explain(r.Context(), id, false)
 	if err != nil {
 		s.opt.Log.Warn("cannot show an incident", zap.Error(err))
 		http.Error(w, "the store cannot be read; see the daemon's log", http.StatusInternalServerError)
-		return
+		return nil
 	}
 	i := slices.IndexFunc(list, func(inc *incident.Incident) bool { return inc.ID == id })
 	if i < 0 {
 		http.Error(w, "no incident with this id is kept", http.StatusNotFound)
-		return
+		return nil
 	}
-	s.render(w, "incident.html", list[i])
+	return list[i]
 }
 
 // render writes the page only when all of it could be made.

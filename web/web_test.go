@@ -137,6 +137,26 @@ func TestPagesEscapeForeignText(t *testing.T) {
 	}
 }
 
+func TestMemoryPicture(t *testing.T) {
+	b := newBackend()
+	b.list[0].History = &incident.History{Points: []incident.Point{{T: -2, Bytes: 1 << 20}, {T: 0, Bytes: 5 << 20}}, Trend: "unknown"}
+	_, url := start(t, b, Options{})
+	id := b.list[0].ID
+	if _, body, h := get(t, url+"/incident/"+id, nil); !strings.Contains(body, `<img class="chart" src="/incident/`+id+`/memory.svg"`) || !strings.Contains(h.Get("Content-Security-Policy"), "img-src 'self'") {
+		t.Errorf("the page does not show the picture, by %q:\n%s", h.Get("Content-Security-Policy"), body)
+	}
+	code, body, h := get(t, url+"/incident/"+id+"/memory.svg", nil)
+	if code != 200 || h.Get("Content-Type") != "image/svg+xml" || !strings.HasPrefix(body, "<svg ") || strings.Contains(body, "<script") || !strings.Contains(h.Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Errorf("status %d, %s, %q:\n%s", code, h.Get("Content-Type"), h.Get("Content-Security-Policy"), body)
+	}
+	b.list[0].History = nil
+	for _, path := range []string{"/incident/" + id + "/memory.svg", "/incident/zzzz/memory.svg"} {
+		if code, _, _ := get(t, url+path, nil); code != 404 {
+			t.Errorf("%s: status %d, want 404", path, code)
+		}
+	}
+}
+
 func TestOnlyReadingIsAnswered(t *testing.T) {
 	_, url := start(t, newBackend(), Options{})
 	for _, m := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, "PROPFIND"} {

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/oomwatch/oomwatch/chart"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/web"
 )
@@ -22,6 +25,7 @@ type explainer struct {
 	logs    []string
 	inspect []string
 	events  []string
+	svg     string
 	all     bool
 	out     outputFormat
 
@@ -48,6 +52,7 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 		Example: `  oomwatch explain
   oomwatch explain web
   dmesg -T | oomwatch explain --log -
+  oomwatch explain web --svg web.svg
   oomwatch explain --log kern.log --log kern.log.1.gz -o json
   oomwatch explain --log kern.log --inspect web.json --events events.json`,
 		Args: cobra.MaximumNArgs(1),
@@ -64,6 +69,7 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 	fs.StringArrayVar(&e.logs, "log", nil, "read a saved kernel log from `FILE`, - for stdin; may be given many times")
 	fs.StringArrayVar(&e.inspect, "inspect", nil, "read saved output of docker inspect from `FILE`; may be given many times")
 	fs.StringArrayVar(&e.events, "events", nil, "read saved output of docker events --format '{{json .}}' from `FILE`; may be given many times")
+	fs.StringVar(&e.svg, "svg", "", "also draw the memory before the newest of what is told, as a picture, to `FILE`; - for stdout, in place of the words")
 	fs.BoolVar(&e.all, "all", false, "tell everything that is found, each with its story")
 	addText(fs, &e.docker, "docker", "", "HOST", "Docker engine to ask where no daemon runs (default DOCKER_HOST, else the default socket)")
 	e.where.add(cmd)
@@ -77,6 +83,9 @@ func (e *explainer) run(ctx context.Context, what string) error {
 			if e.cmd.Flags().Changed(flag) {
 				return usageError{fmt.Errorf("--%s is of no use with saved files: take it out", flag)}
 			}
+		}
+		if e.svg != "" {
+			return usageError{errors.New("--svg draws the readings that a daemon took, and saved files have none: take it out")}
 		}
 		return e.offline(ctx, what)
 	}
@@ -144,11 +153,36 @@ func (e *explainer) nothing(what string) error {
 
 // print tells what was found: one story, or a table and then stories.
 func (e *explainer) print(list []*incident.Incident) error {
+	if err := e.draw(list); err != nil || e.svg == "-" {
+		return err
+	}
 	w := e.cmd.OutOrStdout()
 	if e.out.json() {
 		return writeLines(w, list)
 	}
 	return e.printText(w, list, len(list))
+}
+
+// draw writes the picture of the newest incident that has one.
+func (e *explainer) draw(list []*incident.Incident) error {
+	if e.svg == "" {
+		return nil
+	}
+	for _, inc := range slices.Backward(list) {
+		svg, ok := chart.SVG(inc)
+		if !ok {
+			continue
+		}
+		if e.svg == "-" {
+			_, err := e.cmd.OutOrStdout().Write(svg)
+			return err
+		}
+		if err := os.WriteFile(e.svg, svg, 0o644); err != nil {
+			return fmt.Errorf("write the picture: %w", err)
+		}
+		return nil
+	}
+	return errors.New("draw the memory: no readings from before it are known; the daemon takes them while a container runs, kernel logs have none")
 }
 
 // printText tells the incidents of list, which may be the last of total.

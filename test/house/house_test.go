@@ -26,7 +26,8 @@ var may = map[string][]string{
 	"watcher/docker": {"watcher", "incident"},
 	"store":          {"incident", "recorder"},
 	"notify":         {"incident"},
-	"web":            {"incident"},
+	"chart":          {"incident"},
+	"web":            {"incident", "chart"},
 }
 
 // doors lists where each third party may be imported.
