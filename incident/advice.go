@@ -126,7 +126,7 @@ func adviceOwnLimit(inc *Incident) string {
 // suggestLimit proposes limit × 1.5, rounded up to a power-of-two step, as an
 // experiment; never more than twice the limit.
 func suggestLimit(inc *Incident, limit int64) string {
-	next, formula := SuggestLimit(limit)
+	next, _ := SuggestLimit(limit)
 	held := ""
 	if inc.Victim != nil && inc.Victim.AnonRSS != nil {
 		held = processName(inc.Victim.Comm, inc.Victim.PID) + " alone held " + FormatBytes(*inc.Victim.AnonRSS) + " of anonymous memory. "
@@ -134,11 +134,21 @@ func suggestLimit(inc *Incident, limit int64) string {
 	how := ""
 	switch {
 	case inc.Container != nil && inc.Container.Runtime == "docker" && inc.Container.Name != "":
-		how = fmt.Sprintf("; docker update -m %d --memory-swap %d %s", next, next, Sanitize(inc.Container.Name))
+		how = fmt.Sprintf("docker update -m %d --memory-swap %d %s", next, next, Sanitize(inc.Container.Name))
 	case inc.Unit != "":
-		how = fmt.Sprintf("; systemctl set-property %s MemoryMax=%d", Sanitize(inc.Unit), next)
+		how = fmt.Sprintf("systemctl set-property %s MemoryMax=%d", Sanitize(inc.Unit), next)
 	}
-	return held + "If that is what it needs, try a limit of " + FormatBytes(next) + " (" + formula + how + "); if it happens again at the higher limit, it is a leak."
+	return held + LimitAdvice(limit, how)
+}
+
+// LimitAdvice is what to do about a limit that was reached by what has not been
+// seen to leak. how is the command that sets it, "" where that is not known.
+func LimitAdvice(limit int64, how string) string {
+	next, formula := SuggestLimit(limit)
+	if how != "" {
+		formula += "; " + how
+	}
+	return "If that is what it needs, try a limit of " + FormatBytes(next) + " (" + formula + "); if it happens again at the higher limit, it is a leak."
 }
 
 // SuggestLimit is the limit to try for what does not leak, with the formula it

@@ -287,9 +287,9 @@ func (v *verdict) tryLimit() {
 	if v.Limit == nil || v.last().Scope != OwnLimit {
 		return
 	}
-	next, formula := incident.SuggestLimit(*v.Limit)
+	next, _ := incident.SuggestLimit(*v.Limit)
 	v.Suggested = &next
-	v.Advice = append(v.Advice, "Try a limit of "+units.Bytes(next)+" ("+formula+"); if it is killed again at the higher limit, it is a leak.")
+	v.Advice = append(v.Advice, incident.LimitAdvice(*v.Limit, ""))
 }
 
 // starting tells a program that is killed again right away.

@@ -226,9 +226,9 @@ func (j *record) tight(held []float64) bool {
 		why += fmt.Sprintf("; it was OOM-killed in %d of its runs", j.ooms)
 	}
 	j.Reasons = append(j.Reasons, why)
-	next, formula := incident.SuggestLimit(int64(j.limit))
+	next, _ := incident.SuggestLimit(int64(j.limit))
 	j.Suggested = &next
-	j.Advice = append(j.Advice, "Try a limit of "+units.Bytes(next)+" ("+formula+"); if it is killed again at the higher limit, it is a leak.")
+	j.Advice = append(j.Advice, incident.LimitAdvice(int64(j.limit), ""))
 	return true
 }
 

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"time"
+
+	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/triage"
+)
+
+// runsOf cuts a service's series into the runs that triage judges: one for each
+// start of a container.
+func runsOf(s *recorder.Series) []triage.Run {
+	var runs []triage.Run
+	for _, g := range s.Generations() {
+		var run triage.Run
+		for i := range g {
+			r := &g[i]
+			if r.Used < 0 {
+				continue
+			}
+			q := triage.Reading{At: float64(r.At.UnixNano()) / 1e9, Used: float64(r.Used), Held: float64(r.Used)}
+			// Page cache of files on disk is given back when memory is needed;
+			// what is in swap would not fit otherwise.
+			if r.File >= 0 {
+				q.Held = float64(max(r.Used-r.File+max(r.Shmem, 0), 0))
+			}
+			if r.Swap > 0 {
+				q.Held += float64(r.Swap)
+			}
+			run.Readings = append(run.Readings, q)
+			run.Limit = float64(max(r.Limit, 0))
+		}
+		if n := len(g); g[n-1].OOMKill > max(g[0].OOMKill, 0) {
+			run.OOM = true
+		}
+		if len(run.Readings) > 0 {
+			runs = append(runs, run)
+		}
+	}
+	return runs
+}
+
+// stepFor is the finest step at which a span is kept whole.
+func stepFor(span time.Duration) time.Duration {
+	switch {
+	case span <= recorder.KeepRead/2:
+		return recorder.StepRead
+	case span <= recorder.KeepShort:
+		return recorder.StepShort
+	}
+	return recorder.StepLong
+}
+
+// killed marks the runs during which something of the service was killed, which
+// the last reading was too early to count.
+func killed(runs []triage.Run, at time.Time) {
+	t := float64(at.UnixNano()) / 1e9
+	for i := range runs {
+		r := runs[i].Readings
+		end := r[len(r)-1].At + 10
+		if i+1 < len(runs) {
+			end = min(end, runs[i+1].Readings[0].At)
+		}
+		if t >= r[0].At && t <= end {
+			runs[i].OOM = true
+		}
+	}
+}
