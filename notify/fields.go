@@ -230,7 +230,7 @@ func limitLine(inc *incident.Incident) string {
 func bar(part, whole int64) string {
 	const n = 16
 	share := float64(part) / float64(whole)
-	full := int(math.Round(min(share, 1) * n))
+	full := int(math.Round(min(max(share, 0), 1) * n))
 	return "[" + strings.Repeat("#", full) + strings.Repeat(".", n-full) + fmt.Sprintf("] %.0f %%", share*100)
 }
 
@@ -396,11 +396,11 @@ func sparkline(p []incident.Point, width int) string {
 	columns := make([]int64, width)
 	span := p[len(p)-1].T - p[0].T
 	for i, q := range p {
-		at := i
+		at := i * width / len(p)
 		if span > 0 && len(p) > width {
-			at = min(int(float64(width)*(q.T-p[0].T)/span), width-1)
+			at = int(min(max(float64(width)*(q.T-p[0].T)/span, 0), float64(width-1)))
 		}
-		columns[max(at, 0)] = max(columns[max(at, 0)], q.Bytes, 0)
+		columns[at] = max(columns[at], q.Bytes, 0)
 	}
 	var b strings.Builder
 	for i, v := range columns {

@@ -4,6 +4,7 @@ package units
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 )
@@ -43,7 +44,7 @@ var byteUnits = [...]string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 // "850 ms", "1.5 s", "3 min 20 s", "2 h 5 min", "4 d 3 h".
 func Duration(d time.Duration) string {
 	if d < 0 {
-		return "-" + Duration(-d)
+		return "-" + Duration(-max(d, -math.MaxInt64)) // the least has no opposite
 	}
 	pair := func(a int64, ua string, b int64, ub string) string {
 		if b == 0 {
