@@ -32,7 +32,8 @@ func (q *sick) Due(ctx context.Context, r string, now time.Time, n int) ([]incid
 	return q.memQueue.Due(ctx, r, now, n)
 }
 
-// TestOutboxOnAFullDisk: what was told and could not be noted is not told again.
+// TestOutboxOnAFullDisk: what was told and could not be noted is not told again,
+// what cannot be kept is told from memory, and all is noted in the end.
 func TestOutboxOnAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, s := &sick{}, &script{}
@@ -41,24 +42,74 @@ func TestOutboxOnAFullDisk(t *testing.T) {
 		q.add("hook", "b", "c2", incident.OOMContainer)
 		o, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: s})
 		defer end()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		unkept := &incident.Incident{ID: "m", Cause: incident.OOMContainer, Count: 1, NotStored: "disk full", Container: &incident.Container{ID: "c3"}}
 		for range 20 {
+			o.Spare(unkept, []string{"hook"}) // it is offered again and again
 			time.Sleep(time.Minute)
-			o.Kick()
 			synctest.Wait()
 		}
-		if got := fmt.Sprint(s.got()); got != "[a x1]" {
+		if got := fmt.Sprint(s.got()); got != "[a x1 b x1 m x1]" {
 			t.Errorf("while the disk was full: told %s", got)
 		}
 		q.broken.Store(false)
+		past := o.Past("m")
+		if past["hook"].State != incident.Delivered {
+			t.Errorf("past %v", past)
+		}
+		o.Kept("m", past)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := fmt.Sprint(s.got()); got != "[a x1 b x1]" {
+		if got := fmt.Sprint(s.got()); got != "[a x1 b x1 m x1]" {
 			t.Errorf("in the end told %s", got)
 		}
 		if got := q.states(); got != "a:delivered b:delivered" {
 			t.Error(got)
 		}
+		if o.Past("m") != nil || len(o.Unstored()) != 0 {
+			t.Error("it is still in memory")
+		}
 	})
+}
+
+// TestMemoryIsBounded: of thousands that cannot be kept, a thousand wait.
+func TestMemoryIsBounded(t *testing.T) {
+	s := newSpare(&memQueue{})
+	for i := range 3 * maxSpare {
+		inc := &incident.Incident{ID: fmt.Sprint(i), Cause: incident.OOMContainer}
+		s.add(inc, []string{"hook"}, time.Now())
+	}
+	waiting, lost := s.counts()
+	if waiting["hook"] != maxSpare || lost != 2*maxSpare {
+		t.Errorf("%v wait, %d lost", waiting, lost)
+	}
+}
+
+// TestSettledWhileItIsKept: an outcome that comes between the two halves of keeping
+// is noted in the queue.
+func TestSettledWhileItIsKept(t *testing.T) {
+	q := &memQueue{}
+	s := newSpare(q)
+	inc := &incident.Incident{ID: "m", Cause: incident.OOMContainer, Container: &incident.Container{ID: "c"}}
+	s.add(inc, []string{"hook"}, time.Now())
+	due, err := s.Due(t.Context(), "hook", time.Now(), 10)
+	if err != nil || len(due) != 1 {
+		t.Fatal(due, err)
+	}
+	past := s.past("m")
+	if err := s.Settle(t.Context(), incident.Outcome{State: incident.Delivered, At: time.Now()}, due...); err != nil {
+		t.Fatal(err)
+	}
+	q.add("hook", "m", "c", incident.OOMContainer) // the queue keeps it as pending
+	q.list[0].ID = due[0].ID
+	s.kept("m", past)
+	if due, err := s.Due(t.Context(), "hook", time.Now(), 10); err != nil || len(due) != 0 {
+		t.Errorf("it is told again: %v, %v", due, err)
+	}
+	if got := q.states(); got != "m:delivered" {
+		t.Error(got)
+	}
 }
 
 // TestOutboxSleepsWhileALaneWaits: what stands behind a failure is not asked for

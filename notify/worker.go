@@ -47,7 +47,6 @@ type worker struct {
 	pace   pace
 	digest bool // the receiver can be told a digest
 	outage outage
-	owed   []settled // what the queue could not note yet
 	hold   time.Time // the receiver asked for peace until then
 	gone   bool      // the receiver is no more
 	tokens float64
@@ -103,13 +102,10 @@ func (w *worker) run(ctx context.Context) {
 
 // sleep is how long there is nothing to do.
 func (w *worker) sleep(ctx context.Context) time.Duration {
-	next, err := w.o.queue.NextDue(ctx, w.r.Name)
+	next, err := w.o.spare.NextDue(ctx, w.r.Name)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case len(w.owed) > 0:
-		return time.Second // the queue is in trouble: give it time
-	case err != nil || next.IsZero():
+	if err != nil || next.IsZero() {
 		return idle
 	}
 	for _, t := range []time.Time{w.hold, w.outage.quietUntil(), w.pace.at} {
@@ -132,10 +128,10 @@ func (w *worker) round(ctx context.Context, hurry bool) int {
 	if w.again.Swap(false) {
 		w.gone, w.hold, w.outage = false, time.Time{}, outage{}
 	}
-	if w.hold.After(now) || !w.repay(ctx) {
+	if w.hold.After(now) {
 		return 0
 	}
-	due, err := w.o.queue.Due(ctx, w.r.Name, now, atOnce)
+	due, err := w.o.spare.Due(ctx, w.r.Name, now, atOnce)
 	if err != nil {
 		if ctx.Err() == nil {
 			w.o.log.Error("what is owed cannot be read", zap.String("receiver", w.r.Name), zap.Error(err))
@@ -155,7 +151,7 @@ func (w *worker) round(ctx context.Context, hurry bool) int {
 	threads := map[string]string{} // what this round began
 	failed := map[string]bool{}    // lanes in which something failed: the rest waits behind it
 	for _, m := range w.pace.sort(list, now, hurry) {
-		if ctx.Err() != nil || w.hold.After(time.Now()) || len(w.owed) > 0 {
+		if ctx.Err() != nil || w.hold.After(time.Now()) {
 			return count
 		}
 		if m.behind(failed) || !w.outage.mayTry(m, time.Now()) {
@@ -219,18 +215,6 @@ func (w *worker) expire(all []message, now time.Time) (rest []message, n int) {
 	return rest, n
 }
 
-// repay notes what the queue could not note before. Until that is done nothing
-// more is told: it would be told again, and again.
-func (w *worker) repay(ctx context.Context) bool {
-	for len(w.owed) > 0 {
-		if err := w.o.queue.Settle(ctx, w.owed[0].out, w.owed[0].ds...); err != nil {
-			return false
-		}
-		w.owed = w.owed[1:]
-	}
-	return true
-}
-
 // permit waits until another message may be sent.
 func (w *worker) permit(ctx context.Context) bool {
 	if w.r.Every <= 0 {
@@ -263,7 +247,7 @@ func (w *worker) send(ctx context.Context, m message, threads map[string]string)
 	if len(m.deliveries) > 1 || m.fixed() {
 		batch = m.batch()
 	}
-	if err := w.o.queue.Begin(ctx, batch, m.deliveries...); err != nil {
+	if err := w.o.spare.Begin(ctx, batch, m.deliveries...); err != nil {
 		// It is told all the same: a full disk must not silence an alert.
 		w.o.log.Error("an attempt cannot be noted", zap.String("receiver", w.r.Name), zap.Error(err))
 	}
@@ -356,9 +340,8 @@ func backoff(attempts int) time.Duration {
 func (w *worker) note(out incident.Outcome, ds []incident.Delivery) {
 	ctx, cancel := context.WithTimeout(context.Background(), settleWait)
 	defer cancel()
-	if err := w.o.queue.Settle(ctx, out, ds...); err != nil {
-		w.owed = append(w.owed, settled{out, ds})
-		w.o.log.Error("an outcome cannot be kept", zap.String("receiver", w.r.Name), zap.Error(err))
+	if err := w.o.spare.Settle(ctx, out, ds...); err != nil {
+		w.o.log.Error("an outcome cannot be kept yet", zap.String("receiver", w.r.Name), zap.Error(err))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -27,11 +28,12 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("%s already runs on this store (it holds %s); ask that one with oomwatch explain or history, stop it, or choose another store with --store PATH", pid, e.Path)
 }
 
-// takeLock takes an exclusive lock that the kernel lets go of when the process ends.
-func takeLock(path string) (*os.File, error) {
+// takeLock takes an exclusive lock that the kernel lets go of when the process ends,
+// and tells the pid of who had it last; 0 where that is not known.
+func takeLock(path string) (lock *os.File, last int, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("%w; the folder must be writable for this user, or choose another with --store PATH", err)
+		return nil, 0, fmt.Errorf("%w; the folder must be writable for this user, or choose another with --store PATH", err)
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	for range 5 {
@@ -46,18 +48,23 @@ func takeLock(path string) (*os.File, error) {
 		defer f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			b, _ := io.ReadAll(io.LimitReader(f, 32)) // without it the message says less
-			return nil, &LockedError{Path: path, PID: strings.TrimSpace(string(b))}
+			return nil, 0, &LockedError{Path: path, PID: strings.TrimSpace(string(b))}
 		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+		return nil, 0, fmt.Errorf("lock %s: %w", path, err)
 	}
+	b, _ := io.ReadAll(io.LimitReader(f, 32)) // without it nobody is known
+	last, _ = strconv.Atoi(strings.TrimSpace(string(b)))
 	if err = f.Truncate(0); err == nil {
-		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
+		_, err = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		err = nil // the lock is held; who holds it cannot be read
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("write %s: %w", path, err)
+		return nil, 0, fmt.Errorf("write %s: %w", path, err)
 	}
-	return f, nil
+	return f, last, nil
 }
 
 // held says whether a process holds a lock; also where that cannot be known.

@@ -38,7 +38,7 @@ func owe(ctx context.Context, tx *sql.Tx, e *Entry, known bool, now time.Time, s
 		state: string(incident.Pending), kept: now.UnixNano()}
 	for _, name := range e.Receivers {
 		if had[name] == nil {
-			if err := fresh.add(ctx, tx, name, 0, saved); err != nil {
+			if err := fresh.since(e.Past[name]).add(ctx, tx, name, 0, saved); err != nil {
 				return err
 			}
 		}
@@ -62,6 +62,21 @@ func owe(ctx context.Context, tx *sql.Tx, e *Entry, known bool, now time.Time, s
 		}
 	}
 	return nil
+}
+
+// since is r after what became of it already.
+func (r row) since(o incident.Outcome) row {
+	if o.State == "" || o.At.IsZero() {
+		return r
+	}
+	r.state, r.error, r.maybe, r.held = string(o.State), o.Error, o.Unknown, o.Held
+	if r.state == string(incident.Pending) {
+		r.next = o.Next.UnixNano()
+	}
+	if !o.NotTried {
+		r.attempts, r.first = 1, o.At.UnixNano()
+	}
+	return r
 }
 
 // add writes a new delivery made after the pattern of r.

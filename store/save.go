@@ -21,6 +21,9 @@ type Entry struct {
 	// Receivers are the names of those who are owed it. Who was told of it before
 	// is owed an update when there is news, named here or not.
 	Receivers []string
+	// Past is what became of deliveries that were told from memory while the
+	// incident could not be kept, by receiver.
+	Past map[string]incident.Outcome
 	// Silent is true when nobody is owed anything.
 	Silent bool
 }
@@ -75,6 +78,9 @@ func (s *Store) Save(ctx context.Context, b Batch) (Saved, error) {
 
 // write runs f in one transaction; when it returns, that is on disk.
 func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
+	if err := s.restore(ctx); err != nil {
+		return err
+	}
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

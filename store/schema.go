@@ -92,6 +92,7 @@ func (s *Store) layDown(ctx context.Context, fresh bool) error {
 			return err
 		}
 	}
+	from := version
 	return s.write(ctx, func(tx *sql.Tx) error {
 		for ; version < schemaVersion; version++ {
 			if up := migrations[version]; up != nil {
@@ -100,8 +101,13 @@ func (s *Store) layDown(ctx context.Context, fresh bool) error {
 				}
 			}
 		}
+		if _, err := tx.ExecContext(ctx, schema); err != nil {
+			return err
+		}
+		if !fresh && from == schemaVersion {
+			return nil // a full disk can be opened as well
+		}
 		for _, q := range []string{
-			schema,
 			fmt.Sprintf("PRAGMA application_id = %d", applicationID),
 			fmt.Sprintf("PRAGMA user_version = %d", schemaVersion),
 		} {

@@ -12,11 +12,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // and the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Options are what Open needs.
@@ -26,6 +28,9 @@ type Options struct {
 	// ReadOnly opens a store beside a live daemon, or a dead one's, without
 	// lock and without changing anything.
 	ReadOnly bool
+	// Memory opens a store that is on no disk and ends with the program; Path
+	// is only a name then.
+	Memory bool
 	// MaxAge is how long settled incidents are kept; 0 for ever.
 	MaxAge     time.Duration
 	Logger     *zap.Logger
@@ -39,6 +44,10 @@ type Store struct {
 	readOnly  bool
 	log       *zap.Logger
 	lock      *os.File
+	last      int // pid of who had the store before
+	memory    bool
+	laidDown  bool // the file is there, and whole
+	restored  atomic.Int64
 	recovered string
 	badRows   prometheus.Counter
 	maxAge    time.Duration
@@ -62,8 +71,10 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		}
 		return s, nil
 	}
-	if err := s.prepare(); err != nil {
-		return nil, err
+	if s.memory = opt.Memory; !s.memory {
+		if err := s.prepare(); err != nil {
+			return nil, err
+		}
 	}
 	err := s.open(ctx)
 	if damaged(err) {
@@ -100,11 +111,11 @@ func (s *Store) prepare() error {
 	}
 	// The lock file stays for ever: where it is, a store was begun before.
 	used, _ := os.Stat(s.path + ".lock")
-	lock, err := takeLock(s.path + ".lock")
+	lock, last, err := takeLock(s.path + ".lock")
 	if err != nil {
 		return fmt.Errorf("open store %s: %w", s.path, err)
 	}
-	s.lock = lock
+	s.lock, s.last = lock, last
 	if st, err := os.Stat(s.path); used != nil && used.Size() > 0 && (errors.Is(err, os.ErrNotExist) || err == nil && st.Size() == 0) {
 		s.recovered = fmt.Sprintf("the store %s was begun before and is gone or empty; a new one is begun, and what was kept and still owed is lost", s.path)
 		s.log.Error("store is gone or empty", zap.String("path", s.path))
@@ -119,10 +130,14 @@ const pragmas = "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=bus
 
 func (s *Store) open(ctx context.Context) error {
 	fresh := false
-	if st, err := os.Stat(s.path); errors.Is(err, os.ErrNotExist) || err == nil && st.Size() == 0 {
+	path := s.path
+	if s.memory {
+		path = ":memory:" // of the one connection that there is
+	}
+	if st, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || err == nil && st.Size() == 0 {
 		fresh = true
 	}
-	db, err := sql.Open("sqlite", dsn(s.path, pragmas+"&_txlock=immediate"))
+	db, err := sql.Open("sqlite", dsn(path, pragmas+"&_txlock=immediate"))
 	if err != nil {
 		return fmt.Errorf("open store %s: %w", s.path, err)
 	}
@@ -164,7 +179,11 @@ func (s *Store) check(ctx context.Context, fresh bool) error {
 			return fmt.Errorf("%w: %s", errDamaged, word)
 		}
 	}
-	return s.layDown(ctx, fresh)
+	if err := s.layDown(ctx, fresh); err != nil {
+		return err
+	}
+	s.laidDown = true
+	return nil
 }
 
 func (s *Store) openReadOnly(ctx context.Context) (err error) {
@@ -225,6 +244,19 @@ func (s *Store) moveAside(why error) (string, error) {
 	s.recovered = fmt.Sprintf("the store %s was damaged (%v); it was moved to %s and a new one begun", s.path, why, to)
 	s.log.Error("store was damaged", zap.String("moved_to", to), zap.Error(why))
 	return to, nil
+}
+
+// Predecessor is the pid of who had the store before; 0 where nobody is known.
+func (s *Store) Predecessor() int { return s.last }
+
+// NoRoom reports whether a store cannot be opened because its file system takes no
+// writes: it is full or read-only. That is no fault of the configuration.
+func NoRoom(err error) bool {
+	if errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOSPC) {
+		return true
+	}
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code()&0xff == sqlite3.SQLITE_READONLY)
 }
 
 // aside renames a damaged file, and what belongs to it.

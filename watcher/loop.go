@@ -106,6 +106,10 @@ const (
 	keepEvery = 2 * time.Second
 	// batch bounds the observations that one transaction may cover.
 	batch = 256
+	// maxUnkept bounds the incidents that wait in memory for the keeper. The
+	// oldest go: the kernel's log and the engine are read again from before them
+	// at the next start.
+	maxUnkept = 4096
 )
 
 // Run follows all sources until ctx ends, then tells what is still open and
@@ -286,6 +290,10 @@ func (w *Watcher) keep(told []Told) error {
 		}
 	}
 	k.Told = append(k.Told, told...)
+	if n := len(k.Told) - maxUnkept; n > 0 {
+		k.Told = append([]Told(nil), k.Told[n:]...)
+		w.metrics.unkept.Add(float64(n))
+	}
 	if k.Roster == nil {
 		k.Roster = roster
 	} else {
@@ -332,6 +340,7 @@ type metrics struct {
 	records   *prometheus.CounterVec
 	lost      *prometheus.CounterVec
 	incidents *prometheus.CounterVec
+	unkept    prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -339,10 +348,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		up:        prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_source_up", Help: "1 while the source can be read."}, []string{"source"}),
 		records:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_observations_total", Help: "Observations taken, by kind."}, []string{"kind"}),
 		lost:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_source_lost_total", Help: "Records or events that a source lost before they were read."}, []string{"source"}),
+		unkept:    prometheus.NewCounter(prometheus.CounterOpts{Name: "oomwatch_incidents_unkept_total", Help: "Incidents that the store could not take and memory had no room for."}),
 		incidents: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_incidents_total", Help: "Incidents told, by cause and kind; updates are not counted again."}, []string{"cause", "kind"}),
 	}
 	if r != nil {
-		r.MustRegister(m.up, m.records, m.lost, m.incidents)
+		r.MustRegister(m.up, m.records, m.lost, m.incidents, m.unkept)
 	}
 	return m
 }

@@ -68,9 +68,10 @@ func (b *backend) Status(ctx context.Context) web.Status {
 	if err != nil {
 		b.log.Warn("deliveries cannot be counted", zap.Error(err))
 	}
-	down, told := b.outbox.Down(), b.keep.told.Load().names()
+	down, told, unstored := b.outbox.Down(), b.keep.told.Load().names(), b.outbox.Unstored()
 	for _, a := range accounts {
 		d := deliveryStatus(a)
+		d.Unstored = unstored[a.Receiver]
 		d.Down, d.Configured = down[a.Receiver], slices.Contains(told, a.Receiver)
 		st.Deliveries = append(st.Deliveries, d)
 	}
@@ -183,6 +184,20 @@ func (n noted) Run(ctx context.Context, emit func(watcher.Observation)) error {
 		if o.Source != nil {
 			n.clock.note(*o.Source, o.At)
 		}
+		emit(o)
+	})
+}
+
+// overheard is a source whose observations another hears, too.
+type overheard struct {
+	watcher.Source
+	also func(watcher.Observation)
+}
+
+// Run implements watcher.Source.
+func (h overheard) Run(ctx context.Context, emit func(watcher.Observation)) error {
+	return h.Source.Run(ctx, func(o watcher.Observation) {
+		h.also(o)
 		emit(o)
 	})
 }

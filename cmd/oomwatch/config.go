@@ -99,6 +99,11 @@ type AlertsConfig struct {
 	LongestPause   duration `yaml:"longest_pause"`
 	StormPerMinute count    `yaml:"storm_per_minute"`
 	Budget         count    `yaml:"budget"`
+	// HeartbeatURL is asked with GET while everything works.
+	HeartbeatURL     secret   `yaml:"heartbeat_url,omitempty"`
+	HeartbeatURLFile string   `yaml:"heartbeat_url_file,omitempty"`
+	HeartbeatURLEnv  string   `yaml:"heartbeat_url_env,omitempty"`
+	HeartbeatEvery   duration `yaml:"heartbeat_every"`
 }
 
 // LogConfig says how the daemon logs, to stderr.
@@ -118,6 +123,7 @@ const (
 	longestPause       = time.Hour
 	defaultStorm       = 30
 	defaultBudget      = 20
+	defaultHeartbeat   = time.Minute
 )
 
 // defaultConfig is what holds where neither a file nor a flag says otherwise.
@@ -129,7 +135,7 @@ func defaultConfig() *Config {
 		Socket:  defaultSocketPath(),
 		Docker:  DockerConfig{LogLines: defaultLogLines},
 		Alerts: AlertsConfig{GroupWindow: window(defaultGroupWindow), Pause: window(defaultPause), LongestPause: duration(longestPause),
-			StormPerMinute: defaultStorm, Budget: defaultBudget},
+			StormPerMinute: defaultStorm, Budget: defaultBudget, HeartbeatEvery: duration(defaultHeartbeat)},
 		Warnings: defaultWarnings(),
 		Log:      LogConfig{Level: "info"},
 	}
@@ -215,6 +221,9 @@ func (d *document) check(cfg *Config) (warnings []string) {
 			continue
 		}
 		warnings = append(warnings, d.checkReceiver(at, r)...)
+	}
+	if w := d.checkHeartbeat(&cfg.Alerts); w != "" {
+		warnings = append(warnings, w)
 	}
 	if cfg.Alerts.LongestPause < duration(cfg.Alerts.Pause) {
 		d.problem("alerts.longest_pause", fmt.Sprintf("it is shorter than alerts.pause, %s", duration(cfg.Alerts.Pause)))

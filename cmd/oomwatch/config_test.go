@@ -59,6 +59,8 @@ alerts:
   longest_pause: 30m
   storm_per_minute: 5
   budget: 7
+  heartbeat_url: https://beat.example/canary-ping
+  heartbeat_every: 30s
 warnings:
   enabled: true
   memory_percent: 80
@@ -90,7 +92,8 @@ log: {level: debug, format: json}
 			{Name: "out", Type: "stdout", Default: true, Kinds: []incidentKind{"death"}, Containers: []pattern{"web-*"}, Labels: []labelPattern{"team=pay*", "tier"},
 				Projects: []pattern{"shop"}, Hosts: []pattern{"node-?"}},
 		},
-		Alerts: AlertsConfig{Info: true, GroupWindow: window(90 * time.Minute), Pause: window(2 * time.Minute), LongestPause: duration(30 * time.Minute), StormPerMinute: 5, Budget: 7},
+		Alerts: AlertsConfig{Info: true, GroupWindow: window(90 * time.Minute), Pause: window(2 * time.Minute), LongestPause: duration(30 * time.Minute), StormPerMinute: 5, Budget: 7,
+			HeartbeatURL: "https://beat.example/canary-ping", HeartbeatEvery: duration(30 * time.Second)},
 		Warnings: WarningsConfig{Enabled: true, MemoryPercent: 80, PressurePercent: 100, RestartWindow: duration(time.Hour), PIDsPercent: 75,
 			ResolveAfter: duration(time.Minute), OnWarning: OnWarningConfig{Exec: []string{"/bin/cat", "-"}, Timeout: duration(5 * time.Second), PerMinute: 2}},
 		Log: LogConfig{Level: "debug", Format: "json"},

@@ -15,6 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/oomwatch/oomwatch/store"
 )
 
 // Exit statuses.
@@ -23,6 +25,8 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitNothing = 3
+	// exitLocked is EX_TEMPFAIL of sysexits(3): another daemon has the store.
+	exitLocked = 75
 )
 
 // usageError is a mistake in how the command was called.
@@ -62,6 +66,9 @@ func execute(ctx context.Context, args []string, std *streams) int {
 		return exitDone
 	case errors.Is(err, errNothing):
 		return exitNothing
+	case errors.As(err, new(*store.LockedError)):
+		fmt.Fprintf(std.err, "oomwatch: %v\n", err)
+		return exitLocked
 	case errors.As(err, &usage):
 		fmt.Fprintf(std.err, "oomwatch: %v\n", err)
 		return exitUsage

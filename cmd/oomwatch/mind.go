@@ -103,6 +103,8 @@ func needRestart(a, b *Config) (keys []string) {
 		{"alerts.longest_pause", a.Alerts.LongestPause != b.Alerts.LongestPause},
 		{"alerts.storm_per_minute", a.Alerts.StormPerMinute != b.Alerts.StormPerMinute},
 		{"alerts.budget", a.Alerts.Budget != b.Alerts.Budget},
+		{"alerts.heartbeat_url", a.Alerts.HeartbeatURL != b.Alerts.HeartbeatURL},
+		{"alerts.heartbeat_every", a.Alerts.HeartbeatEvery != b.Alerts.HeartbeatEvery},
 		{"log.format", a.Log.Format != b.Log.Format},
 	} {
 		if k.changed {

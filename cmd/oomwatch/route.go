@@ -51,6 +51,9 @@ func (r *recipients) owed(inc *incident.Incident) []string {
 	if inc.Severity == incident.Info && !r.info {
 		return nil
 	}
+	if w := inc.Warning; w != nil && w.Self {
+		return r.owedSelf(w.Subject, inc)
+	}
 	if picked := r.picked(inc); len(picked) > 0 {
 		return r.those(func(c *ReceiverConfig) bool { return slices.Contains(picked, string(c.Name)) && c.cares(inc) })
 	}
@@ -58,6 +61,15 @@ func (r *recipients) owed(inc *incident.Incident) []string {
 		return out
 	}
 	return r.those(func(c *ReceiverConfig) bool { return c.Default && c.severe(inc) })
+}
+
+// owedSelf names those who are told of the watcher's own troubles: everybody but the
+// receiver that is the trouble; who is told grave things only, where nobody else is.
+func (r *recipients) owedSelf(subject string, inc *incident.Incident) []string {
+	if out := r.those(func(c *ReceiverConfig) bool { return string(c.Name) != subject && c.severe(inc) }); len(out) > 0 {
+		return out
+	}
+	return r.those(func(c *ReceiverConfig) bool { return string(c.Name) != subject })
 }
 
 func (r *recipients) those(f func(*ReceiverConfig) bool) (out []string) {

@@ -101,7 +101,7 @@ func TestSilences(t *testing.T) {
 	if s, err = newSilencer(ctx, st, now); err != nil {
 		t.Fatal(err)
 	}
-	k := &keeper{store: st, silences: s, wake: func() {}}
+	k := testKeeper(st, s)
 	k.told.Store(&recipients{list: []ReceiverConfig{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
 	one := func(id, name string, at time.Time) *incident.Incident {
 		return &incident.Incident{ID: id, Cause: incident.OOMContainer, Severity: incident.Critical, Kind: incident.KindDeath, Time: at,

@@ -13,9 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
-	"github.com/oomwatch/oomwatch/recorder"
-	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
 )
@@ -76,28 +75,26 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	defer closing(log, "supervisor", sup)
 
 	reg := newRegistry()
-	st, err := store.Open(ctx, store.Options{Path: cfg.Store.Path, MaxAge: time.Duration(cfg.Store.Retention), Logger: log, Registerer: reg})
+	selves := newSelfReports(hostFacts(), log)
+	st, err := openOrRemember(ctx, cfg, log, reg, selves)
 	if err != nil {
 		return err
 	}
 	defer closing(log, "store", st)
 	if said := st.Recovered(); said != "" {
 		sup.say(status(said))
+		selves.replaced(said)
 	}
 	past, err := remember(ctx, st, started)
 	if err != nil {
 		return err
 	}
 
-	hist, err := store.OpenHistory(ctx, store.HistoryOptions{Store: cfg.Store.Path, Keep: time.Duration(cfg.History.Retention), MaxBytes: int64(cfg.History.MaxSize), Logger: log, Registerer: reg})
+	rec, closeHistory, err := openRecorder(ctx, cfg, log, reg)
 	if err != nil {
 		return err
 	}
-	defer closing(log, "history", hist)
-	rec := recorder.New(recorder.Options{Keeper: hist, Logger: log, Registerer: reg})
-	if err := rec.Restore(ctx, hist); err != nil {
-		log.Warn("the recent past is not taken up", zap.Error(err))
-	}
+	defer closeHistory()
 	src, err := newSources(cfg, past, rec, log, reg)
 	if err != nil {
 		return err
@@ -115,18 +112,29 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: told.send, Group: cfg.Alerts.group(), Logger: log, Registerer: reg})
+	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: told.send, Group: cfg.Alerts.group(), Trouble: selves.parked, Logger: log, Registerer: reg})
 	hook := newHook(log)
 	if err := hook.set(&cfg.Warnings.OnWarning); err != nil {
 		return err
 	}
-	keep := &keeper{store: st, silences: silences, wake: out.Kick, warned: hook.fire}
+	keep := &keeper{store: st, silences: silences, outbox: out, warned: hook.fire, health: selves.kept,
+		seen: func(inc *incident.Incident) { selves.victim(inc, st.Predecessor()) }}
 	keep.told.Store(told)
+	for i := range src.list {
+		src.list[i] = overheard{src.list[i], selves.observe}
+	}
 	w, err := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: src.list, Sampler: src.sampler, Keeper: keep, Logger: log, Registerer: reg,
 		Rules: new(cfg.Warnings.rules()), Warnings: past.warned})
 	if err != nil {
 		return fmt.Errorf("%w; the store %s holds them: move that file away, or choose another with --store PATH", err, cfg.Store.Path)
 	}
+
+	selves.keep, selves.states, selves.down = keep.Keep, w.Sources, out.Down
+	pulse, err := newPulse(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer pulse.close()
 
 	back := &backend{started: started, path: cfg.Store.Path, store: st, watcher: w, kernel: src.kernel, since: src.since, outbox: out, keep: keep, log: log}
 	reg.MustRegister(newRecordCounts(src.kernel))
@@ -146,6 +154,10 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	watched, delivered, served := start(intake, w.Run), start(edges, out.Run), start(edges, srv.Run)
 	hooked := start(edges, hook.Run)
 	minded := start(intake, func(ctx context.Context) error { return mind(ctx, sup, w.Sources) })
+	reported := start(intake, selves.run)
+	pulsed := start(edges, func(ctx context.Context) error {
+		return pulse.run(ctx, func(ctx context.Context) error { return turning(ctx, w.Beat(), out.Beat(), st, selves) })
+	})
 	counted := start(edges, func(ctx context.Context) error {
 		if src.pressure == nil {
 			return nil
@@ -208,7 +220,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	case <-drain.Done():
 	}
 	stopEdges()
-	for _, part := range []<-chan error{minded, drained, delivered, served, hooked, counted, recorded, fed} {
+	for _, part := range []<-chan error{minded, reported, drained, delivered, served, hooked, counted, recorded, pulsed, fed} {
 		select {
 		case perr := <-part:
 			err = errors.Join(err, perr)

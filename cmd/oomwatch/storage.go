@@ -9,7 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
@@ -61,15 +66,50 @@ type keeper struct {
 	store *store.Store
 	// told are the receivers; a reload changes them.
 	told atomic.Pointer[recipients]
-	// silences are those that have not ended; see silencer.
+	// silences are those that have not ended.
 	silences *silencer
-	// wake tells the outbox that there is something new.
-	wake func()
+	outbox   *notify.Outbox
+	// health is told how each attempt to keep ended, seen every new incident.
+	health func(error)
+	seen   func(*incident.Incident)
 	// warned is called with a warning that begins, once it is kept; nil for none.
 	warned func(*incident.Incident, time.Time)
 }
 
-// Keep implements watcher.Keeper.
+// openOrRemember opens the store, or one in memory where the file system takes no
+// writes: what dies meanwhile is told all the same.
+func openOrRemember(ctx context.Context, cfg *Config, log *zap.Logger, reg prometheus.Registerer, selves *selfReports) (*store.Store, error) {
+	opt := store.Options{Path: cfg.Store.Path, MaxAge: time.Duration(cfg.Store.Retention), Logger: log, Registerer: reg}
+	st, err := store.Open(ctx, opt)
+	if !store.NoRoom(err) {
+		return st, err
+	}
+	log.Error("the store takes no writes: incidents are kept in memory until the next start", zap.Error(err))
+	selves.replaced(fmt.Sprintf("the store %s takes no writes (%v): incidents are kept in memory, and are gone at the next start", cfg.Store.Path, err))
+	opt.Memory = true
+	return store.Open(ctx, opt)
+}
+
+// openRecorder opens the recorder with its history; where the file system takes no
+// writes, without one.
+func openRecorder(ctx context.Context, cfg *Config, log *zap.Logger, reg prometheus.Registerer) (*recorder.Recorder, func(), error) {
+	hist, err := store.OpenHistory(ctx, store.HistoryOptions{Store: cfg.Store.Path, Keep: time.Duration(cfg.History.Retention), MaxBytes: int64(cfg.History.MaxSize), Logger: log, Registerer: reg})
+	if store.NoRoom(err) {
+		log.Error("the history takes no writes: it is kept in memory until the next start", zap.Error(err))
+		return recorder.New(recorder.Options{Logger: log, Registerer: reg}), func() {}, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	rec := recorder.New(recorder.Options{Keeper: hist, Logger: log, Registerer: reg})
+	if err := rec.Restore(ctx, hist); err != nil {
+		log.Warn("the recent past is not taken up", zap.Error(err))
+	}
+	return rec, func() { closing(log, "history", hist) }, nil
+}
+
+// Keep implements watcher.Keeper. What cannot be kept is told all the same, from
+// memory; the watcher offers it again, and then it is kept with what became of it.
 func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 	told := k.told.Load()
 	b := store.Batch{State: make(map[string][]byte, len(kept.Roster)+len(kept.Cursors))}
@@ -86,23 +126,43 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 		b.State[keyWarn] = kept.Warnings
 	}
 	saved, err := k.store.Save(ctx, b)
+	k.health(err)
 	if err != nil {
+		for i := range b.Entries {
+			k.spare(&b.Entries[i], err)
+		}
 		return err
 	}
-	for _, t := range kept.Told {
-		if k.warned != nil && t.Incident.Kind == incident.KindWarning && !t.Update && !t.Quiet {
+	for i, t := range kept.Told {
+		if e := &b.Entries[i]; e.Past != nil {
+			k.outbox.Kept(e.Incident.ID, e.Past)
+		}
+		if w := t.Incident.Warning; k.warned != nil && t.Incident.Kind == incident.KindWarning && !t.Update && !t.Quiet && (w == nil || !w.Self) {
 			k.warned(t.Incident, time.Now())
 		}
 	}
 	if saved.Owed > 0 {
-		k.wake()
+		k.outbox.Kick()
 	}
 	return nil
+}
+
+// spare owes an incident from memory.
+func (k *keeper) spare(e *store.Entry, why error) {
+	if e.Silent || len(e.Receivers) == 0 {
+		return
+	}
+	inc := *e.Incident
+	inc.NotStored = incident.Sanitize(incident.Redact(why.Error()))
+	k.outbox.Spare(&inc, e.Receivers)
 }
 
 // entry says who is owed an incident.
 func (k *keeper) entry(told *recipients, t watcher.Told) store.Entry {
 	e := store.Entry{Incident: t.Incident, Update: t.Update, Silent: t.Quiet || t.Incident.Historic}
+	if !t.Update {
+		k.seen(t.Incident)
+	}
 	if e.Silent {
 		return e
 	}
@@ -110,7 +170,7 @@ func (k *keeper) entry(told *recipients, t watcher.Told) store.Entry {
 		e.Silent = true
 		return e
 	}
-	e.Receivers = told.owed(t.Incident)
+	e.Receivers, e.Past = told.owed(t.Incident), k.outbox.Past(t.Incident.ID)
 	return e
 }
 

@@ -114,7 +114,7 @@ func TestExampleConfig(t *testing.T) {
 
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"slack-url": "https://hooks.example.org/slack", "payments-url": "https://hooks.example.org/pay", "second-url": "https://hooks.example.org/second", "discord-url": "https://hooks.example.org/discord",
+		"slack-url": "https://hooks.example.org/slack", "payments-url": "https://hooks.example.org/pay", "heartbeat-url": "https://beat.example.org/1", "second-url": "https://hooks.example.org/second", "discord-url": "https://hooks.example.org/discord",
 		"teams-url": "https://hooks.example.org/teams", "pager-secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "slack-token": "xoxb-1",
 		"discord.tmpl": "{{.Summary}}", "ca.pem": testCA(t),
 	} {
@@ -138,6 +138,8 @@ func TestExampleConfig(t *testing.T) {
 	for k := range used {
 		keys = append(keys, k)
 	}
+	// Of these only one can be given; the example says so in words.
+	keys = append(keys, "alerts.heartbeat_url", "alerts.heartbeat_url_env")
 	slices.Sort(keys)
 	if diff := cmp.Diff(knownKeys(t), keys); diff != "" {
 		t.Errorf("%s: -keys there are +keys it shows:\n%s", example, diff)

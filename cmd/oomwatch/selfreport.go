@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/watcher"
+)
+
+// What the watcher tells of itself.
+const (
+	selfBlind    = "source_blind"
+	selfLost     = "records_lost"
+	selfParked   = "receiver_parked"
+	selfDown     = "receiver_down"
+	selfStore    = "store"
+	selfRestored = "store_replaced"
+	selfKilled   = "watcher_killed"
+)
+
+const (
+	// lookAtSelf is how often it looks at itself.
+	lookAtSelf = 5 * time.Second
+	// blindFor and downFor are how long a trouble lasts before it is told.
+	blindFor = time.Minute
+	downFor  = 15 * time.Minute
+	// sameAgain is how long the same event is gathered before it is told again.
+	sameAgain = 10 * time.Minute
+)
+
+// trouble is one thing that is wrong with the watcher itself, while it lasts.
+type trouble struct {
+	what, subject string
+	since         time.Time
+	told          *incident.Incident // nil until it is told
+}
+
+// selfReports tells what is wrong with the watcher itself, as warnings of its own,
+// through whatever still works. A state is told once when it begins to matter, and
+// as over when it is; an event once in a while, with its count.
+type selfReports struct {
+	host incident.Host
+	keep func(context.Context, watcher.Kept) error
+	log  *zap.Logger
+	// states and down are how the sources and the receivers do.
+	states func() []watcher.SourceState
+	down   func() map[string]string
+
+	mu     sync.Mutex
+	open   map[string]*trouble
+	last   map[string]time.Time // event → when it was told last
+	missed map[string]int       // event → how many since
+	seenUp map[string]bool      // sources that could be read
+	unkept []watcher.Told       // what is to be kept yet
+	store  error                // why the store cannot be written
+}
+
+func newSelfReports(host incident.Host, log *zap.Logger) *selfReports {
+	return &selfReports{host: host, log: log, open: map[string]*trouble{}, last: map[string]time.Time{}, missed: map[string]int{}, seenUp: map[string]bool{}}
+}
+
+// run looks at how everything does until ctx ends.
+func (s *selfReports) run(ctx context.Context) error {
+	tick := time.NewTicker(lookAtSelf)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			s.look(now)
+			s.flush(ctx)
+		}
+	}
+}
+
+// look compares how everything does with what was told of it.
+func (s *selfReports) look(now time.Time) {
+	states, down := s.states(), s.down()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range states {
+		if st.Up {
+			s.seenUp[st.Name] = true
+		}
+		s.state(selfBlind, st.Name, !st.Up && s.seenUp[st.Name], blindFor, now,
+			fmt.Sprintf("oomwatch is blind: its source %s cannot be read: %s", st.Name, st.Reason), st.Fix)
+	}
+	for name, why := range down {
+		s.state(selfDown, name, true, downFor, now, fmt.Sprintf("the receiver %s cannot be reached: %s", name, why),
+			"what is owed is kept for 72 hours; see: oomwatch notify status")
+	}
+	for _, t := range s.open {
+		if _, still := down[t.subject]; t.what == selfDown && !still {
+			s.state(selfDown, t.subject, false, 0, now, "", "")
+		}
+	}
+	why := ""
+	if s.store != nil {
+		why = s.store.Error()
+	}
+	s.state(selfStore, "", s.store != nil, 0, now, "the store cannot be written: "+why+"; alerts are sent from memory, and a crash would lose them",
+		"make room, or mend the disk: it goes on by itself. See: oomwatch doctor")
+}
+
+// state notes whether a trouble is there; s.mu is held.
+func (s *selfReports) state(what, subject string, wrong bool, after time.Duration, now time.Time, summary, fix string) {
+	key := what + " " + subject
+	t := s.open[key]
+	switch {
+	case wrong && t == nil:
+		t = &trouble{what: what, subject: subject, since: now}
+		s.open[key] = t
+		if after > 0 {
+			return
+		}
+		fallthrough
+	case wrong && t.told == nil && now.Sub(t.since) >= after:
+		t.told = s.incident(what, subject, t.since, summary, fix)
+		s.tell(watcher.Told{Incident: t.told})
+	case !wrong && t != nil:
+		delete(s.open, key)
+		if t.told == nil {
+			return
+		}
+		over := *t.told
+		over.ResolvedAt = now.UTC()
+		over.Summary = "over after " + incident.FormatDuration(now.Sub(t.since)) + ": " + over.Summary
+		s.tell(watcher.Told{Incident: &over, Update: true})
+	}
+}
+
+// event tells what has happened once; the same again soon is only counted.
+func (s *selfReports) event(what, subject string, n int, now time.Time, summary, fix string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := what + " " + subject
+	if last, ok := s.last[key]; ok && now.Sub(last) < sameAgain {
+		s.missed[key] += n
+		return
+	}
+	if more := s.missed[key]; more > 0 {
+		summary += fmt.Sprintf(" (and %d more since %s)", more, s.last[key].UTC().Format("15:04:05 UTC"))
+	}
+	s.last[key], s.missed[key] = now, 0
+	s.tell(watcher.Told{Incident: s.incident(what, subject, now, summary, fix)})
+}
+
+// tell queues an incident for flush; s.mu is held.
+func (s *selfReports) tell(t watcher.Told) {
+	const most = 100
+	if len(s.unkept) < most {
+		s.unkept = append(s.unkept, t)
+	}
+	s.log.Warn("self-report", zap.String("what", t.Incident.Warning.What), zap.String("subject", t.Incident.Warning.Subject), zap.Bool("over", t.Update), zap.String("summary", t.Incident.Summary))
+}
+
+// flush keeps what was told, and offers it again next time where that fails.
+func (s *selfReports) flush(ctx context.Context) {
+	s.mu.Lock()
+	told := s.unkept
+	s.mu.Unlock()
+	if len(told) == 0 || s.keep(ctx, watcher.Kept{Told: told}) != nil {
+		return
+	}
+	s.mu.Lock()
+	s.unkept = s.unkept[len(told):]
+	s.mu.Unlock()
+}
+
+func (s *selfReports) incident(what, subject string, at time.Time, summary, fix string) *incident.Incident {
+	h := s.host
+	sum := sha256.Sum256(fmt.Appendf(nil, "self %q %q %q %d", h.BootID, what, subject, at.UnixNano()))
+	inc := &incident.Incident{Schema: incident.Schema, Kind: incident.KindWarning, Time: at.UTC(), Severity: incident.Warning, Cause: incident.UnknownCause,
+		Confidence: incident.Certain, Host: &h, Count: 1, Summary: incident.Sanitize(summary),
+		ID:      strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10])),
+		Warning: &incident.WarningFacts{What: what, Self: true, Subject: subject, Since: at.UTC()}}
+	if fix != "" {
+		inc.Advice = []string{incident.Sanitize(fix)}
+	}
+	return inc
+}
+
+// kept notes how an attempt to keep ended.
+func (s *selfReports) kept(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store = err
+}
+
+// writable is false while the store cannot be written.
+func (s *selfReports) writable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store == nil
+}
+
+// parked tells the other receivers that one refuses.
+func (s *selfReports) parked(t notify.Trouble) {
+	summary := fmt.Sprintf("the receiver %s did not take %d alerts, and they were given up: %s", t.Receiver, t.Parked, t.Reason)
+	if t.Gone {
+		summary = fmt.Sprintf("the receiver %s is gone and is told nothing more: %s", t.Receiver, t.Reason)
+	}
+	s.event(selfParked, t.Receiver, t.Parked, time.Now(), summary, "mend the receiver, then: oomwatch notify retry "+t.Receiver)
+}
+
+// observe tells of records that a source lost.
+func (s *selfReports) observe(o watcher.Observation) {
+	if o.Lost != nil && o.Lost.Lost > 0 {
+		s.event(selfLost, o.Lost.Source, int(o.Lost.Lost), time.Now(),
+			fmt.Sprintf("%d records of the source %s were lost before they were read: %s", o.Lost.Lost, o.Lost.Source, o.Lost.Reason),
+			"deaths of that time are found by the other sources; see: oomwatch doctor")
+	}
+}
+
+// replaced tells that the store was moved aside, or was not where it had been.
+func (s *selfReports) replaced(said string) {
+	s.event(selfRestored, "", 1, time.Now(), said, "see what is left with: oomwatch history")
+}
+
+// victim tells that the watcher of before was itself killed. pid is that one's.
+func (s *selfReports) victim(inc *incident.Incident, pid int) {
+	if v := inc.Victim; v != nil && pid != 0 && v.PID == pid && v.Comm == "oomwatch" && inc.OOM != nil {
+		s.event(selfKilled, "", 1, time.Now(), fmt.Sprintf("oomwatch itself (pid %d) was OOM-killed and has been restarted; what happened meanwhile was read again: %s", pid, inc.Summary),
+			"give it OOMScoreAdjust=-900, as examples/oomwatch.service does")
+	}
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/watcher"
+)
+
+func TestSelfReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		full := false
+		docker := watcher.SourceState{Name: "docker", Up: true}
+		trace := watcher.SourceState{Name: "trace", Reason: "no tracefs"} // never could be read
+		down := map[string]string{}
+		s := newSelfReports(incident.Host{Name: "node-7", BootID: "b"}, zap.NewNop())
+		ids := map[string]bool{}
+		s.keep = func(_ context.Context, k watcher.Kept) error {
+			if full {
+				return errors.New("full")
+			}
+			for _, x := range k.Told {
+				w := x.Incident.Warning
+				over := ""
+				if x.Update {
+					over = " over"
+					if x.Incident.ResolvedAt.IsZero() || !ids[x.Incident.ID] {
+						t.Errorf("an update of nothing: %+v", x.Incident)
+					}
+				} else if ids[x.Incident.ID] {
+					t.Errorf("the id %s is taken twice", x.Incident.ID)
+				}
+				ids[x.Incident.ID] = true
+				if !w.Self || x.Incident.Kind != incident.KindWarning || x.Incident.Summary == "" || x.Incident.Host.Name != "node-7" {
+					t.Errorf("%+v", x.Incident)
+				}
+				got = append(got, strings.TrimSpace(w.What+" "+w.Subject)+over)
+			}
+			return nil
+		}
+		s.states = func() []watcher.SourceState { return []watcher.SourceState{docker, trace} }
+		s.down = func() map[string]string { return down }
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- s.run(ctx) }()
+		want := func(name string, wait time.Duration, w ...string) {
+			t.Helper()
+			time.Sleep(wait)
+			synctest.Wait()
+			if fmt.Sprint(got) != fmt.Sprint(w) {
+				t.Errorf("%s: told %q, want %q", name, got, w)
+			}
+			got = nil
+		}
+		want("all is well", time.Hour)
+		docker.Up, docker.Reason = false, "no socket"
+		want("a short outage", 50*time.Second)
+		docker.Up = true
+		want("it is over", 10*time.Second)
+		docker.Up = false
+		want("a long one", time.Hour, "source_blind docker")
+		docker.Up = true
+		want("seen again", 10*time.Second, "source_blind docker over")
+		down["slack"] = "connection refused"
+		want("out of reach", 14*time.Minute)
+		want("for a while", 2*time.Minute, "receiver_down slack")
+		delete(down, "slack")
+		want("back", 10*time.Second, "receiver_down slack over")
+		for range 1000 {
+			s.parked(notify.Trouble{Receiver: "hook", Parked: 3, Reason: "400"})
+			s.observe(watcher.Observation{Lost: &incident.Gap{Source: "kmsg", Lost: 7}})
+		}
+		want("a thousand times", time.Minute, "receiver_parked hook", "records_lost kmsg")
+		time.Sleep(10 * time.Minute)
+		s.parked(notify.Trouble{Receiver: "hook", Parked: 1, Reason: "400"})
+		want("and later", time.Minute, "receiver_parked hook")
+		full = true
+		s.kept(errors.New("disk full"))
+		want("nothing can be kept", time.Minute)
+		if s.writable() {
+			t.Error("it is called writable")
+		}
+		full = false
+		s.kept(nil)
+		want("with room again", 10*time.Second, "store", "store over")
+		s.victim(&incident.Incident{Victim: &incident.Process{PID: 77, Comm: "oomwatch"}, OOM: &incident.OOM{}}, 78)
+		s.victim(&incident.Incident{Victim: &incident.Process{PID: 77, Comm: "java"}, OOM: &incident.OOM{}}, 77)
+		want("another was killed", time.Minute)
+		s.victim(&incident.Incident{Victim: &incident.Process{PID: 77, Comm: "oomwatch"}, OOM: &incident.OOM{}}, 77)
+		want("itself", time.Minute, "watcher_killed")
+		cancel()
+		<-done
+	})
+}
+
+// TestSelfReportsGoToTheOthers: not to the receiver that is the trouble, and to one
+// that hears of grave things only where there is no other.
+func TestSelfReportsGoToTheOthers(t *testing.T) {
+	r := &recipients{log: zap.NewNop(), list: []ReceiverConfig{{Name: "a", Causes: []cause{"oom.host"}}, {Name: "b"}, {Name: "pager", MinSeverity: "critical"}}}
+	s := newSelfReports(incident.Host{}, zap.NewNop())
+	for subject, want := range map[string]string{"b": "a", "docker": "a b", "pager": "a b"} {
+		if got := strings.Join(r.owed(s.incident(selfParked, subject, time.Now(), "x", "")), " "); got != want {
+			t.Errorf("about %s: told %q, want %q", subject, got, want)
+		}
+	}
+	r.list = r.list[1:]
+	if got := strings.Join(r.owed(s.incident(selfParked, "b", time.Now(), "x", "")), " "); got != "pager" {
+		t.Errorf("nobody else: told %q", got)
+	}
+}
+
+// TestPulse goes out only while all turns, and never says its URL.
+func TestPulse(t *testing.T) {
+	var asked atomic.Int64
+	status := http.StatusOK
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Path == "/canary-ping" {
+			asked.Add(1)
+		}
+		w.WriteHeader(status)
+	}))
+	defer srv.Close()
+	cfg := defaultConfig()
+	cfg.Alerts.HeartbeatURL, cfg.Alerts.HeartbeatEvery = secret(srv.URL+"/canary-ping"), duration(time.Millisecond)
+	p, err := newPulse(cfg, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	ctx, cancel := context.WithCancel(t.Context())
+	n := 0
+	if err := p.run(ctx, func(context.Context) error {
+		if n++; n == 6 {
+			cancel()
+		}
+		if n > 3 {
+			return errors.New("stuck")
+		}
+		return nil
+	}); err != nil || asked.Load() != 3 {
+		t.Errorf("asked %d times, %v", asked.Load(), err)
+	}
+	status = http.StatusNotFound
+	if err := p.to.Beat(t.Context()); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a refused one: %v", err)
+	}
+	srv.Close()
+	if err := p.to.Beat(t.Context()); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("nobody there: %v", err)
+	}
+
+	st := openStore(t, t.TempDir()+"/o.db")
+	s := newSelfReports(incident.Host{}, zap.NewNop())
+	now := time.Now()
+	for name, tt := range map[string]struct {
+		loop, workers time.Time
+		ok            bool
+	}{
+		"all turns":      {now, now, true},
+		"nobody is told": {now, time.Time{}, true},
+		"the loop":       {now.Add(-time.Minute), now, false},
+		"a worker":       {now, now.Add(-time.Hour), false},
+	} {
+		if err := turning(t.Context(), tt.loop, tt.workers, st, s); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	st.Close()
+	if err := turning(t.Context(), now, now, st, s); err == nil || s.writable() {
+		t.Errorf("a store that cannot be written: %v", err)
+	}
+}
