@@ -327,7 +327,7 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	first := launch(t, dir)
 	first.ready(t)
 	second := launch(t, dir, "--socket", filepath.Join(dir, "other.sock"))
-	if code := second.ends(t, 10*time.Second); code != exitFailed {
+	if code := second.ends(t, 10*time.Second); code != exitLocked {
 		t.Errorf("exit status %d", code)
 	}
 	if pid := strconv.Itoa(first.Process.Pid); !strings.Contains(second.err.String(), pid) || !strings.Contains(second.err.String(), "--store") {

@@ -41,10 +41,16 @@ var errNothing = errors.New("nothing found")
 func main() {
 	// The first signal asks for an orderly end, the second ends the program at
 	// once, as signals do that nobody takes.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	first := make(chan os.Signal, 1)
+	signal.Notify(first, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-first
+		signal.Stop(first) // before anybody can see that the end has begun
+		cancel()
+	}()
 	code := execute(ctx, os.Args[1:], &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
-	stop()
+	cancel()
 	os.Exit(code)
 }
 

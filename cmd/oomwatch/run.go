@@ -36,7 +36,9 @@ A source that is missing or denied does not stop the others. See what can be see
 from here with: oomwatch doctor
 
 SIGHUP reads the configuration file again; a bad one is refused and changes
-nothing. SIGTERM ends it in order, within 5 seconds; a second one at once.`,
+nothing. SIGTERM ends it in order, within 5 seconds; a second one at once.
+
+Exit status 75: another daemon runs on this store.`,
 		Example: `  oomwatch run
   oomwatch run --webhook https://alerts.example.org/oomwatch
   oomwatch run --config /etc/oomwatch/config.yaml
