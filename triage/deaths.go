@@ -22,9 +22,9 @@ const (
 // even start in its limit; engines wait ten seconds and less before they restart.
 const startUp = 15
 
-// Services judges what was collected, and the readings there are of the same
-// services, best evidence of a leak first.
-func (c *Collector) Services(histories ...History) []Service {
+// Services judges what was collected and joins it with what the readings of the
+// same services showed (JudgeHistory), best evidence of a leak first.
+func (c *Collector) Services(read ...Service) []Service {
 	var out []Service
 	d := dice{}
 	byName := map[string]int{}
@@ -35,7 +35,7 @@ func (c *Collector) Services(histories ...History) []Service {
 	adjust(chains)
 	for _, ch := range chains {
 		s := judge(ch)
-		if name := ch.last().Service; name != "" {
+		if name := incident.Sanitize(ch.last().Service); name != "" {
 			if i, ok := byName[name]; ok && out[i].Kills.Times >= s.Kills.Times {
 				continue // another of its programs died more often
 			} else if ok {
@@ -49,9 +49,8 @@ func (c *Collector) Services(histories ...History) []Service {
 	if host := c.hostOccasions(); host != nil {
 		out = append(out, judgeHost(host, d))
 	}
-	for i := range histories {
-		h := JudgeHistory(&histories[i])
-		if at, ok := byName[histories[i].Service]; ok {
+	for _, h := range read {
+		if at, ok := byName[h.Service]; ok {
 			out[at] = join(h, out[at])
 		} else {
 			out = append(out, h)

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/web"
 )
@@ -66,6 +68,7 @@ func (t *triager) run(ctx context.Context) error {
 		return usageError{errors.New("--service and --container are the same: give one of them")}
 	}
 	var collector triage.Collector
+	var read []triage.Service
 	var err error
 	if len(t.logs) > 0 {
 		for _, flag := range []string{"socket", "store"} {
@@ -75,12 +78,12 @@ func (t *triager) run(ctx context.Context) error {
 		}
 		err = t.readLogs(ctx, &collector)
 	} else {
-		err = t.readKept(ctx, &collector)
+		read, err = t.readKept(ctx, &collector)
 	}
 	if err != nil {
 		return err
 	}
-	return t.tell(collector.Services())
+	return t.tell(collector.Services(read...))
 }
 
 // readLogs takes the kills of kernel logs.
@@ -119,31 +122,81 @@ func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
 	return err
 }
 
-// readKept takes what the daemon keeps.
-func (t *triager) readKept(ctx context.Context, c *triage.Collector) error {
-	list, err := t.where.incidents(ctx, web.Query{Since: t.since.from(time.Now())}, t.cmd.ErrOrStderr())
+// readKept takes what the daemon keeps: its incidents, and its readings, which it
+// judges service by service: together they may not fit in memory.
+func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.Service, error) {
+	since := t.since.from(time.Now())
+	list, err := t.where.incidents(ctx, web.Query{Since: since}, t.cmd.ErrOrStderr())
 	if err != nil {
-		return err
+		return nil, err
 	}
+	kills := map[string][]time.Time{}
 	for _, inc := range list {
-		if d, ok := triage.FromIncident(inc, serviceName(inc)); ok {
+		service := ""
+		if inc.Container != nil && inc.Container.Name != "" {
+			service = recorder.ServiceOf(inc.Container)
+		}
+		if d, ok := triage.FromIncident(inc, service); ok {
 			c.Add(d)
+			kills[service] = append(kills[service], inc.Time)
 		}
 	}
-	return nil
+	h := t.history(ctx)
+	if h == nil {
+		return nil, nil
+	}
+	defer h.Close()
+	services, err := h.Services(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []triage.Service
+	for _, s := range services {
+		from := s.First
+		for _, at := range []time.Time{since, s.Last.Add(-triageSpan)} {
+			if at.After(from) {
+				from = at
+			}
+		}
+		if from.After(s.Last) {
+			continue
+		}
+		series, err := h.Series(ctx, s.Name, stepFor(s.Last.Sub(from)), from, s.Last)
+		if err != nil {
+			return nil, err
+		}
+		runs := runsOf(&series)
+		if len(runs) == 0 {
+			continue
+		}
+		for _, at := range kills[s.Name] {
+			killed(runs, at)
+		}
+		out = append(out, triage.JudgeHistory(&triage.History{Service: s.Name, Runs: runs}))
+	}
+	return out, nil
 }
 
-// serviceName is the name that a container keeps when it is made anew; "" for a
-// kill outside every container.
-func serviceName(inc *incident.Incident) string {
-	c := inc.Container
-	switch {
-	case c == nil:
-		return ""
-	case c.Compose != nil && c.Compose.Service != "":
-		return c.Compose.Project + "/" + c.Compose.Service
+// triageSpan is how far back readings are looked at.
+const triageSpan = 7 * 24 * time.Hour
+
+// history opens the daemon's readings; nil where there are none. The incidents
+// are worth telling without them.
+func (t *triager) history(ctx context.Context) *store.History {
+	path := t.where.storePath()
+	if t.where.askFirst() && t.where.store == "" {
+		if st, err := t.where.daemon().Status(ctx); err == nil {
+			path = st.Store
+		}
 	}
-	return c.Name
+	h, err := store.OpenHistory(ctx, store.HistoryOptions{Store: path, ReadOnly: true})
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintf(t.cmd.ErrOrStderr(), "note: %v; going on without readings\n", err)
+		}
+		return nil
+	}
+	return h
 }
 
 // tell prints what was found.

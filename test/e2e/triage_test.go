@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/test/lab"
 	"github.com/oomwatch/oomwatch/triage"
 )
@@ -59,9 +61,21 @@ func TestTriageLeak(t *testing.T) {
 		}
 	})
 	t.Run("daemon", func(t *testing.T) { check(t, "--socket", d.socket, "--service", "shop/triaged") })
+	d.stop(syscall.SIGTERM)
+	kept := filepath.Join(d.dir, "store.db")
+	t.Run("recorder", func(t *testing.T) {
+		s := check(t, "--store", kept, "--container", "triaged")
+		if s.Service != "shop/triaged" || len(s.Windows) == 0 || s.Windows[0].Shape != "leak" || s.Windows[0].Runs < 3 {
+			t.Errorf("service %q, windows %+v; want shop/triaged to leak in 3 runs", s.Service, s.Windows)
+		}
+	})
 	t.Run("store", func(t *testing.T) {
-		if s := check(t, "--store", filepath.Join(d.dir, "store.db"), "--container", "triaged"); s.Service != "shop/triaged" {
-			t.Errorf("service %q, want shop/triaged", s.Service)
+		// Of the kills alone, as where nothing was recorded.
+		if err := os.Remove(store.HistoryPath(kept)); err != nil {
+			t.Fatal(err)
+		}
+		if s := check(t, "--store", kept, "--container", "triaged"); s.Windows != nil {
+			t.Errorf("windows %+v without readings", s.Windows)
 		}
 	})
 }
