@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"text/template"
 	"time"
 )
 
@@ -55,19 +57,41 @@ func (e *Engine) Run(ctx context.Context, args ...string) (string, error) {
 	return e.Docker(ctx, append([]string{"run", "-d", "--network", "none"}, args...)...)
 }
 
-// Wait waits until a container has ended and returns its exit code.
+// Wait waits until a container has ended and returns its exit code. It, Inspect
+// and WaitLog ask the engine themselves: to start a CLI takes seconds on an
+// emulated machine.
 func (e *Engine) Wait(ctx context.Context, id string) (int, error) {
-	out, err := e.Docker(ctx, "wait", id)
-	if err != nil {
-		return 0, err
+	var end struct{ StatusCode int }
+	b, err := e.ask(ctx, http.MethodPost, "/containers/"+id+"/wait")
+	if err == nil {
+		err = json.Unmarshal(b, &end)
 	}
-	return strconv.Atoi(out)
+	if err != nil {
+		return 0, fmt.Errorf("wait for container %.12s: %w", id, err)
+	}
+	return end.StatusCode, nil
 }
 
 // Inspect returns one field of a container in the CLI's template language, as
 // "{{.State.Pid}}".
 func (e *Engine) Inspect(ctx context.Context, id, format string) (string, error) {
-	return e.Docker(ctx, "inspect", "--type", "container", "-f", format, id)
+	b, err := e.ask(ctx, http.MethodGet, "/containers/"+id+"/json")
+	if err != nil {
+		return "", fmt.Errorf("inspect container %.12s: %w", id, err)
+	}
+	var doc map[string]any
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(&doc); err != nil {
+		return "", fmt.Errorf("inspect container %.12s: %w", id, err)
+	}
+	t, err := template.New("").Parse(format)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	err = t.Execute(&out, doc)
+	return out.String(), err
 }
 
 // MainPID is the host pid of a container's first process.
@@ -86,7 +110,7 @@ func (e *Engine) MainPID(ctx context.Context, id string) (int, error) {
 // WaitLog waits until a container has written want.
 func (e *Engine) WaitLog(ctx context.Context, id, want string) error {
 	for {
-		out, err := e.Command(ctx, "logs", id).CombinedOutput()
+		out, err := e.ask(ctx, http.MethodGet, "/containers/"+id+"/logs?stdout=1&stderr=1")
 		if err == nil && strings.Contains(string(out), want) {
 			return nil
 		}
@@ -98,22 +122,25 @@ func (e *Engine) WaitLog(ctx context.Context, id, want string) error {
 	}
 }
 
+// ask makes one request of the engine's API.
+func (e *Engine) ask(ctx context.Context, method, path string) ([]byte, error) {
+	resp, err := request(ctx, e.Socket(), method, path)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode >= 300 {
+		err = fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(b))
+	}
+	return b, err
+}
+
 // ping asks the engine behind a socket whether it is there.
 func ping(ctx context.Context, socket string) error {
 	ctx, cancel := context.WithTimeout(ctx, Slow(2*time.Second))
 	defer cancel()
-	t := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", socket)
-		},
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine/_ping", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := t.RoundTrip(req)
+	resp, err := request(ctx, socket, http.MethodGet, "/_ping")
 	if err != nil {
 		return err
 	}
@@ -122,4 +149,19 @@ func ping(ctx context.Context, socket string) error {
 		return errors.New(resp.Status)
 	}
 	return nil
+}
+
+func request(ctx context.Context, socket, method, path string) (*http.Response, error) {
+	t := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		},
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://engine"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return t.RoundTrip(req)
 }

@@ -17,7 +17,7 @@ func run(ctx context.Context, e *Engine, name string, flags, rest []string) (str
 
 // over waits until a container has ended; one that was removed has.
 func over(ctx context.Context, e *Engine, id string) error {
-	if _, err := e.Wait(ctx, id); err != nil && !strings.Contains(err.Error(), "No such container") {
+	if _, err := e.Wait(ctx, id); err != nil && !strings.Contains(err.Error(), "404 Not Found") {
 		return err
 	}
 	return nil

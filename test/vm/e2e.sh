@@ -2,8 +2,7 @@
 # Runs in a virtual machine (see ./lab): the end-to-end tests of test/e2e on what
 # this machine is, next to the binaries that they need. What was told of each death
 # is left in $OUT/matrix, what the tests said in $OUT/PART.log.
-#   PART   docker | podman | host | reboot | systemd: the engine, or what is done to
-#          the machine
+#   PART   one of ./lab's
 #   TESTS  which tests, a regular expression
 #   LIMIT  give up after so many seconds, with what the tests were at
 . ./lib.sh
@@ -11,7 +10,7 @@ export OOMWATCH_BINARY=$PWD/oomwatch OOMWATCH_LAB_PROG=$PWD/prog OOMWATCH_MATRIX
 export OOMWATCH_REQUIRE_REAL=1 # what cannot be tried here is a failure
 export OOMWATCH_SLOW=4         # emulated
 
-case $PART in
+case $PART in # the rest start an engine of their own
 podman)
 	start_podman || exit
 	export OOMWATCH_ENGINE=unix:///run/podman/podman.sock
@@ -23,6 +22,6 @@ systemd)
 	;;
 esac
 # The tests' names and the lines of the matrix as they come; all of it in the log.
-./e2e.test -test.v -test.parallel 3 -test.timeout "${LIMIT}s" -test.run "$TESTS" 2>&1 | tee "$OUT/$PART.log" |
+./e2e.test -test.v -test.parallel 2 -test.timeout "${LIMIT}s" -test.run "$TESTS" 2>&1 | tee "$OUT/$PART.log" |
 	grep --line-buffered -E '^ *--- |MATRIX|panic:' | grep --line-buffered -v '^=== '
 exit "${PIPESTATUS[0]}"
