@@ -20,7 +20,7 @@ const (
 	detailWait = 700 * time.Millisecond
 	// stopWait is for the engine's "stop" after the "die" of a container that
 	// was sent its stop signal.
-	stopWait = time.Second
+	stopWait = 3 * time.Second
 	// shortWait is for what follows within milliseconds or never: the
 	// kernel's segfault line, a death after a child's kill.
 	shortWait = 300 * time.Millisecond

@@ -31,7 +31,7 @@ func TestEveryCause(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	tracefs(t)
 	hook := newReceiver(t)
-	everyCause(t, e, hook, startDaemon(t, e.Host, hook).sees(t, "trace"), lab.Deaths())
+	everyCause(t, e, hook, startDaemon(t, e.Host, hook), lab.Deaths())
 }
 
 // TestEveryCauseUntraced is the same for the deaths of which less is known where
@@ -45,11 +45,11 @@ func TestEveryCauseUntraced(t *testing.T) {
 	if d.sees(t, "trace") {
 		t.Fatal("the trace source sees what was hidden")
 	}
-	everyCause(t, e, hook, false, slices.DeleteFunc(lab.Deaths(), func(x lab.Death) bool { return x.Blind == nil }))
+	everyCause(t, e, hook, d, slices.DeleteFunc(lab.Deaths(), func(x lab.Death) bool { return x.Blind == nil }))
 }
 
-func everyCause(t *testing.T, e *lab.Engine, hook *receiver, traced bool, deaths []lab.Death) {
-	on := platform(t, e)
+func everyCause(t *testing.T, e *lab.Engine, hook *receiver, w *daemon, deaths []lab.Death) {
+	on, traced := platform(t, e), w.sees(t, "trace")
 	ctx := timeout(t, 8*time.Minute)
 	type one struct {
 		lab.Death
@@ -79,14 +79,11 @@ func everyCause(t *testing.T, e *lab.Engine, hook *receiver, traced bool, deaths
 				x.wrong = ""
 				return
 			}
-			hook.waitFor(t, x.id, 1, 6*time.Second)
-			body := hook.json(x.id)
-			wrong := d.Told(traced).With(lab.Want{
+			wrong := holds(t, hook, w, x.id, d.Told(traced).With(lab.Want{
 				"container.name": "t-" + d.Name, "container.compose.project": "shop", "container.compose.service": d.Name,
-			}).Wrong(body)
-			x.wrong = strings.Join(wrong, "; ")
-			if x.wrong != "" {
-				t.Errorf("%s\n%s", strings.Join(wrong, "\n"), body)
+			}))
+			if x.wrong = strings.Join(wrong, "; "); x.wrong != "" {
+				t.Errorf("%s\n%s", strings.Join(wrong, "\n"), hook.json(x.id))
 			}
 		}
 	}
@@ -265,7 +262,7 @@ func TestTwentyAtOnce(t *testing.T) {
 func TestEngineAway(t *testing.T) {
 	e := lab.Start(t, lab.Options{LiveRestore: true})
 	hook := newReceiver(t)
-	startDaemon(t, e.Host, hook)
+	d := startDaemon(t, e.Host, hook)
 	row(t, platform(t, e), "oom.container", "engine-away")
 	ctx := timeout(t, 3*time.Minute)
 	wait := []string{"sh", "-c", "while [ ! -e /dev/shm/go ]; do sleep 0.05; done; exec \"$0\" \"$@\""}
@@ -304,7 +301,7 @@ func TestEngineAway(t *testing.T) {
 		t.Errorf("exit 3 is told as %s", got.Cause)
 	}
 	// It left nothing to ask, and nobody watched.
-	expect(t, platform(t, e), hook, lostID, lab.Death{Name: "engine-away-removed", Want: lab.Want{
+	expect(t, platform(t, e), hook, d, lostID, lab.Death{Name: "engine-away-removed", Want: lab.Want{
 		"cause": "unknown", "confidence": "possible", "severity": "warning", "seen_live": false, "container.name": "away-lost",
 		"container.exit_code": lab.Absent, "container.finished_at": lab.Any, "container.running": lab.Any, "killer": lab.Absent, "oom": lab.Absent}})
 	// The stream works again.
@@ -383,7 +380,7 @@ func TestEngineStop(t *testing.T) {
 		lab.Skip(t, "the engine is not ours to stop")
 	}
 	hook := newReceiver(t)
-	startDaemon(t, e.Host, hook)
+	d := startDaemon(t, e.Host, hook)
 	on := platform(t, e)
 	polite := e.MustRun(t, "--name", "polite", lab.Image, "prog", "polite", "-exit", "7")
 	stubborn := e.MustRun(t, "--name", "stubborn", "--stop-timeout", "1", lab.Image, "prog", "stubborn")
@@ -396,8 +393,8 @@ func TestEngineStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	went := lab.Want{"cause": "engine.stop", "confidence": "possible", "severity": "warning", "seen_live": lab.Any, "oom": lab.Absent, "victim": lab.Absent, "advice": lab.Has("live-restore")}
-	expect(t, on, hook, polite, lab.Death{Name: "engine-stop-polite", ExitCode: 7, Want: went})
-	expect(t, on, hook, stubborn, lab.Death{Name: "engine-stop-stubborn", ExitCode: 137, Want: went})
+	expect(t, on, hook, d, polite, lab.Death{Name: "engine-stop-polite", ExitCode: 7, Want: went})
+	expect(t, on, hook, d, stubborn, lab.Death{Name: "engine-stop-stubborn", ExitCode: 137, Want: went})
 	once(t, hook, polite, stubborn)
 }
 

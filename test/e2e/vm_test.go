@@ -48,7 +48,7 @@ func open(t *testing.T, pid int) {
 func TestOOMGroup(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	startDaemon(t, e.Host, hook)
+	d := startDaemon(t, e.Host, hook)
 	id := e.MustRun(t, "--name", "group", "-m", "32m", lab.Image, "sh", "-c", "sleep 1000 & sleep 1001 & "+gate+"tail /dev/zero; sleep 1002")
 	pid, err := e.MainPID(timeout(t, time.Minute), id)
 	if err != nil {
@@ -59,7 +59,7 @@ func TestOOMGroup(t *testing.T) {
 	}
 	open(t, pid)
 	// The shell, two sleeps and tail.
-	expect(t, platform(t, e), hook, id, lab.Death{Name: "memory.oom.group", ExitCode: 137, Want: lab.Want{
+	expect(t, platform(t, e), hook, d, id, lab.Death{Name: "memory.oom.group", ExitCode: 137, Want: lab.Want{
 		"cause": "oom.container", "confidence": "certain", "killer.kind": "kernel", "oom.constraint": "memcg",
 		"oom.group": true, "oom.kills": 4, "oom.limit_bytes": 32 << 20, "advice": lab.Has("memory.oom.group")}})
 	once(t, hook, id)
@@ -70,9 +70,9 @@ func TestSwap(t *testing.T) {
 	swapOn(t)
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	startDaemon(t, e.Host, hook)
+	d := startDaemon(t, e.Host, hook)
 	id := e.MustRun(t, "--name", "swaps", "-m", "32m", "--memory-swap", "64m", lab.Image, "prog", "eat", "-comm", "swapper")
-	expect(t, platform(t, e), hook, id, lab.Death{Name: "memory-and-swap", ExitCode: 137, Want: lab.Want{
+	expect(t, platform(t, e), hook, d, id, lab.Death{Name: "memory-and-swap", ExitCode: 137, Want: lab.Want{
 		"cause": "oom.container", "confidence": "certain", "killer.kind": "kernel", "oom.constraint": "memcg",
 		"oom.limit_bytes": 32 << 20, "container.memory_limit_bytes": 32 << 20, "container.swap_limit_bytes": 64 << 20,
 		"victim.comm": "swapper", "memory.swap_bytes": lab.AtLeast(20 << 20)}})
@@ -101,7 +101,7 @@ func swapOn(t *testing.T) {
 func TestHostOOM(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	startDaemon(t, e.Host, hook)
+	d := startDaemon(t, e.Host, hook)
 	ctx := timeout(t, 2*time.Minute)
 	batch := e.MustRun(t, "--name", "batch", lab.Image, "prog", "eat", "-comm", "batch-job", "-size", size(t, 45), "-then", "1h")
 	waitFor(t, "batch has eaten", time.Minute, func() bool { return available(t) < total(t)*55/100 })
@@ -109,7 +109,7 @@ func TestHostOOM(t *testing.T) {
 	if _, err := e.Wait(ctx, id); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, platform(t, e), hook, id, lab.Death{Name: "another-holds-it", ExitCode: 137, Want: lab.Want{
+	expect(t, platform(t, e), hook, d, id, lab.Death{Name: "another-holds-it", ExitCode: 137, Want: lab.Want{
 		"cause": "oom.host", "confidence": "certain", "container.name": "db", "victim.comm": "db-server", "victim.main": true,
 		"killer.kind": "kernel", "oom.constraint": "none", "hog.container": "batch", "hog.comm": "batch-job", "hog.rss_bytes": lab.There,
 		"summary": lab.Has("batch"), "advice": lab.Has("batch")}})
@@ -155,9 +155,9 @@ func TestNodeOOM(t *testing.T) {
 	}
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	startDaemon(t, e.Host, hook)
+	d := startDaemon(t, e.Host, hook)
 	id := e.MustRun(t, "--name", "node", "--cpuset-mems", "1", lab.Image, "prog", "eat", "-comm", "numa")
-	expect(t, platform(t, e), hook, id, lab.Death{Name: "cpuset-mems", ExitCode: 137, Want: lab.Want{
+	expect(t, platform(t, e), hook, d, id, lab.Death{Name: "cpuset-mems", ExitCode: 137, Want: lab.Want{
 		"cause": "oom.node", "confidence": "certain", "oom.constraint": "cpuset", "victim.comm": "numa", "killer.kind": "kernel", "advice": lab.Has("cpuset")}})
 	once(t, hook, id)
 }
@@ -166,7 +166,7 @@ func TestNodeOOM(t *testing.T) {
 func TestEarlyoom(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	startDaemon(t, e.Host, hook)
+	d := startDaemon(t, e.Host, hook)
 	ctx, cancel := context.WithCancel(timeout(t, 3*time.Minute))
 	// SIGKILL at once (both percentages are the same), no reports.
 	cmd := exec.CommandContext(ctx, "earlyoom", "-r", "0", "-m", "40,40", "-s", "100,100", "--avoid", "oomwatch|e2e.test|dockerd|containerd")
@@ -178,7 +178,7 @@ func TestEarlyoom(t *testing.T) {
 	defer func() { cancel(); _ = cmd.Wait() }() // it ends by our signal
 	id := e.MustRun(t, "--name", "early", lab.Image, "prog", "eat", "-comm", "hungry", "-size", size(t, 60), "-then", "1h")
 	// Not in its own unit here, so anybody could call itself that.
-	expect(t, platform(t, e), hook, id, lab.Death{Name: "earlyoom", ExitCode: 137, Want: byUserspace("earlyoom", "likely").With(lab.Want{
+	expect(t, platform(t, e), hook, d, id, lab.Death{Name: "earlyoom", ExitCode: 137, Want: byUserspace("earlyoom", "likely").With(lab.Want{
 		"killer.pid": cmd.Process.Pid})})
 	once(t, hook, id)
 	if t.Failed() {
@@ -197,7 +197,7 @@ func TestEarlyoomUnit(t *testing.T) {
 	wantSystemd(t)
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	startDaemon(t, e.Host, hook)
+	d := startDaemon(t, e.Host, hook)
 	conf := "EARLYOOM_ARGS=\"-r 0 -m 60,60 -s 100,100 --avoid (oomwatch|e2e.test|dockerd|containerd)\"\n"
 	if err := os.WriteFile("/etc/default/earlyoom", []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestEarlyoomUnit(t *testing.T) {
 	systemctl(t, "start", "earlyoom.service")
 	t.Cleanup(func() { systemctl(t, "stop", "earlyoom.service") })
 	id := e.MustRun(t, "--name", "early", lab.Image, "prog", "eat", "-comm", "hungry", "-size", size(t, 55), "-then", "1h")
-	expect(t, platform(t, e), hook, id, lab.Death{Name: "earlyoom.service", ExitCode: 137, Want: byUserspace("earlyoom", "certain").With(lab.Want{
+	expect(t, platform(t, e), hook, d, id, lab.Death{Name: "earlyoom.service", ExitCode: 137, Want: byUserspace("earlyoom", "certain").With(lab.Want{
 		"killer.name": "earlyoom.service"})})
 	once(t, hook, id)
 }
@@ -216,7 +216,7 @@ func TestSystemdOomd(t *testing.T) {
 	wantSystemd(t)
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	startDaemon(t, e.Host, hook)
+	d := startDaemon(t, e.Host, hook)
 	if err := os.MkdirAll("/etc/systemd/oomd.conf.d", 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestSystemdOomd(t *testing.T) {
 	systemctl(t, "start", "systemd-oomd.service", "squeeze.slice")
 	t.Cleanup(func() { systemctl(t, "stop", "systemd-oomd.service") })
 	id := e.MustRun(t, "--name", "squeezed", "--cgroup-parent", "squeeze.slice", lab.Image, "prog", "eat", "-comm", "squeezed", "-size", "400000000", "-then", "1h")
-	expect(t, platform(t, e), hook, id, lab.Death{Name: "systemd-oomd.service", ExitCode: 137, Want: byUserspace("systemd-oomd", "certain").With(lab.Want{
+	expect(t, platform(t, e), hook, d, id, lab.Death{Name: "systemd-oomd.service", ExitCode: 137, Want: byUserspace("systemd-oomd", "certain").With(lab.Want{
 		"killer.name": "systemd-oomd.service"})})
 	once(t, hook, id)
 }
@@ -281,7 +281,7 @@ func TestReboot(t *testing.T) {
 	went := lab.Want{"cause": "host.shutdown", "confidence": "likely", "severity": "warning", "seen_live": false, "killer": lab.Absent,
 		"victim": lab.Absent, "oom": lab.Absent, "container.exit_code": lab.Any, "container.finished_at": lab.Any, "container.running": lab.Any}
 	for i, name := range []string{"runs", "comes-back", "removed"} {
-		expect(t, on, hook, ids[i+1], lab.Death{Name: "power-cut-" + name, Want: went.With(lab.Want{"container.name": name})})
+		expect(t, on, hook, d, ids[i+1], lab.Death{Name: "power-cut-" + name, Want: went.With(lab.Want{"container.name": name})})
 	}
 	once(t, hook, ids[1:]...)
 	if n := len(hook.of(ids[0])); n != 0 {

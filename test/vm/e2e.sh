@@ -10,6 +10,12 @@ export OOMWATCH_BINARY=$PWD/oomwatch OOMWATCH_LAB_PROG=$PWD/prog OOMWATCH_MATRIX
 export OOMWATCH_REQUIRE_REAL=1 # what cannot be tried here is a failure
 export OOMWATCH_SLOW=4         # emulated
 
+# An engine looks into its own cgroup for what the kernel has, as swap limits, and
+# the root has no such files.
+mkdir /sys/fs/cgroup/lab
+echo +memory +pids +cpuset >/sys/fs/cgroup/cgroup.subtree_control
+[ "$PART" = systemd ] || echo $$ >/sys/fs/cgroup/lab/cgroup.procs
+
 case $PART in # the rest start an engine of their own
 podman)
 	start_podman || exit
