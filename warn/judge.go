@@ -99,11 +99,10 @@ func (st *state) pressed(r *Rules) level {
 	if stalled >= 0 {
 		l = over(stalled, r.PressurePercent, r.PressurePercent/2)
 	}
-	times, _ := rises(st.counters, func(c *counters) int64 { return c.stalls })
 	if st.counters[len(st.counters)-1].stalls < 0 {
 		return l
 	}
-	notified := over(float64(times), sustained, 0)
+	notified, _ := rises(st.counters, func(c *counters) int64 { return c.stalls })
 	if stalled < 0 {
 		// v1's levels tell how hard reclaim finds it, and that is so too while
 		// a file streams through a small limit: only with little to reclaim is
@@ -118,8 +117,7 @@ func (st *state) throttled(r *Rules) level {
 	if !r.Throttled {
 		return calm
 	}
-	times, _ := rises(st.counters, func(c *counters) int64 { return c.highs })
-	l := over(float64(times), sustained, 0)
+	l, _ := rises(st.counters, func(c *counters) int64 { return c.highs })
 	if some := share(st.counters, func(c *counters) int64 { return c.some }); st.last.PSISome >= 0 {
 		threshold := r.PressurePercent
 		if threshold == 0 {
@@ -136,8 +134,8 @@ func (st *state) hits(r *Rules) level {
 	if !r.LimitHits {
 		return calm
 	}
-	times, _ := rises(st.counters, func(c *counters) int64 { return c.hits })
-	return min(over(float64(times), sustained, 0), over(st.share(), hitsShare, hitsShare-hysteresis/100.0))
+	l, _ := rises(st.counters, func(c *counters) int64 { return c.hits })
+	return min(l, over(st.share(), hitsShare, hitsShare-hysteresis/100.0))
 }
 
 // pids: the limit of processes and threads is near.

@@ -82,9 +82,12 @@ const (
 	// reclaimed before hits of the limit mean anything: reclaiming page cache at
 	// the limit is what a limit is for.
 	hitsShare = 0.8
-	// sustained counts readings of the last recently in which something rose.
-	sustained = 5
-	recently  = 20 * time.Second
+	// What rises again and again does so in sustained readings of the last
+	// recently, of which the first and the last lie lasting apart. Not every
+	// reading takes every counter.
+	sustained = 3
+	lasting   = 15 * time.Second
+	recently  = 30 * time.Second
 	// blind is how far two readings may lie apart and still follow on one another.
 	blind = 30 * time.Second
 )

@@ -64,22 +64,33 @@ type counters struct {
 	some, full          int64 // microseconds
 }
 
-// rises counts the readings of the last recently in which a counter had risen.
-func rises(c []counters, of func(*counters) int64) (times int, by int64) {
+// rises tells how a counter stands: alarm when it rises again and again, calm when
+// it did not rise within the last recently; and by how much it rose in that time.
+func rises(c []counters, of func(*counters) int64) (l level, by int64) {
 	if len(c) == 0 {
-		return 0, 0
+		return calm, 0
 	}
 	end := c[len(c)-1].at
+	var first, last time.Time
+	times := 0
 	for i := 1; i < len(c); i++ {
 		if end.Sub(c[i].at) > recently {
 			continue
 		}
 		if a, b := of(&c[i-1]), of(&c[i]); a >= 0 && b > a {
-			times++
-			by += b - a
+			if times++; times == 1 {
+				first = c[i].at
+			}
+			last, by = c[i].at, by+b-a
 		}
 	}
-	return times, by
+	switch {
+	case times == 0:
+		return calm, 0
+	case times >= sustained && last.Sub(first) >= lasting:
+		return alarm, by
+	}
+	return between, by
 }
 
 // share is the part of the last recently, in percent, by which a counter of

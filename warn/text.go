@@ -22,6 +22,7 @@ func (st *state) tell(name string, f *incident.Facts) told {
 	who := subject(st, f)
 	limit, holds := st.limit(), incident.FormatBytes(max(st.held, 0))
 	size := incident.FormatBytes(limit)
+	span := incident.FormatDuration(recently)
 	t := told{confidence: incident.Possible, source: "recorder"}
 	switch name {
 	case Headroom:
@@ -52,25 +53,25 @@ func (st *state) tell(name string, f *incident.Facts) told {
 			t.advice = "See who grows (oomwatch top, sorted by danger): whom the kernel kills need not be who grew."
 		}
 	case LimitHits:
-		n, by := rises(st.counters, func(c *counters) int64 { return c.hits })
+		_, by := rises(st.counters, func(c *counters) int64 { return c.hits })
 		t.source = "cgroup"
-		t.text = fmt.Sprintf("limit hit %d times in %s, in %d readings; %s of %s held, %.1f %%", by, recently, n, holds, size, 100*st.share())
+		t.text = fmt.Sprintf("limit hit %d times in %s; %s of %s held, %.1f %%", by, span, holds, size, 100*st.share())
 		t.means = "each allocation at the limit must first reclaim, and there is little to reclaim"
-		t.summary = fmt.Sprintf("%s runs into its %s limit again and again, %d times in %s: it holds %s that cannot be reclaimed", who, size, by, recently, holds)
+		t.summary = fmt.Sprintf("%s runs into its %s limit again and again, %d times in %s: it holds %s that cannot be reclaimed", who, size, by, span, holds)
 		t.advice = "It lives off the last of its page cache and slows down: give it room, or less to do at once."
 	case Pressure:
 		t.summary = fmt.Sprintf("%s stands still for want of memory", who)
 		if p := share(st.counters, func(c *counters) int64 { return c.full }); p >= 0 {
-			t.text = fmt.Sprintf("all tasks stalled %.1f %% of the last %s", p, recently)
-			t.summary += fmt.Sprintf(": %.0f %% of the last %s", p, recently)
+			t.text = fmt.Sprintf("all tasks stalled %.1f %% of the last %s", p, span)
+			t.summary += fmt.Sprintf(": %.0f %% of the last %s", p, span)
 		}
-		if n, by := rises(st.counters, func(c *counters) int64 { return c.stalls }); n > 0 {
+		if l, by := rises(st.counters, func(c *counters) int64 { return c.stalls }); l > calm {
 			if t.text != "" {
 				t.text += "; "
 			}
-			t.text += fmt.Sprintf("the kernel notified of it %d times, in %d of the last readings", by, n)
+			t.text += fmt.Sprintf("the kernel notified of it %d times in %s", by, span)
 			if st.last.PSIFull < 0 {
-				t.summary += fmt.Sprintf(": the kernel reclaims next to nothing (%d notifications of critical pressure in %s)", by, recently)
+				t.summary += fmt.Sprintf(": the kernel reclaims next to nothing (%d notifications of critical pressure in %s)", by, span)
 			}
 		}
 		t.means = "the kernel spends the time reclaiming pages that are needed again at once"
@@ -79,11 +80,11 @@ func (st *state) tell(name string, f *incident.Facts) told {
 			t.advice = "The host, or a group above, is short of memory: see who holds the most with oomwatch top."
 		}
 	case Throttled:
-		n, by := rises(st.counters, func(c *counters) int64 { return c.highs })
+		_, by := rises(st.counters, func(c *counters) int64 { return c.highs })
 		t.source = "cgroup"
-		t.text = fmt.Sprintf("memory.high exceeded %d times in %s, in %d readings", by, recently, n)
+		t.text = fmt.Sprintf("memory.high exceeded %d times in %s", by, span)
 		t.means = "the kernel slows every allocation down and reclaims"
-		t.summary = fmt.Sprintf("%s is slowed down at its memory.high (%d times in %s)", who, by, recently)
+		t.summary = fmt.Sprintf("%s is slowed down at its memory.high (%d times in %s)", who, by, span)
 		t.advice = "memory.high throttles and never kills: raise it (the limit is memory.max), or make the program need less."
 	case PIDs:
 		t.source = "cgroup"

@@ -221,7 +221,7 @@ func (w *Warner) Read(id string, r recorder.Reading, stalls int64) []Alert {
 }
 
 // maxCounters covers recently at one reading a second.
-const maxCounters = 24
+const maxCounters = 32
 
 func fell(a, b *counters) bool {
 	return b.hits < a.hits || b.highs < a.highs || b.stalls < a.stalls || b.full < a.full || b.some < a.some

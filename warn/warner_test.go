@@ -160,6 +160,11 @@ func TestQuiet(t *testing.T) {
 			r.Used, r.Limit = 255*mib, 256*mib
 			return r
 		}},
+		"its limit is hit now and then": {time.Hour, func(s float64) recorder.Reading {
+			r := reading(215 * mib)
+			r.LimitHits = int64(s/25) * 7
+			return r
+		}},
 		"pids at a half": {time.Hour, func(s float64) recorder.Reading {
 			r := reading(mib)
 			r.PIDs, r.PIDsLimit = 50, 100
@@ -200,28 +205,35 @@ func TestSigns(t *testing.T) {
 				r.LimitHits = int64(s) * 7
 				return r
 			})
-		}, what: LimitHits, cause: incident.OOMContainer, by: 10 * time.Second},
+		}, what: LimitHits, cause: incident.OOMContainer, by: 20 * time.Second},
 		"pressure by PSI": {do: func(b *bench) {
 			b.run(time.Minute, func(s float64) recorder.Reading {
 				r := reading(200 * mib)
 				r.Used, r.PSIFull, r.PSISome = 255*mib, int64(s*300000), int64(s*500000)
 				return r
 			})
-		}, what: Pressure, cause: incident.OOMContainer, by: 15 * time.Second},
+		}, what: Pressure, cause: incident.OOMContainer, by: 20 * time.Second},
 		"pressure by critical notifications": {do: func(b *bench) {
 			for i := range 30 {
 				r := reading(210 * mib)
 				r.Used = 255 * mib
 				b.read(r, int64(i)*3)
 			}
-		}, what: Pressure, cause: incident.OOMContainer, by: 10 * time.Second},
+		}, what: Pressure, cause: incident.OOMContainer, by: 20 * time.Second},
+		"limit hits, read every ten seconds": {do: func(b *bench) {
+			b.run(time.Minute, func(s float64) recorder.Reading {
+				r := reading(215 * mib)
+				r.LimitHits = int64(s/10) * 70
+				return r
+			})
+		}, what: LimitHits, cause: incident.OOMContainer, by: 35 * time.Second},
 		"throttled": {do: func(b *bench) {
 			b.run(time.Minute, func(s float64) recorder.Reading {
 				r := reading(100 * mib)
 				r.High, r.PSIFull, r.PSISome = int64(s)*10, 0, int64(s*300000)
 				return r
 			})
-		}, what: Throttled, cause: incident.OOMContainer, by: 15 * time.Second},
+		}, what: Throttled, cause: incident.OOMContainer, by: 20 * time.Second},
 		"pids": {do: func(b *bench) {
 			b.run(time.Minute, func(s float64) recorder.Reading {
 				r := reading(mib)

@@ -141,3 +141,15 @@ func (c *Correlator) factsOf(id string, at time.Time) *incident.Facts {
 	}
 	return c.facts(e, e.current(), at)
 }
+
+// Top is how every container that is read stands, the most in danger first; nil
+// where nobody is to be warned. It may be called from any goroutine.
+func (w *Watcher) Top() []warn.Row {
+	if w.sentry == nil {
+		return nil
+	}
+	w.sentry.mu.Lock()
+	looks := w.sentry.warner.Looks()
+	w.sentry.mu.Unlock()
+	return warn.Rows(looks)
+}

@@ -25,6 +25,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/incidents", s.incidents)
 	mux.HandleFunc("GET /v1/explain", s.explain)
+	mux.HandleFunc("GET /v1/top", s.top)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.opt.Metrics, promhttp.HandlerOpts{
 		ErrorLog: zap.NewStdLog(s.opt.Log), MaxRequestsInFlight: 4, Timeout: readTimeout,
 	}))
@@ -74,6 +75,18 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 	}
 	list, err := s.opt.Backend.Explain(r.Context(), v.Get("q"), v.Get("all") == "true")
 	s.writeLines(w, list, err)
+}
+
+// top answers with one container per line, the most in danger first.
+func (s *Server) top(w http.ResponseWriter, r *http.Request) {
+	rows := s.opt.Backend.Top(r.Context())
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	for i := range rows {
+		if enc.Encode(&rows[i]) != nil {
+			return // the client is gone
+		}
+	}
 }
 
 // writeLines answers with one incident per line, oldest first.

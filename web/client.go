@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/warn"
 )
 
 const (
@@ -70,24 +71,34 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return &st, nil
 }
 
+// Top asks how every running container stands, the most in danger first.
+func (c *Client) Top(ctx context.Context) ([]*warn.Row, error) {
+	return lines[warn.Row](ctx, c, "/v1/top", nil)
+}
+
 func (c *Client) lines(ctx context.Context, path string, v url.Values) ([]*incident.Incident, error) {
+	return lines[incident.Incident](ctx, c, path, v)
+}
+
+// lines reads an answer of one object per line.
+func lines[T any](ctx context.Context, c *Client, path string, v url.Values) ([]*T, error) {
 	body, err := c.get(ctx, path, v)
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	var out []*incident.Incident
+	var out []*T
 	dec := json.NewDecoder(bufio.NewReader(io.LimitReader(body, maxAnswer)))
 	for {
-		inc := new(incident.Incident)
-		err := dec.Decode(inc)
+		one := new(T)
+		err := dec.Decode(one)
 		if errors.Is(err, io.EOF) {
 			return out, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the daemon's answer: %w", err)
 		}
-		out = append(out, inc)
+		out = append(out, one)
 	}
 }
 

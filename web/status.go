@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/warn"
 )
 
 // Backend is what the server asks. Every method may be called from many
@@ -18,6 +19,8 @@ type Backend interface {
 	Explain(ctx context.Context, what string, all bool) ([]*incident.Incident, error)
 	// Status returns how the daemon is doing.
 	Status(ctx context.Context) Status
+	// Top returns how every running container stands, the most in danger first.
+	Top(ctx context.Context) []warn.Row
 }
 
 // Query selects incidents. A zero field selects everything.

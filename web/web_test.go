@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/warn"
 )
 
 const hostile = `</title><script>alert(1)</script>"'><img src=x onerror=alert(1)>`
@@ -29,6 +30,7 @@ type backend struct {
 	status Status
 	err    error
 	got    Query
+	rows   []warn.Row
 }
 
 func (b *backend) Incidents(_ context.Context, q Query) ([]*incident.Incident, error) {
@@ -46,6 +48,8 @@ func (b *backend) Explain(_ context.Context, what string, _ bool) ([]*incident.I
 }
 
 func (b *backend) Status(context.Context) Status { return b.status }
+
+func (b *backend) Top(context.Context) []warn.Row { return b.rows }
 
 func newBackend() *backend {
 	return &backend{

@@ -14,6 +14,7 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/warn"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
 )
@@ -112,6 +113,9 @@ func (b *backend) Retry(ctx context.Context, receiver string) (int, error) {
 
 // witnesses are the sources that see deaths; the control groups alone see none.
 var witnesses = []string{"docker", "kmsg"}
+
+// Top implements web.Backend.
+func (b *backend) Top(context.Context) []warn.Row { return b.watcher.Top() }
 
 // ready reports whether a witness works, and if not, why.
 func ready(states []watcher.SourceState) (bool, string) {

@@ -108,7 +108,7 @@ engine and the control groups say, and names the cause with its evidence.`,
 		return usageError{fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		newRun(), newExplain(), newHistory(), newTriage(), newDoctor(), newNotify(), newSilence(), newConfig(), newVersion(), newMan(root),
+		newRun(), newExplain(), newTop(), newHistory(), newTriage(), newDoctor(), newNotify(), newSilence(), newConfig(), newVersion(), newMan(root),
 	)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

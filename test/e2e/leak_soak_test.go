@@ -14,7 +14,7 @@ import (
 func TestSoakLeak(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	startDaemonWith(t, e.Host, hook, "")
+	d := startDaemonWith(t, e.Host, hook, "")
 	id := e.MustRun(t, "--name", "leak", "-m", "256m", lab.Image, "prog", "eat", "-rate", "1048576")
-	leaking(t, hook, id, 30*time.Second, 6*time.Minute)
+	leaking(t, d, hook, id, 30*time.Second, 6*time.Minute)
 }

@@ -16,7 +16,7 @@ const quick = "warnings: {startup: 5s, resolve_after: 5s, restart_window: 20s}\n
 
 // leaking runs a program that leaks at a rate towards its limit, and holds what
 // was told before it died against what then happened.
-func leaking(t *testing.T, hook *receiver, id string, atLeast, wait time.Duration) {
+func leaking(t *testing.T, d *daemon, hook *receiver, id string, atLeast, wait time.Duration) {
 	t.Helper()
 	all := hook.waitFor(t, id, 3, wait)
 	var warning, over, death *incident.Incident
@@ -50,6 +50,10 @@ func leaking(t *testing.T, hook *receiver, id string, atLeast, wait time.Duratio
 	}
 	if over.ID != warning.ID || !slices.Contains(over.Related, death.ID) {
 		t.Errorf("over as %s, related to %v", over.ID, over.Related)
+	}
+	svg, _, code := oomwatch(t, "explain", "--socket", d.socket, "--svg", "-", death.ID)
+	if code != 0 || !strings.HasPrefix(svg, "<svg ") {
+		t.Errorf("no picture of it: status %d, %.80q", code, svg)
 	}
 	if h := death.History; h == nil || h.Trend != "leak" || h.Reason == "" {
 		t.Errorf("the death's history is %+v", h)
@@ -109,7 +113,7 @@ func TestWarnings(t *testing.T) {
 			}
 		})
 	}
-	t.Run("leak", func(t *testing.T) { leaking(t, hook, leak, 20*time.Second, 90*time.Second) })
+	t.Run("leak", func(t *testing.T) { leaking(t, d, hook, leak, 20*time.Second, 90*time.Second) })
 	// It is over when it is over, and said once.
 	e.MustDocker(t, "rm", "-f", pids, squeezed)
 	t.Run("over", func(t *testing.T) {

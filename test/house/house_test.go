@@ -27,7 +27,7 @@ var may = map[string][]string{
 	"store":          {"incident", "recorder"},
 	"notify":         {"incident"},
 	"chart":          {"incident"},
-	"web":            {"incident", "chart"},
+	"web":            {"incident", "chart", "warn"},
 }
 
 // doors lists where each third party may be imported.
@@ -38,6 +38,7 @@ var doors = map[string][]string{
 	"github.com/containerd/cgroups": {"cgroup"},
 	"github.com/spf13/":             {"cmd/oomwatch"},
 	"github.com/goccy/":             {"cmd/oomwatch"},
+	"charm.land/":                   {"cmd/oomwatch"},
 	"github.com/klauspost/compress": {"kmsg"},
 }
 
