@@ -302,7 +302,15 @@ func (e *Engine) Up(ctx context.Context) error {
 	if err := os.Remove(e.pidFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return e.up(ctx)
+	err := e.up(ctx)
+	if err != nil && e.pid == 0 && Slow(1) > 1 {
+		// dockerd gives its containerd 15 s, which an emulated machine may not
+		// keep; the second time its files are in memory.
+		e.killAll(func(exe string) bool { return exe == "containerd" })
+		_ = os.Remove(filepath.Join(e.execRoot(), "containerd", "containerd.pid")) // it may not have got as far
+		err = e.up(ctx)
+	}
+	return err
 }
 
 // Restart is Down and Up.
