@@ -98,6 +98,7 @@ type window struct {
 
 func (j *record) prepare(h *History) {
 	for _, r := range h.Runs {
+		r.Readings = alive(r.Readings)
 		held := make([]trend.Point, 0, len(r.Readings))
 		used := make([]trend.Point, 0, len(r.Readings))
 		for _, q := range r.Readings {
@@ -118,6 +119,17 @@ func (j *record) prepare(h *History) {
 		j.limit = r.Limit
 		j.held, j.used = append(j.held, held), append(j.used, used)
 	}
+}
+
+// alive leaves out the readings at a run's end that saw the memory of what had
+// just died being given back.
+func alive(r []Reading) []Reading {
+	for range 3 {
+		if n := len(r); n >= 2 && r[n-1].Used < r[n-2].Used/2 {
+			r = r[:n-1]
+		}
+	}
+	return r
 }
 
 // since are the points of each run from a time on, of the runs that have enough.

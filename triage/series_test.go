@@ -331,3 +331,21 @@ func TestGenerated(t *testing.T) {
 		}
 	}
 }
+
+// TestLastReading saw the memory of what had died being given back.
+func TestLastReading(t *testing.T) {
+	h := History{Service: "s"}
+	for run := range 3 {
+		r := Run{Limit: 48 * mib, OOM: true}
+		for i := range 25 {
+			v := float64(i+1) * 1.9 * mib
+			r.Readings = append(r.Readings, Reading{At: float64(run*40 + i), Used: v, Held: v})
+		}
+		r.Readings = append(r.Readings, Reading{At: float64(run*40 + 25), Used: 4096, Held: 4096})
+		h.Runs = append(h.Runs, r)
+	}
+	s := JudgeHistory(&h)
+	if s.Class != Leak || math.Abs(*s.Rate/(1.9*mib)-1) > 0.01 || s.Windows[0].Runs != 3 {
+		t.Errorf("%s %v: %q", s.Class, s.Rate, s.Reasons)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,22 +47,26 @@ kernel's log ring and the daemon's store itself. With --log, --inspect or
 tells every kill in them in their order.
 
 Kernel logs may be of any format and kernel: dmesg, kern.log, journalctl, serial
-console, plain or compressed with gzip or zstd; "-" is standard input.
+console, plain or compressed with gzip or zstd; "-" is standard input. Files that
+follow a --log are logs too.
 
 Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 		Example: `  oomwatch explain
   oomwatch explain web
   dmesg -T | oomwatch explain --log -
   oomwatch explain web --svg web.svg
-  oomwatch explain --log kern.log --log kern.log.1.gz -o json
+  oomwatch explain --log kern.log* -o json
   oomwatch explain --log kern.log --inspect web.json --events events.json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			what := ""
-			if len(args) == 1 {
-				what = args[0]
+			args, err := takeLogs(&e.logs, args, 1)
+			if err != nil {
+				return err
 			}
-			return e.run(cmd.Context(), what)
+			if len(args) > 1 {
+				return usageError{fmt.Errorf("explain takes one CONTAINER or INCIDENT-ID, not %d; see: %s --help", len(args), cmd.CommandPath())}
+			}
+			return e.run(cmd.Context(), strings.Join(args, ""))
 		},
 	}
 	e.cmd = cmd

@@ -47,9 +47,19 @@ and regular times between them tell a leak from bursts.
 Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 		Example: `  oomwatch triage
   oomwatch triage --since 7d --service shop/web
-  oomwatch triage --log kern.log --log kern.log.1 --log kern.log.2.gz
+  oomwatch triage --log kern.log*
   dmesg | oomwatch triage --log - -o json`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return t.run(cmd.Context()) },
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			args, err := takeLogs(&t.logs, args, 0)
+			if err != nil {
+				return err
+			}
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("triage takes no arguments without --log: name a service with --service %s", args[0])}
+			}
+			return t.run(cmd.Context())
+		},
 	}
 	t.cmd = cmd
 	fs := cmd.Flags()
