@@ -88,9 +88,10 @@ var (
 	reScheme = regexp.MustCompile(`(?i)^(basic|bearer|token|negotiate|apikey|api-key|key|ntlm)\s+[^\s"'\\,;]+`)
 	reBearer = regexp.MustCompile(`(?i)\b(bearer|basic)(\s+)([A-Za-z0-9._~+/=-]{6,})`)
 
-	// A name that promises a secret, as in logfmt, JSON, YAML, query strings,
-	// Go's %+v and environment dumps, and what stands between it and its value.
-	reKey = regexp.MustCompile(`(?i)([a-z0-9_.\-]*(?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|api[_.\-]?key|apikey|access[_.\-]?key|account[_.\-]?key|private[_.\-]?key|signing[_.\-]?key|encryption[_.\-]?key|master[_.\-]?key|auth[_.\-]?key|ssh[_.\-]?key|secret[_.\-]?key|credential|session[_.\-]?id|sessid|signature|csrf|nonce|otp|pin[_.\-]?code|mysql_pwd|pgpass|webhook[_.\-]?url|dsn)[a-z0-9_.\-]*)((?:\\*["'\]]+)?\s*(?:=>|:=|[:=])\s*)`)
+	// The end of a name that promises a secret, as in logfmt, JSON, YAML, query
+	// strings, Go's %+v and environment dumps, and what stands between it and its
+	// value. The second group are words that promise one only as a part of a name.
+	reKey = regexp.MustCompile(`(?i)(?:(passw(?:or)?d|passphrase|passcode|pwd|secret|token|api[_.\-]?key|access[_.\-]?key|account[_.\-]?key|private[_.\-]?key|signing[_.\-]?key|encryption[_.\-]?key|master[_.\-]?key|auth[_.\-]?key|ssh[_.\-]?key|license[_.\-]?key|routing[_.\-]?key|integration[_.\-]?key|credential|session[_.\-]?id|sessid|signature|csrf|nonce|otp|pin[_.\-]?code|pgpass|webhook[_.\-]?url|dsn|connect\.sid|mnemonic|seed[ _]phrase)[a-z0-9_.\-]*|(pass|pw|creds?))((?:\\*["'\]]+)?\s*(?:=>|:=|[:=])\s*)`)
 	// Signatures of signed links have very short names.
 	reShortKey = regexp.MustCompile(`(?i)([?&;](?:sig|key|code|auth|sas|se|pass|pw)=)[^\s&"'<>]+`)
 	// A flag whose value is the next word.
@@ -102,19 +103,6 @@ var (
 	reNumber   = regexp.MustCompile(`^\\*["']?(?:-?[0-9][0-9.,]*[a-zA-Z%]{0,3}|true|false|null|nil|none)\\*["']?$`)
 
 	reURL = regexp.MustCompile(`(?i)([a-z][a-z0-9+.\-]{1,30}://)([^\s"'<>\\` + "`" + `]+)`)
-
-	reShapes = regexp.MustCompile(strings.Join([]string{
-		`(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA|AGPA|ANPA)[A-Z0-9]{16}`,
-		`gh[pousr]_[A-Za-z0-9]{16,}`, `github_pat_[A-Za-z0-9_]{16,}`, `gl[a-z]{2,5}-[A-Za-z0-9_\-]{16,}`,
-		`xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9\-]{8,}`, `xapp-[A-Za-z0-9\-]{8,}`,
-		`hooks\.slack\.com/[A-Za-z0-9/_\-]+`, `discord(?:app)?\.com/api/webhooks/[A-Za-z0-9/_\-]+`,
-		`[srp]k_(?:live|test)_[A-Za-z0-9]{8,}`, `whsec_[A-Za-z0-9+/=]{8,}`, `sk-[A-Za-z0-9_\-]{16,}`,
-		`AIza[A-Za-z0-9_\-]{30,}`, `ya29\.[A-Za-z0-9_\-]{8,}`, `npm_[A-Za-z0-9]{20,}`, `pypi-[A-Za-z0-9_\-]{16,}`, `hf_[A-Za-z0-9]{16,}`,
-		`do[opr]_v1_[a-f0-9]{16,}`, `SG\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}`, `hv[sbr]\.[A-Za-z0-9_\-]{8,}`,
-		`dckr_pat_[A-Za-z0-9_\-]{8,}`, `AGE-SECRET-KEY-1[A-Z0-9]+`, `[0-9]{8,10}:AA[A-Za-z0-9_\-]{30,}`,
-		`eyJ[A-Za-z0-9_\-]{6,}\.[A-Za-z0-9_\-]{4,}(?:\.[A-Za-z0-9_\-]*)*`,
-		`\$(?:2[abxy]|argon2id?|argon2i|5|6|y|scrypt|pbkdf2[a-z0-9\-]*)\$[^\s"',;]+`,
-	}, "|"))
 )
 
 // Redact hides what looks like a secret in one line of a container's log: values
@@ -134,19 +122,38 @@ func Redact(line string) string {
 		s = rePEM.ReplaceAllString(s, Redacted)
 	}
 	s = redactURLs(s)
-	s = redactHeaders(s)
-	s = redactKeys(s)
-	s = reShortKey.ReplaceAllString(s, "${1}"+Redacted)
-	s = reFlag.ReplaceAllString(s, "${1}${2}"+Redacted)
-	s = reLast.ReplaceAllString(s, "${1}"+Redacted)
-	s = reBearer.ReplaceAllStringFunc(s, func(m string) string {
-		p := reBearer.FindStringSubmatch(m)
-		if len(p[3]) < 16 && !strings.ContainsAny(p[3], "0123456789") {
-			return m // "bearer authentication"
+	// Most lines hold none of these words, and a search for them costs little.
+	lower := strings.ToLower(s)
+	if hinted(lower, "authorization", "cookie", "x-") {
+		s = redactHeaders(s)
+	}
+	if hinted(lower, keyHints...) {
+		s = redactKeys(s)
+		s = reFlag.ReplaceAllString(s, "${1}${2}"+Redacted)
+		s = reLast.ReplaceAllString(s, "${1}"+Redacted)
+	}
+	if strings.IndexByte(s, '=') >= 0 {
+		s = reShortKey.ReplaceAllString(s, "${1}"+Redacted)
+	}
+	if hinted(lower, "bearer", "basic") {
+		s = reBearer.ReplaceAllStringFunc(s, func(m string) string {
+			p := reBearer.FindStringSubmatch(m)
+			if len(p[3]) < 16 && !strings.ContainsAny(p[3], "0123456789") {
+				return m // "bearer authentication"
+			}
+			return p[1] + p[2] + Redacted
+		})
+	}
+	for _, p := range redactPhrases {
+		if hinted(lower, p.hints...) {
+			s = p.re.ReplaceAllString(s, "${1}"+Redacted+"${2}")
 		}
-		return p[1] + p[2] + Redacted
-	})
-	s = reShapes.ReplaceAllString(s, Redacted)
+	}
+	for _, p := range redactShapes {
+		if hinted(lower, p.hints...) {
+			s = p.re.ReplaceAllString(s, Redacted)
+		}
+	}
 	return redactRandom(s)
 }
 
@@ -303,9 +310,13 @@ func redactKeys(s string) string {
 		if m == nil {
 			break
 		}
-		key, sep := s[from+m[2]:from+m[3]], s[from+m[4]:from+m[5]]
-		vs := from + m[1]
+		start, sepAt, vs := from+m[0], from+m[6], from+m[1]
 		b.WriteString(s[from:vs])
+		from = vs
+		if m[2] < 0 && !partOfName(s, start) {
+			continue
+		}
+		key, sep := s[start:sepAt], s[sepAt:vs]
 		n, open, end := value(s[vs:], sep)
 		v := s[vs : vs+n]
 		word := v
@@ -327,6 +338,22 @@ func redactKeys(s string) string {
 	}
 	b.WriteString(s[from:])
 	return b.String()
+}
+
+// partOfName is true where a short word at i ends a longer name: DB_PASS, dbPass,
+// git-creds; creds alone is one, too, but pass and pw are not.
+func partOfName(s string, i int) bool {
+	if i == 0 {
+		return s[i] == 'c' || s[i] == 'C'
+	}
+	before := s[i-1]
+	switch {
+	case before == '_' || before == '-' || before == '.':
+		return true
+	case s[i] == 'P':
+		return before >= 'a' && before <= 'z'
+	}
+	return (s[i] == 'c' || s[i] == 'C') && !(before >= 'a' && before <= 'z' || before >= 'A' && before <= 'Z' || before >= '0' && before <= '9')
 }
 
 // value measures the value at the start of s and returns the quotes around it.

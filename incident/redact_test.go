@@ -2,6 +2,8 @@ package incident
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -98,6 +100,42 @@ func TestRedactKeepsWhatHelps(t *testing.T) {
 		"HikariPool-1 - Connection is not available, request timed out after 30000ms.",
 		"unicode: grüße 你好 ✓",
 	} {
+		if got := Redact(l); got != l {
+			t.Errorf("Redact(%q) = %q, want it untouched", l, got)
+		}
+	}
+}
+
+// redactLines are the lines of a file of testdata/redact.
+func redactLines(t *testing.T, name string) []string {
+	t.Helper()
+	b, err := os.ReadFile("testdata/redact/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(strings.Split(strings.TrimSpace(string(b)), "\n"), func(l string) bool { return strings.HasPrefix(l, "#") })
+}
+
+// TestRedactTable: secrets that no chance would find, for they are words, in the
+// ways in which programs write them; and what must stay.
+func TestRedactTable(t *testing.T) {
+	for _, secret := range []string{canary, "swordfish", "p4ss!w0rd"} {
+		for _, l := range redactLines(t, "secrets.txt") {
+			if strings.Contains(l, "auth\":\"Ym9i") && strings.Contains(secret, "!") {
+				continue // no base64
+			}
+			line := strings.ReplaceAll(l, "CANARY", secret)
+			if got := Redact(line); strings.Contains(got, secret) || !strings.Contains(got, Redacted) {
+				t.Errorf("Redact(%q) = %q", line, got)
+			}
+		}
+	}
+	for _, l := range redactLines(t, "shapes.txt") {
+		if got := Redact("found " + l + " here"); got != "found "+Redacted+" here" {
+			t.Errorf("Redact(%q) = %q", l, got)
+		}
+	}
+	for _, l := range redactLines(t, "harmless.txt") {
 		if got := Redact(l); got != l {
 			t.Errorf("Redact(%q) = %q, want it untouched", l, got)
 		}
