@@ -64,7 +64,12 @@ func who(inc *incident.Incident) string {
 // what is the rest of a row: the victim, or how it ended.
 func what(inc *incident.Incident) string {
 	var s string
-	if inc.Victim != nil {
+	if w := inc.Warning; w != nil {
+		s = "warning: " + strings.Join(w.Signs, ", ")
+		if !inc.ResolvedAt.IsZero() {
+			s += ", over"
+		}
+	} else if inc.Victim != nil {
 		s = name(inc.Victim.Comm, inc.Victim.PID)
 		if inc.Victim.AnonRSS != nil {
 			s += " " + incident.FormatBytes(*inc.Victim.AnonRSS)

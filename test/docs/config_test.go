@@ -44,7 +44,7 @@ func knownKeys(t *testing.T) []string {
 			for _, k := range ask("warnings: {on_warning: {zzzzzzzz: 1}}\n") {
 				keys = append(keys, top+".on_warning."+k)
 			}
-		case "store", "docker", "alerts", "log":
+		case "store", "history", "docker", "alerts", "log":
 			for _, k := range ask(top + ": {zzzzzzzz: 1}\n") {
 				keys = append(keys, top+"."+k)
 			}
