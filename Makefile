@@ -6,11 +6,13 @@ COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
+# How long soak-hour soaks.
+CHURN ?= 1h
 # Which machines lab-vm boots; see test/vm/README.md.
 VM_SUITES ?= trixie bookworm
 export CGO_ENABLED = 0
 
-.PHONY: build run test e2e demo bench soak lab-vm fuzz lint lab clean
+.PHONY: build run test e2e demo bench soak soak-hour lab-vm fuzz lint lab clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -53,6 +55,9 @@ bench: lab build ## latency, cost and speed, printed
 
 soak: lab ## a thousand random real deaths, and what each was told as
 	$(GO) test -tags soak -run '^TestSoak$$' -count 1 -v -timeout 30m ./test/e2e
+
+soak-hour: lab ## an hour of containers that come and go: the daemon's own memory and descriptors stay flat (CHURN=5m for less)
+	OOMWATCH_CHURN=$(CHURN) $(GO) test -tags soak -run '^TestSoakChurn$$' -count 1 -v -timeout 90m ./test/e2e
 
 lab-vm: ## the same deaths in virtual machines: cgroup v2, other kernels and engines; needs no root engine here
 	test/vm/lab $(VM_SUITES)
