@@ -115,7 +115,7 @@ func killer(v verdict, k *Killer) *Killer {
 			k.Kind = "engine"
 		}
 		return k
-	case v.cause == KillStopTimeout, v.cause == KillRequest, v.cause == StopRequest:
+	case v.cause == KillStopTimeout, v.cause == KillRequest, v.cause == StopRequest, v.cause == EngineStop && v.signal != 0:
 		*k = Killer{Kind: "engine", Name: "docker"}
 		return k
 	}

@@ -53,7 +53,7 @@ func judge(f *Facts) verdict {
 		return judgeMissed(f)
 	}
 	for _, rule := range []func(*Facts) (verdict, bool){
-		judgeStart, judgeRequest, judgeSender, judgeChild, judgeGone, judgeSilentOOM, judgeLimits, judgeCode,
+		judgeStart, judgeEngineStop, judgeRequest, judgeSender, judgeChild, judgeGone, judgeSilentOOM, judgeLimits, judgeCode,
 	} {
 		if v, ok := rule(f); ok {
 			return v
@@ -220,6 +220,15 @@ func judgeStart(f *Facts) (verdict, bool) {
 // container that was killed from outside after it had run.
 func isOnlyStopError(f *Facts) bool {
 	return len(f.Signals) > 0 && isKillCode(f.Exit.ExitCode)
+}
+
+// judgeEngineStop finds the end that the engine asked for as it went down itself.
+func judgeEngineStop(f *Facts) (verdict, bool) {
+	if !f.EngineDown || len(f.Signals) == 0 {
+		return verdict{}, false
+	}
+	return verdict{cause: EngineStop, confidence: Likely, signal: f.Signals[0].Number,
+		why: "the engine asked every container to stop, and went down itself"}, true
 }
 
 // judgeRequest finds the end that somebody asked the engine for.

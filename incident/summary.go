@@ -70,6 +70,9 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 	case HostShutdown:
 		return fmt.Sprintf("%s went down with the host", who)
 	case EngineStop:
+		if v.signal != 0 {
+			return fmt.Sprintf("%s was stopped (%s) by the engine, which went down itself", who, code)
+		}
 		return fmt.Sprintf("%s ended (%s) while the engine was away", who, code)
 	}
 	if code != "" {

@@ -19,6 +19,9 @@ func (c *Correlator) source(s SourceState, at time.Time) {
 	switch {
 	case !s.Up && (!known || was.Up):
 		c.downs[s.Name] = at
+		if s.Name == "docker" {
+			c.engineStopped(at)
+		}
 	case s.Up && known && !was.Up:
 		c.gap(incident.Gap{Source: s.Name, From: c.downs[s.Name], To: at, Reason: was.Reason})
 		delete(c.downs, s.Name)
@@ -49,7 +52,55 @@ func (c *Correlator) wasDown(source string, at time.Time) bool {
 
 // replayed is true for an event of the engine's from before it was last reached:
 // it keeps some, and tells them to whoever comes back.
-func (c *Correlator) replayed(at time.Time) bool { return at.Before(c.ups["docker"]) }
+func (c *Correlator) replayed(at time.Time) bool {
+	return !c.opt.Offline && (!c.up("docker") || at.Before(c.ups["docker"]))
+}
+
+const (
+	// goesDown is how long an engine that stops takes for its containers, and
+	// lastEnd how soon after the last of them it is gone itself.
+	goesDown, lastEnd = 30 * time.Second, 5 * time.Second
+	// askedAtOnce is how far apart it asks the first and the last of them to stop.
+	askedAtOnce = 3 * time.Second
+)
+
+// engineStopped finds the containers that an engine stopped as it went down. It
+// asks all of them at once; one that runs on unasked means that they outlive it.
+// What was told as a request is told anew: nobody but the engine made it.
+func (c *Correlator) engineStopped(at time.Time) {
+	type stop struct {
+		e          *entry
+		r          *run
+		asked, end time.Time
+	}
+	var all []stop
+	var last stop
+	for _, e := range c.entries {
+		r := e.current()
+		if r == nil || r.Missed || !e.Removed.IsZero() && r.Exit == nil {
+			continue
+		}
+		asked, _ := r.requests()
+		switch {
+		case r.Exit == nil && !asked:
+			return
+		case r.Exit != nil && asked && at.Sub(endOf(r)) < goesDown:
+			s := stop{e, r, r.Signals[0].At, endOf(r)}
+			if all = append(all, s); s.end.After(last.end) {
+				last = s
+			}
+		}
+	}
+	if at.Sub(last.end) > lastEnd {
+		return
+	}
+	for _, s := range all {
+		if last.asked.Sub(s.asked).Abs() < askedAtOnce {
+			s.r.engineDown, s.r.ToldOpen = true, s.r.Told
+			c.open[s.e] = true
+		}
+	}
+}
 
 // host learns the host's particulars, part by part.
 func (c *Correlator) host(h incident.Host) {

@@ -392,10 +392,28 @@ func TestEngineStop(t *testing.T) {
 	if err := e.Restart(timeout(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	went := lab.Want{"cause": "engine.stop", "confidence": "possible", "severity": "warning", "seen_live": lab.Any, "oom": lab.Absent, "victim": lab.Absent, "advice": lab.Has("live-restore")}
-	expect(t, on, hook, d, polite, lab.Death{Name: "engine-stop-polite", ExitCode: 7, Want: went})
-	expect(t, on, hook, d, stubborn, lab.Death{Name: "engine-stop-stubborn", ExitCode: 137, Want: went})
-	once(t, hook, polite, stubborn)
+	// A request to stop is told before the engine is seen to go, and told anew then.
+	for _, x := range []struct {
+		id, name string
+		code     int
+	}{{polite, "polite", 7}, {stubborn, "stubborn", 137}} {
+		row := lab.Death{Name: "engine-stop-" + x.name, ExitCode: x.code, Want: lab.Want{"cause": "engine.stop", "confidence": "likely",
+			"severity": "warning", "killer.kind": "engine", "oom": lab.Absent, "victim": lab.Absent, "advice": lab.Has("live-restore")}}
+		told := hook.waitFor(t, x.id, 1, 30*time.Second)[0]
+		wrong := []string{"not kept"}
+		for deadline := time.Now().Add(lab.Slow(20 * time.Second)); len(wrong) > 0 && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+			wrong = row.Told(true).Wrong(d.kept(t, told.ID))
+		}
+		tell(t, on, "engine.stop", row.Name, len(wrong) == 0, strings.Join(wrong, "; "))
+		if len(wrong) > 0 {
+			t.Errorf("%s: %s\n%s", row.Name, strings.Join(wrong, "\n"), d.kept(t, told.ID))
+		}
+		for _, i := range hook.of(x.id) {
+			if i.ID != told.ID {
+				t.Errorf("%s is told as two: %s", row.Name, i.Summary)
+			}
+		}
+	}
 }
 
 // TestKilledAtRandom kills the daemon with SIGKILL again and again while

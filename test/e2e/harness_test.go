@@ -321,6 +321,21 @@ func (d *daemon) get(path string) ([]byte, error) {
 	return b, err
 }
 
+// kept is an incident as the daemon keeps it, nil where there is none of that id.
+func (d *daemon) kept(t testing.TB, id string) []byte {
+	t.Helper()
+	b, err := d.get("/v1/incidents")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(b) {
+		if bytes.Contains(line, []byte(`"id":"`+id+`"`)) {
+			return line
+		}
+	}
+	return nil
+}
+
 // stop sends a signal and waits for the end.
 func (d *daemon) stop(sig syscall.Signal) {
 	select {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"cmp"
 	"strings"
 	"testing"
@@ -55,14 +54,8 @@ func holds(t testing.TB, hook *receiver, w *daemon, id string, want lab.Want) []
 	first := hook.waitFor(t, id, 1, 30*time.Second)[0]
 	wrong := want.Wrong(hook.json(id))
 	for deadline := time.Now().Add(lab.Slow(2 * time.Second)); len(wrong) > 0 && first.Container.ExitCode == nil && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		b, err := w.get("/v1/incidents")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range bytes.Lines(b) {
-			if bytes.Contains(line, []byte(`"`+first.ID+`"`)) {
-				wrong = want.Wrong(line)
-			}
+		if line := w.kept(t, first.ID); line != nil {
+			wrong = want.Wrong(line)
 		}
 	}
 	return wrong
