@@ -43,6 +43,10 @@ type Watcher struct {
 	metrics *metrics
 	sentry  *sentry // nil where nobody is to be warned
 
+	chronicle Chronicle // nil for none
+	asked     time.Time // since when askedFor counts what was asked of it
+	askedFor  int
+
 	mu     sync.Mutex
 	states []SourceState
 
@@ -64,13 +68,15 @@ type WatcherOptions struct {
 	// those that lasted when an earlier Watcher kept them.
 	Rules    *warn.Rules
 	Warnings []byte
+	// Chronicle is asked what led to a death; nil for the recorder alone.
+	Chronicle Chronicle
 }
 
 // NewWatcher returns a Watcher; Run starts it. It fails on Warnings that cannot
 // be read.
 func NewWatcher(opt WatcherOptions) (*Watcher, error) {
 	w := &Watcher{corr: opt.Correlator, sources: opt.Sources, sampler: opt.Sampler, keeper: opt.Keeper,
-		log: opt.Logger, metrics: newMetrics(opt.Registerer), cursors: map[string]string{}}
+		log: opt.Logger, metrics: newMetrics(opt.Registerer), cursors: map[string]string{}, chronicle: opt.Chronicle}
 	if opt.Rules != nil {
 		var err error
 		if w.sentry, err = newSentry(opt.Correlator, opt.Sampler, *opt.Rules, opt.Warnings); err != nil {
@@ -222,6 +228,7 @@ func (w *Watcher) take(o Observation) []Told {
 		// What led to it is read from the recorder now: the correlator is not
 		// given every reading of every container as it is made.
 		for _, id := range w.corr.Concerns(&o) {
+			w.recall(id, time.Now())
 			if past := w.sampler.Past(id); len(past) > 0 {
 				told = append(told, w.corr.Observe(Observation{At: past[len(past)-1].At, Seen: o.Seen, Samples: past})...)
 			}

@@ -84,7 +84,7 @@ const keepReadings = 10 * time.Minute
 // forgetReadings drops those that nobody will ask for any more.
 func (c *Correlator) forgetReadings(e *entry) {
 	if n := len(e.readings); n > 0 && !c.open[e] && c.now.Sub(e.readings[n-1].At) > keepReadings {
-		e.readings = nil
+		e.readings, e.past = nil, nil
 	}
 }
 

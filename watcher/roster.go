@@ -81,6 +81,7 @@ type entry struct {
 	LastWord time.Time `json:"last_word,omitzero"`
 
 	readings    []cgroup.Sample
+	past        []incident.Reading // from before them
 	dirty       bool
 	counterSeen time.Time // when the counter last rose
 	rises       []rise    // the counter's values of the last seconds

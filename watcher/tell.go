@@ -329,7 +329,7 @@ func (c *Correlator) facts(e *entry, r *run, at time.Time) *incident.Facts {
 	f := &incident.Facts{
 		Time: at, Host: c.opt.Host, Container: &spec, Owners: r.owners, Offline: c.opt.Offline,
 		Historic: c.historic(at), Blind: c.blind(), Gaps: c.gapsAround(at),
-		Samples: readingsBefore(e.readings, r.Start, r.beforeKill(at)),
+		Samples: readingsBefore(e.readings, r.Start, r.beforeKill(at)), Past: e.pastOf(r, r.beforeKill(at)),
 	}
 	f.NotSeenLive = f.Historic
 	return f

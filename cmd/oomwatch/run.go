@@ -92,7 +92,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		return err
 	}
 
-	rec, closeHistory, err := openRecorder(ctx, cfg, log, reg)
+	rec, kept, closeHistory, err := openRecorder(ctx, cfg, log, reg)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		src.list[i] = overheard{src.list[i], selves.observe}
 	}
 	w, err := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: src.list, Sampler: src.sampler, Keeper: keep, Logger: log, Registerer: reg,
-		Rules: new(cfg.Warnings.rules()), Warnings: past.warned})
+		Rules: new(cfg.Warnings.rules()), Warnings: past.warned, Chronicle: kept})
 	if err != nil {
 		return fmt.Errorf("%w; the store %s holds them: move that file away, or choose another with --store PATH", err, cfg.Store.Path)
 	}

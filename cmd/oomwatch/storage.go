@@ -91,21 +91,21 @@ func openOrRemember(ctx context.Context, cfg *Config, log *zap.Logger, reg prome
 }
 
 // openRecorder opens the recorder with its history; where the file system takes no
-// writes, without one.
-func openRecorder(ctx context.Context, cfg *Config, log *zap.Logger, reg prometheus.Registerer) (*recorder.Recorder, func(), error) {
+// writes, without one, and kept is nil.
+func openRecorder(ctx context.Context, cfg *Config, log *zap.Logger, reg prometheus.Registerer) (rec *recorder.Recorder, kept watcher.Chronicle, end func(), err error) {
 	hist, err := store.OpenHistory(ctx, store.HistoryOptions{Store: cfg.Store.Path, Keep: time.Duration(cfg.History.Retention), MaxBytes: int64(cfg.History.MaxSize), Logger: log, Registerer: reg})
 	if store.NoRoom(err) {
 		log.Error("the history takes no writes: it is kept in memory until the next start", zap.Error(err))
-		return recorder.New(recorder.Options{Logger: log, Registerer: reg}), func() {}, nil
+		return recorder.New(recorder.Options{Logger: log, Registerer: reg}), nil, func() {}, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	rec := recorder.New(recorder.Options{Keeper: hist, Logger: log, Registerer: reg})
+	rec = recorder.New(recorder.Options{Keeper: hist, Logger: log, Registerer: reg})
 	if err := rec.Restore(ctx, hist); err != nil {
 		log.Warn("the recent past is not taken up", zap.Error(err))
 	}
-	return rec, func() { closing(log, "history", hist) }, nil
+	return rec, hist, func() { closing(log, "history", hist) }, nil
 }
 
 // Keep implements watcher.Keeper. What cannot be kept is told all the same, from

@@ -1,0 +1,92 @@
+package watcher
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/recorder"
+)
+
+// Chronicle is what is kept of a service's readings, longer than the recorder
+// holds them.
+type Chronicle interface {
+	Series(ctx context.Context, service string, step time.Duration, from, to time.Time) (recorder.Series, error)
+}
+
+const (
+	// longPast is how far back a verdict looks, and chronicleFrom how long a
+	// run must have lived before more is asked for than the recorder holds.
+	longPast      = 48 * time.Hour
+	chronicleFrom = pastLong
+	// In a storm the verdicts do without: no more than chronicleMost are asked
+	// for in a second, each for as long as chronicleWait.
+	chronicleMost = 4
+	chronicleWait = 300 * time.Millisecond
+)
+
+// recall has the correlator know what is kept of a container's run from before
+// what the recorder holds.
+func (w *Watcher) recall(id string, now time.Time) {
+	service, start, ok := w.corr.lived(id)
+	if w.chronicle == nil || !ok || now.Sub(start) < chronicleFrom {
+		return
+	}
+	if now.Sub(w.asked) >= time.Second {
+		w.asked, w.askedFor = now, 0
+	}
+	if w.askedFor++; w.askedFor > chronicleMost {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), chronicleWait)
+	defer cancel()
+	from := start
+	if early := now.Add(-longPast); from.Before(early) {
+		from = early
+	}
+	s, err := w.chronicle.Series(ctx, service, recorder.StepLong, from, now)
+	if err != nil {
+		w.log.Debug("the verdict does without the longer past", zap.String("service", service), zap.Error(err))
+		return
+	}
+	w.corr.recall(id, s.Readings)
+}
+
+// lived says under which name a container's readings are kept, and since when its
+// present run goes.
+func (c *Correlator) lived(id string) (service string, start time.Time, ok bool) {
+	e := c.entries[id]
+	if e == nil || e.current() == nil {
+		return "", time.Time{}, false
+	}
+	return recorder.ServiceOf(&e.Spec.Container), e.current().Start, true
+}
+
+// recall takes what is kept of a container's past.
+func (c *Correlator) recall(id string, all []recorder.Reading) {
+	e := c.entries[id]
+	if e == nil {
+		return
+	}
+	e.past = e.past[:0]
+	for _, r := range all {
+		if r.Start { // what came before was another run
+			e.past = e.past[:0]
+		}
+		e.past = append(e.past, incident.Reading{At: r.At, Used: r.Max, Anon: r.Anon, File: r.File, Shmem: r.Shmem, Kernel: r.Kernel})
+	}
+}
+
+// pastOf is what is known of a run from before a moment.
+func (e *entry) pastOf(r *run, at time.Time) []incident.Reading {
+	from, to := 0, len(e.past)
+	for from < to && e.past[from].At.Before(r.Start) {
+		from++
+	}
+	for to > from && e.past[to-1].At.After(at) {
+		to--
+	}
+	return append([]incident.Reading(nil), e.past[from:to]...)
+}
