@@ -15,7 +15,7 @@ func BenchmarkRead(b *testing.B) {
 	for _, bench := range []struct {
 		name string
 		what What
-	}{{"current+oom_kill", 0}, {"stat", WithStat}, {"psi", WithPSI}, {"limit", WithLimit}, {"pids", WithPIDs}, {"everything", everything}} {
+	}{{"current", 0}, {"current+oom_kill", WithKills}, {"stat", WithStat}, {"psi", WithPSI}, {"limit", WithLimit}, {"pids", WithPIDs}, {"everything", everything}} {
 		b.Run(bench.name, func(b *testing.B) {
 			var s Sample
 			b.ReportAllocs()
@@ -45,7 +45,7 @@ func BenchmarkRound100(b *testing.B) {
 	for _, bench := range []struct {
 		name string
 		what What
-	}{{"current+oom_kill", 0}, {"stat+psi", WithStat | WithPSI}} {
+	}{{"current", 0}, {"current+oom_kill", WithKills}, {"stat+psi", WithStat | WithPSI}} {
 		b.Run(bench.name, func(b *testing.B) {
 			samples := make([]Sample, len(handles))
 			b.ReportAllocs()

@@ -32,7 +32,7 @@ type Sample struct {
 	// OOMKills is the cgroup's oom_kill counter since it was made: processes of
 	// this cgroup killed, whoever's limit it was. On v2 (memory.events) those
 	// of the cgroups below count too, on v1 (memory.oom_control) they do not;
-	// -1 when there is none (before Linux 4.13).
+	// -1 when there is none (before Linux 4.13), or it was not read.
 	OOMKills int64 `json:"oom_kills"`
 	// Stat is nil when it was not read this time.
 	Stat *Stat `json:"stat,omitempty"`

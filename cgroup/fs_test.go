@@ -116,9 +116,9 @@ func TestRead(t *testing.T) {
 			PSI:     &PSI{SomeAvg10: 1.25, FullAvg10: 0.5, SomeTotal: 2500 * time.Millisecond, FullTotal: time.Second},
 			HostPSI: true, PIDs: []int{4242, 4250, 4243},
 			Events: &Events{-1, -1, 144, -1}, Tasks: &Tasks{3, 100}, CPU: &CPU{120, 7, 350 * time.Millisecond}}},
-		{"v1", "/docker/" + a, 0, Sample{Current: 33554432, Limit: 33554432, Swap: -1, OOMKills: 3}},
-		{"v1", "/docker/" + b, 0, Sample{Current: 20000000, Limit: Unlimited, Swap: -1}},
-		{"hybrid", "/docker/" + a, WithPSI, Sample{Current: 33554432, Limit: 33554432, Swap: -1}},
+		{"v1", "/docker/" + a, WithKills, Sample{Current: 33554432, Limit: 33554432, Swap: -1, OOMKills: 3}},
+		{"v1", "/docker/" + b, WithKills, Sample{Current: 20000000, Limit: Unlimited, Swap: -1}},
+		{"hybrid", "/docker/" + a, WithPSI | WithKills, Sample{Current: 33554432, Limit: 33554432, Swap: -1}},
 		{"v2", "/system.slice/docker-" + a + ".scope", everything, Sample{
 			Current: 33554432, Limit: 33554432, Swap: 4096, OOMKills: 2,
 			Stat: &Stat{Anon: 33161216, File: 8192, Shmem: 4096, Kernel: 344064, Slab: 118784},
@@ -130,8 +130,8 @@ func TestRead(t *testing.T) {
 			Current: 100000000, Limit: Unlimited, Swap: 4096, OOMKills: 1,
 			Stat: &Stat{Anon: 5, File: 6, Shmem: 7, Kernel: 100, Slab: 40},
 			PIDs: []int{4243, 4246}, Events: &Events{0, 0, 144, 2}}},
-		{"nested", "/system.slice/docker-" + a + ".scope", 0, Sample{Current: 33554432, Limit: 33554432, Swap: -1, OOMKills: 2}},
-		{"sidecar", "/docker/" + a, 0, Sample{Current: 33554432, Limit: 33554432, Swap: -1}},
+		{"nested", "/system.slice/docker-" + a + ".scope", WithKills, Sample{Current: 33554432, Limit: 33554432, Swap: -1, OOMKills: 2}},
+		{"sidecar", "/docker/" + a, WithKills, Sample{Current: 33554432, Limit: 33554432, Swap: -1}},
 	} {
 		fs, _ := openFixture(t, tt.fixture)
 		h, err := fs.Open(tt.path)

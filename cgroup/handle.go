@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What says which parts of a Sample to read beside memory in use and the
-// oom_kill counter, which are always read.
+// What says which parts of a Sample to read beside memory in use, which is always
+// read.
 type What uint8
 
 // The parts. Without WithLimit, limits are the last that were read, and so is
@@ -21,7 +21,8 @@ const (
 	WithStat                    // memory.stat, kernel memory, swap in use
 	WithPSI                     // memory.pressure; on v1 the host's
 	WithPIDs                    // cgroup.procs, here and in all cgroups below
-	WithEvents                  // the rest of memory.events, memory.failcnt
+	WithKills                   // the oom_kill counter of memory.events, memory.oom_control
+	WithEvents                  // all of memory.events, memory.failcnt
 	WithTasks                   // pids.current
 	WithCPU                     // cpu.stat
 )
@@ -203,6 +204,9 @@ func (h *Handle) readStat(s *Sample, what What, buf []byte) {
 
 func (h *Handle) readEvents(s *Sample, what What, buf []byte) {
 	s.Events = part(s.Events, what&WithEvents != 0)
+	if what&(WithKills|WithEvents) == 0 {
+		return
+	}
 	var all Events
 	if b, err := h.read(events, buf); err == nil {
 		s.OOMKills = parseEvents(b, &all)

@@ -219,7 +219,7 @@ func TestLiveKill(t *testing.T) {
 	}
 	defer h.Close()
 	var s Sample
-	if err := h.Read(&s, 0); err != nil || s.OOMKills != 0 || s.Limit != 16*mib {
+	if err := h.Read(&s, WithKills); err != nil || s.OOMKills != 0 || s.Limit != 16*mib {
 		t.Fatalf("before: %+v, %v", s, err)
 	}
 	cmd, run, _ := startIn(t, dir, "hog")
@@ -228,7 +228,7 @@ func TestLiveKill(t *testing.T) {
 	if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); !ws.Signaled() || ws.Signal() != syscall.SIGKILL {
 		t.Fatalf("the hog ended with %v", cmd.ProcessState)
 	}
-	if err := h.Read(&s, 0); err != nil || s.OOMKills != 1 {
+	if err := h.Read(&s, WithKills); err != nil || s.OOMKills != 1 {
 		t.Errorf("after the kill: %+v, %v", s, err)
 	}
 	eventually(t, "removal", func() bool { return os.Remove(dir) == nil })
@@ -250,7 +250,7 @@ func TestLiveKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h2.Close()
-	if err := h2.Read(&s, 0); err != nil || s.OOMKills != 0 || s.Limit != Unlimited {
+	if err := h2.Read(&s, WithKills); err != nil || s.OOMKills != 0 || s.Limit != Unlimited {
 		t.Errorf("the new cgroup: %+v, %v", s, err)
 	}
 }

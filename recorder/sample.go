@@ -10,7 +10,9 @@ import (
 // read this time stays as it was.
 func (x *Reading) Take(s *cgroup.Sample) {
 	x.At, x.Used, x.Limit = s.At, s.Current, s.Limit
-	x.OOMKill = s.OOMKills
+	if s.OOMKills >= 0 {
+		x.OOMKill = s.OOMKills
+	}
 	if s.Stat != nil {
 		x.Anon, x.File, x.Shmem, x.Kernel, x.Swap = s.Stat.Anon, s.Stat.File, s.Stat.Shmem, s.Stat.Kernel, s.Swap
 	}

@@ -63,8 +63,9 @@ func (x *scratch) empty() *cgroup.Sample {
 	return &x.Sample
 }
 
-// The parts that take turns.
-const parts = cgroup.WithStat | cgroup.WithPSI | cgroup.WithEvents | cgroup.WithTasks | cgroup.WithCPU
+// The parts that take turns. Pressure is one of them on v2; on v1 there is the
+// host's alone, which is read with the host.
+const parts = cgroup.WithStat | cgroup.WithEvents | cgroup.WithTasks | cgroup.WithCPU
 
 // read takes one reading of each container and records it.
 func (s *Sampler) read(all []*reading, emit func(Observation), now time.Time) {
@@ -82,6 +83,7 @@ func (s *Sampler) read(all []*reading, emit func(Observation), now time.Time) {
 		r.track.Add(&r.last)
 		if what&cgroup.WithStat != 0 {
 			r.turns++
+			s.look(r.id, &r.last, s.Stalls(r.id))
 		}
 		news = s.tell(news, r, sample, what, now)
 	}
@@ -98,8 +100,8 @@ func (s *Sampler) counters(emit func(Observation)) {
 		if r.gone {
 			continue
 		}
-		if sample, ok := s.readOne(r, 0); ok {
-			news = s.tell(news, r, sample, 0, now)
+		if sample, ok := s.readOne(r, cgroup.WithKills); ok {
+			news = s.tell(news, r, sample, cgroup.WithKills, now)
 		}
 	}
 	if len(news) > 0 {
@@ -129,29 +131,32 @@ func (s *Sampler) readOne(r *reading, what cgroup.What) (*cgroup.Sample, bool) {
 // what says which parts of a container to read this time.
 func (s *Sampler) what(i int, r *reading) cgroup.What {
 	if r.turns == 0 {
-		return parts | cgroup.WithLimit | cgroup.WithPIDs
+		return parts | s.psi | cgroup.WithLimit | cgroup.WithPIDs
 	}
 	var w cgroup.What
+	if len(s.order) <= countersUpTo {
+		w |= cgroup.WithKills
+	}
 	if s.members.has(i) {
 		w |= cgroup.WithPIDs
 	}
 	if s.parts.has(i) {
-		w |= parts
+		w |= parts | s.psi
 		if r.turns%limitsEvery == 0 {
 			w |= cgroup.WithLimit
 		}
 	} else if r.last.Limit > 0 && float64(r.last.Used) > nearLimit*float64(r.last.Limit) && s.nears.has(i) {
-		w |= cgroup.WithStat | cgroup.WithPSI
+		w |= cgroup.WithStat | s.psi
 	}
 	return w
 }
 
 // tell adds what the correlator does not know yet of a container.
 func (s *Sampler) tell(news []Sample, r *reading, sample *cgroup.Sample, what cgroup.What, now time.Time) []Sample {
-	killed := sample.OOMKills != r.kills
+	killed := what&(cgroup.WithKills|cgroup.WithEvents) != 0 && sample.OOMKills != r.kills
 	moved := what&cgroup.WithPIDs != 0 && (now.Sub(r.told) >= refresh || !slices.Equal(sample.PIDs, r.pids))
 	var init *incident.Init
-	if what&cgroup.WithPSI != 0 && (r.turns < 3 || r.turns%initEvery == 0) {
+	if what&cgroup.WithStat != 0 && (r.turns < 3 || r.turns%initEvery == 0) {
 		if in, ok := s.readInit(r.pid); ok && in != r.init {
 			r.init, init = in, &in
 		}
@@ -169,7 +174,9 @@ func (s *Sampler) tell(news []Sample, r *reading, sample *cgroup.Sample, what cg
 		r.pids, r.told = append(r.pids[:0], sample.PIDs...), now
 		out.PIDs = slices.Clone(sample.PIDs)
 	}
-	r.kills = sample.OOMKills
+	if what&(cgroup.WithKills|cgroup.WithEvents) != 0 {
+		r.kills = sample.OOMKills
+	}
 	return append(news, out)
 }
 
@@ -182,8 +189,13 @@ func (s *Sampler) note(r *reading, sample *cgroup.Sample) {
 		return
 	}
 	x.stat, x.swap, x.parts = *sample.Stat, sample.Swap, true
-	if x.hasPSI = sample.PSI != nil; x.hasPSI {
-		x.psi, x.hostPSI = *sample.PSI, sample.HostPSI
+	switch {
+	case sample.PSI != nil:
+		x.psi, x.hasPSI = *sample.PSI, true
+	case s.psi == 0 && s.host.hasPSI:
+		x.psi, x.hasPSI, x.hostPSI = s.host.psi, true, true
+	default:
+		x.hasPSI = false
 	}
 	if s.pressure != nil {
 		x.levels = s.pressure.Counts(r.handle.Path())
@@ -288,8 +300,11 @@ type hostReading struct {
 	in    *cgroup.HostReader
 	track *recorder.Track
 	host  cgroup.Host
+	psi   cgroup.PSI
 	last  recorder.Reading
 	turns int
+
+	hasPSI bool
 }
 
 // open begins to read the host; where that cannot be, nothing is recorded of it.
@@ -309,16 +324,17 @@ func (h *hostReading) close() {
 	}
 }
 
-func (h *hostReading) read(now time.Time) {
+// read takes one reading of the host; false where that cannot be.
+func (h *hostReading) read(now time.Time) bool {
 	if h.in == nil || h.in.Read(&h.host, h.turns%partsEvery == 0) != nil {
-		return
+		return false
 	}
 	h.turns++
-	var psi cgroup.PSI
-	if h.fs.HostPSI(&psi) == nil {
-		h.last.TakeHost(now, &h.host, &psi)
+	if h.hasPSI = h.fs.HostPSI(&h.psi) == nil; h.hasPSI {
+		h.last.TakeHost(now, &h.host, &h.psi)
 	} else {
 		h.last.TakeHost(now, &h.host, nil)
 	}
 	h.track.Add(&h.last)
+	return true
 }

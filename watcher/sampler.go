@@ -24,11 +24,15 @@ const (
 	// that costs no more than one part in sampleShare of a core.
 	sampleEvery = time.Second
 	sampleShare = 125
-	// Beside memory in use and the counter of kills, which are read every
-	// time, the rest takes turns: each container's every so many rounds, but
-	// of no more than so many containers in one round.
-	partsEvery, partsMost     = 5, 100
-	membersEvery, membersMost = 2, 100
+	// Memory in use is read every time; the rest takes turns: each container's
+	// every so many rounds, but of at least so many containers in one round,
+	// and of at most so many.
+	partsEvery, partsLeast, partsMost       = 5, 20, 100
+	membersEvery, membersLeast, membersMost = 2, 20, 100
+	// countersUpTo is how many containers have their counters of kills read
+	// every time; more have them read with their parts. A kill that anybody
+	// told of has all read at once (Nudge): this is for those that nobody did.
+	countersUpTo = 200
 	// limitsEvery is how many of a container's turns lie between two that read
 	// its limits too, which hardly ever change; initEvery likewise for the
 	// signals that its first process handles.
@@ -78,10 +82,13 @@ type Sampler struct {
 	proc     string
 	rec      *recorder.Recorder
 	metrics  samplerMetrics
+	psi      cgroup.What // WithPSI where containers have a pressure of their own
 
 	mu   sync.Mutex
 	want map[string]Followed
 	seen map[string]*seen
+	// looked are those of which all parts were read in this round.
+	looked []Looked
 
 	wake   chan struct{}
 	nudge  chan struct{}
@@ -93,6 +100,7 @@ type Sampler struct {
 	parts   turn
 	members turn
 	nears   turn
+	missing bool // some could not be opened, and are tried again
 	host    hostReading
 	scratch scratch
 	period  time.Duration
@@ -105,7 +113,11 @@ func NewSampler(opt SamplerOptions) *Sampler {
 	if opt.Proc == "" {
 		opt.Proc = cgroup.DefaultProc
 	}
-	return &Sampler{fs: opt.FS, pressure: opt.Pressure, proc: opt.Proc, rec: opt.Recorder, metrics: newSamplerMetrics(opt.Registerer),
+	var psi cgroup.What
+	if opt.FS.Mode() == cgroup.V2 {
+		psi = cgroup.WithPSI
+	}
+	return &Sampler{fs: opt.FS, psi: psi, pressure: opt.Pressure, proc: opt.Proc, rec: opt.Recorder, metrics: newSamplerMetrics(opt.Registerer),
 		want: map[string]Followed{}, seen: map[string]*seen{}, reading: map[string]*reading{},
 		wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1), rounds: make(chan struct{}, 1), period: sampleEvery, said: sampleEvery}
 }
@@ -125,10 +137,26 @@ func (s *Sampler) Nudge() { signal(s.nudge) }
 // for are one.
 func (s *Sampler) Rounds() <-chan struct{} { return s.rounds }
 
-// Latest appends what was read last of every container and of the host.
-func (s *Sampler) Latest(into []recorder.Live) []recorder.Live {
-	s.rec.Each(func(l recorder.Live) { into = append(into, l) })
-	return into
+// Looked is a container, or the host (""), of which all parts were read.
+type Looked struct {
+	ID      string
+	Reading recorder.Reading
+	// Stalls is how often the kernel has notified that it stood still for want
+	// of memory, since it is watched; -1 where it does not.
+	Stalls int64
+}
+
+// Looked appends those of which all parts were read in the last round.
+func (s *Sampler) Looked(into []Looked) []Looked {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(into, s.looked...)
+}
+
+func (s *Sampler) look(id string, r *recorder.Reading, stalls int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looked = append(s.looked, Looked{ID: id, Reading: *r, Stalls: stalls})
 }
 
 func signal(c chan struct{}) {
@@ -197,12 +225,19 @@ func (s *Sampler) round(emit func(Observation), now time.Time) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	began := threadTime()
-	s.adopt(emit)
+	if s.missing {
+		s.adopt(emit)
+	}
 	n := len(s.order)
-	s.parts.next(n, partsEvery, partsMost)
-	s.members.next(n, membersEvery, membersMost)
-	s.nears.next(n, 1, nearMost)
-	s.host.read(now)
+	s.parts.next(n, partsEvery, partsLeast, partsMost)
+	s.members.next(n, membersEvery, membersLeast, membersMost)
+	s.nears.next(n, 1, nearMost, nearMost)
+	s.mu.Lock()
+	s.looked = s.looked[:0]
+	s.mu.Unlock()
+	if s.host.read(now) {
+		s.look("", &s.host.last, s.Stalls(""))
+	}
 	s.read(s.order, emit, now)
 	signal(s.rounds)
 
@@ -231,14 +266,15 @@ func threadTime() time.Duration {
 type turn struct{ from, n, of int }
 
 // next moves on to the next ones of a list of so many: each has its turn every
-// so many rounds, or later, where that would be more than most at once.
-func (t *turn) next(of, every, most int) {
+// so many rounds, sooner where that would be less than least at once, later where
+// it would be more than most.
+func (t *turn) next(of, every, least, most int) {
 	if of == 0 {
 		*t = turn{}
 		return
 	}
 	t.from = (t.from + t.n) % of
-	t.n, t.of = min((of+every-1)/every, most), of
+	t.n, t.of = min(max((of+every-1)/every, least), most, of), of
 }
 
 // has is true for those whose turn it is.
@@ -286,16 +322,19 @@ func (s *Sampler) adopt(emit func(Observation)) []*reading {
 		}
 	}
 	var fresh []*reading
+	s.missing = false
 	for id, f := range want {
 		if s.reading[id] != nil {
 			continue
 		}
 		path, err := s.fs.ContainerPathOf(f.PID, id)
 		if err != nil {
-			continue // gone already, or not visible: tried again at the next round
+			s.missing = true // gone already, or not visible: tried again at the next round
+			continue
 		}
 		h, err := s.fs.Open(path)
 		if err != nil {
+			s.missing = true
 			continue
 		}
 		if s.pressure != nil {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
@@ -16,7 +15,7 @@ type sentry struct {
 	mu      sync.Mutex
 	warner  *warn.Warner
 	sampler *Sampler // nil for none
-	round   []recorder.Live
+	round   []Looked
 }
 
 func newSentry(c *Correlator, sampler *Sampler, rules warn.Rules, kept []byte) (*sentry, error) {
@@ -33,14 +32,15 @@ func newSentry(c *Correlator, sampler *Sampler, rules warn.Rules, kept []byte) (
 	return &sentry{warner: w, sampler: sampler}, nil
 }
 
-// read looks at what was read last of every container and of the host.
+// read looks at the containers, and the host, of which all parts were read in the
+// last round.
 func (s *sentry) read() (out []Told) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.round = s.sampler.Latest(s.round[:0])
+	s.round = s.sampler.Looked(s.round[:0])
 	for i := range s.round {
 		l := &s.round[i]
-		for _, a := range s.warner.Read(l.ID, l.Last, s.sampler.Stalls(l.ID)) {
+		for _, a := range s.warner.Read(l.ID, l.Reading, l.Stalls) {
 			out = append(out, Told{Incident: a.Incident, Update: a.Update, Quiet: a.Quiet})
 		}
 	}

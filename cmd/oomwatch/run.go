@@ -170,7 +170,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	fed := start(edges, func(ctx context.Context) error { sup.Run(ctx, w.Beat, log); return nil })
 
 	watching := true
-	lean := time.NewTicker(leanEvery)
+	lean := time.NewTicker(leanFirst)
 	defer lean.Stop()
 	for running := true; running; {
 		select {
@@ -184,6 +184,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		case err = <-minded:
 			running, minded = err == nil && ctx.Err() == nil, ended()
 		case <-lean.C:
+			lean.Reset(leanEvery)
 			if err := shed(); err != nil {
 				log.Debug("memory is not given back", zap.Error(err))
 			}

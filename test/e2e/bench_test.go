@@ -103,35 +103,67 @@ func BenchmarkDieToWebhook(b *testing.B) {
 	_ = events.Wait()
 }
 
-// BenchmarkHundredContainers measures what the daemon costs while it watches a
-// hundred running containers: resident memory and share of one core.
-func BenchmarkHundredContainers(b *testing.B) {
+// The costs: resident memory and share of one core of the daemon, while it
+// watches so many running containers, each at one second. With none it is what
+// doing nothing costs. Of a thousand, OOMWATCH_BENCH_REAL are the engine's own
+// (300 without it), the rest real processes in control groups of their own.
+func BenchmarkNoContainers(b *testing.B)      { cost(b, 0, 0) }
+func BenchmarkHundredContainers(b *testing.B) { cost(b, 100, 100) }
+func BenchmarkThousandContainers(b *testing.B) {
+	real := 300
+	if s := os.Getenv("OOMWATCH_BENCH_REAL"); s != "" {
+		var err error
+		if real, err = strconv.Atoi(s); err != nil || real < 1 || real > 1000 {
+			b.Fatalf("OOMWATCH_BENCH_REAL=%q is not from 1 to 1000", s)
+		}
+	}
+	cost(b, 1000, real)
+}
+
+func cost(b *testing.B, containers, real int) {
 	e := lab.Start(b, lab.Options{})
 	hook := newReceiver(b)
-	d := startDaemon(b, e.Host, hook)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
 	sem := make(chan struct{}, 4)
 	var wg sync.WaitGroup
-	for i := range 100 {
+	for i := range real {
 		sem <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-sem }()
-			if _, err := e.Run(ctx, "--name", fmt.Sprintf("idle-%d", i), "-m", "64m", lab.Image, "sleep", "1000"); err != nil {
+			if _, err := e.Run(ctx, "--name", fmt.Sprintf("idle-%d", i), "-m", "64m", "--network", "none", lab.Image, "sleep", "100000"); err != nil {
 				b.Error(err)
 			}
 		})
 	}
 	wg.Wait()
+	host := e.Host
+	if containers > real {
+		crowd, err := lab.NewCrowd(ctx, e, "idle-0", containers-real)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() {
+			if err := crowd.Close(); err != nil {
+				b.Error(err)
+			}
+		})
+		host = crowd.Host
+	}
+	// As it is run: with warnings.
+	d := startDaemonWith(b, host, hook, "")
 	// The first minute is the start's; then comes what it costs day by day.
-	time.Sleep(40 * time.Second)
+	time.Sleep(70 * time.Second)
 	for b.Loop() {
 		cpu0, _ := usage(b, d.cmd.Process.Pid)
 		began := time.Now()
-		time.Sleep(30 * time.Second)
+		time.Sleep(60 * time.Second)
 		cpu1, rss := usage(b, d.cmd.Process.Pid)
 		b.ReportMetric(100*(cpu1-cpu0).Seconds()/time.Since(began).Seconds(), "%core")
 		b.ReportMetric(rss, "MiB-RSS")
+		b.ReportMetric(d.metric(b, "oomwatch_recorded_containers"), "containers")
+		b.ReportMetric(d.metric(b, "oomwatch_sample_period_seconds"), "s-period")
+		b.ReportMetric(1e3*d.metric(b, "oomwatch_sample_round_cpu_seconds"), "ms-round")
 	}
 	b.ReportMetric(0, "ns/op")
 }
@@ -166,4 +198,24 @@ func usage(b *testing.B, pid int) (cpu time.Duration, rss float64) {
 		}
 	}
 	return time.Duration(ticks) * time.Second / 100, rss
+}
+
+// metric reads one of the daemon's own gauges.
+func (d *daemon) metric(b *testing.B, name string) float64 {
+	b.Helper()
+	text, err := d.get("/metrics")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if v, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return n
+		}
+	}
+	b.Fatalf("no metric %s", name)
+	return 0
 }
