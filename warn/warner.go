@@ -371,7 +371,7 @@ func (w *Warner) countDeath(st *state, inc *incident.Incident) {
 func (w *Warner) Due(now time.Time) []Alert {
 	w.tick(now)
 	var out []Alert
-	for _, id := range w.ids() {
+	for _, id := range w.restless(now) {
 		st := w.states[id]
 		for len(st.passed) > 0 && now.Sub(st.passed[0].passed) > untold {
 			out = append(out, w.end(st.passed[0], st.passed[0].passed, "the container has ended", ""))
@@ -392,6 +392,20 @@ func (w *Warner) Due(now time.Time) []Alert {
 		}
 	}
 	return out
+}
+
+// restless are the containers that time alone can change something of: of a
+// thousand that are read and well there are none.
+func (w *Warner) restless(now time.Time) []string {
+	var ids []string
+	for id, st := range w.states {
+		if len(st.open)+len(st.passed)+len(st.deaths) > 0 || !st.ill.IsZero() || now.Sub(st.seen) > blind ||
+			st.signs[Unhealthy] != nil || st.signs[RestartLoop] != nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 const (
