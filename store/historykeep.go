@@ -19,7 +19,9 @@ const (
 	maxBlock = 3900
 	// sweepServices is how many services are looked at in one Keep for what is
 	// too old, beside those that it writes.
-	sweepServices = 20
+	sweepServices = 50
+	// maxIDs bounds how many services' numbers are remembered.
+	maxIDs = 4096
 	// squeezeStep is by how much less is kept after each round of sweeping that
 	// has left the file too large; leastKeep is always kept.
 	squeezeStep = 12 * time.Hour
@@ -144,6 +146,9 @@ func (h *History) serviceID(ctx context.Context, tx *sql.Tx, name string) (int64
 	var id int64
 	if err := tx.QueryRowContext(ctx, "SELECT id FROM services WHERE name = ?", name).Scan(&id); err != nil {
 		return 0, err
+	}
+	if len(h.ids) >= maxIDs {
+		clear(h.ids) // containers that ran once each have a name of their own
 	}
 	h.ids[name] = id
 	return id, nil
