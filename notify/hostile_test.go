@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -169,6 +170,11 @@ func looked(t *testing.T, s *sink, what string) {
 		t.Errorf("%s: nothing went out", what)
 	}
 	for _, body := range sent {
+		// A receiver's own secrets are for its address and its headers; PagerDuty's
+		// key alone goes into the message.
+		if bytes.Contains(bytes.ReplaceAll(body, []byte(`"routing_key":"`+canaryKey+`"`), nil), []byte(canary)) {
+			t.Errorf("%s: a secret of the receiver is in the message: %.300s", what, body)
+		}
 		s.check(t, what, body)
 	}
 }

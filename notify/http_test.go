@@ -178,24 +178,29 @@ func TestBadSettingsAreRefused(t *testing.T) {
 	}
 }
 
-// TestLogsHoldNoSecret delivers to bad receivers through an outbox and looks at
-// all it logs and keeps.
+// TestLogsHoldNoSecret delivers to receivers that refuse and say back all that
+// they know, through an outbox, and looks at all it logs and keeps.
 func TestLogsHoldNoSecret(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
 		w.WriteHeader(http.StatusForbidden)
-		fmt.Fprintln(w, "no access to", r.URL)
+		fmt.Fprintln(w, "no access to", r.URL, "with", r.Header, string(body[:min(len(body), 300)]))
 	}))
 	defer srv.Close()
-	var buf bytes.Buffer
-	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&buf), zapcore.DebugLevel))
-	q := &memQueue{}
-	q.add("hook", "a", "c1", incident.OOMContainer)
-	o := NewOutbox(OutboxOptions{Queue: q, Receivers: []Receiver{{Name: "hook", Notifier: hookTo(t, srv.URL, nil)}}, Logger: log})
-	o.Drain(t.Context())
-	if got := q.states(); got != "a:parked" {
-		t.Errorf("states %s", got)
-	}
-	if !strings.Contains(buf.String(), "403") || strings.Contains(buf.String(), canary) {
-		t.Errorf("log: %s", buf.String())
+	for _, e := range edges {
+		t.Run(e.name, func(t *testing.T) {
+			var buf bytes.Buffer
+			log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&buf), zapcore.DebugLevel))
+			q := &memQueue{}
+			q.add("hook", "a", "c1", incident.OOMContainer)
+			o := NewOutbox(OutboxOptions{Queue: q, Receivers: []Receiver{{Name: "hook", Notifier: e.at(t, srv.URL, nil)}}, Logger: log})
+			o.Drain(t.Context())
+			if got := q.states(); got != "a:parked" {
+				t.Errorf("states %s", got)
+			}
+			if !strings.Contains(buf.String(), "403") || strings.Contains(buf.String(), canary) {
+				t.Errorf("log: %s", buf.String())
+			}
+		})
 	}
 }

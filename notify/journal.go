@@ -48,7 +48,7 @@ func (j *Journal) Notify(ctx context.Context, a Alert) error {
 		text = lineOf(a)
 	}
 	var e journalEntry
-	e.begin(inc.Severity, text)
+	e.begin(gravity(inc), text)
 	e.add("OOMWATCH_ID", inc.ID)
 	e.add("OOMWATCH_DELIVERY", a.DeliveryID)
 	e.add("OOMWATCH_KIND", string(inc.Kind))

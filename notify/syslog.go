@@ -59,6 +59,14 @@ const syslogSD = "oomwatch@32473"
 // priorities are the severities of syslog and the journal.
 var priorities = map[incident.Severity]int{incident.Critical: 2, incident.Warning: 4, incident.Info: 6}
 
+// gravity is an incident's severity; what is over is no trouble any more.
+func gravity(inc *incident.Incident) incident.Severity {
+	if !inc.ResolvedAt.IsZero() {
+		return incident.Info
+	}
+	return inc.Severity
+}
+
 // Notify writes the alert.
 func (s *Syslog) Notify(ctx context.Context, a Alert) error {
 	inc := a.Incident
@@ -73,7 +81,7 @@ func (s *Syslog) Notify(ctx context.Context, a Alert) error {
 	if text == "" {
 		text = lineOf(a)
 	}
-	return s.send(ctx, inc.Severity, string(inc.Kind), sd, text)
+	return s.send(ctx, gravity(inc), string(inc.Kind), sd, text)
 }
 
 // NotifyDigest writes a digest.

@@ -67,7 +67,8 @@ func TestRealReceivers(t *testing.T) {
 	}
 	d := startDaemon(t, e.Host, newReceiver(t), "--config", file)
 	id := e.MustRun(t, "--name", "real", "-m", "32m", "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=web",
-		lab.Image, "sh", "-c", `echo 'db password=hunter2hunter2 <!here> https://evil.example/x'; exec tail /dev/zero`)
+		"--label", "traefik.password=labelswordfish", "-e", "API_TOKEN=envswordfish",
+		lab.Image, "sh", "-c", `echo 'db password=logswordfish <!here> postgres://app:urlswordfish@db/x'; exec tail /dev/zero`)
 
 	check := func(name, missing string, find func() error) {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +97,26 @@ func TestRealReceivers(t *testing.T) {
 			everything += string(b)
 		}
 	}
-	for _, secret := range []string{"hunter2hunter2", oldSecret[6:], newSecret[6:]} {
+	if am != "" {
+		b, err := get(am + "/api/v2/alerts")
+		if err != nil {
+			t.Error(err)
+		}
+		everything += string(b)
+	}
+	if journal != "" {
+		out, err := journalctl(journal)
+		if err != nil {
+			t.Error(err)
+		}
+		everything += string(out)
+	}
+	out, _, _ := oomwatch(t, "explain", "real", "-o", "json", "--store", filepath.Join(d.dir, "store.db"), "--socket", d.socket)
+	everything += out
+	if !strings.Contains(out, "[redacted]") {
+		t.Errorf("nothing was redacted: %s", out)
+	}
+	for _, secret := range []string{"swordfish", oldSecret[6:], newSecret[6:]} {
 		if strings.Contains(everything, secret) {
 			t.Errorf("%q was printed or sent:\n%s", secret, everything)
 		}
@@ -177,14 +197,18 @@ func startAlertmanager(t *testing.T, dir string) string {
 	return "http://" + addr
 }
 
-// alertmanagerShows looks for the container's alert as Alertmanager lists it.
-func alertmanagerShows(url, id string) error {
-	resp, err := http.Get(url + "/api/v2/alerts")
+func get(url string) ([]byte, error) {
+	resp, err := http.Get(url)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	return io.ReadAll(resp.Body)
+}
+
+// alertmanagerShows looks for the container's alert as Alertmanager lists it.
+func alertmanagerShows(url, id string) error {
+	body, err := get(url + "/api/v2/alerts")
 	if err != nil {
 		return err
 	}
@@ -279,12 +303,9 @@ func startJournald(t *testing.T, dir string) string {
 
 // journalShows asks journalctl for the entry by its fields.
 func journalShows(run, id string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), lab.Slow(10*time.Second))
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "journalctl", "-D", filepath.Join(run, "log/journal"), "--no-pager", "-o", "json",
-		"-t", "oomwatch", "OOMWATCH_CAUSE=oom.container", "CONTAINER_ID_FULL="+id).Output()
+	out, err := journalctl(run, "OOMWATCH_CAUSE=oom.container", "CONTAINER_ID_FULL="+id)
 	if err != nil {
-		return fmt.Errorf("journalctl: %w", err)
+		return err
 	}
 	var entry map[string]any
 	line, _, _ := bytes.Cut(out, []byte("\n"))
@@ -297,6 +318,17 @@ func journalShows(run, id string) error {
 		return fmt.Errorf("the journal has %s", line)
 	}
 	return nil
+}
+
+func journalctl(run string, match ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lab.Slow(10*time.Second))
+	defer cancel()
+	args := append([]string{"-D", filepath.Join(run, "log/journal"), "--no-pager", "-o", "json", "-t", "oomwatch"}, match...)
+	out, err := exec.CommandContext(ctx, "journalctl", args...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("journalctl: %w", err)
+	}
+	return out, nil
 }
 
 // signedHook verifies what it is sent as the specification's own library does.
