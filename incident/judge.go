@@ -53,7 +53,7 @@ func judge(f *Facts) verdict {
 		return judgeMissed(f)
 	}
 	for _, rule := range []func(*Facts) (verdict, bool){
-		judgeStart, judgeEngineStop, judgeRequest, judgeSender, judgeChild, judgeGone, judgeSilentOOM, judgeLimits, judgeCode,
+		judgeStart, judgeEngineStop, judgeRequest, judgeRuntime, judgeSender, judgeChild, judgeGone, judgeSilentOOM, judgeLimits, judgeCode,
 	} {
 		if v, ok := rule(f); ok {
 			return v
@@ -238,7 +238,12 @@ func judgeRequest(f *Facts) (verdict, bool) {
 	stop := stopSignal(f)
 	for i := range f.Signals {
 		s := &f.Signals[i]
+		if s.Number == 0 {
+			// Podman does not say which one: what it died of, if it did.
+			s = &Signal{At: s.At, Number: ExitSignal(f.Exit.ExitCode), Raw: s.Raw}
+		}
 		switch {
+		case s.Number == 0:
 		case s.Number == 9:
 			if killed == nil {
 				killed = s

@@ -53,6 +53,40 @@ func judgeSender(f *Facts) (verdict, bool) {
 	return v, true
 }
 
+// judgeRuntime finds a stop of which the engine said nothing, as Podman does not,
+// by the signals that its runtime was traced to send: the one to stop, and SIGKILL
+// when the grace period was over.
+func judgeRuntime(f *Facts) (verdict, bool) {
+	var asked, killed *Sent
+	for i := range f.Sent {
+		s := &f.Sent[i]
+		switch {
+		case s.Inside || s.Container != "" || !runtimes[s.Sender.Comm] || s.FromKernel:
+		case s.Number == 9:
+			killed = s
+		case killed == nil && s.Number == stopSignal(f):
+			asked = s
+		}
+	}
+	if f.Container == nil || f.Container.Runtime != "podman" || len(f.Signals) > 0 || asked == nil || endTime(f).Sub(asked.At) > requestWindow {
+		return verdict{}, false
+	}
+	v := verdict{cause: StopRequest, confidence: Likely, signal: asked.Number,
+		why: fmt.Sprintf("%s sent %s, as it does for the engine", asked.Sender.Comm, SignalName(asked.Number))}
+	switch code := f.Exit.ExitCode; {
+	case isKillCode(code) && (killed == nil || !killed.Located):
+		return verdict{}, false
+	case isKillCode(code):
+		v.cause, v.grace = KillStopTimeout, killed.At.Sub(asked.At)
+		v.why += fmt.Sprintf(", and SIGKILL %s later", FormatDuration(v.grace))
+	case asked.Ignored, ExitSignal(code) != 0 && (ExitSignal(code) != asked.Number || !asked.Located):
+		return verdict{}, false
+	case !asked.Located:
+		v.confidence = Possible // anybody can call itself that
+	}
+	return v, true
+}
+
 // kernelSent is true when the kernel itself was seen to send SIGKILL.
 func kernelSent(f *Facts) bool {
 	for i := range f.Sent {

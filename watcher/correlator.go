@@ -16,8 +16,9 @@ const (
 	// joinWait is for a SIGKILL that nobody has explained yet, and for a
 	// kernel kill whose container has not been seen to end.
 	joinWait = 2 * time.Second
-	// detailWait is for the log tail and the last inspect.
-	detailWait = 700 * time.Millisecond
+	// detailWait is for the log tail and the last inspect: milliseconds, but for
+	// an engine that is short of memory or CPU itself.
+	detailWait = 3 * time.Second
 	// stopWait is for the engine's "stop" after the "die" of a container that
 	// was sent its stop signal.
 	stopWait = 3 * time.Second

@@ -89,7 +89,7 @@ func everyCause(t *testing.T, e *lab.Engine, hook *receiver, w *daemon, deaths [
 	}
 	t.Run("cause", func(t *testing.T) {
 		for _, d := range deaths {
-			t.Run(d.Name, cause(d))
+			t.Run(d.Name, cause(d.On(on)))
 		}
 	})
 	time.Sleep(settled)

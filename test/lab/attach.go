@@ -103,15 +103,18 @@ func (e *Engine) Platform(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	engine := ""
+	engine, podman := "", false
 	for line := range strings.Lines(out) {
 		name, version, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch name {
 		case "Engine":
 			engine = "docker-" + version
-		case "Podman Engine":
-			engine = "podman-" + strings.TrimPrefix(version, "Engine ")
+		case "Podman", "Conmon":
+			podman = true // it calls its engine as Docker does
 		}
+	}
+	if podman {
+		engine = strings.Replace(engine, "docker", "podman", 1)
 	}
 	if engine == "" {
 		return "", fmt.Errorf("no engine in %q", out)

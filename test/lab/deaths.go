@@ -155,6 +155,21 @@ func (d Death) Told(traced bool) Want {
 	return w
 }
 
+// onPodman is what is said otherwise of a death there: Podman has no event for
+// being asked to stop a container, and what its runtime sent is traced.
+var onPodman = map[string]Want{
+	"stop-timeout": {"confidence": "likely"},
+	"stop":         {"confidence": Any},
+}
+
+// On is d on a platform.
+func (d Death) On(platform string) Death {
+	if more := onPodman[d.Name]; more != nil && strings.Contains(platform, "-podman-") {
+		d.Want = d.Want.With(more)
+	}
+	return d
+}
+
 // FindDeath returns a death by its name.
 func FindDeath(name string) (Death, error) {
 	var names []string
