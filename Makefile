@@ -12,7 +12,7 @@ CHURN ?= 1h
 VM_SUITES ?= trixie bookworm
 export CGO_ENABLED = 0
 
-.PHONY: build run test e2e demo bench soak soak-hour lab-vm fuzz lint lab clean
+.PHONY: build run test e2e demo bench soak soak-hour fault lab-vm fuzz lint lab clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -58,6 +58,9 @@ soak: lab ## a thousand random real deaths, and what each was told as
 
 soak-hour: lab ## an hour of containers that come and go: the daemon's own memory and descriptors stay flat (CHURN=5m for less)
 	OOMWATCH_CHURN=$(CHURN) $(GO) test -tags soak -run '^TestSoakChurn$$' -count 1 -v -timeout 90m ./test/e2e
+
+fault: ## kill the daemon 400 times, fill and break its disk: nothing is lost, nothing told twice
+	$(GO) test -tags fault -count 1 -v -timeout 20m ./test/fault
 
 lab-vm: ## the same deaths in virtual machines: cgroup v2, other kernels and engines; needs no root engine here
 	test/vm/lab $(VM_SUITES)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/crashpoint"
 )
 
 // How long a failing delivery waits and when it is given up.
@@ -254,6 +255,9 @@ func (w *worker) send(ctx context.Context, m message, threads map[string]string)
 	began := time.Now()
 	thread, err := w.notify(ctx, m, threads)
 	w.o.latency.WithLabelValues(w.r.Name).Observe(time.Since(began).Seconds())
+	if err == nil {
+		crashpoint.At("after-2xx")
+	}
 	out := w.outcome(m, err)
 	if out.State == incident.Delivered {
 		w.pace.sent(m, out.At)
@@ -338,6 +342,7 @@ func backoff(attempts int) time.Duration {
 // note writes an outcome. It must not be cut short by the end of the program:
 // what was told would be told again.
 func (w *worker) note(out incident.Outcome, ds []incident.Delivery) {
+	crashpoint.At("before-mark")
 	ctx, cancel := context.WithTimeout(context.Background(), settleWait)
 	defer cancel()
 	if err := w.o.spare.Settle(ctx, out, ds...); err != nil {

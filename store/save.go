@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/crashpoint"
 )
 
 // Entry is one incident to keep.
@@ -89,6 +90,7 @@ func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
 		_ = tx.Rollback() // its error says nothing that err does not
 		return err
 	}
+	crashpoint.At("before-commit")
 	return tx.Commit()
 }
 

@@ -124,6 +124,7 @@ func NewCorrelator(opt Options, kept map[string][]byte) (*Correlator, error) {
 			e.OOMKills, e.FirstOOMKills, e.Attributed = -1, -1, 0
 		}
 		c.entries[id] = e
+		c.open[e] = true // what was untold yet is told now
 		if r := e.current(); r != nil && r.PID != 0 && r.Exit == nil {
 			c.pids[r.PID] = owner{id: id, first: r.Start}
 		}
@@ -137,9 +138,7 @@ func (c *Correlator) Observe(o Observation) []Told {
 	if now.IsZero() {
 		now = o.At
 	}
-	if now.After(c.now) {
-		c.now = now
-	}
+	c.tick(now)
 	switch {
 	case o.Container != nil:
 		c.seeContainer(o.Container, o.At)
@@ -181,11 +180,27 @@ func (c *Correlator) Observe(o Observation) []Told {
 	return c.settle(false)
 }
 
-// Due tells what has waited long enough.
-func (c *Correlator) Due(now time.Time) []Told {
+// tick takes the time. At the first, what an earlier run had seen and not told yet
+// waits anew for its other half: the sources are read again from before it.
+func (c *Correlator) tick(now time.Time) {
+	if c.now.IsZero() {
+		for e := range c.open {
+			for _, r := range e.Runs {
+				if !r.Told && !r.ExitSeen.IsZero() {
+					r.ExitSeen, r.detailPending = now, r.Exit != nil
+				}
+				r.killSeen = now
+			}
+		}
+	}
 	if now.After(c.now) {
 		c.now = now
 	}
+}
+
+// Due tells what has waited long enough.
+func (c *Correlator) Due(now time.Time) []Told {
+	c.tick(now)
 	return c.settle(false)
 }
 

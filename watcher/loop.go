@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/internal/crashpoint"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
@@ -214,6 +215,7 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) {
 // take hands one observation to the correlator and notes what concerns the
 // watcher itself.
 func (w *Watcher) take(o Observation) []Told {
+	crashpoint.At("after-read")
 	if o.Cursor != nil {
 		w.cursors[o.Cursor.Source] = o.Cursor.Value
 		return nil

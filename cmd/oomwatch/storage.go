@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/crashpoint"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/store"
@@ -133,6 +134,7 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 		}
 		return err
 	}
+	crashpoint.At("after-commit")
 	for i, t := range kept.Told {
 		if e := &b.Entries[i]; e.Past != nil {
 			k.outbox.Kept(e.Incident.ID, e.Past)

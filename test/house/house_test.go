@@ -22,10 +22,10 @@ var may = map[string][]string{
 	"trace":          {},
 	"recorder":       {"incident", "cgroup"},
 	"warn":           {"incident", "recorder", "trend"},
-	"watcher":        {"incident", "kmsg", "cgroup", "trace", "recorder", "warn"},
+	"watcher":        {"incident", "kmsg", "cgroup", "trace", "recorder", "warn", "internal/crashpoint"},
 	"watcher/docker": {"watcher", "incident"},
-	"store":          {"incident", "recorder"},
-	"notify":         {"incident"},
+	"store":          {"incident", "recorder", "internal/crashpoint"},
+	"notify":         {"incident", "internal/crashpoint"},
 	"chart":          {"incident"},
 	"web":            {"incident", "chart", "warn"},
 }

@@ -1,0 +1,92 @@
+//go:build fault
+
+package fault
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/test/lab"
+)
+
+// generate ends a container every 50 ms until the returned function is called.
+func (w *world) generate() (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(50 * time.Millisecond) // 20 a second
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+				w.die()
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+// TestKill9 kills the daemon at random moments of its life, under 20 incidents a
+// second.
+func TestKill9(t *testing.T) {
+	w := newWorld(t)
+	first := w.start(t, "")
+	w.ready(t, first) // what happens from here on is told
+	first.end(t)
+	stop := w.generate()
+	rnd := rand.New(rand.NewPCG(5, 40))
+	n := rounds(t, 300)
+	var was position
+	for range n {
+		d := w.start(t, "")
+		time.Sleep(time.Duration(5+rnd.IntN(595)) * time.Millisecond)
+		_ = d.Process.Kill()
+		<-d.done
+		if at := w.at(t); at.before(was) {
+			t.Errorf("a cursor went back: %+v, then %+v", was, at)
+		} else {
+			was = at
+		}
+	}
+	stop()
+	w.settle(t)
+	w.account(t, n)
+}
+
+// TestCrashPoints kills it at each moment that matters, wherever that comes up.
+func TestCrashPoints(t *testing.T) {
+	for _, point := range []string{"after-read", "before-commit", "after-commit", "after-2xx", "before-mark"} {
+		t.Run(point, func(t *testing.T) {
+			w := newWorld(t)
+			first := w.start(t, "")
+			w.ready(t, first)
+			first.end(t)
+			stop := w.generate()
+			n := rounds(t, 20)
+			var was position
+			for i := range n {
+				d := w.start(t, fmt.Sprintf("%s:%d", point, 1+3*i))
+				select {
+				case <-d.done:
+				case <-time.After(lab.Slow(20 * time.Second)):
+					t.Fatalf("round %d: it never came by %s", i, point)
+				}
+				if d.ProcessState.ExitCode() != -1 {
+					t.Fatalf("round %d: it ended by itself: %v\n%s", i, d.ProcessState, d.out.String())
+				}
+				if at := w.at(t); at.before(was) {
+					t.Errorf("a cursor went back: %+v, then %+v", was, at)
+				} else {
+					was = at
+				}
+			}
+			stop()
+			w.settle(t)
+			w.account(t, n)
+		})
+	}
+}
