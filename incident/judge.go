@@ -43,7 +43,9 @@ func judge(f *Facts) verdict {
 	}
 	if k := mainKill(f); k != nil {
 		v := kernelVerdict(f, k)
-		if f.Exit != nil && !isKillCode(f.Exit.ExitCode) {
+		// 255 is what an engine that was away gives for a code it does not know.
+		unknown := f.Exit != nil && f.Exit.ExitCode == 255 && f.NotSeenLive
+		if f.Exit != nil && !isKillCode(f.Exit.ExitCode) && !unknown {
 			v.confidence = weaker(v.confidence, Likely)
 			v.why = fmt.Sprintf("the kernel killed its first process, though the engine gives exit code %d", f.Exit.ExitCode)
 		}
