@@ -154,6 +154,30 @@ func TestExampleConfig(t *testing.T) {
 	}
 }
 
+// TestTemplateExample takes the template that the document shows, for every type
+// that takes one.
+func TestTemplateExample(t *testing.T) {
+	tried := 0
+	for _, b := range blocks(t, "docs/alerts.md") {
+		if !strings.Contains(b.text(), "{{headline .}}") {
+			continue
+		}
+		tmpl := writeFile(t, "alert.tmpl", b.text())
+		for _, kind := range []string{"type: stdout", "type: journal", "type: slack, url: 'https://hooks.example.org/x'", "type: discord, url: 'https://hooks.example.org/x'"} {
+			conf := writeFile(t, "config.yaml", "receivers: [{name: a, "+kind+", template_file: "+tmpl+"}]\n")
+			oomwatch(t, "config", "check", conf)
+			tried++
+		}
+		conf := writeFile(t, "config.yaml", "receivers: [{name: a, type: stdout, template_file: "+tmpl+"}]\n")
+		if out, _ := oomwatch(t, "notify", "test", "--config", conf); !strings.Contains(out, "*oomwatch-test: out of memory: own limit* on ") || !strings.Contains(out, "> this is a test") {
+			t.Errorf("%s", out)
+		}
+	}
+	if tried == 0 {
+		t.Error("docs/alerts.md shows no template")
+	}
+}
+
 // testCA is a certificate.
 func testCA(t *testing.T) string {
 	t.Helper()
