@@ -101,13 +101,10 @@ func adviceStop(f *Facts, v verdict) string {
 // for what a higher limit does not cure: shared memory, tmpfs, or a leak.
 func adviceOwnLimit(inc *Incident) string {
 	limit := ownLimitBytes(inc)
-	if m := inc.Memory; m != nil && m.Shmem != nil && limit > 0 && *m.Shmem*2 > limit {
-		return FormatBytes(*m.Shmem) + " of the " + FormatBytes(limit) +
-			" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (--shm-size, tmpfs size=) or clean it up; a higher limit only moves the point."
-	}
-	if m := inc.Memory; m != nil && m.Kernel != nil && limit > 0 && *m.Kernel*2 > limit {
-		return FormatBytes(*m.Kernel) + " of the " + FormatBytes(limit) +
-			" is kernel memory, which no process holds: full pipes and socket buffers, threads, page tables, cached directory entries. Look for descriptors or threads that only become more (ls /proc/PID/fd, ls /proc/PID/task, slabtop) before raising the limit."
+	if m := inc.Memory; m != nil {
+		if s := FilledAdvice(orZero(m.Shmem), orZero(m.Kernel), limit); s != "" {
+			return s
+		}
 	}
 	if h := inc.History; h != nil && h.Trend == "leak" && h.Slope != nil && *h.Slope > 0 {
 		return LeakAdvice(*h.Slope, limit)
@@ -121,6 +118,29 @@ func adviceOwnLimit(inc *Incident) string {
 		return "Compare what it needs with its limit: docker inspect -f '{{.HostConfig.Memory}}' and docker stats."
 	}
 	return suggestLimit(inc, limit)
+}
+
+// FilledAdvice is what to do where what no process holds filled more than half of
+// a limit: shared memory or kernel memory; "" where it did not.
+func FilledAdvice(shmem, kernel, limit int64) string {
+	switch {
+	case limit <= 0:
+		return ""
+	case shmem*2 > limit:
+		return FormatBytes(shmem) + " of the " + FormatBytes(limit) +
+			" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (--shm-size, tmpfs size=) or clean it up; a higher limit only moves the point."
+	case kernel*2 > limit:
+		return FormatBytes(kernel) + " of the " + FormatBytes(limit) +
+			" is kernel memory, which no process holds: full pipes and socket buffers, threads, page tables, cached directory entries. Look for descriptors or threads that only become more (ls /proc/PID/fd, ls /proc/PID/task, slabtop) before raising the limit."
+	}
+	return ""
+}
+
+func orZero(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 // suggestLimit proposes limit × 1.5, rounded up to a power-of-two step, as an

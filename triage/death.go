@@ -42,9 +42,9 @@ type Death struct {
 	Scope Scope
 	Limit int64
 	// RSS is what the victim held without the pages of files, which may be
-	// charged to others; Shmem of its cgroup's memory what is shared memory or
-	// tmpfs.
-	RSS, Shmem int64
+	// charged to others; Shmem and Kernel what of its cgroup's memory is shared
+	// memory or tmpfs, and kernel memory.
+	RSS, Shmem, Kernel int64
 	// TotalVM and AnonRSS are as printed, to know a kill that is told twice.
 	TotalVM, AnonRSS int64
 
@@ -87,6 +87,9 @@ func FromEpisode(e *kmsg.Episode, i int) Death {
 		if d.Shmem == 0 {
 			d.Shmem = e.Stats[name]
 		}
+	}
+	if d.Kernel = e.Stats["kernel"]; d.Kernel == 0 {
+		d.Kernel = e.KmemUsage.Bytes
 	}
 	if e.HostTotal.Printed {
 		d.Host = e.HostTotal.Bytes
@@ -201,7 +204,7 @@ func FromIncident(inc *incident.Incident, service string) (Death, bool) {
 		d.Limit = l
 	}
 	if inc.Memory != nil {
-		d.Shmem = value(inc.Memory.Shmem)
+		d.Shmem, d.Kernel = value(inc.Memory.Shmem), value(inc.Memory.Kernel)
 	}
 	sums := map[string]int64{}
 	tasks := map[string]int{}

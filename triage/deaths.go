@@ -47,6 +47,7 @@ func (c *Collector) Services(read ...Service) []Service {
 		out = append(out, s)
 	}
 	if host := c.hostOccasions(); host != nil {
+		byName[HostName] = len(out)
 		out = append(out, judgeHost(host, d))
 	}
 	for _, h := range read {
@@ -71,20 +72,19 @@ func join(h, d Service) Service {
 	if len(h.Containers) == 0 {
 		h.Containers = d.Containers
 	}
-	switch h.Class {
-	case NotEnoughData, Steady:
+	switch {
+	case h.Service == HostName, h.Class == NotEnoughData, h.Class == Steady:
 		if d.Class == NotEnoughData {
-			h.Advice = d.Advice
+			h.Advice = append(h.Advice, d.Advice...)
 			break
 		}
+		h.Service = d.Service // a program that fills the host has its own
 		h.Class, h.Confidence, h.Advice = d.Class, d.Confidence, d.Advice
 		h.Rate, h.RateLow, h.RateHigh, h.Suggested = d.Rate, d.RateLow, d.RateHigh, d.Suggested
 		h.Reasons = append(d.Reasons, h.Reasons...)
 		return h
-	case Leak:
-		if d.Class == Leak {
-			h.Confidence = incident.Likely
-		}
+	case h.Class == Leak && d.Class == Leak:
+		h.Confidence = incident.Likely
 	}
 	h.Reasons = append(h.Reasons, d.Reasons...)
 	return h
@@ -286,6 +286,10 @@ func (v *verdict) tryLimit() {
 	if v.Limit == nil || v.last().Scope != OwnLimit {
 		return
 	}
+	if o := v.last(); incident.FilledAdvice(o.Shmem, o.Kernel, o.Limit) != "" {
+		v.Advice = append(v.Advice, incident.FilledAdvice(o.Shmem, o.Kernel, o.Limit))
+		return
+	}
 	next, _ := incident.SuggestLimit(*v.Limit)
 	v.Suggested = &next
 	v.Advice = append(v.Advice, incident.LimitAdvice(*v.Limit, ""))
@@ -438,9 +442,6 @@ func (s *Service) told(c *chain) {
 	}
 	if o.Scope == NodeMemory {
 		s.Reasons = append(s.Reasons, "the memory nodes it may use ran out, not a limit")
-	}
-	if o.Limit > 0 && o.Shmem*2 > o.Limit {
-		s.Reasons = append(s.Reasons, units.Bytes(o.Shmem)+" of it was shared memory or tmpfs, which stays until it is deleted")
 	}
 }
 

@@ -33,6 +33,8 @@ type History struct {
 	Service    string
 	Containers []string // newest first
 	Runs       []Run
+	// Host is true for the host itself: its limit is all its memory.
+	Host bool
 }
 
 // The windows that are looked at, in seconds.
@@ -51,14 +53,14 @@ const (
 // JudgeHistory judges the readings of a service.
 func JudgeHistory(h *History) Service {
 	s := Service{Schema: Schema, Service: incident.Sanitize(h.Service), Containers: h.Containers, Confidence: incident.Likely}
-	j := record{Service: &s}
+	j := record{Service: &s, host: h.Host}
 	j.prepare(h)
 	if j.n < minRun {
 		s.Class, s.Confidence = NotEnoughData, ""
 		s.Reasons = append(s.Reasons, fmt.Sprintf("%d readings: too few to tell", j.n))
 		return s
 	}
-	if j.limit > 0 {
+	if j.limit > 0 && !j.host {
 		s.Limit = new(int64(j.limit))
 	}
 	for _, span := range spans {
@@ -84,6 +86,7 @@ type record struct {
 	from, to   float64
 	limit      float64
 	ooms       int
+	host       bool
 	windows    []window
 }
 
@@ -231,6 +234,12 @@ func (j *record) tight(held []float64) bool {
 	usual, peak := share(held, 0.5), share(held, 0.99)
 	if peak < 0.9*j.limit || usual < 0.8*j.limit && j.ooms < 2 {
 		return false
+	}
+	if j.host {
+		j.Class = HostOvercommitted
+		j.Reasons = append(j.Reasons, fmt.Sprintf("%s of its %s are in use most of the time, %s at times, without the page cache", units.Bytes(int64(usual)), units.Bytes(int64(j.limit)), units.Bytes(int64(peak))))
+		j.Advice = append(j.Advice, adviceHost)
+		return true
 	}
 	j.Class = LimitTooSmall
 	why := fmt.Sprintf("it needs %s most of the time and %s at times, of its %s, and does not grow", units.Bytes(int64(usual)), units.Bytes(int64(peak)), units.Bytes(int64(j.limit)))

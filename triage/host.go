@@ -9,10 +9,16 @@ import (
 	"github.com/oomwatch/oomwatch/units"
 )
 
+// HostName is the service name of the host itself.
+const HostName = "the host"
+
+// adviceHost is for a host that is full of many.
+const adviceHost = "Give every container a memory limit so that their sum stays under the host's memory, less what the host itself needs; the largest first."
+
 // judgeHost judges the times the host's own memory ran out. Whom the kernel
 // killed says little then; who held the memory does.
 func judgeHost(c *chain, d dice) Service {
-	s := Service{Schema: Schema, Service: "the host", Class: HostOvercommitted, Confidence: incident.Possible}
+	s := Service{Schema: Schema, Service: HostName, Class: HostOvercommitted, Confidence: incident.Possible}
 	asked := 0
 	victims := map[string]int{}
 	hogs := map[string][]*occasion{}
@@ -62,7 +68,7 @@ func judgeHost(c *chain, d dice) Service {
 	if o.Host > 0 && o.Held*2 > o.Host {
 		s.Confidence = incident.Likely
 	}
-	s.Advice = append(s.Advice, "Give every container a memory limit so that their sum stays under the host's memory, less what the host itself needs; the largest of the list first.")
+	s.Advice = append(s.Advice, adviceHost)
 	return s
 }
 

@@ -67,7 +67,7 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 	addText(fs, &t.since, "since", "", "TIME", "only what happened since: 24h, 7d, 2026-11-21, 2026-11-21T07:56:40Z")
 	fs.StringVar(&t.what, "service", "", "only this service: its `NAME`, unit, program, pod uid, or the beginning of a container's id")
 	fs.StringVar(&t.what, "container", "", "the same as --service (`NAME`)")
-	addText(fs, &t.limit, "limit", "", "N", "only the first N (default all)")
+	addText(fs, &t.limit, "limit", "", "N", "only the first N (default 20 as text, all as json)")
 	t.where.add(cmd)
 	addOutput(cmd, &t.out)
 	return cmd
@@ -182,7 +182,11 @@ func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.S
 		for _, at := range kills[s.Name] {
 			killed(runs, at)
 		}
-		out = append(out, triage.JudgeHistory(&triage.History{Service: s.Name, Runs: runs}))
+		h := triage.History{Service: s.Name, Runs: runs}
+		if s.Name == recorder.Host {
+			h.Service, h.Host = triage.HostName, true
+		}
+		out = append(out, triage.JudgeHistory(&h))
 	}
 	return out, nil
 }
@@ -218,8 +222,12 @@ func (t *triager) tell(list []triage.Service) error {
 		}
 	}
 	total := len(found)
-	if t.limit > 0 && len(found) > int(t.limit) {
-		found = found[:t.limit]
+	limit := int(t.limit)
+	if limit == 0 && !t.out.json() {
+		limit = maxTold
+	}
+	if limit > 0 && len(found) > limit {
+		found = found[:limit]
 	}
 	if len(found) == 0 {
 		if t.what != "" && len(list) > 0 {
@@ -235,6 +243,9 @@ func (t *triager) tell(list []triage.Service) error {
 	}
 	return writeTriage(w, found, total, textWidth(w), useColour(w))
 }
+
+// maxTold is how many services a person is told of unless asked otherwise.
+const maxTold = 20
 
 // named reports whether a service is the one that a person named.
 func named(s *triage.Service, what string) bool {

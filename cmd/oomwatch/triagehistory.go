@@ -20,8 +20,9 @@ func runsOf(s *recorder.Series) []triage.Run {
 			}
 			q := triage.Reading{At: float64(r.At.UnixNano()) / 1e9, Used: float64(r.Used), Held: float64(r.Used)}
 			// Page cache of files on disk is given back when memory is needed;
-			// what is in swap would not fit otherwise.
-			if r.File >= 0 {
+			// what is in swap would not fit otherwise. What the host uses is
+			// without its page cache.
+			if r.File >= 0 && s.Service != recorder.Host {
 				q.Held = float64(max(r.Used-r.File+max(r.Shmem, 0), 0))
 			}
 			if r.Swap > 0 {

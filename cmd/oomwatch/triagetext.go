@@ -24,7 +24,7 @@ func writeTriage(w io.Writer, list []triage.Service, total, width int, colour bo
 	}
 	triageTable(&b, list, width, paint)
 	if total > len(list) {
-		fmt.Fprintf(&b, "The first %d of %d.\n", len(list), total)
+		fmt.Fprintf(&b, "The first %d of %d; more: --limit N.\n", len(list), total)
 	}
 	for i := range list {
 		s := &list[i]
