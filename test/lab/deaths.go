@@ -155,11 +155,18 @@ func (d Death) Told(traced bool) Want {
 	return w
 }
 
+// soon is of a container that may be dead before Podman has answered for its first
+// process's pid.
+var soon = Want{"confidence": Any, "victim.main": Any}
+
 // onPodman is what is said otherwise of a death there: Podman has no event for
-// being asked to stop a container, and what its runtime sent is traced.
+// being asked to stop a container, and what its runtime sent is traced; and it is
+// slow to answer, as each request to it starts from its files.
 var onPodman = map[string]Want{
 	"stop-timeout": {"confidence": "likely"},
 	"stop":         {"confidence": Any},
+	"oom":          soon, "oom-shmem": soon, "oom-tmpfs": soon, "oom-kernel": soon, "oom-memswap": soon, "oom-hostile-name": soon,
+	"exit137": {"container.oom_killed_flag": Any},
 }
 
 // On is d on a platform.
