@@ -249,6 +249,9 @@ func (s *Store) moveAside(why error) (string, error) {
 // Predecessor is the pid of who had the store before; 0 where nobody is known.
 func (s *Store) Predecessor() int { return s.last }
 
+// InMemory is true for a store that is on no disk.
+func (s *Store) InMemory() bool { return s.memory }
+
 // NoRoom reports whether a store cannot be opened because its file system takes no
 // writes: it is full or read-only. That is no fault of the configuration.
 func NoRoom(err error) bool {

@@ -92,7 +92,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		return err
 	}
 
-	rec, kept, closeHistory, err := openRecorder(ctx, cfg, log, reg)
+	rec, kept, closeHistory, err := openRecorder(ctx, cfg, st, log, reg)
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,10 @@ func openOrRemember(ctx context.Context, cfg *Config, log *zap.Logger, reg prome
 
 // openRecorder opens the recorder with its history; where the file system takes no
 // writes, without one, and kept is nil.
-func openRecorder(ctx context.Context, cfg *Config, log *zap.Logger, reg prometheus.Registerer) (rec *recorder.Recorder, kept watcher.Chronicle, end func(), err error) {
+func openRecorder(ctx context.Context, cfg *Config, st *store.Store, log *zap.Logger, reg prometheus.Registerer) (rec *recorder.Recorder, kept watcher.Chronicle, end func(), err error) {
+	if st.InMemory() {
+		return recorder.New(recorder.Options{Logger: log, Registerer: reg}), nil, func() {}, nil
+	}
 	hist, err := store.OpenHistory(ctx, store.HistoryOptions{Store: cfg.Store.Path, Keep: time.Duration(cfg.History.Retention), MaxBytes: int64(cfg.History.MaxSize), Logger: log, Registerer: reg})
 	if store.NoRoom(err) {
 		log.Error("the history takes no writes: it is kept in memory until the next start", zap.Error(err))

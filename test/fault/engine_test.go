@@ -46,7 +46,7 @@ const (
 	replayed = 256
 	// removedAfter is how long an ended container can be asked for: long enough
 	// that a restart finds it.
-	removedAfter = 30 * time.Second
+	removedAfter = time.Minute
 )
 
 func newEngine(t testing.TB) *engine {

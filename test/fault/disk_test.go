@@ -1,0 +1,134 @@
+//go:build fault
+
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/test/lab"
+)
+
+// mount mounts a file system for a test.
+func mount(t *testing.T, source, dir, kind string, flags uintptr, data string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount(source, dir, kind, flags, data); err != nil {
+		lab.Skip(t, "mount %s: %v", dir, err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+}
+
+// fill takes all the room there is, and returns the file that does.
+func fill(t *testing.T, dir string) string {
+	t.Helper()
+	name := filepath.Join(dir, "filler")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 64 << 10; size > 0; {
+		if _, err := f.Write(make([]byte, size)); errors.Is(err, syscall.ENOSPC) {
+			size /= 2
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return name
+}
+
+// deaths lets n containers end and waits until every receiver was told of each.
+func (w *world) deaths(t *testing.T, n int) {
+	t.Helper()
+	var ids []string
+	for range n {
+		ids = append(ids, w.die())
+		time.Sleep(20 * time.Millisecond)
+	}
+	for i, h := range w.hooks {
+		w.until(t, 30*time.Second, fmt.Sprintf("hook%d was not told of all %d", i, n), func() bool { return h.heard(ids) == n })
+	}
+}
+
+// kept waits until every death is an incident in the store.
+func (w *world) kept(t *testing.T) {
+	t.Helper()
+	w.until(t, 30*time.Second, "not all is kept", func() bool {
+		st, err := store.Open(context.Background(), store.Options{Path: w.store, ReadOnly: true})
+		if err != nil {
+			return false
+		}
+		defer st.Close()
+		list, err := st.List(context.Background(), store.Query{Cause: "exit.error"})
+		return err == nil && len(list) >= len(w.ends())
+	})
+}
+
+// TestFullDisk: with no room left alerts go out and say so; with room again all is
+// kept, and nothing is told twice. No restart.
+func TestFullDisk(t *testing.T) {
+	w := newWorld(t)
+	dir := filepath.Dir(w.store)
+	mount(t, "tmpfs", dir, "tmpfs", 0, "size=8m")
+	d := w.start(t, "")
+	w.ready(t, d)
+	w.deaths(t, 5)
+	filler := fill(t, dir)
+	w.deaths(t, 20)
+	h := w.hooks[0]
+	h.mu.Lock()
+	if h.unsaved == 0 {
+		t.Error("no alert says that it is not stored")
+	}
+	h.mu.Unlock()
+	w.until(t, 30*time.Second, "that the store cannot be written is not told", func() bool { return h.selfReports("store") > 0 })
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	w.until(t, 60*time.Second, "that it is over is not told", func() bool { return h.selfReports("store over") > 0 })
+	w.deaths(t, 5)
+	w.kept(t)
+	d.end(t)
+	w.account(t, 0)
+}
+
+// TestFileRemoved: the store's file is removed under the daemon.
+func TestFileRemoved(t *testing.T) {
+	w := newWorld(t)
+	d := w.start(t, "")
+	w.ready(t, d)
+	w.deaths(t, 5)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(w.store + suffix) // not each is there
+	}
+	w.deaths(t, 5)
+	w.kept(t)
+	d.end(t)
+	w.account(t, 0)
+}
+
+// TestReadOnlyDisk: on a file system that takes no writes the daemon runs from
+// memory, tells everything, and says so.
+func TestReadOnlyDisk(t *testing.T) {
+	w := newWorld(t)
+	dir := filepath.Dir(w.store)
+	mount(t, "tmpfs", dir, "tmpfs", 0, "size=8m")
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		lab.Skip(t, "remount: %v", err)
+	}
+	d := w.start(t, "")
+	w.ready(t, d)
+	w.deaths(t, 5)
+	w.until(t, 30*time.Second, "that it runs from memory is not told", func() bool { return w.hooks[0].selfReports("store_replaced") > 0 })
+	d.end(t)
+}
