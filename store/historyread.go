@@ -130,8 +130,20 @@ func (h *History) rolled(ctx context.Context, s *recorder.Series, from, to time.
 	if err != nil {
 		return err
 	}
-	rows, err := h.db.QueryContext(ctx, "SELECT data, crc FROM blocks WHERE key BETWEEN ? AND ? AND until >= ? ORDER BY key",
-		keyOf(id, s.Step, time.Time{}), keyOf(id, s.Step, to), from.UnixMilli())
+	const within = " FROM blocks WHERE key BETWEEN ? AND ? AND until >= ?"
+	span := []any{keyOf(id, s.Step, time.Time{}), keyOf(id, s.Step, to), from.UnixMilli()}
+	var first sql.NullInt64
+	var bytes int64
+	if err := h.db.QueryRowContext(ctx, "SELECT min(key & 0x3ffffffff), coalesce(sum(length(data)), 0)"+within, span...).Scan(&first, &bytes); err != nil {
+		return err
+	}
+	if !first.Valid {
+		return nil
+	}
+	// Memory for all at once: a month is megabytes. A reading takes a byte at least.
+	steps := int64(to.Sub(time.Unix(first.Int64, 0))/s.Step) + 64
+	s.Readings = make([]recorder.Reading, 0, max(0, min(bytes, steps)))
+	rows, err := h.db.QueryContext(ctx, "SELECT data, crc"+within+" ORDER BY key", span...)
 	if err != nil {
 		return err
 	}
