@@ -13,13 +13,7 @@ func newMetrics(r *Recorder, reg prometheus.Registerer) *metrics {
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{Name: "oomwatch_history_dropped_total", Help: "Readings given up because they could not be kept for long."}),
 	}
 	recorded := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "oomwatch_recorded_containers", Help: "Containers whose memory is being recorded."}, func() float64 {
-		n := 0
-		r.Each(func(l Live) {
-			if l.ID != "" {
-				n++
-			}
-		})
-		return float64(n)
+		return float64(r.Containers())
 	})
 	if reg != nil {
 		reg.MustRegister(m.refused, m.dropped, recorded)

@@ -217,6 +217,16 @@ func (r *Recorder) Each(f func(Live)) {
 	}
 }
 
+// Containers is how many are being recorded.
+func (r *Recorder) Containers() (n int) {
+	r.Each(func(l Live) {
+		if l.ID != "" {
+			n++
+		}
+	})
+	return n
+}
+
 func ticksAt(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -106,6 +107,8 @@ type Sampler struct {
 	period  time.Duration
 	said    time.Duration // the period that was told last
 	cost    time.Duration // of a round, smoothed
+
+	pace atomic.Int64 // the period, for Pace
 }
 
 // NewSampler returns a Sampler; Run starts it.
@@ -132,6 +135,9 @@ func (s *Sampler) Follow(running map[string]Followed) {
 
 // Nudge asks for the counters at once: a kill has just been told.
 func (s *Sampler) Nudge() { signal(s.nudge) }
+
+// Pace is the time between two readings of a container.
+func (s *Sampler) Pace() time.Duration { return max(sampleEvery, time.Duration(s.pace.Load())) }
 
 // Rounds gives a signal after each round of readings; rounds that nobody waited
 // for are one.
@@ -244,6 +250,7 @@ func (s *Sampler) round(emit func(Observation), now time.Time) {
 	cost := threadTime() - began
 	s.cost += (cost - s.cost) / 4
 	s.period = max(sampleEvery, sampleShare*s.cost)
+	s.pace.Store(int64(s.period))
 	s.metrics.period.Set(s.period.Seconds())
 	s.metrics.cost.Set(s.cost.Seconds())
 	if now, was := s.period.Seconds(), s.said.Seconds(); now > 1.25*was || now < 0.8*was || was > 1 && s.period == sampleEvery {

@@ -46,6 +46,15 @@ type Status struct {
 	Store      string           `json:"store,omitempty"`
 	Sources    []SourceStatus   `json:"sources"`
 	Deliveries []DeliveryStatus `json:"deliveries,omitempty"`
+	// Recorder is nil where nothing can be recorded.
+	Recorder *RecorderStatus `json:"recorder,omitempty"`
+}
+
+// RecorderStatus says what is recorded, and how often it is read.
+type RecorderStatus struct {
+	Containers    int     `json:"containers"`
+	PeriodSeconds float64 `json:"period_seconds"`
+	HistoryBytes  int64   `json:"history_bytes"`
 }
 
 // SourceStatus is the state of one witness.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/warn"
 	"github.com/oomwatch/oomwatch/watcher"
@@ -33,6 +34,15 @@ type backend struct {
 	outbox  *notify.Outbox
 	keep    *keeper
 	log     *zap.Logger
+
+	sampler  *watcher.Sampler // nil where there are no control groups
+	recorder *recorder.Recorder
+	history  sized // nil where nothing is kept
+}
+
+// sized is what is kept of the recorder.
+type sized interface {
+	Size(ctx context.Context) (int64, error)
 }
 
 // Incidents implements web.Backend.
@@ -63,6 +73,16 @@ func (b *backend) Status(ctx context.Context) web.Status {
 			src.Read, src.Lost = read.Read, read.Lost
 		}
 		st.Sources = append(st.Sources, src)
+	}
+	if b.sampler != nil {
+		r := &web.RecorderStatus{Containers: b.recorder.Containers(), PeriodSeconds: b.sampler.Pace().Seconds()}
+		if b.history != nil {
+			var err error
+			if r.HistoryBytes, err = b.history.Size(ctx); err != nil {
+				b.log.Warn("history cannot be measured", zap.Error(err))
+			}
+		}
+		st.Recorder = r
 	}
 	st.Ready, st.Reason = ready(states)
 	accounts, err := b.store.Accounts(ctx)

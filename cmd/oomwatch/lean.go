@@ -15,12 +15,9 @@ import (
 // megabytes; a smaller pace of the collector keeps the garbage in that order too.
 const gcPercent = 40
 
-// What is not in use is given back soon after the start, which uses the most, and
-// then every leanEvery; it costs some milliseconds.
-const (
-	leanFirst = time.Minute / 2
-	leanEvery = 2 * time.Minute
-)
+// leanEvery is how often what is not in use is given back; it costs some
+// milliseconds.
+const leanEvery = time.Minute / 2
 
 // keepLean sets the collector's pace, unless GOGC sets another.
 func keepLean() {

@@ -138,7 +138,9 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	}
 	defer pulse.close()
 
-	back := &backend{started: started, path: cfg.Store.Path, store: st, watcher: w, kernel: src.kernel, since: src.since, outbox: out, keep: keep, log: log}
+	back := &backend{started: started, path: cfg.Store.Path, store: st, watcher: w, kernel: src.kernel, since: src.since, outbox: out, keep: keep, log: log,
+		sampler: src.sampler, recorder: rec}
+	back.history, _ = kept.(sized) // nil where nothing is kept
 	reg.MustRegister(newRecordCounts(src.kernel))
 	srv := web.New(web.Options{Addr: string(cfg.Listen), Socket: cfg.Socket, AllowedHosts: cfg.AllowedHosts, Backend: back, Control: back, Metrics: reg, Log: log})
 	defer closing(log, "listeners", srv)
@@ -170,7 +172,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	fed := start(edges, func(ctx context.Context) error { sup.Run(ctx, w.Beat, log); return nil })
 
 	watching := true
-	lean := time.NewTicker(leanFirst)
+	lean := time.NewTicker(leanEvery)
 	defer lean.Stop()
 	for running := true; running; {
 		select {
@@ -184,7 +186,6 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		case err = <-minded:
 			running, minded = err == nil && ctx.Err() == nil, ended()
 		case <-lean.C:
-			lean.Reset(leanEvery)
 			if err := shed(); err != nil {
 				log.Debug("memory is not given back", zap.Error(err))
 			}
