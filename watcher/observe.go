@@ -217,7 +217,12 @@ func (c *Correlator) action(a *Action, at time.Time) {
 		}
 	case "stop":
 		for i := len(e.Runs) - 1; i >= 0; i-- {
-			if r := e.Runs[i]; r.Exit != nil && !at.Before(r.Exit.At) {
+			r := e.Runs[i]
+			if r.Exit == nil && !r.Missed && !r.Start.After(at) {
+				r.StopDone = at // newer engines may say it before the "die"
+				break
+			}
+			if r.Exit != nil && !at.Before(r.Exit.At) {
 				if r.StopDone.IsZero() && at.Sub(r.Exit.At) < 30*time.Second {
 					r.StopDone = at
 				}
