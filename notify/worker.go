@@ -248,13 +248,22 @@ func (w *worker) send(ctx context.Context, m message, threads map[string]string)
 	if len(m.deliveries) > 1 || m.fixed() {
 		batch = m.batch()
 	}
-	if err := w.o.spare.Begin(ctx, batch, m.deliveries...); err != nil {
-		// It is told all the same: a full disk must not silence an alert.
-		w.o.log.Error("an attempt cannot be noted", zap.String("receiver", w.r.Name), zap.Error(err))
+	begin := func() {
+		if err := w.o.spare.Begin(ctx, batch, m.deliveries...); err != nil {
+			// It is told all the same: a full disk must not silence an alert.
+			w.o.log.Error("an attempt cannot be noted", zap.String("receiver", w.r.Name), zap.Error(err))
+		}
+	}
+	var noted sync.WaitGroup
+	if batch != "" {
+		begin() // what goes together must be known before it goes
+	} else {
+		noted.Go(begin) // the alert does not wait for a note that only a crash needs
 	}
 	began := time.Now()
 	thread, err := w.notify(ctx, m, threads)
 	w.o.latency.WithLabelValues(w.r.Name).Observe(time.Since(began).Seconds())
+	noted.Wait()
 	if err == nil {
 		crashpoint.At("after-2xx")
 	}
