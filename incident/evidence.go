@@ -50,6 +50,8 @@ func evidence(f *Facts, v verdict, out []Evidence) []Evidence {
 	}
 	if v.disk != nil {
 		out = append(out, Evidence{Source: "log", Time: endTime(f), Text: Sanitize(Redact(v.disk.Line)), Means: "the program says that a disk, a volume or a quota is full"})
+	}
+	if v.cause == LimitDisk {
 		out = diskEvidence(f, v, out)
 	}
 	for i := range f.Sent {

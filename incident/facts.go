@@ -147,6 +147,9 @@ func (i *Init) Handles(signal int) bool { return i.SigCgt>>(signal-1)&1 == 1 }
 type KernelKill struct {
 	Episode *kmsg.Episode `json:"episode"`
 	Kill    kmsg.Kill     `json:"kill"`
+	// ID is the id under which it was told before these facts of it were known;
+	// "" where it is KillID of them.
+	ID string `json:"id,omitempty"`
 	// By says how the kill was attributed.
 	By Attribution `json:"by"`
 	// Main is true when the victim was the container's first process.

@@ -133,11 +133,11 @@ func diskEvidence(f *Facts, v verdict, out []Evidence) []Evidence {
 // diskSummary says where there was no room.
 func diskSummary(v verdict) string {
 	named := ""
-	if v.disk.Path != "" {
+	if v.disk != nil && v.disk.Path != "" {
 		named = " (" + Sanitize(Redact(v.disk.Path)) + ")"
 	}
 	switch {
-	case v.disk.Quota:
+	case v.disk != nil && v.disk.Quota:
 		return "a disk quota was reached" + named
 	case v.fs == nil:
 		return "no space left on a disk or volume it wrote to" + named
@@ -151,7 +151,7 @@ func diskSummary(v verdict) string {
 func adviceDisk(inc *Incident, v verdict) string {
 	const look = "Find what fills it: docker system df -v for images, logs and volumes, df -h and df -i on the host and in the container; bound logs with --log-opt max-size."
 	d := v.fs
-	if d == nil || v.disk.Quota {
+	if d == nil || v.disk != nil && v.disk.Quota {
 		return look
 	}
 	src := Sanitize(d.Source)

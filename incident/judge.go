@@ -12,6 +12,10 @@ import (
 // put down to it. An older kill explains nothing.
 const childWindow = 5 * time.Second
 
+// unknownStart is childWindow where it is not known when the container started: a
+// kill from before that may be of an earlier run, which takes longer to follow.
+const unknownStart = 200 * time.Millisecond
+
 // clockSkew is how far after an end the kernel may stamp the kill that caused it.
 const clockSkew = 100 * time.Millisecond
 
@@ -274,6 +278,9 @@ func judgeRequest(f *Facts) (verdict, bool) {
 	}
 	fatal := ExitSignal(code) == asked.Number
 	switch {
+	case isKillCode(code) && !fatal && !f.StopDone.IsZero():
+		return verdict{cause: KillStopTimeout, confidence: Likely, grace: end.Sub(asked.At), signal: asked.Number,
+			why: "the engine's own word on the SIGKILL was not seen"}, true
 	case !f.StopDone.IsZero():
 		return verdict{cause: StopRequest, confidence: Certain, signal: asked.Number}, true
 	case fatal && asked.Number != 15 && asked.Number != stop:
@@ -400,14 +407,19 @@ func mainKill(f *Facts) *KernelKill {
 
 // recentChildKill returns the newest kill of a child within childWindow before the end.
 func recentChildKill(f *Facts) *KernelKill {
-	end := endTime(f)
-	pick := func(ks []KernelKill) *KernelKill {
-		for i := len(ks) - 1; i >= 0; i-- {
-			if d := end.Sub(killTime(&ks[i])); d >= -clockSkew && d <= childWindow {
-				return &ks[i]
+	end, window := endTime(f), childWindow
+	if f.Exit != nil && f.Container != nil && f.Container.StartedAt.IsZero() && !f.Offline {
+		window = unknownStart
+	}
+	// They stand in the order in which they were told of.
+	pick := func(ks []KernelKill) (newest *KernelKill) {
+		for i := range ks {
+			at := killTime(&ks[i])
+			if d := end.Sub(at); d >= -clockSkew && d <= window && (newest == nil || at.After(killTime(newest))) {
+				newest = &ks[i]
 			}
 		}
-		return nil
+		return newest
 	}
 	if k := pick(f.Kills); k != nil {
 		return k

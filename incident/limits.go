@@ -43,6 +43,10 @@ func judgeLimits(f *Facts) (verdict, bool) {
 		}
 		return v, true
 	}
+	if d := filesystemOf(f.Filesystems, "/"); len(tail) == 0 && ExitSignal(f.Exit.ExitCode) == 0 && d != nil && d.Kind == "layer" && d.Full() {
+		return verdict{cause: LimitDisk, confidence: Possible, fs: d,
+			why: "nothing of its log was kept, and there was no room for one: whether that is why it ended it could not say"}, true
+	}
 	if disk := FindDiskFull(tail); disk != nil {
 		return judgeDisk(f, disk, len(tail)-disk.Index <= nearEnd), true
 	}

@@ -60,6 +60,7 @@ type Correlator struct {
 	entries map[string]*entry
 	pids    map[int]owner
 	strays  []*stray
+	orphans []*stray // told without their container, which may yet be told of
 	sources map[string]SourceState
 	downs   map[string]time.Time // source → down since
 	ups     map[string]time.Time // source → up since
@@ -68,6 +69,7 @@ type Correlator struct {
 	gone    map[string]bool // ids to delete from the kept state
 	told    []Told
 	now     time.Time
+	listed  bool // the engine has listed its containers since it was last away
 	// unplaced are faults and signals whose run was not known when they came:
 	// the kernel may speak of it before the engine does.
 	unplaced []unplaced
@@ -103,6 +105,10 @@ type stray struct {
 	expected bool
 	// traced is true for what only a mark told, and no record in the log.
 	traced bool
+	// id is the id under which an orphan was told.
+	id string
+	// found is true for one that was told with the place where its mark found it.
+	found bool
 }
 
 // NewCorrelator returns a Correlator with what State of an earlier one kept.
@@ -164,10 +170,14 @@ func (c *Correlator) Observe(o Observation) []Told {
 	case o.Sent != nil:
 		if !c.sent(o.Sent) {
 			c.unplaced = appendBounded(c.unplaced, unplaced{sent: o.Sent, seen: c.now}, maxUnplaced)
+			if o.Sent.Number == 9 {
+				c.doubt()
+			}
 		}
 	case o.Marked != nil:
 		c.marked(o.Marked, o.At)
 		c.retryStrays()
+		c.adopt()
 	case o.Samples != nil:
 		c.samples(o.Samples)
 	case o.Source != nil:
@@ -226,7 +236,7 @@ func (c *Correlator) Next() time.Time {
 		soonest(c.markReadyAt(k))
 	}
 	for _, s := range c.strays {
-		soonest(s.readyAt())
+		soonest(c.strayReadyAt(s))
 	}
 	for e := range c.open {
 		for _, r := range e.Runs {

@@ -234,6 +234,9 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 		}
 	case "create", "start", "stop", "oom", "destroy", "rename":
 		o.Action = &Action{ID: id(name), Name: name, Action: words[0]}
+	case "sent":
+		o.Sent = &Sent{PID: num("pid"), SenderCgroup: kv["cgroup"], Sent: incident.Sent{At: o.At, Number: num("n"),
+			FromKernel: kv["from"] == "kernel", Sender: incident.Process{PID: num("sender"), Comm: kv["comm"]}}}
 	case "health":
 		o.Action = &Action{ID: id(name), Name: name, Action: "health_status: " + words[2]}
 	case "signal":

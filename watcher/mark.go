@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"slices"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
@@ -46,6 +47,7 @@ type mark struct {
 // recorded is a kill that the kernel log told.
 type recorded struct {
 	pid int
+	seq uint64
 	at  time.Time
 }
 
@@ -85,17 +87,22 @@ func (c *Correlator) markOf(pid int, at time.Time) *mark {
 	return nil
 }
 
-// record notes that the log has told a kill, and returns the mark of it.
-func (c *Correlator) record(k *kmsg.Kill, at time.Time) *mark {
-	c.recorded = appendBounded(c.recorded, recorded{k.PID, at}, maxMarks)
-	m := c.markOf(k.PID, at)
+// record notes that the log has told a kill, and returns the mark of it; again is
+// true where it had told it before.
+func (c *Correlator) record(k *kmsg.Kill, at time.Time) (m *mark, again bool) {
+	r := recorded{k.PID, k.Seq, at}
+	if slices.Contains(c.recorded, r) {
+		return nil, true
+	}
+	c.recorded = appendBounded(c.recorded, r, maxMarks)
+	m = c.markOf(k.PID, at)
 	for i, u := range c.unrecorded {
 		if u == m {
 			c.unrecorded = append(c.unrecorded[:i], c.unrecorded[i+1:]...)
 			break
 		}
 	}
-	return m
+	return m, false
 }
 
 // markReadyAt is when a mark is taken for a kill that the log lost.
@@ -108,9 +115,16 @@ func (c *Correlator) markReadyAt(k *mark) time.Time {
 
 // settleMarks makes kills of the marks whose records did not come.
 func (c *Correlator) settleMarks(all bool) {
+	ripe := func(k *mark) bool { return all || !c.markReadyAt(k).After(c.now) }
+	loose := func(s *stray) bool { return s.pathless() && !c.strayReadyAt(s).After(c.now) }
+	if !slices.ContainsFunc(c.unrecorded, ripe) && !slices.ContainsFunc(c.strays, loose) {
+		return
+	}
 	kept := c.unrecorded[:0]
 	for _, k := range c.unrecorded {
-		if !all && c.markReadyAt(k).After(c.now) {
+		// Judged together, as kills without a path are: which is whose shows
+		// only then.
+		if !ripe(k) && c.now.Sub(k.seen) < joinWait/4 {
 			kept = append(kept, k)
 			continue
 		}
@@ -147,17 +161,18 @@ func (k *mark) episode() *kmsg.Episode {
 	return ep
 }
 
-// ownerOfMarked looks for the container of a kill without a path: by its first
-// process, by the cgroup that the victim was found in when it was marked, by the
-// pids seen before, by its parent's cgroup.
+// ownerOfMarked looks for the container of a kill without a path: by the cgroup
+// that the victim was found in when it was marked, by the pids that are known,
+// by its parent's cgroup. The first is of that very moment: pids are used again.
 func (c *Correlator) ownerOfMarked(pid int, at time.Time) match {
-	m := c.ownerOfPID(pid, at)
 	k := c.markOf(pid, at)
-	switch {
-	case k == nil, m.by == incident.ByMainPID:
-		return m
-	case k.Cgroup != "":
+	if k != nil && k.Cgroup != "" {
 		return c.ownerOfPath(k.Cgroup, pid, at, incident.ByTrace)
+	}
+	m := c.ownerOfPID(pid, at)
+	switch {
+	case k == nil:
+		return m
 	case m.r == nil && cgroup.ParsePath(k.ParentCgroup).InContainer():
 		if by := c.ownerOfPath(k.ParentCgroup, pid, at, incident.ByParent); by.e != nil {
 			return by

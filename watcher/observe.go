@@ -16,27 +16,34 @@ func (c *Correlator) entry(id string) *entry {
 	return e
 }
 
-// seeContainer takes the engine's word on a container that can still be asked.
-func (c *Correlator) seeContainer(in *Container, at time.Time) {
+// seeContainer takes the engine's word on a container that can still be asked, and
+// returns the run that it is about; nil where it never ran.
+func (c *Correlator) seeContainer(in *Container, at time.Time) *run {
 	if in.ID == "" {
-		return
+		return nil
 	}
 	e := c.entry(in.ID)
 	e.dirty = true
 	e.heard(at)
 	e.Spec = mergeSpec(e.Spec, *in)
 	if in.StartedAt.IsZero() {
-		return
+		return nil
 	}
-	r := e.began(in.StartedAt, true)
+	r := e.began(in.StartedAt, true, in.PID)
 	r.seeHealth(in.Health, at)
 	if in.PID != 0 && in.Exit == nil {
 		if r.PID != in.PID {
 			r.PID = in.PID
+			if r.Told && r.unexplained() && r.Exit != nil && incident.ExitSignal(r.Exit.ExitCode) != 0 {
+				// Its signals, and their absence, tell something only now.
+				r.Amend = true
+				c.open[e] = true
+			}
 			c.pids[in.PID] = owner{id: in.ID, first: in.StartedAt, last: c.now}
 		}
 	}
 	c.rehome(e)
+	return r
 }
 
 // heard notes that the engine spoke of a container.
@@ -100,17 +107,19 @@ func mergeSpec(old, in Container) Container {
 // reconcile takes the engine's full list. Ends that it shows and that were not
 // seen are ends missed; containers that it lacks are gone.
 func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
+	c.listed = true
 	listed := make(map[string]bool, len(rec.Containers))
 	for i := range rec.Containers {
 		in := &rec.Containers[i]
 		listed[in.ID] = true
-		c.seeContainer(in, at)
+		r := c.seeContainer(in, at)
 		e := c.entries[in.ID]
 		if e == nil {
 			continue
 		}
 		if in.Exit != nil {
-			c.missedExit(e, in)
+			c.rightExit(e, r, in.Exit)
+			c.missedExit(e, r, in)
 		}
 		c.supersede(e)
 	}
@@ -133,8 +142,44 @@ func (c *Correlator) missedEnd(e *entry, r *run) {
 	}
 }
 
-// missedExit notes an end that inspect tells and no event told.
-func (c *Correlator) missedExit(e *entry, in *Container) {
+// rightExit gives an end back to the run that it was of. The start of that run was
+// missed, so that its "die" was taken for the end of the run before.
+func (c *Correlator) rightExit(e *entry, r *run, x *incident.Exit) {
+	if r == nil || r.Exit != nil || x.FinishedAt.IsZero() {
+		return
+	}
+	for _, q := range e.Runs {
+		if q == r || q.Exit == nil || !q.Start.Before(r.Start) || q.Exit.At.Before(r.Start) || q.Exit.At.Sub(x.FinishedAt).Abs() > time.Second {
+			continue
+		}
+		from := r.Start.Add(-early)
+		r.Exit, r.ExitSeen, r.StopDone, r.detailPending = q.Exit, q.ExitSeen, q.StopDone, q.detailPending
+		r.logTail, r.rawTail, r.disks, r.disksUnread = q.logTail, q.rawTail, q.disks, q.disksUnread
+		q.Signals, r.Signals = divide(q.Signals, r.Signals, func(s incident.Signal) bool { return s.At.Before(from) })
+		q.Sent, r.Sent = divide(q.Sent, r.Sent, func(s incident.Sent) bool { return s.At.Before(from) })
+		q.OOMs, r.OOMs = divide(q.OOMs, r.OOMs, func(at time.Time) bool { return at.Before(from) })
+		q.Exit, q.ExitSeen, q.StopDone, q.Missed, q.Amend = nil, c.now, time.Time{}, true, q.Told
+		q.logTail, q.rawTail, q.detailPending = nil, nil, false
+		c.open[e], e.dirty = true, true
+		return
+	}
+}
+
+// divide parts a list: what stays, and the rest added to another.
+func divide[T any](from, to []T, stays func(T) bool) (kept, moved []T) {
+	for _, x := range from {
+		if stays(x) {
+			kept = append(kept, x)
+		} else {
+			to = append(to, x)
+		}
+	}
+	return kept, to
+}
+
+// missedExit notes an end that inspect tells, of the run that it tells of, and
+// that no event told.
+func (c *Correlator) missedExit(e *entry, r *run, in *Container) {
 	x := *in.Exit
 	if x.FinishedAt.IsZero() && x.Error == "" {
 		return
@@ -142,9 +187,11 @@ func (c *Correlator) missedExit(e *entry, in *Container) {
 	if x.At.IsZero() {
 		x.At = x.FinishedAt
 	}
-	r := e.current()
 	if r == nil {
-		r = e.began(x.At, false)
+		r = e.current()
+	}
+	if r == nil {
+		r = e.began(x.At, false, 0)
 		r.Guessed = true
 	}
 	if r.Exit != nil {
@@ -203,19 +250,25 @@ func (c *Correlator) action(a *Action, at time.Time) {
 	}
 	switch a.Action {
 	case "start":
-		r := e.began(at, false)
+		r := e.began(at, false, 0)
 		c.rehome(e)
 		if r == e.current() && r.Exit == nil && r.PID == 0 {
 			// A new run has a new cgroup, and its counter begins at zero.
-			e.OOMKills, e.FirstOOMKills, e.Attributed, e.rises = 0, 0, 0, nil
+			e.OOMKills, e.FirstOOMKills, e.Attributed, e.rises, e.counted = 0, 0, 0, nil, time.Time{}
 		}
 		c.supersede(e)
 	case "oom":
-		if r := c.runFor(e, 0, at); r != nil && !containsTime(r.OOMs, at) {
+		// Just after an end it can be late word on that run, or word on the
+		// next, whose start was missed: it is nobody's then.
+		r := c.runAt(e, at)
+		if !at.After(endOf(r).Add(late)) && !containsTime(r.OOMs, at) {
 			r.OOMs = appendBounded(r.OOMs, at, 32)
 			c.open[e] = true
 		}
 	case "stop":
+		if r := e.current(); r != nil && r.Exit == nil && len(r.Signals) > 0 {
+			r.StopDone = at // its "die" was missed
+		}
 		for i := len(e.Runs) - 1; i >= 0; i-- {
 			r := e.Runs[i]
 			if r.Exit == nil && !r.Missed && !r.Start.After(at) {
@@ -225,6 +278,12 @@ func (c *Correlator) action(a *Action, at time.Time) {
 			if r.Exit != nil && !at.Before(r.Exit.At) {
 				if r.StopDone.IsZero() && at.Sub(r.Exit.At) < 30*time.Second {
 					r.StopDone = at
+					if asked, killed := r.requests(); asked && killed && r.Told {
+						// Told as a kill on request: now it is known to
+						// have been a stop that took too long.
+						r.Amend = true
+						c.open[e] = true
+					}
 				}
 				break
 			}
@@ -252,16 +311,25 @@ func (r *run) seeHealth(h *incident.Health, at time.Time) {
 	}
 }
 
+// runAt returns the run that the engine spoke of at a moment. Where that is none
+// that is known its start was missed, but for the second in which an event about
+// an end can follow the event of that end.
+func (c *Correlator) runAt(e *entry, at time.Time) *run {
+	if r := c.runFor(e, 0, at); r != nil {
+		return r
+	}
+	if r := e.current(); r != nil && !at.Before(r.Start) && at.Sub(endOf(r)) < time.Second {
+		return r
+	}
+	r := e.began(at, false, 0)
+	r.Guessed = true
+	return r
+}
+
 // signal takes a request to the engine to send a signal.
 func (c *Correlator) signal(s *Signal) {
 	e := c.entry(s.ID)
-	r := c.runFor(e, 0, s.At)
-	if r == nil {
-		if r = e.current(); r == nil {
-			r = e.began(s.At, false)
-			r.Guessed = true
-		}
-	}
+	r := c.runAt(e, s.At)
 	for _, old := range r.Signals {
 		if old.At.Equal(s.At) && old.Number == s.Number {
 			return
@@ -284,7 +352,7 @@ func (c *Correlator) exit(x *Exit) {
 			}
 			return
 		}
-		r = e.began(x.At, false)
+		r = e.began(x.At, false, 0)
 		r.Guessed = true
 	}
 	if r.Told && !r.ToldOpen {
@@ -294,17 +362,20 @@ func (c *Correlator) exit(x *Exit) {
 	r.Exit, r.ExitSeen, r.detailPending = &end, c.now, x.DetailPending
 	r.Replayed = c.replayed(x.At)
 	if r.Missed && r.Told {
-		r.Told = false
+		r.Amend = true
 	}
 	c.rehome(e)
 	c.open[e] = true
 }
 
-// openRun returns the run that has not ended and covers at.
+// openRun returns the run of a moment if it has not ended. Those before it have,
+// whether that was seen or not.
 func (e *entry) openRun(at time.Time) *run {
 	for i := len(e.Runs) - 1; i >= 0; i-- {
-		r := e.Runs[i]
-		if r.Exit == nil && !r.Start.After(at) {
+		if r := e.Runs[i]; !r.Start.After(at) {
+			if r.Exit != nil {
+				return nil
+			}
 			return r
 		}
 	}

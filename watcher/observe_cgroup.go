@@ -36,6 +36,7 @@ func (c *Correlator) samples(round []Sample) {
 		if s.OOMKills < 0 {
 			continue
 		}
+		e.counted = s.At
 		if e.FirstOOMKills < 0 || s.OOMKills < e.OOMKills {
 			// The first reading of a container met while it ran, or a new cgroup.
 			e.FirstOOMKills, e.Attributed, e.rises = s.OOMKills, 0, nil

@@ -8,8 +8,12 @@ import (
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
-// maxUnplaced bounds what waits for its run to be told of.
-const maxUnplaced = 256
+// maxUnplaced bounds what waits for its run to be told of, unplacedFor how long:
+// an engine that hangs for that long is down.
+const (
+	maxUnplaced = 256
+	unplacedFor = 30 * time.Second
+)
 
 // place looks again for the runs of what could not be placed; what is older than
 // any wait for it is dropped.
@@ -17,7 +21,7 @@ func (c *Correlator) place() {
 	kept := c.unplaced[:0]
 	for _, u := range c.unplaced {
 		switch {
-		case c.now.Sub(u.seen) > joinWait:
+		case c.now.Sub(u.seen) > unplacedFor:
 		case u.fault != nil && c.fault(u.fault), u.sent != nil && c.sent(u.sent):
 		default:
 			kept = append(kept, u)
@@ -67,7 +71,10 @@ func (c *Correlator) sent(s *Sent) (placed bool) {
 	if m.r == nil {
 		return false
 	}
-	if m.by != incident.ByMainPID || m.r.Told && !m.r.ToldOpen {
+	if m.by != incident.ByMainPID {
+		return true
+	}
+	if m.r.Told && !m.r.ToldOpen && !m.r.openAgain(s.Number) {
 		return true
 	}
 	for _, old := range m.r.Sent {
@@ -93,12 +100,33 @@ func (c *Correlator) sent(s *Sent) (placed bool) {
 	}
 	m.r.Sent = appendBounded(m.r.Sent, in, 16)
 	m.e.dirty = true
+	if m.r.Amend {
+		c.open[m.e] = true
+	}
 	return true
 }
 
-// traced says whether signals were watched without a gap around a moment.
-func (c *Correlator) traced(at time.Time) bool {
-	if !c.up("trace") {
+// traced says whether the signals to a run's first process were watched without
+// a gap around its end. Where its pid is not known any SIGKILL to a process that
+// is not known either, and was not seen elsewhere, may have been for it.
+func (c *Correlator) traced(e *entry, r *run, at time.Time) bool {
+	from := r.Start.Add(-early)
+	if r.Guessed {
+		from = at.Add(-unplacedFor)
+	}
+	for _, u := range c.unplaced {
+		s := u.sent
+		if r.PID != 0 || s == nil || s.Number != 9 || s.Ignored || s.At.Before(from) || s.At.After(at.Add(late)) {
+			continue
+		}
+		if id := cgroup.ParsePath(s.Cgroup); s.Cgroup == "" || id.ContainerID == e.Spec.ID || id.OuterID == e.Spec.ID {
+			return false
+		}
+	}
+	if r.PID == 0 && len(c.unplaced) == maxUnplaced {
+		return false // there may have been more
+	}
+	if !c.up("trace") || at.Add(-time.Second).Before(c.ups["trace"]) {
 		return false
 	}
 	for _, g := range c.gaps {

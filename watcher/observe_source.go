@@ -11,6 +11,9 @@ func (c *Correlator) source(s SourceState, at time.Time) {
 	if at.IsZero() {
 		at = c.now
 	}
+	if s.Name == "docker" && !s.Up {
+		c.listed = false
+	}
 	was, known := c.sources[s.Name]
 	c.sources[s.Name] = s
 	if s.Up && !was.Up {
@@ -28,7 +31,26 @@ func (c *Correlator) source(s SourceState, at time.Time) {
 	}
 }
 
-func (c *Correlator) lost(g incident.Gap) { c.gap(g) }
+// lost takes a source's word that it lost something.
+func (c *Correlator) lost(g incident.Gap) {
+	c.gap(g)
+	if g.Source == "trace" {
+		c.doubt()
+	}
+}
+
+// doubt lets deaths be told again that were put down to the program itself because
+// no signal to it was seen, where that says nothing any more.
+func (c *Correlator) doubt() {
+	for _, e := range c.entries {
+		for _, r := range e.Runs {
+			if r.Told && r.ToldCause == incident.ExitError && r.Exit != nil && incident.ExitSignal(r.Exit.ExitCode) == 9 && !c.traced(e, r, endOf(r)) {
+				r.Amend = true
+				c.open[e] = true
+			}
+		}
+	}
+}
 
 // maxGaps bounds the remembered stretches of blindness.
 const maxGaps = 64
@@ -43,7 +65,8 @@ func (c *Correlator) wasDown(source string, at time.Time) bool {
 		return true
 	}
 	for _, g := range c.gaps {
-		if g.Source == source && at.After(g.From.Add(-before)) && !at.After(g.To) {
+		// Where records were lost it was there, and we were too slow.
+		if g.Source == source && g.Lost == 0 && at.After(g.From.Add(-before)) && !at.After(g.To) {
 			return true
 		}
 	}

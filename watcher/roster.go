@@ -42,14 +42,20 @@ type run struct {
 	OOMs     []time.Time           `json:"ooms,omitempty"`
 	Kills    []incident.KernelKill `json:"kills,omitempty"`
 	// KillIDs are the ids of those of Kills that were told as incidents of their own.
+	// Moved are the ids of those that were told as another run's, or nobody's,
+	// before this one was known.
 	KillIDs []string     `json:"kill_ids,omitempty"`
+	Moved   []string     `json:"moved,omitempty"`
 	Faults  []kmsg.Fault `json:"faults,omitempty"`
 	// Told is true once the death is an incident (or was no incident at all);
-	// ToldCause is what it was told as, and Open true while the engine's
-	// word on it is still to come.
-	Told     bool   `json:"told,omitempty"`
-	ToldOpen bool   `json:"told_open,omitempty"`
-	DeathID  string `json:"death_id,omitempty"`
+	// ToldCause is what it was told as, and ToldOpen true while the engine's
+	// word on it is still to come. Amend is true when it is to be told again:
+	// a fact came that decides, and had not been there.
+	Told      bool           `json:"told,omitempty"`
+	ToldOpen  bool           `json:"told_open,omitempty"`
+	Amend     bool           `json:"amend,omitempty"`
+	ToldCause incident.Cause `json:"told_cause,omitempty"`
+	DeathID   string         `json:"death_id,omitempty"`
 
 	owners        map[int]string // pid → container, for the task tables of Kills
 	detailPending bool
@@ -85,6 +91,7 @@ type entry struct {
 	dirty       bool
 	counterSeen time.Time // when the counter last rose
 	rises       []rise    // the counter's values of the last seconds
+	counted     time.Time // when the present run's counter was last read
 }
 
 // rise is the counter's value from a moment on.
@@ -118,17 +125,24 @@ func (e *entry) current() *run {
 }
 
 // began returns the run that started at, making one where none fits. exact
-// starts are inspect's and come up to sameStart before the event's.
-func (e *entry) began(at time.Time, exact bool) *run {
+// starts are inspect's and come up to sameStart before the event's. pid is its
+// first process, 0 where that is not known: another's is another run's.
+func (e *entry) began(at time.Time, exact bool, pid int) *run {
 	var best *run
 	for _, r := range e.Runs {
 		if r.Start.Equal(at) {
 			return r
 		}
+		if pid != 0 && r.PID != 0 && r.PID != pid || r.Missed && r.Exit == nil && at.Sub(r.Start) > early {
+			continue // another process, or a run that is known to be over
+		}
 		d := at.Sub(r.Start)
 		switch {
-		case r.Guessed && !at.After(endOf(r)):
-			best = r
+		// What a guess was made of happened in the run, so that began before.
+		case r.Guessed && !at.After(endOf(r)) && d <= early:
+			if best == nil {
+				best = r
+			}
 		case exact && !r.Exact && d <= 0 && d >= -sameStart, !exact && r.Exact && d >= 0 && d <= sameStart && !endOf(r).Before(at):
 			if best == nil || best.Guessed || d.Abs() < at.Sub(best.Start).Abs() {
 				best = r
@@ -195,7 +209,7 @@ func (e *entry) unexplainedAt(t time.Time) int64 {
 }
 
 // counts is true where the container's own counter of kills can be read.
-func (e *entry) counts() bool { return e.OOMKills >= 0 && e.FirstOOMKills >= 0 }
+func (e *entry) counts() bool { return !e.counted.IsZero() && e.FirstOOMKills >= 0 }
 
 // restore reads an entry that marshal wrote.
 func restore(id string, b []byte) (*entry, error) {

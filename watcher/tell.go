@@ -14,7 +14,7 @@ import (
 func (c *Correlator) deathReadyAt(e *entry, r *run) time.Time {
 	main := r.mainKill()
 	switch {
-	case r.Told && !(r.ToldOpen && r.Exit != nil):
+	case r.Told && !r.Amend && !(r.ToldOpen && r.Exit != nil):
 		return time.Time{}
 	case r.Exit == nil && main:
 		if c.up("docker") || c.opt.Offline {
@@ -73,6 +73,21 @@ func (r *run) sentBy(sig int) bool {
 	return false
 }
 
+// unexplained is true for a death that was told with nothing to explain it.
+func (r *run) unexplained() bool {
+	return r.ToldCause == incident.KillUnknown || r.ToldCause == incident.UnknownCause || r.ToldCause == incident.ExitError
+}
+
+// openAgain lets a death that was told without knowing who sent the signal be
+// told once more, now that somebody was seen to send it.
+func (r *run) openAgain(signal int) bool {
+	if r.Exit == nil || incident.ExitSignal(r.Exit.ExitCode) != signal || !r.unexplained() {
+		return false
+	}
+	r.Amend = true
+	return true
+}
+
 // mainKill is true when the kernel killed the run's first process.
 func (r *run) mainKill() bool {
 	for i := range r.Kills {
@@ -97,6 +112,9 @@ func (r *run) requests() (asked, killed bool) {
 
 // recentKill is true when a child was OOM-killed within seconds before the end.
 func (r *run) recentKill() bool {
+	if r.Exit == nil && r.Missed {
+		return len(r.Kills) > 0 // it is not known to have outlived them
+	}
 	for i := range r.Kills {
 		if d := endOf(r).Sub(r.Kills[i].Kill.Time); d > -late && d < 5*time.Second {
 			return true
@@ -134,6 +152,9 @@ func (e *entry) counterReadyAt() time.Time {
 }
 
 func (c *Correlator) killID(k *incident.KernelKill) string {
+	if k.ID != "" {
+		return k.ID
+	}
 	return incident.KillID(c.opt.Host.BootID, k.Episode, &k.Kill)
 }
 
@@ -146,8 +167,9 @@ func (c *Correlator) tellKills(e *entry, r *run, dying bool) {
 	for i := 0; i < len(r.Kills); i++ {
 		k := r.Kills[i]
 		id := c.killID(&k)
-		if k.Main || r.killTold(id) {
-			continue
+		moved := slices.Contains(r.Moved, id)
+		if k.Main && !moved || r.killTold(id) {
+			continue // the death tells it
 		}
 		if main[k.Episode.Seq] && k.Episode.Group {
 			// One of a group that went with the first process: the death tells it.
@@ -157,17 +179,17 @@ func (c *Correlator) tellKills(e *entry, r *run, dying bool) {
 		f := c.facts(e, r, k.Kill.Time)
 		f.ID, f.Kind = id, incident.KindKill
 		for j := i; j < len(r.Kills); j++ {
-			if other := r.Kills[j]; other.Episode == k.Episode && !other.Main {
+			if other := r.Kills[j]; other.Episode == k.Episode && (j == i || !other.Main && !moved) {
 				f.Kills = append(f.Kills, other)
 				r.KillIDs = append(r.KillIDs, c.killID(&other))
 			}
 		}
-		f.Container.Running = new(r.Exit == nil)
+		f.Container.Running = new(r.Exit == nil && !r.Missed)
 		f.KillsToday = e.countKill(k.Kill.Time)
 		inc := incident.Explain(f)
 		inc.Count = len(f.Kills)
 		quiet := dying && r.Exit != nil && endOf(r).Sub(k.Kill.Time) < 5*time.Second
-		c.told = append(c.told, Told{Incident: inc, Quiet: quiet})
+		c.told = append(c.told, Told{Incident: inc, Quiet: quiet, Update: moved})
 	}
 	e.dirty = true
 }
@@ -207,14 +229,15 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 		// The engine was away or hung: the kernel's time is the truer one.
 		at = k.Kill.Time
 	}
-	update := r.Told && r.ToldOpen
+	// Who ended well was told to nobody.
+	update := r.Told && (r.ToldOpen || r.Amend) && r.ToldCause != incident.ExitOK
 	f := c.facts(e, r, at)
 	f.ID, f.Kind = r.DeathID, incident.KindDeath
 	if f.ID == "" {
 		f.ID = incident.DeathID(e.Spec.ID, r.Start)
 	}
 	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.Exit, r.Signals, r.StopDone, r.OOMs
-	f.Sent, f.Traced = r.Sent, c.traced(at)
+	f.Sent, f.Traced = r.Sent, c.traced(e, r, at)
 	f.Faults, f.LogTail, f.Init = r.Faults, r.logTail, r.Init
 	f.RawTail, r.rawTail = r.rawTail, nil
 	f.Filesystems, f.FilesystemsUnread = r.disks, r.disksUnread
@@ -223,9 +246,9 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 			f.Kills = append(f.Kills, k)
 		} else {
 			f.ChildKills = append(f.ChildKills, k)
-			if id := c.killID(&k); r.killTold(id) && at.Sub(k.Kill.Time) < 5*time.Second {
-				f.ChildKillIDs = appendUnique(f.ChildKillIDs, id)
-			}
+		}
+		if id := c.killID(&k); (k.Main || !r.groupWithMain(&k)) && (r.killTold(id) || slices.Contains(r.Moved, id)) && at.Sub(k.Kill.Time) < 5*time.Second {
+			f.ChildKillIDs = appendUnique(f.ChildKillIDs, id)
 		}
 	}
 	if r == e.current() {
@@ -234,7 +257,8 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	f.NotSeenLive = r.Missed || r.Replayed
 	f.EngineDown, f.Rebooted = r.engineDown, r.rebooted
 	inc := incident.Explain(f)
-	r.Told, r.ToldOpen, r.DeathID, e.dirty = true, r.Exit == nil, inc.ID, true
+	r.Told, r.ToldOpen, r.Amend = true, r.Exit == nil, false
+	r.DeathID, r.ToldCause, e.dirty = inc.ID, inc.Cause, true
 	e.Attributed += f.OOMKillDelta
 	if inc.Cause == incident.ExitOK {
 		e.Attributed -= f.OOMKillDelta
@@ -276,7 +300,7 @@ func (c *Correlator) tellCounter(e *entry) {
 	f := c.facts(e, r, e.counterSeen)
 	f.Kind, f.OOMKillDelta, f.EngineOOMs = incident.KindKill, n, r.OOMs
 	f.ID = incident.CounterID(e.Spec.ID, r.Start, e.OOMKills)
-	f.Container.Running = new(r.Exit == nil)
+	f.Container.Running = new(r.Exit == nil && !r.Missed)
 	e.Attributed += n
 	e.counterSeen, e.dirty = time.Time{}, true
 	inc := incident.Explain(f)
@@ -286,6 +310,14 @@ func (c *Correlator) tellCounter(e *entry) {
 
 // tellStray tells a kill that no known container can be named for.
 func (c *Correlator) tellStray(s *stray, k kmsg.Kill) {
+	inc := c.explainStray(s, k)
+	c.told = append(c.told, Told{Incident: inc})
+	told := *s
+	told.kills, told.id, told.found = []kmsg.Kill{k}, inc.ID, c.located(&k) != ""
+	c.orphans = appendBounded(c.orphans, &told, maxOrphans)
+}
+
+func (c *Correlator) explainStray(s *stray, k kmsg.Kill) *incident.Incident {
 	ep := s.episode
 	if at := c.located(&k); s.pathless() && at != "" {
 		// Where the mark found it stands for what the kernel did not print.
@@ -301,8 +333,14 @@ func (c *Correlator) tellStray(s *stray, k kmsg.Kill) {
 	f.Historic = c.historic(f.Time)
 	f.NotSeenLive = f.Historic
 	f.Blind, f.Gaps = c.blind(), c.gapsAround(f.Time)
-	c.told = append(c.told, Told{Incident: incident.Explain(f)})
+	if s.id != "" {
+		f.ID = s.id
+	}
+	return incident.Explain(f)
 }
+
+// maxOrphans bounds the kills that are remembered as told without their container.
+const maxOrphans = 64
 
 // indexOf finds a kill in its episode.
 func indexOf(s *stray, k kmsg.Kill) int {

@@ -71,7 +71,7 @@ func (t *Tracer) follow(ctx context.Context, emit func(Observation)) (err error)
 
 // sentObservation turns a traced signal into an Observation.
 func sentObservation(s *trace.Signal) Observation {
-	o := &Sent{PID: s.Target.PID, Sent: incident.Sent{
+	o := &Sent{PID: s.Target.PID, Cgroup: s.Target.Cgroup, Sent: incident.Sent{
 		At: s.Time, Number: s.Sig, FromKernel: s.FromKernel(), Ignored: s.Result == trace.Ignored}}
 	if from := s.Sender(); from != nil {
 		o.Sender = incident.Process{PID: from.PID, Comm: from.Comm}

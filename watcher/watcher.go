@@ -107,6 +107,8 @@ type Detail struct {
 type Sent struct {
 	// PID is the process it was sent to, a host pid.
 	PID int `json:"pid"`
+	// Cgroup is the memory cgroup of that process; "" when it had ended.
+	Cgroup string `json:"cgroup,omitempty"`
 	// SenderCgroup is the sender's memory cgroup; "" when it had ended.
 	SenderCgroup string `json:"sender_cgroup,omitempty"`
 	incident.Sent

@@ -110,7 +110,9 @@ func (r *run) ask(ctx context.Context, j job) answer {
 	if a.doc != nil {
 		a.disks = a.doc.filesystems()
 	}
-	if incident.FindDiskFull(a.tail.raw) == nil {
+	// No log at all can mean that there was no room for one.
+	silent := j.logs && a.logErr == nil && len(a.tail.raw) == 0
+	if !silent && incident.FindDiskFull(a.tail.raw) == nil {
 		a.disks = nil
 		return a
 	}
