@@ -355,7 +355,7 @@ func (w *world) play(t *rapid.T) []Told {
 		for next := c.Next(); !next.IsZero() && next.Before(f.o.Seen); next = c.Next() {
 			told = append(told, c.Due(next)...)
 		}
-		if f.counter && c.Running()[id(f.span.name)] != f.span.pid {
+		if f.counter && c.Running()[id(f.span.name)].PID != f.span.pid {
 			continue // the sampler does not know of it
 		}
 		if f.arrived != nil {

@@ -75,8 +75,9 @@ func (d *document) health() *incident.Health {
 	} else if i < 0 && len(in.Log) > 0 {
 		h.Since, h.Earlier = in.Log[0].End.UTC(), true
 	}
-	if n := len(in.Log); n > 0 && in.Log[n-1].ExitCode != 0 {
-		h.Output = cut(incident.Redact(strings.TrimSpace(in.Log[n-1].Output)), maxHealthOutput)
+	// The last check may have been cut short, and have said nothing.
+	for i := len(in.Log) - 1; i >= 0 && in.Log[i].ExitCode != 0 && h.Output == ""; i-- {
+		h.Output = cut(incident.Redact(strings.TrimSpace(in.Log[i].Output)), maxHealthOutput)
 	}
 	return h
 }
