@@ -15,11 +15,9 @@ func (c *Correlator) samples(round []Sample) {
 		if e == nil {
 			continue
 		}
-		if n := len(e.readings); n == 0 || s.At.After(e.readings[n-1].At) {
-			kept := s.Sample
-			kept.PIDs = nil
-			e.readings = appendBounded(e.readings, kept, maxReadings)
-		}
+		kept := s.Sample
+		kept.PIDs = nil
+		e.readings = insertReading(e.readings, kept)
 		for _, pid := range s.PIDs {
 			o := c.pids[pid]
 			if o.id != s.ID {
@@ -81,6 +79,39 @@ func (c *Correlator) Concerns(o *Observation) []string {
 // keepReadings is how long readings are remembered: until then a late fact may
 // have the incident they belong to told anew.
 const keepReadings = 10 * time.Minute
+
+// sameReading is how far two samples of one reading may lie apart: the one that
+// tells of new members, and the recorder's.
+const sameReading = 50 * time.Millisecond
+
+// insertReading puts a reading in its place: the past of a container comes after
+// some of its readings have come alone. Of the same reading that with more stays.
+func insertReading(all []cgroup.Sample, s cgroup.Sample) []cgroup.Sample {
+	i := len(all)
+	for i > 0 && all[i-1].At.After(s.At) {
+		i--
+	}
+	for _, j := range []int{i - 1, i} {
+		if j >= 0 && j < len(all) && all[j].At.Sub(s.At).Abs() < sameReading {
+			if all[j].Stat == nil && s.Stat != nil {
+				all[j] = s
+			}
+			return all
+		}
+	}
+	if len(all) >= maxReadings {
+		if i == 0 {
+			return all // older than all there is room for
+		}
+		copy(all, all[1:i])
+		all[i-1] = s
+		return all
+	}
+	all = append(all, cgroup.Sample{})
+	copy(all[i+1:], all[i:])
+	all[i] = s
+	return all
+}
 
 // forgetReadings drops those that nobody will ask for any more.
 func (c *Correlator) forgetReadings(e *entry) {

@@ -42,6 +42,10 @@ leaker                            190 MiB  180 MiB  256 MiB  76 MiB  0.0 %  leak
 			}
 		}
 	}
+	// On a narrow terminal what says most stays.
+	if got := topTable(topRows()[:1], topOptions{width: 50}); !strings.Contains(got, "38 s ± 2.0 s") || !strings.Contains(got, "forecast") || strings.Contains(got, "HITS") {
+		t.Errorf("50 columns: %q", got)
+	}
 	if got := topTable(topRows(), topOptions{colour: true}); !strings.Contains(got, "\x1b[") || strings.Contains(got, "\x1b[31mred") {
 		t.Errorf("coloured: %q", got)
 	}

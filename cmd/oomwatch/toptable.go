@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,23 +24,27 @@ type topOptions struct {
 	from, rows int
 }
 
-// topColumns are the columns; the first is aligned left, and takes what is left.
-var topColumns = []struct {
+// topColumn is one column. Where the terminal is too narrow for all, those with
+// the highest drop are left out first; 0 is never.
+type topColumn struct {
 	title string
 	cell  func(*warn.Row) string
 	left  bool
-}{
-	{"CONTAINER", func(r *warn.Row) string { return incident.Sanitize(r.Name) }, true},
-	{"MEMORY", func(r *warn.Row) string { return incident.FormatBytes(r.Memory) }, false},
-	{"HELD", func(r *warn.Row) string { return sizeOr(r.Held) }, false},
-	{"LIMIT", func(r *warn.Row) string { return sizeOr(r.Limit) }, false},
-	{"ROOM", func(r *warn.Row) string { return sizeOr(r.Headroom) }, false},
-	{"STALL", func(r *warn.Row) string { return percentOr(r.StalledFull) }, false},
-	{"TREND", trendCell, false},
-	{"LIMIT IN", limitCell, false},
-	{"HITS", func(r *warn.Row) string { return numberOr(r.LimitHits) }, false},
-	{"PIDS", func(r *warn.Row) string { return numberOr(r.PIDs) }, false},
-	{"WARNINGS", func(r *warn.Row) string { return incident.Sanitize(strings.Join(r.Warnings, " ")) }, true},
+	drop  int
+}
+
+var topColumns = []topColumn{
+	{"CONTAINER", func(r *warn.Row) string { return incident.Sanitize(r.Name) }, true, 0},
+	{"MEMORY", func(r *warn.Row) string { return incident.FormatBytes(r.Memory) }, false, 7},
+	{"HELD", func(r *warn.Row) string { return sizeOr(r.Held) }, false, 3},
+	{"LIMIT", func(r *warn.Row) string { return sizeOr(r.Limit) }, false, 2},
+	{"ROOM", func(r *warn.Row) string { return sizeOr(r.Headroom) }, false, 4},
+	{"STALL", func(r *warn.Row) string { return percentOr(r.StalledFull) }, false, 5},
+	{"TREND", trendCell, false, 6},
+	{"LIMIT IN", limitCell, false, 1},
+	{"HITS", func(r *warn.Row) string { return numberOr(r.LimitHits) }, false, 9},
+	{"PIDS", func(r *warn.Row) string { return numberOr(r.PIDs) }, false, 8},
+	{"WARNINGS", func(r *warn.Row) string { return incident.Sanitize(strings.Join(r.Warnings, " ")) }, true, 1},
 }
 
 func sizeOr(n *int64) string {
@@ -99,18 +105,15 @@ func topTable(list []*warn.Row, opt topOptions) string {
 	if opt.rows > 0 && len(shown) > opt.rows {
 		shown = shown[:opt.rows]
 	}
-	cells := make([][]string, len(shown)+1)
-	wide := make([]int, len(topColumns))
-	for c, col := range topColumns {
-		cells[0] = append(cells[0], col.title)
-		wide[c] = utf8.RuneCountInString(col.title)
-	}
-	for i, r := range shown {
-		for c, col := range topColumns {
-			s := clipRunes(col.cell(r), maxNameColumn)
-			cells[i+1] = append(cells[i+1], s)
-			wide[c] = max(wide[c], utf8.RuneCountInString(s))
+	columns := topColumns
+	cells, wide := topCells(shown, columns)
+	for opt.width > 0 && sum(wide)+2*(len(wide)-1) > opt.width && len(columns) > 1 {
+		least := slices.MaxFunc(columns, func(a, b topColumn) int { return cmp.Compare(a.drop, b.drop) })
+		if least.drop == 0 {
+			break
 		}
+		columns = slices.DeleteFunc(slices.Clone(columns), func(c topColumn) bool { return c.title == least.title })
+		cells, wide = topCells(shown, columns)
 	}
 	dim, warned, near := lipgloss.NewStyle().Faint(true), lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red), lipgloss.NewStyle().Foreground(lipgloss.Yellow)
 	var b strings.Builder
@@ -121,7 +124,7 @@ func topTable(list []*warn.Row, opt topOptions) string {
 			if c > 0 {
 				line.WriteString("  ")
 			}
-			if topColumns[c].left {
+			if columns[c].left {
 				line.WriteString(s + gap)
 			} else {
 				line.WriteString(gap + s)
@@ -143,6 +146,29 @@ func topTable(list []*warn.Row, opt topOptions) string {
 		b.WriteString(text + "\n")
 	}
 	return b.String()
+}
+
+// topCells are the title and the cell of each row for each column, and how wide
+// each column is.
+func topCells(shown []*warn.Row, columns []topColumn) (cells [][]string, wide []int) {
+	cells, wide = make([][]string, len(shown)+1), make([]int, len(columns))
+	for c, col := range columns {
+		cells[0] = append(cells[0], col.title)
+		wide[c] = utf8.RuneCountInString(col.title)
+		for i, r := range shown {
+			s := clipRunes(col.cell(r), maxNameColumn)
+			cells[i+1] = append(cells[i+1], s)
+			wide[c] = max(wide[c], utf8.RuneCountInString(s))
+		}
+	}
+	return cells, wide
+}
+
+func sum(n []int) (total int) {
+	for _, v := range n {
+		total += v
+	}
+	return total
 }
 
 func clipRunes(s string, n int) string {

@@ -1,0 +1,96 @@
+package watcher
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/warn"
+)
+
+// TestSentry: a container is warned of by what the recorder holds of it, with the
+// readings that led to it; its death is linked, and ends the warning.
+func TestSentry(t *testing.T) {
+	const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	start := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	rec := recorder.New(recorder.Options{})
+	c, err := NewCorrelator(Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := warn.Default()
+	w, err := NewWatcher(WatcherOptions{Correlator: c, Logger: zap.NewNop(), Rules: &rules,
+		Sampler: NewSampler(SamplerOptions{Recorder: rec})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := incident.Container{ID: id, Name: "web", StartedAt: start, MemoryLimit: new(int64(256 << 20))}
+	w.take(Observation{At: start, Container: &Container{Container: spec, PID: 7}})
+	track := rec.Begin(id, "web", start)
+	var told []Told
+	now := start
+	for i := range 240 {
+		now = start.Add(time.Duration(i) * time.Second)
+		x := recorder.Unknown()
+		x.At, x.Limit = now, 256<<20
+		x.Used, x.Anon, x.Shmem, x.Kernel, x.File = int64(i)<<20, int64(i)<<20, 0, 0, 0
+		track.Add(&x)
+		if i%10 == 0 { // as the sampler tells of members, a moment later
+			told = append(told, w.take(Observation{At: now, Samples: []Sample{{ID: id, Sample: cgroup.Sample{At: now.Add(3 * time.Millisecond), Current: x.Used, Limit: x.Limit, OOMKills: 0}}}})...)
+		}
+		told = append(told, w.sentry.read()...)
+	}
+	if len(told) == 0 {
+		t.Fatal("nothing is told of a leak")
+	}
+	inc := told[0].Incident
+	if inc.Warning.What != warn.Forecast || inc.Container == nil || inc.Container.Name != "web" || inc.Memory == nil {
+		t.Errorf("%+v", inc)
+	}
+	if h := inc.History; h == nil || h.Trend != "leak" || len(h.Points) < 60 || len(h.Breakdown) < 60 || h.Limit == nil {
+		t.Errorf("history %+v", h)
+	}
+	if rows := w.Top(); len(rows) != 1 || rows[0].Name != "web" || rows[0].TimeToLimit == nil || rows[0].Danger <= 1 {
+		t.Errorf("top shows %+v", rows)
+	}
+	told = w.take(Observation{At: now, Exit: &Exit{ID: id, Exit: incident.Exit{At: now, ExitCode: 1}}})
+	told = append(told, w.judged(c.Due(now.Add(5*time.Second)))...)
+	var death, over *incident.Incident
+	for _, x := range told {
+		if x.Incident.Kind == incident.KindDeath {
+			death = x.Incident
+		} else if x.Incident.ID == inc.ID && x.Update {
+			over = x.Incident
+		}
+	}
+	if death == nil || over == nil || over.ResolvedAt.IsZero() || len(death.Related) != 1 || death.Related[0] != inc.ID {
+		t.Errorf("death %+v, warning %+v", death, over)
+	}
+}
+
+func TestInsertReading(t *testing.T) {
+	t0 := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	var all []cgroup.Sample
+	for _, s := range []float64{5, 1, 3, 3.01, 9, 2, 5} {
+		all = insertReading(all, cgroup.Sample{At: t0.Add(time.Duration(s * float64(time.Second)))})
+	}
+	all = insertReading(all, cgroup.Sample{At: t0.Add(9010 * time.Millisecond), Stat: &cgroup.Stat{}})
+	if len(all) != 5 || all[4].Stat == nil {
+		t.Errorf("%d readings: %+v", len(all), all)
+	}
+	for i := range 3 * maxReadings {
+		all = insertReading(all, cgroup.Sample{At: t0.Add(time.Duration((i*7919)%500) * time.Second)})
+		for j := 1; j < len(all); j++ {
+			if !all[j].At.After(all[j-1].At) {
+				t.Fatalf("reading %d is not after the one before", j)
+			}
+		}
+	}
+	if len(all) != maxReadings {
+		t.Errorf("%d readings, want %d", len(all), maxReadings)
+	}
+}
