@@ -24,7 +24,7 @@ func TestSentry(t *testing.T) {
 	}
 	rules := warn.Default()
 	w, err := NewWatcher(WatcherOptions{Correlator: c, Logger: zap.NewNop(), Rules: &rules,
-		Sampler: NewSampler(SamplerOptions{Recorder: rec})})
+		Sampler: NewSampler(SamplerOptions{FS: &cgroup.FS{}, Recorder: rec})})
 	if err != nil {
 		t.Fatal(err)
 	}
