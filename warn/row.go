@@ -98,7 +98,7 @@ func (l *Look) row() Row {
 	limit := max(l.last.Limit, 0)
 	// By the minute where there are some, since a minute says little of a day.
 	p := l.series.seconds
-	if len(l.series.minutes) > minFit {
+	if len(l.series.minutes) > minMinutes {
 		p = l.series.minutes
 	}
 	found := trend.Classify(points(p), trend.Options{Limit: float64(limit)})

@@ -10,7 +10,8 @@ const (
 	maxSeconds = 90 // readings as they came
 	maxMinutes = 60 // the highest of each minute
 	// minFit and minFitTime are what a forecast needs at least.
-	minFit     = 12
+	minFit     = 6
+	minMinutes = 12
 	minFitTime = 12 * time.Second
 	// ahead bounds how far is foretold, in multiples of what was seen.
 	ahead = 4
@@ -75,7 +76,7 @@ func (s *series) forecast(limit int64) (trend.Forecast, bool) {
 		return f, true
 	}
 	n := len(s.minutes)
-	if n < minFit {
+	if n < minMinutes {
 		return trend.Forecast{}, false
 	}
 	// The present minute is not over; the least of the last hour begins it.
@@ -103,7 +104,7 @@ func foretell(p []point, before, limit int64) (trend.Forecast, bool) {
 		return trend.Forecast{}, false
 	}
 	// What fills towards a plateau slows down: its newer half says so.
-	if late, ok := trend.ToLimit(fit[n/2:], float64(limit)); !ok || late.Seconds > 2*f.Seconds+5 {
+	if late, ok := trend.ToLimit(fit[n-max(n/2, 4):], float64(limit)); !ok || late.Seconds > 2*f.Seconds+5 {
 		return trend.Forecast{}, false
 	}
 	return f, true
