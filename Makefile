@@ -51,7 +51,7 @@ demo: build lab ## cause one real OOM on a private engine and show the alert
 bench: lab build ## latency, cost and speed, printed
 	$(GO) run ./kmsg/internal/vsgrep -oomwatch ./$(BIN)
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/e2e
-	$(GO) test -run '^$$' -bench . -benchmem ./kmsg ./cgroup ./incident ./watcher ./store ./notify
+	$(GO) test -run '^$$' -bench . -benchmem ./kmsg ./cgroup ./trend ./triage ./incident ./watcher ./store ./notify
 	$(GO) test -run '^$$' -bench IncidentToPost -benchtime 1x ./cmd/oomwatch
 
 soak: lab ## a thousand random real deaths, and what each was told as
