@@ -229,10 +229,14 @@ func checkDaemon(ctx context.Context, cfg *Config) []finding {
 			daemon.Fix = "run as the daemon's user or group, or give its socket with --socket"
 		}
 	}
+	found := []finding{daemon}
+	if err == nil && st.Recorder != nil {
+		found = append(found, recorderFinding(st.Recorder))
+	}
 	listen := finding{Capability: "listen address", State: stateOK, Found: string(cfg.Listen) + " is free"}
 	if cfg.Listen == "" {
 		listen.Found = "off: no page and no metrics"
-		return append(checkRecorder(daemon, st.Recorder), listen)
+		return append(found, listen)
 	}
 	l, lerr := net.Listen("tcp", string(cfg.Listen))
 	switch {
@@ -245,14 +249,11 @@ func checkDaemon(ctx context.Context, cfg *Config) []finding {
 		listen.Invisible = "the page and /metrics: `oomwatch run` needs the address, or --listen off"
 		listen.Fix = "end what listens there (ss -ltnp), or give another address with --listen ADDR"
 	}
-	return append(checkRecorder(daemon, st.Recorder), listen)
+	return append(found, listen)
 }
 
-// checkRecorder adds to the finding about a daemon what it records, where it says.
-func checkRecorder(daemon finding, r *web.RecorderStatus) []finding {
-	if r == nil {
-		return []finding{daemon}
-	}
+// recorderFinding tells what a running daemon records.
+func recorderFinding(r *web.RecorderStatus) finding {
 	f := finding{Capability: "recorder", State: stateOK,
 		Found: fmt.Sprintf("%d containers, each read every %.1f s; the history has %.1f MiB", r.Containers, r.PeriodSeconds, float64(r.HistoryBytes)/(1<<20))}
 	if r.PeriodSeconds > 1 {
@@ -260,7 +261,7 @@ func checkRecorder(daemon finding, r *web.RecorderStatus) []finding {
 		f.Invisible = "what comes and goes between two readings"
 		f.Fix = "nothing: the time is stretched so that many containers cost no more of the machine"
 	}
-	return []finding{daemon, f}
+	return f
 }
 
 // checkReceivers tells who would be told. It sends nothing.
