@@ -231,10 +231,7 @@ func (e *endless) Read(b []byte) (int, error) {
 // TestHostileSizes reads what is made to be slow or large: it must end, in
 // memory that does not grow with the log.
 func TestHostileSizes(t *testing.T) {
-	size := 24 << 20
-	if testing.Short() {
-		size = 6 << 20
-	}
+	const size = 24 << 20
 	long := strings.Repeat("x", 3000)
 	for name, text := range map[string]string{
 		"one line":          "a line without an end ",

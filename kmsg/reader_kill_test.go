@@ -14,9 +14,6 @@ import (
 // whose record was not dropped is told.
 func TestReaderAccountsForKills(t *testing.T) {
 	const kills = 500
-	if testing.Short() {
-		t.Skip("500 kills take some time")
-	}
 	cg := newCgroup(t, 32<<20)
 	// The kernel dumps the tasks of only ten kills in 5 s: with more tasks to
 	// dump, the ring runs over while it is not read.
