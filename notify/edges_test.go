@@ -137,14 +137,14 @@ type sink struct {
 	name  string
 	n     Notifier
 	sent  func() [][]byte
-	check func(t *testing.T, what string, body []byte)
+	check func(t checker, what string, body []byte)
 }
 
 // sinks are all receivers, each with what catches its messages and the rules
 // that these must keep.
 func sinks(t *testing.T) []sink {
 	t.Helper()
-	checks := map[string]func(*testing.T, string, []byte){
+	checks := map[string]func(checker, string, []byte){
 		"webhook": checkWebhook, "webhook as CloudEvents": checkCloudEvent, "slack": checkBlockKit, "slack_bot": checkSlackCall,
 		"pagerduty": checkPagerDuty, "alertmanager": checkAlertmanager, "discord": checkDiscord, "teams": checkTeams,
 	}
@@ -267,7 +267,7 @@ func listenDatagrams(t *testing.T) (path string, sent func() [][]byte) {
 }
 
 // decode reads JSON into plain values.
-func decode(t *testing.T, what string, body []byte) map[string]any {
+func decode(t checker, what string, body []byte) map[string]any {
 	t.Helper()
 	var v map[string]any
 	if err := json.Unmarshal(body, &v); err != nil {
@@ -278,7 +278,7 @@ func decode(t *testing.T, what string, body []byte) map[string]any {
 
 // checkExec looks at what the command was given: no argument, no environment but
 // ours, and the JSON.
-func checkExec(t *testing.T, what string, body []byte) {
+func checkExec(t checker, what string, body []byte) {
 	t.Helper()
 	line, rest, _ := strings.Cut(string(body), "\n")
 	checkWebhook(t, what, []byte(line))

@@ -149,7 +149,7 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
-func tell(t *testing.T, s *sink, a Alert) {
+func tell(t checker, s *sink, a Alert) {
 	t.Helper()
 	var err error
 	if th, ok := s.n.(Threader); ok {
@@ -163,7 +163,7 @@ func tell(t *testing.T, s *sink, a Alert) {
 	looked(t, s, "alert "+a.DeliveryID)
 }
 
-func looked(t *testing.T, s *sink, what string) {
+func looked(t checker, s *sink, what string) {
 	t.Helper()
 	sent := s.sent()
 	if len(sent) == 0 {

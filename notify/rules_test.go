@@ -2,13 +2,13 @@ package notify
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -21,7 +21,7 @@ import (
 // know nothing of the code that made them.
 
 // safe wants text that is drawn as it is: no control, bidi or invisible character.
-func safe(t *testing.T, what, s string) {
+func safe(t checker, what, s string) {
 	t.Helper()
 	if !utf8.ValidString(s) {
 		t.Errorf("%s: not UTF-8: %.200q", what, s)
@@ -54,8 +54,18 @@ func allStrings(v any, each func(key, s string)) {
 	walk("", v)
 }
 
+// checker is what a check tells its findings: a test, or one try of a random one.
+type checker interface {
+	Helper()
+	Context() context.Context
+	Error(...any)
+	Errorf(string, ...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
 // only refuses keys that the service does not know.
-func only(t *testing.T, what string, m map[string]any, keys ...string) {
+func only(t checker, what string, m map[string]any, keys ...string) {
 	t.Helper()
 	for k := range m {
 		if !slices.Contains(keys, k) {
@@ -64,7 +74,7 @@ func only(t *testing.T, what string, m map[string]any, keys ...string) {
 	}
 }
 
-func length(t *testing.T, what string, v any, least, most int) string {
+func length(t checker, what string, v any, least, most int) string {
 	t.Helper()
 	s, ok := v.(string)
 	if n := utf8.RuneCountInString(s); !ok || n < least || n > most {
@@ -78,7 +88,7 @@ var mrkdwnOurs = regexp.MustCompile(`\*[A-Z][A-Za-z0-9 ()]*:\*|\*[a-z._]+\* ·`)
 
 // checkMrkdwn holds a text against docs.slack.dev/messaging/formatting-message-text:
 // & < > stand for themselves only as entities, and * _ ~ ` format.
-func checkMrkdwn(t *testing.T, what, s string) {
+func checkMrkdwn(t checker, what, s string) {
 	t.Helper()
 	safe(t, what, s)
 	if strings.Count(s, "```")%2 != 0 {
@@ -87,7 +97,8 @@ func checkMrkdwn(t *testing.T, what, s string) {
 	s = strings.ReplaceAll(strings.ReplaceAll(s, "```\n", ""), "\n```", "")
 	s = mrkdwnOurs.ReplaceAllString(s, "")
 	if strings.ContainsAny(s, "<>@*~`") {
-		t.Errorf("%s: it can mention, link or format: %.300q", what, s)
+		at := strings.IndexAny(s, "<>@*~`")
+		t.Errorf("%s: it can mention, link or format: at %d of %d: %.300q", what, at, len(s), s[max(0, at-60):])
 	}
 	if m := regexp.MustCompile(`&(?:amp;|lt;|gt;)?`).FindAllString(s, -1); slices.Contains(m, "&") {
 		t.Errorf("%s: a bare &: %.300q", what, s)
@@ -103,12 +114,12 @@ func checkMrkdwn(t *testing.T, what, s string) {
 // checkBlockKit holds a message against docs.slack.dev/reference/block-kit/blocks
 // (header, section, context, and 50 blocks a message) and against the total of
 // 10,000 characters that keeps clear of the undocumented msg_blocks_too_long.
-func checkBlockKit(t *testing.T, what string, body []byte) {
+func checkBlockKit(t checker, what string, body []byte) {
 	t.Helper()
 	checkBlocks(t, what, decode(t, what, body))
 }
 
-func checkBlocks(t *testing.T, what string, m map[string]any) {
+func checkBlocks(t checker, what string, m map[string]any) {
 	t.Helper()
 	only(t, what, m, "text", "blocks", "mrkdwn", "unfurl_links", "unfurl_media", "channel", "ts", "thread_ts")
 	if m["mrkdwn"] != false || m["unfurl_links"] != false || m["unfurl_media"] != false {
@@ -159,7 +170,7 @@ func checkBlocks(t *testing.T, what string, m map[string]any) {
 }
 
 // checkSlackCall is a call of chat.postMessage or chat.update.
-func checkSlackCall(t *testing.T, what string, body []byte) {
+func checkSlackCall(t checker, what string, body []byte) {
 	t.Helper()
 	m := decode(t, what, body)
 	length(t, what+": channel", m["channel"], 1, 100)
@@ -170,7 +181,7 @@ var discordOurs = regexp.MustCompile(`\*\*[A-Za-z0-9 ()._\\]+?:?\*\*`)
 
 // checkDiscord holds a message against discord.com/developers/docs/resources/webhook
 // and .../message#embed-object-embed-limits.
-func checkDiscord(t *testing.T, what string, body []byte) {
+func checkDiscord(t checker, what string, body []byte) {
 	t.Helper()
 	m := decode(t, what, body)
 	only(t, what, m, "content", "embeds", "allowed_mentions")
@@ -216,7 +227,7 @@ func checkDiscord(t *testing.T, what string, body []byte) {
 
 // checkTeams holds a message against the 28 KB of Teams and the Adaptive Card
 // schema 1.4 (adaptivecards.io/explorer): all text in TextRuns, which know no markdown.
-func checkTeams(t *testing.T, what string, body []byte) {
+func checkTeams(t checker, what string, body []byte) {
 	t.Helper()
 	if len(body) > 28_000-2000 {
 		t.Errorf("%s: %d bytes", what, len(body))
@@ -265,7 +276,7 @@ func checkTeams(t *testing.T, what string, body []byte) {
 
 // checkPagerDuty holds an event against developer.pagerduty.com/docs/send-alert-event
 // and the 512 KB of an event.
-func checkPagerDuty(t *testing.T, what string, body []byte) {
+func checkPagerDuty(t checker, what string, body []byte) {
 	t.Helper()
 	if len(body) > 512<<10 {
 		t.Errorf("%s: %d bytes", what, len(body))
@@ -297,7 +308,7 @@ func checkPagerDuty(t *testing.T, what string, body []byte) {
 
 // checkAlertmanager holds alerts against api/v2/openapi.yaml of Alertmanager and
 // the names that Prometheus allows for labels.
-func checkAlertmanager(t *testing.T, what string, body []byte) {
+func checkAlertmanager(t checker, what string, body []byte) {
 	t.Helper()
 	var alerts []map[string]any
 	if err := json.Unmarshal(body, &alerts); err != nil || len(alerts) == 0 {
@@ -328,12 +339,12 @@ func checkAlertmanager(t *testing.T, what string, body []byte) {
 }
 
 // checkWebhook: the JSON is an incident or a digest, whole.
-func checkWebhook(t *testing.T, what string, body []byte) {
+func checkWebhook(t checker, what string, body []byte) {
 	t.Helper()
 	checkData(t, what, decode(t, what, body))
 }
 
-func checkData(t *testing.T, what string, v any) {
+func checkData(t checker, what string, v any) {
 	t.Helper()
 	m, _ := v.(map[string]any)
 	if s := m["schema"]; s != incident.Schema && s != DigestSchema {
@@ -343,7 +354,7 @@ func checkData(t *testing.T, what string, v any) {
 
 // checkCloudEvent holds an event against CloudEvents 1.0, sections "REQUIRED
 // attributes" and "OPTIONAL attributes".
-func checkCloudEvent(t *testing.T, what string, body []byte) {
+func checkCloudEvent(t checker, what string, body []byte) {
 	t.Helper()
 	m := decode(t, what, body)
 	only(t, what, m, "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data")
@@ -362,7 +373,7 @@ func checkCloudEvent(t *testing.T, what string, body []byte) {
 // syslogLine is a message by the grammar of RFC 5424, section 6.
 var syslogLine = regexp.MustCompile(`^<(\d{1,3})>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ([!-~]{1,255}) oomwatch \d+ ([!-~]{1,32}) (\[oomwatch@32473(?: [a-z_]{1,32}="(?:[^"\\\]]|\\["\\\]])*")*\]) (.*)$`)
 
-func checkSyslog(t *testing.T, what string, msg []byte) {
+func checkSyslog(t checker, what string, msg []byte) {
 	t.Helper()
 	m := syslogLine.FindStringSubmatch(string(msg))
 	if m == nil || len(msg) > maxSyslog {
@@ -387,7 +398,7 @@ var journalFields = []string{"MESSAGE", "MESSAGE_ID", "PRIORITY", "SYSLOG_IDENTI
 	"OOMWATCH_CONFIDENCE", "OOMWATCH_SEVERITY", "OOMWATCH_COUNT", "OOMWATCH_UNIT", "OOMWATCH_RESOLVED_AT", "CONTAINER_NAME", "CONTAINER_ID", "CONTAINER_ID_FULL", "IMAGE_NAME"}
 
 // checkJournal reads an entry as systemd.io/JOURNAL_NATIVE_PROTOCOL says.
-func checkJournal(t *testing.T, what string, msg []byte) {
+func checkJournal(t checker, what string, msg []byte) {
 	t.Helper()
 	seen := map[string]string{}
 	for len(msg) > 0 {
@@ -425,7 +436,7 @@ func checkJournal(t *testing.T, what string, msg []byte) {
 }
 
 // checkScreen: nothing but what is drawn reaches the terminal.
-func checkScreen(t *testing.T, what string, body []byte) {
+func checkScreen(t checker, what string, body []byte) {
 	t.Helper()
 	if strings.TrimSpace(string(body)) == "" {
 		t.Errorf("%s: nothing", what)

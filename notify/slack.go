@@ -123,18 +123,14 @@ func slackMessageOf(o *outline) *slackMessage {
 		}
 	}
 	m.Blocks = append(m.Blocks, slackBlock{Type: "header", Text: plain(clipEscaped(o.mark()+" "+slackEscape(o.title), maxHeader))})
-	lead := slackEscape(o.lead)
+	lead := clipEscaped(slackEscape(o.lead), 1300) // leaves room for the cause's line, whole
 	if o.cause != "" {
 		lead += "\n*" + slackEscape(o.cause) + "* · " + slackEscape(o.sure)
 	}
 	if o.body == "" {
 		add(lead, 1500)
 	}
-	var lines []string
-	for _, f := range o.facts {
-		lines = append(lines, "*"+f.label+":* "+clipEscaped(slackEscape(f.value), 400))
-	}
-	add(strings.Join(lines, "\n"), maxSection)
+	add(slackFacts(o.facts), maxSection)
 	if len(o.advice) > 0 {
 		add("*Do next:* "+slackEscapeLines(o.advice), 1500)
 	}
@@ -180,6 +176,23 @@ func slackMessageOf(o *outline) *slackMessage {
 	foot := mrkdwn(clipEscaped(slackEscape(strings.Join(o.foot, " · ")), maxFoot))
 	m.Blocks = append(m.Blocks, slackBlock{Type: "context", Elements: []slackText{foot}})
 	return m
+}
+
+// slackFacts writes a line for each fact. Too many long ones share the section
+// evenly: each keeps its label whole, and none is left out.
+func slackFacts(facts []fact) string {
+	write := func(most int) string {
+		var lines []string
+		for _, f := range facts {
+			lines = append(lines, clipEscaped("*"+f.label+":* "+slackEscape(f.value), most))
+		}
+		return strings.Join(lines, "\n")
+	}
+	text := write(420)
+	if utf8.RuneCountInString(text) > maxSection {
+		text = write(maxSection/len(facts) - 1)
+	}
+	return text
 }
 
 // slackEscapeLines escapes several texts, a line each.
@@ -269,7 +282,8 @@ func slackEscape(s string) string {
 
 var slackEmoji = regexp.MustCompile(`^:[\pL\d_'+-]+:`)
 
-func wordRune(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
+// wordRune keeps to what is a word in any client: digits of other scripts may be none.
+func wordRune(r rune) bool { return r == '_' || unicode.IsLetter(r) || '0' <= r && r <= '9' }
 
 // slackLookalike replaces the characters that format, and the @ that some clients
 // make a mention of.

@@ -190,5 +190,9 @@ func size(v any) int {
 // teamsEscape makes foreign text safe in a TextRun: no function of dates, no
 // template of the workflow, no mention, no address.
 func teamsEscape(s string) string {
-	return strings.NewReplacer("{{", "{ {", "${", "$ {", "@", "＠", "<at>", "‹at›", "</at>", "‹/at›").Replace(defang(incident.Sanitize(s)))
+	s = strings.NewReplacer("${", "$ {", "@", "＠", "<at>", "‹at›", "</at>", "‹/at›").Replace(defang(incident.Sanitize(s)))
+	for strings.Contains(s, "{{") { // three in a row need two rounds
+		s = strings.ReplaceAll(s, "{{", "{ {")
+	}
+	return s
 }
