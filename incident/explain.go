@@ -220,6 +220,9 @@ func (d *draft) setMemory(e *kmsg.Episode) bool {
 	if m.Kernel == nil {
 		m.Kernel = d.size(e.KmemUsage)
 	}
+	if m.Swap == nil {
+		m.Swap = d.size(e.SwapUsage) // cgroup v2 has a line for it, not a statistic
+	}
 	return *m != (Memory{})
 }
 

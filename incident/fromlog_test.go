@@ -55,6 +55,32 @@ func TestLogExplainerKeepsNothing(t *testing.T) {
 	}
 }
 
+// TestSwapIsSaidWhereverItStands reads the swap in use of cgroup v1's statistics and of
+// v2's own line, and says nothing where the kernel counts none.
+func TestSwapIsSaidWhereverItStands(t *testing.T) {
+	for name, c := range map[string]struct {
+		stat string
+		line kmsg.Size
+		want string
+	}{
+		"v1":             {"total_swap", kmsg.Size{}, `"swap_bytes":4096`},
+		"v2":             {"swapcached", kmsg.Bytes(4096), `"swap_bytes":4096`},
+		"v2, none used":  {"swapcached", kmsg.Bytes(0), `"swap_bytes":0`},
+		"v1 has another": {"total_swap", kmsg.Bytes(1), `"swap_bytes":4096`},
+		"not counted":    {"swapcached", kmsg.Size{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := sampleEpisode(1)
+			e.Tasks, e.SwapUsage = nil, c.line
+			e.Stats = map[string]int64{"anon": 1 << 20, c.stat: 4096}
+			got := string(Explain(FromLog(e, 0, "")).AppendJSON(nil))
+			if c.want == "" && strings.Contains(got, "swap_bytes") || !strings.Contains(got, c.want) {
+				t.Errorf("want %q in %s", c.want, got)
+			}
+		})
+	}
+}
+
 // An id that was told once must stay the same: stores and receivers keep it.
 func TestIDsStay(t *testing.T) {
 	sum := sha256.Sum256([]byte("death\x00c1\x00" + "ab12"))
