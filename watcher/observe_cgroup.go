@@ -85,7 +85,8 @@ const keepReadings = 10 * time.Minute
 const sameReading = 50 * time.Millisecond
 
 // insertReading puts a reading in its place: the past of a container comes after
-// some of its readings have come alone. Of the same reading that with more stays.
+// some of its readings have come alone. Of the same reading that with more stays,
+// with what the kernel has notified of since.
 func insertReading(all []cgroup.Sample, s cgroup.Sample) []cgroup.Sample {
 	i := len(all)
 	for i > 0 && all[i-1].At.After(s.At) {
@@ -95,6 +96,8 @@ func insertReading(all []cgroup.Sample, s cgroup.Sample) []cgroup.Sample {
 		if j >= 0 && j < len(all) && all[j].At.Sub(s.At).Abs() < sameReading {
 			if all[j].Stat == nil && s.Stat != nil {
 				all[j] = s
+			} else if s.Levels != nil {
+				all[j].Levels = s.Levels
 			}
 			return all
 		}

@@ -42,7 +42,10 @@ type seen struct {
 	parts   bool
 	hasPSI  bool
 	hostPSI bool
-	levels  map[string]int64
+	// path is its cgroup, and levels what the kernel had notified of when that
+	// was let go.
+	path   string
+	levels map[string]int64
 }
 
 // scratch is the memory that a reading is made in.
@@ -197,9 +200,17 @@ func (s *Sampler) note(r *reading, sample *cgroup.Sample) {
 	default:
 		x.hasPSI = false
 	}
+}
+
+// levels is what the kernel has notified of up to now: most of it in the moment
+// before a kill. s.mu is held.
+func (s *Sampler) levels(x *seen) map[string]int64 {
 	if s.pressure != nil {
-		x.levels = s.pressure.Counts(r.handle.Path())
+		if now := s.pressure.Counts(x.path); now != nil {
+			return now
+		}
 	}
+	return x.levels
 }
 
 const (
@@ -238,7 +249,7 @@ func (s *Sampler) Past(id string) []Sample {
 	}
 	last := &out[len(out)-1].Sample
 	stat, psi := x.stat, x.psi
-	last.Stat, last.Swap, last.Levels = &stat, x.swap, maps.Clone(x.levels)
+	last.Stat, last.Swap, last.Levels = &stat, x.swap, maps.Clone(s.levels(x))
 	if x.hasPSI {
 		last.PSI, last.HostPSI = &psi, x.hostPSI
 	}
@@ -258,7 +269,7 @@ func (s *Sampler) Stalls(id string) int64 {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if x := s.seen[id]; x != nil {
-			levels = x.levels
+			levels = s.levels(x)
 		}
 	}
 	if n, ok := levels[cgroup.LevelCritical]; ok {

@@ -351,7 +351,7 @@ func (s *Sampler) adopt(emit func(Observation)) []*reading {
 		r := &reading{id: id, handle: h, pid: f.PID, last: recorder.Unknown(), kills: -1, track: s.rec.Begin(id, f.Service, f.Started)}
 		s.reading[id] = r
 		s.mu.Lock()
-		s.seen[id] = &seen{pid: f.PID}
+		s.seen[id] = &seen{pid: f.PID, path: path}
 		s.mu.Unlock()
 		fresh = append(fresh, r)
 		emit(Observation{At: time.Now(), Container: &Container{Container: incident.Container{ID: id}, CgroupPath: path}})
@@ -368,6 +368,11 @@ func (s *Sampler) adopt(emit func(Observation)) []*reading {
 
 func (s *Sampler) drop(r *reading) {
 	if s.pressure != nil {
+		s.mu.Lock()
+		if x := s.seen[r.id]; x != nil && x.pid == r.pid {
+			x.levels = s.levels(x)
+		}
+		s.mu.Unlock()
 		s.pressure.Forget(r.handle.Path())
 	}
 	r.handle.Close()

@@ -169,10 +169,18 @@ var onPodman = map[string]Want{
 	"exit137": {"container.oom_killed_flag": Any},
 }
 
+// onV1 is what is said besides where the kernel notifies of levels of pressure: the
+// last of them come in the moment before the kill.
+var onV1 = map[string]Want{
+	"oom-leak": {"pressure.levels.critical": AtLeast(1)},
+}
+
 // On is d on a platform.
 func (d Death) On(platform string) Death {
-	if more := onPodman[d.Name]; more != nil && strings.Contains(platform, "-podman-") {
-		d.Want = d.Want.With(more)
+	for part, rows := range map[string]map[string]Want{"-podman-": onPodman, "-v1-": onV1} {
+		if more := rows[d.Name]; more != nil && strings.Contains(platform, part) {
+			d.Want = d.Want.With(more)
+		}
 	}
 	return d
 }
