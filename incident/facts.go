@@ -31,9 +31,11 @@ type Facts struct {
 	Signals []Signal
 	// Sent are the fatal signals that the kernel saw delivered to the
 	// container's first process, oldest first; Traced is true when it was
-	// watched for them to its end, so that none missing means none sent.
-	Sent   []Sent
-	Traced bool
+	// watched for them to its end, so that none missing means none sent, and
+	// Untraced is why it was not.
+	Sent     []Sent
+	Traced   bool
+	Untraced string
 	// StopDone is when the engine said "stop" (it follows the death of a
 	// container that somebody asked to stop); zero when it did not.
 	StopDone time.Time

@@ -356,9 +356,12 @@ func judgeCode(f *Facts) (verdict, bool) {
 		return verdict{cause: ExitError, confidence: Likely,
 			why: "exit code 137 is what SIGKILL leaves, but no SIGKILL was sent to its first process, which was watched to its end: the program itself exited with 137"}, true
 	case sig == 9:
-		return verdict{cause: KillUnknown, confidence: Possible, signal: 9,
-			why: "exit code 137 is what SIGKILL leaves; no kernel kill, no request to the engine and no counter explains it. " +
-				"A process on the host or in the container sent it, or the program itself exited with 137"}, true
+		why := "exit code 137 is what SIGKILL leaves; no kernel kill, no request to the engine and no counter explains it. " +
+			"A process on the host or in the container sent it, or the program itself exited with 137"
+		if f.Untraced != "" {
+			why += ". Which of them cannot be told: " + f.Untraced
+		}
+		return verdict{cause: KillUnknown, confidence: Possible, signal: 9, why: why}, true
 	case crashSignals[sig] != "":
 		v := verdict{cause: CrashSignal, confidence: Likely, signal: sig}
 		if crashFault(f) != nil {

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
@@ -106,33 +107,39 @@ func (c *Correlator) sent(s *Sent) (placed bool) {
 	return true
 }
 
-// traced says whether the signals to a run's first process were watched without
-// a gap around its end. Where its pid is not known any SIGKILL to a process that
-// is not known either, and was not seen elsewhere, may have been for it.
-func (c *Correlator) traced(e *entry, r *run, at time.Time) bool {
+// untraced is why the signals to a run's first process were not watched without a
+// gap around its end; "" where they were. Where its pid is not known any SIGKILL to
+// a process that is not known either, and was not seen elsewhere, may have been for it.
+func (c *Correlator) untraced(e *entry, r *run, at time.Time) string {
+	if !c.up("trace") {
+		return "signals were not traced"
+	}
+	if at.Add(-time.Second).Before(c.ups["trace"]) {
+		return "signals were not traced yet"
+	}
+	for _, g := range c.gaps {
+		if g.Source == "trace" && !at.Before(g.From.Add(-time.Second)) && !at.After(g.To.Add(time.Second)) {
+			return "the trace of signals lost records around then"
+		}
+	}
+	if r.PID != 0 {
+		return ""
+	}
 	from := r.Start.Add(-early)
 	if r.Guessed {
 		from = at.Add(-unplacedFor)
 	}
 	for _, u := range c.unplaced {
 		s := u.sent
-		if r.PID != 0 || s == nil || s.Number != 9 || s.Ignored || s.At.Before(from) || s.At.After(at.Add(late)) {
+		if s == nil || s.Number != 9 || s.Ignored || s.At.Before(from) || s.At.After(at.Add(late)) {
 			continue
 		}
 		if id := cgroup.ParsePath(s.Cgroup); s.Cgroup == "" || id.ContainerID == e.Spec.ID || id.OuterID == e.Spec.ID {
-			return false
+			return fmt.Sprintf("its first process's pid was not known before it ended, and SIGKILL was sent to pid %d, which may have been it", s.PID)
 		}
 	}
-	if r.PID == 0 && len(c.unplaced) == maxUnplaced {
-		return false // there may have been more
+	if len(c.unplaced) == maxUnplaced {
+		return "its first process's pid was not known before it ended, and signals were sent to more unknown processes than are remembered"
 	}
-	if !c.up("trace") || at.Add(-time.Second).Before(c.ups["trace"]) {
-		return false
-	}
-	for _, g := range c.gaps {
-		if g.Source == "trace" && !at.Before(g.From.Add(-time.Second)) && !at.After(g.To.Add(time.Second)) {
-			return false
-		}
-	}
-	return true
+	return ""
 }

@@ -44,7 +44,7 @@ func (c *Correlator) lost(g incident.Gap) {
 func (c *Correlator) doubt() {
 	for _, e := range c.entries {
 		for _, r := range e.Runs {
-			if r.Told && r.ToldCause == incident.ExitError && r.Exit != nil && incident.ExitSignal(r.Exit.ExitCode) == 9 && !c.traced(e, r, endOf(r)) {
+			if r.Told && r.ToldCause == incident.ExitError && r.Exit != nil && incident.ExitSignal(r.Exit.ExitCode) == 9 && c.untraced(e, r, endOf(r)) != "" {
 				r.Amend = true
 				c.open[e] = true
 			}

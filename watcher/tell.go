@@ -237,7 +237,8 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 		f.ID = incident.DeathID(e.Spec.ID, r.Start)
 	}
 	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.Exit, r.Signals, r.StopDone, r.OOMs
-	f.Sent, f.Traced = r.Sent, c.traced(e, r, at)
+	f.Sent, f.Untraced = r.Sent, c.untraced(e, r, at)
+	f.Traced = f.Untraced == ""
 	f.Faults, f.LogTail, f.Init = r.Faults, r.logTail, r.Init
 	f.RawTail, r.rawTail = r.rawTail, nil
 	f.Filesystems, f.FilesystemsUnread = r.disks, r.disksUnread
