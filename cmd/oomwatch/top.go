@@ -57,7 +57,7 @@ On a terminal it goes on until q; elsewhere, and with --once, it prints once. Wi
 	fs := cmd.Flags()
 	fs.StringVar(&t.socket, "socket", "", "`PATH` of the daemon's unix socket (default "+defaultSocketPath()+")")
 	addText(fs, &t.docker, "docker", "", "HOST", "Docker engine to ask where no daemon runs (default DOCKER_HOST, else the default socket)")
-	addText(fs, &t.every, "every", "", "DURATION", "time between two refreshes (default 2s)")
+	addText(fs, &t.every, "every", "", "DURATION", "time between two refreshes")
 	fs.BoolVar(&t.once, "once", false, "print once")
 	addOutput(cmd, &t.out)
 	return cmd
