@@ -133,6 +133,9 @@ func (s *series) due(minute, until int64) bool {
 	if s.now.n == 0 || s.now.first > until {
 		return false
 	}
+	if s.live == nil && until-s.last > ticksOf(keepEnded) {
+		return true
+	}
 	return minute%rollMinutes == s.phase || until-s.now.first >= rollMinutes*ticksOf(time.Minute) || len(s.now.block) > rollBytes
 }
 
@@ -169,7 +172,7 @@ func (s *series) roll(until int64) []Block {
 
 // commit notes what the keeper has, and lets go of what need not be held.
 func (r *Recorder) commit(done []keeping, now time.Time) {
-	old := ticksAt(now.Add(-KeepRead))
+	old := ticksAt(now.Add(-keepEnded))
 	for i := range done {
 		k := &done[i]
 		r.mu.Lock()

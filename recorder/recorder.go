@@ -33,7 +33,8 @@ type Recorder struct {
 
 const (
 	// keepEnded is how long the readings of a container that is gone can be
-	// asked for by its id.
+	// asked for by its id, and how long those of its service are held for
+	// another to go on with. Then the keeper alone has them.
 	keepEnded = 10 * time.Minute
 	// maxSame bounds the containers of one service that run at once.
 	maxSame = 10_000

@@ -179,3 +179,36 @@ func TestModel(t *testing.T) {
 		}
 	})
 }
+
+// A container that is gone is let go of ten minutes later; its keeper has all of it.
+func TestGoneIsLetGoOf(t *testing.T) {
+	ctx := context.Background()
+	mem := &memory{rolled: map[string]map[time.Duration][]byte{}}
+	rec := New(Options{Keeper: mem})
+	now := time.Unix(1_700_000_000, 0).UTC()
+	track := rec.Begin("id", "once", now)
+	for i := range 90 {
+		now = now.Add(time.Second)
+		r := Unknown()
+		r.At, r.Used = now, int64(i)<<12
+		track.Add(&r)
+	}
+	track.End(now)
+	held := func() (series, tracks int) { return len(rec.series), len(rec.tracks) }
+	for _, step := range []struct {
+		after        time.Duration
+		series, asks int
+	}{{30 * time.Second, 1, 90}, {9 * time.Minute, 1, 90}, {2 * time.Minute, 0, 0}} {
+		now = now.Add(step.after)
+		if err := rec.Keep(ctx, now); err != nil {
+			t.Fatal(err)
+		}
+		if series, tracks := held(); series != step.series || tracks != step.series || len(rec.Recent("id")) != step.asks {
+			t.Errorf("after %s: %d series, %d containers, %d readings", step.after, series, tracks, len(rec.Recent("id")))
+		}
+	}
+	got, err := Decode(nil, mem.rolled["once"][StepShort])
+	if err != nil || got[len(got)-1].Used != 89<<12 || len(got) < 9 {
+		t.Errorf("the keeper has %d readings, %v", len(got), err)
+	}
+}

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"maps"
 	"sort"
 	"time"
 
@@ -27,9 +28,10 @@ const (
 	shortWait = 300 * time.Millisecond
 	// counterWait is how long a risen oom_kill counter waits for its kernel record.
 	counterWait = 3 * time.Second
-	// keepRemoved is how long a removed container is remembered, so that a
-	// replay of the engine's events finds it.
-	keepRemoved = time.Hour
+	// keepRemoved is how long a removed container is remembered, so that late
+	// word on it finds it. Where containers come and go all day those that
+	// are gone are the most of what is held.
+	keepRemoved = 10 * time.Minute
 )
 
 // Options are what a Correlator is told at the start.
@@ -252,10 +254,11 @@ func (c *Correlator) Next() time.Time {
 // a value per container id, nil where it is to be forgotten.
 func (c *Correlator) State() (map[string][]byte, error) {
 	out := map[string][]byte{}
+	forgotten := false
 	for id, e := range c.entries {
 		if !e.Removed.IsZero() && c.now.Sub(e.Removed) > keepRemoved && !c.open[e] {
 			delete(c.entries, id)
-			c.gone[id] = true
+			c.gone[id], forgotten = true, true
 			continue
 		}
 		c.forgetReadings(e)
@@ -268,6 +271,9 @@ func (c *Correlator) State() (map[string][]byte, error) {
 			return nil, err
 		}
 		out[id], e.dirty = b, false
+	}
+	if forgotten {
+		maps.DeleteFunc(c.pids, func(_ int, o owner) bool { return c.entries[o.id] == nil })
 	}
 	for id := range c.gone {
 		out[id] = nil

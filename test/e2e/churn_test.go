@@ -41,7 +41,8 @@ func TestSoakChurn(t *testing.T) {
 	wg.Go(func() { ended = churn(ctx, t, e) })
 
 	// What a program takes in its first minutes, caches and pools, is no leak.
-	warm := min(10*time.Minute, long/4)
+	// Containers that are gone are remembered for ten of them.
+	warm := min(15*time.Minute, long/4)
 	every := max(long/720, time.Second)
 	began := time.Now()
 	var rss, fds []trend.Point
