@@ -169,6 +169,9 @@ type KernelKill struct {
 	// found at once; "" where it was not.
 	FromTrace bool   `json:"from_trace,omitempty"`
 	Marked    string `json:"marked,omitempty"`
+	// Today is the number under which it was counted among the kills in its
+	// container that day; 0 while it was not.
+	Today int `json:"today,omitempty"`
 }
 
 // Attribution is how a kill was joined to a container.

@@ -143,7 +143,10 @@ func kernelVerdict(f *Facts, k *KernelKill) verdict {
 		v.confidence = weaker(v.confidence, Likely)
 		v.why = joinWhy(v.why, "the engine reported an OOM in this container at that time")
 	}
-	if len(k.OneOf) > 0 {
+	switch {
+	case len(k.OneOf) == 1:
+		v.why = joinWhy(v.why, "something was lost near that time, or more than one container fits: it may have been another's")
+	case len(k.OneOf) > 1:
 		v.why = joinWhy(v.why, "several containers lost a process at that time, and nothing says which lost which: the victim is one of "+joinNames(k.OneOf))
 	}
 	if e.Unverified {

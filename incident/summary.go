@@ -129,7 +129,9 @@ func oomSummary(inc *Incident, f *Facts, v verdict, who string) string {
 		did = " ended because the kernel OOM-killed its process " + victim() + " "
 	case f.Kind == KindDeath, inc.Container == nil && inc.Unit == "":
 		did = " was OOM-killed "
-	case len(v.kill.OneOf) > 0:
+	case len(v.kill.OneOf) == 1:
+		did = " had a process OOM-killed, " + joinNames(v.kill.OneOf) + " as far as is known, "
+	case len(v.kill.OneOf) > 1:
 		did = " had one of its processes OOM-killed, one of " + joinNames(v.kill.OneOf) + ", "
 	case inc.Container != nil && inc.Container.Running != nil && *inc.Container.Running:
 		did = " lives on, but the kernel OOM-killed its process " + named(v.kill.Kill.Comm, v.kill.Kill.PID) + " "

@@ -1,8 +1,6 @@
 package watcher
 
 import (
-	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +24,9 @@ func (c *Correlator) episode(ep *kmsg.Episode, below []cgroup.Level) {
 			continue // it was told by its mark
 		}
 		m := c.findOwner(ep, &k)
+		if m.r == nil && mark != nil && mark.alone {
+			m = c.heldBy(&k, m)
+		}
 		if m.r != nil {
 			c.attach(m, s, k)
 			continue
@@ -56,6 +57,20 @@ func (c *Correlator) findOwner(ep *kmsg.Episode, k *kmsg.Kill) match {
 		return c.ownerOfMarked(k.PID, killTime(ep, k))
 	}
 	return c.ownerOfPath(path, k.PID, killTime(ep, k), incident.ByPath)
+}
+
+// heldBy is the run that a kill was given to while its mark alone was known; else other.
+func (c *Correlator) heldBy(k *kmsg.Kill, other match) match {
+	for _, e := range c.entries {
+		for _, r := range e.Runs {
+			for i := range r.Kills {
+				if old := &r.Kills[i]; old.FromTrace && sameKill(&old.Kill, k) {
+					return match{e: e, r: r, by: old.By}
+				}
+			}
+		}
+	}
+	return other
 }
 
 func killTime(ep *kmsg.Episode, k *kmsg.Kill) time.Time {
@@ -185,39 +200,75 @@ func (c *Correlator) runFor(e *entry, pid int, at time.Time) *run {
 func (c *Correlator) rehome(e *entry) {
 	c.place()
 	c.adopt()
+	var homeless []incident.KernelKill // told, of a run that the engine has not told of
 	for _, r := range e.Runs {
 		kept := r.Kills[:0]
 		for _, k := range r.Kills {
-			to := c.runFor(e, k.Kill.PID, k.Kill.Time)
-			told := r.killTold(c.killID(&k))
-			if to == r || k.Main {
+			switch to := c.runFor(e, k.Kill.PID, k.Kill.Time); {
+			case to == r || k.Main:
 				k.Main = k.Main || r.PID != 0 && r.PID == k.Kill.PID && to == r
 				kept = append(kept, k)
-				continue
-			}
-			if to == nil {
+			case to != nil:
+				c.move(e, k, r, to)
+			case r.wasTold(c.killID(&k)):
+				homeless = append(homeless, k)
+				kept = append(kept, k)
+			default:
 				// It came after this run's end, and the next has not been told of.
-				s := &stray{episode: k.Episode, kills: []kmsg.Kill{k.Kill}, seen: r.killSeen, owners: r.owners, members: k.Members, expected: true, traced: k.FromTrace}
 				e.Attributed--
-				if id := c.killID(&k); told || slices.Contains(r.Moved, id) {
-					r.KillIDs = slices.DeleteFunc(r.KillIDs, func(old string) bool { return old == id })
-					s.id = id
-					c.orphans = appendBounded(c.orphans, s, maxOrphans)
-					continue
-				}
-				c.strays = append(c.strays, s)
-				continue
+				c.strays = append(c.strays, &stray{episode: k.Episode, kills: []kmsg.Kill{k.Kill}, seen: r.killSeen, owners: r.owners, members: k.Members, expected: true, traced: k.FromTrace})
 			}
-			if id := c.killID(&k); told || slices.Contains(r.Moved, id) {
-				r.KillIDs = slices.DeleteFunc(r.KillIDs, func(old string) bool { return old == id })
-				to.Moved = append(to.Moved, id)
-			}
-			k.Main = to.PID != 0 && to.PID == k.Kill.PID
-			c.addKill(e, to, k)
-			to.adoptOwners(r.owners)
 		}
 		r.Kills = kept
 	}
+	for _, k := range homeless {
+		from := e.take(k)
+		c.move(e, k, from, e.madeUp(k.Kill.Time))
+	}
+}
+
+// madeUp returns a run that is known by a kill alone: the engine never told of it,
+// or has not yet.
+func (e *entry) madeUp(at time.Time) *run {
+	r := e.began(at, false, 0)
+	r.Guessed = true
+	return r
+}
+
+// take takes a kill from the run that has it.
+func (e *entry) take(k incident.KernelKill) (from *run) {
+	for _, r := range e.Runs {
+		r.Kills = slices.DeleteFunc(r.Kills, func(x incident.KernelKill) bool {
+			same := x.Kill.PID == k.Kill.PID && x.Kill.Time.Equal(k.Kill.Time)
+			if same {
+				from = r
+			}
+			return same
+		})
+	}
+	return from
+}
+
+// move gives a kill that one run of a container was taken to have lost to another's.
+// Told already, it is told again, under its own id.
+func (c *Correlator) move(e *entry, k incident.KernelKill, from, to *run) {
+	if id := c.killID(&k); from.wasTold(id) {
+		from.forget(id)
+		to.Moved = append(to.Moved, id)
+	}
+	k.Main = to.PID != 0 && to.PID == k.Kill.PID
+	c.addKill(e, to, k)
+	to.adoptOwners(from.owners)
+}
+
+// wasTold is true for the id of a kill that is an incident of its own, be it as this
+// run's or as another's before.
+func (r *run) wasTold(id string) bool { return r.killTold(id) || slices.Contains(r.Moved, id) }
+
+// forget has the id of a kill told be no longer of this run.
+func (r *run) forget(id string) {
+	same := func(old string) bool { return old == id }
+	r.KillIDs, r.Moved = slices.DeleteFunc(r.KillIDs, same), slices.DeleteFunc(r.Moved, same)
 }
 
 // foundRecord takes the record of a kill that was told by its mark alone and
@@ -285,18 +336,21 @@ const pidTrust = 30 * time.Second
 
 // attach adds a kill to a run, once.
 func (c *Correlator) attach(m match, s *stray, k kmsg.Kill) {
+	c.correct(m, &k)
 	for _, r := range m.e.Runs {
 		for i := range r.Kills {
 			old := &r.Kills[i]
-			if old.Kill.PID != k.PID || old.Kill.Time.Sub(k.Time).Abs() >= markSkew {
+			if !sameKill(&old.Kill, &k) {
 				continue
 			}
 			if old.FromTrace && !s.traced {
 				// The record that was missed: it says more.
 				old.ID = c.killID(old)
 				old.Episode, old.Kill, old.FromTrace = s.episode, k, false
-				r.Amend = r.Amend || r.Told && old.Main
-				c.open[m.e], m.e.dirty = true, true
+				if m.by != old.By {
+					old.By, old.OneOf = m.by, nil // it was guessed
+				}
+				c.tellAgain(m.e, r, old)
 				return
 			}
 			if s.traced || old.Kill.Seq == k.Seq && old.Kill.Uptime == k.Uptime {
@@ -310,6 +364,23 @@ func (c *Correlator) attach(m match, s *stray, k kmsg.Kill) {
 		FromTrace: s.traced, Marked: c.located(&k)})
 	r.adoptOwners(s.owners)
 	m.e.Attributed++
+}
+
+// sameKill is true where a mark and a record, or two of either, are of one kill.
+func sameKill(a, b *kmsg.Kill) bool {
+	return a.PID == b.PID && a.Time.Sub(b.Time).Abs() < markSkew
+}
+
+// tellAgain lets a kill be told again, under its own id, of which more is known than
+// when it was told; and a death that was told with it.
+func (c *Correlator) tellAgain(e *entry, r *run, k *incident.KernelKill) {
+	if id := c.killID(k); r.killTold(id) && !k.Main {
+		r.forget(id)
+		r.Moved = append(r.Moved, id)
+	}
+	r.Amend = r.Amend || r.Told && (k.Main || r.recentKill())
+	r.killSeen, e.dirty = c.now, true
+	c.open[e] = true
 }
 
 // addKill adds a kill to a run, and lets a death that was told without it be told
@@ -432,9 +503,7 @@ func (c *Correlator) settleStrays(all bool) {
 			switch m := c.findOwner(s.episode, &k); {
 			case m.e != nil:
 				if m.r == nil {
-					// The engine never told of this run: it is made up of the kill.
-					m.r = m.e.began(k.Time, false, 0)
-					m.r.Guessed = true
+					m.r = m.e.madeUp(k.Time)
 				}
 				c.attach(m, s, k)
 			case s.pathless() && c.located(&k) == "":
@@ -449,164 +518,3 @@ func (c *Correlator) settleStrays(all bool) {
 		c.settleLoose(loose, all)
 	}
 }
-
-// looseKill is a kill of which neither path nor pid tells the container.
-type looseKill struct {
-	s *stray
-	k kmsg.Kill
-}
-
-// settleLoose gives loose kills to the containers that lost a process.
-func (c *Correlator) settleLoose(loose []looseKill, all bool) {
-	slices.SortStableFunc(loose, func(a, b looseKill) int { return a.k.Time.Compare(b.k.Time) })
-	loose = c.settleByEvent(c.settleByCounter(loose))
-	for _, l := range loose {
-		if !all && c.strayReadyAt(l.s).After(c.now) {
-			// It came along with older ones and found no place yet.
-			c.strays = append(c.strays, &stray{episode: l.s.episode, kills: []kmsg.Kill{l.k}, seen: l.s.seen, owners: l.s.owners, members: l.s.members, traced: l.s.traced})
-			continue
-		}
-		c.tellStray(l.s, l.k)
-	}
-}
-
-// settleByCounter gives loose kills to the containers whose own counter of kills
-// rose by more than the records tell, and returns the rest. It is a guess which
-// of them hit which, unless only one container lost all of them.
-func (c *Correlator) settleByCounter(loose []looseKill) []looseKill {
-	type candidate struct {
-		e *entry
-		n int64
-	}
-	var from []candidate
-	total := int64(0)
-	for _, e := range c.entries {
-		if n := e.unexplainedAt(c.now.Add(-settled)); e.counts() && n > 0 {
-			from, total = append(from, candidate{e, n}), total+n
-		}
-	}
-	slices.SortFunc(from, func(a, b candidate) int { return strings.Compare(a.e.name(), b.e.name()) })
-	var oneOf []string
-	if len(from) > 1 || total < int64(len(loose)) || len(loose) > 0 && c.missedSome(loose[0].k.Time) {
-		oneOf = victims(loose)
-	}
-	for _, x := range from {
-		n := x.n
-		loose = slices.DeleteFunc(loose, func(l looseKill) bool {
-			if n == 0 || !c.covers(x.e, len(x.e.Runs)-1, 0, l.k.Time) {
-				return false // the counter is the present run's
-			}
-			n--
-			c.attachOneOf(x.e, l, incident.ByCounter, oneOf)
-			return true
-		})
-	}
-	return loose
-}
-
-// settleByEvent gives loose kills to the containers of which the engine reported
-// an OOM at that very time, the nearest first, where no counter knows better.
-func (c *Correlator) settleByEvent(loose []looseKill) (rest []looseKill) {
-	type claim struct {
-		e    *entry
-		at   time.Time
-		kill int // of loose
-		off  time.Duration
-	}
-	var claims []claim
-	for _, e := range c.entries {
-		for _, at := range e.unexplainedOOMs() {
-			for i := range loose {
-				if off := at.Sub(loose[i].k.Time).Abs(); off < besides {
-					claims = append(claims, claim{e, at, i, off})
-				}
-			}
-		}
-	}
-	slices.SortFunc(claims, func(a, b claim) int {
-		return cmp.Or(cmp.Compare(a.off, b.off), strings.Compare(a.e.name(), b.e.name()), cmp.Compare(a.kill, b.kill))
-	})
-	everyClaim, given := slices.Clone(claims), make([]bool, len(loose))
-	for len(claims) > 0 {
-		best := claims[0]
-		var rivals []looseKill
-		others := 0 // events that could have been meant instead
-		for _, x := range everyClaim {
-			if x.e == best.e && x.at.Equal(best.at) {
-				rivals = append(rivals, loose[x.kill])
-			} else if x.kill == best.kill {
-				others++
-			}
-		}
-		var oneOf []string
-		if len(rivals) > 1 || others > 0 || c.missedSome(loose[best.kill].k.Time) {
-			oneOf = victims(rivals)
-		}
-		c.attachOneOf(best.e, loose[best.kill], incident.ByEvent, oneOf)
-		given[best.kill] = true
-		claims = slices.DeleteFunc(claims, func(x claim) bool { return x.kill == best.kill || x.e == best.e && x.at.Equal(best.at) })
-	}
-	for i := range loose {
-		if !given[i] {
-			rest = append(rest, loose[i])
-		}
-	}
-	return rest
-}
-
-// unexplainedOOMs are the engine's oom events that no kill goes with. Where a run's
-// counter was read after one it knows better.
-func (e *entry) unexplainedOOMs() (free []time.Time) {
-	for _, r := range e.Runs {
-		kills := slices.Clone(r.Kills)
-		for _, t := range r.OOMs {
-			if r == e.current() && e.counts() && e.counted.After(t) {
-				continue
-			}
-			i := slices.IndexFunc(kills, func(k incident.KernelKill) bool { return k.Kill.Time.Sub(t).Abs() < besides })
-			if i < 0 {
-				free = append(free, t)
-				continue
-			}
-			kills = slices.Delete(kills, i, i+1)
-		}
-	}
-	return free
-}
-
-// missedSome is true where the log or the engine lost something near a moment: what
-// seems to belong together then may be the halves of two.
-func (c *Correlator) missedSome(at time.Time) bool {
-	return slices.ContainsFunc(c.gapsAround(at), func(g incident.Gap) bool { return g.Source == "kmsg" || g.Source == "docker" })
-}
-
-// victims names loose kills.
-func victims(loose []looseKill) []string {
-	out := make([]string, len(loose))
-	for i, l := range loose {
-		out[i] = fmt.Sprintf("%s (pid %d)", l.k.Comm, l.k.PID)
-	}
-	return out
-}
-
-// attachOneOf attaches a loose kill.
-func (c *Correlator) attachOneOf(e *entry, l looseKill, by incident.Attribution, oneOf []string) {
-	r := c.runFor(e, l.k.PID, l.k.Time)
-	if r == nil {
-		if r = e.current(); r == nil {
-			return
-		}
-	}
-	c.attach(match{e: e, r: r, by: by}, l.s, l.k)
-	if n := len(r.Kills); len(oneOf) > 0 && n > 0 && r.Kills[n-1].Kill.PID == l.k.PID {
-		r.Kills[n-1].OneOf = oneOf
-	}
-}
-
-// besides is how far the engine's word on a kill lies from the kernel's stamp of
-// it: some milliseconds, on a busy host. What lies further apart is two kills.
-const besides = 250 * time.Millisecond
-
-// settled is how long a risen counter may wait for its own kernel record before
-// another's kill is put down to it.
-const settled = 400 * time.Millisecond

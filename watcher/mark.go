@@ -67,6 +67,12 @@ func (c *Correlator) marked(m *Marked, at time.Time) {
 	}
 	k := &mark{Marked: *m, at: at, seen: c.now}
 	c.marks = appendBounded(c.marks, k, maxMarks)
+	if m.Cgroup != "" {
+		kill := &k.episode().Kills[0]
+		if owner := c.ownerOfPath(m.Cgroup, m.PID, at, incident.ByTrace); owner.r != nil {
+			c.correct(owner, kill)
+		}
+	}
 	for i := len(c.recorded) - 1; i >= 0; i-- {
 		if r := &c.recorded[i]; r.pid == m.PID && r.at.Sub(at).Abs() < markSkew {
 			return

@@ -153,6 +153,24 @@ func (s *span) heardOfChild() bool {
 	return len(last.arrived) > 0 && (s.has("oom of a child") || counted)
 }
 
+// heardOfKill is true when the engine says that a process of the run was killed, and
+// log or trace tell of a kill at that time without its place: what they tell may be
+// taken for what the engine means.
+func (w *world) heardOfKill(s *span) bool {
+	if s.how.kill == "" || !s.has("oom") {
+		return false
+	}
+	placeless := func(arrived map[string]bool, at time.Time) bool {
+		return (arrived["bare record"] || arrived["mark"]) && s.end.Sub(at).Abs() < 300*time.Millisecond
+	}
+	for _, u := range w.spans {
+		if placeless(u.arrived, u.end) || slices.ContainsFunc(u.kids, func(k *kid) bool { return placeless(k.arrived, k.at) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // find returns the run that an incident says it is of; nil where there is none.
 func (w *world) find(i *incident.Incident) *span {
 	for _, s := range w.spans {
@@ -230,6 +248,10 @@ func (w *world) check(t *rapid.T, told []Told) {
 		if got == incident.OOMContainer && s.how.child != "" && s.how.code == 3 && s.heardOfChild() {
 			// Log or trace have the kill without its place; the engine's word
 			// or the counter may have given it one, if nobody else claimed it.
+			want = got
+		}
+		if got == incident.OOMContainer && want == incident.UnknownCause && w.heardOfKill(s) && deaths[s].Confidence != incident.Certain {
+			// Nobody saw the end, and it may have come of that kill.
 			want = got
 		}
 		if s.how.code == 137 && !s.pidKnown() && want == incident.ExitError && got == incident.KillUnknown {

@@ -37,6 +37,7 @@ func (c *Correlator) lost(g incident.Gap) {
 	if g.Source == "trace" {
 		c.doubt()
 	}
+	c.doubtGuesses()
 }
 
 // doubt lets deaths be told again that were put down to the program itself because

@@ -162,8 +162,21 @@ func (e *entry) began(at time.Time, exact bool, pid int) *run {
 		i--
 	}
 	e.Runs = append(e.Runs[:i], append([]*run{r}, e.Runs[i:]...)...)
+	if i > 0 {
+		e.Runs[i-1].yield(r, at)
+	}
 	e.trim()
 	return r
+}
+
+// yield gives what the engine said from a moment on to the run that began then: it
+// was taken for word on this one, of which no end was seen, while that was the newest.
+func (r *run) yield(next *run, from time.Time) {
+	r.Signals, next.Signals = divide(r.Signals, next.Signals, func(s incident.Signal) bool { return s.At.Before(from) })
+	r.OOMs, next.OOMs = divide(r.OOMs, next.OOMs, func(at time.Time) bool { return at.Before(from) })
+	if r.Exit == nil && r.StopDone.After(from) {
+		r.StopDone, next.StopDone = time.Time{}, r.StopDone
+	}
 }
 
 // trim forgets the oldest runs that have been told.

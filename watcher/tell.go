@@ -185,7 +185,10 @@ func (c *Correlator) tellKills(e *entry, r *run, dying bool) {
 			}
 		}
 		f.Container.Running = new(r.Exit == nil && !r.Missed)
-		f.KillsToday = e.countKill(k.Kill.Time)
+		if r.Kills[i].Today == 0 {
+			r.Kills[i].Today = e.countKill(k.Kill.Time)
+		}
+		f.KillsToday = r.Kills[i].Today
 		inc := incident.Explain(f)
 		inc.Count = len(f.Kills)
 		quiet := dying && r.Exit != nil && endOf(r).Sub(k.Kill.Time) < 5*time.Second
