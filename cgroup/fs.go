@@ -60,6 +60,7 @@ type FS struct {
 	hostPSI  *os.File // nil when noPSI is set
 	bufs     sync.Pool
 	fds      fdBudget
+	spare    fdBudget // of fds, for what is read in turns
 }
 
 // mount is one line of mountinfo: root is the directory of the hierarchy that
@@ -78,6 +79,7 @@ func Open(root, procRoot string) (*FS, error) {
 	fs := &FS{proc: procRoot, mode: Unknown}
 	fs.bufs.New = func() any { b := make([]byte, bufSize); return &b }
 	fs.fds.left.Store(fdLimit())
+	fs.spare.left.Store(maxSpare)
 
 	f, err := os.Open(filepath.Join(procRoot, "self/mountinfo"))
 	if err != nil {
@@ -364,6 +366,9 @@ func (b *fdBudget) take(n int64) bool {
 }
 
 func (b *fdBudget) give(n int64) { b.left.Add(n) }
+
+// maxSpare is what a few hundred cgroups need.
+const maxSpare = 1000
 
 // fdLimit is three quarters of what this process may open.
 func fdLimit() int64 {

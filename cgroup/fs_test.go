@@ -225,6 +225,30 @@ func TestReadWithoutDescriptors(t *testing.T) {
 	}
 }
 
+// With many cgroups only what is read all the time stays open, and the rest is
+// read all the same.
+func TestReadWithFewDescriptors(t *testing.T) {
+	fs, _ := openFixture(t, "v1")
+	fs.spare.left.Store(1)
+	h, err := fs.Open("/docker/" + a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var s Sample
+		if err := h.Read(&s, everything); err != nil || s.Current != 33554432 || s.OOMKills != 3 || s.Stat == nil || s.Events == nil {
+			t.Fatalf("%+v, %v", s, err)
+		}
+	}
+	if !h.files[current].kept || !h.files[events].kept || !h.files[stat].kept || h.files[kernel].kept || h.files[failcnt].kept {
+		t.Errorf("%+v", h.files)
+	}
+	h.Close()
+	if fs.spare.left.Load() != 1 || fs.fds.left.Load() != fdLimit() {
+		t.Error("descriptors were not given back")
+	}
+}
+
 func TestDescriptorsAreGivenBack(t *testing.T) {
 	fs, _ := openFixture(t, "v2")
 	before := fs.fds.left.Load()

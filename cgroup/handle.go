@@ -62,8 +62,13 @@ const (
 	nFiles
 )
 
-// seldom are those that are read with WithLimit alone, and not worth a descriptor.
-const seldom = 1<<limit | 1<<tasksMax | 1<<swapFailcnt
+// seldom are those that are read with WithLimit alone, and not worth a descriptor:
+// the kernel keeps a page and more for each file of a cgroup that is open and has
+// been read. inTurns are those that are worth one while there are few cgroups.
+const (
+	seldom  = 1<<limit | 1<<tasksMax | 1<<swapFailcnt
+	inTurns = 1<<stat | 1<<kernel | 1<<swap | 1<<failcnt | 1<<cpuStat
+)
 
 // fileNames is where each is, by the version of the hierarchy; "" for not at all.
 var fileNames = [3][nFiles]string{
@@ -128,6 +133,9 @@ func (h *Handle) Close() {
 			unix.Close(int(f.fd))
 			f.kept = false
 			h.fs.fds.give(1)
+			if inTurns>>i&1 != 0 {
+				h.fs.spare.give(1)
+			}
 		}
 	}
 }
@@ -302,17 +310,23 @@ func (h *Handle) read(i int, buf []byte) ([]byte, error) {
 		}
 	}
 	b, err := pread(fd, buf, 0)
-	h.keep(f, fd, err == nil && seldom>>i&1 == 0)
+	h.keep(i, fd, err == nil && seldom>>i&1 == 0)
 	return b, err
 }
 
 // keep keeps a descriptor for the next time, or closes it.
-func (h *Handle) keep(f *file, fd int, want bool) {
-	if want && h.fs.fds.take(1) {
-		f.fd, f.kept = int32(fd), true
-	} else {
-		unix.Close(fd)
+func (h *Handle) keep(i, fd int, want bool) {
+	turns := inTurns>>i&1 != 0
+	if want && (!turns || h.fs.spare.take(1)) {
+		if h.fs.fds.take(1) {
+			h.files[i].fd, h.files[i].kept = int32(fd), true
+			return
+		}
+		if turns {
+			h.fs.spare.give(1)
+		}
 	}
+	unix.Close(fd)
 }
 
 // nameOf is where a file is: the pids and cpu controllers of v1 have

@@ -53,7 +53,7 @@ func (h *Handle) divided() bool {
 		if err != nil {
 			return false
 		}
-		if h.keep(f, fd, true); !f.kept {
+		if h.keep(self, fd, true); !f.kept {
 			return true
 		}
 	}

@@ -13,15 +13,15 @@ const forecastEvery = 5 * time.Second
 // judge looks at the last reading, and at what came before it, for every sign.
 func (st *state) judge(r *Rules) {
 	at, rest := st.last.At, r.ResolveAfter
-	st.sign(Headroom).see(st.headroom(r), at, holdMemory, rest)
-	st.sign(Forecast).see(st.foreseen(r), at, holdForecast, rest)
-	st.sign(Pressure).see(st.pressed(r), at, 0, rest)
+	st.see(Headroom, st.headroom(r), at, holdMemory, rest)
+	st.see(Forecast, st.foreseen(r), at, holdForecast, rest)
+	st.see(Pressure, st.pressed(r), at, 0, rest)
 	if st.id == HostID {
 		return
 	}
-	st.sign(Throttled).see(st.throttled(r), at, 0, rest)
-	st.sign(LimitHits).see(st.hits(r), at, 0, rest)
-	st.sign(PIDs).see(st.pids(r), at, holdPIDs, rest)
+	st.see(Throttled, st.throttled(r), at, 0, rest)
+	st.see(LimitHits, st.hits(r), at, 0, rest)
+	st.see(PIDs, st.pids(r), at, holdPIDs, rest)
 	st.judgeHealth(r, at)
 }
 
@@ -150,9 +150,9 @@ func (st *state) pids(r *Rules) level {
 func (st *state) judgeHealth(r *Rules, at time.Time) {
 	switch {
 	case r.Unhealthy && !st.ill.IsZero():
-		st.sign(Unhealthy).see(alarm, at, 0, r.ResolveAfter)
+		st.see(Unhealthy, alarm, at, 0, r.ResolveAfter)
 	case st.signs[Unhealthy] != nil:
-		st.sign(Unhealthy).see(calm, at, 0, r.ResolveAfter)
+		st.see(Unhealthy, calm, at, 0, r.ResolveAfter)
 	}
 }
 
@@ -163,13 +163,13 @@ func (st *state) judgeRestarts(r *Rules, at time.Time) {
 	}
 	n := len(st.deaths)
 	if r.Restarts > 0 && n >= r.Restarts {
-		st.sign(RestartLoop).see(alarm, at, 0, 0)
+		st.see(RestartLoop, alarm, at, 0, 0)
 	}
 	if s := st.signs[RestartLoop]; s != nil && s.on {
 		if n > 0 {
 			s.last = st.deaths[n-1].at
 		}
-		s.see(calm, at, 0, r.RestartWindow)
+		st.see(RestartLoop, calm, at, 0, r.RestartWindow)
 	}
 }
 

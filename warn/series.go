@@ -20,10 +20,13 @@ const (
 	news = 0.02
 )
 
-// point is what could not be reclaimed at a moment.
-type point struct {
-	at   time.Time
-	held int64
+// point is what could not be reclaimed at a moment, in milliseconds since 1970:
+// there are many of them.
+type point struct{ at, held int64 }
+
+// since is the time from one point to another.
+func (p point) since(q point) time.Duration {
+	return time.Duration(p.at-q.at) * time.Millisecond
 }
 
 // series is what a container has held since it started: the last minutes as read,
@@ -34,10 +37,11 @@ type series struct {
 }
 
 func (s *series) add(at time.Time, held int64) {
-	s.seconds = bounded(s.seconds, point{at, held}, maxSeconds)
+	p := point{at.UnixMilli(), held}
+	s.seconds = bounded(s.seconds, p, maxSeconds)
 	n := len(s.minutes)
-	if n == 0 || at.Sub(s.minutes[n-1].at) >= time.Minute {
-		s.minutes = bounded(s.minutes, point{at, held}, maxMinutes)
+	if n == 0 || p.since(s.minutes[n-1]) >= time.Minute {
+		s.minutes = bounded(s.minutes, p, maxMinutes)
 	} else if s.minutes[n-1].held < held {
 		s.minutes[n-1].held = held
 	}
@@ -60,7 +64,7 @@ func (s *series) ramp() (p []point, before int64) {
 	}
 	for _, m := range s.minutes {
 		// A minute's value is its highest, from its beginning on.
-		if m.at.Add(time.Minute).Before(s.seconds[low].at) {
+		if s.seconds[low].since(m) > time.Minute {
 			before = max(before, m.held)
 		}
 	}
@@ -95,7 +99,7 @@ func (s *series) forecast(limit int64) (trend.Forecast, bool) {
 
 func foretell(p []point, before, limit int64) (trend.Forecast, bool) {
 	n := len(p)
-	if n < minFit || p[n-1].at.Sub(p[0].at) < minFitTime || p[n-1].held < before+int64(news*float64(limit)) {
+	if n < minFit || p[n-1].since(p[0]) < minFitTime || p[n-1].held < before+int64(news*float64(limit)) {
 		return trend.Forecast{}, false
 	}
 	fit := points(p)
@@ -114,7 +118,7 @@ func foretell(p []point, before, limit int64) (trend.Forecast, bool) {
 func points(p []point) []trend.Point {
 	out := make([]trend.Point, len(p))
 	for i, q := range p {
-		out[i] = trend.Point{T: q.at.Sub(p[len(p)-1].at).Seconds(), V: float64(q.held)}
+		out[i] = trend.Point{T: q.since(p[len(p)-1]).Seconds(), V: float64(q.held)}
 	}
 	return out
 }

@@ -49,9 +49,7 @@ func (s *sign) see(l level, at time.Time, hold, rest time.Duration) {
 			s.last = at
 		}
 	case calm:
-		if !s.on {
-			s.since = time.Time{}
-		} else if at.Sub(s.last) >= rest {
+		if !s.on || at.Sub(s.last) >= rest {
 			*s = sign{}
 		}
 	}

@@ -3,6 +3,7 @@ package warn
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -116,7 +117,7 @@ func New(opt Options, kept []byte) (*Warner, error) {
 		st.open[e.Of] = e
 		for _, name := range e.Incident.Warning.Signs {
 			// Whether it is still so is seen at the next readings.
-			*st.sign(name) = sign{on: true, since: e.Incident.Warning.Since, last: e.Incident.Time, of: e.Of}
+			st.signs[name] = &sign{on: true, since: e.Incident.Warning.Since, last: e.Incident.Time, of: e.Of}
 		}
 	}
 	return w, nil
@@ -167,13 +168,20 @@ func (w *Warner) state(id string) *state {
 	return st
 }
 
-func (st *state) sign(name string) *sign {
+// see takes how a sign stands at a moment. One that is off is not held: of a
+// thousand containers that are well there are none.
+func (st *state) see(name string, l level, at time.Time, hold, rest time.Duration) {
 	s := st.signs[name]
 	if s == nil {
+		if l != alarm {
+			return
+		}
 		s = &sign{}
 		st.signs[name] = s
 	}
-	return s
+	if s.see(l, at, hold, rest); *s == (sign{}) {
+		delete(st.signs, name)
+	}
 }
 
 // sameStart is how far two words on when a run began may lie apart.
@@ -200,11 +208,7 @@ func (w *Warner) Read(id string, r recorder.Reading, stalls int64) []Alert {
 	if !st.seen.IsZero() && r.At.Sub(st.seen) > blind {
 		// What was true before may not have been since.
 		st.series, st.counters = series{}, nil
-		for _, s := range st.signs {
-			if !s.on {
-				s.since = time.Time{}
-			}
-		}
+		maps.DeleteFunc(st.signs, func(_ string, s *sign) bool { return !s.on })
 	}
 	st.name, st.seen, st.last = run.Name, r.At, r
 	st.held = held(id, &r)
@@ -212,7 +216,7 @@ func (w *Warner) Read(id string, r recorder.Reading, stalls int64) []Alert {
 	if n := len(st.counters); n > 0 && fell(&st.counters[n-1], &c) {
 		st.counters = st.counters[:0] // a new cgroup counts from zero
 	}
-	st.counters = bounded(st.counters, c, maxCounters)
+	st.counters = bounded(recent(st.counters, r.At), c, maxCounters)
 	if st.held >= 0 {
 		st.series.add(r.At, st.held)
 	}
@@ -222,6 +226,16 @@ func (w *Warner) Read(id string, r recorder.Reading, stalls int64) []Alert {
 
 // maxCounters covers recently at one reading a second.
 const maxCounters = 32
+
+// recent drops what is no longer looked at, but for the one that the oldest of
+// those that are is compared with.
+func recent(c []counters, now time.Time) []counters {
+	n := 0
+	for n+1 < len(c) && now.Sub(c[n+1].at) > recently {
+		n++
+	}
+	return append(c[:0], c[n:]...)
+}
 
 func fell(a, b *counters) bool {
 	return b.hits < a.hits || b.highs < a.highs || b.stalls < a.stalls || b.full < a.full || b.some < a.some
@@ -380,9 +394,9 @@ func (w *Warner) Due(now time.Time) []Alert {
 		st.judgeRestarts(&w.opt.Rules, now)
 		st.judgeHealth(&w.opt.Rules, now)
 		if now.Sub(st.seen) > blind {
-			for name, s := range st.signs {
+			for name := range st.signs {
 				if name != RestartLoop && name != Unhealthy {
-					s.see(calm, now, 0, w.opt.Rules.ResolveAfter)
+					st.see(name, calm, now, 0, w.opt.Rules.ResolveAfter)
 				}
 			}
 		}

@@ -15,9 +15,11 @@ func (c *Correlator) samples(round []Sample) {
 		if e == nil {
 			continue
 		}
-		kept := s.Sample
-		kept.PIDs = nil
-		e.readings = insertReading(e.readings, kept)
+		if s.Current >= 0 {
+			kept := s.Sample
+			kept.PIDs = nil
+			e.readings = insertReading(e.readings, kept)
+		}
 		for _, pid := range s.PIDs {
 			o := c.pids[pid]
 			if o.id != s.ID {

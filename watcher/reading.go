@@ -25,6 +25,8 @@ type reading struct {
 	turns  int  // how often its parts have been read
 	gone   bool // its cgroup was removed
 
+	brokenDown int64 // memory in use when memory.stat was read last
+
 	// What the correlator was told last.
 	told  time.Time
 	kills int64
@@ -70,6 +72,9 @@ func (x *scratch) empty() *cgroup.Sample {
 // host's alone, which is read with the host.
 const parts = cgroup.WithStat | cgroup.WithEvents | cgroup.WithTasks | cgroup.WithCPU
 
+// looked is true for a reading that is more than memory in use and members.
+func looked(what cgroup.What) bool { return what&(cgroup.WithStat|cgroup.WithTasks) != 0 }
+
 // read takes one reading of each container and records it.
 func (s *Sampler) read(all []*reading, emit func(Observation), now time.Time) {
 	var news []Sample
@@ -84,7 +89,7 @@ func (s *Sampler) read(all []*reading, emit func(Observation), now time.Time) {
 		}
 		r.last.At = now
 		r.track.Add(&r.last)
-		if what&cgroup.WithStat != 0 {
+		if looked(what) {
 			r.turns++
 			s.look(r.id, &r.last, s.Stalls(r.id))
 		}
@@ -125,7 +130,7 @@ func (s *Sampler) readOne(r *reading, what cgroup.What) (*cgroup.Sample, bool) {
 		s.scratch.pids = sample.PIDs // it may have grown
 	}
 	r.last.Take(sample)
-	if what&cgroup.WithStat != 0 {
+	if looked(what) {
 		s.note(r, sample)
 	}
 	return sample, true
@@ -143,12 +148,22 @@ func (s *Sampler) what(i int, r *reading) cgroup.What {
 	if s.members.has(i) {
 		w |= cgroup.WithPIDs
 	}
-	if s.parts.has(i) {
+	near := r.last.Limit > 0 && float64(r.last.Used) > nearLimit*float64(r.last.Limit)
+	switch {
+	case s.parts.has(i) && r.turns%limitsEvery == 0:
+		w |= parts | s.psi | cgroup.WithLimit
+	case s.parts.has(i):
 		w |= parts | s.psi
-		if r.turns%limitsEvery == 0 {
-			w |= cgroup.WithLimit
+		if r.last.Used == r.brokenDown && !near {
+			// What memory is made of hardly changes where the sum of it does
+			// not, and the limit is hit by what grows. memory.stat is the
+			// dearest file of all.
+			w = w&^(cgroup.WithStat|cgroup.WithEvents) | cgroup.WithKills
 		}
-	} else if r.last.Limit > 0 && float64(r.last.Used) > nearLimit*float64(r.last.Limit) && s.nears.has(i) {
+		if r.last.CPUPeriods <= 0 {
+			w &^= cgroup.WithCPU // it has no quota that could be used up
+		}
+	case near && s.nears.has(i):
 		w |= cgroup.WithStat | s.psi
 	}
 	return w
@@ -159,7 +174,7 @@ func (s *Sampler) tell(news []Sample, r *reading, sample *cgroup.Sample, what cg
 	killed := what&(cgroup.WithKills|cgroup.WithEvents) != 0 && sample.OOMKills != r.kills
 	moved := what&cgroup.WithPIDs != 0 && (now.Sub(r.told) >= refresh || !slices.Equal(sample.PIDs, r.pids))
 	var init *incident.Init
-	if what&cgroup.WithStat != 0 && (r.turns < 3 || r.turns%initEvery == 0) {
+	if looked(what) && (r.turns < 3 || r.turns%initEvery == 0) {
 		if in, ok := s.readInit(r.pid); ok && in != r.init {
 			r.init, init = in, &in
 		}
@@ -173,6 +188,11 @@ func (s *Sampler) tell(news []Sample, r *reading, sample *cgroup.Sample, what cg
 	}
 	out := Sample{ID: r.id, Init: init, Sample: cgroup.Sample{At: sample.At, Current: sample.Current, Limit: sample.Limit,
 		Swap: sample.Swap, OOMKills: sample.OOMKills}}
+	if !killed {
+		// The recorder has what was read: word of members alone would make
+		// the correlator hold the same of every container.
+		out.Current = recorder.Absent
+	}
 	if moved {
 		r.pids, r.told = append(r.pids[:0], sample.PIDs...), now
 		out.PIDs = slices.Clone(sample.PIDs)
@@ -188,10 +208,13 @@ func (s *Sampler) note(r *reading, sample *cgroup.Sample) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.seen[r.id]
-	if x == nil || sample.Stat == nil {
+	if x == nil {
 		return
 	}
-	x.stat, x.swap, x.parts = *sample.Stat, sample.Swap, true
+	if sample.Stat != nil {
+		x.stat, x.swap, x.parts = *sample.Stat, sample.Swap, true
+		r.brokenDown = sample.Current
+	}
 	switch {
 	case sample.PSI != nil:
 		x.psi, x.hasPSI = *sample.PSI, true

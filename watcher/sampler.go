@@ -35,7 +35,8 @@ const (
 	// told of has all read at once (Nudge): this is for those that nobody did.
 	countersUpTo = 200
 	// limitsEvery is how many of a container's turns lie between two that read
-	// its limits too, which hardly ever change; initEvery likewise for the
+	// all there is: its limits too, which hardly ever change, and what follows
+	// from memory in use although that is the same; initEvery likewise for the
 	// signals that its first process handles.
 	limitsEvery = 6
 	initEvery   = 12

@@ -139,7 +139,8 @@ type Reconcile struct {
 	Since      time.Time   `json:"since,omitzero"`
 }
 
-// Sample is one reading of one container's cgroup.
+// Sample is one reading of one container's cgroup. Where it tells of members or
+// of the first process alone, Current is -1.
 type Sample struct {
 	ID string `json:"id"`
 	cgroup.Sample

@@ -13,7 +13,7 @@ import (
 
 // A watchdog for memory must not be what fills it. The heap that lives is a few
 // megabytes; a smaller pace of the collector keeps the garbage in that order too.
-const gcPercent = 40
+const gcPercent = 25
 
 // leanEvery is how often what is not in use is given back; it costs some
 // milliseconds.

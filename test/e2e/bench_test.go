@@ -131,12 +131,15 @@ func cost(b *testing.B, containers, real int) {
 		sem <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-sem }()
-			if _, err := e.Run(ctx, "--name", fmt.Sprintf("idle-%d", i), "-m", "64m", "--network", "none", lab.Image, "sleep", "100000"); err != nil {
+			if _, err := e.Run(ctx, "--name", fmt.Sprintf("idle-%d", i), "-m", "64m", lab.Image, "sleep", "100000"); err != nil {
 				b.Error(err)
 			}
 		})
 	}
 	wg.Wait()
+	if b.Failed() {
+		b.FailNow()
+	}
 	host := e.Host
 	if containers > real {
 		crowd, err := lab.NewCrowd(ctx, e, "idle-0", containers-real)
