@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -78,9 +77,9 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 // Retry makes what a receiver is owed due at once, what was parked included, and
 // returns how many deliveries that are; "" is every receiver.
 func (s *Store) Retry(ctx context.Context, receiver string) (n int, err error) {
-	err = s.write(ctx, func(tx *sql.Tx) error {
+	err = s.write(ctx, func(tx *tx) error {
 		n = 0
-		return eachRow(ctx, tx, " AND state <> 'delivered' AND (?1 = '' OR receiver = ?1)", func(r *row, _ int64) error {
+		return eachRow(ctx, tx, " AND state <> 'delivered' AND (?2 = '' OR receiver = ?2)", func(r *row, _ int64) error {
 			n++
 			if r.state == string(incident.Parked) {
 				// Its 72 hours begin anew.

@@ -24,13 +24,13 @@ func (s *Store) Due(ctx context.Context, receiver string, now time.Time, limit i
 		WHERE d.receiver = ?1 AND d.state = 'pending' AND d.next_ns <= ?2
 		AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.receiver = ?1 AND e.state = 'pending'
 			AND e.lane = d.lane AND e.seq < d.seq AND e.next_ns > ?2 AND e.held = 0)
-		ORDER BY d.seq LIMIT ?3`, receiver, now.UnixNano(), limit)
+		ORDER BY d.seq`, receiver, now.UnixNano())
 	if err != nil {
 		return nil, fmt.Errorf("read what is due to %q: %w", receiver, err)
 	}
 	defer rows.Close()
 	var due, broken []incident.Delivery
-	for size := 0; size < maxDue && rows.Next(); {
+	for size := 0; len(due) < limit && size < maxDue && rows.Next(); {
 		var r row
 		var sum, crc, told, wait int64
 		var body []byte
@@ -79,9 +79,12 @@ func (r *row) delivery() incident.Delivery {
 // as the message batch where that is not "", so that after a crash in the middle
 // the next attempt knows it may be a repeat, and is the same message.
 func (s *Store) Begin(ctx context.Context, batch string, ds ...incident.Delivery) error {
-	err := s.change(ctx, ds, func(r *row, _ *incident.Delivery) {
-		r.maybe, r.batch = true, batch
-	}, nil)
+	err := s.jot(ctx, func(tx *tx) error {
+		return change(ctx, tx, ds, func(r *row, _ *incident.Delivery) error {
+			r.maybe, r.batch = true, batch
+			return r.mark(ctx, tx)
+		})
+	})
 	if err != nil {
 		return fmt.Errorf("begin delivery: %w", explainSQLite(err))
 	}
@@ -90,7 +93,7 @@ func (s *Store) Begin(ctx context.Context, batch string, ds ...incident.Delivery
 
 // Settle writes how an attempt at these deliveries ended.
 func (s *Store) Settle(ctx context.Context, o incident.Outcome, ds ...incident.Delivery) error {
-	err := s.change(ctx, ds, func(r *row, d *incident.Delivery) {
+	settle := func(r *row, d *incident.Delivery) {
 		r.state, r.error, r.next, r.held = string(o.State), o.Error, 0, false
 		r.maybe = d.Unknown && o.State == incident.Pending || o.Unknown
 		if o.State == incident.Pending {
@@ -105,9 +108,14 @@ func (s *Store) Settle(ctx context.Context, o incident.Outcome, ds ...incident.D
 				r.first = o.At.UnixNano()
 			}
 		}
-	}, func(tx *sql.Tx) error {
-		if o.State != incident.Delivered {
-			return nil
+	}
+	err := s.jot(ctx, func(tx *tx) error {
+		err := change(ctx, tx, ds, func(r *row, d *incident.Delivery) error {
+			settle(r, d)
+			return r.put(ctx, tx)
+		})
+		if err != nil || o.State != incident.Delivered {
+			return err
 		}
 		return tell(ctx, tx, ds)
 	})
@@ -118,7 +126,7 @@ func (s *Store) Settle(ctx context.Context, o incident.Outcome, ds ...incident.D
 }
 
 // tell keeps what the receiver was told last under the keys of deliveries.
-func tell(ctx context.Context, tx *sql.Tx, ds []incident.Delivery) error {
+func tell(ctx context.Context, tx *tx, ds []incident.Delivery) error {
 	for i := range ds {
 		d := &ds[i]
 		if d.Key == "" || d.Last.At.IsZero() || i > 0 && d.Key == ds[i-1].Key && d.Last == ds[i-1].Last {
@@ -133,42 +141,38 @@ func tell(ctx context.Context, tx *sql.Tx, ds []incident.Delivery) error {
 	return nil
 }
 
-// change changes the rows of deliveries in one transaction; then, if it is not
-// nil, does more in it.
-func (s *Store) change(ctx context.Context, ds []incident.Delivery, f func(*row, *incident.Delivery), then func(*sql.Tx) error) error {
-	return s.jot(ctx, func(tx *sql.Tx) error {
-		for i := range ds {
-			r, err := rowByID(ctx, tx, ds[i].ID)
-			if err != nil {
-				return err
-			}
-			if r == nil {
-				continue // pruned, or lost with a damaged file
-			}
-			f(r, &ds[i])
-			if err := r.put(ctx, tx); err != nil {
-				return err
-			}
+// change hands the rows of deliveries to f, which writes them.
+func change(ctx context.Context, tx *tx, ds []incident.Delivery, f func(*row, *incident.Delivery) error) error {
+	for i := range ds {
+		r, err := rowByID(ctx, tx, ds[i].ID)
+		if err != nil {
+			return err
 		}
-		if then == nil {
-			return nil
+		if r == nil {
+			continue // pruned, or lost with a damaged file
 		}
-		return then(tx)
-	})
+		if err := f(r, &ds[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // NextDue is when the next pending delivery of a receiver may be tried; zero
 // when nothing is pending. What waits behind another of its container counts as
 // that one does.
 func (s *Store) NextDue(ctx context.Context, receiver string) (time.Time, error) {
-	var next sql.NullInt64
-	err := s.db.QueryRowContext(ctx, `
+	st, err := s.db.statement(ctx, `
 		SELECT min(next_ns) FROM (
 			SELECT next_ns, min(seq) FROM deliveries WHERE receiver = ?1 AND state = 'pending' AND held = 0 GROUP BY lane
 			UNION ALL
 			SELECT min(next_ns), 0 FROM deliveries d WHERE receiver = ?1 AND state = 'pending' AND held = 1
 				AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.receiver = ?1 AND e.state = 'pending'
-					AND e.lane = d.lane AND e.seq < d.seq AND e.next_ns > d.next_ns AND e.held = 0))`, receiver).Scan(&next)
+					AND e.lane = d.lane AND e.seq < d.seq AND e.next_ns > d.next_ns AND e.held = 0))`)
+	var next sql.NullInt64
+	if err == nil {
+		err = st.QueryRowContext(ctx, receiver).Scan(&next)
+	}
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read when %q is due: %w", receiver, err)
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -11,7 +10,7 @@ import (
 
 // owe adds the deliveries of an entry: the first to each of its receivers, and an
 // update to whom was told of the incident before, where there is news.
-func owe(ctx context.Context, tx *sql.Tx, e *Entry, known bool, now time.Time, saved *Saved) error {
+func owe(ctx context.Context, tx *tx, e *Entry, known bool, now time.Time, saved *Saved) error {
 	if e.Silent {
 		return nil
 	}
@@ -80,7 +79,7 @@ func (r row) since(o incident.Outcome) row {
 }
 
 // add writes a new delivery made after the pattern of r.
-func (r row) add(ctx context.Context, tx *sql.Tx, receiver string, rev int64, saved *Saved) error {
+func (r row) add(ctx context.Context, tx *tx, receiver string, rev int64, saved *Saved) error {
 	r.receiver, r.rev = receiver, rev
 	r.id = incident.UpdateID(r.incident, int(rev), receiver)
 	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(seq),0)+1 FROM deliveries").Scan(&r.seq); err != nil {

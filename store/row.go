@@ -46,7 +46,7 @@ func (r *row) sum() int64 {
 }
 
 // put writes the row over what is kept under its id, or as a new one.
-func (r *row) put(ctx context.Context, tx *sql.Tx) error {
+func (r *row) put(ctx context.Context, tx *tx) error {
 	_, err := tx.ExecContext(ctx, "INSERT INTO deliveries("+rowCols+`, crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT(id) DO UPDATE SET state=excluded.state, attempts=excluded.attempts, first_ns=excluded.first_ns, next_ns=excluded.next_ns,
 		maybe=excluded.maybe, error=excluded.error, key=excluded.key, news=excluded.news, held=excluded.held, batch=excluded.batch, crc=excluded.crc`, r.values()...)
@@ -56,8 +56,18 @@ func (r *row) put(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
+// mark writes only that the row's delivery is about to be tried, and in which
+// message: that is in no index.
+func (r *row) mark(ctx context.Context, tx *tx) error {
+	_, err := tx.ExecContext(ctx, "UPDATE deliveries SET maybe=?, batch=?, crc=? WHERE id=?", r.maybe, r.batch, r.sum(), r.id)
+	if err != nil {
+		return fmt.Errorf("delivery of %s to %s: %w", r.incident, r.receiver, err)
+	}
+	return nil
+}
+
 // complete takes from the incident what a row of version 1 did not have.
-func (r *row) complete(ctx context.Context, tx *sql.Tx) error {
+func (r *row) complete(ctx context.Context, tx *tx) error {
 	var body []byte
 	if err := tx.QueryRowContext(ctx, "SELECT body FROM incidents WHERE id = ?", r.incident).Scan(&body); err != nil {
 		return err
@@ -70,7 +80,7 @@ func (r *row) complete(ctx context.Context, tx *sql.Tx) error {
 }
 
 // rowByID reads one row; nil where there is none.
-func rowByID(ctx context.Context, tx *sql.Tx, id string) (*row, error) {
+func rowByID(ctx context.Context, tx *tx, id string) (*row, error) {
 	r := new(row)
 	err := tx.QueryRowContext(ctx, "SELECT "+rowCols+" FROM deliveries WHERE id = ?", id).Scan(r.pointers()...)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -80,12 +90,12 @@ func rowByID(ctx context.Context, tx *sql.Tx, id string) (*row, error) {
 }
 
 // eachRow hands every row that a condition selects to f, with the checksum as it is kept.
-func eachRow(ctx context.Context, tx *sql.Tx, where string, f func(*row, int64) error, args ...any) error {
+func eachRow(ctx context.Context, tx *tx, where string, f func(*row, int64) error, args ...any) error {
 	// In pages: to write while a statement still reads shows the writes to it.
 	for after := int64(-1 << 62); ; {
 		var page []*row
 		var sums []int64
-		rows, err := tx.QueryContext(ctx, "SELECT "+rowCols+", crc, rowid FROM deliveries WHERE rowid > "+fmt.Sprint(after)+where+" ORDER BY rowid LIMIT 500", args...)
+		rows, err := tx.QueryContext(ctx, "SELECT "+rowCols+", crc, rowid FROM deliveries WHERE rowid > ?"+where+" ORDER BY rowid LIMIT 500", append([]any{after}, args...)...)
 		if err != nil {
 			return err
 		}
@@ -127,21 +137,21 @@ func (s *Store) mend(ctx context.Context) (removed int, err error) {
 	var bad []*row
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	reading, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return 0, err
 	}
-	err = eachRow(ctx, tx, "", func(r *row, sum int64) error {
+	err = eachRow(ctx, &tx{reading, s.db}, "", func(r *row, sum int64) error {
 		if r.sum() != sum {
 			bad = append(bad, r)
 		}
 		return nil
 	})
-	_ = tx.Rollback() // it has only read
+	_ = reading.Rollback() // it has only read
 	if err != nil || len(bad) == 0 {
 		return 0, err
 	}
-	err = s.write(ctx, func(tx *sql.Tx) error {
+	err = s.write(ctx, func(tx *tx) error {
 		for _, r := range bad {
 			s.badRows.Inc()
 			s.log.Error("a delivery is damaged", zap.String("id", r.id), zap.String("receiver", r.receiver), zap.Bool("mended", r.genuine()))

@@ -41,9 +41,9 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 	for _, part := range []struct {
 		table, columns string
 		order          string
-		keep           func(*sql.Tx, []any) error
+		keep           func(*tx, []any) error
 	}{
-		{"state", "key, value, crc", "key", func(tx *sql.Tx, v []any) error {
+		{"state", "key, value, crc", "key", func(tx *tx, v []any) error {
 			value, ok := v[1].([]byte)
 			if crc, _ := v[2].(int64); !ok || checksum(value) != crc {
 				n.lost++
@@ -51,7 +51,7 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 			}
 			return count(&n.state)(tx.ExecContext(ctx, "INSERT OR IGNORE INTO state(key, value, crc) VALUES(?,?,?)", v...))
 		}},
-		{"incidents", "id, seq, time_ns, kind, cause, container, name, body, crc", "rowid", func(tx *sql.Tx, v []any) error {
+		{"incidents", "id, seq, time_ns, kind, cause, container, name, body, crc", "rowid", func(tx *tx, v []any) error {
 			id, ok := v[0].(string)
 			body, ok2 := v[7].([]byte)
 			crc, ok3 := v[8].(int64)
@@ -61,7 +61,7 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 			}
 			return count(&n.incidents)(tx.ExecContext(ctx, "INSERT OR IGNORE INTO incidents(id, seq, time_ns, kind, cause, container, name, body, crc) VALUES(?,?,?,?,?,?,?,?,?)", v...))
 		}},
-		{"deliveries", columns, "rowid", func(tx *sql.Tx, v []any) error {
+		{"deliveries", columns, "rowid", func(tx *tx, v []any) error {
 			r, ok := rowOf(v)
 			if !ok {
 				n.lost++
@@ -69,15 +69,15 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 			}
 			return s.carryDelivery(ctx, tx, r, &n)
 		}},
-		{"told", "receiver, key, at_ns, wait_ns, thread", "receiver, key", func(tx *sql.Tx, v []any) error {
+		{"told", "receiver, key, at_ns, wait_ns, thread", "receiver, key", func(tx *tx, v []any) error {
 			_, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO told(receiver, key, at_ns, wait_ns, thread) VALUES(?,?,?,?,?)", v...)
 			return err
 		}},
-		{"tally", "receiver, generated, delivered, parked", "receiver", func(tx *sql.Tx, v []any) error {
+		{"tally", "receiver, generated, delivered, parked", "receiver", func(tx *tx, v []any) error {
 			_, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO tally(receiver, generated, delivered, parked) VALUES(?,?,?,?)", v...)
 			return err
 		}},
-		{"silences", "id, until_ns, body, crc", "id", func(tx *sql.Tx, v []any) error {
+		{"silences", "id, until_ns, body, crc", "id", func(tx *tx, v []any) error {
 			body, ok := v[2].([]byte)
 			if crc, _ := v[3].(int64); !ok || checksum(body) != crc {
 				n.lost++
@@ -136,7 +136,7 @@ func rowOf(v []any) (r *row, ok bool) {
 }
 
 // carryDelivery keeps a delivery whose incident was carried over.
-func (s *Store) carryDelivery(ctx context.Context, tx *sql.Tx, r *row, n *salvaged) error {
+func (s *Store) carryDelivery(ctx context.Context, tx *tx, r *row, n *salvaged) error {
 	var known int
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ?", r.incident).Scan(&known); err != nil {
 		return err
@@ -162,13 +162,13 @@ func (s *Store) carryDelivery(ctx context.Context, tx *sql.Tx, r *row, n *salvag
 
 // carry copies the rows of a query until the first that cannot be read; done is
 // true when there was none such.
-func (s *Store) carry(ctx context.Context, old *sql.DB, query string, columns int, keep func(*sql.Tx, []any) error) (done bool, err error) {
+func (s *Store) carry(ctx context.Context, old *sql.DB, query string, columns int, keep func(*tx, []any) error) (done bool, err error) {
 	rows, err := old.QueryContext(ctx, query)
 	if err != nil {
 		return false, err
 	}
 	defer rows.Close()
-	werr := s.write(ctx, func(tx *sql.Tx) error {
+	werr := s.write(ctx, func(tx *tx) error {
 		values, ptrs := make([]any, columns), make([]any, columns)
 		for i := range values {
 			ptrs[i] = &values[i]

@@ -49,7 +49,7 @@ type Saved struct {
 // update is one more when it is news to whom was told before.
 func (s *Store) Save(ctx context.Context, b Batch) (Saved, error) {
 	var saved Saved
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *tx) error {
 		saved = Saved{}
 		for i := range b.Entries {
 			if err := saveEntry(ctx, tx, &b.Entries[i], &saved); err != nil {
@@ -78,26 +78,32 @@ func (s *Store) Save(ctx context.Context, b Batch) (Saved, error) {
 }
 
 // write runs f in one transaction; when it returns, that is on disk.
-func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
+func (s *Store) write(ctx context.Context, f func(*tx) error) error {
 	if err := s.restore(ctx); err != nil {
 		return err
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
+	if err := s.db.wanted(ctx); err != nil {
+		return err
+	}
+	begun, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if err := f(tx); err != nil {
-		_ = tx.Rollback() // its error says nothing that err does not
+	if err := f(&tx{begun, s.db}); err != nil {
+		_ = begun.Rollback() // its error says nothing that err does not
 		return err
 	}
 	crashpoint.At("before-commit")
-	return tx.Commit()
+	return s.commit(begun)
 }
 
 // jot is write without waiting for the disk: it outlives the program at once, and
 // the machine with the next write. It is for what a repeat makes up for: that an
 // attempt was begun and how it ended.
-func (s *Store) jot(ctx context.Context, f func(*sql.Tx) error) error {
+func (s *Store) jot(ctx context.Context, f func(*tx) error) error {
+	if err := s.db.wanted(ctx); err != nil {
+		return err
+	}
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -108,18 +114,24 @@ func (s *Store) jot(ctx context.Context, f func(*sql.Tx) error) error {
 	}
 	// Not ctx: the connection must not go on like this.
 	defer conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = FULL") //nolint:errcheck // a pragma without I/O
-	tx, err := conn.BeginTx(ctx, nil)
+	begun, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if err := f(tx); err != nil {
-		_ = tx.Rollback() // its error says nothing that err does not
+	if err := f(&tx{begun, s.db}); err != nil {
+		_ = begun.Rollback() // its error says nothing that err does not
 		return err
 	}
-	return tx.Commit()
+	return s.commit(begun)
 }
 
-func saveEntry(ctx context.Context, tx *sql.Tx, e *Entry, saved *Saved) error {
+// commit is begun's, counted for the checkpoints.
+func (s *Store) commit(begun *sql.Tx) error {
+	s.commits.Add(1)
+	return begun.Commit()
+}
+
+func saveEntry(ctx context.Context, tx *tx, e *Entry, saved *Saved) error {
 	inc := e.Incident
 	body, err := json.Marshal(inc)
 	if err != nil {
@@ -204,7 +216,7 @@ const lastKept = 7 * 24 * time.Hour
 // prune removes settled incidents from before a time, and their deliveries, which
 // stay in the account.
 func (s *Store) prune(ctx context.Context, before time.Time) error {
-	return s.write(ctx, func(tx *sql.Tx) error {
+	return s.write(ctx, func(tx *tx) error {
 		const old = `SELECT id FROM incidents WHERE time_ns < ?1 AND NOT EXISTS
 			(SELECT 1 FROM deliveries d WHERE d.incident = incidents.id AND d.state = 'pending')`
 		for _, q := range []string{

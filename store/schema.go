@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 )
 
@@ -79,7 +78,7 @@ CREATE TABLE IF NOT EXISTS silences (
 `
 
 // migrations bring a file up from the version that is their key.
-var migrations = map[int]func(context.Context, *sql.Tx) error{
+var migrations = map[int]func(context.Context, *tx) error{
 	1: fromVersion1,
 }
 
@@ -93,7 +92,7 @@ func (s *Store) layDown(ctx context.Context, fresh bool) error {
 		}
 	}
 	from := version
-	return s.write(ctx, func(tx *sql.Tx) error {
+	return s.write(ctx, func(tx *tx) error {
 		for ; version < schemaVersion; version++ {
 			if up := migrations[version]; up != nil {
 				if err := up(ctx, tx); err != nil {
@@ -120,7 +119,7 @@ func (s *Store) layDown(ctx context.Context, fresh bool) error {
 }
 
 // fromVersion1 gives the deliveries what they lacked: a checksum, a key, updates.
-func fromVersion1(ctx context.Context, tx *sql.Tx) error {
+func fromVersion1(ctx context.Context, tx *tx) error {
 	for _, q := range []string{
 		"ALTER TABLE deliveries ADD COLUMN rev INTEGER NOT NULL DEFAULT 0",
 		"ALTER TABLE deliveries ADD COLUMN key TEXT NOT NULL DEFAULT ''",

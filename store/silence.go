@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -16,7 +15,7 @@ func (s *Store) PutSilence(ctx context.Context, x incident.Silence) error {
 	if err != nil {
 		return fmt.Errorf("keep silence %s: %w", x.ID, err)
 	}
-	err = s.write(ctx, func(tx *sql.Tx) error {
+	err = s.write(ctx, func(tx *tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO silences(id, until_ns, body, crc) VALUES(?,?,?,?)
 			ON CONFLICT(id) DO UPDATE SET until_ns=excluded.until_ns, body=excluded.body, crc=excluded.crc`,
 			x.ID, x.Until.UnixNano(), body, checksum(body))

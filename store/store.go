@@ -39,7 +39,7 @@ type Options struct {
 
 // Store is an open store. Its methods may be called from any goroutine.
 type Store struct {
-	db        *sql.DB
+	db        *parsed
 	path      string
 	readOnly  bool
 	log       *zap.Logger
@@ -52,6 +52,7 @@ type Store struct {
 	badRows   prometheus.Counter
 	maxAge    time.Duration
 	pruned    atomic.Int64 // unix seconds of the last pruning
+	commits   atomic.Int64 // since the last checkpoint
 }
 
 // applicationID marks the file as oomwatch's in its header: "oomw".
@@ -125,8 +126,9 @@ func (s *Store) prepare() error {
 
 // pragmas: WAL so that a reader does not stop the writer; FULL so that what was
 // acknowledged is on disk; no memory map, because a damaged file must give an
-// error and not a signal.
-const pragmas = "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_pragma=mmap_size(0)&_pragma=foreign_keys(ON)&_pragma=cell_size_check(ON)&_pragma=trusted_schema(OFF)&_pragma=cache_size(-1024)"
+// error and not a signal; the write-ahead log grows to 16 MB before a commit moves
+// it into the file itself.
+const pragmas = "_pragma=wal_autocheckpoint(4000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_pragma=mmap_size(0)&_pragma=foreign_keys(ON)&_pragma=cell_size_check(ON)&_pragma=trusted_schema(OFF)&_pragma=cache_size(-1024)"
 
 func (s *Store) open(ctx context.Context) error {
 	fresh := false
@@ -143,7 +145,7 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	// One writer, one connection: SQLite serialises writers anyway.
 	db.SetMaxOpenConns(1)
-	s.db = db
+	s.db = newParsed(db)
 	if err := s.check(ctx, fresh); err != nil {
 		db.Close()
 		s.db = nil
@@ -186,10 +188,12 @@ func (s *Store) check(ctx context.Context, fresh bool) error {
 	return nil
 }
 
-func (s *Store) openReadOnly(ctx context.Context) (err error) {
-	if s.db, err = readOnly(ctx, s.path, s.path+".lock", "SELECT count(*) FROM state"); err != nil {
+func (s *Store) openReadOnly(ctx context.Context) error {
+	db, err := readOnly(ctx, s.path, s.path+".lock", "SELECT count(*) FROM state")
+	if err != nil {
 		return fmt.Errorf("open store %s: %w", s.path, explainSQLite(err))
 	}
+	s.db = newParsed(db)
 	return nil
 }
 

@@ -168,7 +168,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		}
 		return src.pressure.Run(ctx)
 	})
-	recorded := start(edges, rec.Run)
+	recorded, tended := start(edges, rec.Run), start(edges, st.Run)
 	fed := start(edges, func(ctx context.Context) error { sup.Run(ctx, w.Beat, log); return nil })
 
 	watching := true
@@ -224,7 +224,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	case <-drain.Done():
 	}
 	stopEdges()
-	for _, part := range []<-chan error{minded, reported, drained, delivered, served, hooked, counted, recorded, pulsed, fed} {
+	for _, part := range []<-chan error{minded, reported, drained, delivered, served, hooked, counted, recorded, tended, pulsed, fed} {
 		select {
 		case perr := <-part:
 			err = errors.Join(err, perr)
