@@ -16,33 +16,44 @@ const (
 	// checkpointAfter after how many commits it is: some 2 MB.
 	checkpointEvery = 200 * time.Millisecond
 	checkpointAfter = 50
+	// toDiskEvery is how often a store in memory tries its file.
+	toDiskEvery = 5 * time.Second
 )
 
-// Run keeps the store in good order until ctx ends. Without it a store works, too:
-// the commit that makes the log too long moves it then.
+// Run keeps the store in good order until ctx ends: it moves the write-ahead log,
+// and a store in memory to its file. Without it a store works, too: the commit that
+// makes the log too long moves it then.
 func (s *Store) Run(ctx context.Context) error {
-	tick := time.NewTicker(checkpointEvery)
-	defer tick.Stop()
 	for {
+		wait := checkpointEvery
+		if s.memory.Load() {
+			wait = toDiskEvery
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(wait):
 		}
-		n := s.commits.Load()
-		if s.memory || n < checkpointAfter {
+		if s.memory.Load() {
+			if err := s.toDisk(ctx); err != nil {
+				s.log.Debug("the store stays in memory", zap.Error(err))
+			}
 			continue
 		}
-		if err := s.checkpoint(ctx); err != nil {
-			s.log.Debug("the write-ahead log is not moved into the store yet", zap.Error(err))
-			continue
+		if n := s.commits.Load(); n >= checkpointAfter {
+			if err := s.checkpoint(ctx); err != nil {
+				s.log.Debug("the write-ahead log is not moved into the store yet", zap.Error(err))
+				continue
+			}
+			s.commits.Add(-n)
 		}
-		s.commits.Add(-n)
 	}
 }
 
 // checkpoint moves what it can of the write-ahead log without making anybody wait.
 func (s *Store) checkpoint(ctx context.Context) error {
+	s.moving.Lock()
+	defer s.moving.Unlock()
 	// Opened each time: the file under the path may be another by now.
 	db, err := sql.Open("sqlite", dsn(s.path, "mode=rw&_pragma=mmap_size(0)&_pragma=synchronous(FULL)"))
 	if err != nil {

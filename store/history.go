@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -27,7 +28,10 @@ type HistoryOptions struct {
 	Keep time.Duration
 	// MaxBytes bounds the file: where it would grow beyond, what is oldest is
 	// removed before its time; 0 for no bound.
-	MaxBytes   int64
+	MaxBytes int64
+	// Wait, if it is not nil, is true while the file must not be opened for writing,
+	// as the store has no lock. What is to be kept is refused then.
+	Wait       func() bool
 	Logger     *zap.Logger
 	Registerer prometheus.Registerer
 }
@@ -109,8 +113,12 @@ const reserve = 32 << 20
 // ErrNoRoom is returned by Keep while history would take the last of the disk.
 var ErrNoRoom = fmt.Errorf("less than %d MiB are free, and are left for incidents; make room, or choose another place with --store PATH", reserve>>20)
 
+// errWait is returned by Keep while the store has no lock.
+var errWait = errors.New("the store cannot be written, and its history is not either")
+
 // OpenHistory opens the file, making it where there is none. One that is damaged
-// is moved aside, and a new one begun.
+// is moved aside, and a new one begun. Where the file system takes no writes, the
+// history is empty until a Keep finds that it does.
 func OpenHistory(ctx context.Context, opt HistoryOptions) (*History, error) {
 	h := &History{opt: opt, path: HistoryPath(opt.Store), log: opt.Logger, free: freeBytes, ids: map[string]int64{}}
 	if h.log == nil {
@@ -123,8 +131,10 @@ func OpenHistory(ctx context.Context, opt HistoryOptions) (*History, error) {
 	var err error
 	if opt.ReadOnly {
 		h.db, err = readOnly(ctx, h.path, opt.Store+".lock", "SELECT count(*) FROM services")
-	} else {
-		err = h.open(ctx)
+	} else if err = h.openOrWait(ctx); NoRoom(err) || errors.Is(err, errWait) {
+		h.log.Error("the history takes no writes yet", zap.String("path", h.path), zap.Error(err))
+		h.closed = true
+		h.db, err = emptyHistory(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open history %s: %w", h.path, explainSQLite(err))
@@ -141,6 +151,24 @@ func OpenHistory(ctx context.Context, opt HistoryOptions) (*History, error) {
 		}))
 	}
 	return h, nil
+}
+
+// emptyHistory is what is read while there is no file.
+func emptyHistory(ctx context.Context) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(":memory:", pragmas))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	return db, layDownHistory(ctx, db)
+}
+
+// openOrWait opens the file for writing, if it may.
+func (h *History) openOrWait(ctx context.Context) error {
+	if h.opt.Wait != nil && h.opt.Wait() {
+		return errWait
+	}
+	return h.open(ctx)
 }
 
 // open opens the file for writing; one that is damaged it moves aside.
@@ -173,6 +201,9 @@ func (h *History) tryOpen(ctx context.Context) error {
 	if err := layDownHistory(ctx, db); err != nil {
 		db.Close()
 		return err
+	}
+	if h.db != nil {
+		_ = h.db.Close() // a damaged file, or none
 	}
 	h.db = db
 	return nil
@@ -217,6 +248,9 @@ func (h *History) Close() error {
 func (h *History) Size(ctx context.Context) (int64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.closed {
+		return 0, nil
+	}
 	return h.size(ctx)
 }
 

@@ -36,7 +36,7 @@ func (h *History) Keep(ctx context.Context, blocks []recorder.Block) error {
 		return ErrNoRoom
 	}
 	if h.closed {
-		if err := h.open(ctx); err != nil {
+		if err := h.openOrWait(ctx); err != nil {
 			return fmt.Errorf("open history %s: %w", h.path, explainSQLite(err))
 		}
 		h.closed = false

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,13 +12,28 @@ import (
 
 // restore puts the file back where somebody has removed it while it was open: as
 // long as it is open all of it is still there, and would be gone at the next start.
+// Where another file is in its place (a disk was mounted again) it goes on with that.
 func (s *Store) restore(ctx context.Context) error {
-	if s.memory || !s.laidDown {
+	if s.memory.Load() {
 		return nil
 	}
-	if _, err := os.Lstat(s.path); !errors.Is(err, fs.ErrNotExist) {
-		return nil // there, or not to be known: the write will tell
+	s.swap.Lock()
+	defer s.swap.Unlock()
+	there, err := os.Lstat(s.path)
+	gone := errors.Is(err, fs.ErrNotExist)
+	if !gone && (err != nil || os.SameFile(s.opened, there)) {
+		return nil // the same, or not to be known: the write will tell
 	}
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	if gone {
+		return s.putBack(ctx)
+	}
+	return s.goOnWith(ctx, there)
+}
+
+// putBack writes all of the removed file to a new one; s.swap is held.
+func (s *Store) putBack(ctx context.Context) error {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -36,10 +50,29 @@ func (s *Store) restore(ctx context.Context) error {
 	}
 	s.log.Error("the store's file was removed while it was open; it has been put back", zap.String("path", s.path))
 	s.restored.Add(1)
-	// The next use opens the new file.
-	if err := conn.Raw(func(any) error { return driver.ErrBadConn }); !errors.Is(err, driver.ErrBadConn) {
+	if err := letGo(conn); err != nil {
 		return fmt.Errorf("open the store %s anew: %w", s.path, err)
 	}
+	s.opened, err = os.Lstat(s.path)
+	return err
+}
+
+// goOnWith opens the file that is in the place of the one that was open; s.swap is
+// held. Until that succeeds every write fails, and tries again.
+func (s *Store) goOnWith(ctx context.Context, there fs.FileInfo) error {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := letGo(conn); err != nil {
+		return fmt.Errorf("open the store %s anew: %w", s.path, err)
+	}
+	if err := s.check(ctx, there.Size() == 0); err != nil {
+		return fmt.Errorf("another file is in the place of the store %s, and cannot be used: %w", s.path, err)
+	}
+	s.log.Error("another file is in the place of the store; it goes on with that", zap.String("path", s.path))
+	s.opened = there
 	return nil
 }
 

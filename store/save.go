@@ -82,6 +82,11 @@ func (s *Store) write(ctx context.Context, f func(*tx) error) error {
 	if err := s.restore(ctx); err != nil {
 		return err
 	}
+	return s.transact(ctx, f)
+}
+
+// transact is write on the file as it is open.
+func (s *Store) transact(ctx context.Context, f func(*tx) error) error {
 	if err := s.db.wanted(ctx); err != nil {
 		return err
 	}
@@ -201,7 +206,8 @@ const pruneEvery = time.Hour
 // lost by it.
 func (s *Store) pruneNowAndThen(ctx context.Context, now time.Time) {
 	last := s.pruned.Load()
-	if s.maxAge <= 0 || now.Sub(time.Unix(last, 0)) < pruneEvery || !s.pruned.CompareAndSwap(last, now.Unix()) {
+	// In memory nothing is removed: it would be missing in the account on disk.
+	if s.maxAge <= 0 || s.memory.Load() || now.Sub(time.Unix(last, 0)) < pruneEvery || !s.pruned.CompareAndSwap(last, now.Unix()) {
 		return
 	}
 	if err := s.prune(ctx, now.Add(-s.maxAge)); err != nil {

@@ -92,7 +92,7 @@ func (s *Store) layDown(ctx context.Context, fresh bool) error {
 		}
 	}
 	from := version
-	return s.write(ctx, func(tx *tx) error {
+	return s.transact(ctx, func(tx *tx) error {
 		for ; version < schemaVersion; version++ {
 			if up := migrations[version]; up != nil {
 				if err := up(ctx, tx); err != nil {

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -28,9 +30,11 @@ type Options struct {
 	// ReadOnly opens a store beside a live daemon, or a dead one's, without
 	// lock and without changing anything.
 	ReadOnly bool
-	// Memory opens a store that is on no disk and ends with the program; Path
-	// is only a name then.
+	// Memory opens a store that is in memory until Run finds that its file can be
+	// written; Moved, if it is not nil, is called then, with what Recovered says
+	// of the file.
 	Memory bool
+	Moved  func(ctx context.Context, recovered string)
 	// MaxAge is how long settled incidents are kept; 0 for ever.
 	MaxAge     time.Duration
 	Logger     *zap.Logger
@@ -40,13 +44,17 @@ type Options struct {
 // Store is an open store. Its methods may be called from any goroutine.
 type Store struct {
 	db        *parsed
+	place     place
 	path      string
 	readOnly  bool
 	log       *zap.Logger
 	lock      *os.File
 	last      int // pid of who had the store before
-	memory    bool
-	laidDown  bool // the file is there, and whole
+	memory    atomic.Bool
+	moved     func(ctx context.Context, recovered string)
+	swap      sync.Mutex  // guards opened
+	opened    fs.FileInfo // the file that is open
+	moving    sync.Mutex  // held while the log is moved, or the file is another
 	restored  atomic.Int64
 	recovered string
 	badRows   prometheus.Counter
@@ -61,9 +69,12 @@ const applicationID = 0x6f6f6d77
 // Open opens a store, making it where there is none. A file that is damaged is
 // moved aside, never deleted, and a new one begun: see Recovered.
 func Open(ctx context.Context, opt Options) (*Store, error) {
-	s := &Store{path: opt.Path, readOnly: opt.ReadOnly, log: opt.Logger, maxAge: opt.MaxAge}
+	s := &Store{path: opt.Path, readOnly: opt.ReadOnly, log: opt.Logger, maxAge: opt.MaxAge, moved: opt.Moved}
 	if s.log == nil {
 		s.log = zap.NewNop()
+	}
+	if s.moved == nil {
+		s.moved = func(context.Context, string) {}
 	}
 	s.badRows = prometheus.NewCounter(prometheus.CounterOpts{Name: "oomwatch_store_bad_rows_total", Help: "Rows whose checksum did not match; they are skipped."})
 	if opt.ReadOnly {
@@ -72,7 +83,8 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		}
 		return s, nil
 	}
-	if s.memory = opt.Memory; !s.memory {
+	s.memory.Store(opt.Memory)
+	if !opt.Memory {
 		if err := s.prepare(); err != nil {
 			return nil, err
 		}
@@ -130,19 +142,22 @@ func (s *Store) prepare() error {
 // it into the file itself.
 const pragmas = "_pragma=wal_autocheckpoint(4000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_pragma=mmap_size(0)&_pragma=foreign_keys(ON)&_pragma=cell_size_check(ON)&_pragma=trusted_schema(OFF)&_pragma=cache_size(-1024)"
 
+// onDisk is how the file is opened for writing.
+func onDisk(path string) string { return dsn(path, pragmas+"&_txlock=immediate") }
+
+// inMemory is how a store in memory is opened, which is gone with its connection.
+// It takes 16 MB: more than that must not fill the machine's memory.
+var inMemory = dsn(":memory:", pragmas+"&_txlock=immediate&_pragma=max_page_count(4096)")
+
 func (s *Store) open(ctx context.Context) error {
-	fresh := false
-	path := s.path
-	if s.memory {
-		path = ":memory:" // of the one connection that there is
+	fresh := s.memory.Load()
+	s.place.lead(inMemory)
+	if !fresh {
+		st, err := os.Stat(s.path)
+		fresh = errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() == 0
+		s.place.lead(onDisk(s.path))
 	}
-	if st, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || err == nil && st.Size() == 0 {
-		fresh = true
-	}
-	db, err := sql.Open("sqlite", dsn(path, pragmas+"&_txlock=immediate"))
-	if err != nil {
-		return fmt.Errorf("open store %s: %w", s.path, err)
-	}
+	db := sql.OpenDB(&s.place)
 	// One writer, one connection: SQLite serialises writers anyway.
 	db.SetMaxOpenConns(1)
 	s.db = newParsed(db)
@@ -150,6 +165,12 @@ func (s *Store) open(ctx context.Context) error {
 		db.Close()
 		s.db = nil
 		return fmt.Errorf("open store %s: %w", s.path, explainSQLite(err))
+	}
+	if !s.memory.Load() {
+		var err error
+		if s.opened, err = os.Lstat(s.path); err != nil {
+			return fmt.Errorf("open store %s: %w", s.path, err)
+		}
 	}
 	return nil
 }
@@ -181,11 +202,7 @@ func (s *Store) check(ctx context.Context, fresh bool) error {
 			return fmt.Errorf("%w: %s", errDamaged, word)
 		}
 	}
-	if err := s.layDown(ctx, fresh); err != nil {
-		return err
-	}
-	s.laidDown = true
-	return nil
+	return s.layDown(ctx, fresh)
 }
 
 func (s *Store) openReadOnly(ctx context.Context) error {
@@ -253,8 +270,8 @@ func (s *Store) moveAside(why error) (string, error) {
 // Predecessor is the pid of who had the store before; 0 where nobody is known.
 func (s *Store) Predecessor() int { return s.last }
 
-// InMemory is true for a store that is on no disk.
-func (s *Store) InMemory() bool { return s.memory }
+// InMemory is true while the store is on no disk.
+func (s *Store) InMemory() bool { return s.memory.Load() }
 
 // NoRoom reports whether a store cannot be opened because its file system takes no
 // writes: it is full or read-only. That is no fault of the configuration.

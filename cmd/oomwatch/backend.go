@@ -37,12 +37,7 @@ type backend struct {
 
 	sampler  *watcher.Sampler // nil where there are no control groups
 	recorder *recorder.Recorder
-	history  sized // nil where nothing is kept
-}
-
-// sized is what is kept of the recorder.
-type sized interface {
-	Size(ctx context.Context) (int64, error)
+	history  *store.History
 }
 
 // Incidents implements web.Backend.

@@ -78,10 +78,19 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 
 	reg := newRegistry()
 	selves := newSelfReports(hostFacts(), log)
-	st, err := openOrRemember(ctx, cfg, log, reg, selves)
+	var silences *silencer
+	st, why, err := openOrRemember(ctx, cfg, log, reg, func(ctx context.Context, recovered string) {
+		if err := silences.reload(ctx, time.Now()); err != nil {
+			log.Error("the silences of the store are not in force", zap.Error(err))
+		}
+		if recovered != "" {
+			selves.replaced(recovered)
+		}
+	})
 	if err != nil {
 		return err
 	}
+	selves.unopened, selves.inMemory = why, st.InMemory
 	defer closing(log, "store", st)
 	if said := st.Recovered(); said != "" {
 		sup.say(status(said))
@@ -92,11 +101,11 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		return err
 	}
 
-	rec, kept, closeHistory, err := openRecorder(ctx, cfg, st, log, reg)
+	rec, kept, err := openRecorder(ctx, cfg, st, log, reg)
 	if err != nil {
 		return err
 	}
-	defer closeHistory()
+	defer closing(log, "history", kept)
 	src, err := newSources(cfg, past, rec, log, reg)
 	if err != nil {
 		return err
@@ -110,8 +119,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	silences, err := newSilencer(ctx, st, started)
-	if err != nil {
+	if silences, err = newSilencer(ctx, st, started); err != nil {
 		return err
 	}
 	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: told.send, Group: cfg.Alerts.group(), Trouble: selves.parked, Logger: log, Registerer: reg})
@@ -139,8 +147,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	defer pulse.close()
 
 	back := &backend{started: started, path: cfg.Store.Path, store: st, watcher: w, kernel: src.kernel, since: src.since, outbox: out, keep: keep, log: log,
-		sampler: src.sampler, recorder: rec}
-	back.history, _ = kept.(sized) // nil where nothing is kept
+		sampler: src.sampler, recorder: rec, history: kept}
 	reg.MustRegister(newRecordCounts(src.kernel))
 	srv := web.New(web.Options{Addr: string(cfg.Listen), Socket: cfg.Socket, AllowedHosts: cfg.AllowedHosts, Backend: back, Control: back, Metrics: reg, Log: log})
 	defer closing(log, "listeners", srv)

@@ -54,6 +54,10 @@ type selfReports struct {
 	// states and down are how the sources and the receivers do.
 	states func() []watcher.SourceState
 	down   func() map[string]string
+	// inMemory is true while the store is in memory, as it could not be opened:
+	// unopened is why.
+	inMemory func() bool
+	unopened error
 
 	mu     sync.Mutex
 	open   map[string]*trouble
@@ -65,7 +69,7 @@ type selfReports struct {
 }
 
 func newSelfReports(host incident.Host, log *zap.Logger) *selfReports {
-	return &selfReports{host: host, log: log, open: map[string]*trouble{}, last: map[string]time.Time{}, missed: map[string]int{}, seenUp: map[string]bool{}}
+	return &selfReports{host: host, log: log, inMemory: func() bool { return false }, open: map[string]*trouble{}, last: map[string]time.Time{}, missed: map[string]int{}, seenUp: map[string]bool{}}
 }
 
 // run looks at how everything does until ctx ends.
@@ -105,10 +109,13 @@ func (s *selfReports) look(now time.Time) {
 		}
 	}
 	why := ""
-	if s.store != nil {
+	switch {
+	case s.store != nil:
 		why = s.store.Error()
+	case s.inMemory():
+		why = s.unopened.Error()
 	}
-	s.state(selfStore, "", s.store != nil, 0, now, "the store cannot be written: "+why+"; alerts are sent from memory, and a crash would lose them",
+	s.state(selfStore, "", why != "", 0, now, "the store cannot be written: "+why+"; alerts are sent from memory, and a crash would lose them",
 		"make room, or mend the disk: it goes on by itself. See: oomwatch doctor")
 }
 

@@ -35,6 +35,17 @@ func newSilencer(ctx context.Context, st *store.Store, now time.Time) (*silencer
 	return &silencer{store: st, list: list}, err
 }
 
+// reload reads them again, as the store is another.
+func (s *silencer) reload(ctx context.Context, now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, err := s.store.Silences(ctx, now)
+	if err == nil {
+		s.list = list
+	}
+	return err
+}
+
 // why says by whom and why an incident is silenced; "" where it is not.
 func (s *silencer) why(inc *incident.Incident, now time.Time) string {
 	if inc.Warning != nil && inc.Warning.Self {

@@ -78,38 +78,32 @@ type keeper struct {
 }
 
 // openOrRemember opens the store, or one in memory where the file system takes no
-// writes: what dies meanwhile is told all the same.
-func openOrRemember(ctx context.Context, cfg *Config, log *zap.Logger, reg prometheus.Registerer, selves *selfReports) (*store.Store, error) {
-	opt := store.Options{Path: cfg.Store.Path, MaxAge: time.Duration(cfg.Store.Retention), Logger: log, Registerer: reg}
-	st, err := store.Open(ctx, opt)
-	if !store.NoRoom(err) {
-		return st, err
+// writes: what dies meanwhile is told all the same, and kept as soon as it does.
+// moved is called then.
+func openOrRemember(ctx context.Context, cfg *Config, log *zap.Logger, reg prometheus.Registerer, moved func(context.Context, string)) (st *store.Store, why, err error) {
+	opt := store.Options{Path: cfg.Store.Path, MaxAge: time.Duration(cfg.Store.Retention), Logger: log, Registerer: reg, Moved: moved}
+	st, why = store.Open(ctx, opt)
+	if !store.NoRoom(why) {
+		return st, nil, why
 	}
-	log.Error("the store takes no writes: incidents are kept in memory until the next start", zap.Error(err))
-	selves.replaced(fmt.Sprintf("the store %s takes no writes (%v): incidents are kept in memory, and are gone at the next start", cfg.Store.Path, err))
+	log.Error("the store takes no writes: incidents are kept in memory until it does", zap.Error(why))
 	opt.Memory = true
-	return store.Open(ctx, opt)
+	st, err = store.Open(ctx, opt)
+	return st, why, err
 }
 
-// openRecorder opens the recorder with its history; where the file system takes no
-// writes, without one, and kept is nil.
-func openRecorder(ctx context.Context, cfg *Config, st *store.Store, log *zap.Logger, reg prometheus.Registerer) (rec *recorder.Recorder, kept watcher.Chronicle, end func(), err error) {
-	if st.InMemory() {
-		return recorder.New(recorder.Options{Logger: log, Registerer: reg}), nil, func() {}, nil
-	}
-	hist, err := store.OpenHistory(ctx, store.HistoryOptions{Store: cfg.Store.Path, Keep: time.Duration(cfg.History.Retention), MaxBytes: int64(cfg.History.MaxSize), Logger: log, Registerer: reg})
-	if store.NoRoom(err) {
-		log.Error("the history takes no writes: it is kept in memory until the next start", zap.Error(err))
-		return recorder.New(recorder.Options{Logger: log, Registerer: reg}), nil, func() {}, nil
-	}
+// openRecorder opens the recorder with its history.
+func openRecorder(ctx context.Context, cfg *Config, st *store.Store, log *zap.Logger, reg prometheus.Registerer) (*recorder.Recorder, *store.History, error) {
+	hist, err := store.OpenHistory(ctx, store.HistoryOptions{Store: cfg.Store.Path, Keep: time.Duration(cfg.History.Retention), MaxBytes: int64(cfg.History.MaxSize),
+		Wait: st.InMemory, Logger: log, Registerer: reg})
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	rec = recorder.New(recorder.Options{Keeper: hist, Logger: log, Registerer: reg})
+	rec := recorder.New(recorder.Options{Keeper: hist, Logger: log, Registerer: reg})
 	if err := rec.Restore(ctx, hist); err != nil {
 		log.Warn("the recent past is not taken up", zap.Error(err))
 	}
-	return rec, hist, func() { closing(log, "history", hist) }, nil
+	return rec, hist, nil
 }
 
 // Keep implements watcher.Keeper. What cannot be kept is told all the same, from
@@ -167,6 +161,10 @@ func (k *keeper) entry(told *recipients, t watcher.Told) store.Entry {
 	e := store.Entry{Incident: t.Incident, Update: t.Update, Silent: t.Quiet || t.Incident.Historic}
 	if !t.Update {
 		k.seen(t.Incident)
+	}
+	t.Incident.NotStored = ""
+	if k.store.InMemory() {
+		t.Incident.NotStored = "the store cannot be written, and is in memory"
 	}
 	if e.Silent {
 		return e

@@ -86,11 +86,9 @@ func TestFullDisk(t *testing.T) {
 	filler := fill(t, dir)
 	w.deaths(t, 20)
 	h := w.hooks[0]
-	h.mu.Lock()
-	if h.unsaved == 0 {
+	if h.notStored() == 0 {
 		t.Error("no alert says that it is not stored")
 	}
-	h.mu.Unlock()
 	w.until(t, 30*time.Second, "that the store cannot be written is not told", func() bool { return h.selfReports("store") > 0 })
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
@@ -118,17 +116,39 @@ func TestFileRemoved(t *testing.T) {
 }
 
 // TestReadOnlyDisk: on a file system that takes no writes the daemon runs from
-// memory, tells everything, and says so.
+// memory, tells everything, and says so; when it takes them again, all is kept there,
+// beside what an earlier run left. No restart.
 func TestReadOnlyDisk(t *testing.T) {
 	w := newWorld(t)
 	dir := filepath.Dir(w.store)
 	mount(t, "tmpfs", dir, "tmpfs", 0, "size=8m")
-	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-		lab.Skip(t, "remount: %v", err)
-	}
 	d := w.start(t, "")
 	w.ready(t, d)
 	w.deaths(t, 5)
-	w.until(t, 30*time.Second, "that it runs from memory is not told", func() bool { return w.hooks[0].selfReports("store_replaced") > 0 })
 	d.end(t)
+	remount := func(flags uintptr) {
+		t.Helper()
+		if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|flags, ""); err != nil {
+			lab.Skip(t, "remount: %v", err)
+		}
+	}
+	remount(syscall.MS_RDONLY)
+	d = w.start(t, "")
+	w.ready(t, d)
+	w.deaths(t, 5)
+	h := w.hooks[0]
+	if h.notStored() == 0 {
+		t.Error("no alert says that it is not stored")
+	}
+	w.until(t, 30*time.Second, "that the store cannot be written is not told", func() bool { return h.selfReports("store") > 0 })
+	remount(0)
+	w.until(t, 30*time.Second, "that it is over is not told", func() bool { return h.selfReports("store over") > 0 })
+	before := h.notStored()
+	w.deaths(t, 5)
+	if n := h.notStored(); n != before {
+		t.Errorf("%d alerts still say that they are not stored", n-before)
+	}
+	w.kept(t)
+	d.end(t)
+	w.account(t, 0)
 }

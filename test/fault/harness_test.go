@@ -109,6 +109,13 @@ func (h *hook) heard(ids []string) (n int) {
 	return n
 }
 
+// notStored is how many messages say that they are not stored.
+func (h *hook) notStored() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.unsaved
+}
+
 // selfReports is how often a self-report of this kind came.
 func (h *hook) selfReports(what string) int {
 	h.mu.Lock()
