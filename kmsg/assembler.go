@@ -1,6 +1,7 @@
 package kmsg
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -104,6 +105,12 @@ func (a *Assembler) AwaitsKill() bool {
 		}
 	}
 	return false
+}
+
+// AwaitsGroup tells whether the processes of a group (memory.oom.group) are being
+// killed: how many lines are to come, none of them says.
+func (a *Assembler) AwaitsGroup() bool {
+	return slices.ContainsFunc(a.open, func(o *open) bool { return o.ep.Group && o.ep.NoKill == "" })
 }
 
 // Add takes the next record and returns what it completed. The Text of r must

@@ -39,6 +39,9 @@ func TestLive(t *testing.T) {
 		if want := i < 2; a.AwaitsKill() != want || !a.Pending() {
 			t.Errorf("behind record %d: AwaitsKill %v, want %v; Pending %v", i, a.AwaitsKill(), want, a.Pending())
 		}
+		if want := i > 2; a.AwaitsGroup() != want {
+			t.Errorf("behind record %d: AwaitsGroup %v, want %v", i, a.AwaitsGroup(), want)
+		}
 	}
 	e := a.Flush()
 	if len(e) != 1 || e[0].Episode == nil || len(e[0].Episode.Kills) != 2 || a.Pending() {

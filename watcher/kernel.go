@@ -33,8 +33,12 @@ func (k *Kernel) Name() string { return "kmsg" }
 const (
 	// quiet is how long the log must be silent before an episode counts as
 	// told to its end. One episode's records are printed within about a
-	// millisecond of each other.
-	quiet = 15 * time.Millisecond
+	// millisecond of each other; the line of a kill takes 16 ms on a serial
+	// console of 115200 baud.
+	quiet = 25 * time.Millisecond
+	// slowGroup is the same while a whole group is killed: each of its processes
+	// has a line, and between two of them the kernel may do other work.
+	slowGroup = 250 * time.Millisecond
 	// slowConsole is how long a report that has no kill line yet is waited
 	// for: a slow serial console can hold the kernel up between two records.
 	slowConsole = 2 * time.Second
@@ -109,6 +113,8 @@ func (k *Kernel) follow(ctx context.Context, emit func(Observation)) error {
 		switch {
 		case asm.AwaitsKill():
 			wait = slowConsole
+		case asm.AwaitsGroup():
+			wait = slowGroup
 		case asm.Pending():
 			wait = quiet
 		}
