@@ -1,6 +1,8 @@
 package incident
 
 import (
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/oomwatch/oomwatch/kmsg"
@@ -9,9 +11,20 @@ import (
 // nearEnd is how many of the last log lines count as a program's last words.
 const nearEnd = 10
 
-// forkWindow is how long before the end a refused fork still explains it; the
-// kernel prints it once for a cgroup.
+// forkWindow is how long before the end a refused fork explains it by itself. The
+// kernel prints only a cgroup's first, so that what the program says of a later one
+// is believed as well.
 const forkWindow = 10 * time.Second
+
+// reForkRefused is how programs say that no process or thread could be made (EAGAIN).
+var reForkRefused = regexp.MustCompile(`(?i)\bfork\b[^"]{0,120}: Resource temporarily unavailable\b|\bCannot fork$|\bfork/exec [^:\s]{1,300}: resource temporarily unavailable\b` +
+	`|^RuntimeError: can't start new thread$|\bspawn(?:Sync)? \S{1,300} EAGAIN\b|\bpthread_create\b[^"]{0,120}: Resource temporarily unavailable\b`)
+
+// forkRefused is true where a program's last words are of a refused fork.
+func forkRefused(tail []string) bool {
+	lines, _ := plainLines(tail)
+	return slices.ContainsFunc(lines[max(0, len(lines)-nearEnd):], reForkRefused.MatchString)
+}
 
 // judgeLimits finds the ends that a limit other than the kernel's memory limits
 // brought about, as the program itself or the kernel said: the runtime's own
@@ -28,12 +41,13 @@ func judgeLimits(f *Facts) (verdict, bool) {
 	if heap != nil && (heap.Elsewhere || heap.Caught) {
 		heap = nil
 	}
-	if fork := faultOf(f, kmsg.FaultForkRejected); fork != nil && endTime(f).Sub(fork.Time) <= forkWindow {
+	refused := heap != nil && heap.What == "native_thread" || heap == nil && forkRefused(tail)
+	if fork := faultOf(f, kmsg.FaultForkRejected); fork != nil && (refused || endTime(f).Sub(fork.Time) <= forkWindow) {
 		return verdict{cause: LimitPids, confidence: Likely}, true
 	}
-	if heap != nil && heap.What == "native_thread" {
+	if refused {
 		return verdict{cause: LimitPids, confidence: Possible, runtime: heap,
-			why: "a thread could not be started: the pids limit, the user's limit of processes, or memory for its stack"}, true
+			why: "a process or thread could not be started: the pids limit, the user's limit of processes, or memory for its stack"}, true
 	}
 	if heap != nil {
 		v := verdict{cause: OOMRuntime, confidence: Likely, runtime: heap}
