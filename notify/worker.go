@@ -15,11 +15,13 @@ import (
 	"github.com/oomwatch/oomwatch/internal/crashpoint"
 )
 
-// How long a failing delivery waits and when it is given up.
+// GiveUp is how long what is owed is tried, or waits, before it is parked.
+const GiveUp = 72 * time.Hour
+
+// How long a failing delivery waits, and what bounds a worker.
 const (
 	firstWait   = 5 * time.Second
 	longestWait = 30 * time.Minute
-	giveUp      = 72 * time.Hour
 	// atOnce bounds the deliveries that are read from the queue together, and
 	// with it those of one digest.
 	atOnce = 500
@@ -205,13 +207,13 @@ func (w *worker) putOff(ctx context.Context, pausing []message) (n int) {
 // expire gives up what a receiver that is down has been owed for too long.
 func (w *worker) expire(all []message, now time.Time) (rest []message, n int) {
 	for _, m := range all {
-		if now.Sub(m.deliveries[0].KeptAt) <= giveUp {
+		if now.Sub(m.deliveries[0].KeptAt) <= GiveUp {
 			rest = append(rest, m)
 			continue
 		}
 		n += len(m.deliveries)
 		w.settle(m, incident.Outcome{State: incident.Parked, At: now, NotTried: true,
-			Error: fmt.Sprintf("the receiver could not be reached for %s: %s", incident.FormatDuration(giveUp), w.outage.reason)}, nil)
+			Error: fmt.Sprintf("the receiver could not be reached for %s: %s", incident.FormatDuration(GiveUp), w.outage.reason)}, nil)
 	}
 	return rest, n
 }
@@ -329,9 +331,9 @@ func (w *worker) outcome(m message, err error) incident.Outcome {
 	} else {
 		out.Next = w.outage.failed(now, out.Next, m, err)
 	}
-	if !first.FirstAttempt.IsZero() && now.Sub(first.FirstAttempt) > giveUp || w.outage.isDown() && now.Sub(first.KeptAt) > giveUp {
+	if !first.FirstAttempt.IsZero() && now.Sub(first.FirstAttempt) > GiveUp || w.outage.isDown() && now.Sub(first.KeptAt) > GiveUp {
 		out.State = incident.Parked
-		out.Error = fmt.Sprintf("given up after %s: %s", incident.FormatDuration(giveUp), out.Error)
+		out.Error = fmt.Sprintf("given up after %s: %s", incident.FormatDuration(GiveUp), out.Error)
 		return out
 	}
 	out.State = incident.Pending

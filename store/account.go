@@ -19,6 +19,8 @@ type Account struct {
 	Receiver                              string
 	Generated, Delivered, Parked, Pending int64
 	Lost                                  int64
+	// Pruned of the parked are kept no more, and cannot be tried again.
+	Pruned int64
 	// Held of the pending only wait to be told together with others.
 	Held int64
 	// Oldest is when the oldest that is pending was kept, Next when the next
@@ -33,9 +35,9 @@ type Account struct {
 func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 	by := map[string]*Account{}
 	rows, err := s.db.QueryContext(ctx, `
-		SELECT receiver, generated, delivered, parked, 0, 0, 0, 0 FROM tally
+		SELECT receiver, generated, delivered, parked, parked, 0, 0, 0, 0 FROM tally
 		UNION ALL
-		SELECT receiver, 0, sum(state = 'delivered'), sum(state = 'parked'), sum(state = 'pending'), sum(state = 'pending' AND held = 1),
+		SELECT receiver, 0, sum(state = 'delivered'), sum(state = 'parked'), 0, sum(state = 'pending'), sum(state = 'pending' AND held = 1),
 			min(CASE WHEN state = 'pending' THEN kept_ns ELSE 9223372036854775807 END),
 			min(CASE WHEN state = 'pending' THEN next_ns ELSE 9223372036854775807 END)
 			FROM deliveries GROUP BY receiver`)
@@ -46,14 +48,14 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 	for rows.Next() {
 		var a Account
 		var oldest, next int64
-		if err := rows.Scan(&a.Receiver, &a.Generated, &a.Delivered, &a.Parked, &a.Pending, &a.Held, &oldest, &next); err != nil {
+		if err := rows.Scan(&a.Receiver, &a.Generated, &a.Delivered, &a.Parked, &a.Pruned, &a.Pending, &a.Held, &oldest, &next); err != nil {
 			return nil, fmt.Errorf("read the accounts: %w", err)
 		}
 		if a.Pending > 0 {
 			a.Oldest, a.Next = time.Unix(0, oldest), time.Unix(0, next)
 		}
 		if b := by[a.Receiver]; b != nil {
-			a.Generated, a.Delivered, a.Parked = a.Generated+b.Generated, a.Delivered+b.Delivered, a.Parked+b.Parked
+			a.Generated, a.Delivered, a.Parked, a.Pruned = a.Generated+b.Generated, a.Delivered+b.Delivered, a.Parked+b.Parked, a.Pruned+b.Pruned
 		}
 		by[a.Receiver] = &a
 	}
@@ -93,6 +95,27 @@ func (s *Store) Retry(ctx context.Context, receiver string) (n int, err error) {
 		return 0, fmt.Errorf("make what is owed due again: %w", explainSQLite(err))
 	}
 	return n, nil
+}
+
+// GiveUp parks what has been owed since before a time to receivers that are none of
+// those named, and returns how many deliveries that are, by receiver.
+func (s *Store) GiveUp(ctx context.Context, named []string, before time.Time, why string) (map[string]int, error) {
+	var given map[string]int
+	err := s.write(ctx, func(tx *tx) error {
+		given = map[string]int{}
+		return eachRow(ctx, tx, " AND state = 'pending' AND kept_ns < ?2", func(r *row, _ int64) error {
+			if slices.Contains(named, r.receiver) {
+				return nil
+			}
+			given[r.receiver]++
+			r.state, r.error, r.next, r.held = string(incident.Parked), why, 0, false
+			return r.put(ctx, tx)
+		}, before.UnixNano())
+	})
+	if err != nil {
+		return nil, fmt.Errorf("give up what is owed to nobody: %w", explainSQLite(err))
+	}
+	return given, nil
 }
 
 // Deliveries counts the deliveries that are kept of each receiver, by state.

@@ -24,8 +24,9 @@ const (
 // and a store in memory to its file. Without it a store works, too: the commit that
 // makes the log too long moves it then.
 func (s *Store) Run(ctx context.Context) error {
-	for {
-		wait := checkpointEvery
+	// What a run before this one has left in the log is read at every start.
+	s.commits.Add(checkpointAfter)
+	for wait := time.Duration(0); ; wait = checkpointEvery {
 		if s.memory.Load() {
 			wait = toDiskEvery
 		}

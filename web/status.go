@@ -83,6 +83,8 @@ type DeliveryStatus struct {
 	// them are in memory only.
 	Held     int64 `json:"held,omitempty"`
 	Unstored int64 `json:"unstored,omitempty"`
+	// Pruned of the parked are kept no more, and cannot be tried again.
+	Pruned int64 `json:"pruned,omitempty"`
 	// OldestAt is when the oldest of the pending was kept, NextAt when the next
 	// attempt is due.
 	OldestAt time.Time `json:"oldest_at,omitzero"`

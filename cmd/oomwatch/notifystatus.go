@@ -25,8 +25,11 @@ func newNotifyStatus() *cobra.Command {
 what it has had (delivered), what was given up (parked), and what is still owed
 (pending). It asks the running daemon, or reads its store where no daemon runs.
 
-Exit status: 0 when nothing was given up or lost and every receiver can be
-reached, 1 otherwise.`,
+What is owed to a receiver that is no longer configured waits for one of its name,
+and is given up after 72 hours.
+
+Exit status: 0 when nothing that is kept was given up or lost, every receiver can
+be reached, and nothing is owed to one that is not configured; 1 otherwise.`,
 		Example: `  oomwatch notify status
   oomwatch notify status -o json | jq 'select(.parked > 0)'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -44,7 +47,7 @@ reached, 1 otherwise.`,
 			}
 			bad := 0
 			for _, d := range list {
-				if d.Parked > 0 || d.Lost > 0 || d.Down != "" {
+				if needsHand(d) {
 					bad++
 				}
 			}
@@ -91,6 +94,16 @@ daemon's own user may.`,
 	where.add(cmd)
 	addOutput(cmd, &out)
 	return cmd
+}
+
+// needsHand is true where somebody can still do something for what a receiver did
+// not get: not for what is kept no more, nor for what was given up of a receiver
+// that is no more.
+func needsHand(d web.DeliveryStatus) bool {
+	if !d.Configured {
+		return d.Pending > 0
+	}
+	return d.Parked > d.Pruned || d.Lost > 0 || d.Down != ""
 }
 
 // deliveries asks the daemon for the receivers' accounts, or reads the store
@@ -157,7 +170,7 @@ func (p *places) openStore(ctx context.Context, readOnly bool) (*store.Store, er
 // deliveryStatus is an account as it is shown.
 func deliveryStatus(a store.Account) web.DeliveryStatus {
 	return web.DeliveryStatus{Receiver: a.Receiver, Generated: a.Generated, Delivered: a.Delivered, Parked: a.Parked, Pending: a.Pending,
-		Lost: a.Lost, Held: a.Held, OldestAt: a.Oldest, NextAt: a.Next, Error: a.Error}
+		Lost: a.Lost, Held: a.Held, Pruned: a.Pruned, OldestAt: a.Oldest, NextAt: a.Next, Error: a.Error}
 }
 
 func writeDeliveries(w io.Writer, list []web.DeliveryStatus, now time.Time) error {
@@ -179,9 +192,15 @@ func writeDeliveries(w io.Writer, list []web.DeliveryStatus, now time.Time) erro
 		if d.Pending > 0 && !d.OldestAt.IsZero() {
 			s += "\n  the oldest has waited for " + incident.FormatDuration(now.Sub(d.OldestAt))
 		}
+		if d.Pruned > 0 {
+			s += fmt.Sprintf("\n  %d of those parked are kept no more: they cannot be tried again", d.Pruned)
+		}
 		switch {
+		case !d.Configured && d.Pending > 0:
+			s += "\n  no receiver of this name is configured: what is pending waits for one, and is given up after 72 hours;" +
+				"\n  give a receiver this name again to have it delivered, also later with: oomwatch notify retry " + d.Receiver
 		case !d.Configured:
-			s += "\n  no receiver of this name is configured: what is pending waits for one"
+			s += "\n  no receiver of this name is configured any more"
 		case d.Down != "":
 			s += "\n  out of reach: " + d.Down
 		}

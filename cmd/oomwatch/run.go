@@ -166,6 +166,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	hooked := start(edges, hook.Run)
 	minded := start(intake, func(ctx context.Context) error { return mind(ctx, sup, w.Sources) })
 	reported := start(intake, selves.run)
+	orphans := start(intake, func(ctx context.Context) error { return keep.endOrphans(ctx, selves.parked, log) })
 	pulsed := start(edges, func(ctx context.Context) error {
 		return pulse.run(ctx, func(ctx context.Context) error { return turning(ctx, w.Beat(), out.Beat(), st, selves) })
 	})
@@ -231,7 +232,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	case <-drain.Done():
 	}
 	stopEdges()
-	for _, part := range []<-chan error{minded, reported, drained, delivered, served, hooked, counted, recorded, tended, pulsed, fed} {
+	for _, part := range []<-chan error{minded, reported, orphans, drained, delivered, served, hooked, counted, recorded, tended, pulsed, fed} {
 		select {
 		case perr := <-part:
 			err = errors.Join(err, perr)

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/web"
+)
+
+// TestOrphans: what was owed to a receiver that the configuration has no longer
+// waits, is given up in its time, told to the others, and the account holds.
+func TestOrphans(t *testing.T) {
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "o.db")
+	st := openStore(t, path)
+	now := time.Now()
+	silences, err := newSilencer(ctx, st, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := testKeeper(st, silences)
+	k.told.Store(&recipients{list: []ReceiverConfig{{Name: "stays"}, {Name: "removed"}}})
+	keep := func(id string) {
+		t.Helper()
+		inc := &incident.Incident{ID: id, Cause: incident.OOMHost, Severity: incident.Critical, Time: now, Kind: incident.KindDeath}
+		if err := k.Keep(ctx, watcher.Kept{Told: []watcher.Told{{Incident: inc}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keep("first")
+	keep("second")
+	ds, err := st.Due(ctx, "removed", now, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Settle(ctx, incident.Outcome{State: incident.Delivered, At: now}, ds...); err != nil {
+		t.Fatal(err)
+	}
+	k.told.Store(&recipients{list: []ReceiverConfig{{Name: "stays"}}})
+	keep("third")
+
+	status := func() (text string, bad int) {
+		t.Helper()
+		accounts, err := st.Accounts(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list []web.DeliveryStatus
+		for _, a := range accounts {
+			if a.Lost != 0 || a.Generated != a.Delivered+a.Parked+a.Pending {
+				t.Errorf("the account does not balance: %+v", a)
+			}
+			d := deliveryStatus(a)
+			d.Configured = a.Receiver == "stays"
+			if needsHand(d) {
+				bad++
+			}
+			list = append(list, d)
+		}
+		var b strings.Builder
+		if err := writeDeliveries(&b, list, now); err != nil {
+			t.Fatal(err)
+		}
+		return b.String(), bad
+	}
+	if text, bad := status(); bad != 1 || !strings.Contains(text, "removed: generated 2 = delivered 1 + parked 0 + pending 1") ||
+		!strings.Contains(text, "oomwatch notify retry removed") || !strings.Contains(text, "stays: generated 3 = delivered 0 + parked 0 + pending 3") {
+		t.Errorf("%d need a hand:\n%s", bad, text)
+	}
+	var said []string
+	gaveUp := func(x notify.Trouble) { said = append(said, fmt.Sprintf("%s %d", x.Receiver, x.Parked)) }
+	k.giveUpOrphans(ctx, now.Add(notify.GiveUp-time.Minute), gaveUp, zap.NewNop())
+	if len(said) != 0 {
+		t.Errorf("given up before its time: %q", said)
+	}
+	for range 2 { // once
+		k.giveUpOrphans(ctx, now.Add(notify.GiveUp+time.Minute), gaveUp, zap.NewNop())
+	}
+	if len(said) != 1 || said[0] != "removed 1" {
+		t.Errorf("told %q", said)
+	}
+	if text, bad := status(); bad != 0 || !strings.Contains(text, "removed: generated 2 = delivered 1 + parked 1 + pending 0") ||
+		!strings.Contains(text, "stays: generated 3 = delivered 0 + parked 0 + pending 3") {
+		t.Errorf("%d need a hand:\n%s", bad, text)
+	}
+	// What was given up and is kept no more needs nobody's hand.
+	if ds, err = st.Due(ctx, "stays", now, 10); err != nil || len(ds) != 3 {
+		t.Fatalf("%d due, %v", len(ds), err)
+	}
+	if err := st.Settle(ctx, incident.Outcome{State: incident.Delivered, At: now}, ds...); err != nil {
+		t.Fatal(err)
+	}
+	st.Close()
+	st, err = store.Open(ctx, store.Options{Path: path, MaxAge: time.Nanosecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	accounts, err := st.Accounts(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range accounts {
+		d := deliveryStatus(a)
+		d.Configured = true
+		if a.Receiver == "removed" && (a.Parked != 1 || a.Pruned != 1 || needsHand(d)) || a.Receiver == "stays" && a.Delivered != 3 {
+			t.Errorf("%+v", a)
+		}
+	}
+}
