@@ -76,6 +76,9 @@ func evidence(f *Facts, v verdict, out []Evidence) []Evidence {
 		out = append(out, Evidence{Source: "recorder", Time: s.At, Text: text,
 			Means: fmt.Sprintf("last reading, %s before", FormatDuration(max(age, 0)))})
 	}
+	if f.NoLog != "" {
+		out = append(out, Evidence{Source: "log", Time: f.Time, Text: f.NoLog, Means: "its last log lines cannot be shown"})
+	}
 	slices.SortStableFunc(out, func(a, b Evidence) int {
 		if before(a.Time, b.Time) {
 			return -1

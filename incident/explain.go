@@ -2,7 +2,9 @@ package incident
 
 import (
 	"cmp"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
@@ -122,6 +124,10 @@ func killer(v verdict, k *Killer) *Killer {
 	return nil
 }
 
+// mostLimit is more than any limit that somebody set: the kernel prints such a number
+// where only memory and swap together are limited.
+const mostLimit = 1 << 60
+
 // fillFromKernel copies what the kernel printed of the episode.
 func (d *draft) fillFromKernel(f *Facts, k *KernelKill) {
 	inc, e := &d.inc, k.Episode
@@ -154,6 +160,10 @@ func (d *draft) fillFromKernel(f *Facts, k *KernelKill) {
 	*inc.OOM = OOM{
 		Constraint: string(e.Constraint), OOMMemcg: e.OOMMemcg, TaskMemcg: e.TaskMemcg,
 		Usage: d.size(e.Usage), Limit: d.size(e.Limit), Group: e.Group, Complete: e.Complete, Kills: len(e.Kills),
+	}
+	if c := inc.Container; c != nil && c.ID != "" && c.MemoryLimit == nil && e.Limit.Printed && e.Limit.Bytes < mostLimit && strings.Contains(path.Base(e.OOMMemcg), c.ID) {
+		// The engine could not be asked: the kernel knows it as well.
+		c.MemoryLimit = d.size(e.Limit)
 	}
 	inc.OOM.Members = k.Members
 	if inc.OOM.TaskMemcg == "" {

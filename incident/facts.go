@@ -55,6 +55,9 @@ type Facts struct {
 	// when it was not read.
 	Init    *Init
 	LogTail []string
+	// NoLog is why there is no LogTail, where the engine could not give it;
+	// "" else.
+	NoLog string
 	// RawTail is more of the log, as written, for judging; nothing of it is
 	// shown but redacted. Where it is nil LogTail is judged.
 	RawTail []string

@@ -34,7 +34,11 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 	switch v.cause {
 	case OOMContainer:
 		if f.Kind == KindKill {
-			return fmt.Sprintf("%s had a process OOM-killed: %s", who, v.why)
+			lost := "a process"
+			if f.OOMKillDelta > 1 {
+				lost = fmt.Sprintf("%d processes", f.OOMKillDelta)
+			}
+			return fmt.Sprintf("%s had %s OOM-killed: %s", who, lost, v.why)
 		}
 		return fmt.Sprintf("%s was most likely OOM-killed (%s): %s", who, code, v.why)
 	case KillStopTimeout:

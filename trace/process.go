@@ -70,7 +70,7 @@ func readProcess(proc string, tid int) (p Process, ok bool) {
 	if err != nil {
 		return p, false
 	}
-	p.PID, p.PPID = parseStatus(status)
+	p.PID, p.PPID, p.Init = parseStatus(status)
 	if p.PID == 0 {
 		return p, false
 	}
@@ -93,19 +93,23 @@ func readProcess(proc string, tid int) (p Process, ok bool) {
 	return p, true
 }
 
-// parseStatus reads the process and the parent from /proc/TID/status. The name
-// in it, which somebody else chose, has its newlines escaped by the kernel.
-func parseStatus(b []byte) (pid, ppid int) {
+// parseStatus reads the process and the parent from /proc/TID/status, and whether
+// it is the first of a PID namespace right below this one ("NStgid: 4242 1"). The
+// name in it, which somebody else chose, has its newlines escaped by the kernel.
+func parseStatus(b []byte) (pid, ppid int, init bool) {
 	for line := range bytes.Lines(b) {
 		if v, ok := bytes.CutPrefix(line, []byte("Tgid:")); ok {
 			pid, _ = strconv.Atoi(string(bytes.TrimSpace(v)))
 		}
 		if v, ok := bytes.CutPrefix(line, []byte("PPid:")); ok {
 			ppid, _ = strconv.Atoi(string(bytes.TrimSpace(v)))
-			break
+		}
+		if v, ok := bytes.CutPrefix(line, []byte("NStgid:")); ok {
+			f := bytes.Fields(v)
+			return pid, ppid, len(f) == 2 && string(f[1]) == "1"
 		}
 	}
-	return pid, ppid
+	return pid, ppid, false
 }
 
 // parseStat reads start time and PF_EXITING from /proc/PID/stat. The name in it

@@ -30,6 +30,23 @@ func TestStatOfAHostileName(t *testing.T) {
 	}
 }
 
+func TestStatusOf(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		init bool
+	}{
+		"a container's first":       {"Tgid:\t42\nPPid:\t7\nNStgid:\t42\t1\n", true},
+		"another of a container":    {"Tgid:\t42\nPPid:\t7\nNStgid:\t42\t13\n", false},
+		"of a container within one": {"Tgid:\t42\nPPid:\t7\nNStgid:\t42\t30\t1\n", false},
+		"of the host":               {"Tgid:\t42\nPPid:\t7\nNStgid:\t42\n", false},
+		"of a kernel without it":    {"Tgid:\t42\nPPid:\t7\n", false},
+	} {
+		if pid, ppid, init := parseStatus([]byte("Name:\tx\n" + c.text)); pid != 42 || ppid != 7 || init != c.init {
+			t.Errorf("%s: %d, %d, %v", name, pid, ppid, init)
+		}
+	}
+}
+
 func TestCgroupOf(t *testing.T) {
 	const v1 = "5:cpu,cpuacct:/elsewhere\n4:memory:/docker/abc\n1:name=systemd:/x\n0::/unified\n"
 	for _, c := range []struct {

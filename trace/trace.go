@@ -141,6 +141,9 @@ type Process struct {
 	Gone bool `json:"gone,omitempty"`
 	// PPID is the parent's PID.
 	PPID int `json:"ppid,omitempty"`
+	// Init is true for the first process of a PID namespace right below this one,
+	// as a container's own is.
+	Init bool `json:"init,omitempty"`
 	// Start is when the process started, in clock ticks since boot (field 22
 	// of /proc/PID/stat): with PID it names one process for ever.
 	Start uint64 `json:"start,omitempty"`

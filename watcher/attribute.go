@@ -206,7 +206,7 @@ func (c *Correlator) rehome(e *entry) {
 		for _, k := range r.Kills {
 			switch to := c.runFor(e, k.Kill.PID, k.Kill.Time); {
 			case to == r || k.Main:
-				k.Main = k.Main || r.PID != 0 && r.PID == k.Kill.PID && to == r
+				k.Main = k.Main || to == r && c.first(r, &k.Kill)
 				kept = append(kept, k)
 			case to != nil:
 				c.move(e, k, r, to)
@@ -256,7 +256,7 @@ func (c *Correlator) move(e *entry, k incident.KernelKill, from, to *run) {
 		from.forget(id)
 		to.Moved = append(to.Moved, id)
 	}
-	k.Main = to.PID != 0 && to.PID == k.Kill.PID
+	k.Main = c.first(to, &k.Kill)
 	c.addKill(e, to, k)
 	to.adoptOwners(from.owners)
 }
@@ -311,8 +311,23 @@ func (c *Correlator) adopt() {
 	c.orphans = kept
 }
 
-// maxKills bounds the kills that are remembered of one run.
+// maxKills bounds the kills that are remembered of one run once they were told; those
+// that wait for that are as many as there are.
 const maxKills = 64
+
+// forgetKills drops the oldest of those that were told.
+func (c *Correlator) forgetKills(r *run) {
+	drop := max(0, len(r.Kills)-maxKills)
+	r.Kills = slices.DeleteFunc(r.Kills, func(k incident.KernelKill) bool {
+		id := c.killID(&k)
+		if drop == 0 || k.Main || !r.killTold(id) {
+			return false
+		}
+		drop--
+		r.forget(id)
+		return true
+	})
+}
 
 func (r *run) adoptOwners(owners map[int]string) {
 	if r.owners == nil && len(owners) > 0 {
@@ -359,11 +374,13 @@ func (c *Correlator) attach(m match, s *stray, k kmsg.Kill) {
 		}
 	}
 	r := m.r
-	main := r.PID != 0 && k.PID == r.PID
-	c.addKill(m.e, r, incident.KernelKill{Episode: s.episode, Kill: k, ID: s.id, By: m.by, Main: main, Members: s.members,
+	c.addKill(m.e, r, incident.KernelKill{Episode: s.episode, Kill: k, ID: s.id, By: m.by, Main: c.first(r, &k), Members: s.members,
 		FromTrace: s.traced, Marked: c.located(&k)})
 	r.adoptOwners(s.owners)
 	m.e.Attributed++
+	if m.by != incident.ByEvent && m.by != incident.ByCounter {
+		c.withdraw(m.e, r)
+	}
 }
 
 // sameKill is true where a mark and a record, or two of either, are of one kill.
@@ -380,14 +397,20 @@ func (c *Correlator) tellAgain(e *entry, r *run, k *incident.KernelKill) {
 	}
 	r.Amend = r.Amend || r.Told && (k.Main || r.recentKill())
 	r.killSeen, e.dirty = c.now, true
+	if r.killsSince.IsZero() {
+		r.killsSince = c.now
+	}
 	c.open[e] = true
 }
 
 // addKill adds a kill to a run, and lets a death that was told without it be told
 // again where it explains that.
 func (c *Correlator) addKill(e *entry, r *run, k incident.KernelKill) {
-	r.Kills = appendBounded(r.Kills, k, maxKills)
+	r.Kills = append(r.Kills, k)
 	r.killSeen, e.dirty = c.now, true
+	if r.killsSince.IsZero() {
+		r.killsSince = c.now
+	}
 	if r.Told && (r.Exit != nil || r.Missed) && (k.Main || r.unexplained() && r.recentKill()) {
 		r.Amend = true
 	}

@@ -201,7 +201,7 @@ func (c *Correlator) tick(now time.Time) {
 				if !r.Told && !r.ExitSeen.IsZero() {
 					r.ExitSeen, r.detailPending = now, r.Exit != nil
 				}
-				r.killSeen = now
+				r.killSeen, r.killsSince = now, now
 			}
 		}
 	}

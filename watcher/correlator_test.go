@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -290,7 +291,7 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 		}
 		o.Episode = ep
 	case "marked":
-		m := &Marked{PID: num("pid"), Comm: kv["comm"], Uptime: o.At.Sub(zero) + time.Hour, Killed: kv["killed"] != "no"}
+		m := &Marked{PID: num("pid"), Comm: kv["comm"], Uptime: o.At.Sub(zero) + time.Hour, Killed: kv["killed"] != "no", Init: kv["init"] == "yes"}
 		if name != "" {
 			m.Cgroup = "/docker/" + id(name)
 		}
@@ -325,4 +326,52 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 		t.Fatalf("line %d: unknown word %q", n, words[0])
 	}
 	return o
+}
+
+// TestNoLog: an alert without log lines says why there are none.
+func TestNoLog(t *testing.T) {
+	const why = "the container was removed at once (--rm), and its log with it"
+	c, err := NewCorrelator(Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	died := zero.Add(time.Second)
+	c.Observe(Observation{At: zero, Action: &Action{ID: id("web"), Name: "web", Action: "start"}})
+	c.Observe(Observation{At: died, Exit: &Exit{ID: id("web"), Exit: incident.Exit{At: died, ExitCode: 3}, DetailPending: true}})
+	told := c.Observe(Observation{At: died, Detail: &Detail{ID: id("web"), DiedAt: died, Problem: why}})
+	if len(told) != 1 || !slices.ContainsFunc(told[0].Incident.Evidence, func(e incident.Evidence) bool { return e.Source == "log" && e.Text == why }) {
+		t.Errorf("told %+v", told)
+	}
+}
+
+// TestManyKillsAtOnce: what waits to be told is all told, however much it is.
+func TestManyKillsAtOnce(t *testing.T) {
+	const kills = 5 * maxKills
+	c, err := NewCorrelator(Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Observe(Observation{At: zero, Action: &Action{ID: id("web"), Name: "web", Action: "start"}})
+	ids := map[string]bool{}
+	keep := func(told []Told) {
+		for _, x := range told {
+			ids[x.Incident.ID] = true
+			if l := x.Incident.Container.MemoryLimit; l == nil || *l != 32<<20 {
+				t.Errorf("its limit is %v, which the kernel told", l)
+			}
+		}
+	}
+	for n := range kills {
+		at := zero.Add(time.Second + time.Duration(n)*time.Millisecond)
+		k := kmsg.Kill{Seq: uint64(n), Uptime: at.Sub(zero), HasUptime: true, Time: at, PID: 1000 + n, Comm: "worker"}
+		keep(c.Observe(Observation{At: at, Episode: &kmsg.Episode{Seq: k.Seq, Time: at, Constraint: kmsg.ConstraintMemcg, Limit: kmsg.Bytes(32 << 20),
+			OOMMemcg: "/docker/" + id("web"), TaskMemcg: "/docker/" + id("web"), Kills: []kmsg.Kill{k}}}))
+	}
+	keep(c.Finish())
+	if len(ids) != kills {
+		t.Errorf("told %d kills of %d", len(ids), kills)
+	}
+	if r := c.entries[id("web")].current(); len(r.Kills) != maxKills || len(r.KillIDs) != maxKills {
+		t.Errorf("%d kills and %d ids are remembered", len(r.Kills), len(r.KillIDs))
+	}
 }

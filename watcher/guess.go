@@ -224,6 +224,7 @@ func (c *Correlator) correct(m match, k *kmsg.Kill) {
 		c.tellAgain(mine.e, mine.r, b)
 		return
 	}
+	wrong.e.uncount(wrong.kill())
 	moved := *wrong.kill()
 	moved.ID, moved.By, moved.OneOf, moved.Today = c.killID(&moved), m.by, nil, 0
 	wrong.r.Kills = slices.Delete(wrong.r.Kills, wrong.i, wrong.i+1)
@@ -235,6 +236,38 @@ func (c *Correlator) correct(m match, k *kmsg.Kill) {
 		wrong.r.Amend, c.open[wrong.e] = true, true
 	}
 	wrong.e.dirty = true
+}
+
+// withdraw gives up what had been guessed of a run from the engine's event, now that
+// the event is known to have been of another kill: nobody knows whose it was.
+func (c *Correlator) withdraw(e *entry, r *run) {
+	unsupported := func(k *incident.KernelKill) bool {
+		if k.By != incident.ByEvent {
+			return false
+		}
+		rest := *r
+		rest.Kills = slices.DeleteFunc(slices.Clone(r.Kills), func(x incident.KernelKill) bool { return sameKill(&x.Kill, &k.Kill) })
+		return !slices.ContainsFunc(e.unexplainedOOMs(&rest), func(at time.Time) bool { return at.Sub(k.Kill.Time).Abs() < besides })
+	}
+	for i := range r.Kills {
+		k := r.Kills[i]
+		if !unsupported(&k) {
+			continue
+		}
+		r.Kills = slices.Delete(r.Kills, i, i+1)
+		e.Attributed--
+		e.uncount(&k)
+		s := &stray{episode: k.Episode, kills: []kmsg.Kill{k.Kill}, seen: c.now, owners: r.owners, members: k.Members, traced: k.FromTrace}
+		if id := c.killID(&k); r.wasTold(id) {
+			r.forget(id)
+			s.id = id
+			c.orphans = appendBounded(c.orphans, s, maxOrphans)
+			c.told = append(c.told, Told{Incident: c.explainStray(s, k.Kill), Update: true})
+		} else {
+			c.strays = append(c.strays, s)
+		}
+		return
+	}
 }
 
 // attachOneOf attaches a loose kill.

@@ -20,6 +20,9 @@ type Marked struct {
 	// Killed is true when the kernel was seen to send it SIGKILL just before.
 	// It also marks processes that are dying already, and kills none then.
 	Killed bool `json:"killed,omitempty"`
+	// Init is true when it was the first process of a PID namespace, as that of a
+	// container is, be it known or not.
+	Init bool `json:"init,omitempty"`
 	// Cgroup is its memory cgroup, read at once; "" when it had left it
 	// already. ParentCgroup is its parent's then.
 	Cgroup       string           `json:"cgroup,omitempty"`
@@ -185,6 +188,16 @@ func (c *Correlator) ownerOfMarked(pid int, at time.Time) match {
 		}
 	}
 	return m
+}
+
+// first is true for the kill of a run's first process: by its pid or, where the engine
+// has not told that yet, by what was seen of it when it was marked.
+func (c *Correlator) first(r *run, k *kmsg.Kill) bool {
+	if r.PID != 0 {
+		return r.PID == k.PID
+	}
+	m := c.markOf(k.PID, k.Time)
+	return m != nil && m.Init
 }
 
 // located says where a victim was by its mark; "" where that is not known.

@@ -154,12 +154,12 @@ func (c *Correlator) rightExit(e *entry, r *run, x *incident.Exit) {
 		}
 		from := r.Start.Add(-early)
 		r.Exit, r.ExitSeen, r.StopDone, r.detailPending = q.Exit, q.ExitSeen, q.StopDone, q.detailPending
-		r.logTail, r.rawTail, r.disks, r.disksUnread = q.logTail, q.rawTail, q.disks, q.disksUnread
+		r.logTail, r.rawTail, r.noLog, r.disks, r.disksUnread = q.logTail, q.rawTail, q.noLog, q.disks, q.disksUnread
 		q.Signals, r.Signals = divide(q.Signals, r.Signals, func(s incident.Signal) bool { return s.At.Before(from) })
 		q.Sent, r.Sent = divide(q.Sent, r.Sent, func(s incident.Sent) bool { return s.At.Before(from) })
 		q.OOMs, r.OOMs = divide(q.OOMs, r.OOMs, func(at time.Time) bool { return at.Before(from) })
 		q.Exit, q.ExitSeen, q.StopDone, q.Missed, q.Amend = nil, c.now, time.Time{}, true, q.Told
-		q.logTail, q.rawTail, q.detailPending = nil, nil, false
+		q.logTail, q.rawTail, q.noLog, q.detailPending = nil, nil, "", false
 		c.open[e], e.dirty = true, true
 		return
 	}
@@ -414,6 +414,9 @@ func (c *Correlator) detail(d *Detail) {
 		}
 		r.detailPending = false
 		r.logTail, r.rawTail = d.LogTail, d.RawTail
+		if r.noLog = ""; len(d.LogTail) == 0 {
+			r.noLog = d.Problem
+		}
 		r.disks, r.disksUnread = d.Filesystems, d.FilesystemsUnread
 		if in := d.Inspect; in != nil {
 			e.dirty = true

@@ -61,9 +61,11 @@ type run struct {
 	detailPending bool
 	logTail       []string
 	rawTail       []string
+	noLog         string // why there is none
 	disks         []incident.Filesystem
 	disksUnread   string
 	killSeen      time.Time // arrival of the newest kill
+	killsSince    time.Time // arrival of the first that was not told yet
 	engineDown    bool
 	rebooted      bool
 }

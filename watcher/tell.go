@@ -140,7 +140,8 @@ func (c *Correlator) killsReadyAt(r *run) time.Time {
 		// Whether the victim was its first process is not known yet.
 		wait = joinWait
 	}
-	return r.killSeen.Add(wait)
+	// Not from the newest: it may be one every half second, for hours.
+	return r.killsSince.Add(wait)
 }
 
 // counterReadyAt is when a risen counter without kernel record is told.
@@ -194,6 +195,8 @@ func (c *Correlator) tellKills(e *entry, r *run, dying bool) {
 		quiet := dying && r.Exit != nil && endOf(r).Sub(k.Kill.Time) < 5*time.Second
 		c.told = append(c.told, Told{Incident: inc, Quiet: quiet, Update: moved})
 	}
+	r.killsSince = time.Time{}
+	c.forgetKills(r)
 	e.dirty = true
 }
 
@@ -204,6 +207,13 @@ func (e *entry) countKill(at time.Time) int {
 	}
 	e.KillsToday++
 	return e.KillsToday
+}
+
+// uncount takes back that a kill was counted.
+func (e *entry) uncount(k *incident.KernelKill) {
+	if k.Today > 0 && k.Kill.Time.UTC().Format(time.DateOnly) == e.KillDay {
+		e.KillsToday--
+	}
 }
 
 // mainEpisodes are the episodes that killed the run's first process.
@@ -242,7 +252,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.Exit, r.Signals, r.StopDone, r.OOMs
 	f.Sent, f.Untraced = r.Sent, c.untraced(e, r, at)
 	f.Traced = f.Untraced == ""
-	f.Faults, f.LogTail, f.Init = r.Faults, r.logTail, r.Init
+	f.Faults, f.LogTail, f.NoLog, f.Init = r.Faults, r.logTail, r.noLog, r.Init
 	f.RawTail, r.rawTail = r.rawTail, nil
 	f.Filesystems, f.FilesystemsUnread = r.disks, r.disksUnread
 	for _, k := range r.Kills {

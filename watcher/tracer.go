@@ -85,7 +85,7 @@ func sentObservation(s *trace.Signal) Observation {
 func markedObservation(v *trace.Victim) Observation {
 	return Observation{At: v.Time, Marked: &Marked{
 		PID: v.Victim.TID, Comm: v.Victim.Comm, Uptime: v.Uptime, Killed: v.Killed,
-		Cgroup: v.Victim.Cgroup, ParentCgroup: v.ParentCgroup, Trigger: incident.Process{PID: v.Current.PID, Comm: v.Current.Comm},
+		Init: v.Victim.Init, Cgroup: v.Victim.Cgroup, ParentCgroup: v.ParentCgroup, Trigger: incident.Process{PID: v.Current.PID, Comm: v.Current.Comm},
 		TotalVM: v.TotalVM, AnonRSS: v.AnonRSS, FileRSS: v.FileRSS, ShmemRSS: v.ShmemRSS, PageTables: v.PageTables,
 		UID: v.UID, OOMScoreAdj: v.OOMScoreAdj,
 	}}
