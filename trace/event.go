@@ -186,7 +186,7 @@ func (in *Instance) tell() {
 	if len(in.raws) == 0 {
 		return
 	}
-	in.find.known, in.find.names = make(map[int]Process), nil
+	in.find.begin()
 	real, boot, mono := readClocks()
 	wall := func(stamp uint64) time.Time {
 		return real.Add(time.Duration(stamp) - mono).Round(0).UTC()

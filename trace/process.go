@@ -20,8 +20,14 @@ type lookup struct {
 	saved string // the kernel's own list of names of tasks that it traced
 
 	known map[int]Process
-	names map[int]string // from saved; nil until needed
+	// list is what saved says, once it was read in this round. Its memory is
+	// used again: there are thousands of names in it.
+	list bytes.Buffer
+	read bool
 }
+
+// begin forgets what the last round found.
+func (l *lookup) begin() { l.known, l.read = make(map[int]Process), false }
 
 // process tells of a task that was running, or was signalled, at boottime.
 func (l *lookup) process(tid int, boottime time.Duration) Process {
@@ -42,12 +48,24 @@ func (l *lookup) find(tid int, boottime time.Duration) Process {
 			return p
 		}
 	}
-	if l.names == nil {
-		// Without that list a name is not known; the rest stands.
-		b, _ := os.ReadFile(l.saved)
-		l.names = parseSaved(b)
+	if !l.read {
+		l.read = true
+		l.readSaved()
 	}
-	return Process{TID: tid, PID: tid, Comm: l.names[tid], Gone: true}
+	return Process{TID: tid, PID: tid, Comm: savedName(l.list.Bytes(), tid), Gone: true}
+}
+
+// readSaved reads the list. Without it a name is not known; the rest stands.
+func (l *lookup) readSaved() {
+	l.list.Reset()
+	f, err := os.Open(l.saved)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if _, err := l.list.ReadFrom(f); err != nil {
+		l.list.Reset() // a part of it could hide that a number comes twice
+	}
 }
 
 // startedAfter reports whether p came after the event that names its number:
@@ -163,30 +181,34 @@ func parseCgroup(s string, exiting bool) string {
 	return unified
 }
 
-// parseSaved reads the list of names that the kernel keeps of tasks it traced:
+// savedName finds a task in the list of names that the kernel keeps of tasks it
+// traced:
 //
 //	10663 kill
 //	10661 bash
 //
 // It does not escape them, so that a name with a newline in it can pass for a
 // line of another task: a number that comes twice with different names has none.
-func parseSaved(b []byte) map[int]string {
-	names := make(map[int]string)
-	twice := make(map[int]bool)
-	for line := range bytes.Lines(b) {
-		num, name, ok := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
-		tid, err := strconv.Atoi(string(num))
-		if !ok || err != nil {
+func savedName(list []byte, tid int) string {
+	number := append(strconv.AppendInt(nil, int64(tid), 10), ' ')
+	var name []byte
+	known := false
+	for len(list) > 0 {
+		i := bytes.Index(list, number)
+		if i < 0 {
+			break
+		}
+		begins := i == 0 || list[i-1] == '\n'
+		line, rest, _ := bytes.Cut(list[i+len(number):], []byte("\n"))
+		if !begins {
+			list = list[i+len(number)-1:] // what is left begins with the blank
 			continue
 		}
-		text := comm(name)
-		if old, known := names[tid]; known && old != text {
-			twice[tid] = true
+		if known && !bytes.Equal(name, line) {
+			return ""
 		}
-		names[tid] = text
+		name, known = line, true
+		list = rest
 	}
-	for tid := range twice {
-		delete(names, tid)
-	}
-	return names
+	return comm(name)
 }

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -72,10 +71,15 @@ func TestCgroupOf(t *testing.T) {
 }
 
 func TestSavedNames(t *testing.T) {
-	got := parseSaved([]byte("10 kill\n11 a b\n12 x\n13 runc\nnonsense\n14 evil\xff\n12 y\n15 same\n15 same\n"))
-	want := map[int]string{10: "kill", 11: "a b", 13: "runc", 14: `evil\xff`, 15: "same"}
-	if !maps.Equal(got, want) {
-		t.Errorf("%v, want %v: 12 has two names, so one is forged", got, want)
+	list := []byte("10 kill\n11 a b\n12 x\n13 runc\nnonsense\n14 evil\xff\n12 y\n15 same\n15 same\n9 3 x\n110 late\n17 16 no\n18 ")
+	for tid, want := range map[int]string{10: "kill", 11: "a b", 13: "runc", 14: `evil\xff`, 15: "same", 9: "3 x", 110: "late",
+		3: "", 16: "", 18: "", 1: ""} {
+		if got := savedName(list, tid); got != want {
+			t.Errorf("%d: %q, want %q", tid, got, want)
+		}
+	}
+	if got := savedName(list, 12); got != "" {
+		t.Errorf("%q: 12 has two names, so one is forged", got)
 	}
 }
 
@@ -122,7 +126,7 @@ func TestLookup(t *testing.T) {
 		t.Errorf("the idle task: %+v", got)
 	}
 	// The number was given anew after the event.
-	l.known = make(map[int]Process)
+	l.begin()
 	if got := l.process(4243, boot-time.Second); got != (Process{TID: 4243, PID: 4243, Gone: true}) {
 		t.Errorf("another process of the same number: %+v", got)
 	}
