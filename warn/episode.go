@@ -37,6 +37,7 @@ func (w *Warner) settle(st *state) []Alert {
 			out = append(out, w.end(e, w.now, "no sign is left", ""))
 		}
 	}
+	w.mark(st)
 	return out
 }
 

@@ -46,8 +46,12 @@ type Options struct {
 type Warner struct {
 	opt    Options
 	states map[string]*state
-	dirty  bool
-	now    time.Time
+	// restless are those that time alone can change something of: of a thousand
+	// that are read and well there are none.
+	restless map[string]bool
+	swept    time.Time // when it was last looked for those that are not read any more
+	dirty    bool
+	now      time.Time
 }
 
 // state is one container.
@@ -101,7 +105,7 @@ type episode struct {
 
 // New returns a Warner with the warnings that State of an earlier one kept.
 func New(opt Options, kept []byte) (*Warner, error) {
-	w := &Warner{opt: opt, states: map[string]*state{}}
+	w := &Warner{opt: opt, states: map[string]*state{}, restless: map[string]bool{}}
 	if len(kept) == 0 {
 		return w, nil
 	}
@@ -115,6 +119,7 @@ func New(opt Options, kept []byte) (*Warner, error) {
 		}
 		st := w.state(e.Container)
 		st.open[e.Of] = e
+		w.restless[st.id] = true
 		for _, name := range e.Incident.Warning.Signs {
 			// Whether it is still so is seen at the next readings.
 			st.signs[name] = &sign{on: true, since: e.Incident.Warning.Since, last: e.Incident.Time, of: e.Of}
@@ -304,6 +309,7 @@ func (w *Warner) Ended(id string, at time.Time) {
 	if st := w.states[id]; st != nil {
 		st.part(at)
 		st.ill, st.healed = time.Time{}, time.Time{}
+		w.mark(st)
 	}
 }
 
@@ -385,8 +391,12 @@ func (w *Warner) countDeath(st *state, inc *incident.Incident) {
 func (w *Warner) Due(now time.Time) []Alert {
 	w.tick(now)
 	var out []Alert
-	for _, id := range w.restless(now) {
+	for _, id := range w.due(now) {
 		st := w.states[id]
+		if st == nil {
+			delete(w.restless, id)
+			continue
+		}
 		for len(st.passed) > 0 && now.Sub(st.passed[0].passed) > untold {
 			out = append(out, w.end(st.passed[0], st.passed[0].passed, "the container has ended", ""))
 			st.passed = st.passed[1:]
@@ -403,28 +413,40 @@ func (w *Warner) Due(now time.Time) []Alert {
 		out = append(out, w.settle(st)...)
 		if len(st.open)+len(st.passed)+len(st.deaths) == 0 && st.ill.IsZero() && now.Sub(st.seen) > forgotten {
 			delete(w.states, id)
+			delete(w.restless, id)
 		}
 	}
 	return out
 }
 
-// restless are the containers that time alone can change something of: of a
-// thousand that are read and well there are none.
-func (w *Warner) restless(now time.Time) []string {
-	var ids []string
-	for id, st := range w.states {
-		if len(st.open)+len(st.passed)+len(st.deaths) > 0 || !st.ill.IsZero() || now.Sub(st.seen) > blind ||
-			st.signs[Unhealthy] != nil || st.signs[RestartLoop] != nil {
-			ids = append(ids, id)
+// due are the containers that Due looks at: the restless, and now and then those
+// that have not been read for long.
+func (w *Warner) due(now time.Time) []string {
+	if now.Sub(w.swept) >= sweepEvery {
+		w.swept = now
+		for id, st := range w.states {
+			if now.Sub(st.seen) > blind {
+				w.restless[id] = true
+			}
 		}
 	}
-	slices.Sort(ids)
-	return ids
+	return sorted(w.restless)
+}
+
+// mark notes whether a container is restless.
+func (w *Warner) mark(st *state) {
+	if len(st.open)+len(st.passed)+len(st.deaths)+len(st.signs) > 0 || !st.ill.IsZero() {
+		w.restless[st.id] = true
+	} else {
+		delete(w.restless, st.id)
+	}
 }
 
 const (
 	// untold is how long after an end its death may still be told.
 	untold = 15 * time.Second
+	// sweepEvery is how often it is looked for containers without readings.
+	sweepEvery = 10 * time.Second
 	// forgotten is how long a container without readings is remembered.
 	forgotten = 10 * time.Minute
 )

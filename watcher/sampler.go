@@ -240,7 +240,9 @@ func (s *Sampler) round(emit func(Observation), now time.Time) {
 	s.members.next(n, membersEvery, membersLeast, membersMost)
 	s.nears.next(n, 1, nearMost, nearMost)
 	s.mu.Lock()
-	s.looked = s.looked[:0]
+	if s.looked = s.looked[:0]; cap(s.looked) > 4*partsMost {
+		s.looked = nil // all were new in the first round
+	}
 	s.mu.Unlock()
 	if s.host.read(now) {
 		s.look("", &s.host.last, s.Stalls(""))
