@@ -198,6 +198,7 @@ func (c *Correlator) runFor(e *entry, pid int, at time.Time) *run {
 // rehome moves kills to the run they belong to now that more is known of the
 // runs: the kernel may speak of a run before the engine does.
 func (c *Correlator) rehome(e *entry) {
+	c.rightEnds(e)
 	c.place()
 	c.adopt()
 	var homeless []incident.KernelKill // told, of a run that the engine has not told of

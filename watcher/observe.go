@@ -118,7 +118,6 @@ func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
 			continue
 		}
 		if in.Exit != nil {
-			c.rightExit(e, r, in.Exit)
 			c.missedExit(e, r, in)
 		}
 		c.supersede(e)
@@ -142,14 +141,15 @@ func (c *Correlator) missedEnd(e *entry, r *run) {
 	}
 }
 
-// rightExit gives an end back to the run that it was of. The start of that run was
-// missed, so that its "die" was taken for the end of the run before.
-func (c *Correlator) rightExit(e *entry, r *run, x *incident.Exit) {
-	if r == nil || r.Exit != nil || x.FinishedAt.IsZero() {
-		return
-	}
+// rightEnds gives an end to the run that it was of, where that one's start was missed
+// and its "die" taken for the end of the run before: no run ends after the next began.
+func (c *Correlator) rightEnds(e *entry) {
 	for _, q := range e.Runs {
-		if q == r || q.Exit == nil || !q.Start.Before(r.Start) || q.Exit.At.Before(r.Start) || q.Exit.At.Sub(x.FinishedAt).Abs() > time.Second {
+		if q.Exit == nil {
+			continue
+		}
+		r := e.runOf(endOf(q))
+		if r == nil || r == q || r.Exit != nil || !q.Start.Before(r.Start) {
 			continue
 		}
 		from := r.Start.Add(-early)
@@ -161,7 +161,6 @@ func (c *Correlator) rightExit(e *entry, r *run, x *incident.Exit) {
 		q.Exit, q.ExitSeen, q.StopDone, q.Missed, q.Amend = nil, c.now, time.Time{}, true, q.Told
 		q.logTail, q.rawTail, q.noLog, q.detailPending = nil, nil, "", false
 		c.open[e], e.dirty = true, true
-		return
 	}
 }
 
@@ -266,26 +265,18 @@ func (c *Correlator) action(a *Action, at time.Time) {
 			c.open[e] = true
 		}
 	case "stop":
-		if r := e.current(); r != nil && r.Exit == nil && len(r.Signals) > 0 {
-			r.StopDone = at // its "die" was missed
-		}
-		for i := len(e.Runs) - 1; i >= 0; i-- {
-			r := e.Runs[i]
-			if r.Exit == nil && !r.Missed && !r.Start.After(at) {
-				r.StopDone = at // newer engines may say it before the "die"
-				break
-			}
-			if r.Exit != nil && !at.Before(r.Exit.At) {
-				if r.StopDone.IsZero() && at.Sub(r.Exit.At) < 30*time.Second {
-					r.StopDone = at
-					if asked, killed := r.requests(); asked && killed && r.Told {
-						// Told as a kill on request: now it is known to
-						// have been a stop that took too long.
-						r.Amend = true
-						c.open[e] = true
-					}
-				}
-				break
+		r := e.runOf(at)
+		switch {
+		case r == nil:
+		case r.Exit == nil:
+			r.StopDone = at // newer engines say it before the "die", which can be missed too
+		case r.StopDone.IsZero() && at.Sub(r.Exit.At) < 30*time.Second:
+			r.StopDone = at
+			if asked, killed := r.requests(); asked && killed && r.Told {
+				// Told as a kill on request: now it is known to have been a
+				// stop that took too long.
+				r.Amend = true
+				c.open[e] = true
 			}
 		}
 	case "destroy":
@@ -344,8 +335,8 @@ func (c *Correlator) exit(x *Exit) {
 	e := c.entry(x.ID)
 	e.Spec = mergeSpec(e.Spec, Container{Container: incident.Container{ID: x.ID, Name: x.Name, Image: x.Image, Labels: x.Labels}, PID: e.Spec.PID})
 	e.dirty = true
-	r := e.openRun(x.At)
-	if r == nil {
+	r := e.runOf(x.At)
+	if r == nil || r.Exit != nil {
 		if old := e.nearestEnd(x.At); old != nil {
 			if old.Exit.Raw == "" {
 				old.Exit.Raw = x.Raw
@@ -368,14 +359,10 @@ func (c *Correlator) exit(x *Exit) {
 	c.open[e] = true
 }
 
-// openRun returns the run of a moment if it has not ended. Those before it have,
-// whether that was seen or not.
-func (e *entry) openRun(at time.Time) *run {
+// runOf returns the run of a moment: the last that began before it.
+func (e *entry) runOf(at time.Time) *run {
 	for i := len(e.Runs) - 1; i >= 0; i-- {
 		if r := e.Runs[i]; !r.Start.After(at) {
-			if r.Exit != nil {
-				return nil
-			}
 			return r
 		}
 	}
