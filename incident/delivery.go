@@ -102,9 +102,13 @@ func UpdateID(incidentID string, rev int, receiver string) string {
 }
 
 // News is what a reader wants to hear of again when it changes: the cause, how
-// sure it is, and that it is over. New numbers alone are none.
+// sure it is, whose it was, and that it is over. New numbers alone are none, nor is
+// the end of a container that was told as dead.
 func (i *Incident) News() string {
 	s := string(i.Cause) + " " + string(i.Confidence)
+	if i.Container != nil && i.Container.ID != "" {
+		s += " " + i.Container.ID
+	}
 	if !i.ResolvedAt.IsZero() {
 		s += " resolved"
 	}

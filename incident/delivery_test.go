@@ -62,6 +62,18 @@ func TestNews(t *testing.T) {
 	if i.Summary, i.Count = "b", 2; i.News() != was {
 		t.Error("new numbers are no news")
 	}
+	i.Container = &Container{ID: "aaaa"}
+	if i.News() == was {
+		t.Error("that it was in a container is news")
+	}
+	was = i.News()
+	if i.Container.ExitCode, i.Container.FinishedAt = new(137), time.Unix(2, 0); i.News() != was {
+		t.Error("the end of what was told as dead is no news")
+	}
+	if i.Container.ID = "bbbb"; i.News() == was {
+		t.Error("that it was in another container is news")
+	}
+	was = i.News()
 	if i.Confidence = Certain; i.News() == was {
 		t.Error("to be sure now is news")
 	}

@@ -375,3 +375,36 @@ func TestManyKillsAtOnce(t *testing.T) {
 		t.Errorf("%d kills and %d ids are remembered", len(r.Kills), len(r.KillIDs))
 	}
 }
+
+// TestNameAndLastReading: the cgroup is gone when the end is told, so that the last
+// reading and its age stand for it; the name is the one it had by then.
+func TestNameAndLastReading(t *testing.T) {
+	c, err := NewCorrelator(Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(ms int) time.Time { return zero.Add(time.Duration(ms) * time.Millisecond) }
+	named := func(name string) *Container {
+		return &Container{Container: incident.Container{ID: id("web"), Name: name, StartedAt: zero}, PID: 100, State: "running"}
+	}
+	die := func(ms int) *incident.Incident {
+		told := c.Observe(Observation{At: at(ms), Exit: &Exit{ID: id("web"), Exit: incident.Exit{At: at(ms), ExitCode: 3}}})
+		if len(told) != 1 {
+			t.Fatalf("told %+v", told)
+		}
+		return told[0].Incident
+	}
+	c.Observe(Observation{At: zero, Container: named("web")})
+	c.Observe(Observation{At: at(5000), Samples: []Sample{{ID: id("web"), Sample: cgroup.Sample{At: at(5000), Current: 31 << 20, Limit: 32 << 20, OOMKills: 0, Swap: -1}}}})
+	c.Observe(Observation{At: at(5500), Action: &Action{ID: id("web"), Name: "shop", Action: "rename"}})
+	first := die(6400)
+	want := incident.Evidence{Source: "recorder", Time: at(5000), Text: "memory 31 MiB of 32 MiB", Means: "last reading, 1.4 s before"}
+	if !slices.Contains(first.Evidence, want) {
+		t.Errorf("%+v is missing in %+v", want, first.Evidence)
+	}
+	c.Observe(Observation{At: at(8000), Action: &Action{ID: id("web"), Name: "shop", Action: "start"}})
+	c.Observe(Observation{At: at(8500), Action: &Action{ID: id("web"), Name: "store", Action: "rename"}})
+	if second := die(9000); first.Container.Name != "shop" || second.Container.Name != "store" || first.ID == second.ID {
+		t.Errorf("named %q, then %q", first.Container.Name, second.Container.Name)
+	}
+}
