@@ -284,7 +284,7 @@ func (c *Correlator) State() (map[string][]byte, error) {
 
 // Running lists the containers that are running, by id, for the sampler.
 func (c *Correlator) Running() map[string]Followed {
-	out := map[string]Followed{}
+	out := make(map[string]Followed, len(c.entries))
 	for id, e := range c.entries {
 		if r := e.current(); r != nil && r.Exit == nil && r.PID != 0 && e.Removed.IsZero() {
 			out[id] = Followed{PID: r.PID, Started: r.Start, Service: recorder.ServiceOf(&e.Spec.Container)}

@@ -53,6 +53,7 @@ type Watcher struct {
 
 	beat    atomic.Int64 // unix nanoseconds of the loop's last round
 	cursors map[string]string
+	moved   bool // who runs may have changed since the sampler was told
 	unkept  Kept // what the keeper refused and is owed again
 }
 
@@ -194,6 +195,7 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) {
 			for n := 0; n < batch && len(obs) > 0; n++ {
 				told = append(told, w.take(<-obs)...)
 			}
+			w.follow()
 		case now := <-due.C:
 			told = append(told, w.judged(w.corr.Due(now))...)
 		case <-rounds:
@@ -244,10 +246,9 @@ func (w *Watcher) take(o Observation) []Told {
 	case o.Source != nil:
 		w.noteSources(*o.Source)
 	case o.Samples != nil:
-	case o.Container != nil, o.Reconcile != nil, o.Exit != nil, o.Action != nil:
-		if w.sampler != nil {
-			w.sampler.Follow(w.corr.Running())
-		}
+	case o.Container != nil, o.Reconcile != nil, o.Exit != nil,
+		o.Action != nil && !strings.HasPrefix(o.Action.Action, "health_status"):
+		w.moved = true
 	}
 	if w.sampler != nil && (o.Episode != nil || o.Marked != nil || o.Action != nil && o.Action.Action == "oom") {
 		// The counters of a dying container can be read for some
@@ -255,6 +256,15 @@ func (w *Watcher) take(o Observation) []Told {
 		w.sampler.Nudge()
 	}
 	return told
+}
+
+// follow tells the sampler who runs, where that may have changed. It is a list of
+// all, so that a burst of observations, as at the start, causes one.
+func (w *Watcher) follow() {
+	if w.moved && w.sampler != nil {
+		w.sampler.Follow(w.corr.Running())
+	}
+	w.moved = false
 }
 
 // judged is what was told because time passed, and the warnings that begin or end

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/test/lab"
 )
 
@@ -103,10 +105,12 @@ func BenchmarkDieToWebhook(b *testing.B) {
 	_ = events.Wait()
 }
 
-// The costs: resident memory and share of one core of the daemon, while it
-// watches so many running containers, each at one second. With none it is what
-// doing nothing costs. Of a thousand, OOMWATCH_BENCH_REAL are the engine's own
-// (300 without it), the rest real processes in control groups of their own.
+// The costs: share of one core, resident memory (of it anonymous), descriptors, and
+// what the kernel holds for them, of the daemon while it watches so many running
+// containers, each at one second. With none it is what doing nothing costs; beside
+// it stands what the engine itself takes meanwhile. Of a thousand,
+// OOMWATCH_BENCH_REAL are the engine's own (300 without it), the rest real
+// processes in control groups of their own.
 func BenchmarkNoContainers(b *testing.B)      { cost(b, 0, 0) }
 func BenchmarkHundredContainers(b *testing.B) { cost(b, 100, 100) }
 func BenchmarkThousandContainers(b *testing.B) {
@@ -153,17 +157,30 @@ func cost(b *testing.B, containers, real int) {
 		})
 		host = crowd.Host
 	}
+	own, remove, err := lab.Parent("oomwatch-lab-cost", 1<<30)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(remove)
 	// As it is run: with warnings.
-	d := startDaemonWith(b, host, hook, "")
+	d := newDaemon(b, host, hook, "")
+	d.in(b, own)
+	d.start(b)
 	// The first minute is the start's; then comes what it costs day by day.
 	time.Sleep(70 * time.Second)
 	for b.Loop() {
-		cpu0, _ := usage(b, d.cmd.Process.Pid)
+		before, engine := usage(b, d.cmd.Process.Pid), usage(b, e.PID())
 		began := time.Now()
 		time.Sleep(60 * time.Second)
-		cpu1, rss := usage(b, d.cmd.Process.Pid)
-		b.ReportMetric(100*(cpu1-cpu0).Seconds()/time.Since(began).Seconds(), "%core")
-		b.ReportMetric(rss, "MiB-RSS")
+		after, engineAfter := usage(b, d.cmd.Process.Pid), usage(b, e.PID())
+		took := time.Since(began)
+		b.ReportMetric(after.share(before, took), "%core")
+		b.ReportMetric(after.rss, "MiB-RSS")
+		b.ReportMetric(after.anon, "MiB-anon")
+		b.ReportMetric(kernelMemory(b, own), "MiB-kernel")
+		b.ReportMetric(descriptors(b, d.cmd.Process.Pid), "descriptors")
+		b.ReportMetric(engineAfter.share(engine, took), "%core-dockerd")
+		b.ReportMetric(engineAfter.rss, "MiB-dockerd")
 		b.ReportMetric(d.metric(b, "oomwatch_recorded_containers"), "containers")
 		b.ReportMetric(d.metric(b, "oomwatch_sample_period_seconds"), "s-period")
 		b.ReportMetric(1e3*d.metric(b, "oomwatch_sample_round_cpu_seconds"), "ms-round")
@@ -171,8 +188,54 @@ func cost(b *testing.B, containers, real int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// usage reads a process's CPU time and resident memory (MiB) from /proc.
-func usage(b *testing.B, pid int) (cpu time.Duration, rss float64) {
+// in has the daemon run in a cgroup.
+func (d *daemon) in(b *testing.B, path string) {
+	b.Helper()
+	root := "/sys/fs/cgroup/memory"
+	if !exists(root) {
+		root = "/sys/fs/cgroup"
+	}
+	d.args = append([]string{"sh", "-c", `echo $$ >"$0" && exec "$@"`, filepath.Join(root, path, "cgroup.procs")}, d.args...)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// kernelMemory is what the kernel holds for a cgroup, in MiB.
+func kernelMemory(b *testing.B, path string) float64 {
+	b.Helper()
+	fs, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc)
+	if err != nil {
+		b.Fatal(err)
+	}
+	h, err := fs.Open(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer h.Close()
+	var s cgroup.Sample
+	if err := h.Read(&s, cgroup.WithStat); err != nil || s.Stat == nil {
+		b.Fatalf("%s: no memory.stat, %v", path, err)
+	}
+	return float64(s.Stat.Kernel) / (1 << 20)
+}
+
+// used is what a process has used: CPU time, and memory in MiB.
+type used struct {
+	cpu       time.Duration
+	rss, anon float64
+}
+
+// share is the part of one core, in percent, that was used since before.
+func (u used) share(before used, took time.Duration) float64 {
+	return 100 * (u.cpu - before.cpu).Seconds() / took.Seconds()
+}
+
+// usage reads what a process has used from /proc.
+func usage(b *testing.B, pid int) (u used) {
+	b.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		b.Fatal(err)
@@ -187,20 +250,36 @@ func usage(b *testing.B, pid int) (cpu time.Duration, rss float64) {
 		}
 		ticks += n
 	}
+	return used{cpu: time.Duration(ticks) * time.Second / 100, rss: resident(b, pid, "VmRSS"), anon: resident(b, pid, "RssAnon")}
+}
+
+// resident reads a size from /proc/PID/status (proc_pid_status(5)), in MiB.
+func resident(b testing.TB, pid int, field string) float64 {
+	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
 	for line := range strings.Lines(string(status)) {
-		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if v, ok := strings.CutPrefix(line, field+":"); ok {
 			kb, err := strconv.Atoi(strings.Fields(v)[0])
 			if err != nil {
 				b.Fatal(err)
 			}
-			rss = float64(kb) / 1024
+			return float64(kb) / 1024
 		}
 	}
-	return time.Duration(ticks) * time.Second / 100, rss
+	b.Fatalf("/proc/%d/status has no %s", pid, field)
+	return 0
+}
+
+func descriptors(b testing.TB, pid int) float64 {
+	b.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return float64(len(entries))
 }
 
 // metric reads one of the daemon's own gauges.

@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,7 +56,7 @@ func TestSoakChurn(t *testing.T) {
 				continue
 			}
 			at := now.Sub(began).Seconds()
-			rss = append(rss, trend.Point{T: at, V: residentAnon(t, d.cmd.Process.Pid)})
+			rss = append(rss, trend.Point{T: at, V: resident(t, d.cmd.Process.Pid, "RssAnon") * (1 << 20)})
 			fds = append(fds, trend.Point{T: at, V: descriptors(t, d.cmd.Process.Pid)})
 		}
 	}
@@ -131,33 +129,4 @@ func churn(ctx context.Context, t *testing.T, e *lab.Engine) (n int) {
 		}
 	}
 	return n
-}
-
-// residentAnon is a process's anonymous resident memory (proc_pid_status(5)).
-func residentAnon(t *testing.T, pid int) float64 {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(b)) {
-		if value, ok := strings.CutPrefix(line, "RssAnon:"); ok {
-			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return float64(kb << 10)
-		}
-	}
-	t.Fatal("/proc/PID/status has no RssAnon")
-	return 0
-}
-
-func descriptors(t *testing.T, pid int) float64 {
-	t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return float64(len(entries))
 }
