@@ -33,6 +33,9 @@ func (s *Store) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case said := <-s.said:
+			s.onReplaced(ctx, said)
+			continue
 		case <-time.After(wait):
 		}
 		if s.memory.Load() {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,6 +19,17 @@ const maxDue = 4 << 20
 // same container waits for its next attempt, the later ones wait behind it. One
 // that is held to be told with others holds up nothing.
 func (s *Store) Due(ctx context.Context, receiver string, now time.Time, limit int) ([]incident.Delivery, error) {
+	generation := s.generation.Load()
+	due, err := s.tryDue(ctx, receiver, now, limit)
+	if healed, herr := s.heal(ctx, generation, err); herr != nil {
+		return nil, errors.Join(err, herr)
+	} else if healed {
+		return s.tryDue(ctx, receiver, now, limit)
+	}
+	return due, err
+}
+
+func (s *Store) tryDue(ctx context.Context, receiver string, now time.Time, limit int) ([]incident.Delivery, error) {
 	rows, err := s.db.QueryContext(ctx, `
 		SELECT `+prefixed("d.", rowCols)+`, d.crc, i.body, i.crc, coalesce(t.at_ns, 0), coalesce(t.wait_ns, 0), coalesce(t.thread, '')
 		FROM deliveries d JOIN incidents i ON i.id = d.incident LEFT JOIN told t ON t.receiver = d.receiver AND t.key = d.key

@@ -50,21 +50,16 @@ func (p *parsed) QueryContext(ctx context.Context, text string, args ...any) (*s
 	return st.QueryContext(ctx, args...)
 }
 
-// wanted parses what the transactions before have met.
-func (p *parsed) wanted(ctx context.Context) error {
+// parseWanted parses what the transactions before have met. What cannot be parsed
+// (its table is not made yet) is met again.
+func (p *parsed) parseWanted(ctx context.Context) {
 	p.mu.Lock()
-	var texts []string
-	for text := range p.want {
-		texts = append(texts, text)
-	}
-	clear(p.want)
+	want := p.want
+	p.want = map[string]bool{}
 	p.mu.Unlock()
-	for _, text := range texts {
-		if _, err := p.statement(ctx, text); err != nil {
-			return err
-		}
+	for text := range want {
+		_, _ = p.statement(ctx, text)
 	}
-	return nil
 }
 
 // tx is a transaction on a parsed database.

@@ -66,7 +66,7 @@ func (s *Store) toDisk(ctx context.Context) error {
 		return fmt.Errorf("move the store from memory to %s: %w", s.path, err)
 	}
 	s.log.Warn("the store can be written: what was kept in memory is on disk now", zap.String("path", s.path))
-	s.moved(ctx, disk.Recovered())
+	s.replaced(disk.Recovered())
 	return nil
 }
 

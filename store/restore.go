@@ -76,6 +76,55 @@ func (s *Store) goOnWith(ctx context.Context, there fs.FileInfo) error {
 	return nil
 }
 
+// heal moves a file that is found to be damaged while it is open out of the way,
+// and goes on with a new one and with what can be read of the old. An error that
+// means no damage is left as it is. generation is that of before the error: who
+// comes second finds it done.
+func (s *Store) heal(ctx context.Context, generation int64, why error) (healed bool, err error) {
+	if !damaged(why) || s.memory.Load() || s.readOnly {
+		return false, nil
+	}
+	to, err := s.beginAnew(ctx, generation, why)
+	if err != nil || to == "" {
+		return err == nil, err
+	}
+	n := s.salvage(ctx, to)
+	s.log.Warn("what could be read of the damaged store was carried over", zap.Stringer("what", n))
+	s.replaced(fmt.Sprintf("the store %s was found damaged (%v) while it was open; it was moved to %s and a new one begun; %s", s.path, why, to, n))
+	return true, nil
+}
+
+// beginAnew is the first half of heal: it returns the damaged file's new name, "" where
+// that was done before.
+func (s *Store) beginAnew(ctx context.Context, generation int64, why error) (string, error) {
+	s.swap.Lock()
+	defer s.swap.Unlock()
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	if s.generation.Load() != generation {
+		return "", nil
+	}
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := letGo(conn); err != nil {
+		return "", fmt.Errorf("open the store %s anew: %w", s.path, err)
+	}
+	to, err := aside(s.path, why)
+	if err != nil {
+		return "", err
+	}
+	s.log.Error("store was found damaged", zap.String("moved_to", to), zap.Error(why))
+	if err := s.check(ctx, true); err != nil {
+		return "", fmt.Errorf("begin the store %s anew: %w", s.path, explainSQLite(err))
+	}
+	s.generation.Add(1)
+	s.opened, err = os.Lstat(s.path)
+	return to, err
+}
+
 // removeHalf removes a copy that was not finished.
 func removeHalf(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -100,8 +99,7 @@ func TestFromMemoryToDisk(t *testing.T) {
 	}
 	s.Close()
 
-	var said []string
-	s, err := Open(ctx, Options{Path: p, Memory: true, Moved: func(_ context.Context, recovered string) { said = append(said, recovered) }})
+	s, err := Open(ctx, Options{Path: p, Memory: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,8 +115,8 @@ func TestFromMemoryToDisk(t *testing.T) {
 		t.Fatalf("it moved to a store that another has open: %v", err)
 	}
 	other.Close()
-	if err := s.toDisk(ctx); err != nil || s.InMemory() || len(said) != 1 || said[0] != "" {
-		t.Fatalf("in memory %t, said %q: %v", s.InMemory(), said, err)
+	if err := s.toDisk(ctx); err != nil || s.InMemory() || len(s.said) != 1 || <-s.said != "" {
+		t.Fatalf("in memory %t: %v", s.InMemory(), err)
 	}
 	settle(t, s, incident.Outcome{State: incident.Delivered, At: t0}, begun...)
 	for range 2 { // as it is, and after a restart

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -82,14 +83,19 @@ func (s *Store) write(ctx context.Context, f func(*tx) error) error {
 	if err := s.restore(ctx); err != nil {
 		return err
 	}
-	return s.transact(ctx, f)
+	generation := s.generation.Load()
+	err := s.transact(ctx, f)
+	if healed, herr := s.heal(ctx, generation, err); herr != nil {
+		return errors.Join(err, herr)
+	} else if healed {
+		return s.transact(ctx, f)
+	}
+	return err
 }
 
 // transact is write on the file as it is open.
 func (s *Store) transact(ctx context.Context, f func(*tx) error) error {
-	if err := s.db.wanted(ctx); err != nil {
-		return err
-	}
+	s.db.parseWanted(ctx)
 	begun, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -106,9 +112,18 @@ func (s *Store) transact(ctx context.Context, f func(*tx) error) error {
 // the machine with the next write. It is for what a repeat makes up for: that an
 // attempt was begun and how it ended.
 func (s *Store) jot(ctx context.Context, f func(*tx) error) error {
-	if err := s.db.wanted(ctx); err != nil {
-		return err
+	generation := s.generation.Load()
+	err := s.tryJot(ctx, f)
+	if healed, herr := s.heal(ctx, generation, err); herr != nil {
+		return errors.Join(err, herr)
+	} else if healed {
+		return s.tryJot(ctx, f)
 	}
+	return err
+}
+
+func (s *Store) tryJot(ctx context.Context, f func(*tx) error) error {
+	s.db.parseWanted(ctx)
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return err

@@ -31,10 +31,12 @@ type Options struct {
 	// lock and without changing anything.
 	ReadOnly bool
 	// Memory opens a store that is in memory until Run finds that its file can be
-	// written; Moved, if it is not nil, is called then, with what Recovered says
-	// of the file.
+	// written.
 	Memory bool
-	Moved  func(ctx context.Context, recovered string)
+	// Replaced, if it is not nil, is called by Run when the store has become another
+	// one: it went from memory to its file, or the file was damaged. said is for a
+	// person, and "" where there is nothing to say.
+	Replaced func(ctx context.Context, said string)
 	// MaxAge is how long settled incidents are kept; 0 for ever.
 	MaxAge     time.Duration
 	Logger     *zap.Logger
@@ -43,24 +45,28 @@ type Options struct {
 
 // Store is an open store. Its methods may be called from any goroutine.
 type Store struct {
-	db        *parsed
-	place     place
-	path      string
-	readOnly  bool
-	log       *zap.Logger
-	lock      *os.File
-	last      int // pid of who had the store before
-	memory    atomic.Bool
-	moved     func(ctx context.Context, recovered string)
-	swap      sync.Mutex  // guards opened
-	opened    fs.FileInfo // the file that is open
-	moving    sync.Mutex  // held while the log is moved, or the file is another
-	restored  atomic.Int64
-	recovered string
-	badRows   prometheus.Counter
-	maxAge    time.Duration
-	pruned    atomic.Int64 // unix seconds of the last pruning
-	commits   atomic.Int64 // since the last checkpoint
+	db       *parsed
+	place    place
+	path     string
+	readOnly bool
+	log      *zap.Logger
+	lock     *os.File
+	last     int // pid of who had the store before
+	memory   atomic.Bool
+	swap     sync.Mutex  // guards opened
+	opened   fs.FileInfo // the file that is open
+	// generation counts the damaged files that were replaced, said what Run is to
+	// tell of that.
+	generation atomic.Int64
+	said       chan string
+	onReplaced func(ctx context.Context, said string)
+	moving     sync.Mutex // held while the log is moved, or the file is another
+	restored   atomic.Int64
+	recovered  string
+	badRows    prometheus.Counter
+	maxAge     time.Duration
+	pruned     atomic.Int64 // unix seconds of the last pruning
+	commits    atomic.Int64 // since the last checkpoint
 }
 
 // applicationID marks the file as oomwatch's in its header: "oomw".
@@ -69,12 +75,12 @@ const applicationID = 0x6f6f6d77
 // Open opens a store, making it where there is none. A file that is damaged is
 // moved aside, never deleted, and a new one begun: see Recovered.
 func Open(ctx context.Context, opt Options) (*Store, error) {
-	s := &Store{path: opt.Path, readOnly: opt.ReadOnly, log: opt.Logger, maxAge: opt.MaxAge, moved: opt.Moved}
+	s := &Store{path: opt.Path, readOnly: opt.ReadOnly, log: opt.Logger, maxAge: opt.MaxAge, onReplaced: opt.Replaced, said: make(chan string, 10)}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
-	if s.moved == nil {
-		s.moved = func(context.Context, string) {}
+	if s.onReplaced == nil {
+		s.onReplaced = func(context.Context, string) {}
 	}
 	s.badRows = prometheus.NewCounter(prometheus.CounterOpts{Name: "oomwatch_store_bad_rows_total", Help: "Rows whose checksum did not match; they are skipped."})
 	if opt.ReadOnly {
@@ -281,6 +287,14 @@ func NoRoom(err error) bool {
 	}
 	var e *sqlite.Error
 	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code()&0xff == sqlite3.SQLITE_READONLY)
+}
+
+// replaced has Run tell that the store is another; who finds it out may hold locks.
+func (s *Store) replaced(said string) {
+	select {
+	case s.said <- said:
+	default: // Run does not run, or has enough to tell
+	}
 }
 
 // aside renames a damaged file, and what belongs to it.

@@ -305,7 +305,7 @@ func TestDamage(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
 	moved := 0
-	for round := range 80 {
+	for round := range 240 {
 		b := append([]byte(nil), good...)
 		switch round % 4 {
 		case 0: // a bit
@@ -347,12 +347,15 @@ func TestDamage(t *testing.T) {
 			}
 		}
 		if _, err := s.Due(ctx, "hook", time.Now(), 100); err != nil && !damaged(err) && !strings.Contains(err.Error(), "malformed") {
-			t.Logf("round %d: due: %v", round, err)
+			t.Errorf("round %d: due: %v", round, err)
+		}
+		if _, err := s.Save(ctx, Batch{Entries: []Entry{{Incident: inc("after", "c", t0)}}}); err != nil {
+			t.Errorf("round %d: it keeps nothing any more: %v", round, err)
 		}
 		s.Close()
 	}
 	if moved == 0 {
-		t.Error("no damage was noticed in 80 rounds")
+		t.Error("no damage was noticed in 240 rounds")
 	}
 }
 

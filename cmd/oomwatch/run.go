@@ -79,12 +79,12 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	reg := newRegistry()
 	selves := newSelfReports(hostFacts(), log)
 	var silences *silencer
-	st, why, err := openOrRemember(ctx, cfg, log, reg, func(ctx context.Context, recovered string) {
+	st, why, err := openOrRemember(ctx, cfg, log, reg, func(ctx context.Context, said string) {
 		if err := silences.reload(ctx, time.Now()); err != nil {
 			log.Error("the silences of the store are not in force", zap.Error(err))
 		}
-		if recovered != "" {
-			selves.replaced(recovered)
+		if said != "" {
+			selves.replaced(said)
 		}
 	})
 	if err != nil {

@@ -79,9 +79,9 @@ type keeper struct {
 
 // openOrRemember opens the store, or one in memory where the file system takes no
 // writes: what dies meanwhile is told all the same, and kept as soon as it does.
-// moved is called then.
-func openOrRemember(ctx context.Context, cfg *Config, log *zap.Logger, reg prometheus.Registerer, moved func(context.Context, string)) (st *store.Store, why, err error) {
-	opt := store.Options{Path: cfg.Store.Path, MaxAge: time.Duration(cfg.Store.Retention), Logger: log, Registerer: reg, Moved: moved}
+// replaced is called then, and when a damaged one is replaced.
+func openOrRemember(ctx context.Context, cfg *Config, log *zap.Logger, reg prometheus.Registerer, replaced func(context.Context, string)) (st *store.Store, why, err error) {
+	opt := store.Options{Path: cfg.Store.Path, MaxAge: time.Duration(cfg.Store.Retention), Logger: log, Registerer: reg, Replaced: replaced}
 	st, why = store.Open(ctx, opt)
 	if !store.NoRoom(why) {
 		return st, nil, why
