@@ -357,6 +357,10 @@ func (c *Correlator) exit(x *Exit) {
 	}
 	c.rehome(e)
 	c.open[e] = true
+	if since, down := c.downs["docker"]; down {
+		// The last words of an engine that was already seen to go.
+		c.engineStopped(since)
+	}
 }
 
 // runOf returns the run of a moment: the last that began before it.

@@ -119,7 +119,7 @@ func (c *Correlator) engineStopped(at time.Time) {
 		return
 	}
 	for _, s := range all {
-		if last.asked.Sub(s.asked).Abs() < askedAtOnce {
+		if !s.r.engineDown && last.asked.Sub(s.asked).Abs() < askedAtOnce {
 			s.r.engineDown, s.r.ToldOpen = true, s.r.Told
 			c.open[s.e] = true
 		}
