@@ -61,7 +61,7 @@ soak-hour: lab ## an hour of containers that come and go: the daemon's own memor
 	OOMWATCH_CHURN=$(CHURN) $(GO) test -tags soak -run '^TestSoakChurn$$' -count 1 -v -timeout 90m ./test/e2e
 
 fault: ## kill the daemon 400 times, fill and break its disk: nothing is lost, nothing told twice
-	$(GO) test -tags fault -count 1 -v -timeout 20m ./test/fault
+	$(GO) test -tags fault -count 1 -v -parallel 4 -timeout 20m ./test/fault
 
 lab-vm: ## the same deaths in virtual machines: cgroup v2, other kernels and engines; needs no root engine here
 	test/vm/lab $(VM_SUITES)

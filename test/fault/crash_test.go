@@ -31,42 +31,58 @@ func (w *world) generate() (stop func()) {
 }
 
 // TestKill9 kills the daemon at random moments of its life, under 20 incidents a
-// second.
+// second. Most of a round is waiting, so several daemons are killed side by side.
 func TestKill9(t *testing.T) {
-	w := newWorld(t)
-	first := w.start(t, "")
-	w.ready(t, first) // what happens from here on is told
-	first.end(t)
-	stop := w.generate()
-	rnd := rand.New(rand.NewPCG(5, 40))
-	n := rounds(t, 300)
-	var was position
-	for i := range n {
-		d := w.start(t, "")
-		// Every other time from its first instruction on, else from when it
-		// follows the engine: a machine that is busy must not kill it for ever
-		// before it has read anything.
-		if i%2 == 1 {
-			w.ready(t, d)
-		}
-		time.Sleep(time.Duration(5+rnd.IntN(395)) * time.Millisecond)
-		_ = d.Process.Kill()
-		<-d.done
-		if at := w.at(t); at.before(was) {
-			t.Errorf("a cursor went back: %+v, then %+v", was, at)
-		} else {
-			was = at
-		}
+	t.Parallel()
+	const worlds = 5
+	for i := range worlds {
+		t.Run(fmt.Sprint("world", i), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			first := w.start(t, "")
+			w.ready(t, first) // what happens from here on is told
+			first.end(t)
+			stop := w.generate()
+			rnd := rand.New(rand.NewPCG(5, uint64(i)))
+			n := max(1, rounds(t, 300)/worlds)
+			var was position
+			for i := range n {
+				d := w.start(t, "")
+				// Every other time from its first instruction on, else from when it
+				// follows the engine: a machine that is busy must not kill it for ever
+				// before it has read anything.
+				if i%2 == 1 {
+					w.ready(t, d)
+				}
+				time.Sleep(time.Duration(5+rnd.IntN(395)) * time.Millisecond)
+				_ = d.Process.Kill()
+				<-d.done
+				was = w.noStepBack(t, was)
+			}
+			stop()
+			w.settle(t)
+			w.account(t, n)
+		})
 	}
-	stop()
-	w.settle(t)
-	w.account(t, n)
+}
+
+// noStepBack returns how far the sources have been read now.
+func (w *world) noStepBack(t *testing.T, was position) position {
+	t.Helper()
+	at := w.at(t)
+	if at.before(was) {
+		t.Errorf("a cursor went back: %+v, then %+v", was, at)
+		return was
+	}
+	return at
 }
 
 // TestCrashPoints kills it at each moment that matters, wherever that comes up.
 func TestCrashPoints(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"after-read", "before-commit", "after-commit", "after-2xx", "before-mark"} {
 		t.Run(point, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			first := w.start(t, "")
 			w.ready(t, first)
@@ -78,17 +94,13 @@ func TestCrashPoints(t *testing.T) {
 				d := w.start(t, fmt.Sprintf("%s:%d", point, 1+3*i))
 				select {
 				case <-d.done:
-				case <-time.After(lab.Slow(20 * time.Second)):
+				case <-time.After(lab.Slow(time.Minute)):
 					t.Fatalf("round %d: it never came by %s", i, point)
 				}
 				if d.ProcessState.ExitCode() != -1 {
 					t.Fatalf("round %d: it ended by itself: %v\n%s", i, d.ProcessState, d.out.String())
 				}
-				if at := w.at(t); at.before(was) {
-					t.Errorf("a cursor went back: %+v, then %+v", was, at)
-				} else {
-					was = at
-				}
+				was = w.noStepBack(t, was)
 			}
 			stop()
 			w.settle(t)

@@ -261,14 +261,18 @@ func (p position) before(q position) bool {
 	return p.docker.Before(q.docker) || p.boot == q.boot && p.seq < q.seq
 }
 
-// settle runs the daemon until everybody was told of everything.
+// settle runs the daemon until everybody was told of everything. What was missed is
+// found by inspecting every container, at a measured pace: it may take long, but not
+// a minute without anything new.
 func (w *world) settle(t testing.TB) {
 	t.Helper()
 	d := w.start(t, "")
 	all := w.ends()
 	for i, h := range w.hooks {
-		// What was missed is found by inspecting every container, at a measured pace.
-		w.until(t, 3*time.Minute, fmt.Sprintf("hook%d was not told of all %d", i, len(all)), func() bool { return h.heard(all) == len(all) })
+		for n := h.heard(all); n < len(all); {
+			was := n
+			w.until(t, time.Minute, fmt.Sprintf("hook%d was told of %d of %d, and of no more", i, n, len(all)), func() bool { n = h.heard(all); return n > was })
+		}
 	}
 	w.until(t, 2*time.Minute, "something is still owed", func() bool {
 		st, err := web.NewClient(w.socket()).Status(context.Background())
