@@ -14,6 +14,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/trace"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
@@ -204,6 +205,10 @@ func checkStore(path string) finding {
 	}
 	if st == nil {
 		f.Found = path + " is not there yet and can be made"
+	}
+	if on := store.FilesystemOf(dir); on != nil {
+		f.State, f.Fix = stateWeak, on.Fix
+		f.Found += ", on " + on.Name + ": " + on.Risk
 	}
 	return f
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -83,6 +84,9 @@ type keeper struct {
 func openOrRemember(ctx context.Context, cfg *Config, log *zap.Logger, reg prometheus.Registerer, replaced func(context.Context, string)) (st *store.Store, why, err error) {
 	opt := store.Options{Path: cfg.Store.Path, MaxAge: time.Duration(cfg.Store.Retention), Logger: log, Registerer: reg, Replaced: replaced}
 	st, why = store.Open(ctx, opt)
+	if on := store.FilesystemOf(filepath.Dir(cfg.Store.Path)); on != nil {
+		log.Warn("the store is on "+on.Name+": "+on.Risk, zap.String("store", cfg.Store.Path), zap.String("next_step", on.Fix))
+	}
 	if !store.NoRoom(why) {
 		return st, nil, why
 	}
