@@ -206,12 +206,12 @@ func (c *Correlator) rehome(e *entry) {
 		kept := r.Kills[:0]
 		for _, k := range r.Kills {
 			switch to := c.runFor(e, k.Kill.PID, k.Kill.Time); {
-			case to == r || k.Main:
-				k.Main = k.Main || to == r && c.first(r, &k.Kill)
+			case to == r || k.Main && r.PID == k.Kill.PID:
+				k.Main = (k.Main || c.first(r, &k)) && !r.outlived(&k)
 				kept = append(kept, k)
 			case to != nil:
 				c.move(e, k, r, to)
-			case r.wasTold(c.killID(&k)):
+			case r.wasTold(c.killID(&k)), k.Main && r.Told:
 				homeless = append(homeless, k)
 				kept = append(kept, k)
 			default:
@@ -257,7 +257,13 @@ func (c *Correlator) move(e *entry, k incident.KernelKill, from, to *run) {
 		from.forget(id)
 		to.Moved = append(to.Moved, id)
 	}
-	k.Main = c.first(to, &k.Kill)
+	if k.Main && from.Told && from.ToldOpen && !to.Told {
+		// The death that was told with it is the other's, under the id that it
+		// was told under; this one's own end is told under that of the other.
+		to.Told, to.ToldOpen, to.Amend, to.ToldCause, to.DeathID = true, true, true, from.ToldCause, from.DeathID
+		from.Told, from.ToldOpen, from.ToldCause, from.DeathID = false, false, "", incident.DeathID(e.Spec.ID, to.Start)
+	}
+	k.Main = c.first(to, &k)
 	c.addKill(e, to, k)
 	to.adoptOwners(from.owners)
 }
@@ -375,8 +381,9 @@ func (c *Correlator) attach(m match, s *stray, k kmsg.Kill) {
 		}
 	}
 	r := m.r
-	c.addKill(m.e, r, incident.KernelKill{Episode: s.episode, Kill: k, ID: s.id, By: m.by, Main: c.first(r, &k), Members: s.members,
-		FromTrace: s.traced, Marked: c.located(&k)})
+	kill := incident.KernelKill{Episode: s.episode, Kill: k, ID: s.id, By: m.by, Members: s.members, FromTrace: s.traced, Marked: c.located(&k)}
+	kill.Main = c.first(r, &kill)
+	c.addKill(m.e, r, kill)
 	r.adoptOwners(s.owners)
 	m.e.Attributed++
 	if m.by != incident.ByEvent && m.by != incident.ByCounter {
@@ -392,6 +399,7 @@ func sameKill(a, b *kmsg.Kill) bool {
 // tellAgain lets a kill be told again, under its own id, of which more is known than
 // when it was told; and a death that was told with it.
 func (c *Correlator) tellAgain(e *entry, r *run, k *incident.KernelKill) {
+	k.Main = k.Main || c.first(r, k)
 	if id := c.killID(k); r.killTold(id) && !k.Main {
 		r.forget(id)
 		r.Moved = append(r.Moved, id)

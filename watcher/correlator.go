@@ -149,7 +149,9 @@ func (c *Correlator) Observe(o Observation) []Told {
 	c.tick(now)
 	switch {
 	case o.Container != nil:
-		c.seeContainer(o.Container, o.At)
+		if c.seeContainer(o.Container, o.At) != nil {
+			c.rehome(c.entries[o.Container.ID])
+		}
 		c.retryStrays()
 	case o.Reconcile != nil:
 		c.reconcile(o.Reconcile, o.At)

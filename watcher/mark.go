@@ -192,12 +192,18 @@ func (c *Correlator) ownerOfMarked(pid int, at time.Time) match {
 
 // first is true for the kill of a run's first process: by its pid or, where the engine
 // has not told that yet, by what was seen of it when it was marked.
-func (c *Correlator) first(r *run, k *kmsg.Kill) bool {
+func (c *Correlator) first(r *run, k *incident.KernelKill) bool {
 	if r.PID != 0 {
-		return r.PID == k.PID
+		return r.PID == k.Kill.PID
 	}
-	m := c.markOf(k.PID, k.Time)
-	return m != nil && m.Init
+	m := c.markOf(k.Kill.PID, k.Kill.Time)
+	return m != nil && m.Init && !guessed(k) && !r.outlived(k)
+}
+
+// outlived is true for a kill of a first process that cannot have been this run's: of
+// a run whose start is not known the end came later, so that it was an earlier one's.
+func (r *run) outlived(k *incident.KernelKill) bool {
+	return r.Guessed && r.Exit != nil && endOf(r).Sub(k.Kill.Time) > early
 }
 
 // located says where a victim was by its mark; "" where that is not known.

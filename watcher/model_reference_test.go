@@ -25,6 +25,11 @@ func (s *span) startKnown() bool {
 
 func (s *span) pidKnown() bool { return s.has("inspect") || s.has("listed running") }
 
+// mainKnown is true when it is known that the kernel's victim was its first process.
+func (s *span) mainKnown() bool {
+	return s.pidKnown() || s.startKnown() && s.first && (s.has("mark") || s.has("mark with cgroup"))
+}
+
 func (s *span) endKnown() bool { return s.has("die") || s.has("listed ended") }
 
 // kernelKnown is true when a kernel kill of a process in the run, with those facts
@@ -87,7 +92,7 @@ func (w *world) verdict(s *span) incident.Cause {
 	}
 	if !s.endKnown() {
 		switch {
-		case kernel && s.pidKnown():
+		case kernel && s.mainKnown():
 			return incident.OOMContainer // the kernel killed its first process
 		case len(s.arrived) == 0 && !w.childNear(s):
 			return "" // nobody ever spoke of it

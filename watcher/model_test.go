@@ -72,6 +72,7 @@ type span struct {
 	name       string
 	start, end time.Time
 	pid        int
+	first      bool // the mark of its first process shows that it was that
 	how        ending
 	kids       []*kid // children that the kernel killed while it lived, the last one maybe its end
 	// arrived are the facts that arrived, by a word for each.
@@ -222,6 +223,8 @@ func (w *world) kill(t *rapid.T, s *span, pid int, at time.Time, how string, arr
 		m.Cgroup, word = "/docker/"+cid, "mark with cgroup"
 	}
 	if pid == s.pid {
+		m.Init = rapid.Bool().Draw(t, "seen to be the first")
+		s.first = m.Init
 		w.add("trace", at.Add(-time.Millisecond), s, "kernel's signal", Observation{Sent: &Sent{PID: pid, Sent: incident.Sent{At: at.Add(-time.Millisecond), Number: 9, FromKernel: true}}})
 	}
 	w.add("trace", at.Add(-time.Millisecond), s, word, Observation{Marked: m}).arrived = arrived

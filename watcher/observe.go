@@ -17,7 +17,8 @@ func (c *Correlator) entry(id string) *entry {
 }
 
 // seeContainer takes the engine's word on a container that can still be asked, and
-// returns the run that it is about; nil where it never ran.
+// returns the run that it is about; nil where it never ran. Kills are given to the runs
+// by the caller, once it has noted the end that the word may be of.
 func (c *Correlator) seeContainer(in *Container, at time.Time) *run {
 	if in.ID == "" {
 		return nil
@@ -42,7 +43,6 @@ func (c *Correlator) seeContainer(in *Container, at time.Time) *run {
 			c.pids[in.PID] = owner{id: in.ID, first: in.StartedAt, last: c.now}
 		}
 	}
-	c.rehome(e)
 	return r
 }
 
@@ -118,8 +118,10 @@ func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
 			continue
 		}
 		if in.Exit != nil {
+			c.rightEnds(e)
 			c.missedExit(e, r, in)
 		}
+		c.rehome(e)
 		c.supersede(e)
 	}
 	for id, e := range c.entries {

@@ -49,7 +49,7 @@ func (c *Correlator) samples(round []Sample) {
 			e.OOMKills, e.dirty = s.OOMKills, true
 			e.rises = appendBounded(e.rises, rise{c.now, s.OOMKills}, 64)
 			if e.unexplained() > 0 {
-				e.counterSeen = c.now
+				e.counterSeen, e.counterRose = c.now, s.At
 				c.open[e] = true
 			}
 		}

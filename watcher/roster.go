@@ -91,7 +91,8 @@ type entry struct {
 	readings    []cgroup.Sample
 	past        []incident.Reading // from before them
 	dirty       bool
-	counterSeen time.Time // when the counter last rose
+	counterSeen time.Time // when word came that the counter rose
+	counterRose time.Time // when it was read
 	rises       []rise    // the counter's values of the last seconds
 	counted     time.Time // when the present run's counter was last read
 }

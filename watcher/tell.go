@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -307,11 +308,11 @@ func (c *Correlator) tellCounter(e *entry) {
 	if n == 0 {
 		return
 	}
-	r := e.current()
+	r := cmp.Or(e.runOf(e.counterRose), e.current())
 	if r == nil {
 		return
 	}
-	f := c.facts(e, r, e.counterSeen)
+	f := c.facts(e, r, e.counterRose)
 	f.Kind, f.OOMKillDelta, f.EngineOOMs = incident.KindKill, n, r.OOMs
 	f.ID = incident.CounterID(e.Spec.ID, r.Start, e.OOMKills)
 	f.Container.Running = new(r.Exit == nil && !r.Missed)
