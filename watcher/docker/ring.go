@@ -16,8 +16,9 @@ type inbox struct {
 	ready chan struct{} // has one token when there is something to take
 
 	mu    sync.Mutex
-	ring  []events.Message
-	head  int // index of the oldest
+	most  int
+	ring  []events.Message // grows to most; the thousands are for a storm alone
+	head  int              // index of the oldest
 	n     int
 	notes []note
 	lost  incident.Gap
@@ -33,7 +34,15 @@ type note struct {
 }
 
 func newInbox(size int) *inbox {
-	return &inbox{ready: make(chan struct{}, 1), ring: make([]events.Message, size)}
+	return &inbox{ready: make(chan struct{}, 1), most: size}
+}
+
+// grow makes room for more, in a ring that is full.
+func (b *inbox) grow() {
+	more := make([]events.Message, min(max(16, 2*len(b.ring)), b.most))
+	n := copy(more, b.ring[b.head:])
+	copy(more[n:], b.ring[:b.head])
+	b.ring, b.head = more, 0
 }
 
 func (b *inbox) kick() {
@@ -46,6 +55,9 @@ func (b *inbox) kick() {
 // put takes an event.
 func (b *inbox) put(m events.Message) {
 	b.mu.Lock()
+	if b.n == len(b.ring) && b.n < b.most {
+		b.grow()
+	}
 	if b.n == len(b.ring) {
 		old := b.ring[b.head]
 		at := eventTime(old)
@@ -104,8 +116,9 @@ func eventTime(m events.Message) time.Time {
 
 // seenSet remembers the newest keys it was shown.
 type seenSet struct {
+	most  int
 	keys  map[seenKey]struct{}
-	order []seenKey
+	order []seenKey // up to most; then the oldest, at next, makes room
 	next  int
 }
 
@@ -115,7 +128,7 @@ type seenKey struct {
 }
 
 func newSeenSet(size int) *seenSet {
-	return &seenSet{keys: make(map[seenKey]struct{}, size), order: make([]seenKey, size)}
+	return &seenSet{most: size, keys: map[seenKey]struct{}{}}
 }
 
 // add returns false when the key was there.
@@ -123,9 +136,13 @@ func (s *seenSet) add(k seenKey) bool {
 	if _, ok := s.keys[k]; ok {
 		return false
 	}
+	s.keys[k] = struct{}{}
+	if len(s.order) < s.most {
+		s.order = append(s.order, k)
+		return true
+	}
 	delete(s.keys, s.order[s.next])
 	s.order[s.next] = k
 	s.next = (s.next + 1) % len(s.order)
-	s.keys[k] = struct{}{}
 	return true
 }

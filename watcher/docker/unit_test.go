@@ -186,3 +186,26 @@ func TestPodmanIsReadAsDocker(t *testing.T) {
 		}
 	}
 }
+
+func TestInboxGrowsInOrder(t *testing.T) {
+	b := newInbox(100)
+	next, want := int64(0), int64(0)
+	for _, step := range []struct{ put, take int }{{16, 10}, {40, 3}, {50, 100}, {7, 100}} {
+		for range step.put {
+			next++
+			b.put(events.Message{TimeNano: next})
+		}
+		msgs, lost, _ := b.take(step.take)
+		for _, m := range msgs {
+			if want++; m.TimeNano != want {
+				t.Fatalf("event %d comes where %d should", m.TimeNano, want)
+			}
+		}
+		if lost.Lost != 0 {
+			t.Fatalf("%d lost of %d", lost.Lost, next)
+		}
+	}
+	if want != next {
+		t.Errorf("%d of %d came", want, next)
+	}
+}
