@@ -62,7 +62,11 @@ func TestSupervised(t *testing.T) {
 	d := startDaemon(t, e.Host, hook)
 	on := platform(t, e)
 	ways := map[string][]string{"shell": {lab.Image, "sh", "-c", "prog eat -comm app; exit $?"}}
-	if _, err := exec.LookPath("docker-init"); err == nil {
+	init := "docker-init"
+	if strings.Contains(on, "-podman-") {
+		init = "catatonit"
+	}
+	if _, err := exec.LookPath(init); err == nil {
 		ways["init"] = []string{"--init", lab.Image, "prog", "eat", "-comm", "app"}
 	}
 	for name, args := range ways {
