@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/test/lab"
 )
 
@@ -49,7 +51,9 @@ func TestOOMGroup(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
 	d := startDaemon(t, e.Host, hook)
-	id := e.MustRun(t, "--name", "group", "-m", "32m", lab.Image, "sh", "-c", "sleep 1000 & sleep 1001 & "+gate+"tail /dev/zero; sleep 1002")
+	// With a pid namespace of its own the end of the first process would take the
+	// others before the kernel gets to them, and it counts only those it killed.
+	id := e.MustRun(t, "--name", "group", "--pid", "host", "-m", "32m", lab.Image, "sh", "-c", "sleep 1000 & sleep 1001 & "+gate+"tail /dev/zero; sleep 1002")
 	pid, err := e.MainPID(timeout(t, time.Minute), id)
 	if err != nil {
 		t.Fatal(err)
@@ -214,6 +218,7 @@ func TestEarlyoomUnit(t *testing.T) {
 // memory pressure.
 func TestSystemdOomd(t *testing.T) {
 	wantSystemd(t)
+	swapOn(t) // it leaves alone who has nothing that could be reclaimed
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
 	d := startDaemon(t, e.Host, hook)
@@ -235,6 +240,91 @@ func TestSystemdOomd(t *testing.T) {
 	id := e.MustRun(t, "--name", "squeezed", "--cgroup-parent", "squeeze.slice", lab.Image, "prog", "eat", "-comm", "squeezed", "-size", "400000000", "-then", "1h")
 	expect(t, platform(t, e), hook, d, id, lab.Death{Name: "systemd-oomd.service", ExitCode: 137, Want: byUserspace("systemd-oomd", "certain").With(lab.Want{
 		"killer.name": "systemd-oomd.service"})})
+	once(t, hook, id)
+}
+
+// TestUnit runs the systemd unit that is shipped, with all that it takes away from
+// the program, and has it tell of an OOM to a receiver and the journal.
+func TestUnit(t *testing.T) {
+	wantSystemd(t)
+	unit := os.Getenv("OOMWATCH_UNIT")
+	if unit == "" {
+		lab.Skip(t, "OOMWATCH_UNIT does not name the unit's file")
+	}
+	e := lab.Start(t, lab.Options{})
+	hook := newReceiver(t)
+	config := "alerts: {info: true, group_window: 0s}\n" + noWarnings +
+		"receivers:\n  - {name: hook, type: webhook, url: \"" + hook.URL + "\"}\n  - {name: log, type: journal}\n"
+	for _, file := range []struct {
+		from, text, to string
+		mode           os.FileMode
+	}{
+		{binary, "", "/usr/local/bin/oomwatch", 0o755},
+		{unit, "", "/etc/systemd/system/oomwatch.service", 0o644},
+		{"", config, "/etc/oomwatch/config.yaml", 0o600},
+	} {
+		b := []byte(file.text)
+		if file.from != "" {
+			var err error
+			if b, err = os.ReadFile(file.from); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.MkdirAll(filepath.Dir(file.to), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file.to, b, file.mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		out, err := exec.Command("journalctl", "-u", "oomwatch.service", "-o", "cat").CombinedOutput()
+		t.Logf("the unit said (%v):\n%s", err, out)
+	})
+	systemctl(t, "daemon-reload")
+	// It is a unit that says when it is ready.
+	systemctl(t, "start", "systemd-journald.service", "oomwatch.service")
+	d := &daemon{socket: "/run/oomwatch/oomwatch.sock"}
+	waitFor(t, "its sources are up", 20*time.Second, func() bool {
+		for _, source := range []string{"docker", "kmsg", "cgroup", "trace"} {
+			if !d.sees(t, source) {
+				return false
+			}
+		}
+		return true
+	})
+	death, err := lab.FindDeath("oom")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := death.Do(timeout(t, time.Minute), e, "in-unit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	death.Name = "oom-told-by-the-unit"
+	expect(t, platform(t, e), hook, d, id, death)
+	var entry []byte
+	waitFor(t, "the journal has it", 20*time.Second, func() bool {
+		entry, _ = exec.Command("journalctl", "-o", "json", "OOMWATCH_CAUSE=oom.container", "CONTAINER_NAME=in-unit").Output()
+		return len(entry) > 0
+	})
+	out, errs, code := oomwatch(t, "explain", "in-unit")
+	if code != 0 || !strings.Contains(out, "32 MiB") {
+		t.Errorf("explain asks the unit: exit status %d\n%s%s", code, out, errs)
+	}
+	out, errs, code = oomwatch(t, "doctor")
+	t.Logf("doctor, exit status %d:\n%s%s", code, out, errs)
+	systemctl(t, "stop", "oomwatch.service")
+	result, err := exec.Command("systemctl", "show", "-P", "Result", "oomwatch.service").Output()
+	if err != nil || strings.TrimSpace(string(result)) != "success" {
+		t.Errorf("it ended with %q (%v)", result, err)
+	}
+	if left, _ := filepath.Glob("/sys/kernel/tracing/instances/oomwatch-*"); len(left) > 0 { // the pattern is well formed
+		t.Errorf("left behind: %v", left)
+	}
 	once(t, hook, id)
 }
 
@@ -300,6 +390,43 @@ func systemctl(t *testing.T, args ...string) {
 	t.Helper()
 	if out, err := exec.CommandContext(timeout(t, time.Minute), "systemctl", args...).CombinedOutput(); err != nil {
 		t.Errorf("systemctl %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+// TestThrottled has memory.high slow a container down, far below its limit: it is
+// warned of that, and of standing still as the kernel notifies of it, in one alert,
+// and is the first that top shows.
+func TestThrottled(t *testing.T) {
+	e := lab.Start(t, lab.Options{})
+	hook := newReceiver(t)
+	d := startDaemonWith(t, e.Host, hook, quick)
+	row(t, platform(t, e), "oom.container", "warned-at-memory-high")
+	e.MustRun(t, "--name", "idle", "-m", "256m", lab.Image, "sleep", "1000")
+	id := e.MustRun(t, "--name", "slowed", "-m", "256m", lab.Image, "sh", "-c", gate+"exec prog eat -comm slowed -size 120000000 -then 1h")
+	pid, err := e.MainPID(timeout(t, time.Minute), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(cgroupOf(t, pid), "memory.high"), []byte("32M"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	open(t, pid)
+	told := warned(t, hook, id, 2*time.Minute)
+	if told.Cause != incident.OOMContainer || told.Severity != incident.Warning {
+		t.Errorf("%s %s: %s", told.Cause, told.Severity, told.Summary)
+	}
+	signs := told.Warning.Signs
+	waitFor(t, "throttled and pressure are its signs", 30*time.Second, func() bool {
+		out, _, _ := oomwatch(t, "explain", "--socket", d.socket, "-o", "json", told.ID)
+		signs = parseLines(t, out)[0].Warning.Signs
+		return slices.Contains(signs, "throttled") && slices.Contains(signs, "pressure")
+	})
+	out, errs, code := oomwatch(t, "top", "--once", "--socket", d.socket, "-o", "json")
+	if first, _, _ := strings.Cut(out, "\n"); code != 0 || !strings.Contains(first, `"name":"slowed"`) || !strings.Contains(first, `"throttled"`) {
+		t.Errorf("top, exit status %d: %s%s", code, out, errs)
+	}
+	if n := len(hook.of(id)); n != 1 {
+		t.Errorf("told %d times: %v", n, summaries(hook.of(id)))
 	}
 }
 
