@@ -157,7 +157,9 @@ func (r *run) answered(a answer) {
 		}
 		return
 	}
-	r.learn(a.doc)
+	if r.known[a.doc.ID] != nil { // else it was removed meanwhile, and would be held for good
+		r.learn(a.doc)
+	}
 	c := a.doc.container(a.runtime)
 	if a.kind == jobStart {
 		c = atStart(c, a.at)
