@@ -233,6 +233,9 @@ func (w *world) check(t *rapid.T, told []Told) {
 		if deaths[s] != nil {
 			got = deaths[s].Cause
 		}
+		if got == incident.ExitOK {
+			got = "" // it takes back what was told before
+		}
 		if w.dark(s) {
 			continue
 		}

@@ -243,7 +243,8 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 		// The engine was away or hung: the kernel's time is the truer one.
 		at = k.Kill.Time
 	}
-	// Who ended well was told to nobody.
+	// Who ended well was told to nobody; but who was told of an end that turns out
+	// to have been a good one is told that.
 	update := r.Told && (r.ToldOpen || r.Amend) && r.ToldCause != incident.ExitOK
 	f := c.facts(e, r, at)
 	f.ID, f.Kind = r.DeathID, incident.KindDeath
@@ -275,7 +276,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	r.Told, r.ToldOpen, r.Amend = true, r.Exit == nil, false
 	r.DeathID, r.ToldCause, e.dirty = inc.ID, inc.Cause, true
 	e.Attributed += f.OOMKillDelta
-	if inc.Cause == incident.ExitOK {
+	if inc.Cause == incident.ExitOK && !update {
 		e.Attributed -= f.OOMKillDelta
 		return
 	}
