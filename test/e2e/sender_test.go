@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -108,9 +109,9 @@ func TestSenders(t *testing.T) {
 			t.Errorf("%s by %+v: %s", got.Cause, got.Killer, got.Summary)
 		}
 	})
-	// The instance goes with the daemon.
+	// The instance goes with the daemon; another daemon of this machine has its own.
 	d.stop(syscall.SIGTERM)
-	if left, _ := filepath.Glob("/sys/kernel/tracing/instances/oomwatch-*"); len(left) > 0 {
+	if left, _ := filepath.Glob(fmt.Sprintf("/sys/kernel/tracing/instances/oomwatch-%d*", d.cmd.Process.Pid)); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }
