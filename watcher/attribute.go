@@ -257,7 +257,8 @@ func (c *Correlator) move(e *entry, k incident.KernelKill, from, to *run) {
 		from.forget(id)
 		to.Moved = append(to.Moved, id)
 	}
-	because := k.Main || from.Missed && from.ToldCause != incident.UnknownCause && from.ToldCause != incident.HostShutdown
+	// An end that nobody saw is put down to a child's kill where none was the first process's.
+	because := k.Main || from.Missed && !from.mainKill() && from.ToldCause != incident.UnknownCause && from.ToldCause != incident.HostShutdown
 	if because && from.Told && from.ToldOpen && !to.Told {
 		// The death that was told with it is the other's, under the id that it
 		// was told under; this one's own end is told under that of the other.
