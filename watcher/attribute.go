@@ -261,9 +261,9 @@ func (c *Correlator) move(e *entry, k incident.KernelKill, from, to *run) {
 	because := k.Main || from.Missed && !from.mainKill() && from.ToldCause != incident.UnknownCause && from.ToldCause != incident.HostShutdown
 	if because && from.Told && from.ToldOpen && !to.Told {
 		// The death that was told with it is the other's, under the id that it
-		// was told under; this one's own end is told under that of the other.
+		// was told under; this one's own end is told under one of its own.
 		to.Told, to.ToldOpen, to.Amend, to.ToldCause, to.DeathID = true, true, true, from.ToldCause, from.DeathID
-		from.Told, from.ToldOpen, from.ToldCause, from.DeathID = false, false, "", incident.DeathID(e.Spec.ID, to.Start)
+		from.Told, from.ToldOpen, from.ToldCause, from.DeathID = false, false, "", e.deathID(from)
 	}
 	k.Main = c.first(to, &k)
 	c.addKill(e, to, k)

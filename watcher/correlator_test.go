@@ -67,8 +67,13 @@ func playCase(t *testing.T, play string) string {
 		t.Fatal(err)
 	}
 	var out strings.Builder
+	known := map[string]bool{}
 	show := func(told []Told) {
 		for _, x := range told {
+			if i := x.Incident; known[i.ID] != x.Update {
+				t.Errorf("told twice, or an update of nothing: %s", i.Summary)
+			}
+			known[x.Incident.ID] = true
 			out.WriteString(describe(x))
 		}
 	}

@@ -249,7 +249,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	f := c.facts(e, r, at)
 	f.ID, f.Kind = r.DeathID, incident.KindDeath
 	if f.ID == "" {
-		f.ID = incident.DeathID(e.Spec.ID, r.Start)
+		f.ID = e.deathID(r)
 	}
 	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.Exit, r.Signals, r.StopDone, r.OOMs
 	f.Sent, f.Untraced = r.Sent, c.untraced(e, r, at)
@@ -282,6 +282,20 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	}
 	c.told = append(c.told, Told{Incident: inc, Update: update})
 	e.trim()
+}
+
+// deathID is the id of the end of a run that has none yet: that of its start or, where
+// another's end has that, having moved or had its start put right since, of the other's.
+func (e *entry) deathID(r *run) string {
+	id := incident.DeathID(e.Spec.ID, r.Start)
+	for range e.Runs {
+		i := slices.IndexFunc(e.Runs, func(other *run) bool { return other != r && other.DeathID == id })
+		if i < 0 {
+			break
+		}
+		id = incident.DeathID(e.Spec.ID, e.Runs[i].Start)
+	}
+	return id
 }
 
 // frozen is how far the engine's time of an end may lie behind the kernel's
