@@ -207,20 +207,30 @@ func (p *Pressure) Forget(path string) {
 
 // Counts is the notifications of path since Watch, by level, also after the
 // cgroup has gone, until Forget; nil when there were none or it is not watched.
-// Levels that the kernel has added up and Run has not fetched yet are in it.
+// What the kernel has notified of is in it within levelPause.
 func (p *Pressure) Counts(path string) map[string]int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.countsOf(p.paths[path])
+}
+
+// CountsNow is Counts with the levels (v1) that the kernel has added up by now.
+func (p *Pressure) CountsNow(path string) map[string]int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	w := p.paths[path]
-	if w == nil {
-		return nil
-	}
-	for _, fd := range w.fds {
-		if l, ok := p.fds[int32(fd)]; ok && w.file == "" {
-			p.count(unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}, l)
+	if w != nil && w.file == "" {
+		for _, fd := range w.fds {
+			if l, ok := p.fds[int32(fd)]; ok {
+				p.count(unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}, l)
+			}
 		}
 	}
-	if w.counts == [len(levels)]int64{} {
+	return p.countsOf(w)
+}
+
+func (p *Pressure) countsOf(w *watched) map[string]int64 {
+	if w == nil || w.counts == [len(levels)]int64{} {
 		return nil
 	}
 	out := make(map[string]int64, len(w.names))

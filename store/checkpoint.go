@@ -12,10 +12,10 @@ import (
 // its own: a commit that does it itself waits for it, and an alert waits for the
 // commit.
 const (
-	// checkpointEvery is how often it is looked whether that is worth it, and
-	// checkpointAfter after how many commits it is: some 2 MB.
-	checkpointEvery = 200 * time.Millisecond
+	// checkpointAfter is after how many commits that is worth it: some 2 MB.
+	// checkpointAgain is when it is tried again where it failed.
 	checkpointAfter = 50
+	checkpointAgain = 200 * time.Millisecond
 	// toDiskEvery is how often a store in memory tries its file.
 	toDiskEvery = 5 * time.Second
 )
@@ -25,10 +25,12 @@ const (
 // makes the log too long moves it then.
 func (s *Store) Run(ctx context.Context) error {
 	// What a run before this one has left in the log is read at every start.
-	s.commits.Add(checkpointAfter)
-	for wait := time.Duration(0); ; wait = checkpointEvery {
-		if s.memory.Load() {
-			wait = toDiskEvery
+	s.committed(checkpointAfter)
+	var again <-chan time.Time
+	for {
+		memory := s.memory.Load()
+		if memory && again == nil {
+			again = time.After(toDiskEvery)
 		}
 		select {
 		case <-ctx.Done():
@@ -36,21 +38,37 @@ func (s *Store) Run(ctx context.Context) error {
 		case said := <-s.said:
 			s.onReplaced(ctx, said)
 			continue
-		case <-time.After(wait):
+		case <-s.due:
+			if memory {
+				continue
+			}
+		case <-again:
+			again = nil
 		}
-		if s.memory.Load() {
+		if memory {
 			if err := s.toDisk(ctx); err != nil {
 				s.log.Debug("the store stays in memory", zap.Error(err))
 			}
 			continue
 		}
-		if n := s.commits.Load(); n >= checkpointAfter {
-			if err := s.checkpoint(ctx); err != nil {
-				s.log.Debug("the write-ahead log is not moved into the store yet", zap.Error(err))
-				continue
-			}
-			s.commits.Add(-n)
+		n := s.commits.Load()
+		if err := s.checkpoint(ctx); err != nil {
+			s.log.Debug("the write-ahead log is not moved into the store yet", zap.Error(err))
+			again = time.After(checkpointAgain)
+			continue
 		}
+		s.commits.Add(-n)
+	}
+}
+
+// committed counts commits, and wakes Run when there are enough of them.
+func (s *Store) committed(n int64) {
+	if s.commits.Add(n) < checkpointAfter {
+		return
+	}
+	select {
+	case s.due <- struct{}{}:
+	default: // it has been told
 	}
 }
 

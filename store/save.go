@@ -147,7 +147,7 @@ func (s *Store) tryJot(ctx context.Context, f func(*tx) error) error {
 
 // commit is begun's, counted for the checkpoints.
 func (s *Store) commit(begun *sql.Tx) error {
-	s.commits.Add(1)
+	defer s.committed(1)
 	return begun.Commit()
 }
 

@@ -65,8 +65,9 @@ type Store struct {
 	recovered  string
 	badRows    prometheus.Counter
 	maxAge     time.Duration
-	pruned     atomic.Int64 // unix seconds of the last pruning
-	commits    atomic.Int64 // since the last checkpoint
+	pruned     atomic.Int64  // unix seconds of the last pruning
+	commits    atomic.Int64  // since the last checkpoint
+	due        chan struct{} // a checkpoint is
 }
 
 // applicationID marks the file as oomwatch's in its header: "oomw".
@@ -75,7 +76,7 @@ const applicationID = 0x6f6f6d77
 // Open opens a store, making it where there is none. A file that is damaged is
 // moved aside, never deleted, and a new one begun: see Recovered.
 func Open(ctx context.Context, opt Options) (*Store, error) {
-	s := &Store{path: opt.Path, readOnly: opt.ReadOnly, log: opt.Logger, maxAge: opt.MaxAge, onReplaced: opt.Replaced, said: make(chan string, 10)}
+	s := &Store{path: opt.Path, readOnly: opt.ReadOnly, log: opt.Logger, maxAge: opt.MaxAge, onReplaced: opt.Replaced, said: make(chan string, 10), due: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}

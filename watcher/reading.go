@@ -229,7 +229,7 @@ func (s *Sampler) note(r *reading, sample *cgroup.Sample) {
 // before a kill. s.mu is held.
 func (s *Sampler) levels(x *seen) map[string]int64 {
 	if s.pressure != nil {
-		if now := s.pressure.Counts(x.path); now != nil {
+		if now := s.pressure.CountsNow(x.path); now != nil {
 			return now
 		}
 	}
@@ -285,16 +285,17 @@ func (s *Sampler) Stalls(id string) int64 {
 	if s.pressure == nil {
 		return -1
 	}
-	var levels map[string]int64
-	if id == "" {
-		levels = s.pressure.Counts(cgroup.HostPressure)
-	} else {
+	path := cgroup.HostPressure
+	if id != "" {
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		if x := s.seen[id]; x != nil {
-			levels = s.levels(x)
+		x := s.seen[id]
+		s.mu.Unlock()
+		if x == nil {
+			return -1
 		}
+		path = x.path
 	}
+	levels := s.pressure.Counts(path)
 	if n, ok := levels[cgroup.LevelCritical]; ok {
 		return n
 	}

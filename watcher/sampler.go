@@ -29,17 +29,17 @@ const (
 	// every so many rounds, but of at least so many containers in one round,
 	// and of at most so many.
 	partsEvery, partsLeast, partsMost       = 5, 20, 100
-	membersEvery, membersLeast, membersMost = 2, 20, 100
+	membersEvery, membersLeast, membersMost = 4, 20, 100
 	// countersUpTo is how many containers have their counters of kills read
 	// every time; more have them read with their parts. A kill that anybody
 	// told of has all read at once (Nudge): this is for those that nobody did.
-	countersUpTo = 200
+	countersUpTo = 60
 	// limitsEvery is how many of a container's turns lie between two that read
 	// all there is: its limits too, which hardly ever change, and what follows
 	// from memory in use although that is the same; initEvery likewise for the
 	// signals that its first process handles.
 	limitsEvery = 6
-	initEvery   = 12
+	initEvery   = 60
 	// nearLimit is the part of the limit above which the breakdown is taken
 	// out of turn, of nearMost containers in one round: it is what will be
 	// asked for after the death.

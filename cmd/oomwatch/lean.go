@@ -15,9 +15,13 @@ import (
 // megabytes; a smaller pace of the collector keeps the garbage in that order too.
 const gcPercent = 25
 
-// leanEvery is how often what is not in use is given back; it costs some
-// milliseconds.
-const leanEvery = time.Minute / 2
+// leanEvery is how often the program's own pages are given back, and the heap at
+// every heapEvery-th time: that collects all garbage first, and the collector's
+// pace leaves little to give back.
+const (
+	leanEvery = time.Minute / 2
+	heapEvery = 10
+)
 
 // keepLean sets the collector's pace, unless GOGC sets another.
 func keepLean() {
@@ -26,11 +30,9 @@ func keepLean() {
 	}
 }
 
-// shed gives back what is not in use: freed heap, and the pages of the
-// program file itself that were touched once, most of them at the start. Those that are needed again come
-// back from the page cache.
+// shed gives back the pages of the program file itself that were touched once, most
+// of them at the start. Those that are needed again come back from the page cache.
 func shed() error {
-	debug.FreeOSMemory()
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return fmt.Errorf("find the program's file: %w", err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -180,7 +181,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	fed := start(edges, func(ctx context.Context) error { sup.Run(ctx, w.Beat, log); return nil })
 
 	watching := true
-	lean := time.NewTicker(leanEvery)
+	lean, leans := time.NewTicker(leanEvery), 0
 	defer lean.Stop()
 	for running := true; running; {
 		select {
@@ -194,6 +195,9 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		case err = <-minded:
 			running, minded = err == nil && ctx.Err() == nil, ended()
 		case <-lean.C:
+			if leans++; leans%heapEvery == 1 { // the first time too: what the start has left
+				debug.FreeOSMemory()
+			}
 			if err := shed(); err != nil {
 				log.Debug("memory is not given back", zap.Error(err))
 			}
