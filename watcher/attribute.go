@@ -232,7 +232,7 @@ func (c *Correlator) rehome(e *entry) {
 // or has not yet.
 func (e *entry) madeUp(at time.Time) *run {
 	r := e.began(at, false, 0)
-	r.Guessed = true
+	r.Guessed = !r.Exact // it may be one that is known
 	return r
 }
 

@@ -55,3 +55,17 @@ func TestAnEndThatWasNotToldYet(t *testing.T) {
 		}
 	}
 }
+
+// TestAKnownStartIsNotDoubted: a kill that nobody's run covers makes one up; where it
+// falls on a run whose start is known, that stays known.
+func TestAKnownStartIsNotDoubted(t *testing.T) {
+	start := time.Date(2026, 11, 25, 14, 0, 0, 0, time.UTC)
+	e := &entry{}
+	known := e.began(start, true, 0)
+	if r := e.madeUp(start.Add(300 * time.Millisecond)); r != known || r.Guessed || !r.Start.Equal(start) {
+		t.Errorf("guessed %v, started %s", r.Guessed, r.Start)
+	}
+	if r := e.madeUp(start.Add(time.Hour)); r == known || !r.Guessed {
+		t.Errorf("the known run, or one not guessed: %+v", r)
+	}
+}

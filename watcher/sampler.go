@@ -29,7 +29,7 @@ const (
 	// every so many rounds, but of at least so many containers in one round,
 	// and of at most so many.
 	partsEvery, partsLeast, partsMost       = 5, 20, 100
-	membersEvery, membersLeast, membersMost = 4, 20, 100
+	membersEvery, membersLeast, membersMost = 4, 20, 50
 	// countersUpTo is how many containers have their counters of kills read
 	// every time; more have them read with their parts. A kill that anybody
 	// told of has all read at once (Nudge): this is for those that nobody did.
