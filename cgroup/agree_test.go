@@ -14,6 +14,8 @@ import (
 	"github.com/containerd/cgroups/v3/cgroup2"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 // What is read of a cgroup is, field by field, what containerd/cgroups reads.
@@ -101,7 +103,7 @@ func quotas(t *testing.T, fs *FS, path, dir string) (join []string) {
 	t.Helper()
 	write := func(dir, name, value string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(value), 0); err != nil {
-			missing(t, "cannot limit a cgroup: "+err.Error())
+			real.Missing(t, "%s", "cannot limit a cgroup: "+err.Error())
 		}
 	}
 	if fs.version == 2 {
@@ -111,11 +113,11 @@ func quotas(t *testing.T, fs *FS, path, dir string) (join []string) {
 	}
 	for _, m := range []*mount{fs.pids, fs.cpu} {
 		if m == nil {
-			missing(t, "no pids or cpu controller")
+			real.Missing(t, "no pids or cpu controller")
 		}
 		d := m.below(path)
 		if err := os.Mkdir(d, 0o755); err != nil {
-			missing(t, err.Error())
+			real.Missing(t, "%s", err.Error())
 		}
 		t.Cleanup(func() { eventually(t, "removal", func() bool { return os.Remove(d) == nil }) })
 		join = append(join, d)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 // childMode makes the test binary a process to be watched instead.
@@ -90,15 +92,6 @@ func touch(n int) {
 // held is what touch has made.
 var held [][]byte
 
-// missing skips a test that needs the real thing, or fails it where that must be there.
-func missing(tb testing.TB, what string) {
-	tb.Helper()
-	if os.Getenv("OOMWATCH_REQUIRE_REAL") == "1" {
-		tb.Fatal(what)
-	}
-	tb.Skip(what)
-}
-
 // liveGroup makes a cgroup of this host's with the given limit and removes it
 // at the end. It gives its path and directory.
 func liveGroup(tb testing.TB, fs *FS, limit int64) (path, dir string) {
@@ -106,7 +99,7 @@ func liveGroup(tb testing.TB, fs *FS, limit int64) (path, dir string) {
 	path = fmt.Sprintf("/oomwatch-test-%d-%d", os.Getpid(), time.Now().UnixNano())
 	dir, err := fs.dir(path)
 	if err != nil {
-		missing(tb, err.Error())
+		real.Missing(tb, "%s", err.Error())
 	}
 	if fs.version == 2 {
 		// A host without systemd may not have given it to the groups yet; that
@@ -114,7 +107,7 @@ func liveGroup(tb testing.TB, fs *FS, limit int64) (path, dir string) {
 		_ = os.WriteFile(filepath.Join(filepath.Dir(dir), "cgroup.subtree_control"), []byte("+memory"), 0)
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		missing(tb, "cannot make a cgroup (needs root): "+err.Error())
+		real.Missing(tb, "%s", "cannot make a cgroup (needs root): "+err.Error())
 	}
 	tb.Cleanup(func() {
 		// A cgroup stays busy for a moment after its last process.
@@ -131,7 +124,7 @@ func liveGroup(tb testing.TB, fs *FS, limit int64) (path, dir string) {
 		name = "memory.limit_in_bytes"
 	}
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(strconv.FormatInt(limit, 10)), 0); err != nil {
-		missing(tb, "cannot limit a cgroup: "+err.Error())
+		real.Missing(tb, "%s", "cannot limit a cgroup: "+err.Error())
 	}
 	// Without swap a full cgroup is an OOM at once; a host without swap
 	// accounting has no such file.
@@ -204,7 +197,7 @@ func openHost(tb testing.TB) *FS {
 	tb.Helper()
 	fs, err := Open(DefaultRoot, DefaultProc)
 	if err != nil {
-		missing(tb, err.Error())
+		real.Missing(tb, "%s", err.Error())
 	}
 	tb.Cleanup(func() { fs.Close() })
 	return fs

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 func TestOpenReaderRefuses(t *testing.T) {
@@ -70,11 +72,11 @@ func TestOpenReaderWithoutRights(t *testing.T) {
 		return
 	}
 	if os.Geteuid() != 0 {
-		needReal(t, "only root can run a process as somebody else")
+		real.Missing(t, "only root can run a process as somebody else")
 	}
 	r := rights{uid: 65534, restrict: readRights().restrict}
 	if st, err := os.Stat(DefaultPath); err != nil || (!r.restrict && st.Mode().Perm()&0o004 != 0) {
-		needReal(t, "everybody may read the kernel log here (%v)", err)
+		real.Missing(t, "everybody may read the kernel log here (%v)", err)
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestOpenReaderWithoutRights$")
 	cmd.Env = append(os.Environ(), "OOMWATCH_TEST_NOBODY=1")

@@ -15,25 +15,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// needReal skips a test that cannot run here, or fails it where everything
-// real is required to be there (CI).
-func needReal(t testing.TB, why string, args ...any) {
-	t.Helper()
-	why = fmt.Sprintf(why, args...)
-	if os.Getenv("OOMWATCH_REQUIRE_REAL") == "1" {
-		t.Fatalf("OOMWATCH_REQUIRE_REAL=1, but %s", why)
-	}
-	t.Skip(why)
-}
+	"github.com/oomwatch/oomwatch/test/real"
+)
 
 // openReal opens this machine's kernel log.
 func openReal(t testing.TB, opt ReaderOptions) *Reader {
 	t.Helper()
 	r, err := OpenReader(opt)
 	if errors.As(err, new(*AccessError)) {
-		needReal(t, "%v", err)
+		real.Missing(t, "%v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +68,7 @@ func newCgroup(t testing.TB, limit int64) testCgroup {
 	own := fmt.Sprintf("/oomwatch-test-%d-%d", os.Getpid(), time.Now().UnixNano())
 	dir := filepath.Join(root, own)
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		needReal(t, "no memory cgroup can be made here: %v", err)
+		real.Missing(t, "no memory cgroup can be made here: %v", err)
 	}
 	t.Cleanup(func() {
 		// A killed process stays in it until it is reaped.
@@ -92,7 +83,7 @@ func newCgroup(t testing.TB, limit int64) testCgroup {
 	set := func(file string, value int64, optional bool) {
 		err := os.WriteFile(filepath.Join(dir, file), []byte(strconv.FormatInt(value, 10)), 0o644)
 		if err != nil && !(optional && errors.Is(err, os.ErrNotExist)) {
-			needReal(t, "no limit can be set: %v", err)
+			real.Missing(t, "no limit can be set: %v", err)
 		}
 	}
 	if v2 {
@@ -129,7 +120,7 @@ func memoryHierarchy(t testing.TB) (root string, v2 bool) {
 		}
 	}
 	if root == "" {
-		needReal(t, "no memory cgroup hierarchy is mounted")
+		real.Missing(t, "no memory cgroup hierarchy is mounted")
 	}
 	return root, v2
 }
@@ -197,7 +188,7 @@ func writeKmsg(t testing.TB, text string, seen func() bool) {
 	t.Helper()
 	f, err := os.OpenFile(DefaultPath, os.O_WRONLY, 0)
 	if err != nil {
-		needReal(t, "the kernel log cannot be written: %v", err)
+		real.Missing(t, "the kernel log cannot be written: %v", err)
 	}
 	defer f.Close()
 	for range 60 {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 // files are the names, sizes and times of all in a store's folder.
@@ -126,11 +128,7 @@ func TestReadOnlyWithoutRights(t *testing.T) {
 		return
 	}
 	if os.Geteuid() != 0 {
-		const why = "needs root, to become a user without rights"
-		if os.Getenv("OOMWATCH_REQUIRE_REAL") == "1" {
-			t.Fatal(why)
-		}
-		t.Skip(why)
+		real.Missing(t, "needs root, to become a user without rights")
 	}
 	for _, live := range []bool{true, false} {
 		dir, err := os.MkdirTemp("", "store")

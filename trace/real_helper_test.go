@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 // childMode makes the test binary a process to be watched instead.
@@ -90,25 +92,16 @@ const (
 	hostileVictim = "\n\xff) pid=1"
 )
 
-// missing skips a test that needs the real thing, or fails it where that must be there.
-func missing(tb testing.TB, what string) {
-	tb.Helper()
-	if os.Getenv("OOMWATCH_REQUIRE_REAL") == "1" {
-		tb.Fatal(what)
-	}
-	tb.Skip(what)
-}
-
 // tracefs mounts tracefs in a directory of the test's own: it shows what every
 // mount of it shows, and disturbs nobody's.
 func tracefs(tb testing.TB) string {
 	tb.Helper()
 	if os.Geteuid() != 0 {
-		missing(tb, "mounting tracefs needs root")
+		real.Missing(tb, "mounting tracefs needs root")
 	}
 	dir := tb.TempDir()
 	if err := unix.Mount("tracefs", dir, "tracefs", 0, ""); err != nil {
-		missing(tb, "mount tracefs: "+err.Error())
+		real.Missing(tb, "%s", "mount tracefs: "+err.Error())
 	}
 	tb.Cleanup(func() {
 		if err := unix.Unmount(dir, 0); err != nil {
@@ -212,7 +205,7 @@ func group(t *testing.T, limit int64) string {
 	}
 	dir := filepath.Join(parent, fmt.Sprintf("oomwatch-trace-%d-%d", os.Getpid(), time.Now().UnixNano()))
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		missing(t, "make a cgroup: "+err.Error())
+		real.Missing(t, "%s", "make a cgroup: "+err.Error())
 	}
 	t.Cleanup(func() {
 		var err error
@@ -225,7 +218,7 @@ func group(t *testing.T, limit int64) string {
 		t.Errorf("left behind: %v", err)
 	})
 	if err := os.WriteFile(filepath.Join(dir, file), []byte(strconv.FormatInt(limit, 10)), 0); err != nil {
-		missing(t, "limit a cgroup: "+err.Error())
+		real.Missing(t, "%s", "limit a cgroup: "+err.Error())
 	}
 	// Not there without swap accounting; without swap it changes nothing.
 	_ = os.WriteFile(filepath.Join(dir, noSwap), []byte(swap), 0)

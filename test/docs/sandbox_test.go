@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oomwatch/oomwatch/test/lab"
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 // overlaid are the folders that a sandbox's commands may write without anybody
@@ -38,7 +38,7 @@ func newSandbox(t *testing.T, host string) *sandbox {
 	t.Helper()
 	for _, tool := range []string{"unshare", "nsenter", "mount"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			lab.Skip(t, "a place to run commands in needs %s: %v", tool, err)
+			real.Missing(t, "a place to run commands in needs %s: %v", tool, err)
 		}
 	}
 	repo, err := filepath.Abs(root)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 const unit = "examples/oomwatch.service"
@@ -107,7 +109,7 @@ func TestUnitVerifies(t *testing.T) {
 	}
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skipf("systemd is not installed, so that it cannot read the unit: %v", err)
+		real.Missing(t, "systemd is not installed, so that it cannot read the unit: %v", err)
 	}
 	copied := filepath.Join(t.TempDir(), "oomwatch.service")
 	if err := os.WriteFile(copied, []byte(strings.Replace(text, "ExecStart="+start[1], "ExecStart="+binary, 1)), 0o644); err != nil {

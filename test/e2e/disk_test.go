@@ -12,6 +12,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/test/lab"
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 // smallDisk mounts a small filesystem for a test and returns where.
@@ -19,7 +20,7 @@ func smallDisk(t *testing.T, options string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		lab.Skip(t, "mount a small filesystem: %v", err)
+		real.Missing(t, "mount a small filesystem: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
@@ -80,7 +81,7 @@ func TestEngineDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=64m"); err != nil {
-		lab.Skip(t, "mount a small filesystem: %v", err)
+		real.Missing(t, "mount a small filesystem: %v", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(data, syscall.MNT_DETACH) }) // the engine is gone by then
 	e := lab.Start(t, lab.Options{Dir: dir})

@@ -21,6 +21,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/test/lab"
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 var binary string
@@ -223,7 +224,7 @@ func (d *daemon) hideTracefs(t testing.TB) {
 	t.Helper()
 	unshare, err := exec.LookPath("unshare")
 	if err != nil {
-		lab.Skip(t, "a mount namespace for the daemon: %v", err)
+		real.Missing(t, "a mount namespace for the daemon: %v", err)
 	}
 	d.args = append([]string{unshare, "--mount", "sh", "-c",
 		`mount -t tmpfs none /sys/kernel/tracing && { [ ! -d /sys/kernel/debug/tracing ] || mount -t tmpfs none /sys/kernel/debug; } && exec "$0" "$@"`}, d.args...)

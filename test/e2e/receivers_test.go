@@ -22,6 +22,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/oomwatch/oomwatch/test/lab"
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 // The secrets of the real receivers. Nothing that the daemon prints holds them.
@@ -73,7 +74,7 @@ func TestRealReceivers(t *testing.T) {
 	check := func(name, missing string, find func() error) {
 		t.Run(name, func(t *testing.T) {
 			if missing != "" {
-				lab.Skip(t, "%s", missing)
+				real.Missing(t, "%s", missing)
 			}
 			eventually(t, 20*time.Second, find)
 		})

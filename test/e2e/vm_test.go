@@ -16,6 +16,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/test/lab"
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 // What must not be done to a machine that is used for anything else. test/vm/lab
@@ -30,7 +31,7 @@ func cgroupOf(t *testing.T, pid int) string {
 	}
 	path, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "0::")
 	if !ok {
-		lab.Skip(t, "no cgroup v2 here: %q", b)
+		real.Missing(t, "no cgroup v2 here: %q", b)
 	}
 	return filepath.Join("/sys/fs/cgroup", path)
 }
@@ -155,7 +156,7 @@ func TestHostProcess(t *testing.T) {
 // TestNodeOOM runs one memory node out of memory, of a machine with two.
 func TestNodeOOM(t *testing.T) {
 	if _, err := os.Stat("/sys/devices/system/node/node1"); err != nil {
-		lab.Skip(t, "one memory node: %v", err)
+		real.Missing(t, "one memory node: %v", err)
 	}
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
@@ -249,7 +250,7 @@ func TestUnit(t *testing.T) {
 	wantSystemd(t)
 	unit := os.Getenv("OOMWATCH_UNIT")
 	if unit == "" {
-		lab.Skip(t, "OOMWATCH_UNIT does not name the unit's file")
+		real.Missing(t, "OOMWATCH_UNIT does not name the unit's file")
 	}
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
@@ -333,7 +334,7 @@ func TestUnit(t *testing.T) {
 func TestReboot(t *testing.T) {
 	const disk = "/disk"
 	if _, err := os.Stat(disk); err != nil {
-		lab.Skip(t, "no disk that outlives a reboot: %v", err)
+		real.Missing(t, "no disk that outlives a reboot: %v", err)
 	}
 	notes := filepath.Join(disk, "containers")
 	before, err := os.ReadFile(notes)
@@ -382,7 +383,7 @@ func TestReboot(t *testing.T) {
 func wantSystemd(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat("/run/systemd/private"); err != nil {
-		lab.Skip(t, "systemd is not process 1: %v", err)
+		real.Missing(t, "systemd is not process 1: %v", err)
 	}
 }
 
@@ -435,7 +436,7 @@ func hungry(t *testing.T, comm, adj string) *exec.Cmd {
 	t.Helper()
 	prog := os.Getenv(lab.ProgEnv)
 	if prog == "" {
-		lab.Skip(t, "%s does not name the program that eats", lab.ProgEnv)
+		real.Missing(t, "%s does not name the program that eats", lab.ProgEnv)
 	}
 	return exec.CommandContext(timeout(t, 2*time.Minute), "sh", "-c", `echo `+adj+` >/proc/self/oom_score_adj && exec "$0" "$@"`, prog, "eat", "-comm", comm)
 }

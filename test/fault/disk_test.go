@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/store"
-	"github.com/oomwatch/oomwatch/test/lab"
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 // mount mounts a file system for a test.
@@ -23,7 +23,7 @@ func mount(t *testing.T, source, dir, kind string, flags uintptr, data string) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount(source, dir, kind, flags, data); err != nil {
-		lab.Skip(t, "mount %s: %v", dir, err)
+		real.Missing(t, "mount %s: %v", dir, err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 }
@@ -129,7 +129,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	remount := func(flags uintptr) {
 		t.Helper()
 		if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|flags, ""); err != nil {
-			lab.Skip(t, "remount: %v", err)
+			real.Missing(t, "remount: %v", err)
 		}
 	}
 	remount(syscall.MS_RDONLY)

@@ -15,6 +15,8 @@ missing() {
 	command -v busybox >/dev/null 2>&1 || out="$out busybox-static"
 	command -v prometheus-alertmanager >/dev/null 2>&1 || out="$out prometheus-alertmanager"
 	command -v rsyslogd >/dev/null 2>&1 || out="$out rsyslog"
+	# It reads the unit that is shipped; it is not started.
+	command -v systemd-analyze >/dev/null 2>&1 || out="$out systemd"
 	echo "$out"
 }
 

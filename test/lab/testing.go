@@ -5,23 +5,12 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
-// RequireEnv names the variable that turns a skip into a failure: set in CI,
-// where everything must really be tried.
-const RequireEnv = "OOMWATCH_REQUIRE_REAL"
-
-// Skip skips the test for the reason given, or fails it where RequireEnv is set.
-func Skip(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv(RequireEnv) != "" {
-		t.Fatalf("would skip, but "+RequireEnv+" is set: "+format, args...)
-	}
-	t.Skipf(format, args...)
-}
-
 // Start starts an engine for a test and stops it at the test's end. Where none
-// can be had it skips (see Skip). It is the one that EngineEnv names, if set.
+// can be had it skips (see real.Missing). It is the one that EngineEnv names, if set.
 func Start(t testing.TB, opts Options) *Engine {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Slow(2*time.Minute))
@@ -39,7 +28,7 @@ func Start(t testing.TB, opts Options) *Engine {
 		return e
 	}
 	if err := Missing(); err != nil {
-		Skip(t, "%v", err)
+		real.Missing(t, "%v", err)
 	}
 	e, err := New(ctx, opts)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/test/lab"
+	"github.com/oomwatch/oomwatch/test/real"
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
@@ -21,7 +22,7 @@ import (
 // through it and die meanwhile.
 func TestEngineComesAndGoes(t *testing.T) {
 	if err := lab.Missing(); err != nil {
-		lab.Skip(t, "%v", err)
+		real.Missing(t, "%v", err)
 	}
 	dir := filepath.Join(t.TempDir(), "engine")
 	host := "unix://" + filepath.Join(dir, "docker.sock")
@@ -214,7 +215,7 @@ func TestReasonsAndFixes(t *testing.T) {
 
 func TestPermissionDenied(t *testing.T) {
 	if os.Geteuid() != 0 {
-		lab.Skip(t, "needs root, to become somebody who may not")
+		real.Missing(t, "needs root, to become somebody who may not")
 	}
 	// Not t.TempDir: its parents shut others out.
 	dir, err := os.MkdirTemp("/tmp", "oomwatch-denied-")
