@@ -54,12 +54,12 @@ type Look struct {
 	on       []string
 }
 
-// Looks copies how all containers that are read stand.
+// Looks copies how all containers that are read stand; what has ended does not.
 func (w *Warner) Looks() []Look {
 	var out []Look
 	for _, id := range w.ids() {
 		st := w.states[id]
-		if st.seen.IsZero() || w.now.Sub(st.seen) > blind {
+		if st.ended || st.seen.IsZero() || w.now.Sub(st.seen) > blind {
 			continue
 		}
 		l := Look{id: id, name: st.name, at: st.seen, last: st.last, held: st.held, counters: slices.Clone(st.counters)}

@@ -61,6 +61,7 @@ type state struct {
 	start time.Time
 	seen  time.Time // the last reading
 
+	ended    bool // and not read since
 	series   series
 	counters []counters
 	last     recorder.Reading
@@ -215,7 +216,7 @@ func (w *Warner) Read(id string, r recorder.Reading, stalls int64) []Alert {
 		st.series, st.counters = series{}, nil
 		maps.DeleteFunc(st.signs, func(_ string, s *sign) bool { return !s.on })
 	}
-	st.name, st.seen, st.last = run.Name, r.At, r
+	st.name, st.seen, st.last, st.ended = run.Name, r.At, r, false
 	st.held = held(id, &r)
 	c := counters{at: r.At, hits: r.LimitHits, highs: r.High, stalls: stalls, some: r.PSISome, full: r.PSIFull}
 	if n := len(st.counters); n > 0 && fell(&st.counters[n-1], &c) {
@@ -308,7 +309,7 @@ func (w *Warner) Ended(id string, at time.Time) {
 	w.tick(at)
 	if st := w.states[id]; st != nil {
 		st.part(at)
-		st.ill, st.healed = time.Time{}, time.Time{}
+		st.ill, st.healed, st.ended = time.Time{}, time.Time{}, true
 		w.mark(st)
 	}
 }

@@ -476,3 +476,22 @@ func TestRestart(t *testing.T) {
 		}
 	}
 }
+
+// TestLooksAreOfTheLiving: what has ended is not shown as nearest to its death.
+func TestLooksAreOfTheLiving(t *testing.T) {
+	b := newBench(t, Default(), nil)
+	b.read(reading(mib), -1)
+	if n := len(b.w.Looks()); n != 1 {
+		t.Errorf("%d looks of one that runs", n)
+	}
+	b.w.Ended(web, b.now)
+	if n := len(b.w.Looks()); n != 0 {
+		t.Errorf("%d looks of one that has ended", n)
+	}
+	b.start = b.now.Add(2 * time.Second)
+	b.now = b.start
+	b.read(reading(mib), -1)
+	if n := len(b.w.Looks()); n != 1 {
+		t.Errorf("%d looks of one that was started again", n)
+	}
+}

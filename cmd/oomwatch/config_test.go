@@ -144,7 +144,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"a time without a command", "warnings: {on_warning: {timeout: 1s}}\n", "1:", "of use only beside exec"},
 		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, history, listen, allowed_hosts, socket, docker, receivers, alerts, warnings, log`},
 		{"unknown key below", "store:\n  pth: x\n", "2:3", `unknown key "pth", did you mean "path"? Known here: path, retention`},
-		{"unknown key far off", "store:\n  zzzzzzzz: x\n", "2:3", `unknown key "zzzzzzzz" Known here: path, retention`},
+		{"unknown key far off", "store:\n  zzzzzzzz: x\n", "2:3", `unknown key "zzzzzzzz". Known here: path, retention`},
 		{"unknown receiver key", hook + "urll: https://h/CANARY\n", "4:5", `did you mean "url"?`},
 		{"key twice", "listen: :1\nlisten: :2\n", "2:1", `listen`},
 		{"syntax", "store: [\n", "", ``},

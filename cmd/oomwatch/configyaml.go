@@ -164,6 +164,8 @@ func (d *document) bindStruct(path string, node ast.Node, v reflect.Value) {
 			text := fmt.Sprintf("unknown key %q", name)
 			if near := nearest(name, keys); near != "" {
 				text += fmt.Sprintf(", did you mean %q?", near)
+			} else {
+				text += "."
 			}
 			d.add(key, text+" Known here: "+list(keys))
 		case seen[name]:
