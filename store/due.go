@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,13 +18,11 @@ const maxDue = 4 << 20
 // same container waits for its next attempt, the later ones wait behind it. One
 // that is held to be told with others holds up nothing.
 func (s *Store) Due(ctx context.Context, receiver string, now time.Time, limit int) ([]incident.Delivery, error) {
-	generation := s.generation.Load()
-	due, err := s.tryDue(ctx, receiver, now, limit)
-	if healed, herr := s.heal(ctx, generation, err); herr != nil {
-		return nil, errors.Join(err, herr)
-	} else if healed {
-		return s.tryDue(ctx, receiver, now, limit)
-	}
+	var due []incident.Delivery
+	err := s.healing(ctx, func() (err error) {
+		due, err = s.tryDue(ctx, receiver, now, limit)
+		return err
+	})
 	return due, err
 }
 

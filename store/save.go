@@ -83,12 +83,18 @@ func (s *Store) write(ctx context.Context, f func(*tx) error) error {
 	if err := s.restore(ctx); err != nil {
 		return err
 	}
+	return s.healing(ctx, func() error { return s.transact(ctx, f) })
+}
+
+// healing runs f, and once more where the file was found damaged by it and replaced.
+func (s *Store) healing(ctx context.Context, f func() error) error {
 	generation := s.generation.Load()
-	err := s.transact(ctx, f)
-	if healed, herr := s.heal(ctx, generation, err); herr != nil {
+	err := f()
+	switch healed, herr := s.heal(ctx, generation, err); {
+	case herr != nil:
 		return errors.Join(err, herr)
-	} else if healed {
-		return s.transact(ctx, f)
+	case healed:
+		return f()
 	}
 	return err
 }
@@ -112,14 +118,7 @@ func (s *Store) transact(ctx context.Context, f func(*tx) error) error {
 // the machine with the next write. It is for what a repeat makes up for: that an
 // attempt was begun and how it ended.
 func (s *Store) jot(ctx context.Context, f func(*tx) error) error {
-	generation := s.generation.Load()
-	err := s.tryJot(ctx, f)
-	if healed, herr := s.heal(ctx, generation, err); herr != nil {
-		return errors.Join(err, herr)
-	} else if healed {
-		return s.tryJot(ctx, f)
-	}
-	return err
+	return s.healing(ctx, func() error { return s.tryJot(ctx, f) })
 }
 
 func (s *Store) tryJot(ctx context.Context, f func(*tx) error) error {
