@@ -228,8 +228,8 @@ func (c *Correlator) rehome(e *entry) {
 	}
 }
 
-// madeUp returns a run that is known by a kill alone: the engine never told of it,
-// or has not yet.
+// madeUp returns a run of which only something in it is known: the engine never told
+// of its start, or has not yet.
 func (e *entry) madeUp(at time.Time) *run {
 	r := e.began(at, false, 0)
 	r.Guessed = !r.Exact // it may be one that is known
@@ -407,23 +407,24 @@ func (c *Correlator) tellAgain(e *entry, r *run, k *incident.KernelKill) {
 		r.Moved = append(r.Moved, id)
 	}
 	r.Amend = r.Amend || r.Told && (k.Main || r.recentKill())
-	r.killSeen, e.dirty = c.now, true
-	if r.killsSince.IsZero() {
-		r.killsSince = c.now
-	}
-	c.open[e] = true
+	c.heardOfKill(e, r)
 }
 
 // addKill adds a kill to a run, and lets a death that was told without it be told
 // again where it explains that.
 func (c *Correlator) addKill(e *entry, r *run, k incident.KernelKill) {
 	r.Kills = append(r.Kills, k)
+	if r.Told && (r.Exit != nil || r.Missed) && (k.Main || r.unexplained() && r.recentKill()) {
+		r.Amend = true
+	}
+	c.heardOfKill(e, r)
+}
+
+// heardOfKill notes when a kill was heard of: what is told of it waits from then.
+func (c *Correlator) heardOfKill(e *entry, r *run) {
 	r.killSeen, e.dirty = c.now, true
 	if r.killsSince.IsZero() {
 		r.killsSince = c.now
-	}
-	if r.Told && (r.Exit != nil || r.Missed) && (k.Main || r.unexplained() && r.recentKill()) {
-		r.Amend = true
 	}
 	c.open[e] = true
 }

@@ -161,7 +161,7 @@ func (c *Correlator) rightEnds(e *entry) {
 		q.Sent, r.Sent = divide(q.Sent, r.Sent, func(s incident.Sent) bool { return s.At.Before(from) })
 		q.OOMs, r.OOMs = divide(q.OOMs, r.OOMs, func(at time.Time) bool { return at.Before(from) })
 		q.Exit, q.ExitSeen, q.StopDone, q.Missed, q.Amend = nil, c.now, time.Time{}, true, q.Told
-		q.logTail, q.rawTail, q.noLog, q.detailPending = nil, nil, "", false
+		q.logTail, q.rawTail, q.noLog, q.disks, q.disksUnread, q.detailPending = nil, nil, "", nil, "", false
 		c.open[e], e.dirty = true, true
 	}
 }
@@ -192,8 +192,7 @@ func (c *Correlator) missedExit(e *entry, r *run, in *Container) {
 		r = e.current()
 	}
 	if r == nil {
-		r = e.began(x.At, false, 0)
-		r.Guessed = true
+		r = e.madeUp(x.At)
 	}
 	if r.Exit != nil {
 		if !r.Exit.Inspected {
@@ -314,9 +313,7 @@ func (c *Correlator) runAt(e *entry, at time.Time) *run {
 	if r := e.current(); r != nil && !at.Before(r.Start) && at.Sub(endOf(r)) < time.Second {
 		return r
 	}
-	r := e.began(at, false, 0)
-	r.Guessed = true
-	return r
+	return e.madeUp(at)
 }
 
 // signal takes a request to the engine to send a signal.
@@ -345,8 +342,7 @@ func (c *Correlator) exit(x *Exit) {
 			}
 			return
 		}
-		r = e.began(x.At, false, 0)
-		r.Guessed = true
+		r = e.madeUp(x.At)
 	}
 	if r.Told && !r.ToldOpen {
 		return
