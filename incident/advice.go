@@ -38,6 +38,9 @@ func adviceFor(inc *Incident, f *Facts, v verdict) string {
 	case KillStopTimeout:
 		return adviceStop(f, v)
 	case KillUnknown:
+		if f.Undated > 0 {
+			return "Save the kernel's log with its times (dmesg -T or journalctl -k) and ask again: then it can be told whether the OOM kill in it was this end."
+		}
 		return "Run oomwatch where it can see who sends signals (oomwatch doctor says what is missing), and look for agents on the host that kill by memory or by age."
 	case KillProcess:
 		return fmt.Sprintf("Ask why %s sent %s: it is the sender's decision, not a limit of this container's.", senderName(v.sender), SignalName(v.signal))

@@ -134,7 +134,7 @@ func (d *draft) fillFromKernel(f *Facts, k *KernelKill) {
 	rows := min(len(e.Tasks), maxProcesses)
 	d.sizes, d.ints = slices.Grow(d.sizes, 18+2*rows), slices.Grow(d.ints, 2+rows)
 	inc.Unverified = e.Unverified
-	if inc.Time.IsZero() && k.Kill.HasUptime {
+	if (inc.Time.IsZero() || f.Placed) && k.Kill.HasUptime {
 		inc.UptimeSeconds = new(k.Kill.Uptime.Seconds())
 	}
 	if inc.Host == nil && e.Kernel != "" {

@@ -74,7 +74,13 @@ type Facts struct {
 	// NotSeenLive is true when the facts were gathered after the event.
 	NotSeenLive bool
 	// Offline is true when the facts come from files.
-	Offline  bool
+	Offline bool
+	// Placed is true when the kernel's log had no time of day, and its times
+	// were worked out from those of the engine.
+	Placed bool
+	// Undated is how many kernel kills in this container have no time, so that
+	// none of them can be taken for its end or be ruled out.
+	Undated  int
 	Historic bool
 	// EngineDown is true when the container ended while the engine was away,
 	// Rebooted when the host was booted anew since it was last seen running.

@@ -45,6 +45,15 @@ func judge(f *Facts) verdict {
 	if f.Kind != KindDeath {
 		return judgeKill(f)
 	}
+	v := judgeDeath(f)
+	if f.Placed && v.kill != nil {
+		v.confidence = weaker(v.confidence, Likely)
+		v.why = joinWhy(v.why, "the kernel's log has no time of day (dmesg -T or journalctl -k would print it): that this kill belongs to this end is taken from the engine's word on an OOM in this container")
+	}
+	return v
+}
+
+func judgeDeath(f *Facts) verdict {
 	if k := mainKill(f); k != nil {
 		v := kernelVerdict(f, k)
 		// 255 is what an engine that was away gives for a code it does not know.
@@ -361,7 +370,10 @@ func judgeCode(f *Facts) (verdict, bool) {
 	case sig == 9:
 		why := "exit code 137 is what SIGKILL leaves; no kernel kill, no request to the engine and no counter explains it. " +
 			"A process on the host or in the container sent it, or the program itself exited with 137"
-		if f.Untraced != "" {
+		switch {
+		case f.Undated > 0:
+			why = "exit code 137 is what SIGKILL leaves. The kernel's log has an OOM kill in this container and no time of day (dmesg -T or journalctl -k would print it): whether that was this end cannot be told"
+		case f.Untraced != "":
 			why += ". Which of them cannot be told: " + f.Untraced
 		}
 		return verdict{cause: KillUnknown, confidence: Possible, signal: 9, why: why}, true

@@ -52,7 +52,11 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 	case StopRequest:
 		return fmt.Sprintf("%s was asked to stop (%s) and stopped with %s", who, SignalName(v.signal), code)
 	case KillUnknown:
-		return fmt.Sprintf("%s ended with 137 (SIGKILL) and no source saw who sent it; nothing points to OOM", who)
+		points := "nothing points to OOM"
+		if f.Undated > 0 {
+			points = "an OOM kill in it is in the kernel's log, without a time of day"
+		}
+		return fmt.Sprintf("%s ended with 137 (SIGKILL) and no source saw who sent it; %s", who, points)
 	case CrashSignal:
 		s := fmt.Sprintf("%s crashed with %s: it %s", who, SignalName(v.signal), crashSignals[v.signal])
 		if x := crashFault(f); x != nil && x.Object != "" {

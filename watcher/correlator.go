@@ -72,6 +72,7 @@ type Correlator struct {
 	told    []Told
 	now     time.Time
 	listed  bool // the engine has listed its containers since it was last away
+	placed  bool // the kernel's times are worked out from the engine's (see placeUptimes)
 	// unplaced are faults and signals whose run was not known when they came:
 	// the kernel may speak of it before the engine does.
 	unplaced []unplaced
@@ -148,6 +149,10 @@ func (c *Correlator) Observe(o Observation) []Told {
 	}
 	c.tick(now)
 	switch {
+	case o.Container != nil && c.opt.Offline:
+		// Of a saved inspect, which no list follows: nothing else may tell its end.
+		c.listedContainer(o.Container, o.At)
+		c.retryStrays()
 	case o.Container != nil:
 		if c.seeContainer(o.Container, o.At) != nil {
 			c.rehome(c.entries[o.Container.ID])
@@ -356,6 +361,7 @@ func (c *Correlator) settleRun(e *entry, r *run, all bool) (waiting bool) {
 	due := func(at time.Time) bool { return !at.IsZero() && (all || !at.After(c.now)) }
 	death := c.deathReadyAt(e, r)
 	if due(death) {
+		c.nameFirst(e, r)
 		c.tellKills(e, r, true)
 		c.tellDeath(e, r)
 		return false

@@ -78,10 +78,15 @@ func playCase(t *testing.T, play string) string {
 		}
 	}
 	names := map[string]string{}
+	var saved []Observation
 	sc := bufio.NewScanner(strings.NewReader(play))
 	for n := 1; sc.Scan(); n++ {
 		line := strings.TrimSpace(sc.Text())
 		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if line == "offline" {
+			c.opt = Options{Offline: true}
 			continue
 		}
 		at, words, kv := parseLine(t, n, line)
@@ -105,8 +110,13 @@ func playCase(t *testing.T, play string) string {
 			continue
 		}
 		o := observation(t, n, at, words, kv, names)
+		if c.opt.Offline {
+			saved = append(saved, o)
+			continue
+		}
 		show(c.Observe(o))
 	}
+	show(Replay(c, saved))
 	for i := 0; i < 100 && !c.Next().IsZero(); i++ {
 		show(c.Due(c.Next()))
 	}
@@ -120,7 +130,11 @@ func playCase(t *testing.T, play string) string {
 func describe(x Told) string {
 	i := x.Incident
 	var b strings.Builder
-	fmt.Fprintf(&b, "%.3f %s %s %s", i.Time.Sub(zero).Seconds(), i.Kind, i.Cause, i.Confidence)
+	when := fmt.Sprintf("%.3f", i.Time.Sub(zero).Seconds())
+	if i.Time.IsZero() {
+		when = "undated"
+	}
+	fmt.Fprintf(&b, "%s %s %s %s", when, i.Kind, i.Cause, i.Confidence)
 	if i.Container != nil {
 		fmt.Fprintf(&b, " container=%s", i.Container.Name)
 		if i.Container.ExitCode != nil {
@@ -293,6 +307,13 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 			k.Seq += uint64(i) + 1
 			k.PID, _ = strconv.Atoi(p)
 			ep.Kills = append(ep.Kills, k)
+		}
+		if kv["dated"] == "no" {
+			ep.Uptime, ep.HasUptime = ep.Kills[0].Uptime, true
+			o.At, ep.Time = time.Time{}, time.Time{}
+			for i := range ep.Kills {
+				ep.Kills[i].Time = time.Time{}
+			}
 		}
 		o.Episode = ep
 	case "marked":

@@ -112,17 +112,7 @@ func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
 	for i := range rec.Containers {
 		in := &rec.Containers[i]
 		listed[in.ID] = true
-		r := c.seeContainer(in, at)
-		e := c.entries[in.ID]
-		if e == nil {
-			continue
-		}
-		if in.Exit != nil {
-			c.rightEnds(e)
-			c.missedExit(e, r, in)
-		}
-		c.rehome(e)
-		c.supersede(e)
+		c.listedContainer(in, at)
 	}
 	for id, e := range c.entries {
 		if listed[id] || !e.Removed.IsZero() || e.LastWord.After(at) {
@@ -133,6 +123,22 @@ func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
 			c.missedEnd(e, r)
 		}
 	}
+}
+
+// listedContainer takes one container of the engine's list, or of a saved inspect,
+// with the end that it shows.
+func (c *Correlator) listedContainer(in *Container, at time.Time) {
+	r := c.seeContainer(in, at)
+	e := c.entries[in.ID]
+	if e == nil {
+		return
+	}
+	if in.Exit != nil {
+		c.rightEnds(e)
+		c.missedExit(e, r, in)
+	}
+	c.rehome(e)
+	c.supersede(e)
 }
 
 // missedEnd notes that a run is over and that nobody saw how it ended.

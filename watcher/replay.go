@@ -15,6 +15,9 @@ func Replay(c *Correlator, obs []Observation) []Told {
 	if len(obs) == 0 {
 		return nil
 	}
+	if c.opt.Offline {
+		c.placed = placeUptimes(obs)
+	}
 	rank := func(o *Observation) int {
 		switch {
 		case o.Source != nil, o.Host != nil:

@@ -2,7 +2,9 @@ package watcher
 
 import (
 	"cmp"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
@@ -99,6 +101,33 @@ func (r *run) mainKill() bool {
 	return false
 }
 
+// nameFirst takes the kill just before an end by SIGKILL for that of the run's first
+// process, where nobody had seen that while it lived, and the kernel's table of the
+// container's own tasks lists the victim first and oldest: they stand in the order in
+// which they were begun.
+func (c *Correlator) nameFirst(e *entry, r *run) {
+	if r.PID != 0 || r.Exit == nil || r.Exit.ExitCode != 128+9 || r.mainKill() {
+		return
+	}
+	skew := late
+	if c.opt.Offline {
+		skew = slackOffline
+	}
+	for i := len(r.Kills) - 1; i >= 0; i-- {
+		k := &r.Kills[i]
+		if d := endOf(r).Sub(k.Kill.Time); d < -skew || d >= 5*time.Second || r.outlived(k) {
+			continue
+		}
+		ep := k.Episode
+		own := strings.Contains(path.Base(ep.OOMMemcg), e.Spec.ID) && ep.OOMMemcg == incident.VictimPath(ep)
+		if own && len(ep.Tasks) > 0 && ep.Tasks[0].PID == k.Kill.PID &&
+			!slices.ContainsFunc(ep.Tasks, func(t kmsg.Task) bool { return t.PID < k.Kill.PID }) {
+			k.Main = true
+			return
+		}
+	}
+}
+
 // requests says whether the engine was asked to stop the run, and to SIGKILL it.
 func (r *run) requests() (asked, killed bool) {
 	for _, s := range r.Signals {
@@ -186,7 +215,9 @@ func (c *Correlator) tellKills(e *entry, r *run, dying bool) {
 				r.KillIDs = append(r.KillIDs, c.killID(&other))
 			}
 		}
-		f.Container.Running = new(r.Exit == nil && !r.Missed)
+		if !r.Guessed || !c.opt.Offline { // of a run that files do not tell of they cannot tell how it went on
+			f.Container.Running = new(r.Exit == nil && !r.Missed)
+		}
 		if r.Kills[i].Today == 0 {
 			r.Kills[i].Today = e.countKill(k.Kill.Time)
 		}
@@ -271,7 +302,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 		f.OOMKillDelta = e.unexplained()
 	}
 	f.NotSeenLive = r.Missed || r.Replayed
-	f.EngineDown, f.Rebooted = r.engineDown, r.rebooted
+	f.EngineDown, f.Rebooted, f.Undated = r.engineDown, r.rebooted, e.undated()
 	inc := incident.Explain(f)
 	r.Told, r.ToldOpen, r.Amend = true, r.Exit == nil, false
 	r.DeathID, r.ToldCause, e.dirty = inc.ID, inc.Cause, true
@@ -282,6 +313,18 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	}
 	c.told = append(c.told, Told{Incident: inc, Update: update})
 	e.trim()
+}
+
+// undated counts the kills that a log told without a time.
+func (e *entry) undated() (n int) {
+	for _, r := range e.Runs {
+		for i := range r.Kills {
+			if r.Kills[i].Kill.Time.IsZero() {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // deathID is the id of the end of a run that has none yet: that of its start or, where
@@ -359,7 +402,7 @@ func (c *Correlator) explainStray(s *stray, k kmsg.Kill) *incident.Incident {
 	if f.Kills[0].Marked != "" && s.pathless() {
 		f.Kills[0].By = incident.ByTrace
 	}
-	f.Offline, f.Host, f.Owners = c.opt.Offline, c.opt.Host, s.owners
+	f.Offline, f.Placed, f.Host, f.Owners = c.opt.Offline, c.placed, c.opt.Host, s.owners
 	f.Historic = c.historic(f.Time)
 	f.NotSeenLive = f.Historic
 	f.Blind, f.Gaps = c.blind(), c.gapsAround(f.Time)
@@ -395,7 +438,7 @@ func (c *Correlator) facts(e *entry, r *run, at time.Time) *incident.Facts {
 		spec.StartedAt = time.Time{}
 	}
 	f := &incident.Facts{
-		Time: at, Host: c.opt.Host, Container: &spec, Owners: r.owners, Offline: c.opt.Offline,
+		Time: at, Host: c.opt.Host, Container: &spec, Owners: r.owners, Offline: c.opt.Offline, Placed: c.placed,
 		Historic: c.historic(at), Blind: c.blind(), Gaps: c.gapsAround(at),
 		Samples: readingsBefore(e.readings, r.Start, r.beforeKill(at)), Past: e.pastOf(r, r.beforeKill(at)),
 	}

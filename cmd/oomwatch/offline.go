@@ -112,18 +112,18 @@ func (e *explainer) offlineJoined(ctx context.Context, what string) error {
 		return cerr
 	}
 	t := &teller{all: e.all}
-	for _, told := range watcher.Replay(corr, obs) {
-		if !about(told.Incident, what) {
+	for _, inc := range latest(watcher.Replay(corr, obs)) {
+		if !about(inc, what) {
 			continue
 		}
 		if e.out.json() {
 			t.count++
-			if err := writeLines(e.cmd.OutOrStdout(), []*incident.Incident{told.Incident}); err != nil {
+			if err := writeLines(e.cmd.OutOrStdout(), []*incident.Incident{inc}); err != nil {
 				return err
 			}
 			continue
 		}
-		t.tell(told.Incident)
+		t.tell(inc)
 	}
 	return e.finish(t, what, stats, err)
 }

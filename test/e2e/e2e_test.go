@@ -567,11 +567,37 @@ func TestExplain(t *testing.T) {
 		return p
 	}
 	inspect := save("inspect.json", e.MustDocker(t, "inspect", "why"))
-	events := save("events.json", e.MustDocker(t, "events", "--since", "10m", "--until", fmt.Sprint(time.Now().Unix()), "--format", "{{json .}}"))
+	// Until the end of this second: the engine takes no fractions here.
+	until := fmt.Sprint(time.Now().Unix() + 1)
+	events := save("events.json", e.MustDocker(t, "events", "--since", "10m", "--until", until, "--format", "{{json .}}"))
+	empty := save("empty.json", "")
+	// The ring as it is read has no time of day: the end tells when it was.
 	kernel := save("kernel.log", kernelLog(t))
-	got := ask("offline", "--log", kernel, "--inspect", inspect, "--events", events, "why")
-	if got.Container.Name != "why" || got.Kind != incident.KindDeath {
-		t.Errorf("offline: %s of %q", got.Kind, got.Container.Name)
+	for what, saved := range map[string][]string{
+		"offline":                               {"--log", kernel, "--inspect", inspect, "--events", events},
+		"offline, events of another time":       {"--log", kernel, "--inspect", inspect, "--events", empty},
+		"offline, without events":               {"--log", kernel, "--inspect", inspect},
+		"offline, without inspect":              {"--log", kernel, "--events", events},
+		"offline, without the log: a flag only": {"--inspect", inspect, "--events", events},
+	} {
+		args := append(append([]string{"explain", "-o", "json"}, saved...), "why")
+		out, errs, code := oomwatch(t, args...)
+		if code != 0 {
+			t.Errorf("%s: exit status %d: %s", what, code, errs)
+			continue
+		}
+		var deaths []incident.Incident
+		for _, inc := range parseLines(t, out) {
+			if inc.Kind == incident.KindDeath {
+				deaths = append(deaths, inc)
+			}
+			if inc.Container.Running != nil && *inc.Container.Running {
+				t.Errorf("%s: it lives on: %s", what, inc.Summary)
+			}
+		}
+		if len(deaths) != 1 || deaths[0].Cause != incident.OOMContainer || deaths[0].Container.Name != "why" || (deaths[0].Victim == nil) != (saved[0] != "--log") {
+			t.Errorf("%s: told\n%s", what, out)
+		}
 	}
 	if _, _, code := oomwatch(t, "explain", "--socket", none, "--docker", e.Host, "never-existed"); code != 3 {
 		t.Errorf("explain of what never died: exit status %d, want 3", code)

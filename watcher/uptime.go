@@ -1,0 +1,154 @@
+package watcher
+
+import (
+	"slices"
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// A log that dmesg printed counts from the boot, and says nowhere when that was. What
+// the engine says of the same kills does: it stamps the ends that they brought about,
+// and its own "oom" events, by the clock.
+
+// maxAnchors bounds how many words of the engine, and how many kills, of one container
+// are held against each other: the newest tell as much as all.
+const maxAnchors = 32
+
+// placeUptimes sets the time of records that have none but the uptime, by the boot that
+// brings most kills to where the engine knows of one. It does so for each boot of
+// the log, and returns false where it set no time at all.
+func placeUptimes(obs []Observation) (placed bool) {
+	anchors := map[string][]time.Time{}
+	for i := range obs {
+		if id, at := oomWord(&obs[i]); id != "" {
+			anchors[id] = appendBounded(anchors[id], at, maxAnchors)
+		}
+	}
+	if len(anchors) == 0 {
+		return false
+	}
+	for _, records := range boots(obs) {
+		if boot, ok := bootOf(records, anchors); ok {
+			placed = true
+			for _, o := range records {
+				o.stamp(boot)
+			}
+		}
+	}
+	return placed
+}
+
+// oomWord is what the engine alone tells of an OOM kill: in which container, and
+// when; "" where an observation is not that. Its flag is reset at each start, so
+// that it speaks of the run that it shows the end of.
+func oomWord(o *Observation) (id string, at time.Time) {
+	switch c := o.Container; {
+	case o.Action != nil && o.Action.Action == "oom":
+		return o.Action.ID, o.At
+	case c != nil && c.Exit != nil && c.Exit.OOMKilled && c.Exit.ExitCode == 137 && !c.Exit.FinishedAt.IsZero():
+		return c.ID, c.Exit.FinishedAt
+	}
+	return "", time.Time{}
+}
+
+// uptime is the kernel's stamp of a record that has no other.
+func (o *Observation) uptime() (time.Duration, bool) {
+	switch {
+	case o.Episode != nil:
+		return o.Episode.Uptime, o.Episode.Time.IsZero() && o.Episode.HasUptime
+	case o.Fault != nil:
+		return o.Fault.Uptime, o.Fault.Time.IsZero() && o.Fault.HasUptime
+	}
+	return 0, false
+}
+
+// boots parts the records without a time, in the order of the log, by the boots
+// that they are of: where the uptime falls another began.
+func boots(obs []Observation) (out [][]*Observation) {
+	// An episode is told when it is complete: what the log has inside it stands before.
+	const overlap = time.Minute
+	var last time.Duration
+	for i := range obs {
+		up, ok := obs[i].uptime()
+		if !ok {
+			continue
+		}
+		if len(out) == 0 || up < last-overlap {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], &obs[i])
+		last = up
+	}
+	return out
+}
+
+// sameBoot is how far a word of the engine follows its kill: the end of a process that
+// held much memory takes its time.
+const sameBoot = 2 * time.Second
+
+// bootOf finds when the host was booted. Each word of the engine on a container and
+// each kill in it give a guess, and the right ones are close together. Where several
+// do equally well it is the earliest, which has the newest kills be those that the
+// engine's last word is on.
+func bootOf(records []*Observation, anchors map[string][]time.Time) (boot time.Time, ok bool) {
+	kills := map[string][]time.Duration{}
+	for _, o := range records {
+		if o.Episode == nil {
+			continue
+		}
+		id := containerOf(o.Episode)
+		for i := range o.Episode.Kills {
+			if anchors[id] != nil {
+				kills[id] = appendBounded(kills[id], o.Episode.Kills[i].Uptime, maxAnchors)
+			}
+		}
+	}
+	var guesses []time.Time
+	for id, ups := range kills {
+		for _, up := range ups {
+			for _, word := range anchors[id] {
+				guesses = append(guesses, word.Add(-up))
+			}
+		}
+	}
+	slices.SortFunc(guesses, time.Time.Compare)
+	most, first := 0, 0
+	for last, g := range guesses {
+		for g.Sub(guesses[first]) > sameBoot {
+			first++
+		}
+		if n := last - first + 1; n > most {
+			most, boot = n, guesses[first]
+		}
+	}
+	return boot, most > 0
+}
+
+// containerOf is the id of the container that a victim was in, by the path alone.
+func containerOf(ep *kmsg.Episode) string {
+	id := cgroup.ParsePath(incident.VictimPath(ep))
+	if id.OuterID != "" {
+		return id.OuterID
+	}
+	return id.ContainerID
+}
+
+// stamp sets the time of a record by when the host was booted.
+func (o *Observation) stamp(boot time.Time) {
+	if x := o.Fault; x != nil {
+		x.Time = boot.Add(x.Uptime)
+		o.At = x.Time
+		return
+	}
+	ep := o.Episode
+	ep.Time = boot.Add(ep.Uptime)
+	for i := range ep.Kills {
+		if k := &ep.Kills[i]; k.HasUptime {
+			k.Time = boot.Add(k.Uptime)
+		}
+	}
+	o.At = ep.Time
+}
