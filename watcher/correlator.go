@@ -152,6 +152,9 @@ func (c *Correlator) Observe(o Observation) []Told {
 	case o.Container != nil && c.opt.Offline:
 		// Of a saved inspect, which no list follows: nothing else may tell its end.
 		c.listedContainer(o.Container, o.At)
+		if r := c.entry(o.Container.ID).current(); r != nil {
+			r.listed = never // what the files tell besides was before
+		}
 		c.retryStrays()
 	case o.Container != nil:
 		if c.seeContainer(o.Container, o.At) != nil {

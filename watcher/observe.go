@@ -31,6 +31,9 @@ func (c *Correlator) seeContainer(in *Container, at time.Time) *run {
 		return nil
 	}
 	r := e.began(in.StartedAt, true, in.PID)
+	if r == e.current() && at.After(r.listed) {
+		r.listed = at
+	}
 	r.seeHealth(in.Health, at)
 	if in.PID != 0 && in.Exit == nil {
 		if r.PID != in.PID {
@@ -167,6 +170,7 @@ func (c *Correlator) rightEnds(e *entry) {
 		q.Sent, r.Sent = divide(q.Sent, r.Sent, func(s incident.Sent) bool { return s.At.Before(from) })
 		q.OOMs, r.OOMs = divide(q.OOMs, r.OOMs, func(at time.Time) bool { return at.Before(from) })
 		q.Exit, q.ExitSeen, q.StopDone, q.Missed, q.Amend = nil, c.now, time.Time{}, true, q.Told
+		r.repeated, q.repeated = q.repeated, time.Time{}
 		q.logTail, q.rawTail, q.noLog, q.disks, q.disksUnread, q.detailPending = nil, nil, "", nil, "", false
 		c.open[e], e.dirty = true, true
 	}
@@ -212,6 +216,7 @@ func (c *Correlator) missedExit(e *entry, r *run, in *Container) {
 	}
 	x.Inspected = true
 	r.Exit, r.ExitSeen, r.Missed, e.dirty = &x, c.now, true, true
+	r.detailPending = in.DetailPending
 	r.engineDown = c.wasDown("docker", endOf(r))
 	c.open[e] = true
 }
@@ -344,7 +349,8 @@ func (c *Correlator) exit(x *Exit) {
 	if r == nil || r.Exit != nil {
 		if old := e.nearestEnd(x.At); old != nil {
 			if old.Exit.Raw == "" {
-				old.Exit.Raw = x.Raw
+				old.Exit.Raw, old.repeated = x.Raw, x.At
+				old.detailPending = old.detailPending || x.DetailPending && !old.Told
 			}
 			return
 		}
@@ -404,7 +410,7 @@ func (c *Correlator) detail(d *Detail) {
 		return
 	}
 	for _, r := range e.Runs {
-		if r.Exit == nil || !r.Exit.At.Equal(d.DiedAt) {
+		if r.Exit == nil || !r.Exit.At.Equal(d.DiedAt) && !r.repeated.Equal(d.DiedAt) {
 			continue
 		}
 		r.detailPending = false
@@ -413,6 +419,11 @@ func (c *Correlator) detail(d *Detail) {
 			r.noLog = d.Problem
 		}
 		r.disks, r.disksUnread = d.Filesystems, d.FilesystemsUnread
+		if r.Told && r.unexplained() && len(d.RawTail) > 0 {
+			// It came late, and its last words may explain it.
+			r.Amend = true
+			c.open[e] = true
+		}
 		if in := d.Inspect; in != nil {
 			e.dirty = true
 			pid := e.Spec.PID

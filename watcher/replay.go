@@ -55,14 +55,22 @@ func Gather(ctx context.Context, wait time.Duration, sources ...Source) []Observ
 	var wg sync.WaitGroup
 	for _, s := range sources {
 		one, stop := context.WithCancel(ctx)
+		owed, listed := 0, false // Details that were promised, and whether its list has come
 		wg.Go(func() {
 			defer stop()
 			err := s.Run(one, func(o Observation) {
 				mu.Lock()
 				all = append(all, o)
 				mu.Unlock()
-				if o.Reconcile != nil || o.Source != nil && !o.Source.Up {
+				owed += o.details()
+				listed = listed || o.Reconcile != nil
+				switch {
+				case o.Source != nil && !o.Source.Up, o.Reconcile != nil && owed == 0:
 					// What follows within a moment still belongs to it.
+					time.AfterFunc(gatherTail, stop)
+				case o.Reconcile != nil:
+					time.AfterFunc(detailWait, stop)
+				case listed && o.Detail != nil && owed == 0:
 					time.AfterFunc(gatherTail, stop)
 				}
 			})
@@ -75,6 +83,23 @@ func Gather(ctx context.Context, wait time.Duration, sources ...Source) []Observ
 	}
 	wg.Wait()
 	return all
+}
+
+// details is how many Details an observation promises; -1 for one that is one.
+func (o *Observation) details() (n int) {
+	switch {
+	case o.Detail != nil:
+		return -1
+	case o.Exit != nil && o.Exit.DetailPending:
+		return 1
+	case o.Reconcile != nil:
+		for i := range o.Reconcile.Containers {
+			if o.Reconcile.Containers[i].DetailPending {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // gatherTail is how long a source may go on after its list of containers: the

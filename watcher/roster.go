@@ -59,6 +59,8 @@ type run struct {
 
 	owners        map[int]string // pid → container, for the task tables of Kills
 	detailPending bool
+	repeated      time.Time // of the "die" that repeated an end that inspect had told
+	listed        time.Time // when inspect told of it: the newest run, then
 	logTail       []string
 	rawTail       []string
 	noLog         string // why there is none
@@ -146,7 +148,10 @@ func (e *entry) began(at time.Time, exact bool, pid int) *run {
 			if best == nil {
 				best = r
 			}
-		case exact && !r.Exact && d <= 0 && d >= -sameStart, !exact && r.Exact && d >= 0 && d <= sameStart && !endOf(r).Before(at):
+		case exact && !r.Exact && d <= 0 && d >= -sameStart,
+			!exact && r.Exact && d >= 0 && d <= sameStart && (!endOf(r).Before(at) || !r.listed.Before(at)):
+			// The event of a run that ended at once can follow its end; one
+			// that was the newest since is still that run's.
 			if best == nil || best.Guessed || d.Abs() < at.Sub(best.Start).Abs() {
 				best = r
 			}
@@ -189,10 +194,13 @@ func (e *entry) trim() {
 	}
 }
 
-// endOf is when a run ended; far in the future while it has not.
+// never is later than every time.
+var never = time.Unix(1<<40, 0)
+
+// endOf is when a run ended; never while it has not.
 func endOf(r *run) time.Time {
 	if r.Exit == nil {
-		return time.Unix(1<<40, 0)
+		return never
 	}
 	if !r.Exit.FinishedAt.IsZero() {
 		return r.Exit.FinishedAt

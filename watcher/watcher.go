@@ -70,6 +70,8 @@ type Container struct {
 	State string `json:"state,omitempty"`
 	// Exit is the last exit when State is exited, dead or restarting, else nil.
 	Exit *incident.Exit `json:"exit,omitempty"`
+	// DetailPending is true when a Detail for this exit will follow.
+	DetailPending bool `json:"detail_pending,omitempty"`
 }
 
 // Exit is the engine's "die" event.

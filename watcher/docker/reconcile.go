@@ -200,6 +200,7 @@ func (r *run) reconciled(now time.Time) {
 	for _, c := range rec.found {
 		out.Containers = append(out.Containers, c)
 	}
+	r.lastWords(out.Containers)
 	slices.SortFunc(out.Containers, func(a, b watcher.Container) int { return strings.Compare(a.ID, b.ID) })
 	for id := range r.known {
 		if _, ok := rec.found[id]; !ok {
@@ -216,6 +217,41 @@ func (r *run) reconciled(now time.Time) {
 	*rec = reconcile{again: again, due: now.Add(r.s.pace.reconcile)}
 	r.s.log.Debug("reconciled", zap.Int("containers", len(out.Containers)), zap.Duration("took", now.Sub(at)))
 	r.emit(watcher.Observation{At: at, Reconcile: &out})
+}
+
+// maxListed bounds the ends of one list whose last words are asked for: a host may
+// keep thousands of containers that ended long ago.
+const maxListed = 64
+
+// lastWords asks for the last words of the newest ends in a list that no event told
+// of, and that came after what is already known of the engine.
+func (r *run) lastWords(list []watcher.Container) {
+	if r.s.opts.LogLines == 0 || r.s.opts.Since.IsZero() {
+		return
+	}
+	var ends []*watcher.Container
+	for i := range list {
+		c := &list[i]
+		if c.Exit == nil || c.Exit.ExitCode == 0 || c.Exit.FinishedAt.IsZero() || c.Exit.FinishedAt.Before(r.s.opts.Since) {
+			continue
+		}
+		if k := r.known[c.ID]; k != nil && k.ended.Before(c.Exit.FinishedAt) {
+			ends = append(ends, c)
+		}
+	}
+	slices.SortFunc(ends, func(a, b *watcher.Container) int { return b.Exit.FinishedAt.Compare(a.Exit.FinishedAt) })
+	for _, c := range ends[:min(len(ends), maxListed)] {
+		k, end := r.known[c.ID], c.Exit.FinishedAt
+		j := job{kind: jobDeath, id: c.ID, at: end, tty: k.tty, rm: k.rm, disks: k.disks, logs: true}
+		if !c.StartedAt.IsZero() {
+			j.since = c.StartedAt.Add(-early)
+		}
+		select {
+		case r.deaths <- j:
+			c.DetailPending, k.ended, k.listed = true, end, true
+		default: // the next list asks
+		}
+	}
 }
 
 // sayWeak says that the source is up and what does not work all the same; nil

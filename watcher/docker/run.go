@@ -48,6 +48,8 @@ type known struct {
 	failed  bool // a failed start was told
 	shadow  shadow
 	begun   time.Time // of its present run, by the engine's event
+	ended   time.Time // the newest end whose last words were asked for
+	listed  bool      // a list told that end
 	disks   []incident.Filesystem
 }
 
@@ -184,16 +186,29 @@ func (r *run) event(m events.Message) {
 	}
 }
 
+// early is how long before the engine notes its start a program may write.
+const early = 500 * time.Millisecond
+
+// sameEnd is how long after an end its "die" comes at the latest, but from an engine
+// that hung: that asks twice.
+const sameEnd = 10 * time.Second
+
 // died emits a death and asks for what can still be learned of it.
 func (r *run) died(o watcher.Observation, k *known) {
 	j := job{kind: jobDeath, id: o.Exit.ID, at: o.At, tty: k.tty, rm: k.rm, disks: k.disks}
 	if !k.begun.IsZero() {
-		// A program writes before the engine notes its start.
-		j.since = k.begun.Add(-500 * time.Millisecond)
+		j.since = k.begun.Add(-early)
 	}
 	// Who ended well is not told of, and many do (jobs, health checks).
 	j.logs = r.s.opts.LogLines > 0 && (o.Exit.ExitCode != 0 || k.shadow.exitCode)
 	o.Exit.DetailPending = true
+	if k.listed && k.begun.Before(k.ended) && o.At.Sub(k.ended) < sameEnd && !k.shadow.exitCode {
+		// A list told it first, and has asked.
+		o.Exit.DetailPending = false
+		r.emit(o)
+		return
+	}
+	k.ended, k.listed = o.At, false
 	if k.shadow.exitCode {
 		// A label hides the exit code: the death waits for the engine's answer.
 		j.exit = &o
