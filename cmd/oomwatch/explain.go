@@ -42,7 +42,7 @@ func newExplain() *cobra.Command {
 was said, and what to do next. Without an argument it tells the newest death.
 
 It asks the running daemon. Where none runs it asks the container engine, the
-kernel's log ring and the daemon's store itself. With --log, --inspect or
+kernel's log ring, the journal and the daemon's store itself. With --log, --inspect or
 --events it reads only the files that are named, of this machine or another, and
 tells every kill in them in their order.
 
@@ -137,8 +137,9 @@ func merge(kept, seen []*incident.Incident) []*incident.Incident {
 	for _, inc := range kept {
 		known[inc.ID] = true
 	}
+	told := len(kept)
 	for _, inc := range seen {
-		if !known[inc.ID] {
+		if !known[inc.ID] && !slices.ContainsFunc(kept[:told], func(old *incident.Incident) bool { return sameKill(old, inc) }) {
 			kept = append(kept, inc)
 		}
 	}

@@ -21,14 +21,15 @@ const (
 	lookBack = 30 * 24 * time.Hour
 )
 
-// gatherLive asks the engine and the kernel's ring, once, what happened, and
-// joins it as the daemon would.
+// gatherLive asks the engine, the kernel's ring and the journal, once, what happened,
+// and joins it as the daemon would.
 func gatherLive(ctx context.Context, host dockerHost, notes io.Writer) ([]*incident.Incident, error) {
-	engine, err := docker.New(docker.Options{Host: string(host), Since: time.Now().Add(-lookBack), LogLines: defaultLogLines})
+	since := time.Now().Add(-lookBack)
+	engine, err := docker.New(docker.Options{Host: string(host), Since: since, LogLines: defaultLogLines})
 	if err != nil {
 		return nil, err
 	}
-	obs := watcher.Gather(ctx, gatherWait, engine, &watcher.Kernel{Once: true})
+	obs := withoutRepeats(watcher.Gather(ctx, gatherWait, engine, &watcher.Kernel{Once: true}, journal{since: since, files: syslogFiles}))
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
