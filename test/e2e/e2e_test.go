@@ -370,14 +370,18 @@ func TestWatcherAway(t *testing.T) {
 			during := die("during")
 			gone := die("during-rm", "--rm")
 			exit3 := e.MustRun(t, "--name", "during-exit", lab.Image, "prog", "exit", "3")
+			// What its last log lines tell is read afterwards, too.
+			heap := e.MustRun(t, "--name", "during-heap", "-m", "512m", lab.Image, "sh", "-c", "ulimit -v 900000; exec prog eat")
 			if _, err := e.Wait(ctx, during); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := e.Wait(ctx, exit3); err != nil {
-				t.Fatal(err)
+			for _, id := range []string{exit3, heap} {
+				if _, err := e.Wait(ctx, id); err != nil {
+					t.Fatal(err)
+				}
 			}
 			d.start(t)
-			for id, want := range map[string]incident.Cause{during: incident.OOMContainer, gone: incident.OOMContainer, exit3: incident.ExitError} {
+			for id, want := range map[string]incident.Cause{during: incident.OOMContainer, gone: incident.OOMContainer, exit3: incident.ExitError, heap: incident.OOMRuntime} {
 				if got := hook.waitFor(t, id, 1, 15*time.Second)[0]; got.Cause != want || *got.SeenLive {
 					t.Errorf("%s, seen live: %v, want %s, not seen live: %s", got.Cause, *got.SeenLive, want, got.Summary)
 				}
@@ -385,7 +389,7 @@ func TestWatcherAway(t *testing.T) {
 			after := die("after")
 			hook.waitFor(t, after, 1, 10*time.Second)
 			time.Sleep(settled)
-			for name, id := range map[string]string{"before": before, "during": during, "during-rm": gone, "exit": exit3, "after": after} {
+			for name, id := range map[string]string{"before": before, "during": during, "during-rm": gone, "exit": exit3, "heap": heap, "after": after} {
 				if got := hook.of(id); len(got) != 1 {
 					t.Errorf("%s: told %d times", name, len(got))
 					for _, i := range got {
