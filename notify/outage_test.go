@@ -147,7 +147,7 @@ func TestADeadReceiverDoesNotPileUp(t *testing.T) {
 		for i := range 50 {
 			q.add("hook", fmt.Sprint("i", i), fmt.Sprint("c", i), incident.OOMContainer)
 		}
-		o := NewOutbox(OutboxOptions{Queue: q, Receivers: []Receiver{{Name: "hook", Notifier: hook}}, Logger: zap.NewNop(),
+		o := NewOutbox(OutboxOptions{Queue: q, Receivers: []Receiver{{Name: "hook", Notifier: struct{ Notifier }{hook}}}, Logger: zap.NewNop(),
 			Trouble: func(t Trouble) { troubles = append(troubles, t) }})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -163,6 +163,23 @@ func TestADeadReceiverDoesNotPileUp(t *testing.T) {
 		}
 		if n != 50 || troubles[0].Receiver != "hook" || troubles[0].Reason == "" {
 			t.Errorf("said: %+v", troubles)
+		}
+		// Somebody asks for all to be tried again: for as long as before.
+		q.mu.Lock()
+		for _, d := range q.list {
+			d.state, d.Attempts, d.FirstAttempt, d.next = incident.Pending, 0, time.Time{}, time.Time{}
+		}
+		q.mu.Unlock()
+		o.Retry("hook")
+		for _, x := range []struct {
+			wait   time.Duration
+			parked int
+		}{{time.Minute, 0}, {71 * time.Hour, 0}, {3 * time.Hour, 50}} {
+			time.Sleep(x.wait)
+			synctest.Wait()
+			if got := strings.Count(q.states(), "parked"); got != x.parked {
+				t.Errorf("after another %s: %d parked, want %d", x.wait, got, x.parked)
+			}
 		}
 		cancel()
 		<-done

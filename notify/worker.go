@@ -51,6 +51,7 @@ type worker struct {
 	digest bool // the receiver can be told a digest
 	outage outage
 	hold   time.Time // the receiver asked for peace until then
+	asked  time.Time // when somebody last asked to try anew
 	gone   bool      // the receiver is no more
 	tokens float64
 	filled time.Time
@@ -129,7 +130,7 @@ func (w *worker) round(ctx context.Context, hurry bool) int {
 	w.beat.Store(now.UnixNano())
 	defer w.say()
 	if w.again.Swap(false) {
-		w.gone, w.hold, w.outage = false, time.Time{}, outage{}
+		w.gone, w.hold, w.outage, w.asked = false, time.Time{}, outage{}, now
 	}
 	if w.hold.After(now) {
 		return 0
@@ -204,10 +205,19 @@ func (w *worker) putOff(ctx context.Context, pausing []message) (n int) {
 	return n
 }
 
+// owedSince is when a message was kept or, where that is later, when somebody asked
+// for all to be tried again: it is not given up at the next failure then.
+func (w *worker) owedSince(m message) time.Time {
+	if t := m.deliveries[0].KeptAt; t.After(w.asked) {
+		return t
+	}
+	return w.asked
+}
+
 // expire gives up what a receiver that is down has been owed for too long.
 func (w *worker) expire(all []message, now time.Time) (rest []message, n int) {
 	for _, m := range all {
-		if now.Sub(m.deliveries[0].KeptAt) <= GiveUp {
+		if now.Sub(w.owedSince(m)) <= GiveUp {
 			rest = append(rest, m)
 			continue
 		}
@@ -331,7 +341,7 @@ func (w *worker) outcome(m message, err error) incident.Outcome {
 	} else {
 		out.Next = w.outage.failed(now, out.Next, m, err)
 	}
-	if !first.FirstAttempt.IsZero() && now.Sub(first.FirstAttempt) > GiveUp || w.outage.isDown() && now.Sub(first.KeptAt) > GiveUp {
+	if !first.FirstAttempt.IsZero() && now.Sub(first.FirstAttempt) > GiveUp || w.outage.isDown() && now.Sub(w.owedSince(m)) > GiveUp {
 		out.State = incident.Parked
 		out.Error = fmt.Sprintf("given up after %s: %s", incident.FormatDuration(GiveUp), out.Error)
 		return out
