@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -188,7 +190,12 @@ func loadConfig(path string) (cfg *Config, warnings []string, err error) {
 		return cfg, nil, nil
 	}
 	src, err := os.ReadFile(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, fmt.Errorf("read the configuration: %w: give the path of one, or none at all for the defaults (oomwatch config show prints them)", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, nil, fmt.Errorf("read the configuration: %w: run as a user who may read it, or chgrp it to one's group; it can hold secrets, so not for all", err)
+	case err != nil:
 		return nil, nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	doc, err := parseConfig(path, src, cfg)
