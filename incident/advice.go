@@ -38,7 +38,10 @@ func adviceFor(inc *Incident, f *Facts, v verdict) string {
 	case KillStopTimeout:
 		return adviceStop(f, v)
 	case KillUnknown:
-		if f.Undated > 0 {
+		switch {
+		case f.Shift != 0:
+			return "Read the log in the time zone of the host that wrote it and ask again (TZ=UTC, or its TZ=Area/City, before oomwatch): this engine's times are in UTC, and dates without a zone are taken for this machine's."
+		case f.Undated > 0:
 			return "Save the kernel's log with its times (dmesg -T or journalctl -k) and ask again: then it can be told whether the OOM kill in it was this end."
 		}
 		return "Run oomwatch where it can see who sends signals (oomwatch doctor says what is missing), and look for agents on the host that kill by memory or by age."

@@ -80,7 +80,10 @@ type Facts struct {
 	Placed bool
 	// Undated is how many kernel kills in this container have no time, so that
 	// none of them can be taken for its end or be ruled out.
-	Undated  int
+	Undated int
+	// Shift is by how much a kernel kill in this container is later (or, below 0,
+	// earlier) than its end, where that looks like another time zone's clock.
+	Shift    time.Duration
 	Historic bool
 	// EngineDown is true when the container ended while the engine was away,
 	// Rebooted when the host was booted anew since it was last seen running.

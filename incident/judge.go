@@ -373,6 +373,8 @@ func judgeCode(f *Facts) (verdict, bool) {
 		switch {
 		case f.Undated > 0:
 			why = "exit code 137 is what SIGKILL leaves. The kernel's log has an OOM kill in this container and no time of day (dmesg -T or journalctl -k would print it): whether that was this end cannot be told"
+		case f.Shift != 0:
+			why = fmt.Sprintf("exit code 137 is what SIGKILL leaves. The kernel's log has an OOM kill in this container %s: if the log was written in another time zone, that was this end", shifted(f.Shift))
 		case f.Untraced != "":
 			why += ". Which of them cannot be told: " + f.Untraced
 		}
@@ -394,6 +396,14 @@ func judgeCode(f *Facts) (verdict, bool) {
 			why: "the engine gives 255 when it does not know how a container ended"}, true
 	}
 	return verdict{}, false
+}
+
+// shifted says how far a kill's stamp is from the end.
+func shifted(d time.Duration) string {
+	if d < 0 {
+		return FormatDuration(-d) + " earlier"
+	}
+	return FormatDuration(d) + " later"
 }
 
 // judgeMissed judges an end of which there is no exit at all: the container is

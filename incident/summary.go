@@ -53,7 +53,10 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 		return fmt.Sprintf("%s was asked to stop (%s) and stopped with %s", who, SignalName(v.signal), code)
 	case KillUnknown:
 		points := "nothing points to OOM"
-		if f.Undated > 0 {
+		switch {
+		case f.Shift != 0:
+			points = "an OOM kill in it is in the kernel's log, " + shifted(f.Shift)
+		case f.Undated > 0:
 			points = "an OOM kill in it is in the kernel's log, without a time of day"
 		}
 		return fmt.Sprintf("%s ended with 137 (SIGKILL) and no source saw who sent it; %s", who, points)

@@ -303,6 +303,9 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	}
 	f.NotSeenLive = r.Missed || r.Replayed
 	f.EngineDown, f.Rebooted, f.Undated = r.engineDown, r.rebooted, e.undated()
+	if c.opt.Offline {
+		f.Shift = e.shift(r)
+	}
 	inc := incident.Explain(f)
 	r.Told, r.ToldOpen, r.Amend = true, r.Exit == nil, false
 	r.DeathID, r.ToldCause, e.dirty = inc.ID, inc.Cause, true
@@ -325,6 +328,22 @@ func (e *entry) undated() (n int) {
 		}
 	}
 	return n
+}
+
+// shift is how far from the end of a run a kill is that no run of the container holds,
+// in whole quarters of an hour, as the time zones of a log and of an engine differ.
+func (e *entry) shift(r *run) time.Duration {
+	const zone, furthest, near = 15 * time.Minute, 14 * time.Hour, slackOffline
+	for _, other := range e.Runs {
+		for i := range other.Kills {
+			at := other.Kills[i].Kill.Time
+			d := at.Sub(endOf(r))
+			if by := d.Round(zone); other.Guessed && !at.IsZero() && by != 0 && by.Abs() <= furthest && (d-by).Abs() <= near {
+				return by
+			}
+		}
+	}
+	return 0
 }
 
 // deathID is the id of the end of a run that has none yet: that of its start or, where
