@@ -236,6 +236,9 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 				c.Exit.FinishedAt = sec("finished")
 				c.Exit.At = c.Exit.FinishedAt
 			}
+			if kv["created"] != "" { // a start that failed
+				c.Exit.At = sec("created")
+			}
 		}
 		return c
 	}

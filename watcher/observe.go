@@ -215,7 +215,9 @@ func (c *Correlator) missedExit(e *entry, r *run, in *Container) {
 		return
 	}
 	x.Inspected = true
-	r.Exit, r.ExitSeen, r.Missed, e.dirty = &x, c.now, true, true
+	// Of a start that failed no event tells: who was there has missed nothing.
+	noStart := x.Error != "" && x.FinishedAt.IsZero()
+	r.Exit, r.ExitSeen, r.Missed, e.dirty = &x, c.now, !noStart || c.replayed(x.At), true
 	r.detailPending = in.DetailPending
 	r.engineDown = c.wasDown("docker", endOf(r))
 	c.open[e] = true
