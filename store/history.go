@@ -193,7 +193,7 @@ func (h *History) renew(ctx context.Context, why error) error {
 }
 
 func (h *History) tryOpen(ctx context.Context) error {
-	db, err := sql.Open("sqlite", dsn(h.path, pragmas+"&_txlock=immediate"))
+	db, err := sql.Open("sqlite", dsn(h.path, pragmas+"&_txlock=immediate&_pragma=cache_size(-256)"))
 	if err != nil {
 		return err
 	}
