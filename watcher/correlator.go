@@ -96,24 +96,6 @@ type owner struct {
 	last  time.Time
 }
 
-// stray is a kernel kill that is not joined to a container yet.
-type stray struct {
-	episode *kmsg.Episode
-	kills   []kmsg.Kill
-	seen    time.Time
-	owners  map[int]string
-	members []incident.Member
-	// expected is true when the path names a container, and it or its run of
-	// that time is not known yet.
-	expected bool
-	// traced is true for what only a mark told, and no record in the log.
-	traced bool
-	// id is the id under which an orphan was told.
-	id string
-	// found is true for one that was told with the place where its mark found it.
-	found bool
-}
-
 // NewCorrelator returns a Correlator with what State of an earlier one kept.
 func NewCorrelator(opt Options, kept map[string][]byte) (*Correlator, error) {
 	c := &Correlator{
