@@ -1,0 +1,141 @@
+package incident
+
+import (
+	"fmt"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
+
+// kernelVerdict reads whose limit was reached from what the kernel printed.
+func kernelVerdict(f *Facts, k *KernelKill) verdict {
+	v := verdict{kill: k, confidence: Certain}
+	e := k.Episode
+	switch e.Constraint {
+	case kmsg.ConstraintMemcg:
+		switch own, known := ownLimit(f, e); {
+		case !known && unlimited(f):
+			v.cause, v.confidence = OOMAncestor, Likely
+			v.why = "the kernel did not print whose limit it was, and the container has none of its own"
+		case !known:
+			v.cause, v.confidence = OOMContainer, Likely
+			v.why = "the kernel did not print whose limit it was (it names the cgroup for only 10 kills in 5 s)"
+		case own:
+			v.cause = OOMContainer
+		default:
+			v.cause = OOMAncestor
+		}
+	case kmsg.ConstraintNone:
+		v.cause = OOMHost
+	case kmsg.ConstraintCpuset, kmsg.ConstraintMemoryPolicy:
+		v.cause = OOMNode
+	default:
+		if k.FromTrace {
+			v.cause, v.confidence, v.why = tracedKill(f)
+			break
+		}
+		v.confidence = Likely
+		switch own, known := ownLimit(f, e); {
+		case known && own:
+			v.cause = OOMContainer
+		case known:
+			v.cause = OOMAncestor
+		case e.Limit.Printed:
+			v.cause = OOMContainer
+		case k.By != ByNone && f.Container != nil && f.Container.MemoryLimit != nil:
+			v.cause, v.confidence = OOMContainer, Possible
+			v.why = "the kernel printed the kill without saying which limit was reached"
+		default:
+			v.cause, v.confidence = OOMHost, Possible
+			v.why = "the kernel printed the kill without saying which limit was reached"
+		}
+	}
+	switch k.By {
+	case ByTrace:
+		v.why = joinWhy(v.why, fmt.Sprintf("pid %d was found in this cgroup when the kernel marked it", k.Kill.PID))
+	case ByParent:
+		v.confidence = weaker(v.confidence, Likely)
+		v.why = joinWhy(v.why, fmt.Sprintf("the parent of pid %d was in this container when the kernel marked it", k.Kill.PID))
+	case ByPIDTable:
+		v.confidence = weaker(v.confidence, Likely)
+		v.why = joinWhy(v.why, fmt.Sprintf("pid %d had been seen in this container before", k.Kill.PID))
+	case ByCounter:
+		v.confidence = weaker(v.confidence, Likely)
+		v.why = joinWhy(v.why, "this container's oom_kill counter moved")
+	case ByEvent:
+		v.confidence = weaker(v.confidence, Likely)
+		v.why = joinWhy(v.why, "the engine reported an OOM in this container at that time")
+	}
+	switch {
+	case len(k.OneOf) == 1:
+		v.why = joinWhy(v.why, "something was lost near that time, or more than one container fits: it may have been another's")
+	case len(k.OneOf) > 1:
+		v.why = joinWhy(v.why, "several containers lost a process at that time, and nothing says which lost which: the victim is one of "+joinNames(k.OneOf))
+	}
+	if e.Unverified {
+		v.confidence = weaker(v.confidence, Likely)
+	}
+	return v
+}
+
+// nearLimit is the part of its limit from which a container is taken to have
+// reached it, where the kernel's word on it is missing.
+const nearLimit = 0.9
+
+// tracedKill judges a kill of which the log has no record: that the kernel's OOM
+// killer did it is certain, at whose limit is not.
+func tracedKill(f *Facts) (Cause, Confidence, string) {
+	const lost = "the kernel's OOM killer was traced, and its log has no record of the kill that says whose limit was reached"
+	switch s, _ := lastSample(f); {
+	case f.Container == nil || unlimited(f):
+		return OOMHost, Possible, lost
+	case s != nil && s.Limit > 0 && float64(s.Current) >= nearLimit*float64(s.Limit):
+		return OOMContainer, Likely, lost + fmt.Sprintf("; the last reading was %s of its %s", FormatBytes(s.Current), FormatBytes(s.Limit))
+	}
+	return OOMContainer, Possible, lost
+}
+
+// ownLimit says whether the exhausted limit belongs to the victim's own
+// container (or unit) rather than to something above it.
+func ownLimit(f *Facts, e *kmsg.Episode) (own, known bool) {
+	if e.OOMMemcg == "" {
+		return false, false
+	}
+	task := e.TaskMemcg
+	if task == "" && e.GroupMemcg != "" {
+		task = e.GroupMemcg
+	}
+	limit := f.pathOf(e.OOMMemcg)
+	if f.Container != nil && f.Container.ID != "" {
+		// A limit inside the container (docker in docker) is its own too.
+		return limit.ContainerID == f.Container.ID || limit.OuterID == f.Container.ID, true
+	}
+	if task == "" {
+		return false, false
+	}
+	if task == e.OOMMemcg {
+		return true, true
+	}
+	victim := f.pathOf(task)
+	switch {
+	case victim.ContainerID != "":
+		return limit.ContainerID == victim.ContainerID, true
+	case victim.Name != "":
+		return limit.Name == victim.Name && limit.Runtime == victim.Runtime, true
+	case victim.Unit != "":
+		return limit.Unit == victim.Unit, true
+	}
+	return false, true
+}
+
+// unlimited is true when the container is known to have no memory limit of its own.
+func unlimited(f *Facts) bool {
+	if f.Container == nil || f.Container.MemoryLimit != nil {
+		return false
+	}
+	if s, _ := lastSample(f); s != nil {
+		return s.Limit == cgroup.Unlimited
+	}
+	// Only inspect tells the restart count, and it tells the limit too.
+	return f.Container.RestartCount != nil
+}
