@@ -346,7 +346,6 @@ func (c *Correlator) settleRun(e *entry, r *run, all bool) (waiting bool) {
 	due := func(at time.Time) bool { return !at.IsZero() && (all || !at.After(c.now)) }
 	death := c.deathReadyAt(e, r)
 	if due(death) {
-		c.nameFirst(e, r)
 		c.tellKills(e, r, true)
 		c.tellDeath(e, r)
 		return false

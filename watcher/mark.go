@@ -1,7 +1,9 @@
 package watcher
 
 import (
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
@@ -191,13 +193,39 @@ func (c *Correlator) ownerOfMarked(pid int, at time.Time) match {
 }
 
 // first is true for the kill of a run's first process: by its pid or, where the engine
-// has not told that yet, by what was seen of it when it was marked.
+// has not told that (yet), by what was seen of it when it was marked, or by the
+// kernel's table of tasks, unless the container is known to have outlived it.
 func (c *Correlator) first(r *run, k *incident.KernelKill) bool {
-	if r.PID != 0 {
+	switch m := c.markOf(k.Kill.PID, k.Kill.Time); {
+	case r.PID != 0:
 		return r.PID == k.Kill.PID
+	case guessed(k) || r.outlived(k):
+		return false
+	case m != nil && m.Init:
+		return true
+	case !oldest(k):
+		return false
+	case r.Exit == nil:
+		return !c.opt.Offline // files may just not tell its end
 	}
-	m := c.markOf(k.Kill.PID, k.Kill.Time)
-	return m != nil && m.Init && !guessed(k) && !r.outlived(k)
+	skew := late
+	if c.opt.Offline {
+		skew = slackOffline
+	}
+	d := endOf(r).Sub(k.Kill.Time)
+	return incident.ExitSignal(r.Exit.ExitCode) == 9 && d >= -skew && d < 5*time.Second
+}
+
+// oldest is true where the kernel's table of a container's own tasks lists the victim
+// first, and no lower pid: they stand in the order in which they were begun.
+func oldest(k *incident.KernelKill) bool {
+	ep := k.Episode
+	id := cgroup.ParsePath(ep.OOMMemcg).ContainerID
+	if id == "" || ep.OOMMemcg != incident.VictimPath(ep) || !strings.Contains(path.Base(ep.OOMMemcg), id) {
+		return false // the table is of more than this container, or of less
+	}
+	return len(ep.Tasks) > 0 && ep.Tasks[0].PID == k.Kill.PID &&
+		!slices.ContainsFunc(ep.Tasks, func(t kmsg.Task) bool { return t.PID < k.Kill.PID })
 }
 
 // outlived is true for a kill of a first process that cannot have been this run's: of

@@ -83,7 +83,7 @@ func (c *Correlator) replayed(at time.Time) bool {
 const (
 	// goesDown is how long an engine that stops takes for its containers, and
 	// lastEnd how soon after the last of them it is gone itself.
-	goesDown, lastEnd = 30 * time.Second, 5 * time.Second
+	goesDown, lastEnd = 30 * time.Second, 10 * time.Second
 	// askedAtOnce is how far apart it asks the first and the last of them to stop.
 	askedAtOnce = 3 * time.Second
 )

@@ -2,42 +2,12 @@ package watcher
 
 import (
 	"cmp"
-	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/kmsg"
 )
-
-// nameFirst takes the kill just before an end by SIGKILL for that of the run's first
-// process, where nobody had seen that while it lived, and the kernel's table of the
-// container's own tasks lists the victim first and oldest: they stand in the order in
-// which they were begun.
-func (c *Correlator) nameFirst(e *entry, r *run) {
-	if r.PID != 0 || r.Exit == nil || r.Exit.ExitCode != 128+9 || r.mainKill() {
-		return
-	}
-	skew := late
-	if c.opt.Offline {
-		skew = slackOffline
-	}
-	for i := len(r.Kills) - 1; i >= 0; i-- {
-		k := &r.Kills[i]
-		if d := endOf(r).Sub(k.Kill.Time); d < -skew || d >= 5*time.Second || r.outlived(k) {
-			continue
-		}
-		ep := k.Episode
-		own := strings.Contains(path.Base(ep.OOMMemcg), e.Spec.ID) && ep.OOMMemcg == incident.VictimPath(ep)
-		if own && len(ep.Tasks) > 0 && ep.Tasks[0].PID == k.Kill.PID &&
-			!slices.ContainsFunc(ep.Tasks, func(t kmsg.Task) bool { return t.PID < k.Kill.PID }) {
-			k.Main = true
-			return
-		}
-	}
-}
 
 func (c *Correlator) killID(k *incident.KernelKill) string {
 	if k.ID != "" {
