@@ -17,7 +17,7 @@ func TestSharedLimit(t *testing.T) {
 	startDaemon(t, e.Host, hook)
 	row(t, platform(t, e), "oom.ancestor", "shared-limit")
 	ctx := timeout(t, time.Minute)
-	parent, remove, err := lab.Parent("oomwatch-lab-shared", 48<<20)
+	parent, remove, err := e.Parent(t.Context(), "oomwatch-lab-shared", 48<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -137,7 +138,7 @@ func killInside(ctx context.Context, e *Engine, name string, flags ...string) (s
 }
 
 func ancestor(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
-	parent, remove, err := Parent("oomwatch-lab-"+name, 32<<20)
+	parent, remove, err := e.Parent(ctx, "oomwatch-lab-"+name, 32<<20)
 	if err != nil {
 		return "", err
 	}
@@ -162,6 +163,26 @@ func killOutside(ctx context.Context, e *Engine, name string, flags ...string) (
 		return id, fmt.Errorf("kill the container's process: %w", err)
 	}
 	return id, over(ctx, e, id)
+}
+
+// Parent makes a cgroup with a limit in bytes to be given as --cgroup-parent, as this
+// engine takes one: where systemd makes its cgroups, a slice. remove takes it away
+// once it is empty.
+func (e *Engine) Parent(ctx context.Context, name string, limit int64) (parent string, remove func(), err error) {
+	driver, err := e.Docker(ctx, "info", "--format", "{{.CgroupDriver}}")
+	if err != nil {
+		return "", nil, err
+	}
+	if strings.TrimSpace(driver) != "systemd" {
+		return Parent(name, limit)
+	}
+	slice := name + ".slice"
+	for _, args := range [][]string{{"start", slice}, {"set-property", "--runtime", slice, fmt.Sprintf("MemoryMax=%d", limit)}} {
+		if out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput(); err != nil {
+			return "", nil, fmt.Errorf("systemctl %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	return slice, func() { _ = exec.Command("systemctl", "stop", slice).Run() }, nil
 }
 
 // Parent makes a cgroup at the top of the memory hierarchy with a limit in
