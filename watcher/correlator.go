@@ -181,6 +181,9 @@ func (c *Correlator) Observe(o Observation) []Told {
 	case o.Host != nil:
 		c.host(*o.Host)
 	}
+	if c.opt.Offline {
+		return nil // nothing is told until all has been read
+	}
 	return c.settle(false)
 }
 
@@ -343,6 +346,9 @@ func (c *Correlator) settle(all bool) []Told {
 
 // settleRun tells what is ready of one run and says whether something still waits.
 func (c *Correlator) settleRun(e *entry, r *run, all bool) (waiting bool) {
+	if c.opt.Offline {
+		r.earlierRuns()
+	}
 	due := func(at time.Time) bool { return !at.IsZero() && (all || !at.After(c.now)) }
 	death := c.deathReadyAt(e, r)
 	if due(death) {

@@ -57,6 +57,7 @@ type run struct {
 	ToldCause incident.Cause `json:"told_cause,omitempty"`
 	DeathID   string         `json:"death_id,omitempty"`
 
+	earlier       map[int]bool   // first processes of runs before, by pid (see earlierRuns)
 	owners        map[int]string // pid → container, for the task tables of Kills
 	detailPending bool
 	repeated      time.Time // of the "die" that repeated an end that inspect had told

@@ -42,7 +42,7 @@ func (c *Correlator) tellKills(e *entry, r *run, dying bool) {
 				r.KillIDs = append(r.KillIDs, c.killID(&other))
 			}
 		}
-		if !r.Guessed || !c.opt.Offline { // of a run that files do not tell of they cannot tell how it went on
+		if !c.opt.Offline || !r.Guessed && !r.earlier[k.Kill.PID] { // of a run that files do not tell of they cannot tell how it went on
 			f.Container.Running = new(r.Exit == nil && !r.Missed)
 		}
 		if r.Kills[i].Today == 0 {

@@ -136,6 +136,27 @@ func containerOf(ep *kmsg.Episode) string {
 	return id.ContainerID
 }
 
+// earlierRuns notes kills that saved files do not tell from those of the run that inspect
+// shows: one that is restarted at once was OOM-killed before within the seconds by which
+// clocks may differ. A run has one first process, which the newest kill ended.
+func (r *run) earlierRuns() {
+	var last *kmsg.Kill
+	for i := range r.Kills {
+		if k := &r.Kills[i]; k.Main && (last == nil || !k.Kill.Time.Before(last.Time)) {
+			last = &k.Kill
+		}
+	}
+	for i := range r.Kills {
+		if k := &r.Kills[i]; k.Main && k.Kill.PID != last.PID {
+			k.Main = false
+			if r.earlier == nil {
+				r.earlier = map[int]bool{}
+			}
+			r.earlier[k.Kill.PID] = true
+		}
+	}
+}
+
 // stamp sets the time of a record by when the host was booted.
 func (o *Observation) stamp(boot time.Time) {
 	if x := o.Fault; x != nil {
