@@ -178,7 +178,7 @@ func (c *Correlator) rehome(e *entry) {
 		for _, k := range r.Kills {
 			switch to := c.runFor(e, k.Kill.PID, k.Kill.Time); {
 			case to == r || k.Main && r.PID == k.Kill.PID:
-				k.Main = c.first(r, &k) || k.Main && r.PID == 0 && !r.outlived(&k)
+				k.Main = (k.Main || c.first(r, &k)) && !r.outlived(&k) && !c.mistaken(r, &k)
 				kept = append(kept, k)
 			case to != nil:
 				c.move(e, k, r, to)

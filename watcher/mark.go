@@ -216,6 +216,16 @@ func (c *Correlator) first(r *run, k *incident.KernelKill) bool {
 	return incident.ExitSignal(r.Exit.ExitCode) == 9 && d >= -skew && d < 5*time.Second
 }
 
+// mistaken is true where the table alone had it that a victim was a run's first process,
+// and the engine has told another pid since.
+func (c *Correlator) mistaken(r *run, k *incident.KernelKill) bool {
+	if r.PID == 0 || r.PID == k.Kill.PID {
+		return false
+	}
+	m := c.markOf(k.Kill.PID, k.Kill.Time)
+	return oldest(k) && (m == nil || !m.Init)
+}
+
 // oldest is true where the kernel's table of a container's own tasks lists the victim
 // first, and no lower pid: they stand in the order in which they were begun.
 func oldest(k *incident.KernelKill) bool {

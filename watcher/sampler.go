@@ -28,7 +28,7 @@ const (
 	// Memory in use is read every time; the rest takes turns: each container's
 	// every so many rounds, but of at least so many containers in one round,
 	// and of at most so many.
-	partsEvery, partsLeast, partsMost       = 5, 20, 100
+	partsEvery, partsLeast, partsMost       = 5, 20, 60
 	membersEvery, membersLeast, membersMost = 4, 20, 50
 	// countersUpTo is how many containers have their counters of kills read
 	// every time; more have them read with their parts. A kill that anybody
