@@ -24,12 +24,12 @@ const (
 	// sampleEvery is the time between two readings of a container, as long as
 	// that costs no more than one part in sampleShare of a core.
 	sampleEvery = time.Second
-	sampleShare = 125
+	sampleShare = 150
 	// Memory in use is read every time; the rest takes turns: each container's
 	// every so many rounds, but of at least so many containers in one round,
 	// and of at most so many.
 	partsEvery, partsLeast, partsMost       = 5, 20, 60
-	membersEvery, membersLeast, membersMost = 4, 20, 50
+	membersEvery, membersLeast, membersMost = 6, 20, 50
 	// countersUpTo is how many containers have their counters of kills read
 	// every time; more have them read with their parts. A kill that anybody
 	// told of has all read at once (Nudge): this is for those that nobody did.

@@ -19,8 +19,8 @@ const gcPercent = 25
 // every heapEvery-th time: that collects all garbage first, and the collector's
 // pace leaves little to give back.
 const (
-	leanEvery = time.Minute / 2
-	heapEvery = 10
+	leanEvery = 10 * time.Second
+	heapEvery = 30
 )
 
 // keepLean sets the collector's pace, unless GOGC sets another.
