@@ -17,6 +17,9 @@ const (
 	// joinWait is for a SIGKILL that nobody has explained yet, and for a
 	// kernel kill whose container has not been seen to end.
 	joinWait = 2 * time.Second
+	// pidWait is for a kill in a container whose first process the engine has
+	// not told: milliseconds, but for one that starts many at once.
+	pidWait = 10 * time.Second
 	// detailWait is for the log tail and the last inspect: milliseconds, but for
 	// an engine that is short of memory or CPU itself.
 	detailWait = 3 * time.Second

@@ -125,6 +125,11 @@ func (c *Correlator) untraced(e *entry, r *run, at time.Time) string {
 	if r.PID != 0 {
 		return ""
 	}
+	for i := range r.Kills {
+		if k := &r.Kills[i]; !k.Main && !guessed(k) {
+			return fmt.Sprintf("its first process's pid was not known before it ended, and the kernel OOM-killed pid %d in it, which may have been it", k.Kill.PID)
+		}
+	}
 	from := r.Start.Add(-early)
 	if r.Guessed {
 		from = at.Add(-unplacedFor)

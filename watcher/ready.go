@@ -134,8 +134,9 @@ func (c *Correlator) killsReadyAt(r *run) time.Time {
 	// first process looks like another's child.
 	wait := time.Second
 	if r.PID == 0 && c.up("docker") {
-		// Whether the victim was its first process is not known yet.
-		wait = joinWait
+		// Whether the victim was its first process is not known yet, and an
+		// engine that is too busy to tell the pid tells the end late, too.
+		wait = pidWait
 	}
 	// Not from the newest: it may be one every half second, for hours.
 	return r.killsSince.Add(wait)

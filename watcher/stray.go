@@ -167,6 +167,9 @@ func (c *Correlator) settleStrays(all bool) {
 					m.r = m.e.madeUp(k.Time)
 				}
 				c.attach(m, s, k)
+				if !c.opt.Offline {
+					c.supersede(m.e) // where a later run is known this one has ended
+				}
 			case s.pathless() && c.located(&k) == "":
 				loose = append(loose, looseKill{s, k})
 			default:
