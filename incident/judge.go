@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// childWindow is how long after a child's OOM kill a container's end is still
+// ChildWindow is how long after a child's OOM kill a container's end is still
 // put down to it. An older kill explains nothing.
-const childWindow = 5 * time.Second
+const ChildWindow = 5 * time.Second
 
-// unknownStart is childWindow where it is not known when the container started: a
+// unknownStart is ChildWindow where it is not known when the container started: a
 // kill from before that may be of an earlier run, which takes longer to follow.
 const unknownStart = 200 * time.Millisecond
 
@@ -210,7 +210,7 @@ func judgeSilentOOM(f *Facts) (verdict, bool) {
 			why: "its oom_kill counter rose just before it ended with 137; no kernel record says whose limit was reached"}, true
 	}
 	for _, at := range f.EngineOOMs {
-		if d := f.Exit.At.Sub(at); d >= -time.Second && d <= childWindow {
+		if d := f.Exit.At.Sub(at); d >= -time.Second && d <= ChildWindow {
 			return verdict{cause: OOMContainer, confidence: Possible,
 				why: "the engine reported an OOM just before it ended with 137; no kernel record says who was killed or whose limit was reached"}, true
 		}
@@ -297,9 +297,9 @@ func mainKill(f *Facts) *KernelKill {
 	return nil
 }
 
-// recentChildKill returns the newest kill of a child within childWindow before the end.
+// recentChildKill returns the newest kill of a child within ChildWindow before the end.
 func recentChildKill(f *Facts) *KernelKill {
-	end, window := endTime(f), childWindow
+	end, window := endTime(f), ChildWindow
 	if f.Exit != nil && f.Container != nil && f.Container.StartedAt.IsZero() && !f.Offline {
 		window = unknownStart
 	}

@@ -213,7 +213,7 @@ func (c *Correlator) first(r *run, k *incident.KernelKill) bool {
 		skew = slackOffline
 	}
 	d := endOf(r).Sub(k.Kill.Time)
-	return incident.ExitSignal(r.Exit.ExitCode) == 9 && d >= -skew && d < 5*time.Second
+	return incident.ExitSignal(r.Exit.ExitCode) == 9 && d >= -skew && d < incident.ChildWindow
 }
 
 // mistaken is true where the table alone had it that a victim was a run's first process,

@@ -14,7 +14,7 @@ func (c *Correlator) deathReadyAt(e *entry, r *run) time.Time {
 	case r.Told && !r.Amend && !(r.ToldOpen && r.Exit != nil):
 		return time.Time{}
 	case r.Exit == nil && main:
-		if c.up("docker") || c.opt.Offline {
+		if c.up("docker") {
 			return r.killSeen.Add(joinWait)
 		}
 		return r.killSeen.Add(shortWait)
@@ -31,7 +31,7 @@ func (c *Correlator) deathReadyAt(e *entry, r *run) time.Time {
 	code := r.Exit.ExitCode
 	sig := incident.ExitSignal(code)
 	asked, killed := r.requests()
-	kernel := c.up("kmsg") && !c.opt.Offline
+	kernel := c.up("kmsg")
 	switch {
 	case main:
 		return full
@@ -113,7 +113,7 @@ func (r *run) recentKill() bool {
 		return len(r.Kills) > 0 // it is not known to have outlived them
 	}
 	for i := range r.Kills {
-		if d := endOf(r).Sub(r.Kills[i].Kill.Time); d > -late && d < 5*time.Second {
+		if d := endOf(r).Sub(r.Kills[i].Kill.Time); d > -late && d < incident.ChildWindow {
 			return true
 		}
 	}

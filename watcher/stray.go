@@ -127,7 +127,7 @@ const listWait = 30 * time.Second
 func (c *Correlator) strayReadyAt(s *stray) time.Time {
 	path := incident.VictimPath(s.episode)
 	switch docker, known := c.sources["docker"]; {
-	case s.expected && !c.listed && !c.opt.Offline && (!known || docker.Up || len(c.entries) > 0):
+	case s.expected && !c.listed && (!known || docker.Up || len(c.entries) > 0):
 		return s.seen.Add(listWait)
 	case s.expected:
 		return s.seen.Add(joinWait)

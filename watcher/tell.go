@@ -51,7 +51,7 @@ func (c *Correlator) tellKills(e *entry, r *run, dying bool) {
 		f.KillsToday = r.Kills[i].Today
 		inc := incident.Explain(f)
 		inc.Count = len(f.Kills)
-		quiet := dying && r.Exit != nil && endOf(r).Sub(k.Kill.Time) < 5*time.Second
+		quiet := dying && r.Exit != nil && endOf(r).Sub(k.Kill.Time) < incident.ChildWindow
 		c.told = append(c.told, Told{Incident: inc, Quiet: quiet, Update: moved})
 	}
 	r.killsSince = time.Time{}
@@ -121,7 +121,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 		} else {
 			f.ChildKills = append(f.ChildKills, k)
 		}
-		if id := c.killID(&k); (k.Main || !r.groupWithMain(&k)) && (r.killTold(id) || slices.Contains(r.Moved, id)) && at.Sub(k.Kill.Time) < 5*time.Second {
+		if id := c.killID(&k); (k.Main || !r.groupWithMain(&k)) && (r.killTold(id) || slices.Contains(r.Moved, id)) && at.Sub(k.Kill.Time) < incident.ChildWindow {
 			f.ChildKillIDs = appendUnique(f.ChildKillIDs, id)
 		}
 	}
@@ -129,9 +129,9 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 		f.OOMKillDelta = e.unexplained()
 	}
 	f.NotSeenLive = r.Missed || r.Replayed
-	f.EngineDown, f.Rebooted, f.Undated = r.engineDown, r.rebooted, e.undated()
+	f.EngineDown, f.Rebooted = r.engineDown, r.rebooted
 	if c.opt.Offline {
-		f.Shift = e.shift(r)
+		f.Undated, f.Shift = e.undated(), e.shift(r)
 	}
 	inc := incident.Explain(f)
 	r.Told, r.ToldOpen, r.Amend = true, r.Exit == nil, false
@@ -284,7 +284,7 @@ func (c *Correlator) gapsAround(at time.Time) []incident.Gap {
 func (r *run) beforeKill(at time.Time) time.Time {
 	cut := at
 	for i := range r.Kills {
-		if k := r.Kills[i].Kill.Time; k.Before(cut) && at.Sub(k) < 5*time.Second {
+		if k := r.Kills[i].Kill.Time; k.Before(cut) && at.Sub(k) < incident.ChildWindow {
 			cut = k
 		}
 	}

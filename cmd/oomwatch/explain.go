@@ -134,12 +134,17 @@ func (e *explainer) ask(ctx context.Context, what string) ([]*incident.Incident,
 // one stays, which knew more.
 func merge(kept, seen []*incident.Incident) []*incident.Incident {
 	known := make(map[string]bool, len(kept))
+	kills := map[int][]*incident.Incident{} // by the victim's pid
 	for _, inc := range kept {
 		known[inc.ID] = true
+		if inc.Victim != nil {
+			kills[inc.Victim.PID] = append(kills[inc.Victim.PID], inc)
+		}
 	}
-	told := len(kept)
 	for _, inc := range seen {
-		if !known[inc.ID] && !slices.ContainsFunc(kept[:told], func(old *incident.Incident) bool { return sameKill(old, inc) }) {
+		again := known[inc.ID] || inc.Victim != nil &&
+			slices.ContainsFunc(kills[inc.Victim.PID], func(old *incident.Incident) bool { return sameKill(old, inc) })
+		if !again {
 			kept = append(kept, inc)
 		}
 	}

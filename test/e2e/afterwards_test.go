@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -29,15 +28,8 @@ func TestEveryCauseAfterwards(t *testing.T) {
 		ids[id] = d
 		all = append(all, id)
 	}
-	dir := t.TempDir()
-	save := func(name, text string) string {
-		p := filepath.Join(dir, name)
-		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	none := []string{"--socket", filepath.Join(dir, "none.sock")}
+	save := saver(t)
+	none := []string{"--socket", filepath.Join(t.TempDir(), "none.sock")}
 	for _, from := range []struct {
 		name string
 		args []string

@@ -562,14 +562,7 @@ func TestExplain(t *testing.T) {
 	}
 
 	// Offline: from saved files, nothing else.
-	dir := t.TempDir()
-	save := func(name, text string) string {
-		p := filepath.Join(dir, name)
-		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
+	save := saver(t)
 	inspect := save("inspect.json", e.MustDocker(t, "inspect", "why"))
 	// Until the end of this second: the engine takes no fractions here.
 	until := fmt.Sprint(time.Now().Unix() + 1)
@@ -605,6 +598,19 @@ func TestExplain(t *testing.T) {
 	}
 	if _, _, code := oomwatch(t, "explain", "--socket", none, "--docker", e.Host, "never-existed"); code != 3 {
 		t.Errorf("explain of what never died: exit status %d, want 3", code)
+	}
+}
+
+// saver writes what people save into files of a folder of its own, and returns their paths.
+func saver(t *testing.T) func(name, text string) string {
+	dir := t.TempDir()
+	return func(name, text string) string {
+		t.Helper()
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return p
 	}
 }
 

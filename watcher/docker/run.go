@@ -201,13 +201,12 @@ func (r *run) died(o watcher.Observation, k *known) {
 	}
 	// Who ended well is not told of, and many do (jobs, health checks).
 	j.logs = r.s.opts.LogLines > 0 && (o.Exit.ExitCode != 0 || k.shadow.exitCode)
-	o.Exit.DetailPending = true
 	if k.listed && k.begun.Before(k.ended) && o.At.Sub(k.ended) < sameEnd && !k.shadow.exitCode {
 		// A list told it first, and has asked.
-		o.Exit.DetailPending = false
 		r.emit(o)
 		return
 	}
+	o.Exit.DetailPending = true
 	k.ended, k.listed = o.At, false
 	if k.shadow.exitCode {
 		// A label hides the exit code: the death waits for the engine's answer.
