@@ -36,6 +36,9 @@ type Facts struct {
 	Sent     []Sent
 	Traced   bool
 	Untraced string
+	// MaybeFirst is the pid of a process that the kernel OOM-killed in this run
+	// and that may have been its first one, whose pid was not known; 0 when none.
+	MaybeFirst int
 	// StopDone is when the engine said "stop" (it follows the death of a
 	// container that somebody asked to stop); zero when it did not.
 	StopDone time.Time

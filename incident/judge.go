@@ -239,6 +239,8 @@ func judgeCode(f *Facts) (verdict, bool) {
 			why = "exit code 137 is what SIGKILL leaves. The kernel's log has an OOM kill in this container and no time of day (dmesg -T or journalctl -k would print it): whether that was this end cannot be told"
 		case f.Shift != 0:
 			why = fmt.Sprintf("exit code 137 is what SIGKILL leaves. The kernel's log has an OOM kill in this container %s: if the log was written in another time zone, that was this end", shifted(f.Shift))
+		case f.MaybeFirst != 0:
+			why = fmt.Sprintf("exit code 137 is what SIGKILL leaves. The kernel OOM-killed pid %d in this container before: the pid of its first process was not known before it ended, so whether that was it cannot be told", f.MaybeFirst)
 		case f.Untraced != "":
 			why += ". Which of them cannot be told: " + f.Untraced
 		}

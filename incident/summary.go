@@ -58,6 +58,8 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 			points = "an OOM kill in it is in the kernel's log, " + shifted(f.Shift)
 		case f.Undated > 0:
 			points = "an OOM kill in it is in the kernel's log, without a time of day"
+		case f.MaybeFirst != 0:
+			points = fmt.Sprintf("the kernel OOM-killed pid %d in it before, which may have been its first process", f.MaybeFirst)
 		}
 		return fmt.Sprintf("%s ended with 137 (SIGKILL) and no source saw who sent it; %s", who, points)
 	case CrashSignal:

@@ -125,10 +125,8 @@ func (c *Correlator) untraced(e *entry, r *run, at time.Time) string {
 	if r.PID != 0 {
 		return ""
 	}
-	for i := range r.Kills {
-		if k := &r.Kills[i]; !k.Main && !guessed(k) {
-			return fmt.Sprintf("its first process's pid was not known before it ended, and the kernel OOM-killed pid %d in it, which may have been it", k.Kill.PID)
-		}
+	if r.maybeFirst() != 0 {
+		return "its first process's pid was not known before it ended"
 	}
 	from := r.Start.Add(-early)
 	if r.Guessed {
@@ -147,4 +145,18 @@ func (c *Correlator) untraced(e *entry, r *run, at time.Time) string {
 		return "its first process's pid was not known before it ended, and signals were sent to more unknown processes than are remembered"
 	}
 	return ""
+}
+
+// maybeFirst is the pid of a process that the kernel killed in the run and that may
+// have been its first one, since that one's pid was never known; 0 when there is none.
+func (r *run) maybeFirst() int {
+	if r.PID != 0 {
+		return 0
+	}
+	for i := range r.Kills {
+		if k := &r.Kills[i]; !k.Main && !guessed(k) {
+			return k.Kill.PID
+		}
+	}
+	return 0
 }

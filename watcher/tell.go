@@ -111,7 +111,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	}
 	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.Exit, r.Signals, r.StopDone, r.OOMs
 	f.Sent, f.Untraced = r.Sent, c.untraced(e, r, at)
-	f.Traced = f.Untraced == ""
+	f.Traced, f.MaybeFirst = f.Untraced == "", r.maybeFirst()
 	f.Faults, f.LogTail, f.NoLog, f.Init = r.Faults, r.logTail, r.noLog, r.Init
 	f.RawTail, r.rawTail = r.rawTail, nil
 	f.Filesystems, f.FilesystemsUnread = r.disks, r.disksUnread
