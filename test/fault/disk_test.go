@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -151,4 +153,69 @@ func TestReadOnlyDisk(t *testing.T) {
 	w.kept(t)
 	d.end(t)
 	w.account(t, 0)
+}
+
+// TestDiskTurnsReadOnly: ext4 finds itself damaged under the daemon and takes no
+// more writes, as it does by default on most hosts. Alerts go out and say that they
+// are not stored; when another disk is mounted in its place all is kept there, what
+// was on the broken one too. No restart.
+func TestDiskTurnsReadOnly(t *testing.T) {
+	w := newWorld(t)
+	dir := filepath.Dir(w.store)
+	broken := mountExt4(t, dir)
+	d := w.start(t, "")
+	w.ready(t, d)
+	w.deaths(t, 5)
+	if err := os.WriteFile(filepath.Join("/sys/fs/ext4", broken, "trigger_fs_error"), []byte("1"), 0); err != nil {
+		real.Missing(t, "an error of ext4: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "probe"), nil, 0o600); !errors.Is(err, syscall.EROFS) {
+		t.Fatalf("the file system still takes writes: %v", err)
+	}
+	w.deaths(t, 10)
+	h := w.hooks[0]
+	if h.notStored() == 0 {
+		t.Error("no alert says that it is not stored")
+	}
+	w.until(t, 30*time.Second, "that the store cannot be written is not told", func() bool { return h.selfReports("store") > 0 })
+	mount(t, "tmpfs", dir, "tmpfs", 0, "size=8m")
+	w.until(t, 60*time.Second, "that it is over is not told", func() bool { return h.selfReports("store over") > 0 })
+	before := h.notStored()
+	w.deaths(t, 5)
+	if n := h.notStored(); n != before {
+		t.Errorf("%d alerts still say that they are not stored", n-before)
+	}
+	w.kept(t)
+	d.end(t)
+	w.account(t, 0)
+}
+
+// mountExt4 mounts an ext4 of its own, which turns read-only at its first error, and
+// returns its device's name.
+func mountExt4(t *testing.T, dir string) string {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "ext4")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{
+		{"mkfs.ext4", "-q", "-F", image},
+		{"mount", "-o", "loop,errors=remount-ro", image, dir},
+	} {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			real.Missing(t, "%q: %v: %s", command, err, out)
+		}
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	device, err := exec.Command("findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", dir).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Base(strings.TrimSpace(string(device)))
 }
