@@ -21,10 +21,6 @@ import (
 )
 
 const (
-	// sampleEvery is the time between two readings of a container, as long as
-	// that costs no more than one part in sampleShare of a core.
-	sampleEvery = time.Second
-	sampleShare = 150
 	// Memory in use is read every time; the rest takes turns: each container's
 	// every so many rounds, but of at least so many containers in one round,
 	// and of at most so many.
@@ -105,11 +101,9 @@ type Sampler struct {
 	missing bool // some could not be opened, and are tried again
 	host    hostReading
 	scratch scratch
-	period  time.Duration
-	said    time.Duration // the period that was told last
-	cost    time.Duration // of a round, smoothed
+	pace    pace
 
-	pace atomic.Int64 // the period, for Pace
+	period atomic.Int64 // the pace's, for Pace
 }
 
 // NewSampler returns a Sampler; Run starts it.
@@ -123,7 +117,7 @@ func NewSampler(opt SamplerOptions) *Sampler {
 	}
 	return &Sampler{fs: opt.FS, psi: psi, pressure: opt.Pressure, proc: opt.Proc, rec: opt.Recorder, metrics: newSamplerMetrics(opt.Registerer),
 		want: map[string]Followed{}, seen: map[string]*seen{}, reading: map[string]*reading{},
-		wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1), rounds: make(chan struct{}, 1), period: sampleEvery, said: sampleEvery}
+		wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1), rounds: make(chan struct{}, 1), pace: newPace()}
 }
 
 // Follow says which containers are running, by id. The sampler keeps the map.
@@ -138,7 +132,7 @@ func (s *Sampler) Follow(running map[string]Followed) {
 func (s *Sampler) Nudge() { signal(s.nudge) }
 
 // Pace is the time between two readings of a container.
-func (s *Sampler) Pace() time.Duration { return max(sampleEvery, time.Duration(s.pace.Load())) }
+func (s *Sampler) Pace() time.Duration { return max(sampleEvery, time.Duration(s.period.Load())) }
 
 // Rounds gives a signal after each round of readings; rounds that nobody waited
 // for are one.
@@ -187,7 +181,7 @@ func (s *Sampler) Run(ctx context.Context, emit func(Observation)) {
 		s.host.close()
 	}()
 	s.report(emit)
-	tick := time.NewTimer(untilNext(time.Now(), s.period))
+	tick := time.NewTimer(untilNext(time.Now(), s.pace.period))
 	defer tick.Stop()
 	var nudged time.Time
 	for {
@@ -210,7 +204,7 @@ func (s *Sampler) Run(ctx context.Context, emit func(Observation)) {
 			s.counters(emit)
 		case now := <-tick.C:
 			s.round(emit, now)
-			tick.Reset(untilNext(time.Now(), s.period))
+			tick.Reset(untilNext(time.Now(), s.pace.period))
 		}
 	}
 }
@@ -250,14 +244,11 @@ func (s *Sampler) round(emit func(Observation), now time.Time) {
 	s.read(s.order, emit, now)
 	signal(s.rounds)
 
-	cost := threadTime() - began
-	s.cost += (cost - s.cost) / 4
-	s.period = max(sampleEvery, sampleShare*s.cost)
-	s.pace.Store(int64(s.period))
-	s.metrics.period.Set(s.period.Seconds())
-	s.metrics.cost.Set(s.cost.Seconds())
-	if now, was := s.period.Seconds(), s.said.Seconds(); now > 1.25*was || now < 0.8*was || was > 1 && s.period == sampleEvery {
-		s.said = s.period
+	news := s.pace.took(threadTime() - began)
+	s.period.Store(int64(s.pace.period))
+	s.metrics.period.Set(s.pace.period.Seconds())
+	s.metrics.cost.Set(s.pace.cost.Seconds())
+	if news {
 		s.report(emit)
 	}
 }
@@ -302,12 +293,12 @@ func (s *Sampler) report(emit func(Observation)) {
 		st.Reason = err.Error()
 		st.Up = !errors.Is(err, cgroup.ErrNoMemory)
 	}
-	if s.said > sampleEvery {
+	if s.pace.told > sampleEvery {
 		if st.Reason != "" {
 			st.Reason += "; "
 		}
 		st.Reason += fmt.Sprintf("%d containers: each is read every %.1f s, so that it costs no more than %.1f %% of a core",
-			len(s.order), s.said.Seconds(), 100.0/sampleShare)
+			len(s.order), s.pace.told.Seconds(), 100.0/sampleShare)
 	}
 	emit(Observation{At: time.Now(), Source: st})
 	emit(Observation{At: time.Now(), Host: &incident.Host{Cgroup: string(s.fs.Mode())}})
