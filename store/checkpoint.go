@@ -12,9 +12,14 @@ import (
 // its own: a commit that does it itself waits for it, and an alert waits for the
 // commit.
 const (
-	// checkpointAfter is after how many commits that is worth it: some 2 MB.
+	// checkpointAfter is after how many commits that is worth it, some 2 MB, once
+	// nobody has committed for checkpointIdle: the disk does one thing at a time, and
+	// a commit waits for it. checkpointLatest is after how many it is done all the
+	// same, before a commit does it itself.
+	checkpointAfter  = 50
+	checkpointIdle   = 100 * time.Millisecond
+	checkpointLatest = 150
 	// checkpointAgain is when it is tried again where it failed.
-	checkpointAfter = 50
 	checkpointAgain = 200 * time.Millisecond
 	// toDiskEvery is how often a store in memory tries its file.
 	toDiskEvery = 5 * time.Second
@@ -27,6 +32,7 @@ func (s *Store) Run(ctx context.Context) error {
 	// What a run before this one has left in the log is read at every start.
 	s.committed(checkpointAfter)
 	var again <-chan time.Time
+	var last int64 // how many commits there were at the last look
 	for {
 		memory := s.memory.Load()
 		if memory && again == nil {
@@ -52,6 +58,10 @@ func (s *Store) Run(ctx context.Context) error {
 			continue
 		}
 		n := s.commits.Load()
+		if n != last && n < checkpointLatest {
+			last, again = n, time.After(checkpointIdle)
+			continue
+		}
 		if err := s.checkpoint(ctx); err != nil {
 			s.log.Debug("the write-ahead log is not moved into the store yet", zap.Error(err))
 			again = time.After(checkpointAgain)
