@@ -108,10 +108,15 @@ func judgeOwn(t *testing.T, what string, p []trend.Point, noise float64, say fun
 	}
 }
 
-// churn keeps containers coming and going, a few a second: most end well, some
-// fail, one in twenty is OOM-killed, some are removed by the engine. It returns
-// how many there were.
+// churnEvery is when the next container comes, however busy the machine is: what is
+// remembered of those that are gone grows with how many there were lately.
+const churnEvery = time.Second
+
+// churn keeps containers coming and going: most end well, some fail, one in twenty is
+// OOM-killed, some are removed by the engine. It returns how many there were.
 func churn(ctx context.Context, t *testing.T, e *lab.Engine) (n int) {
+	tick := time.NewTicker(churnEvery)
+	defer tick.Stop()
 	for ; ctx.Err() == nil; n++ {
 		args := []string{"--name", fmt.Sprintf("churn-%d", n), "-m", "16m"}
 		switch {
@@ -137,7 +142,7 @@ func churn(ctx context.Context, t *testing.T, e *lab.Engine) (n int) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(300 * time.Millisecond):
+		case <-tick.C:
 		}
 	}
 	return n

@@ -400,7 +400,7 @@ func systemctl(t *testing.T, args ...string) {
 func TestThrottled(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	d := startDaemonWith(t, e.Host, hook, quick)
+	d := startDaemonWith(t, e.Host, hook, quick())
 	row(t, platform(t, e), "oom.container", "warned-at-memory-high")
 	e.MustRun(t, "--name", "idle", "-m", "256m", lab.Image, "sleep", "1000")
 	id := e.MustRun(t, "--name", "slowed", "-m", "256m", lab.Image, "sh", "-c", gate+"exec prog eat -comm slowed -size 120000000 -then 1h")
@@ -417,6 +417,13 @@ func TestThrottled(t *testing.T) {
 		t.Errorf("%s %s: %s", told.Cause, told.Severity, told.Summary)
 	}
 	signs := told.Warning.Signs
+	t.Logf("told with %v: %s", signs, told.Summary)
+	defer func() {
+		for _, file := range []string{"memory.current", "memory.events", "memory.pressure"} {
+			b, err := os.ReadFile(filepath.Join(cgroupOf(t, pid), file))
+			t.Logf("in the end: signs %v, %s: %s%v", signs, file, b, err)
+		}
+	}()
 	waitFor(t, "throttled and pressure are its signs", 30*time.Second, func() bool {
 		out, _, _ := oomwatch(t, "explain", "--socket", d.socket, "-o", "json", told.ID)
 		signs = parseLines(t, out)[0].Warning.Signs

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -12,7 +13,9 @@ import (
 )
 
 // quick makes warnings come and go within a test's time; the thresholds stay.
-const quick = "warnings: {startup: 5s, resolve_after: 5s, restart_window: 20s}\n"
+func quick() string {
+	return fmt.Sprintf("warnings: {startup: 5s, resolve_after: 5s, restart_window: %s}\n", lab.Slow(20*time.Second))
+}
 
 // leaking runs a program that leaks at a rate towards its limit, and holds what
 // was told before it died against what then happened.
@@ -72,7 +75,7 @@ func summaries(all []incident.Incident) (out []string) {
 func TestWarnings(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
-	d := startDaemonWith(t, e.Host, hook, quick)
+	d := startDaemonWith(t, e.Host, hook, quick())
 	run := func(name string, args ...string) string {
 		return e.MustRun(t, append([]string{"--name", name}, args...)...)
 	}
