@@ -198,12 +198,18 @@ func (st *state) cause(name string) incident.Cause {
 		return incident.OOMHost
 	}
 	// Without a limit of its own, or far from it, it is the host's memory, or
-	// that of a group above, that is short.
-	if name == Pressure && (st.limit() == 0 || st.last.Used < st.limit()*9/10) {
+	// that of a group above, that is short, but where its own memory.high stops it.
+	if name == Pressure && !st.heldBack() && (st.limit() == 0 || st.last.Used < st.limit()*9/10) {
 		return incident.OOMHost
 	}
 	return incident.OOMContainer
 }
 
+// heldBack is true while its memory.high holds it back.
+func (st *state) heldBack() bool {
+	l, _ := rises(st.counters, func(c *counters) int64 { return c.highs })
+	return l > calm
+}
+
 // order is that in which signs are told.
-var order = []string{Forecast, Headroom, LimitHits, Pressure, Throttled, PIDs, Unhealthy, RestartLoop}
+var order = []string{Forecast, Headroom, LimitHits, Throttled, Pressure, PIDs, Unhealthy, RestartLoop}

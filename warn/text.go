@@ -76,8 +76,11 @@ func (st *state) tell(name string, f *incident.Facts) told {
 		}
 		t.means = "the kernel spends the time reclaiming pages that are needed again at once"
 		t.advice = "Its working set, page cache included, does not fit: give it more memory, or less to do at once."
-		if st.cause(Pressure) == incident.OOMHost {
+		switch {
+		case st.cause(Pressure) == incident.OOMHost:
 			t.advice = "The host, or a group above, is short of memory: see who holds the most with oomwatch top."
+		case st.heldBack():
+			t.advice = "It waits at its own memory.high: raise that (the limit is memory.max), or make the program need less."
 		}
 	case Throttled:
 		_, by := rises(st.counters, func(c *counters) int64 { return c.highs })

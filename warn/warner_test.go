@@ -234,6 +234,13 @@ func TestSigns(t *testing.T) {
 				return r
 			})
 		}, what: Throttled, cause: incident.OOMContainer, by: 20 * time.Second},
+		"standing still at its memory.high": {do: func(b *bench) {
+			for i := range 60 {
+				r := reading(100 * mib)
+				r.High, r.PSIFull, r.PSISome = int64(i)*10, int64(i)*800000, int64(i)*850000
+				b.read(r, int64(i)/3)
+			}
+		}, what: Throttled, cause: incident.OOMContainer, by: 20 * time.Second},
 		"pids": {do: func(b *bench) {
 			b.run(time.Minute, func(s float64) recorder.Reading {
 				r := reading(mib)
