@@ -53,6 +53,7 @@ func SVG(inc *incident.Incident) ([]byte, bool) {
 	d.areas()
 	d.usage()
 	d.limit()
+	d.kills()
 	d.end()
 	d.legend()
 	d.b.WriteString("</svg>\n")
@@ -229,6 +230,20 @@ func (d *drawing) limit() {
 	d.text(left+6, y-5, "red", "limit "+incident.FormatBytes(d.limitBytes))
 }
 
+// kills marks when the kernel killed something else in it, along the lower edge.
+func (d *drawing) kills() {
+	for _, t := range d.h.Kills {
+		if t >= d.from && t <= d.to {
+			d.cross(d.x(t), top+plotH)
+		}
+	}
+}
+
+// cross marks a kill.
+func (d *drawing) cross(x, y float64) {
+	d.printf(`<path class="kill" d="M%.1f %.1fl8 8m0 -8l-8 8"/>`+"\n", x-4, y-4)
+}
+
 // end marks the moment of the incident.
 func (d *drawing) end() {
 	what := "killed"
@@ -241,8 +256,7 @@ func (d *drawing) end() {
 	x := d.x(0)
 	d.printf(`<line class="kill" x1="%.1f" y1="%d" x2="%.1f" y2="%d"/>`+"\n", x, top, x, top+plotH)
 	if what == "killed" {
-		y := float64(top)
-		d.printf(`<path class="kill" d="M%.1f %.1fl8 8m0 -8l-8 8"/>`+"\n", x-4, y-4)
+		d.cross(x, top)
 	}
 	class, at := "e red", x-8
 	if x < left+plotW/2 {
@@ -269,6 +283,11 @@ func (d *drawing) legend() {
 		for l := range layers {
 			item(layers[l].class, layers[l].name+" "+incident.FormatBytes(held[l]))
 		}
+	}
+	if len(d.h.Kills) > 0 {
+		above := y - 20
+		d.cross(left+5, above-4)
+		d.text(left+16, above, "", "another process in it was killed")
 	}
 }
 

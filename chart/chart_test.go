@@ -59,6 +59,10 @@ func pictures() map[string]*incident.Incident {
 	warning.Warning = &incident.WarningFacts{What: "forecast", TimeToLimit: new(110.0), TimeToLimitError: new(4.0)}
 	warning.Summary = "web reaches its 256 MiB limit in about 1 min 50 s (± 4.0 s): it holds 139 MiB and grows 1 MiB/s"
 	warning.History.Trend, warning.History.Reason = "leak", "grew 60 MiB/min for 1 min 58 s"
+	workers := made(60, 5, 256*mega, func(i int) (float64, float64, float64) { return 40 + 3.4*float64(i%60), 0, 12 })
+	workers.Summary = "pool was OOM-killed at its own 256 MiB limit: python3 held 240 MiB of anonymous memory"
+	workers.History.Trend, workers.History.Reason = "leak", "grew 41 MiB/min for 4 min 55 s"
+	workers.History.Kills = []float64{-400, -180.5, -90.25, -0.04}
 	bare := made(10, 0.8, 0, func(i int) (float64, float64, float64) { return float64(6 * i), 0, 0 })
 	bare.History.Breakdown, bare.OOM, bare.Time = nil, nil, time.Time{}
 	bare.Summary, bare.Cause = "a process was killed, on a machine whose log has no date", incident.KillUnknown
@@ -67,7 +71,7 @@ func pictures() map[string]*incident.Incident {
 	hostile := made(30, 1, 128*mega, func(i int) (float64, float64, float64) { return 60, 0, 3 })
 	hostile.Summary = "</title><script>alert(1)</script> \"&amp;\" ]]> \u202egnp\u202c \x1b[31m \xff was OOM-killed at " + strings.Repeat("a-very-long-name-", 20)
 	hostile.History.Trend, hostile.History.Reason = "flat", "</text><image href=\"http://example.org/x.png\"/>"
-	return map[string]*incident.Incident{"leak": leak, "spike": spike, "tmpfs": tmpfs, "warning": warning, "bare": bare, "far-limit": far, "hostile": hostile}
+	return map[string]*incident.Incident{"leak": leak, "spike": spike, "tmpfs": tmpfs, "kills": workers, "warning": warning, "bare": bare, "far-limit": far, "hostile": hostile}
 }
 
 // TestGolden holds each picture against its file.

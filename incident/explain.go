@@ -313,6 +313,7 @@ func fillFromSamples(inc *Incident, f *Facts) {
 		limit = *inc.Container.MemoryLimit
 	}
 	inc.History = history(all, limit, f.Time)
+	inc.History.Kills = f.killsBefore(all[0].At)
 	if len(f.Samples) == 0 {
 		return
 	}

@@ -239,10 +239,12 @@ type Hog struct {
 type History struct {
 	Points []Point `json:"points,omitempty"`
 	// Breakdown is what the memory was made of, at those readings that took it.
-	Breakdown []Parts  `json:"breakdown,omitempty"`
-	Limit     *int64   `json:"limit_bytes,omitempty"` // the container's own, at the last reading
-	Trend     string   `json:"trend"`                 // spike, leak, flat, sawtooth, unknown
-	Slope     *float64 `json:"slope_bytes_per_second,omitempty"`
+	Breakdown []Parts `json:"breakdown,omitempty"`
+	// Kills are when the kernel killed other processes in it meanwhile, as T of a Point.
+	Kills []float64 `json:"kills,omitempty"`
+	Limit *int64    `json:"limit_bytes,omitempty"` // the container's own, at the last reading
+	Trend string    `json:"trend"`                 // spike, leak, flat, sawtooth, unknown
+	Slope *float64  `json:"slope_bytes_per_second,omitempty"`
 	// Reason says in words, with numbers, why the trend is called that.
 	Reason string `json:"reason,omitempty"`
 }

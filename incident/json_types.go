@@ -263,6 +263,7 @@ func (w *jsonWriter) history(h *History) {
 	w.open()
 	optList(w, `"points":`, h.Points, (*jsonWriter).point)
 	optList(w, `"breakdown":`, h.Breakdown, (*jsonWriter).parts)
+	optList(w, `"kills":`, h.Kills, func(w *jsonWriter, t *float64) { w.b = appendJSONFloat(w.b, *t) })
 	w.optInt64(`"limit_bytes":`, h.Limit)
 	w.text(`"trend":`, h.Trend)
 	w.optFloat(`"slope_bytes_per_second":`, h.Slope)

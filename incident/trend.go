@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"slices"
 	"time"
 
 	"github.com/oomwatch/oomwatch/trend"
@@ -69,6 +70,23 @@ func history(all []Reading, limit int64, at time.Time) *History {
 		h.Slope = &found.Slope.PerSecond
 	}
 	return h
+}
+
+// killsBefore are the kernel's kills in it between a moment and the incident, oldest
+// first, in seconds relative to the incident; the last maxKills of them.
+func (f *Facts) killsBefore(from time.Time) []float64 {
+	const maxKills = 30
+	var out []float64
+	for _, kills := range [][]KernelKill{f.ChildKills, f.Kills} {
+		for i := range kills {
+			at := killTime(&kills[i])
+			if t := at.Sub(f.Time).Round(time.Millisecond).Seconds(); t < 0 && !at.Before(from) {
+				out = append(out, t)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out[max(0, len(out)-maxKills):]
 }
 
 // series is what is judged: without page cache where the breakdown is known for
