@@ -18,7 +18,7 @@ type pace struct {
 	period time.Duration
 	told   time.Duration // the period that was told last
 	sum    time.Duration // of the periods of the rounds since then
-	rounds time.Duration
+	rounds int
 }
 
 func newPace() pace { return pace{period: sampleEvery, told: sampleEvery} }
@@ -32,7 +32,7 @@ func (p *pace) took(cost time.Duration) (news bool) {
 	if p.rounds++; p.rounds < paceRounds {
 		return false
 	}
-	mean := p.sum / p.rounds
+	mean := p.sum / paceRounds
 	p.sum, p.rounds = 0, 0
 	if mean < sampleEvery*5/4 {
 		mean = sampleEvery
