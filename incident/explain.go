@@ -159,7 +159,7 @@ func (d *draft) fillFromKernel(f *Facts, k *KernelKill) {
 	inc.OOM = &d.oom
 	*inc.OOM = OOM{
 		Constraint: string(e.Constraint), OOMMemcg: e.OOMMemcg, TaskMemcg: e.TaskMemcg,
-		Usage: d.size(e.Usage), Limit: d.size(e.Limit), Group: e.Group, Complete: e.Complete, Kills: len(e.Kills),
+		Usage: d.size(e.Usage), Limit: d.size(e.Limit), HostTotal: d.size(e.HostTotal), Group: e.Group, Complete: e.Complete, Kills: len(e.Kills),
 	}
 	if c := inc.Container; c != nil && c.ID != "" && c.MemoryLimit == nil && e.Limit.Printed && e.Limit.Bytes < mostLimit && strings.Contains(path.Base(e.OOMMemcg), c.ID) {
 		// The engine could not be asked: the kernel knows it as well.

@@ -200,9 +200,11 @@ type OOM struct {
 	Usage      *int64 `json:"usage_bytes,omitempty"`
 	Limit      *int64 `json:"limit_bytes,omitempty"`
 	Failcnt    *int64 `json:"failcnt,omitempty"`
-	Group      bool   `json:"group"`
-	Complete   bool   `json:"complete"`
-	Kills      int    `json:"kills,omitempty"`
+	// HostTotal is the host's memory, where that ran out.
+	HostTotal *int64 `json:"host_total_bytes,omitempty"`
+	Group     bool   `json:"group"`
+	Complete  bool   `json:"complete"`
+	Kills     int    `json:"kills,omitempty"`
 	// Members are the cgroups that shared a limit above the victim's, largest
 	// first, as they were just after the kill.
 	Members []Member `json:"members,omitempty"`

@@ -223,6 +223,7 @@ func (w *jsonWriter) oom(o *OOM) {
 	w.optInt64(`"usage_bytes":`, o.Usage)
 	w.optInt64(`"limit_bytes":`, o.Limit)
 	w.optInt64(`"failcnt":`, o.Failcnt)
+	w.optInt64(`"host_total_bytes":`, o.HostTotal)
 	w.bool(`"group":`, o.Group)
 	w.bool(`"complete":`, o.Complete)
 	w.optNumber(`"kills":`, int64(o.Kills))
