@@ -140,8 +140,9 @@ const (
 	maxLabelValue = 512
 )
 
-// boundLabels keeps the labels that the join needs, then others in the order of
-// their names, cuts long ones and hides what looks like a secret.
+// boundLabels keeps the labels that the join needs, those by which a container has
+// a say in its alerts, then others in the order of their names, cuts long ones and
+// hides what looks like a secret.
 func boundLabels(labels map[string]string) map[string]string {
 	if len(labels) == 0 {
 		return nil
@@ -151,8 +152,8 @@ func boundLabels(labels map[string]string) map[string]string {
 		keys = append(keys, k)
 	}
 	sort.Slice(keys, func(i, j int) bool {
-		if a, b := joinLabel(keys[i]), joinLabel(keys[j]); a != b {
-			return a
+		if a, b := labelRank(keys[i]), labelRank(keys[j]); a != b {
+			return a < b
 		}
 		return keys[i] < keys[j]
 	})
@@ -165,6 +166,18 @@ func boundLabels(labels map[string]string) map[string]string {
 		out[cut(k, maxLabelKey)] = v
 	}
 	return out
+}
+
+// labelRank orders labels, those to be kept first. One that is ours is not to be
+// lost behind a builder's many com.* and io.*: it silences, or picks receivers.
+func labelRank(k string) int {
+	switch {
+	case joinLabel(k):
+		return 0
+	case strings.HasPrefix(k, "oomwatch."):
+		return 1
+	}
+	return 2
 }
 
 func joinLabel(k string) bool {

@@ -67,13 +67,22 @@ func TestStartIsOfItsOwnRun(t *testing.T) {
 }
 
 func TestLabelsAreBounded(t *testing.T) {
-	labels := map[string]string{labelService: "web", "z" + strings.Repeat("k", 1000): "v", "a": strings.Repeat("é", 1000)}
+	labels := map[string]string{labelService: "web", "oomwatch.silence": "true", "oomwatch.receiver": "ops", "z" + strings.Repeat("k", 1000): "v", "a": strings.Repeat("é", 1000)}
 	for i := range 500 {
 		labels[fmt.Sprintf("n%03d", i)] = "x"
 	}
 	got := boundLabels(labels)
 	if len(got) != maxLabels || got[labelService] != "web" || len(got["a"]) > maxLabelValue+3 || !utf8.ValidString(got["a"]) {
 		t.Errorf("%d labels, a has %d bytes", len(got), len(got["a"]))
+	}
+	if got["oomwatch.silence"] != "true" || got["oomwatch.receiver"] != "ops" {
+		t.Errorf("what the container says of its own alerts is lost among its labels: %v", got)
+	}
+	for i := range 2 * maxLabels { // and no container makes us carry more by that
+		labels[fmt.Sprintf("oomwatch.a%03d", i)] = "x"
+	}
+	if got = boundLabels(labels); len(got) != maxLabels || got[labelService] != "web" {
+		t.Errorf("%d labels, of %q", len(got), got[labelService])
 	}
 	if boundLabels(nil) != nil {
 		t.Error("no labels are a map")
