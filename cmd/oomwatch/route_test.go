@@ -153,4 +153,16 @@ func TestSilences(t *testing.T) {
 	if len(s.active(now.Add(31*time.Minute))) != 0 {
 		t.Error("it is still listed")
 	}
+	// The run that begins after its end says the same of what nobody saw meanwhile.
+	if s, err = newSilencer(ctx, st, now.Add(31*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[time.Duration]bool{29 * time.Minute: true, 31 * time.Minute: false} {
+		if got := s.why(one("late", "web-1", now.Add(at)), now.Add(31*time.Minute)); (got != "") != want {
+			t.Errorf("after a restart, of what happened after %s: %q", at, got)
+		}
+	}
+	if len(s.active(now.Add(31*time.Minute))) != 0 {
+		t.Error("after a restart it is listed")
+	}
 }

@@ -21,7 +21,8 @@ const (
 	maxReason      = 500
 )
 
-// silencer holds the silences that have not ended, as the store keeps them.
+// silencer holds the silences that have not ended, and those under which something
+// may have happened that is still to come, as the store keeps them.
 type silencer struct {
 	store *store.Store
 
@@ -31,15 +32,16 @@ type silencer struct {
 
 // newSilencer reads the silences of an earlier run.
 func newSilencer(ctx context.Context, st *store.Store, now time.Time) (*silencer, error) {
-	list, err := st.Silences(ctx, now)
-	return &silencer{store: st, list: list}, err
+	s := &silencer{store: st}
+	return s, s.reload(ctx, now)
 }
 
-// reload reads them again, as the store is another.
+// reload reads them from the store, again where it is another. What happened while
+// nobody watched comes after its silence has ended: such a one is read, too.
 func (s *silencer) reload(ctx context.Context, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list, err := s.store.Silences(ctx, now)
+	list, err := s.store.Silences(ctx, now.Add(-lateIncident))
 	if err == nil {
 		s.list = list
 	}
