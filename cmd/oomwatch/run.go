@@ -141,6 +141,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	}
 
 	selves.keep, selves.states, selves.down = keep.Keep, w.Sources, out.Down
+	selves.resume(ctx, past.cursors[selfCursor], st)
 	pulse, err := newPulse(cfg, log)
 	if err != nil {
 		return err

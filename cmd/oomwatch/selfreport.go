@@ -42,6 +42,7 @@ type trouble struct {
 	what, subject string
 	since         time.Time
 	told          *incident.Incident // nil until it is told
+	before        bool               // told by an earlier run, and not tried yet; for look alone
 }
 
 // selfReports tells what is wrong with the watcher itself, as warnings of its own,
@@ -58,18 +59,20 @@ type selfReports struct {
 	// unopened is why.
 	inMemory func() bool
 	unopened error
+	// owed says whether a receiver is still owed something of before this run.
+	owed func(receiver string) bool
 
 	mu     sync.Mutex
 	open   map[string]*trouble
-	last   map[string]time.Time // event → when it was told last
-	missed map[string]int       // event → how many since
-	seenUp map[string]bool      // sources that could be read
-	unkept []watcher.Told       // what is to be kept yet
-	store  error                // why the store cannot be written
+	events map[string]*happened
+	seenUp map[string]bool // sources that could be read
+	unkept []watcher.Told  // what is to be kept yet
+	store  error           // why the store cannot be written
 }
 
 func newSelfReports(host incident.Host, log *zap.Logger) *selfReports {
-	return &selfReports{host: host, log: log, inMemory: func() bool { return false }, open: map[string]*trouble{}, last: map[string]time.Time{}, missed: map[string]int{}, seenUp: map[string]bool{}}
+	return &selfReports{host: host, log: log, inMemory: func() bool { return false }, owed: func(string) bool { return false },
+		open: map[string]*trouble{}, events: map[string]*happened{}, seenUp: map[string]bool{}}
 }
 
 // run looks at how everything does until ctx ends.
@@ -90,6 +93,7 @@ func (s *selfReports) run(ctx context.Context) error {
 // look compares how everything does with what was told of it.
 func (s *selfReports) look(now time.Time) {
 	states, down := s.states(), s.down()
+	untried := s.untried(down)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, st := range states {
@@ -104,7 +108,7 @@ func (s *selfReports) look(now time.Time) {
 			"what is owed is kept for 72 hours; see: oomwatch notify status")
 	}
 	for _, t := range s.open {
-		if _, still := down[t.subject]; t.what == selfDown && !still {
+		if _, still := down[t.subject]; t.what == selfDown && !still && !untried[t.subject] {
 			s.state(selfDown, t.subject, false, 0, now, "", "")
 		}
 	}
@@ -117,6 +121,7 @@ func (s *selfReports) look(now time.Time) {
 	}
 	s.state(selfStore, "", why != "", 0, now, "the store cannot be written: "+why+"; alerts are sent from memory, and a crash would lose them",
 		"make room, or mend the disk: it goes on by itself. See: oomwatch doctor")
+	s.rest(now)
 }
 
 // state notes whether a trouble is there; s.mu is held.
@@ -146,22 +151,6 @@ func (s *selfReports) state(what, subject string, wrong bool, after time.Duratio
 	}
 }
 
-// event tells what has happened once; the same again soon is only counted.
-func (s *selfReports) event(what, subject string, n int, now time.Time, summary, fix string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := what + " " + subject
-	if last, ok := s.last[key]; ok && now.Sub(last) < sameAgain {
-		s.missed[key] += n
-		return
-	}
-	if more := s.missed[key]; more > 0 {
-		summary += fmt.Sprintf(" (and %d more since %s)", more, s.last[key].UTC().Format("15:04:05 UTC"))
-	}
-	s.last[key], s.missed[key] = now, 0
-	s.tell(watcher.Told{Incident: s.incident(what, subject, now, summary, fix)})
-}
-
 // tell queues an incident for flush; s.mu is held.
 func (s *selfReports) tell(t watcher.Told) {
 	const most = 100
@@ -175,8 +164,13 @@ func (s *selfReports) tell(t watcher.Told) {
 func (s *selfReports) flush(ctx context.Context) {
 	s.mu.Lock()
 	told := s.unkept
+	at, err := s.cursor()
 	s.mu.Unlock()
-	if len(told) == 0 || s.keep(ctx, watcher.Kept{Told: told}) != nil {
+	if err != nil {
+		s.log.Error("what is told of the watcher itself is not kept", zap.Error(err))
+		return
+	}
+	if len(told) == 0 || s.keep(ctx, watcher.Kept{Told: told, Cursors: map[string]string{selfCursor: at}}) != nil {
 		return
 	}
 	s.mu.Lock()

@@ -21,7 +21,7 @@ import (
 
 func TestSelfReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var got []string
+		var got, said []string
 		full := false
 		docker := watcher.SourceState{Name: "docker", Up: true}
 		trace := watcher.SourceState{Name: "trace", Reason: "no tracefs"} // never could be read
@@ -48,6 +48,7 @@ func TestSelfReports(t *testing.T) {
 					t.Errorf("%+v", x.Incident)
 				}
 				got = append(got, strings.TrimSpace(w.What+" "+w.Subject)+over)
+				said = append(said, x.Incident.Summary)
 			}
 			return nil
 		}
@@ -84,7 +85,12 @@ func TestSelfReports(t *testing.T) {
 			s.observe(watcher.Observation{Lost: &incident.Gap{Source: "kmsg", Lost: 7}})
 		}
 		want("a thousand times", time.Minute, "receiver_parked hook", "records_lost kmsg")
-		time.Sleep(10 * time.Minute)
+		said = nil
+		want("the rest of them", 10*time.Minute, "receiver_parked hook", "records_lost kmsg")
+		if len(said) != 2 || !strings.Contains(said[0], "(and 2994 more since ") || !strings.Contains(said[1], "(and 6986 more since ") {
+			t.Errorf("of the rest it is said: %q", said)
+		}
+		want("all is told", time.Hour)
 		s.parked(notify.Trouble{Receiver: "hook", Parked: 1, Reason: "400"})
 		want("and later", time.Minute, "receiver_parked hook")
 		full = true
