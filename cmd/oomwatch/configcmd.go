@@ -52,7 +52,9 @@ func newConfig() *cobra.Command {
 					if r.TemplateFile != "" {
 						r.Template = ""
 					}
+					r.Command = maskCommand(r.Command)
 				}
+				cfg.Warnings.OnWarning.Exec = maskCommand(cfg.Warnings.OnWarning.Exec)
 				b, err := yaml.Marshal(cfg)
 				if err != nil {
 					return fmt.Errorf("print the configuration: %w", err)
