@@ -128,7 +128,7 @@ func Redact(line string) string {
 		s = redactHeaders(s)
 	}
 	if hinted(lower, keyHints...) {
-		s = redactKeys(s)
+		s = redactForms(redactKeys(s), lower)
 		s = reFlag.ReplaceAllString(s, "${1}${2}"+Redacted)
 		s = reLast.ReplaceAllString(s, "${1}"+Redacted)
 	}
@@ -313,7 +313,7 @@ func redactKeys(s string) string {
 		start, sepAt, vs := from+m[0], from+m[6], from+m[1]
 		b.WriteString(s[from:vs])
 		from = vs
-		if m[2] < 0 && !partOfName(s, start) {
+		if m[2] < 0 && !partOfName(s, start) && !passAlone(s, start, sepAt, vs) {
 			continue
 		}
 		key, sep := s[start:sepAt], s[sepAt:vs]
@@ -341,7 +341,7 @@ func redactKeys(s string) string {
 }
 
 // partOfName is true where a short word at i ends a longer name: DB_PASS, dbPass,
-// git-creds; creds alone is one, too, but pass and pw are not.
+// git-creds; creds alone is one, too. Of pass and pw alone passAlone judges.
 func partOfName(s string, i int) bool {
 	if i == 0 {
 		return s[i] == 'c' || s[i] == 'C'
