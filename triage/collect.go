@@ -87,10 +87,16 @@ func (c *Collector) Add(d Death) {
 	if o := c.open[p]; o != nil && at.clock != unstamped && o.at.clock == at.clock && at.seconds >= o.at.seconds && at.seconds-o.end.seconds < burst.Seconds() {
 		o.end = at
 		o.kills++
+		if p.host && d.Hog == o.Hog {
+			o.HogLost += d.HogLost
+		}
 		if d.RSS > o.RSS && !p.host || d.HogHeld > o.HogHeld {
 			kept := o.Death
 			o.Death = d
 			o.Death.Time, o.Death.Uptime = kept.Time, kept.Uptime
+			if p.host && d.Hog == kept.Hog {
+				o.HogLost = kept.HogLost
+			}
 		}
 		return
 	}
@@ -193,6 +199,9 @@ func (c *chain) mergeBursts() {
 		l := kept[len(kept)-1]
 		if before(l.end, o.at) && o.at.seconds-l.end.seconds < longBurst.Seconds() {
 			l.end, l.kills = o.end, l.kills+o.kills
+			if l.Hog == o.Hog {
+				l.HogLost += o.HogLost
+			}
 			continue
 		}
 		kept = append(kept, o)
@@ -285,5 +294,6 @@ func (c *Collector) hostOccasions() *chain {
 	if len(ch.occasions) == 0 {
 		return nil
 	}
+	ch.mergeBursts()
 	return ch
 }

@@ -49,12 +49,13 @@ type Death struct {
 	TotalVM, AnonRSS int64
 
 	// Host is the host's memory, Held the sum of the task table, Hog the
-	// program that held the most of it in all its HogTasks processes.
-	Host, Held, HogHeld int64
-	Hog                 string
-	HogTasks            int
-	SysRq               bool
-	Unverified          bool
+	// program that held the most of it in all its HogTasks processes, HogPID
+	// the largest of these. HogLost is what of HogHeld the victim held.
+	Host, Held, HogHeld, HogLost int64
+	Hog                          string
+	HogTasks, HogPID             int
+	SysRq                        bool
+	Unverified                   bool
 }
 
 // FromEpisode is kill i of an episode of a kernel log. It holds nothing of the
@@ -104,11 +105,7 @@ func (d *Death) table(e *kmsg.Episode, pid int) {
 	if len(e.Tasks) == 0 {
 		return
 	}
-	type sum struct {
-		held  int64
-		tasks int
-	}
-	sums := make(map[string]sum, 16)
+	sums := make(tasks, 16)
 	seen := make(map[int]bool, len(e.Tasks))
 	for i := range e.Tasks {
 		t := &e.Tasks[i]
@@ -128,18 +125,10 @@ func (d *Death) table(e *kmsg.Episode, pid int) {
 			continue
 		}
 		seen[id] = true
-		s := sums[t.Comm]
-		s.held += held
-		s.tasks++
-		sums[t.Comm] = s
+		sums.add(t.Comm, id, held, id == pid)
 		d.Held += held
 	}
-	for comm, s := range sums {
-		if s.held > d.HogHeld || s.held == d.HogHeld && comm < d.Hog {
-			d.Hog, d.HogHeld, d.HogTasks = comm, s.held, s.tasks
-		}
-	}
-	d.Hog = strings.Clone(d.Hog)
+	sums.into(d)
 }
 
 func scope(e *kmsg.Episode, path string) Scope {
@@ -206,19 +195,13 @@ func FromIncident(inc *incident.Incident, service string) (Death, bool) {
 	if inc.Memory != nil {
 		d.Shmem, d.Kernel = value(inc.Memory.Shmem), value(inc.Memory.Kernel)
 	}
-	sums := map[string]int64{}
-	tasks := map[string]int{}
+	sums := tasks{}
 	for i := range inc.Processes {
 		p := &inc.Processes[i]
 		d.Held += value(p.RSS)
-		sums[p.Comm] += value(p.RSS)
-		tasks[p.Comm]++
+		sums.add(p.Comm, p.PID, value(p.RSS), p.PID == d.PID)
 	}
-	for comm, held := range sums {
-		if held > d.HogHeld || held == d.HogHeld && comm < d.Hog {
-			d.Hog, d.HogHeld, d.HogTasks = comm, held, tasks[comm]
-		}
-	}
+	sums.into(&d)
 	return d, true
 }
 

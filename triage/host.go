@@ -55,11 +55,7 @@ func judgeHost(c *chain, d dice) Service {
 	s.heldBy(o)
 	if o.Host > 0 && o.HogHeld*2 > o.Host {
 		s.Confidence = incident.Likely
-		hog := &chain{occasions: most}
-		hog.measure(d)
-		hog.adjusted = hog.chance
-		v := verdict{Service: &s, chain: hog}
-		if v.hostLeak(name) {
+		if s.hostLeak(most, d) {
 			return s
 		}
 		s.Advice = append(s.Advice, fmt.Sprintf("Give %s a memory limit, or look at what it needs %s for: it took most of the host's memory.", incident.Sanitize(name), units.Bytes(o.HogHeld)))
@@ -80,29 +76,6 @@ func (s *Service) heldBy(o *occasion) {
 	}
 	s.Reasons = append(s.Reasons, fmt.Sprintf("at the last, all tasks together held %s (pages that are shared count in each), %s in %s of %s",
 		all, units.Bytes(o.HogHeld), plural(o.HogTasks, "process"), incident.Sanitize(o.Hog)))
-}
-
-// hostLeak tells a program without a limit that fills the host again and again
-// in the same time.
-func (v *verdict) hostLeak(name string) bool {
-	if v.chance == 0 {
-		return false
-	}
-	v.Kills.Chance = &v.chance
-	rates := v.rates()
-	if len(rates) == 0 || v.adjusted > chancePossible || v.spread > widest || median(v.seconds) < startUp {
-		return false
-	}
-	rate := median(rates)
-	v.Class, v.Service.Service, v.Program = Leak, incident.Sanitize(name)+" (no limit)", name
-	v.Confidence = incident.Possible
-	if v.adjusted <= chanceLikely {
-		v.Confidence = incident.Likely
-	}
-	v.Rate, v.RateLow, v.RateHigh = &rate, new(slices.Min(rates)), new(slices.Max(rates))
-	v.Reasons = append(v.Reasons, fmt.Sprintf("it filled the host every %s: kills at random times would be as regular %s", units.Seconds(median(v.seconds)), odds(v.chance)))
-	v.Advice = append(v.Advice, incident.LeakAdvice(rate, 0), "Give it a memory limit until then, so that it is the one that dies.")
-	return true
 }
 
 // counted lists names with their counts, the most frequent first.

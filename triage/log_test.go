@@ -28,6 +28,7 @@ type victim struct {
 	host        int // MiB of the host, for a kill for want of its memory
 	others      []string
 	othersHeld  int
+	othersPID   int // of those that live on; 0 for new ones at each kill
 	bare, twice bool
 }
 
@@ -72,7 +73,11 @@ func (w *logWriter) kill(v victim) {
 	}
 	row(pid, v.rss, v.comm)
 	for i, comm := range v.others {
-		row(pid+100000+i, v.othersHeld, comm)
+		first := pid + 100000
+		if v.othersPID > 0 {
+			first = v.othersPID
+		}
+		row(first+i, v.othersHeld, comm)
 	}
 	if v.host == 0 {
 		w.line(v.at, "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,oom_memcg=%s,task_memcg=%s,task=%s,pid=%d,uid=0", v.path, v.path, v.comm, pid)
