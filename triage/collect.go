@@ -52,6 +52,7 @@ type occasion struct {
 	Death
 	at, end moment // of its first and last kill
 	kills   int
+	picks   int // kills less those that died along with another
 }
 
 // moment is a time that can be compared with others of the same clock.
@@ -87,6 +88,9 @@ func (c *Collector) Add(d Death) {
 	if o := c.open[p]; o != nil && at.clock != unstamped && o.at.clock == at.clock && at.seconds >= o.at.seconds && at.seconds-o.end.seconds < burst.Seconds() {
 		o.end = at
 		o.kills++
+		if !d.Along {
+			o.picks++
+		}
 		if p.host && d.Hog == o.Hog {
 			o.HogLost += d.HogLost
 		}
@@ -100,7 +104,7 @@ func (c *Collector) Add(d Death) {
 		}
 		return
 	}
-	o := &occasion{Death: d, at: at, end: at, kills: 1}
+	o := &occasion{Death: d, at: at, end: at, kills: 1, picks: 1}
 	c.open[p] = o
 	c.all = append(c.all, o)
 	if len(c.all) > 2*maxOccasions {
@@ -184,29 +188,6 @@ func (c *Collector) chains() []*chain {
 		ch.mergeBursts()
 	}
 	return order
-}
-
-// mergeBursts joins what follows within longBurst, where the gaps between such
-// bursts are of quite another size. A program that is restarted and killed again
-// every half minute is no burst.
-func (c *chain) mergeBursts() {
-	seconds, _ := c.intervals()
-	if len(seconds) < 3 || median(seconds) > longBurst.Seconds() || slices.Max(seconds) < 20*longBurst.Seconds() {
-		return
-	}
-	kept := c.occasions[:1]
-	for _, o := range c.occasions[1:] {
-		l := kept[len(kept)-1]
-		if before(l.end, o.at) && o.at.seconds-l.end.seconds < longBurst.Seconds() {
-			l.end, l.kills = o.end, l.kills+o.kills
-			if l.Hog == o.Hog {
-				l.HogLost += o.HogLost
-			}
-			continue
-		}
-		kept = append(kept, o)
-	}
-	c.occasions = kept
 }
 
 // joinAnew joins the chains of containers that follow one another.

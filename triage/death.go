@@ -56,6 +56,9 @@ type Death struct {
 	HogTasks, HogPID             int
 	SysRq                        bool
 	Unverified                   bool
+	// Along is true for what died with the process that the kernel had picked,
+	// in one report: with its group (memory.oom.group) or its memory.
+	Along bool
 }
 
 // FromEpisode is kill i of an episode of a kernel log. It holds nothing of the
@@ -65,7 +68,7 @@ func FromEpisode(e *kmsg.Episode, i int) Death {
 	d := Death{
 		Time: k.Time, Uptime: k.Uptime, HasUptime: k.HasUptime, PID: k.PID, Comm: strings.Clone(k.Comm),
 		AnonRSS: k.AnonRSS.Bytes, TotalVM: k.TotalVM.Bytes, SysRq: e.SysRq, Unverified: e.Unverified,
-		RSS: k.AnonRSS.Bytes + k.ShmemRSS.Bytes,
+		RSS: k.AnonRSS.Bytes + k.ShmemRSS.Bytes, Along: i > 0,
 	}
 	if d.Time.IsZero() && !d.HasUptime {
 		d.Time, d.Uptime, d.HasUptime = e.Time, e.Uptime, e.HasUptime

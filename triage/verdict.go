@@ -1,0 +1,183 @@
+package triage
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/units"
+)
+
+// verdict is one judgement at work.
+type verdict struct {
+	*Service
+	*chain
+}
+
+func (v *verdict) judge() {
+	n := len(v.seconds)
+	switch {
+	case n == 0 && v.Kills.Count == 1:
+		v.undecided("killed once: how it came to that is not in its kill")
+	case n == 0 && v.Kills.Times == 1:
+		v.undecided(fmt.Sprintf("%d of its processes killed on one occasion: how it came to that is not in the kills", v.Kills.Count))
+	case n == 0:
+		v.undecided("the log does not say how long it was from one kill to the next")
+	case v.starting():
+		v.tooSmall(incident.Likely, fmt.Sprintf("killed again about %s after each kill: it cannot start in this limit", units.Seconds(median(v.seconds))))
+	case v.backingOff():
+		v.tooSmall(incident.Likely, "the time between its kills is that of the engine's growing pause between restarts: it fills its limit soon after each start")
+	case n == 1:
+		v.undecided(fmt.Sprintf("killed twice, %s apart: one interval is no pattern", units.Seconds(v.seconds[0])))
+		if rate := v.held[0] / v.seconds[0]; rate > 0 {
+			v.Reasons = append(v.Reasons, "if it is a leak, it grows by up to "+units.Rate(rate))
+		}
+	case v.crowded():
+	case v.bursting():
+		v.bursts()
+	case v.leaking():
+	case n == 2:
+		v.undecided(fmt.Sprintf("%d occasions, at intervals of %s and %s: two unlike intervals are no pattern", v.Kills.Times, units.Seconds(v.seconds[0]), units.Seconds(v.seconds[1])))
+	default:
+		v.irregular()
+	}
+}
+
+func (v *verdict) undecided(why string) {
+	v.Class, v.Confidence = NotEnoughData, ""
+	v.Reasons = append(v.Reasons, why)
+	v.tryLimit()
+}
+
+func (v *verdict) tooSmall(sure incident.Confidence, why string) {
+	v.Class, v.Confidence = LimitTooSmall, sure
+	v.Reasons = append(v.Reasons, why)
+	v.tryLimit()
+}
+
+// tryLimit advises a limit, for what has not been seen to leak.
+func (v *verdict) tryLimit() {
+	if v.last().Scope == SharedLimit {
+		v.Advice = append(v.Advice, "Look at who else is below that limit: raising this one's own would not help.")
+	}
+	if v.Limit == nil || v.last().Scope != OwnLimit {
+		return
+	}
+	if o := v.last(); incident.FilledAdvice(o.Shmem, o.Kernel, o.Limit) != "" {
+		v.Advice = append(v.Advice, incident.FilledAdvice(o.Shmem, o.Kernel, o.Limit))
+		return
+	}
+	next, _ := incident.SuggestLimit(*v.Limit)
+	v.Suggested = &next
+	v.Advice = append(v.Advice, incident.LimitAdvice(*v.Limit, ""))
+}
+
+// starting tells a program that is killed again right away.
+func (v *verdict) starting() bool { return median(v.seconds) < startUp }
+
+// regular tells whether the intervals are more alike than chance makes them.
+func (c *chain) regular() bool {
+	n := len(c.seconds)
+	return c.chance > 0 && c.chance <= possible(n) && c.adjusted <= chancePossible && c.spread <= widest
+}
+
+// leaking tells kills whose intervals are regular: what holds the same at each
+// kill and takes the same time to get there grows steadily. Where the limit
+// changed, so does the time: it is the time for each byte that is compared.
+func (v *verdict) leaking() bool {
+	if v.chance == 0 {
+		return false
+	}
+	v.Kills.Chance = &v.chance
+	if !v.regular() {
+		return false
+	}
+	v.Class = Leak
+	if v.adjusted <= chanceLikely && v.last().Scope == OwnLimit {
+		v.Confidence = incident.Likely
+	}
+	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, %s apart (%s to %s): kills at random times would be as regular %s",
+		v.Kills.Times, units.Seconds(*v.Kills.Interval), units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax), odds(v.chance)))
+	rates := v.rates()
+	if len(rates) == 0 {
+		v.Advice = append(v.Advice, "Look for a leak before raising its limit; the log does not say how much it held.")
+		return true
+	}
+	rate := median(rates)
+	v.Rate, v.RateLow, v.RateHigh = new(rate), new(slices.Min(rates)), new(slices.Max(rates))
+	s := "held " + units.Bytes(*v.Kills.RSS)
+	if v.Limit != nil {
+		s += " of its " + units.Bytes(*v.Limit) + " limit"
+	}
+	v.Reasons = append(v.Reasons, s+" when it was killed: if it starts from little, it grows by "+units.Rate(rate))
+	var limit int64
+	if v.Limit != nil {
+		limit = *v.Limit
+	}
+	if limits := v.limits(); len(limits) > 1 {
+		v.Confidence = incident.Likely
+		v.Reasons = append(v.Reasons, "its limit was changed and it grew into the new one too: "+strings.Join(limits, ", then "))
+	}
+	v.Advice = append(v.Advice, incident.LeakAdvice(rate, limit))
+	return true
+}
+
+// limits are the limits it died at, one after another.
+func (v *verdict) limits() []string {
+	var out []string
+	for _, o := range v.occasions {
+		if o.Limit > 0 {
+			out = append(out, units.Bytes(o.Limit))
+		}
+	}
+	return slices.Compact(out)
+}
+
+// odds is a chance in words.
+func odds(p float64) string {
+	if p <= 1.0/draws {
+		return fmt.Sprintf("less than once in %d", draws)
+	}
+	return fmt.Sprintf("once in %.0f", 1/p)
+}
+
+// crowded tells a limit that many small processes fill together.
+func (v *verdict) crowded() bool {
+	o := v.last()
+	if o.Scope != OwnLimit || o.Limit == 0 || o.RSS == 0 || o.RSS*3 > o.Limit || o.HogTasks < 3 || o.HogHeld*2 < o.Limit {
+		return false
+	}
+	sure := incident.Likely
+	if v.regular() {
+		sure = incident.Possible // many that each grow a little look the same
+	}
+	v.tooSmall(sure, fmt.Sprintf("%d processes called %s held %s of its %s together, %s each on average",
+		o.HogTasks, incident.Sanitize(o.Hog), units.Bytes(o.HogHeld), units.Bytes(o.Limit), units.Bytes(o.HogHeld/int64(o.HogTasks))))
+	v.Advice = append(v.Advice, "Or run fewer of them.")
+	return true
+}
+
+// bursts is for kills that come several at once, or shortly after one another,
+// and then not for long.
+func (v *verdict) bursts() {
+	v.Class = Spike
+	v.Reasons = append(v.Reasons, fmt.Sprintf("killed on %d occasions, %s to %s apart, several processes at once or shortly after one another: bursts of work, not growth",
+		v.Kills.Times, units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax)))
+	v.Advice = append(v.Advice, advicePeak)
+}
+
+// advicePeak is for what takes much at once.
+const advicePeak = "Look at what it did at these times (requests, jobs, cron) and bound it; a higher limit helps only if the peak has an end."
+
+// irregular is for kills without a pattern: something takes much at once.
+func (v *verdict) irregular() {
+	apart := fmt.Sprintf("killed on %d occasions at irregular intervals, from %s to %s", v.Kills.Times, units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax))
+	if *v.Kills.Interval < 3600 {
+		v.tooSmall(incident.Possible, apart+": it needs more than its limit again and again, and does not grow steadily")
+		return
+	}
+	v.Class = Spike
+	v.Reasons = append(v.Reasons, apart+": something takes much at once now and then, it does not grow steadily")
+	v.Advice = append(v.Advice, advicePeak)
+}
