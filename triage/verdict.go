@@ -36,6 +36,7 @@ func (v *verdict) judge() {
 	case v.crowded():
 	case v.bursting():
 		v.bursts()
+	case v.scheduled():
 	case v.leaking():
 	case n == 2:
 		v.undecided(fmt.Sprintf("%d occasions, at intervals of %s and %s: two unlike intervals are no pattern", v.Kills.Times, units.Seconds(v.seconds[0]), units.Seconds(v.seconds[1])))
@@ -75,6 +76,18 @@ func (v *verdict) tryLimit() {
 
 // starting tells a program that is killed again right away.
 func (v *verdict) starting() bool { return median(v.seconds) < startUp }
+
+// scheduled tells kills that come by the clock.
+func (v *verdict) scheduled() bool {
+	of := v.clocked()
+	if of == "" {
+		return false
+	}
+	v.Class = Spike
+	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, always at about the same time of the %s: scheduled work or a daily peak; a leak's time would drift", v.Kills.Times, of))
+	v.Advice = append(v.Advice, advicePeak)
+	return true
+}
 
 // regular tells whether the intervals are more alike than chance makes them.
 func (c *chain) regular() bool {
