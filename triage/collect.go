@@ -1,7 +1,6 @@
 package triage
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
@@ -141,132 +140,9 @@ func (c *Collector) moment(d *Death) moment {
 	return moment{c.boot, c.last.Seconds()}
 }
 
-// chain is the occasions of one service, oldest first.
-type chain struct {
-	occasions []*occasion
-	owners    map[string]bool
-
-	// The seconds from one occasion to the next, and the bytes held at its end.
-	seconds, held []float64
-	// spread is their variation, chance how likely that is at random times (0:
-	// not known), adjusted the same with regard to how many chains there are.
-	spread, chance, adjusted float64
-}
-
-func (c *chain) first() *occasion { return c.occasions[0] }
-func (c *chain) last() *occasion  { return c.occasions[len(c.occasions)-1] }
-
-// chains puts occasions together that are of one service: the same container,
-// pod, unit or service, and containers that were made anew, one after another,
-// for the same program with the same limit in the same place. What runs at the
-// same time is two services, or two replicas of one.
-func (c *Collector) chains() []*chain {
-	slices.SortStableFunc(c.all, earlier)
-	type key struct{ owner, comm string }
-	byOwner := map[key]*chain{}
-	var order []*chain
-	var bare []*occasion
-	for _, o := range c.all {
-		switch {
-		case o.Scope == HostMemory:
-			continue
-		case o.owner() == "":
-			bare = append(bare, o)
-			continue
-		}
-		k := key{o.owner(), o.Comm}
-		ch := byOwner[k]
-		if ch == nil {
-			ch = &chain{owners: map[string]bool{k.owner: true}}
-			byOwner[k] = ch
-			order = append(order, ch)
-		}
-		ch.occasions = append(ch.occasions, o)
-	}
-	order = addBare(joinAnew(order), bare)
-	for _, ch := range order {
-		ch.mergeBursts()
-	}
-	return order
-}
-
-// joinAnew joins the chains of containers that follow one another.
-func joinAnew(order []*chain) []*chain {
-	type alike struct {
-		pattern, comm string
-		limit         int64
-	}
-	last := map[alike][]*chain{}
-	var out []*chain
-	for _, ch := range order {
-		o := ch.first()
-		if o.Pattern == "" || o.Service != "" || o.Unit != "" && o.Container == "" {
-			out = append(out, ch)
-			continue
-		}
-		k := alike{o.Pattern, o.Comm, o.Limit}
-		// The one that ended last before this began.
-		best := -1
-		for i, prev := range last[k] {
-			l := prev.last()
-			if before(l.end, o.at) && (best < 0 || before(last[k][best].last().end, l.end)) {
-				best = i
-			}
-		}
-		if best < 0 {
-			last[k] = append(last[k], ch)
-			out = append(out, ch)
-			continue
-		}
-		prev := last[k][best]
-		prev.occasions = append(prev.occasions, ch.occasions...)
-		for owner := range ch.owners {
-			prev.owners[owner] = true
-		}
-	}
-	return out
-}
-
-func earlier(a, b *occasion) int {
-	return cmp.Or(cmp.Compare(a.at.clock, b.at.clock), cmp.Compare(a.at.seconds, b.at.seconds))
-}
-
-func before(a, b moment) bool {
-	return a.clock == b.clock && a.clock != unstamped && a.seconds < b.seconds
-}
-
-// addBare gives kills that the kernel printed without their cgroup (it names it
-// for ten kills in five seconds) to the only service whose program has that
-// name, else they stand for themselves.
-func addBare(order []*chain, bare []*occasion) []*chain {
-	named := map[string][]*chain{}
-	for _, ch := range order {
-		named[ch.first().Comm] = append(named[ch.first().Comm], ch)
-	}
-	alone := map[string]*chain{}
-	for _, o := range bare {
-		ch := alone[o.Comm]
-		if only := named[o.Comm]; len(only) == 1 {
-			ch = only[0]
-		}
-		if ch == nil {
-			ch = &chain{owners: map[string]bool{}}
-			alone[o.Comm] = ch
-			order = append(order, ch)
-		}
-		ch.occasions = append(ch.occasions, o)
-	}
-	if len(bare) > 0 {
-		for _, ch := range order {
-			slices.SortStableFunc(ch.occasions, earlier)
-		}
-	}
-	return order
-}
-
 // hostOccasions are the kills for want of the host's memory, as one chain.
 func (c *Collector) hostOccasions() *chain {
-	ch := &chain{owners: map[string]bool{}}
+	ch := &chain{owners: map[string]bool{}, stride: 1}
 	for _, o := range c.all {
 		if o.Scope == HostMemory {
 			ch.occasions = append(ch.occasions, o)

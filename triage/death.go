@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -222,7 +223,7 @@ func (d *Death) owner() string {
 	case d.Service != "":
 		return "service " + d.Service
 	case d.Pod != "":
-		return "pod " + d.Pod
+		return fmt.Sprintf("pod %s %d", d.Pod, d.Limit) // its containers differ by their limits
 	case d.Container != "":
 		return "container " + d.Container
 	case d.Name != "":

@@ -34,7 +34,7 @@ func (c *Collector) Services(read ...Service) []Service {
 	adjust(chains)
 	for _, ch := range chains {
 		s := judge(ch)
-		if name := incident.Sanitize(ch.last().Service); name != "" {
+		if name := incident.Sanitize(ch.known().Service); name != "" {
 			if i, ok := byName[name]; ok && out[i].Kills.Times >= s.Kills.Times {
 				continue // another of its programs died more often
 			} else if ok {
@@ -129,8 +129,8 @@ func (s *Service) weight() float64 {
 // intervals are the seconds from the end of one occasion to the next of the same
 // clock, and what was held at the end of each.
 func (c *chain) intervals() (seconds, held []float64) {
-	for i := 1; i < len(c.occasions); i++ {
-		a, b := c.occasions[i-1], c.occasions[i]
+	for i := c.stride; i < len(c.occasions); i++ {
+		a, b := c.occasions[i-c.stride], c.occasions[i]
 		if !before(a.end, b.at) {
 			continue
 		}
@@ -149,15 +149,12 @@ func (c *chain) measure(d dice) {
 	if len(each) < 2 {
 		return
 	}
-	switch rates := c.rates(); len(rates) {
-	case 0: // no sizes: the times alone
-	case len(each):
+	// Where a size is not known it is the times alone.
+	if rates := c.rates(); len(rates) == len(each) {
 		each = make([]float64, len(rates))
 		for i, r := range rates {
 			each[i] = 1 / r
 		}
-	default:
-		return // some without a size: they cannot be compared
 	}
 	c.spread, c.chance = variation(each), d.regular(each)
 }
@@ -205,7 +202,7 @@ func (o *occasion) held() int64 {
 
 // judge judges the kills of one program at one place.
 func judge(c *chain) Service {
-	o := c.last()
+	o := c.known()
 	s := Service{Schema: Schema, Service: c.name(), Program: o.Comm, Unit: o.Unit, Pod: o.Pod, Containers: c.containers(), Confidence: incident.Possible}
 	for _, x := range c.occasions {
 		if x.Limit > 0 {
@@ -264,7 +261,7 @@ func (c *chain) kills(seconds []float64) *Kills {
 
 // told adds the reasons that hold whatever the pattern is.
 func (s *Service) told(c *chain) {
-	o := c.last()
+	o := c.known()
 	if o.Scope == SharedLimit {
 		s.Reasons = append(s.Reasons, "the limit was one above it, which it shares: who grew may be another below the same limit")
 	}
@@ -293,7 +290,7 @@ func (c *chain) containers() []string {
 
 // name is what a person would call it.
 func (c *chain) name() string {
-	o := c.last()
+	o := c.known()
 	prog := incident.Sanitize(o.Comm)
 	if strings.TrimSpace(prog) == "" {
 		prog = fmt.Sprintf("pid %d", o.PID)
@@ -302,6 +299,8 @@ func (c *chain) name() string {
 	switch {
 	case o.Service != "":
 		return incident.Sanitize(o.Service)
+	case len(ids) > 1 && c.stride > 1:
+		return fmt.Sprintf("%s (%d containers, maybe two replicas)", prog, len(ids))
 	case len(ids) > 1:
 		return fmt.Sprintf("%s (%d containers, one after another)", prog, len(ids))
 	case o.Name != "":

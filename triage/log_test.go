@@ -22,14 +22,16 @@ type logWriter struct {
 
 // victim is one kill to write. Sizes are MiB.
 type victim struct {
-	at          time.Time
-	comm, path  string
-	limit, rss  int
-	host        int // MiB of the host, for a kill for want of its memory
-	others      []string
-	othersHeld  int
-	othersPID   int // of those that live on; 0 for new ones at each kill
-	bare, twice bool
+	at         time.Time
+	comm, path string
+	limit, rss int
+	host       int // MiB of the host, for a kill for want of its memory
+	others     []string
+	othersHeld int
+	othersPID  int // of those that live on; 0 for new ones at each kill
+	bare       bool
+	nosize     bool   // the kill line was cut off, and there is no table
+	above      string // the cgroup whose limit it was, where it is not path
 }
 
 func (w *logWriter) line(at time.Time, format string, args ...any) {
@@ -57,14 +59,22 @@ func (w *logWriter) kill(v victim) {
 		w.line(v.at, "Memory cgroup out of memory: %s", killed)
 		return
 	}
+	if v.above == "" {
+		v.above = v.path
+	}
 	w.line(v.at, "%s invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0", v.comm)
 	w.line(v.at, "CPU: 0 PID: %d Comm: %s Not tainted 5.15.0-91-generic #101-Ubuntu", pid, v.comm)
 	if v.host == 0 {
 		w.line(v.at, "memory: usage %dkB, limit %dkB, failcnt 100", v.limit<<10, v.limit<<10)
-		w.line(v.at, "Memory cgroup stats for %s:", v.path)
+		w.line(v.at, "Memory cgroup stats for %s:", v.above)
 	} else {
 		w.line(v.at, "Mem-Info:")
 		w.line(v.at, "%d pages RAM", v.host<<8)
+	}
+	if v.nosize {
+		w.line(v.at, "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,oom_memcg=%s,task_memcg=%s,task=%s,pid=%d,uid=0", v.above, v.path, v.comm, pid)
+		w.line(v.at, "Memory cgroup out of memory: Killed process %d (%s) total-vm:15", pid, v.comm)
+		return
 	}
 	w.line(v.at, "Tasks state (memory values in pages):")
 	w.line(v.at, "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name")
@@ -80,7 +90,7 @@ func (w *logWriter) kill(v victim) {
 		row(first+i, v.othersHeld, comm)
 	}
 	if v.host == 0 {
-		w.line(v.at, "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,oom_memcg=%s,task_memcg=%s,task=%s,pid=%d,uid=0", v.path, v.path, v.comm, pid)
+		w.line(v.at, "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,oom_memcg=%s,task_memcg=%s,task=%s,pid=%d,uid=0", v.above, v.path, v.comm, pid)
 		w.line(v.at, "Memory cgroup out of memory: %s", killed)
 		return
 	}

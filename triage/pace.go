@@ -109,7 +109,7 @@ func (l ladder) climbs(seconds []float64) bool {
 // backingOff tells the intervals of a restart loop: those of a ladder, or
 // kubelet's longest, again and again.
 func (v *verdict) backingOff() bool {
-	if v.last().Pod == "" {
+	if v.known().Pod == "" {
 		return dockerLadder.climbs(v.seconds)
 	}
 	return kubeletLadder.climbs(v.seconds) || len(v.seconds) >= 2 && !slices.ContainsFunc(v.seconds, func(d float64) bool { return !kubeletLadder.capped(d) })

@@ -28,6 +28,8 @@ func (v *verdict) judge() {
 		v.tooSmall(incident.Likely, fmt.Sprintf("killed again about %s after each kill: it cannot start in this limit", units.Seconds(median(v.seconds))))
 	case v.backingOff():
 		v.tooSmall(incident.Likely, "the time between its kills is that of the engine's growing pause between restarts: it fills its limit soon after each start")
+	case n >= 2 && median(v.seconds) < startUp:
+		v.undecided(fmt.Sprintf("killed again about %s after each kill: what it may use is full as soon as it starts, whoever fills it", units.Seconds(median(v.seconds))))
 	case n == 1:
 		v.undecided(fmt.Sprintf("killed twice, %s apart: one interval is no pattern", units.Seconds(v.seconds[0])))
 		if rate := v.held[0] / v.seconds[0]; rate > 0 {
@@ -38,6 +40,8 @@ func (v *verdict) judge() {
 		v.bursts()
 	case v.scheduled():
 	case v.leaking():
+	case n == 2 && v.chance > 0 && v.chance <= chanceLikely && v.spread <= widest:
+		v.undecided(fmt.Sprintf("%d occasions, at intervals of %s and %s: they are alike, but among as many services as were looked at two such come by chance", v.Kills.Times, units.Seconds(v.seconds[0]), units.Seconds(v.seconds[1])))
 	case n == 2:
 		v.undecided(fmt.Sprintf("%d occasions, at intervals of %s and %s: two unlike intervals are no pattern", v.Kills.Times, units.Seconds(v.seconds[0]), units.Seconds(v.seconds[1])))
 	default:
@@ -59,13 +63,13 @@ func (v *verdict) tooSmall(sure incident.Confidence, why string) {
 
 // tryLimit advises a limit, for what has not been seen to leak.
 func (v *verdict) tryLimit() {
-	if v.last().Scope == SharedLimit {
+	if v.known().Scope == SharedLimit {
 		v.Advice = append(v.Advice, "Look at who else is below that limit: raising this one's own would not help.")
 	}
-	if v.Limit == nil || v.last().Scope != OwnLimit {
+	if v.Limit == nil || v.known().Scope != OwnLimit {
 		return
 	}
-	if o := v.last(); incident.FilledAdvice(o.Shmem, o.Kernel, o.Limit) != "" {
+	if o := v.known(); incident.FilledAdvice(o.Shmem, o.Kernel, o.Limit) != "" {
 		v.Advice = append(v.Advice, incident.FilledAdvice(o.Shmem, o.Kernel, o.Limit))
 		return
 	}
@@ -74,8 +78,11 @@ func (v *verdict) tryLimit() {
 	v.Advice = append(v.Advice, incident.LimitAdvice(*v.Limit, ""))
 }
 
-// starting tells a program that is killed again right away.
-func (v *verdict) starting() bool { return median(v.seconds) < startUp }
+// starting tells a program that is killed again right away, more than once, by a
+// limit that is its own: of another's nobody knows who fills it.
+func (v *verdict) starting() bool {
+	return len(v.seconds) >= 2 && v.known().Scope == OwnLimit && median(v.seconds) < startUp
+}
 
 // scheduled tells kills that come by the clock.
 func (v *verdict) scheduled() bool {
@@ -107,11 +114,15 @@ func (v *verdict) leaking() bool {
 		return false
 	}
 	v.Class = Leak
-	if v.adjusted <= chanceLikely && v.last().Scope == OwnLimit {
+	if v.adjusted <= chanceLikely && v.known().Scope == OwnLimit {
 		v.Confidence = incident.Likely
 	}
 	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, %s apart (%s to %s): kills at random times would be as regular %s",
 		v.Kills.Times, units.Seconds(*v.Kills.Interval), units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax), odds(v.chance)))
+	if v.stride > 1 {
+		v.Confidence = incident.Possible
+		v.Reasons = append(v.Reasons, "the times alternate, a short one and a long one: these may be two replicas, and each of them is killed that often")
+	}
 	rates := v.rates()
 	if len(rates) == 0 {
 		v.Advice = append(v.Advice, "Look for a leak before raising its limit; the log does not say how much it held.")
@@ -157,7 +168,7 @@ func odds(p float64) string {
 
 // crowded tells a limit that many small processes fill together.
 func (v *verdict) crowded() bool {
-	o := v.last()
+	o := v.known()
 	if o.Scope != OwnLimit || o.Limit == 0 || o.RSS == 0 || o.RSS*3 > o.Limit || o.HogTasks < 3 || o.HogHeld*2 < o.Limit {
 		return false
 	}

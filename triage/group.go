@@ -1,0 +1,205 @@
+package triage
+
+import (
+	"cmp"
+	"slices"
+)
+
+// chain is the occasions of one service, oldest first.
+type chain struct {
+	occasions []*occasion
+	owners    map[string]bool
+	// stride is 2 where the occasions are those of two replicas in turns.
+	stride int
+
+	// The seconds from one occasion to the next, and the bytes held at its end.
+	seconds, held []float64
+	// spread is their variation, chance how likely that is at random times (0:
+	// not known), adjusted the same with regard to how many chains there are.
+	spread, chance, adjusted float64
+}
+
+func (c *chain) first() *occasion { return c.occasions[0] }
+func (c *chain) last() *occasion  { return c.occasions[len(c.occasions)-1] }
+
+// known is the newest occasion that tells where it was: the kernel does not print
+// the cgroup of every kill.
+func (c *chain) known() *occasion {
+	for _, o := range slices.Backward(c.occasions) {
+		if o.owner() != "" {
+			return o
+		}
+	}
+	return c.last()
+}
+
+// chains puts occasions together that are of one service: the same container,
+// pod, unit or service, and containers that were made anew, one after another,
+// for the same program with the same limit in the same place. What runs at the
+// same time is two services, or two replicas of one.
+func (c *Collector) chains() []*chain {
+	slices.SortStableFunc(c.all, earlier)
+	type key struct{ owner, comm string }
+	byOwner := map[key]*chain{}
+	ofPod := map[key][]*chain{}
+	var order []*chain
+	var bare, loose []*occasion
+	add := func(o *occasion) {
+		k := key{o.owner(), o.Comm}
+		ch := byOwner[k]
+		if ch == nil {
+			ch = &chain{owners: map[string]bool{k.owner: true}, stride: 1}
+			byOwner[k] = ch
+			order = append(order, ch)
+			if o.Pod != "" {
+				ofPod[key{o.Pod, o.Comm}] = append(ofPod[key{o.Pod, o.Comm}], ch)
+			}
+		}
+		ch.occasions = append(ch.occasions, o)
+	}
+	for _, o := range c.all {
+		switch {
+		case o.Scope == HostMemory:
+		case o.owner() == "":
+			bare = append(bare, o)
+		case o.Pod != "" && o.Limit == 0:
+			loose = append(loose, o)
+		default:
+			add(o)
+		}
+	}
+	// Of a pod's containers it is the limit that tells one from another.
+	for _, o := range loose {
+		if list := ofPod[key{o.Pod, o.Comm}]; len(list) == 1 {
+			list[0].occasions = append(list[0].occasions, o)
+		} else {
+			add(o)
+		}
+	}
+	if len(loose) > 0 {
+		for _, ch := range order {
+			slices.SortStableFunc(ch.occasions, earlier)
+		}
+		slices.SortStableFunc(order, func(a, b *chain) int { return earlier(a.first(), b.first()) })
+	}
+	order = addBare(joinAnew(order), bare)
+	for _, ch := range order {
+		if ch.inTurns() {
+			ch.stride = 2
+		} else {
+			ch.mergeBursts()
+		}
+	}
+	return order
+}
+
+// alike is what containers of one service have in common.
+type alike struct {
+	pattern, comm string
+	limit         int64
+}
+
+// lookBack is how many of the newest chains alike are asked for one that a new
+// container may follow: those that ended at the very same time are skipped.
+const lookBack = 64
+
+// joinAnew joins the chains of containers that follow one another, each killed
+// once. One that is killed again and again where it is was not made anew: what
+// follows it is another service.
+func joinAnew(order []*chain) []*chain {
+	open := map[alike][]*chain{} // by when they ended, but for bursts
+	var out []*chain
+	for _, ch := range order {
+		o := ch.first()
+		if o.Pattern == "" || o.Service != "" || o.Unit != "" && o.Container == "" || ch.inPlace() {
+			out = append(out, ch)
+			continue
+		}
+		k := alike{o.Pattern, o.Comm, o.Limit}
+		list := open[k]
+		at := len(list) - 1
+		for at >= 0 && at >= len(list)-lookBack && !before(list[at].last().end, o.at) {
+			at--
+		}
+		if at < 0 || at < len(list)-lookBack {
+			open[k] = append(list, ch)
+			out = append(out, ch)
+			continue
+		}
+		prev := list[at]
+		prev.occasions = append(prev.occasions, ch.occasions...)
+		for owner := range ch.owners {
+			prev.owners[owner] = true
+		}
+		copy(list[at:], list[at+1:])
+		list[len(list)-1] = prev
+	}
+	return out
+}
+
+// inPlace tells a container that lived on after a kill, or was started again
+// under its own id.
+func (c *chain) inPlace() bool {
+	return len(c.occasions) > 1 && !(c.last().at.clock == c.first().at.clock && c.last().at.seconds-c.first().end.seconds < longBurst.Seconds())
+}
+
+// inTurns tells the kills of two replicas, as an engine keeps them that makes each
+// container anew: one interval is short and the next long, and what two of them
+// take together is always the same.
+func (c *chain) inTurns() bool {
+	seconds, _ := c.intervals()
+	n := len(seconds)
+	if n < 5 || n != len(c.occasions)-1 {
+		return false
+	}
+	var both []float64
+	var turn [2][]float64
+	for i, d := range seconds {
+		if a, b := c.occasions[i].Container, c.occasions[i+1].Container; a == "" || a == b {
+			return false
+		}
+		turn[i%2] = append(turn[i%2], d)
+		if i > 0 {
+			both = append(both, d+seconds[i-1])
+		}
+	}
+	apart := slices.Max(turn[0])*1.5 < slices.Min(turn[1]) || slices.Max(turn[1])*1.5 < slices.Min(turn[0])
+	return apart && variation(both) < 0.1
+}
+
+func earlier(a, b *occasion) int {
+	return cmp.Or(cmp.Compare(a.at.clock, b.at.clock), cmp.Compare(a.at.seconds, b.at.seconds))
+}
+
+func before(a, b moment) bool {
+	return a.clock == b.clock && a.clock != unstamped && a.seconds < b.seconds
+}
+
+// addBare gives kills that the kernel printed without their cgroup (it names it
+// for ten kills in five seconds) to the only service whose program has that
+// name, else they stand for themselves.
+func addBare(order []*chain, bare []*occasion) []*chain {
+	named := map[string][]*chain{}
+	for _, ch := range order {
+		named[ch.first().Comm] = append(named[ch.first().Comm], ch)
+	}
+	alone := map[string]*chain{}
+	for _, o := range bare {
+		ch := alone[o.Comm]
+		if only := named[o.Comm]; len(only) == 1 {
+			ch = only[0]
+		}
+		if ch == nil {
+			ch = &chain{owners: map[string]bool{}, stride: 1}
+			alone[o.Comm] = ch
+			order = append(order, ch)
+		}
+		ch.occasions = append(ch.occasions, o)
+	}
+	if len(bare) > 0 {
+		for _, ch := range order {
+			slices.SortStableFunc(ch.occasions, earlier)
+		}
+	}
+	return order
+}
