@@ -28,11 +28,14 @@ const twice = 10 * time.Minute
 
 // Collector takes kills in any order and from any number of logs.
 type Collector struct {
-	seen map[fingerprint]Death
-	open map[place]*occasion // the newest of each place
-	all  []*occasion
-	boot int
-	last time.Duration
+	seen map[fingerprint][]telling
+	// booted is when the boots began (Unix seconds) whose clock is known from a
+	// kill that another log dates.
+	booted map[int]float64
+	open   map[place]*occasion // the newest of each place
+	all    []*occasion
+	boot   int
+	last   time.Duration
 
 	// Repeated counts kills that had been told before, Dropped occasions that
 	// were too many to keep.
@@ -69,17 +72,22 @@ const (
 // but an uptime are taken to be of a new boot where it falls.
 func (c *Collector) Add(d Death) {
 	if c.seen == nil {
-		c.seen, c.open = map[fingerprint]Death{}, map[place]*occasion{}
+		c.seen, c.open, c.booted = map[fingerprint][]telling{}, map[place]*occasion{}, map[int]float64{}
 	}
-	if old, ok := c.seen[d.print()]; ok && sameKill(&old, &d) {
-		c.Repeated++
-		return
+	this := telling{time: d.Time, uptime: d.Uptime, hasUptime: d.HasUptime}
+	for i := range c.seen[d.print()] {
+		if old := &c.seen[d.print()][i]; old.same(&this) {
+			c.Repeated++
+			c.tie(old, &d)
+			return
+		}
 	}
 	if len(c.seen) >= maxPrints {
 		clear(c.seen)
 	}
-	c.seen[d.print()] = Death{Time: d.Time, Uptime: d.Uptime, HasUptime: d.HasUptime}
 	at := c.moment(&d)
+	this.at = at
+	c.seen[d.print()] = append(c.seen[d.print()], this)
 	p := place{owner: d.owner(), comm: d.Comm, scope: d.Scope, host: d.Scope == HostMemory}
 	if p.host {
 		p = place{host: true} // whom the kernel kills need not be who grew
@@ -110,20 +118,6 @@ func (c *Collector) Add(d Death) {
 		c.Dropped += len(c.all) - maxOccasions
 		c.all = slices.Clone(c.all[len(c.all)-maxOccasions:])
 	}
-}
-
-// sameKill tells whether two kills that look alike are one. Where they are not
-// dated alike they are: two logs of the same machine.
-func sameKill(a, b *Death) bool {
-	switch {
-	case a.HasUptime && b.HasUptime:
-		d := a.Uptime - b.Uptime
-		return d > -2*time.Second && d < 2*time.Second
-	case !a.Time.IsZero() && !b.Time.IsZero():
-		d := a.Time.Sub(b.Time)
-		return d > -twice && d < twice
-	}
-	return true
 }
 
 func (c *Collector) moment(d *Death) moment {

@@ -38,6 +38,7 @@ func (c *chain) known() *occasion {
 // for the same program with the same limit in the same place. What runs at the
 // same time is two services, or two replicas of one.
 func (c *Collector) chains() []*chain {
+	c.date()
 	slices.SortStableFunc(c.all, earlier)
 	type key struct{ owner, comm string }
 	byOwner := map[key]*chain{}
