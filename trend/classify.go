@@ -355,7 +355,7 @@ func ClassifyRuns(runs [][]Point, opt Options) Finding {
 		}
 	}
 	if len(long) < 2 {
-		return Classify(all, opt)
+		return anew(Classify(all, opt), 0)
 	}
 	// That a load by the day has its rise in every run is no chance worth
 	// considering from the third on.
@@ -385,7 +385,7 @@ func ClassifyRuns(runs [][]Point, opt Options) Finding {
 			whole.Shape = Flat
 			whole.Reason = "each run stays at its own level"
 		}
-		return whole
+		return anew(whole, drops)
 	}
 	s, ok := TheilSenOf(0.99, long...)
 	k, kok := MannKendallOf(long...)
@@ -396,4 +396,15 @@ func ClassifyRuns(runs [][]Point, opt Options) Finding {
 	last.Grew = s.PerSecond * seen
 	last.Reason = fmt.Sprintf("grew %s for %s in all", units.Rate(s.PerSecond), units.Seconds(seen))
 	return last
+}
+
+// anew is what the readings of several runs show together, with what fell within
+// runs: that the next one starts from little is no fall.
+func anew(f Finding, drops int) Finding {
+	f.Drops = drops
+	if f.Shape == Sawtooth && drops < 2 {
+		f.Shape = Flat
+		f.Reason = fmt.Sprintf("no steady trend in %s; what it held in one run is gone in the next", units.Seconds(f.Seconds))
+	}
+	return f
 }

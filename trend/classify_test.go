@@ -82,4 +82,14 @@ func TestRuns(t *testing.T) {
 	if f := ClassifyRuns(flat, Options{Daily: true}); f.Shape == Leak {
 		t.Errorf("%s: %q", f.Shape, f.Reason)
 	}
+	// Runs that warm up and end: the next start is no fall.
+	warm := [][]Point{run(0, 0), run(100, 0), run(200, 0), run(300, 0)}
+	for i := range warm {
+		for j := range warm[i] {
+			warm[i][j].V += 300 * mib * math.Sqrt(float64(j)/60)
+		}
+	}
+	if f := ClassifyRuns(warm, Options{Daily: true}); f.Shape == Sawtooth || f.Drops != 0 || strings.Contains(f.Reason, "fell back") {
+		t.Errorf("%s, %d drops: %q", f.Shape, f.Drops, f.Reason)
+	}
 }

@@ -82,6 +82,7 @@ func JudgeHistory(h *History) Service {
 type record struct {
 	*Service
 	held, used [][]trend.Point // by run
+	oom        []bool          // by run: it ended with an OOM kill
 	n          int
 	from, to   float64
 	limit      float64
@@ -97,6 +98,7 @@ type window struct {
 	span  float64
 	runs  int
 	all   bool // it holds all readings
+	anew  bool // it grows in each run, and each ended before that mattered
 }
 
 func (j *record) prepare(h *History) {
@@ -120,7 +122,7 @@ func (j *record) prepare(h *History) {
 		j.n += len(held)
 		j.to = held[len(held)-1].T
 		j.limit = r.Limit
-		j.held, j.used = append(j.held, held), append(j.used, used)
+		j.held, j.used, j.oom = append(j.held, held), append(j.used, used), append(j.oom, r.OOM)
 	}
 }
 
@@ -164,6 +166,7 @@ func (j *record) window(span float64) (window, bool) {
 	}
 	w.runs = len(runs)
 	w.Finding = trend.ClassifyRuns(runs, trend.Options{Limit: j.limit, Daily: true})
+	j.startsAnew(&w)
 	w.shown = Window{Seconds: min(span, j.to-j.from), Shape: string(w.Shape), Drops: w.Drops, Runs: w.runs, Reason: w.Reason}
 	if w.Slope != nil {
 		w.shown.Slope, w.shown.SlopeLow, w.shown.SlopeHigh = &w.Slope.PerSecond, &w.Slope.Low, &w.Slope.High
@@ -175,7 +178,7 @@ func (j *record) window(span float64) (window, bool) {
 }
 
 // judge goes by the longest window: what grows there, with a day's load and
-// every restart in it, grows.
+// every restart in it, grows. What began to grow of late is seen in a shorter one.
 func (j *record) judge() {
 	if len(j.windows) == 0 {
 		j.Class, j.Confidence = NotEnoughData, ""
@@ -188,6 +191,7 @@ func (j *record) judge() {
 	switch {
 	case w.Shape == trend.Leak:
 		j.leak(w)
+	case j.newLeak():
 	case j.tight(held):
 	case j.cache(used, held):
 	case w.Shape == trend.Unknown:
@@ -203,6 +207,9 @@ func (j *record) judge() {
 	default:
 		j.Class = Steady
 		j.Reasons = append(j.Reasons, w.Reason)
+		if w.anew {
+			j.Confidence = incident.Possible
+		}
 	}
 }
 
