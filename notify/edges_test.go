@@ -152,7 +152,7 @@ func sinks(t *testing.T) []sink {
 	for _, e := range edges {
 		var mu sync.Mutex
 		var bodies [][]byte
-		n := e.at(t, "http://receiver.localhost", nil)
+		n := e.at(t, "http://localhost", nil)
 		for _, p := range posters(t, n) {
 			p.client.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 				b, err := io.ReadAll(r.Body)

@@ -149,7 +149,7 @@ func TestRedirectsStayOnTheHost(t *testing.T) {
 }
 
 func TestBadSettingsAreRefused(t *testing.T) {
-	for _, raw := range []string{"", "example.com/" + canary, "ftp://example.com/" + canary, "http://example.com/" + canary, "https:///" + canary, "https://[::1/" + canary, "http://10.0.0.7/" + canary} {
+	for _, raw := range []string{"", "example.com/" + canary, "ftp://example.com/" + canary, "http://example.com/" + canary, "https:///" + canary, "https://[::1/" + canary, "http://10.0.0.7/" + canary, "http://am.localhost/" + canary} {
 		_, err := NewWebhook(WebhookOptions{HTTPOptions: HTTPOptions{URL: raw}})
 		if err == nil {
 			t.Errorf("%q was accepted", raw)
