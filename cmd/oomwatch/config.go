@@ -229,9 +229,7 @@ func (d *document) check(cfg *Config) (warnings []string) {
 		}
 		warnings = append(warnings, d.checkReceiver(at, r)...)
 	}
-	if w := d.checkHeartbeat(&cfg.Alerts); w != "" {
-		warnings = append(warnings, w)
-	}
+	warnings = append(warnings, d.checkHeartbeat(&cfg.Alerts)...)
 	if cfg.Alerts.LongestPause < duration(cfg.Alerts.Pause) {
 		d.problem("alerts.longest_pause", fmt.Sprintf("it is shorter than alerts.pause, %s", duration(cfg.Alerts.Pause)))
 	}

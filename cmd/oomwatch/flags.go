@@ -89,6 +89,9 @@ func (f *daemonFlags) config() (*Config, []string, error) {
 				return nil, nil, usageError{fmt.Errorf("--%s: the configuration has a receiver named %q already; give that one another name", w.flag, w.kind)}
 			}
 		}
+		if w := insideWarning("--"+w.flag, w.url); w != "" {
+			warnings = append(warnings, w)
+		}
 		cfg.Receivers = append(cfg.Receivers, ReceiverConfig{Name: receiverName(w.kind), Type: receiverType(w.kind), URL: secret(w.url)})
 	}
 	return cfg, warnings, nil

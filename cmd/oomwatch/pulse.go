@@ -76,7 +76,7 @@ func turning(ctx context.Context, loop, workers time.Time, st *store.Store, selv
 }
 
 // checkHeartbeat reads and judges the heartbeat's URL.
-func (d *document) checkHeartbeat(a *AlertsConfig) (warning string) {
+func (d *document) checkHeartbeat(a *AlertsConfig) (warnings []string) {
 	s := source{"heartbeat_url", &a.HeartbeatURL, a.HeartbeatURLFile, a.HeartbeatURLEnv}
 	n := 0
 	for _, v := range []string{string(a.HeartbeatURL), s.file, s.env} {
@@ -86,10 +86,10 @@ func (d *document) checkHeartbeat(a *AlertsConfig) (warning string) {
 	}
 	switch {
 	case n == 0:
-		return ""
+		return nil
 	case n > 1:
 		d.problem("alerts", "give at most one of heartbeat_url, heartbeat_url_file and heartbeat_url_env")
-		return ""
+		return nil
 	}
 	v, warning, err := readSecret(a.HeartbeatURL, s.file, s.env)
 	if err == nil {
@@ -99,5 +99,10 @@ func (d *document) checkHeartbeat(a *AlertsConfig) (warning string) {
 	if err != nil {
 		d.problem("alerts."+s.by(), err.Error())
 	}
-	return warning
+	for _, w := range []string{warning, insideWarning("alerts.heartbeat_url", string(v))} {
+		if w != "" {
+			warnings = append(warnings, w)
+		}
+	}
+	return warnings
 }

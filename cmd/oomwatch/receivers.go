@@ -265,6 +265,9 @@ func (d *document) checkReceiver(at string, r *ReceiverConfig) (warnings []strin
 	if _, err := newReceiver(r, io.Discard); err != nil {
 		d.problem(r.blame(at, err), err.Error())
 	}
+	if w := insideWarning(fmt.Sprintf("receiver %q", string(r.Name)), string(r.URL)); w != "" {
+		warnings = append(warnings, w)
+	}
 	if r.Type == "syslog" && notify.JournalBehind(r.Socket) {
 		warnings = append(warnings, fmt.Sprintf("receiver %q: the systemd journal listens there and does not read RFC 5424: take the type journal", string(r.Name)))
 	}
