@@ -102,10 +102,12 @@ type AlertsConfig struct {
 	StormPerMinute count    `yaml:"storm_per_minute"`
 	Budget         count    `yaml:"budget"`
 	// HeartbeatURL is asked with GET while everything works.
-	HeartbeatURL     secret   `yaml:"heartbeat_url,omitempty"`
-	HeartbeatURLFile string   `yaml:"heartbeat_url_file,omitempty"`
-	HeartbeatURLEnv  string   `yaml:"heartbeat_url_env,omitempty"`
-	HeartbeatEvery   duration `yaml:"heartbeat_every"`
+	HeartbeatURL     secret `yaml:"heartbeat_url,omitempty"`
+	HeartbeatURLFile string `yaml:"heartbeat_url_file,omitempty"`
+	HeartbeatURLEnv  string `yaml:"heartbeat_url_env,omitempty"`
+	// HeartbeatCAFile holds certificate authorities to trust for it beside the system's.
+	HeartbeatCAFile string   `yaml:"heartbeat_ca_file,omitempty"`
+	HeartbeatEvery  duration `yaml:"heartbeat_every"`
 }
 
 // LogConfig says how the daemon logs, to stderr.

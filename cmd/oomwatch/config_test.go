@@ -198,6 +198,8 @@ func TestConfigRefuses(t *testing.T) {
 		{"timeout", "receivers: [{name: a, type: exec, command: [/bin/true], timeout: soon}]\n", "1:66", "is no duration"},
 		{"ca file", hook + "url: https://h/CANARY\n    ca_file: /etc/passwd\n", "5:14", "holds no certificate in PEM"},
 		{"ca file missing", hook + "url: https://h/CANARY\n    ca_file: /nonexistent/ca\n", "5:14", "no such file"},
+		{"heartbeat's ca file", "alerts: {heartbeat_url: 'https://h/CANARY', heartbeat_ca_file: /etc/passwd}\n", "1:", "holds no certificate in PEM"},
+		{"heartbeat's ca file for none", "alerts: {heartbeat_ca_file: /etc/passwd}\n", "1:29", "of use only beside a heartbeat_url"},
 		{"socket", "receivers: [{name: a, type: syslog, socket: log}]\n", "1:45", "no full path"},
 		{"template", "receivers: [{name: a, type: stdout, template: '{{.Nme}}'}]\n", "1:47", "can't evaluate field Nme"},
 		{"template file", "receivers: [{name: a, type: stdout, template_file: /nonexistent/t}]\n", "1:52", "no such file"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -27,8 +28,16 @@ func newPulse(cfg *Config, log *zap.Logger) (*pulse, error) {
 	if cfg.Alerts.HeartbeatURL == "" {
 		return p, nil
 	}
+	opt := notify.HTTPOptions{URL: string(cfg.Alerts.HeartbeatURL), Version: programVersion()}
+	if file := cfg.Alerts.HeartbeatCAFile; file != "" {
+		pool, err := rootsWith(file)
+		if err != nil {
+			return nil, fmt.Errorf("alerts.heartbeat_ca_file: %w", err)
+		}
+		opt.TLS = &tls.Config{RootCAs: pool}
+	}
 	var err error
-	p.to, err = notify.NewHeartbeat(notify.HTTPOptions{URL: string(cfg.Alerts.HeartbeatURL), Version: programVersion()})
+	p.to, err = notify.NewHeartbeat(opt)
 	return p, err
 }
 
@@ -86,6 +95,9 @@ func (d *document) checkHeartbeat(a *AlertsConfig) (warnings []string) {
 	}
 	switch {
 	case n == 0:
+		if a.HeartbeatCAFile != "" {
+			d.problem("alerts.heartbeat_ca_file", "it is of use only beside a heartbeat_url")
+		}
 		return nil
 	case n > 1:
 		d.problem("alerts", "give at most one of heartbeat_url, heartbeat_url_file and heartbeat_url_env")
@@ -98,6 +110,11 @@ func (d *document) checkHeartbeat(a *AlertsConfig) (warnings []string) {
 	}
 	if err != nil {
 		d.problem("alerts."+s.by(), err.Error())
+	}
+	if a.HeartbeatCAFile != "" {
+		if _, err := rootsWith(a.HeartbeatCAFile); err != nil {
+			d.problem("alerts.heartbeat_ca_file", err.Error())
+		}
 	}
 	for _, w := range []string{warning, insideWarning("alerts.heartbeat_url", string(v))} {
 		if w != "" {

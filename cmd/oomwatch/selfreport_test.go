@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -125,6 +128,26 @@ func TestSelfReportsGoToTheOthers(t *testing.T) {
 	r.list = r.list[1:]
 	if got := strings.Join(r.owed(s.incident(selfParked, "b", time.Now(), "x", "")), " "); got != "pager" {
 		t.Errorf("nobody else: told %q", got)
+	}
+}
+
+// TestPulseTrustsItsCA asks a service that the system's authorities do not know.
+func TestPulseTrustsItsCA(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer srv.Close()
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // it would tell of the one that is refused
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	for file, want := range map[string]bool{"": false, writeFile(t, "ca.pem", string(ca), 0o600): true} {
+		cfg := defaultConfig()
+		cfg.Alerts.HeartbeatURL, cfg.Alerts.HeartbeatCAFile = secret(srv.URL), file
+		p, err := newPulse(cfg, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.to.Beat(t.Context()); (err == nil) != want {
+			t.Errorf("with %q: %v", file, err)
+		}
+		p.close()
 	}
 }
 
