@@ -126,6 +126,9 @@ type Host struct {
 	Kernel string `json:"kernel,omitempty"`
 	Cgroup string `json:"cgroup,omitempty"` // "v1", "v2", "hybrid"
 	Engine string `json:"engine,omitempty"` // "docker 26.1.5"
+	// Instance is the daemon that told it, where several watch one host: an id that
+	// its store keeps.
+	Instance string `json:"instance,omitempty"`
 }
 
 // Container is the container as it was known before it died.

@@ -105,6 +105,7 @@ func (w *jsonWriter) host(h *Host) {
 	w.optText(`"kernel":`, h.Kernel)
 	w.optText(`"cgroup":`, h.Cgroup)
 	w.optText(`"engine":`, h.Engine)
+	w.optText(`"instance":`, h.Instance)
 	w.close()
 }
 

@@ -78,7 +78,8 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	defer closing(log, "supervisor", sup)
 
 	reg := newRegistry()
-	selves := newSelfReports(hostFacts(), log)
+	host := hostFacts()
+	selves := newSelfReports(host, log)
 	var silences *silencer
 	st, why, err := openOrRemember(ctx, cfg, log, reg, func(ctx context.Context, said string) {
 		if err := silences.reload(ctx, time.Now()); err != nil {
@@ -93,6 +94,10 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	}
 	selves.unopened, selves.inMemory = why, st.InMemory
 	defer closing(log, "store", st)
+	if host.Instance, err = instanceOf(ctx, st); err != nil {
+		return err
+	}
+	selves.host = host
 	if said := st.Recovered(); said != "" {
 		sup.say(status(said))
 		selves.replaced(said)
@@ -112,7 +117,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		return err
 	}
 	defer src.close()
-	corr, err := watcher.NewCorrelator(watcher.Options{Host: hostFacts(), Epoch: past.epoch}, past.roster)
+	corr, err := watcher.NewCorrelator(watcher.Options{Host: host, Epoch: past.epoch}, past.roster)
 	if err != nil {
 		return fmt.Errorf("%w; the store %s holds it: move that file away, or choose another with --store PATH", err, cfg.Store.Path)
 	}
