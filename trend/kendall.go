@@ -145,62 +145,116 @@ func kendall(p []Point) (s, v float64) {
 	return s, v
 }
 
-// minSerial is how many points a group must have for its autocorrelation to be
+// minSerial is how many points there must be for their autocorrelation to be
 // worth anything.
 const minSerial = 12
 
 // inflation is Hamed and Rao's factor for readings that hang on those before
 // them, from the ranks of what is left without the trend; of all lags those up
 // to the first that is not significant. It is at least 1: that a saw-tooth
-// falls after it rose makes nothing surer.
+// falls after it rose makes nothing surer. The groups are asked together: what
+// the points of a short one hang on, it cannot tell alone.
 func inflation(groups [][]Point) float64 {
-	var sum, weight float64
+	var all []float64
+	n, longest := 0, 0
 	for _, p := range groups {
-		w := float64(len(p))
-		weight += w
-		f := 1.0
-		if len(p) >= minSerial {
-			f = serial(p)
-		}
-		sum += w * f
+		all = slopes(all, p)
+		n += len(p)
+		longest = max(longest, len(p))
 	}
-	if weight == 0 {
+	if n < minSerial || len(all) == 0 {
 		return 1
 	}
-	return sum / weight
-}
-
-func serial(p []Point) float64 {
-	n := len(p)
-	slope := medianSlope(p)
-	rest := make([]float64, n)
-	for i, q := range p {
-		rest[i] = q.V - slope*(q.T-p[0].T)
-	}
-	r := ranks(rest)
-	mean := float64(n+1) / 2
-	var square float64
-	for i := range r {
-		r[i] -= mean
-		square += r[i] * r[i]
+	slope := median(all)
+	var square, variances float64
+	left := make([][]float64, len(groups))
+	for g, p := range groups {
+		left[g] = withoutLine(p, slope)
+		for _, r := range left[g] {
+			square += r * r
+		}
+		variances += variance(len(p))
 	}
 	if square == 0 {
 		return 1
 	}
 	f := 1.0
-	scale := 2 / (float64(n) * float64(n-1) * float64(n-2))
-	for lag := 1; lag < n-2; lag++ {
-		var c float64
-		for i := lag; i < n; i++ {
-			c += r[i] * r[i-lag]
+	for lag := 1; lag < longest-2; lag++ {
+		var c, more float64
+		for _, r := range left {
+			for i := lag; i < len(r); i++ {
+				c += r[i] * r[i-lag]
+			}
+			if m := float64(len(r)); lag < len(r)-2 {
+				scale := 2 / (m * (m - 1) * (m - 2))
+				more += variance(len(r)) * scale * (m - float64(lag)) * (m - float64(lag) - 1) * (m - float64(lag) - 2)
+			}
 		}
 		c /= square
+		if len(groups) > 1 {
+			c += lost(left, lag)
+		}
 		if c < 1.96/math.Sqrt(float64(n)) {
 			break
 		}
-		f += scale * float64(n-lag) * float64(n-lag-1) * float64(n-lag-2) * c
+		f += c * more / variances
 	}
-	return f
+	return max(f, between(groups))
+}
+
+// minRuns is how many groups it takes to see how far their trends lie apart.
+const minRuns = 4
+
+// between is the variance of the groups' own S, by what it is for points that are
+// independent: runs that rise and fall at random, each throughout, show it even
+// where they are too short to show what their points hang on.
+func between(groups [][]Point) float64 {
+	if len(groups) < minRuns {
+		return 1
+	}
+	var z []float64
+	var sum float64
+	for _, p := range groups {
+		if s, v := kendall(p); v > 0 {
+			z = append(z, s/math.Sqrt(v))
+			sum += z[len(z)-1]
+		}
+	}
+	if len(z) < minRuns {
+		return 1
+	}
+	mean, square := sum/float64(len(z)), 0.0
+	for _, x := range z {
+		square += (x - mean) * (x - mean)
+	}
+	return square / float64(len(z)-3) // a variance from few is unsure itself: Student's
+}
+
+// lost is what taking each group's own mean away takes from the autocorrelation
+// at a lag: of short groups much.
+func lost(groups [][]float64, lag int) float64 {
+	var sum, n float64
+	for _, r := range groups {
+		n += float64(len(r))
+		if lag < len(r) {
+			sum += float64(len(r)-lag) / float64(len(r))
+		}
+	}
+	return sum / n
+}
+
+// withoutLine is how far the points lie above a line of this slope, as ranks
+// about their mean.
+func withoutLine(p []Point, slope float64) []float64 {
+	rest := make([]float64, len(p))
+	for i, q := range p {
+		rest[i] = q.V - slope*(q.T-p[0].T)
+	}
+	r := ranks(rest)
+	for i := range r {
+		r[i] -= float64(len(p)+1) / 2
+	}
+	return r
 }
 
 // ranks are the places of the values in order, from 1; ties share their mean.

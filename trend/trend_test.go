@@ -128,6 +128,37 @@ func TestAutocorrelation(t *testing.T) {
 	}
 }
 
+// What readings hang on is not known from one short run: all are asked together.
+func TestShortRuns(t *testing.T) {
+	for _, rho := range []float64{0, 0.5, 0.9} {
+		trends, misses := 0, 0
+		const rounds = 400
+		for seed := range uint64(rounds) {
+			r := rand.New(rand.NewPCG(seed, 5))
+			var runs [][]Point
+			for k := range 12 {
+				e := r.NormFloat64() / math.Sqrt(1-rho*rho)
+				var p []Point
+				for i := range 10 {
+					p = append(p, Point{float64(1000*k + 10*i), 100 + e})
+					e = rho*e + r.NormFloat64()
+				}
+				runs = append(runs, p)
+			}
+			if k, ok := MannKendallOf(runs...); ok && k.P < 0.05 {
+				trends++
+			}
+			if s, ok := TheilSenOf(0.99, runs...); ok && (s.Low > 0 || s.High < 0) {
+				misses++
+			}
+		}
+		t.Logf("rho %v: of %d sets of 12 runs without a trend, %d have one with p < 0.05, and %d intervals of 99 %% miss zero", rho, rounds, trends, misses)
+		if trends > rounds*8/100 || misses > rounds*5/100 {
+			t.Errorf("rho %v: %d and %d of %d", rho, trends, misses, rounds)
+		}
+	}
+}
+
 // The interval must hold the true slope about as often as it says.
 func TestCoverage(t *testing.T) {
 	for _, rho := range []float64{0, 0.6} {
