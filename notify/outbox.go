@@ -33,6 +33,9 @@ type Receiver struct {
 	// without it; zero is no bound.
 	Every time.Duration
 	Burst int
+	// Settings stand for all that the Notifier is made with: where they are the
+	// same after a reload, what is known of the receiver still holds. It has no secret.
+	Settings string
 }
 
 // Trouble is what a receiver's worker cannot mend by itself.
@@ -184,8 +187,7 @@ func (o *Outbox) Receivers(list []Receiver) {
 		keep[r.Name] = true
 		w := newWorker(o, r)
 		if old := o.workers[r.Name]; old != nil {
-			old.stop()
-			w.before = old.done
+			w.follow(old)
 		}
 		o.workers[r.Name] = w
 		if o.started {
@@ -194,7 +196,7 @@ func (o *Outbox) Receivers(list []Receiver) {
 	}
 	for name, w := range o.workers {
 		if !keep[name] {
-			w.stop()
+			w.leave()
 			delete(o.workers, name)
 		}
 	}
@@ -220,7 +222,7 @@ func (o *Outbox) Drain(ctx context.Context) {
 	for _, w := range o.all() {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if n := w.round(ctx, true); n == 0 {
+				if n := w.round(ctx, ctx, true); n == 0 {
 					return
 				}
 			}
@@ -235,10 +237,8 @@ func (o *Outbox) launch(w *worker) {
 	w.cancel, w.done = cancel, make(chan struct{})
 	o.wg.Go(func() {
 		defer close(w.done)
-		if w.before != nil {
-			<-w.before // two workers at once would tell twice
-		}
-		w.run(ctx)
+		w.takeOver()
+		w.run(ctx, o.ctx)
 	})
 	if r, ok := w.r.Notifier.(Runner); ok {
 		o.wg.Go(func() { r.Run(ctx) })

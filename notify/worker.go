@@ -40,7 +40,8 @@ type worker struct {
 	wake   chan struct{}
 	cancel context.CancelFunc
 	done   chan struct{} // closed when it has ended
-	before chan struct{} // the done of the worker it took over from
+	ready  chan struct{} // closed when the worker before it has ended; nil where there was none
+	before *worker       // the one of the same name that it takes over from; nil for none
 	beat   atomic.Int64  // unix nanoseconds of the last round
 	down   atomic.Pointer[string]
 
@@ -79,13 +80,8 @@ func (w *worker) kick() {
 	}
 }
 
-func (w *worker) stop() {
-	if w.cancel != nil {
-		w.cancel()
-	}
-}
-
-func (w *worker) run(ctx context.Context) {
+// run goes round until ctx ends; attempts outlive it, and end with their own.
+func (w *worker) run(ctx, attempts context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -96,7 +92,7 @@ func (w *worker) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		for ctx.Err() == nil {
-			if n := w.round(ctx, false); n == 0 {
+			if n := w.round(ctx, attempts, false); n == 0 {
 				break
 			}
 		}
@@ -122,8 +118,12 @@ func (w *worker) sleep(ctx context.Context) time.Duration {
 
 // round makes one attempt at each delivery that is due, grouped, and returns how
 // many were settled; 0 when there is nothing to do before the next one is due.
-// hurry is true when the program is about to end.
-func (w *worker) round(ctx context.Context, hurry bool) int {
+// When ctx ends no other attempt is begun; one under way ends with attempts, or by
+// itself. hurry is true when the program is about to end.
+func (w *worker) round(ctx, attempts context.Context, hurry bool) int {
+	if !w.hasTakenOver(ctx) {
+		return 0
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
@@ -166,7 +166,7 @@ func (w *worker) round(ctx context.Context, hurry bool) int {
 		}
 		w.beat.Store(time.Now().UnixNano())
 		down := w.outage.isDown()
-		told := w.send(ctx, m, threads)
+		told := w.send(attempts, m, threads)
 		if down && !w.outage.isDown() {
 			return count + len(m.deliveries) // now the rest is looked at anew
 		}

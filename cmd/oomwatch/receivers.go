@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -155,7 +157,22 @@ func (r *ReceiverConfig) kind() *receiverKind {
 func newReceiver(c *ReceiverConfig, stdout io.Writer) (notify.Receiver, error) {
 	k := c.kind()
 	n, err := k.make(c, stdout)
-	return notify.Receiver{Name: string(c.Name), Notifier: n, Every: k.every, Burst: k.burst}, err
+	return notify.Receiver{Name: string(c.Name), Notifier: n, Every: k.every, Burst: k.burst, Settings: c.settings()}, err
+}
+
+// settings stand for all that the receiver is made with, and tell none of it: who is
+// told is the same receiver where only what it is told of was changed.
+func (r *ReceiverConfig) settings() string {
+	h := sha256.New()
+	for _, s := range []string{string(r.Type), string(r.URL), string(r.Secret), string(r.Token), r.Channel, r.Socket, r.Template, r.CAFile} {
+		fmt.Fprintf(h, "%q ", s)
+	}
+	fmt.Fprintf(h, "%q %t %t %d %d ", r.Command, r.AllowHTTP, r.CloudEvents, r.ResolveAfter, r.Timeout)
+	if r.CAFile != "" {
+		pem, _ := os.ReadFile(r.CAFile) // where it cannot be read the receiver is refused
+		h.Write(pem)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // source is one of the ways in which a value can be given: by itself, in a file,
