@@ -60,6 +60,9 @@ func NewAlertmanager(opt AlertmanagerOptions) (*Alertmanager, error) {
 // Close ends idle connections.
 func (m *Alertmanager) Close() { m.p.close() }
 
+// Follows implements Follower: an alert fires until it is told to be over.
+func (*Alertmanager) Follows() {}
+
 // amAlert is a postable alert of Alertmanager's API v2
 // (github.com/prometheus/alertmanager, api/v2/openapi.yaml).
 type amAlert struct {

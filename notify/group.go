@@ -1,9 +1,6 @@
 package notify
 
 import (
-	"cmp"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +27,7 @@ type message struct {
 	deliveries []incident.Delivery
 	digest     bool
 	gathered   bool // it is what went beyond the pace
+	single     bool // it never goes into a digest
 	// late is how long the receiver was out of reach, for a digest because of that.
 	late time.Duration
 }
@@ -62,7 +60,9 @@ func (g GroupOptions) messages(due []incident.Delivery, now time.Time) (told, pa
 			continue
 		}
 		i, ok := byID[d.Incident.ID]
-		if !ok {
+		if ok && len(out[i].incidents()) > 1 {
+			ok = false // more on one of several is not more on all
+		} else if !ok {
 			i, ok = byKey[d.Key]
 			ok = ok && d.Key != "" && g.joins(&out[i].deliveries[len(out[i].deliveries)-1], &d)
 		}
@@ -183,8 +183,8 @@ func (m message) incidents() []*incident.Incident {
 // kind, with their count and the ids of the others.
 func (m message) alert() Alert {
 	list := m.incidents()
-	newest := m.deliveries[len(m.deliveries)-1]
-	a := Alert{DeliveryID: m.id(), Attempt: m.deliveries[0].Attempts + 1, Incident: newest.Incident, Update: m.deliveries[0].Rev > 0,
+	newest := m.newest()
+	a := Alert{DeliveryID: m.id(), Attempt: m.deliveries[0].Attempts + 1, Incident: newest.Incident, Update: m.update(),
 		Repeat: slices.ContainsFunc(m.deliveries, func(d incident.Delivery) bool { return d.Unknown })}
 	if time.Since(newest.Last.At) <= threadLife {
 		a.Thread = newest.Last.Thread
@@ -205,44 +205,4 @@ func (m message) alert() Alert {
 		a.Incident = &inc
 	}
 	return a
-}
-
-// digest sums up what is not told one by one.
-func digest(m message, receiver string) *Digest {
-	out := &Digest{Schema: DigestSchema, ByCause: map[incident.Cause]int{}}
-	names := map[string]bool{}
-	for _, inc := range m.incidents() {
-		n := max(inc.Count, 1)
-		out.Count += n
-		out.ByCause[inc.Cause] += n
-		if out.From.IsZero() || inc.Time.Before(out.From) {
-			out.From = inc.Time
-		}
-		if inc.Time.After(out.To) {
-			out.To = inc.Time
-		}
-		item := DigestEntry{ID: inc.ID, Kind: inc.Kind, Cause: inc.Cause, Severity: inc.Severity, Summary: inc.Summary}
-		if inc.Container != nil {
-			item.Container = &DigestContainer{ID: inc.Container.ID, Name: inc.Container.Name}
-			names[cmp.Or(inc.Container.Name, inc.Container.ID)] = true
-		}
-		out.Incidents = append(out.Incidents, item)
-	}
-	out.Summary = fmt.Sprintf("%d incidents within %s", out.Count, incident.FormatDuration(out.To.Sub(out.From)))
-	if m.late > 0 {
-		out.Summary = fmt.Sprintf("%d incidents while %s was unreachable for %s", out.Count, receiver, incident.FormatDuration(m.late))
-	}
-	if len(names) > 1 {
-		out.Summary += fmt.Sprintf(", %d containers", len(names))
-	}
-	causes := slices.SortedFunc(maps.Keys(out.ByCause), func(a, b incident.Cause) int {
-		return cmp.Or(out.ByCause[b]-out.ByCause[a], cmp.Compare(a, b))
-	})
-	for i, c := range causes {
-		if i == 3 {
-			break
-		}
-		out.Summary += fmt.Sprintf(", %d %s", out.ByCause[c], c)
-	}
-	return out
 }

@@ -85,7 +85,7 @@ func (o *outage) fold(all []message, now time.Time) []message {
 	}
 	late := func(m message) bool {
 		d := &m.deliveries[0]
-		return !m.mayHaveCome() && (d.KeptAt.Before(o.ended) || now.Sub(d.KeptAt) > overdue)
+		return !m.single && !m.mayHaveCome() && (d.KeptAt.Before(o.ended) || now.Sub(d.KeptAt) > overdue)
 	}
 	n := 0
 	for _, m := range all {

@@ -140,19 +140,30 @@ func overAfter(inc *incident.Incident) string {
 
 // outlineOfDigest lays a storm out: a line for each incident.
 func outlineOfDigest(d *Digest) *outline {
-	o := &outline{severity: worst(d), title: fmt.Sprintf("%d incidents at once", d.Count), lead: d.Summary, at: d.To, foot: []string{"oomwatch history"}}
+	o := &outline{severity: worst(d), over: allOver(d), title: d.title(), lead: d.Summary, at: d.To, foot: []string{"oomwatch history"}}
+	if d.Host != "" {
+		o.foot = append(o.foot, incident.Sanitize(d.Host))
+	}
 	var lines []string
 	for _, e := range d.Incidents {
-		lines = append(lines, e.Summary+" ("+string(e.Cause)+")")
+		lines = append(lines, e.line())
 	}
 	o.lists = []listing{{title: "Incidents", lines: lines, most: 1 << 20, prose: true}}
 	return o
 }
 
-// worst is the gravest severity in a digest.
+// allOver is true when nothing in a digest goes on.
+func allOver(d *Digest) bool {
+	return !slices.ContainsFunc(d.Incidents, func(e DigestEntry) bool { return !e.over() })
+}
+
+// worst is the gravest severity in a digest, of what is not over.
 func worst(d *Digest) incident.Severity {
 	out := incident.Info
 	for _, e := range d.Incidents {
+		if e.over() {
+			continue
+		}
 		if e.Severity == incident.Critical || e.Severity == incident.Warning && out == incident.Info {
 			out = e.Severity
 		}

@@ -46,17 +46,24 @@ func (p *pace) room(now time.Time) (room, most int) {
 
 // sort returns what is told now, in order. What it leaves out stays in the queue
 // until p.at, unless there is room for it before. all is what is due; hurry is
-// true when there is no later.
+// true when there is no later. What is single is not counted: a storm that ends
+// must not make a digest of what begins.
 func (p *pace) sort(all []message, now time.Time, hurry bool) []message {
 	if len(all) == 0 {
 		return all
 	}
+	counted := 0
+	for _, m := range all {
+		if !m.single {
+			counted++
+		}
+	}
 	room, most := p.room(now)
-	if len(all) <= room {
+	if counted <= room {
 		p.at, p.every = time.Time{}, digestEvery
 		return all
 	}
-	if len(all) > most {
+	if counted > most {
 		room = 0 // they came together and are told together
 		if p.at.IsZero() {
 			p.at = now
@@ -68,31 +75,46 @@ func (p *pace) sort(all []message, now time.Time, hurry bool) []message {
 	if earliest := p.last.Add(p.every); !p.last.IsZero() && p.at.Before(earliest) {
 		p.at = earliest
 	}
+	var out, late []message
+	rest := message{digest: true, gathered: true}
+	waiting := map[string]bool{} // lanes: what is single there waits as well
+	for _, m := range all {
+		switch {
+		case m.single && m.behind(waiting):
+			late = append(late, m)
+		case m.single:
+			out = append(out, m)
+		case room > 0:
+			room--
+			out = append(out, m)
+		case now.Before(p.at) && !hurry:
+			m.mark(waiting)
+		case m.mayHaveCome():
+			out = append(out, m)
+		default:
+			m.mark(waiting)
+			rest.deliveries = append(rest.deliveries, m.deliveries...)
+			rest.late = max(rest.late, m.late)
+		}
+	}
 	if now.Before(p.at) && !hurry {
-		return all[:room]
+		return out
 	}
 	p.at = time.Time{}
-	out := slices.Clip(all[:room])
-	rest := message{digest: true, gathered: true}
-	for _, m := range all[room:] {
-		if m.mayHaveCome() {
-			out = append(out, m)
-			continue
-		}
-		rest.deliveries = append(rest.deliveries, m.deliveries...)
-		rest.late = max(rest.late, m.late)
-	}
 	switch len(rest.deliveries) {
 	case 0:
 		return out
 	case 1:
 		rest.digest = false
 	}
-	return append(out, rest)
+	return append(append(out, rest), late...)
 }
 
 // sent notes that a message was delivered.
 func (p *pace) sent(m message, now time.Time) {
+	if m.single {
+		return
+	}
 	p.all = append(p.all, now)
 	if !m.gathered && !m.digest {
 		p.alone = append(p.alone, now)

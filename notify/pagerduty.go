@@ -51,6 +51,9 @@ func NewPagerDuty(opt PagerDutyOptions) (*PagerDuty, error) {
 // Close ends idle connections.
 func (p *PagerDuty) Close() { p.p.close() }
 
+// Follows implements Follower: an alert stays open until it is resolved.
+func (*PagerDuty) Follows() {}
+
 // pagerEvent is an event of the Events API v2
 // (developer.pagerduty.com/docs/send-alert-event).
 type pagerEvent struct {
@@ -127,10 +130,10 @@ func (p *PagerDuty) Notify(ctx context.Context, a Alert) error {
 func (p *PagerDuty) NotifyDigest(ctx context.Context, id string, d *Digest) error {
 	var lines []string
 	for _, e := range d.Incidents {
-		lines = append(lines, e.Summary)
+		lines = append(lines, e.line())
 	}
 	return p.send(ctx, pagerEvent{RoutingKey: p.key, Action: "trigger", DedupKey: "oomwatch/" + id, Client: "oomwatch",
-		Payload: &pagerPayload{Summary: clip(defang(d.Summary), 1000), Source: "oomwatch", Severity: string(worst(d)), Timestamp: d.To,
+		Payload: &pagerPayload{Summary: clip(defang(d.Summary), 1000), Source: cmp.Or(clip(defang(d.Host), 200), "oomwatch"), Severity: string(worst(d)), Timestamp: d.To,
 			Class: "storm", Details: map[string]string{"Incidents": pagerLines(lines), "More": "oomwatch history"}}})
 }
 

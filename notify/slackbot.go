@@ -63,6 +63,9 @@ func NewSlackBot(opt SlackBotOptions) (*SlackBot, error) {
 // Close ends idle connections.
 func (b *SlackBot) Close() { b.post.close() }
 
+// Follows implements Follower: the first message shows how things stand.
+func (*SlackBot) Follows() {}
+
 // Notify posts the alert.
 func (b *SlackBot) Notify(ctx context.Context, a Alert) error {
 	_, err := b.NotifyThread(ctx, a)

@@ -64,7 +64,11 @@ func (t *Text) NotifyDigest(_ context.Context, _ string, d *Digest) error {
 	}
 	p.wrapped("", "", d.Summary, p.bold)
 	for _, i := range d.Incidents {
-		p.line(clip(incident.Sanitize(fmt.Sprintf("  %s  %-16s  %s", i.ID, i.Cause, i.Summary)), p.opt.Width))
+		said := i.Summary
+		if n := i.news(); n != "" {
+			said = n + ": " + said
+		}
+		p.line(clip(incident.Sanitize(fmt.Sprintf("  %s  %-16s  %s", i.ID, i.Cause, said)), p.opt.Width))
 	}
 	p.line("")
 	if _, err := io.WriteString(t.w, p.b.String()); err != nil {

@@ -145,33 +145,3 @@ func sign(key []byte, id, stamp string, body []byte) string {
 
 // Close ends idle connections.
 func (w *Webhook) Close() { w.p.close() }
-
-// Digest is many incidents told in one message.
-type Digest struct {
-	Schema    string                 `json:"schema"` // DigestSchema
-	Summary   string                 `json:"summary"`
-	From      time.Time              `json:"from"`
-	To        time.Time              `json:"to"`
-	Count     int                    `json:"count"`
-	ByCause   map[incident.Cause]int `json:"by_cause"`
-	Incidents []DigestEntry          `json:"incidents"`
-}
-
-// DigestSchema names the JSON form of a Digest.
-const DigestSchema = "oomwatch.digest/v1"
-
-// DigestEntry is one incident in a Digest.
-type DigestEntry struct {
-	ID        string            `json:"id"`
-	Kind      incident.Kind     `json:"kind"`
-	Cause     incident.Cause    `json:"cause"`
-	Severity  incident.Severity `json:"severity"`
-	Summary   string            `json:"summary"`
-	Container *DigestContainer  `json:"container,omitempty"`
-}
-
-// DigestContainer names the container of a DigestEntry.
-type DigestContainer struct {
-	ID   string `json:"id,omitempty"`
-	Name string `json:"name,omitempty"`
-}

@@ -143,6 +143,7 @@ func (w *worker) round(ctx, attempts context.Context, hurry bool) int {
 		return 0
 	}
 	list, pausing := w.o.group.messages(due, now)
+	w.setApart(list)
 	count := w.putOff(ctx, pausing)
 	if w.outage.isDown() {
 		var old int

@@ -1,0 +1,200 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// warned is a delivery of a warning about a container of its own; rev 1 says that it is over.
+func warned(n, rev int, at time.Time) incident.Delivery {
+	name := fmt.Sprint("web", n)
+	inc := &incident.Incident{ID: fmt.Sprint("w", n), Kind: incident.KindWarning, Time: at, Severity: incident.Warning, Cause: incident.UnknownCause,
+		Confidence: incident.Certain, Summary: name + " is at 95 %", Count: 1, Container: &incident.Container{ID: name + "-id", Name: name},
+		Host: &incident.Host{Name: "node-7"}, Warning: &incident.WarningFacts{What: "headroom", Since: at}}
+	if rev > 0 {
+		inc.ResolvedAt = at.Add(time.Minute)
+	}
+	return incident.Delivery{ID: incident.UpdateID(inc.ID, rev, "hook"), Receiver: "hook", Incident: inc, Rev: rev, Lane: inc.Lane(), Key: inc.Key(), KeptAt: time.Now()}
+}
+
+// follower is a script whose receiver must be told each update.
+type follower struct{ script }
+
+func (*follower) Follows() {}
+
+func (f *follower) Notify(ctx context.Context, a Alert) error {
+	word := "begins"
+	if over(a.Incident) {
+		word = "is over"
+	}
+	i := *a.Incident
+	i.ID += " " + word
+	a.Incident = &i
+	return f.script.Notify(ctx, a)
+}
+
+// TestUpdatesAreNoDigest: who keeps an alert open until it is told of its end is
+// told each end by itself, in a storm and after an outage; others get a digest.
+func TestUpdatesAreNoDigest(t *testing.T) {
+	const n = 40
+	for name, tt := range map[string]struct {
+		follows bool
+		outage  time.Duration
+		want    int // messages
+	}{
+		"a storm of ends":              {true, 0, n},
+		"ends that came in an outage":  {true, 20 * time.Minute, n},
+		"a storm of ends to a mailbox": {false, 0, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			q, up := &memQueue{}, time.Now().Add(tt.outage)
+			reply := func(int, Alert) error {
+				if time.Now().Before(up) {
+					return fmt.Errorf("connection refused")
+				}
+				return nil
+			}
+			var s *script
+			var to Notifier
+			if f := (&follower{script{reply: reply}}); tt.follows {
+				s, to = &f.script, f
+			} else {
+				s = &script{reply: reply}
+				to = s
+			}
+			for i := range n {
+				q.list = append(q.list, &memDelivery{Delivery: warned(i, 1, time.Now().Add(-time.Hour)), state: incident.Pending})
+			}
+			_, end := run(t, q, GroupOptions{Window: time.Minute, StormPerMinute: 30, Budget: 20}, Receiver{Name: "hook", Notifier: to})
+			defer end()
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			told := 0
+			for i, m := range s.got() {
+				if !s.times[i].Before(up) {
+					told++
+					if tt.follows && !strings.Contains(m, "is over") {
+						t.Errorf("%s: told %s", name, m)
+					}
+				}
+			}
+			if st := q.states(); told != tt.want || strings.Count(st, "delivered") != n {
+				t.Errorf("%s: %d messages, want %d; %d of %d delivered", name, told, tt.want, strings.Count(st, "delivered"), n)
+			}
+		})
+	}
+}
+
+// TestUpdatesKeepToTheirLane: one that is told by itself does not overtake what
+// waits in its container's lane for a digest, and takes no room from it.
+func TestUpdatesKeepToTheirLane(t *testing.T) {
+	now := time.Now()
+	one := func(n, rev int, lane string) message {
+		d := warned(n, rev, now)
+		d.Lane = lane
+		return message{deliveries: []incident.Delivery{d}, single: rev > 0}
+	}
+	all := []message{one(1, 0, "a"), one(9, 1, "b"), one(2, 0, "b"), one(3, 0, "c"), one(8, 1, "c"), one(7, 1, "a")}
+	words := func(list []message) string {
+		var s []string
+		for _, m := range list {
+			var ids []string
+			for _, d := range m.deliveries {
+				ids = append(ids, d.Incident.ID)
+			}
+			s = append(s, strings.Join(ids, "+"))
+		}
+		return strings.Join(s, " ")
+	}
+	for name, tt := range map[string]struct {
+		told  int // alone already
+		hurry bool
+		want  string
+	}{
+		"room for all":    {0, false, "w1 w9 w2 w3 w8 w7"},
+		"some wait":       {1, false, "w1 w9 w2 w7"},
+		"a digest of two": {2, true, "w1 w9 w7 w2+w3 w8"},
+	} {
+		p := pace{perMinute: 3}
+		for range tt.told {
+			p.sent(message{}, now)
+		}
+		p.sent(message{single: true}, now) // counts for nothing
+		if got := words(p.sort(all, now, tt.hurry)); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+// TestDigestOfUpdates: what the receiver knew is not counted again, and what is over is said to be.
+func TestDigestOfUpdates(t *testing.T) {
+	at := time.Date(2026, 11, 21, 7, 0, 0, 0, time.UTC)
+	death := warned(5, 0, at.Add(time.Hour))
+	death.Incident.Kind, death.Incident.Cause, death.Incident.Severity = incident.KindDeath, incident.OOMContainer, incident.Critical
+	for name, tt := range map[string]struct {
+		list            []incident.Delivery
+		late            time.Duration
+		count           int
+		summary, causes string
+		severity        incident.Severity
+	}{
+		"ends":           {[]incident.Delivery{warned(1, 1, at), warned(2, 1, at)}, 0, 0, "2 updates on what was told before on node-7", "map[]", incident.Info},
+		"ends, late":     {[]incident.Delivery{warned(1, 1, at), warned(2, 1, at)}, time.Hour, 0, "2 updates on what was told before on node-7 while pager was unreachable for 1 h", "map[]", incident.Info},
+		"a death beside": {[]incident.Delivery{warned(1, 1, at), death}, 0, 1, "1 incident on node-7 within 0 ms, 1 oom.container, and 1 update on what was told before", "map[oom.container:1]", incident.Critical},
+		"never told":     {[]incident.Delivery{warned(1, 0, at), warned(1, 1, at), death}, 0, 2, "2 incidents on node-7 within 1 h, 2 containers, 1 oom.container, 1 unknown", "map[oom.container:1 unknown:1]", incident.Critical},
+	} {
+		d := digest(message{deliveries: tt.list, digest: true, late: tt.late}, "pager")
+		if d.Count != tt.count || d.Summary != tt.summary || fmt.Sprint(d.ByCause) != tt.causes || worst(d) != tt.severity || d.Host != "node-7" {
+			t.Errorf("%s: %d of %s, %q, %s, of %q", name, d.Count, fmt.Sprint(d.ByCause), d.Summary, worst(d), d.Host)
+		}
+	}
+	d := digest(message{deliveries: []incident.Delivery{warned(1, 1, at), death}, digest: true}, "pager")
+	b, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"resolved_at":"2026-11-21T07:01:00Z","update":true`, `"updates":1`, `"host":"node-7"`} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("no %s in %s", want, b)
+		}
+	}
+	for name, v := range map[string]any{"slack": slackMessageOf(outlineOfDigest(d)), "discord": discordMessageOf(outlineOfDigest(d)), "teams": teamsMessageOf(outlineOfDigest(d))} {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), "unknown, over") || !strings.Contains(string(b), " node-7") && !strings.Contains(string(b), " node\\\\-7") {
+			t.Errorf("%s does not say that one is over, or where: %s", name, b)
+		}
+	}
+	if o := outlineOfDigest(digest(message{deliveries: []incident.Delivery{warned(1, 1, at), warned(2, 1, at)}}, "pager")); o.mark() != "🟢" || o.title != "2 updates" {
+		t.Errorf("of ends alone: %s %s", o.mark(), o.title)
+	}
+}
+
+// TestMoreOnOneOfSeveral: that one of a group is over does not say it of the group.
+func TestMoreOnOneOfSeveral(t *testing.T) {
+	now := time.Now()
+	as := func(d incident.Delivery, id string) incident.Delivery {
+		inc := *d.Incident
+		d.Incident, inc.ID = &inc, id
+		return d
+	}
+	g := GroupOptions{Window: time.Hour}
+	told, _ := g.messages([]incident.Delivery{as(warned(1, 0, now), "w1"), as(warned(1, 0, now), "w2"), as(warned(1, 1, now), "w1")}, now)
+	if len(told) != 2 || told[0].alert().Incident.ID != "w2" || !told[1].update() {
+		t.Fatalf("%d messages, the first of %s", len(told), told[0].alert().Incident.ID)
+	}
+	lasts, ended := as(warned(1, 0, now), "w1"), as(warned(1, 1, now), "w2")
+	ended.Rev = 0
+	if a := (message{deliveries: []incident.Delivery{lasts, ended}}).alert(); a.Incident.ID != "w1" || over(a.Incident) {
+		t.Errorf("one that lasts and one that is over are told as %s", a.Incident.ID)
+	}
+}
