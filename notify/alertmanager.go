@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -32,8 +33,9 @@ type Alertmanager struct {
 	resolveAfter time.Duration
 	template     *Template
 
-	mu     sync.Mutex
-	firing map[string]*amAlert // by labels
+	mu       sync.Mutex
+	firing   map[string]*amAlert // by labels
+	restored bool                // firing is what an earlier run told
 }
 
 const (
@@ -43,8 +45,8 @@ const (
 	// amFiring bounds what is sent again, amBatch the alerts of one request.
 	amFiring = 2000
 	amBatch  = 200
-	// amForgotten is when a warning whose end was never told is let go.
-	amForgotten = 24 * time.Hour
+	// amSame bounds the incidents that are known of one alert.
+	amSame = 100
 )
 
 // NewAlertmanager checks the options; nothing is sent.
@@ -71,9 +73,13 @@ type amAlert struct {
 	StartsAt    time.Time         `json:"startsAt"`
 	EndsAt      time.Time         `json:"endsAt"`
 
-	lasting bool      // it ends when we say so
-	until   time.Time // when it is not sent again any more
+	lasting bool            // it ends when we say so
+	until   time.Time       // when it is not sent again any more, where it does not last
+	ids     map[string]bool // the incidents that it tells of
 }
+
+// fires says whether it is to be sent again.
+func (a *amAlert) fires(now time.Time) bool { return a.lasting || a.until.After(now) }
 
 // amNames are the alertnames.
 var amNames = map[incident.Kind]string{incident.KindDeath: "ContainerDied", incident.KindKill: "ContainerProcessKilled",
@@ -83,7 +89,7 @@ var amNames = map[incident.Kind]string{incident.KindDeath: "ContainerDied", inci
 // same container for the same cause is the same alert.
 func (m *Alertmanager) alertOf(a Alert, now time.Time) *amAlert {
 	inc := a.Incident
-	out := &amAlert{Labels: map[string]string{}, Annotations: map[string]string{}}
+	out := &amAlert{Labels: map[string]string{}, Annotations: map[string]string{}, ids: map[string]bool{inc.ID: true}}
 	put := func(into map[string]string, key, value string, most int) {
 		if value = clip(defang(value), most); value != "" {
 			into[key] = value
@@ -146,9 +152,7 @@ func (m *Alertmanager) alertOf(a Alert, now time.Time) *amAlert {
 	// would else arrive as long over, and be told to nobody.
 	out.EndsAt = now.Add(m.resolveAfter)
 	out.until = out.EndsAt
-	if inc.Kind == incident.KindWarning {
-		out.lasting, out.until = true, now.Add(amForgotten)
-	}
+	out.lasting = inc.Kind == incident.KindWarning && !selfEvent(inc)
 	if !inc.ResolvedAt.IsZero() {
 		out.EndsAt, out.lasting, out.until = inc.ResolvedAt, false, now
 		if !out.EndsAt.After(out.StartsAt) || out.EndsAt.After(now) {
@@ -158,25 +162,76 @@ func (m *Alertmanager) alertOf(a Alert, now time.Time) *amAlert {
 	return out
 }
 
-// Notify posts the alert, and keeps it to be sent again.
+// Notify posts the alert, and keeps it to be sent again. What it was told of the
+// same incident under other labels is ended: that was another alert to it. Of what
+// was nothing bad after all the end is all that there is to tell.
 func (m *Alertmanager) Notify(ctx context.Context, a Alert) error {
-	now := m.p.now()
+	now, key := m.p.now(), ""
 	alert := m.alertOf(a, now)
-	if _, err := m.p.postJSON(ctx, []*amAlert{alert}); err != nil {
-		return err
+	nothing := a.Incident.Cause == incident.ExitOK
+	if !nothing {
+		b, err := json.Marshal(alert.Labels) // its keys are sorted
+		if err != nil {
+			return &Rejected{Err: fmt.Errorf("write the alert as JSON: %w", err)}
+		}
+		key = string(b)
 	}
-	key, err := json.Marshal(alert.Labels) // its keys are sorted
-	if err != nil {
-		return nil // it was taken; it is only not sent again
+	list := m.outdated(a.Incident.ID, key, now)
+	if !nothing {
+		list = append(list, alert)
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	if _, err := m.p.postJSON(ctx, list); err != nil {
+		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !alert.until.After(now) {
-		delete(m.firing, string(key))
-	} else if len(m.firing) < amFiring || m.firing[string(key)] != nil {
-		m.firing[string(key)] = alert
+	for k, was := range m.firing {
+		if k != key && was.ids[a.Incident.ID] {
+			if delete(was.ids, a.Incident.ID); len(was.ids) == 0 {
+				delete(m.firing, k)
+			}
+		}
+	}
+	if !nothing {
+		m.keep(key, alert, now)
 	}
 	return nil
+}
+
+// keep notes that an alert fires, or does not any longer; m.mu is held.
+func (m *Alertmanager) keep(key string, alert *amAlert, now time.Time) {
+	was := m.firing[key]
+	switch {
+	case !alert.fires(now):
+		delete(m.firing, key)
+	case was != nil || len(m.firing) < amFiring:
+		if was != nil {
+			for id := range was.ids {
+				if len(alert.ids) < amSame {
+					alert.ids[id] = true
+				}
+			}
+		}
+		m.firing[key] = alert
+	}
+}
+
+// outdated are the ends of the alerts that tell of one incident alone, under other
+// labels than key's.
+func (m *Alertmanager) outdated(id, key string, now time.Time) (out []*amAlert) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k, was := range m.firing {
+		if k != key && was.ids[id] && len(was.ids) == 1 {
+			end := *was // the old one may be on its way
+			end.EndsAt = now
+			out = append(out, &end)
+		}
+	}
+	return out
 }
 
 // Run sends again what is firing, until ctx ends. What fails then comes again a
@@ -184,16 +239,26 @@ func (m *Alertmanager) Notify(ctx context.Context, a Alert) error {
 func (m *Alertmanager) Run(ctx context.Context) {
 	tick := time.NewTicker(amRefresh)
 	defer tick.Stop()
+	m.mu.Lock()
+	late := m.restored // nothing was sent while no daemon ran
+	m.mu.Unlock()
+	if late {
+		m.sendAgain(ctx)
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			for batch := range slices.Chunk(m.stillFiring(m.p.now()), amBatch) {
-				if _, err := m.p.postJSON(ctx, batch); err != nil {
-					break
-				}
-			}
+			m.sendAgain(ctx)
+		}
+	}
+}
+
+func (m *Alertmanager) sendAgain(ctx context.Context) {
+	for batch := range slices.Chunk(m.stillFiring(m.p.now()), amBatch) {
+		if _, err := m.p.postJSON(ctx, batch); err != nil {
+			break
 		}
 	}
 }
@@ -204,7 +269,7 @@ func (m *Alertmanager) stillFiring(now time.Time) []*amAlert {
 	defer m.mu.Unlock()
 	var out []*amAlert
 	for key, a := range m.firing {
-		if !a.until.After(now) {
+		if !a.fires(now) {
 			delete(m.firing, key)
 			continue
 		}

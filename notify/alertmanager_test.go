@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -94,8 +96,8 @@ func TestAlertmanagerWarning(t *testing.T) {
 		if err := m.Notify(ctx, a); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Hour)
-		if last := posts.alerts[len(posts.alerts)-1][0]; !last.EndsAt.After(time.Now()) || last.Labels["warning"] != "headroom" || len(posts.at) < 179 {
+		time.Sleep(50*time.Hour + time.Second)
+		if last := posts.alerts[len(posts.alerts)-1][0]; !last.EndsAt.After(time.Now()) || last.Labels["warning"] != "headroom" || len(posts.at) != 3001 {
 			t.Errorf("%d posts, the last %+v", len(posts.at), last)
 		}
 		inc := *a.Incident
@@ -112,11 +114,13 @@ func TestAlertmanagerWarning(t *testing.T) {
 		if len(posts.at) != n {
 			t.Errorf("it was sent %d times more", len(posts.at)-n)
 		}
-		// One whose end is never told is let go.
-		if err := m.Notify(ctx, Alert{Incident: func() *incident.Incident { i := inc; i.ResolvedAt = time.Time{}; return &i }()}); err != nil {
+		// What has happened to the watcher itself is told as a warning, and has no end.
+		lost := inc
+		lost.ResolvedAt, lost.Warning = time.Time{}, &incident.WarningFacts{What: "records_lost", Self: true, Subject: "kmsg"}
+		if err := m.Notify(ctx, Alert{Incident: &lost}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(26 * time.Hour)
+		time.Sleep(11 * time.Minute)
 		if len(m.firing) != 0 {
 			t.Errorf("%d are still firing", len(m.firing))
 		}
@@ -162,7 +166,7 @@ func TestAlertmanagerIdentity(t *testing.T) {
 func TestAlertmanagerIsBounded(t *testing.T) {
 	m, _ := newAM(t)
 	for i := range amFiring + 100 {
-		a := alertOf("i")
+		a := alertOf(fmt.Sprint("i", i))
 		a.Incident.Unit = strings.Repeat("u", i%50) + string(rune('a'+i%26)) + time.Duration(i).String()
 		if err := m.Notify(t.Context(), a); err != nil {
 			t.Fatal(err)
@@ -170,5 +174,109 @@ func TestAlertmanagerIsBounded(t *testing.T) {
 	}
 	if len(m.firing) != amFiring {
 		t.Errorf("%d are kept", len(m.firing))
+	}
+}
+
+// amStates are what a post says: each alert's cause, and whether it fires.
+func amStates(now time.Time, list []amAlert) string {
+	var s []string
+	for _, a := range list {
+		word := "fires"
+		if !a.EndsAt.After(now) {
+			word = "ends"
+		}
+		s = append(s, a.Labels["cause"]+" "+word)
+	}
+	return strings.Join(s, ", ")
+}
+
+// TestAlertmanagerCorrects: a verdict that was corrected leaves no alert behind, and
+// one that was taken back none at all.
+func TestAlertmanagerCorrects(t *testing.T) {
+	m, posts := newAM(t)
+	now := time.Now()
+	m.p.now = func() time.Time { return now }
+	for i, tt := range []struct {
+		id     string
+		cause  incident.Cause
+		post   string // "" for none
+		firing int
+	}{
+		{"a", incident.KillUnknown, "kill.unknown fires", 1},
+		{"a", incident.OOMContainer, "kill.unknown ends, oom.container fires", 1},
+		{"b", incident.OOMContainer, "oom.container fires", 1}, // the same alert
+		{"b", incident.ExitError, "exit.error fires", 2},       // a still is what it was
+		{"a", incident.ExitOK, "oom.container ends", 1},
+		{"b", incident.ExitOK, "exit.error ends", 0},
+		{"b", incident.ExitOK, "", 0},
+	} {
+		n := len(posts.alerts)
+		a := alertOf(tt.id)
+		a.Incident.Cause, a.Update = tt.cause, i > 0
+		if err := m.Notify(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, list := range posts.alerts[n:] {
+			got += amStates(now, list)
+		}
+		if got != tt.post || len(m.firing) != tt.firing {
+			t.Errorf("step %d: posted %q and %d fire, want %q and %d", i, got, len(m.firing), tt.post, tt.firing)
+		}
+		now = now.Add(time.Second)
+	}
+}
+
+// TestAlertmanagerGoesOn: after a restart and after a reload what goes on is sent
+// again, and its end reaches the alert that it had.
+func TestAlertmanagerGoesOn(t *testing.T) {
+	now := time.Now()
+	of := func(id string, ago time.Duration, change func(*incident.Incident)) incident.Delivery {
+		inc := alertOf(id).Incident
+		inc.Time, inc.Unit = now.Add(-ago), id
+		change(inc)
+		return incident.Delivery{Incident: inc, FirstAttempt: inc.Time}
+	}
+	lasts := func(i *incident.Incident) {
+		i.Kind, i.Cause, i.Warning = incident.KindWarning, incident.UnknownCause, &incident.WarningFacts{What: "headroom"}
+	}
+	list := []incident.Delivery{
+		of("lasts", 50*time.Hour, lasts),
+		of("new", time.Minute, func(*incident.Incident) {}),
+		of("old", time.Hour, func(*incident.Incident) {}),
+		of("none", time.Minute, func(i *incident.Incident) { i.Cause = incident.ExitOK }),
+		of("self", 50*time.Hour, func(i *incident.Incident) { lasts(i); i.Warning.Self = true }),
+	}
+	m, posts := newAM(t)
+	if err := m.Restore(func(since time.Time) ([]incident.Delivery, error) {
+		if d := now.Sub(since); d < 9*time.Minute || d > 11*time.Minute {
+			t.Errorf("asked for what was told since %s", d)
+		}
+		return list, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	next, after := newAM(t)
+	next.Inherit(m)
+	for name, x := range map[string]struct {
+		m     *Alertmanager
+		posts *amPosts
+	}{"restart": {m, posts}, "reload": {next, after}} {
+		x.m.sendAgain(t.Context())
+		var units []string
+		for _, a := range x.posts.alerts[0] {
+			units = append(units, a.Labels["unit"])
+			if !a.EndsAt.After(now) || a.Labels["unit"] == "new" && !a.EndsAt.Equal(now.Add(9*time.Minute)) {
+				t.Errorf("%s: %s ends at %v", name, a.Labels["unit"], a.EndsAt)
+			}
+		}
+		if slices.Sort(units); strings.Join(units, " ") != "lasts new" {
+			t.Errorf("%s: sent again: %v", name, units)
+		}
+		end := *list[0].Incident
+		end.ResolvedAt = now
+		if err := x.m.Notify(t.Context(), Alert{Incident: &end, Update: true}); err != nil || len(x.m.firing) != 1 {
+			t.Errorf("%s: after its end %d fire (%v)", name, len(x.m.firing), err)
+		}
 	}
 }

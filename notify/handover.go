@@ -1,6 +1,13 @@
 package notify
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
 
 // Heir is a Notifier that goes on with what the one before it, of the same receiver,
 // knew: the configuration was read again, and the receiver does not know of that.
@@ -36,6 +43,7 @@ func (w *worker) sameAs(old *worker) bool {
 func (w *worker) takeOver() {
 	old := w.before
 	if old == nil {
+		w.restore()
 		return
 	}
 	defer close(w.ready)
@@ -57,6 +65,24 @@ func (w *worker) takeOver() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pace, w.outage, w.hold, w.asked, w.gone, w.tokens, w.filled = old.pace, old.outage, old.hold, old.asked, old.gone, old.tokens, old.filled
+}
+
+// restore lets a Notifier know again what an earlier run told.
+func (w *worker) restore() {
+	r, ok := w.r.Notifier.(Restorer)
+	if !ok {
+		return
+	}
+	q, ok := w.o.spare.queue.(interface {
+		Told(ctx context.Context, receiver string, since time.Time) ([]incident.Delivery, error)
+	})
+	if !ok {
+		return
+	}
+	err := r.Restore(func(since time.Time) ([]incident.Delivery, error) { return q.Told(w.o.ctx, w.r.Name, since) })
+	if err != nil && w.o.ctx.Err() == nil {
+		w.o.log.Error("what a receiver was told cannot be read; what goes on may show as over there", zap.String("receiver", w.r.Name), zap.Error(err))
+	}
 }
 
 // hasTakenOver waits for takeOver; false where ctx ended before.

@@ -238,9 +238,9 @@ func (o *Outbox) launch(w *worker) {
 	o.wg.Go(func() {
 		defer close(w.done)
 		w.takeOver()
+		if r, ok := w.r.Notifier.(Runner); ok {
+			o.wg.Go(func() { r.Run(ctx) })
+		}
 		w.run(ctx, o.ctx)
 	})
-	if r, ok := w.r.Notifier.(Runner); ok {
-		o.wg.Go(func() { r.Run(ctx) })
-	}
 }

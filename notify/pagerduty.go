@@ -75,12 +75,13 @@ type pagerPayload struct {
 	Details   map[string]string `json:"custom_details,omitempty"`
 }
 
-// Notify triggers an alert, and resolves it when what it told of is over. The
+// Notify triggers an alert, and resolves it when what it told of is over, or was
+// nothing bad after all. The
 // incident's id joins the two, and makes a repeat harmless.
 func (p *PagerDuty) Notify(ctx context.Context, a Alert) error {
 	inc := a.Incident
 	e := pagerEvent{RoutingKey: p.key, Action: "trigger", DedupKey: "oomwatch/" + clip(defang(cmp.Or(inc.ID, a.DeliveryID)), 200)}
-	if !inc.ResolvedAt.IsZero() {
+	if over(inc) {
 		e.Action = "resolve"
 		return p.send(ctx, e)
 	}

@@ -33,7 +33,11 @@ func TestPagerDutyResolves(t *testing.T) {
 	inc := *a.Incident
 	inc.ResolvedAt = time.Now()
 	over.Incident, over.Update, over.DeliveryID = &inc, true, "d-2"
-	for _, one := range []Alert{a, a, over} {
+	back := a
+	good := *a.Incident
+	good.Kind, good.Cause = incident.KindDeath, incident.ExitOK
+	back.Incident, back.Update, back.DeliveryID = &good, true, "d-3"
+	for _, one := range []Alert{a, a, over, back} {
 		if err := p.Notify(t.Context(), one); err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +48,7 @@ func TestPagerDutyResolves(t *testing.T) {
 		m := decode(t, "event", b)
 		got = append(got, paths[i]+" "+m["event_action"].(string)+" "+m["dedup_key"].(string))
 	}
-	want := "/v2/enqueue trigger oomwatch/d-5f3a9c-own,/v2/enqueue trigger oomwatch/d-5f3a9c-own,/v2/enqueue resolve oomwatch/d-5f3a9c-own"
+	want := "/v2/enqueue trigger oomwatch/d-5f3a9c-own,/v2/enqueue trigger oomwatch/d-5f3a9c-own,/v2/enqueue resolve oomwatch/d-5f3a9c-own,/v2/enqueue resolve oomwatch/d-5f3a9c-own"
 	if strings.Join(got, ",") != want {
 		t.Errorf("%q", got)
 	}
