@@ -80,6 +80,15 @@ type Outcome struct {
 	Error string
 }
 
+// Word is one delivery of an incident, as far as the next depends on it.
+type Word struct {
+	// Rev is the delivery's, News what it tells; see Incident.News.
+	Rev  int
+	News string
+	// Outcome is what became of it so far.
+	Outcome Outcome
+}
+
 // DeliveryID derives a delivery's id from the incident's id and the receiver's
 // name: a UUID of version 5 (RFC 9562).
 func DeliveryID(incidentID, receiver string) string {

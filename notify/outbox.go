@@ -106,19 +106,19 @@ func NewOutbox(opt OutboxOptions) *Outbox {
 	return o
 }
 
-// Spare owes an incident to receivers from memory, as it cannot be kept; once,
-// however often it is called. It is bounded: what there is no room for is counted.
-func (o *Outbox) Spare(inc *incident.Incident, receivers []string) {
-	o.spare.add(inc, receivers, time.Now())
+// Spare owes an incident from memory, as it cannot be kept; once, however often it
+// is called. It is bounded: what there is no room for is counted.
+func (o *Outbox) Spare(u Unkept) {
+	o.spare.add(u, time.Now())
 	o.Kick()
 }
 
-// Past is what became so far of what Spare was given of an incident, by receiver;
-// nil for nothing. Kept notes that it is in the queue now, with that past.
-func (o *Outbox) Past(id string) map[string]incident.Outcome { return o.spare.past(id) }
+// Past is what became so far of what is in memory of an incident's deliveries, by
+// their ids; nil for nothing. Kept notes that it is in the queue now, with that past.
+func (o *Outbox) Past(id string) map[string]incident.Word { return o.spare.past(id) }
 
 // Kept is the second half of Past.
-func (o *Outbox) Kept(id string, past map[string]incident.Outcome) { o.spare.kept(id, past) }
+func (o *Outbox) Kept(id string, past map[string]incident.Word) { o.spare.kept(id, past) }
 
 // Unstored counts what is owed from memory only, by receiver.
 func (o *Outbox) Unstored() map[string]int64 {

@@ -46,7 +46,7 @@ func TestOutboxOnAFullDisk(t *testing.T) {
 		synctest.Wait()
 		unkept := &incident.Incident{ID: "m", Cause: incident.OOMContainer, Count: 1, NotStored: "disk full", Container: &incident.Container{ID: "c3"}}
 		for range 20 {
-			o.Spare(unkept, []string{"hook"}) // it is offered again and again
+			o.Spare(Unkept{Incident: unkept, Receivers: []string{"hook"}}) // it is offered again and again
 			time.Sleep(time.Minute)
 			synctest.Wait()
 		}
@@ -55,7 +55,7 @@ func TestOutboxOnAFullDisk(t *testing.T) {
 		}
 		q.broken.Store(false)
 		past := o.Past("m")
-		if past["hook"].State != incident.Delivered {
+		if past[incident.DeliveryID("m", "hook")].Outcome.State != incident.Delivered {
 			t.Errorf("past %v", past)
 		}
 		o.Kept("m", past)
@@ -78,7 +78,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	s := newSpare(&memQueue{})
 	for i := range 3 * maxSpare {
 		inc := &incident.Incident{ID: fmt.Sprint(i), Cause: incident.OOMContainer}
-		s.add(inc, []string{"hook"}, time.Now())
+		s.add(Unkept{Incident: inc, Receivers: []string{"hook"}}, time.Now())
 	}
 	waiting, lost := s.counts()
 	if waiting["hook"] != maxSpare || lost != 2*maxSpare {
@@ -92,7 +92,7 @@ func TestSettledWhileItIsKept(t *testing.T) {
 	q := &memQueue{}
 	s := newSpare(q)
 	inc := &incident.Incident{ID: "m", Cause: incident.OOMContainer, Container: &incident.Container{ID: "c"}}
-	s.add(inc, []string{"hook"}, time.Now())
+	s.add(Unkept{Incident: inc, Receivers: []string{"hook"}}, time.Now())
 	due, err := s.Due(t.Context(), "hook", time.Now(), 10)
 	if err != nil || len(due) != 1 {
 		t.Fatal(due, err)

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -21,11 +22,18 @@ const (
 type spare struct {
 	queue Queue
 
-	mu   sync.Mutex
-	list []*spareItem // not in the queue, in order
-	owed []settled    // what the queue could not note
-	late map[string]incident.Outcome
-	lost int64
+	mu    sync.Mutex
+	list  []*spareItem      // not in the queue, in order
+	taken map[string]string // incident → its news, when all of it is in list
+	owed  []settled         // what the queue could not note
+	late  map[string]lateWord
+	lost  int64
+}
+
+// lateWord is an outcome that the queue could not note.
+type lateWord struct {
+	incident string
+	incident.Word
 }
 
 // spareItem is a delivery that is in memory only.
@@ -34,61 +42,134 @@ type spareItem struct {
 	out incident.Outcome // State is Pending until it is settled
 }
 
-func newSpare(q Queue) *spare { return &spare{queue: q, late: map[string]incident.Outcome{}} }
+// word is the item as those after it see it.
+func (x *spareItem) word() incident.Word {
+	return incident.Word{Rev: x.Rev, News: x.Incident.News(), Outcome: x.out}
+}
 
-// add owes an incident that cannot be kept to receivers, once.
-func (s *spare) add(inc *incident.Incident, receivers []string, now time.Time) {
+// Unkept is an incident that cannot be kept, and is told all the same.
+type Unkept struct {
+	Incident *incident.Incident
+	// Receivers are owed the first word on it. Where it is an Update, whoever has
+	// had that is owed the news.
+	Receivers []string
+	Update    bool
+	// Had is asked who has had what of it that is kept; nil for nobody.
+	Had func() map[string]incident.Word
+}
+
+func newSpare(q Queue) *spare {
+	return &spare{queue: q, taken: map[string]string{}, late: map[string]lateWord{}}
+}
+
+// add owes what cannot be kept, once however often it is offered.
+func (s *spare) add(u Unkept, now time.Time) {
+	inc, news := u.Incident, u.Incident.News()
+	s.mu.Lock()
+	done := s.taken[inc.ID] == news
+	s.mu.Unlock()
+	if done {
+		return
+	}
+	last := map[string]incident.Word{}
+	if u.Had != nil {
+		last = u.Had()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known, waiting := map[string]bool{}, 0
+	mine, waiting := map[string]*spareItem{}, 0
 	for _, x := range s.list {
-		known[x.ID] = true
 		if x.out.State == incident.Pending {
 			waiting++
 		}
-	}
-	for _, r := range receivers {
-		id := incident.DeliveryID(inc.ID, r)
-		switch {
-		case known[id]:
-		case waiting >= maxSpare || len(s.list) >= maxSettled:
-			s.lost++
-		default:
-			waiting++
-			s.list = append(s.list, &spareItem{out: incident.Outcome{State: incident.Pending}, Delivery: incident.Delivery{
-				ID: id, Receiver: r, Incident: inc, Lane: inc.Lane(), Key: inc.Key(), KeptAt: now}})
+		if x.Incident.ID == inc.ID && x.Rev >= last[x.Receiver].Rev {
+			last[x.Receiver], mine[x.Receiver] = x.word(), x
 		}
+	}
+	names := slices.Clone(u.Receivers)
+	if u.Update {
+		for _, name := range slices.Sorted(maps.Keys(last)) {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	all := true
+	for _, name := range names {
+		was, known := last[name]
+		x := mine[name]
+		if w, ok := s.late[incident.UpdateID(inc.ID, was.Rev, name)]; ok && x == nil {
+			was.Outcome = w.Outcome
+		}
+		rev := 0
+		switch {
+		case known && (!u.Update || was.News == news):
+			continue
+		case x != nil && x.out.At.IsZero() && !x.Unknown:
+			x.Incident, x.Key = inc, inc.Key() // it has not gone out: it tells the news itself
+			continue
+		case known && x == nil && was.Outcome.State == incident.Pending:
+			all = false // the queue's own goes first
+			continue
+		case known:
+			rev = was.Rev + 1
+		}
+		if waiting >= maxSpare || len(s.list) >= maxSettled {
+			s.lost++
+			all = false
+			continue
+		}
+		waiting++
+		s.push(inc, name, rev, now)
+	}
+	if all {
+		if len(s.taken) >= maxSettled {
+			clear(s.taken)
+		}
+		s.taken[inc.ID] = news
 	}
 }
 
-// past is what became so far of an incident's deliveries that are in memory only,
-// by receiver; nil where there are none.
-func (s *spare) past(id string) map[string]incident.Outcome {
+// push adds a delivery; s.mu is held.
+func (s *spare) push(inc *incident.Incident, receiver string, rev int, now time.Time) {
+	s.list = append(s.list, &spareItem{out: incident.Outcome{State: incident.Pending}, Delivery: incident.Delivery{
+		ID: incident.UpdateID(inc.ID, rev, receiver), Receiver: receiver, Rev: rev, Incident: inc, Lane: inc.Lane(), Key: inc.Key(), KeptAt: now}})
+}
+
+// past is what became so far of an incident's deliveries that are in memory only, or
+// whose outcome is, by their ids; nil where there are none.
+func (s *spare) past(id string) map[string]incident.Word {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out map[string]incident.Outcome
+	out := map[string]incident.Word{}
+	for delivery, w := range s.late {
+		if w.incident == id {
+			out[delivery] = w.Word
+		}
+	}
 	for _, x := range s.list {
 		if x.Incident.ID == id {
-			if out == nil {
-				out = map[string]incident.Outcome{}
-			}
-			out[x.Receiver] = x.out
+			out[x.ID] = x.word()
 		}
+	}
+	if len(out) == 0 {
+		return nil
 	}
 	return out
 }
 
 // kept notes that an incident is in the queue now, with the past that was asked for.
-func (s *spare) kept(id string, past map[string]incident.Outcome) {
+func (s *spare) kept(id string, past map[string]incident.Word) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.taken, id)
 	rest := s.list[:0]
 	for _, x := range s.list {
 		if x.Incident.ID != id {
 			rest = append(rest, x)
 			continue
 		}
-		if was := past[x.Receiver]; was.State != x.out.State || was.At != x.out.At {
+		if was := past[x.ID].Outcome; was.State != x.out.State || was.At != x.out.At {
 			s.owe(x.out, x.Delivery) // it was settled meanwhile
 		}
 	}
@@ -104,8 +185,12 @@ func (s *spare) owe(out incident.Outcome, ds ...incident.Delivery) {
 	}
 	ds = slices.Clone(ds)
 	for i := range ds {
+		w := lateWord{Word: incident.Word{Rev: ds[i].Rev, Outcome: out}}
+		if inc := ds[i].Incident; inc != nil {
+			w.incident, w.News = inc.ID, inc.News()
+		}
+		s.late[ds[i].ID] = w
 		ds[i].Incident = nil // it is not needed any more
-		s.late[ds[i].ID] = out
 	}
 	s.owed = append(s.owed, settled{out, ds})
 }
@@ -134,7 +219,7 @@ func (s *spare) Due(ctx context.Context, receiver string, now time.Time, limit i
 	if len(s.late) > 0 {
 		kept := due[:0]
 		for _, d := range due {
-			if out, ok := s.late[d.ID]; !ok || out.State == incident.Pending && !out.Next.After(now) {
+			if w, ok := s.late[d.ID]; !ok || w.Outcome.State == incident.Pending && !w.Outcome.Next.After(now) {
 				kept = append(kept, d)
 			}
 		}
@@ -182,6 +267,10 @@ func (s *spare) Settle(ctx context.Context, o incident.Outcome, ds ...incident.D
 			if x.FirstAttempt.IsZero() {
 				x.FirstAttempt = o.At
 			}
+		}
+		if newer := x.Incident; !o.NotTried && newer.News() != d.Incident.News() {
+			x.Incident = d.Incident // brought up to date while it was on its way
+			s.push(newer, x.Receiver, x.Rev+1, o.At)
 		}
 	})
 	if len(rest) == 0 {

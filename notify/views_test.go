@@ -86,7 +86,9 @@ func TestAnyInputFits(t *testing.T) {
 		some(reflect.ValueOf(inc).Elem(), rand.New(rand.NewPCG(seed, 1)), pool)
 		a := Alert{DeliveryID: "d", Incident: inc, Attempt: 1, Repeat: rapid.Bool().Draw(rt, "repeat"), Update: rapid.Bool().Draw(rt, "update")}
 		for i := range all {
-			if all[i].name != "exec" {
+			// A program is slow, and there is nothing to tell Alertmanager of what
+			// was nothing bad and never told.
+			if n := all[i].name; n != "exec" && (n != "alertmanager" || inc.Cause != incident.ExitOK) {
 				tell(rt, &all[i], a)
 			}
 		}

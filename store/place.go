@@ -118,7 +118,8 @@ func (s *Store) take(ctx context.Context, from *sql.Conn) error {
 			case err != nil:
 				return err
 			case known == nil:
-				return r.add(ctx, tx, r.receiver, r.rev, &Saved{})
+				_, err := r.add(ctx, tx, r.receiver, r.rev, nil, &Saved{})
+				return err
 			case known.state != string(incident.Pending):
 				return nil
 			}

@@ -24,8 +24,8 @@ type Entry struct {
 	// is owed an update when there is news, named here or not.
 	Receivers []string
 	// Past is what became of deliveries that were told from memory while the
-	// incident could not be kept, by receiver.
-	Past map[string]incident.Outcome
+	// incident could not be kept, by their ids.
+	Past map[string]incident.Word
 	// Silent is true when nobody is owed anything.
 	Silent bool
 }

@@ -131,7 +131,7 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 	k.health(err)
 	if err != nil {
 		for i := range b.Entries {
-			k.spare(&b.Entries[i], err)
+			k.spare(ctx, &b.Entries[i], err)
 		}
 		return err
 	}
@@ -151,14 +151,26 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 }
 
 // spare owes an incident from memory.
-func (k *keeper) spare(e *store.Entry, why error) {
-	if e.Silent || len(e.Receivers) == 0 {
+func (k *keeper) spare(ctx context.Context, e *store.Entry, why error) {
+	if e.Silent || len(e.Receivers) == 0 && !e.Update {
 		return
 	}
 	inc := *e.Incident
 	inc.NotStored = incident.Sanitize(incident.Redact(why.Error()))
-	k.outbox.Spare(&inc, e.Receivers)
+	k.outbox.Spare(notify.Unkept{Incident: &inc, Receivers: e.Receivers, Update: e.Update, Had: func() map[string]incident.Word {
+		// Not ctx: the program may be about to end, and then it is told once more.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askStore)
+		defer cancel()
+		had, err := k.store.Words(ctx, inc.ID)
+		if err != nil {
+			return map[string]incident.Word{} // rather told twice than not
+		}
+		return had
+	}})
 }
+
+// askStore bounds what is asked of a store that is in trouble.
+const askStore = 2 * time.Second
 
 // entry says who is owed an incident.
 func (k *keeper) entry(told *recipients, t watcher.Told) store.Entry {
