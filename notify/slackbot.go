@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ func NewSlackBot(opt SlackBotOptions) (*SlackBot, error) {
 	if strings.TrimSpace(opt.Channel) == "" {
 		return nil, badOption("channel", "no channel: give its id (C0123456789) or its #name")
 	}
-	b := &SlackBot{channel: opt.Channel, template: opt.Template}
+	b := &SlackBot{channel: strings.TrimSpace(opt.Channel), template: opt.Template}
 	for _, m := range []struct {
 		p    **poster
 		path string
@@ -78,29 +79,47 @@ func (b *SlackBot) NotifyDigest(ctx context.Context, _ string, d *Digest) error 
 	return err
 }
 
-// slackThread is the first message about a container and cause: where it is, and
-// how many incidents its thread tells of.
+// slackThread is the first message about a container and cause: where it is, how
+// many incidents its thread tells of, and which channel was configured then.
 type slackThread struct {
 	channel, ts string
 	count       int
+	configured  string // "" for one of before this was kept
 }
 
-func (t slackThread) String() string { return fmt.Sprintf("%s %s %d", t.channel, t.ts, t.count) }
+func (t slackThread) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%s %s %d %s", t.channel, t.ts, t.count, t.configured))
+}
 
 func parseSlackThread(s string) (t slackThread, ok bool) {
-	f := strings.Fields(s)
-	if len(f) != 3 {
+	f := strings.SplitN(s, " ", 4)
+	if len(f) < 3 {
 		return t, false
 	}
 	n, err := strconv.Atoi(f[2])
-	return slackThread{f[0], f[1], n}, err == nil
+	t = slackThread{channel: f[0], ts: f[1], count: n}
+	if len(f) == 4 {
+		t.configured = f[3]
+	}
+	return t, err == nil
+}
+
+// slackID is the id of a channel, a direct message or a group.
+var slackID = regexp.MustCompile(`^[CDG][0-9A-Z]{2,}$`)
+
+// isAt says whether the thread is in the channel that is configured now.
+func (t slackThread) isAt(channel string) bool {
+	if t.configured == "" {
+		return t.channel == channel || !slackID.MatchString(channel) // a name tells no id
+	}
+	return t.configured == channel
 }
 
 // NotifyThread posts the alert, or, where there is a thread already, brings its
 // first message up to date and adds to it.
 func (b *SlackBot) NotifyThread(ctx context.Context, a Alert) (string, error) {
 	t, follows := parseSlackThread(a.Thread)
-	if follows {
+	if follows && t.isAt(b.channel) {
 		if !a.Update {
 			t.count += max(a.Incident.Count, 1)
 		}
@@ -111,18 +130,20 @@ func (b *SlackBot) NotifyThread(ctx context.Context, a Alert) (string, error) {
 		}
 		switch {
 		case err == nil:
+			t.configured = b.channel
 			return t.String(), nil
 		case !gone(err):
 			return a.Thread, err
 		}
-		// Somebody took the first message away: this one begins anew.
+		// Somebody took the first message away, or its channel: this one begins
+		// anew, where the configuration says now.
 	}
 	m := slackMessageOf(b.template.apply(outlineOf(a, true), a, slackEscape))
 	at, err := b.call(ctx, b.post, slackCall{Channel: b.channel, slackMessage: m})
 	if err != nil || at.TS == "" {
 		return "", err
 	}
-	return slackThread{at.Channel, at.TS, max(a.Incident.Count, 1)}.String(), nil
+	return slackThread{at.Channel, at.TS, max(a.Incident.Count, 1), b.channel}.String(), nil
 }
 
 // edit shows in the first message how things stand now.
@@ -133,8 +154,9 @@ func (b *SlackBot) edit(ctx context.Context, t slackThread, a Alert) error {
 	m := slackMessageOf(b.template.apply(outlineOf(a, false), a, slackEscape))
 	_, err := b.call(ctx, b.update, slackCall{Channel: t.channel, TS: t.ts, slackMessage: m})
 	var said *slackError
-	if errors.As(err, &said) && slices.Contains(slackUneditable, said.code) {
-		return nil // too old to be edited: the reply says it
+	var refused *Rejected
+	if errors.As(err, &said) && errors.As(err, &refused) && !refused.Gone && !gone(err) {
+		return nil // too old to be edited, or too long: the reply says it
 	}
 	return err
 }
@@ -192,12 +214,11 @@ func (e *slackError) Error() string {
 // (docs.slack.dev/reference/methods/chat.postmessage#errors). What is in no list
 // is an error of this message, and comes again as often as it is sent.
 var (
-	slackLater      = []string{"ratelimited", "rate_limited", "message_limit_exceeded"}
-	slackAgain      = []string{"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org", "ekm_access_denied"}
-	slackForGood    = []string{"is_archived", "account_inactive", "token_revoked"}
-	slackTaken      = []string{"message_not_found", "thread_not_found"}
-	slackUneditable = []string{"edit_window_closed", "cant_update_message", "update_failed"}
-	slackHints      = map[string]string{
+	slackLater   = []string{"ratelimited", "rate_limited", "message_limit_exceeded"}
+	slackAgain   = []string{"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org", "ekm_access_denied"}
+	slackForGood = []string{"is_archived", "account_inactive", "token_revoked"}
+	slackTaken   = []string{"message_not_found", "thread_not_found", "channel_not_found", "is_archived"}
+	slackHints   = map[string]string{
 		"not_in_channel":    "invite the bot: /invite @NAME in the channel",
 		"channel_not_found": "the channel's id is in its details; a private channel must have invited the bot",
 		"is_archived":       "the channel is archived: name another",
@@ -225,7 +246,7 @@ func (r *slackReply) err(now time.Time, excerpt func([]byte) string) error {
 	return &Rejected{Err: err, Gone: slices.Contains(slackForGood, r.Error)}
 }
 
-// gone is true when the message to edit or to answer is no more.
+// gone is true when the message to edit or to answer is no more, or its channel.
 func gone(err error) bool {
 	var said *slackError
 	return errors.As(err, &said) && slices.Contains(slackTaken, said.code)

@@ -116,7 +116,7 @@ func TestSlackThread(t *testing.T) {
 	final.Update = true
 	final.Incident.Cause = incident.OOMAncestor
 	at = thread(t, b, final, at)
-	if want := "C42 1700000000.000001 6"; at != want {
+	if want := "C42 1700000000.000001 6 #ops"; at != want {
 		t.Errorf("thread %q, want %q", at, want)
 	}
 	var got []string
@@ -166,6 +166,11 @@ func TestSlackThreadIsGone(t *testing.T) {
 		{"deleted in between", "chat.postMessage", "thread_not_found", 2, false},
 		{"too old to edit", "chat.update", "edit_window_closed", 2, true},
 		{"another's", "chat.update", "cant_update_message", 2, true},
+		{"too long to edit", "chat.update", "msg_too_long", 2, true},
+		{"an error of tomorrow", "chat.update", "unheard_of", 2, true},
+		{"its channel is archived", "chat.update", "is_archived", 2, false},
+		{"archived in between", "chat.postMessage", "is_archived", 2, false},
+		{"its channel is gone", "chat.update", "channel_not_found", 2, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newSlackChannel(t)
@@ -183,6 +188,31 @@ func TestSlackThreadIsGone(t *testing.T) {
 	thread(t, c.bot(t), alertOf("i-1"), "nonsense")
 	if len(c.messages) != 1 || c.messages[0].thread != "" {
 		t.Errorf("%v", c.messages)
+	}
+}
+
+// TestSlackChannelChanges: a thread in a channel that is not the configured one any
+// more is left alone.
+func TestSlackChannelChanges(t *testing.T) {
+	for _, tt := range []struct {
+		name, thread, channel string
+		goesOn                bool
+	}{
+		{"the same", "C42 TS 1 #ops", "#ops", true},
+		{"another name", "C42 TS 1 #ops", "#pager", false},
+		{"an id in place of the name", "C42 TS 1 #ops", "C43", false},
+		{"of before it was kept", "C42 TS 1", "#ops", true},
+		{"of before, the same id", "C42 TS 1", "C42", true},
+		{"of before, another id", "C42 TS 1", "C43", false},
+	} {
+		c := newSlackChannel(t)
+		b := c.bot(t)
+		thread(t, b, alertOf("i-1"), "")
+		b.channel = tt.channel
+		again := thread(t, b, alertOf("i-2"), strings.Replace(tt.thread, "TS", c.messages[0].ts, 1))
+		if goesOn := c.messages[1].thread != ""; goesOn != tt.goesOn || (c.messages[0].edits > 0) != tt.goesOn || !strings.HasSuffix(again, " "+tt.channel) {
+			t.Errorf("%s: goes on %t, thread %q, %v", tt.name, goesOn, again, c.messages)
+		}
 	}
 }
 
