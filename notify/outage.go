@@ -25,6 +25,8 @@ type outage struct {
 	until  time.Time // the next attempt
 	last   time.Time // the last attempt
 	reason string
+	// refusing is since when it has only asked to be left alone (Retry-After).
+	refusing time.Time
 	// ended is when the last outage that was long ended, lasted how long it was.
 	ended  time.Time
 	lasted time.Duration
@@ -59,12 +61,30 @@ func (o *outage) failed(now, at time.Time, m message, err error) time.Time {
 	return o.until
 }
 
+// refused notes that the receiver asks to be left alone: it is there, and takes nothing.
+func (o *outage) refused(now time.Time, err error) {
+	since := o.refusing
+	o.over(now)
+	if o.refusing = since; since.IsZero() {
+		o.refusing = now
+	}
+	o.reason = err.Error()
+}
+
+// refusesFor is how long it has taken nothing and only asked to be left alone.
+func (o *outage) refusesFor(now time.Time) time.Duration {
+	if o.refusing.IsZero() {
+		return 0
+	}
+	return now.Sub(o.refusing)
+}
+
 // over notes that the receiver has answered.
 func (o *outage) over(now time.Time) {
 	if o.isDown() && now.Sub(o.since) >= shortOutage {
 		o.ended, o.lasted = now, now.Sub(o.since)
 	}
-	o.fails, o.until, o.reason = 0, time.Time{}, ""
+	o.fails, o.until, o.refusing, o.reason = 0, time.Time{}, time.Time{}, ""
 }
 
 // mayTry says whether a message may be sent now: while the receiver is down one

@@ -145,7 +145,7 @@ func (w *worker) round(ctx, attempts context.Context, hurry bool) int {
 	list, pausing := w.o.group.messages(due, now)
 	w.setApart(list)
 	count := w.putOff(ctx, pausing)
-	if w.outage.isDown() {
+	if w.outage.isDown() || w.outage.refusesFor(now) > GiveUp {
 		var old int
 		list, old = w.expire(list, now)
 		count += old
@@ -224,7 +224,7 @@ func (w *worker) expire(all []message, now time.Time) (rest []message, n int) {
 		}
 		n += len(m.deliveries)
 		w.settle(m, incident.Outcome{State: incident.Parked, At: now, NotTried: true,
-			Error: fmt.Sprintf("the receiver could not be reached for %s: %s", incident.FormatDuration(GiveUp), w.outage.reason)}, nil)
+			Error: fmt.Sprintf("the receiver took nothing for %s: %s", incident.FormatDuration(GiveUp), w.outage.reason)}, nil)
 	}
 	return rest, n
 }
@@ -335,7 +335,7 @@ func (w *worker) outcome(m message, err error) incident.Outcome {
 	var later *RetryAfter
 	if errors.As(err, &later) {
 		// The receiver asks for peace from all, not from this one message.
-		w.outage.over(now)
+		w.outage.refused(now, err)
 		if later.At.After(now) {
 			out.Next, w.hold = later.At, later.At
 		}
