@@ -212,8 +212,8 @@ func (p *poster) post(ctx context.Context, body []byte, header http.Header) ([]b
 	return answer, nil
 }
 
-// judge reads the status: 2xx told; 410 gone; 408, 425, 429 and 5xx again; what
-// else is below 500 never.
+// judge reads the status: 2xx told; 410 gone; 408, 425, 429 and 5xx again, after
+// the time that a Retry-After asks for; what else is below 500 never.
 func (p *poster) judge(res *http.Response, answer []byte) error {
 	code := res.StatusCode
 	if code >= 200 && code < 300 {
@@ -226,17 +226,19 @@ func (p *poster) judge(res *http.Response, answer []byte) error {
 	switch {
 	case code == http.StatusGone:
 		return &Rejected{Err: err, Gone: true}
-	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
-		for _, said := range []string{res.Header.Get("Retry-After"), saidInBody(answer)} {
-			if at, ok := retryAfter(said, p.now()); ok {
+	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests, code >= 500:
+		said := []string{res.Header.Get("Retry-After")}
+		if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
+			said = append(said, saidInBody(answer))
+		}
+		for _, v := range said {
+			if at, ok := retryAfter(v, p.now()); ok {
 				return &RetryAfter{Err: err, At: at}
 			}
 		}
 		if code == http.StatusTooManyRequests {
 			return &RetryAfter{Err: err, At: p.now().Add(p.calm)}
 		}
-		return err
-	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code >= 500:
 		return err
 	case code >= 300 && code < 400:
 		return &Rejected{Err: fmt.Errorf("%w; only 307 and 308 within the same host are followed: give the final URL", err)}
