@@ -29,7 +29,7 @@ type Delivery struct {
 	// Seq orders the deliveries of a store.
 	Seq int64
 	// Attempts is how many were made and settled, FirstAttempt when the first
-	// of them was; zero before it.
+	// of them was, or when somebody asked for it to be tried anew; zero before it.
 	Attempts     int
 	FirstAttempt time.Time
 	// Unknown is true when an earlier attempt may have arrived: it timed out

@@ -186,6 +186,31 @@ func TestADeadReceiverDoesNotPileUp(t *testing.T) {
 	})
 }
 
+// TestRetryOutlivesTheDaemon: what was asked to be tried again before the daemon
+// started, of long ago, is tried for as long as ever.
+func TestRetryOutlivesTheDaemon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &memQueue{}
+		s := &script{reply: func(int, Alert) error { return errors.New("connection refused") }}
+		for i := range 5 {
+			q.add("hook", fmt.Sprint("i", i), fmt.Sprint("c", i), incident.OOMContainer)
+			q.list[i].KeptAt, q.list[i].FirstAttempt = time.Now().Add(-100*time.Hour), time.Now()
+		}
+		_, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: struct{ Notifier }{s}})
+		defer end()
+		for _, x := range []struct {
+			wait   time.Duration
+			parked int
+		}{{time.Hour, 0}, {70 * time.Hour, 0}, {3 * time.Hour, 5}} {
+			time.Sleep(x.wait)
+			synctest.Wait()
+			if got := strings.Count(q.states(), "parked"); got != x.parked {
+				t.Errorf("after another %s: %d parked, want %d", x.wait, got, x.parked)
+			}
+		}
+	})
+}
+
 // TestRepeatsPauseLongerAndLonger: a container that is OOM-killed every 10 s for 3
 // hours is told at once, then after 1, 2, 4 ... minutes with counts; after quiet
 // it begins anew. Another cause of the same container does not wait.

@@ -206,13 +206,17 @@ func (w *worker) putOff(ctx context.Context, pausing []message) (n int) {
 	return n
 }
 
-// owedSince is when a message was kept or, where that is later, when somebody asked
-// for all to be tried again: it is not given up at the next failure then.
+// owedSince is when a message was kept or, where that is later, when it was first
+// tried or somebody asked for it to be tried again: it is not given up at the next
+// failure then.
 func (w *worker) owedSince(m message) time.Time {
-	if t := m.deliveries[0].KeptAt; t.After(w.asked) {
-		return t
+	since := w.asked
+	for _, t := range []time.Time{m.deliveries[0].KeptAt, m.deliveries[0].FirstAttempt} {
+		if t.After(since) {
+			since = t
+		}
 	}
-	return w.asked
+	return since
 }
 
 // expire gives up what a receiver that is down has been owed for too long.

@@ -79,15 +79,16 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 // Retry makes what a receiver is owed due at once, what was parked included, and
 // returns how many deliveries that are; "" is every receiver.
 func (s *Store) Retry(ctx context.Context, receiver string) (n int, err error) {
+	now := time.Now().UnixNano()
 	err = s.write(ctx, func(tx *tx) error {
 		n = 0
 		return eachRow(ctx, tx, " AND state <> 'delivered' AND (?2 = '' OR receiver = ?2)", func(r *row, _ int64) error {
 			n++
 			if r.state == string(incident.Parked) {
-				// Its 72 hours begin anew.
-				r.state, r.attempts, r.first = string(incident.Pending), 0, 0
+				r.state, r.attempts = string(incident.Pending), 0
 			}
-			r.next, r.held = 0, false
+			// Its 72 hours begin anew, also for a daemon that starts later.
+			r.next, r.held, r.first = 0, false, now
 			return r.put(ctx, tx)
 		}, receiver)
 	})

@@ -241,8 +241,14 @@ func TestAccountsBalance(t *testing.T) {
 	if n, err := s.Retry(ctx, "hook"); err != nil || n != 15 { // 10 pending, 5 parked ones that are still kept
 		t.Errorf("retry: %d, %v", n, err)
 	}
-	if ds := due(t, s, "hook", now); len(ds) != 15 {
+	ds := due(t, s, "hook", now)
+	if len(ds) != 15 {
 		t.Errorf("%d are due", len(ds))
+	}
+	for _, d := range ds { // the 72 hours of each begin anew
+		if d.FirstAttempt.Before(now) {
+			t.Errorf("%s is tried since %v", d.Incident.ID, d.FirstAttempt)
+		}
 	}
 	if a = balanced(t, s)["hook"]; a.Pending != 15 || a.Parked != 5 {
 		t.Errorf("after retry: %+v", a)
