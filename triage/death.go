@@ -158,7 +158,8 @@ func ownedAlike(a, b string) bool {
 	ca, ua := incident.OwnerOf(a)
 	cb, ub := incident.OwnerOf(b)
 	if ca != nil && cb != nil {
-		return ca.ID != "" && ca.ID == cb.ID
+		// LXC's have a name and no id.
+		return ca.ID == cb.ID && (ca.ID != "" || ca.Name != "" && ca.Name == cb.Name)
 	}
 	return ca == nil && cb == nil && ua != "" && ua == ub
 }
@@ -196,6 +197,7 @@ func FromIncident(inc *incident.Incident, service string) (Death, bool) {
 	if l := value(inc.OOM.Limit); l < 1<<50 {
 		d.Limit = l
 	}
+	d.Host = value(inc.OOM.HostTotal)
 	if inc.Memory != nil {
 		d.Shmem, d.Kernel = value(inc.Memory.Shmem), value(inc.Memory.Kernel)
 	}
