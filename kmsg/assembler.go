@@ -265,6 +265,7 @@ func (a *Assembler) start(r *Record) *open {
 	o := a.newOpen()
 	o.caller = r.Caller
 	o.ep.Seq, o.ep.Uptime, o.ep.HasUptime, o.ep.Time = r.Seq, r.Uptime, r.HasUptime, r.Time
+	o.ep.Host = r.Host
 	o.touch(r)
 	a.open = append(a.open, o)
 	return o

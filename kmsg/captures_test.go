@@ -171,7 +171,7 @@ func captured(t *testing.T, name string) []Episode {
 		}
 		ep := *e.Episode
 		ep.Seq, ep.Uptime, ep.HasUptime, ep.Time = 0, 0, false, time.Time{}
-		ep.Unverified, ep.Lines = false, nil
+		ep.Unverified, ep.Lines, ep.Host = false, nil, ""
 		ep.Tasks = slices.Clone(ep.Tasks)
 		ep.Kills = slices.Clone(ep.Kills)
 		for i := range ep.Kills {

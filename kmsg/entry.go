@@ -172,6 +172,8 @@ func (e *entry) set(key, v string) {
 		e.setText(v)
 	case "_TRANSPORT":
 		e.transport = v
+	case "_HOSTNAME":
+		e.rec.Host = v
 	case "SYSLOG_IDENTIFIER":
 		e.ident = v
 	case "SYSLOG_FACILITY", "fac":

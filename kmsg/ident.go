@@ -91,7 +91,10 @@ func (l *line) rfc5424(s string) string {
 		if sp < 0 {
 			return s
 		}
-		if i == 1 {
+		switch i {
+		case 0:
+			l.setHost(s[:sp])
+		case 1:
 			app = s[:sp]
 		}
 		s = s[sp+1:]
@@ -125,6 +128,13 @@ func (l *line) setIdent(name string) {
 	l.rec.Ident = name
 }
 
+// setHost notes the machine that the log names; syslog writes - for none.
+func (l *line) setHost(name string) {
+	if name != "-" {
+		l.rec.Host = name
+	}
+}
+
 // ident reads what stands between a date and the message: "host kernel: ",
 // "kernel: ", "host prog[12]: ", or nothing.
 func (l *line) ident(s string) string {
@@ -136,7 +146,7 @@ func (l *line) ident(s string) string {
 		l.rec.Ident = "container" // its output, as a CRI runtime keeps it
 		return s
 	}
-	rest := s
+	rest, host := s, ""
 	for words := 0; words < 2; words++ {
 		sp := strings.IndexByte(rest, ' ')
 		word := rest
@@ -159,6 +169,9 @@ func (l *line) ident(s string) string {
 		if word[len(word)-1] == ':' && isIdent(word[:len(word)-1]) {
 			l.setIdent(word[:len(word)-1])
 			l.tagged = true
+			if words == 1 {
+				l.setHost(host)
+			}
 			if sp < 0 {
 				return ""
 			}
@@ -177,7 +190,11 @@ func (l *line) ident(s string) string {
 			return s
 		}
 		rest = trimBlanks(rest[sp+1:])
+		if words == 0 {
+			host = word
+		}
 		if strings.HasPrefix(rest, "[") || startsKnown(rest) {
+			l.setHost(host)
 			return rest // a host and no ident
 		}
 	}
@@ -211,6 +228,7 @@ func (l *line) hostAndKernel(s string) string {
 	}
 	rest := s[sp+1:]
 	if msg, ok := strings.CutPrefix(rest, "kernel: "); ok {
+		l.setHost(s[:sp])
 		return msg
 	}
 	if msg, ok := strings.CutPrefix(rest, "unknown: "); ok {

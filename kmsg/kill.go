@@ -191,7 +191,7 @@ func (a *Assembler) reaper(r *Record, t string) {
 		}
 	}
 	ep := &Episode{Seq: r.Seq, Uptime: r.Uptime, HasUptime: r.HasUptime, Time: r.Time,
-		Kills: []Kill{k}, Lines: []string{k.Line}, Unverified: r.Facility != 0}
+		Host: r.Host, Kills: []Kill{k}, Lines: []string{k.Line}, Unverified: r.Facility != 0}
 	a.remember(&k)
 	a.events = append(a.events, Event{Episode: ep})
 }

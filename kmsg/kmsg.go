@@ -36,6 +36,8 @@ type Record struct {
 	Escaped bool
 	// Ident is the program that a log names as the writer; "" for the kernel.
 	Ident string
+	// Host is the machine that a log names; "" where it names none.
+	Host string
 }
 
 // FacilityUnknown marks a record from a format that lost the facility, so that
@@ -122,6 +124,8 @@ type Episode struct {
 
 	// Kernel is the release printed in the CPU line, if any.
 	Kernel string `json:"kernel,omitempty"`
+	// Host is the machine that the log names, as one for many does; "" if none.
+	Host string `json:"-"`
 
 	Kills []Kill `json:"kills,omitempty"`
 

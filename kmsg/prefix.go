@@ -106,6 +106,7 @@ func (c *prefixCache) keep(s string, l *line, width int) {
 	c.line = *l
 	c.line.rec.Uptime, c.line.rec.HasUptime, c.line.rec.Caller = 0, false, ""
 	c.line.rec.Ident = strings.Clone(l.rec.Ident)
+	c.line.rec.Host = strings.Clone(l.rec.Host)
 	c.line.text = ""
 }
 

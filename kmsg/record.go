@@ -73,7 +73,7 @@ func parseHeader(b []byte, r *Record) (text, caller []byte, err error) {
 	r.Uptime = time.Duration(usec) * time.Microsecond
 	r.HasUptime = true
 	r.Escaped = true
-	r.Ident = ""
+	r.Ident, r.Host = "", ""
 	return text, caller, nil
 }
 

@@ -291,6 +291,7 @@ func (e *Event) detach() {
 			d.str(&e.Unrecognised.Text)
 			d.str(&e.Unrecognised.Caller)
 			d.str(&e.Unrecognised.Ident)
+			d.str(&e.Unrecognised.Host)
 		}
 		if d.buf == nil {
 			d.buf = new(strings.Builder)
@@ -319,7 +320,7 @@ func (d *detacher) str(s *string) {
 }
 
 func (d *detacher) episode(e *Episode) {
-	for _, s := range []*string{&e.Trigger.Comm, &e.GFPMask, &e.OOMMemcg, &e.TaskMemcg, &e.Cpuset, &e.GroupMemcg, &e.Kernel} {
+	for _, s := range []*string{&e.Trigger.Comm, &e.GFPMask, &e.OOMMemcg, &e.TaskMemcg, &e.Cpuset, &e.GroupMemcg, &e.Kernel, &e.Host} {
 		d.str(s)
 	}
 	for i := range e.Tasks {

@@ -33,9 +33,11 @@ type Collector struct {
 	// kill that another log dates.
 	booted map[int]float64
 	open   map[place]*occasion // the newest of each place
-	all    []*occasion
-	boot   int
-	last   time.Duration
+	// machines are those that the logs name.
+	machines map[string]bool
+	all      []*occasion
+	boot     int
+	last     time.Duration
 
 	// Repeated counts kills that had been told before, Dropped occasions that
 	// were too many to keep.
@@ -45,6 +47,7 @@ type Collector struct {
 // place is what tells one program in one container, pod or unit from all others.
 type place struct {
 	owner, comm string
+	machine     string
 	scope       Scope
 	host        bool
 }
@@ -73,8 +76,12 @@ const (
 func (c *Collector) Add(d Death) {
 	if c.seen == nil {
 		c.seen, c.open, c.booted = map[fingerprint][]telling{}, map[place]*occasion{}, map[int]float64{}
+		c.machines = map[string]bool{}
 	}
-	this := telling{time: d.Time, uptime: d.Uptime, hasUptime: d.HasUptime}
+	if d.Machine != "" {
+		c.machines[d.Machine] = true
+	}
+	this := telling{machine: d.Machine, time: d.Time, uptime: d.Uptime, hasUptime: d.HasUptime}
 	for i := range c.seen[d.print()] {
 		if old := &c.seen[d.print()][i]; old.same(&this) {
 			c.Repeated++
@@ -88,9 +95,9 @@ func (c *Collector) Add(d Death) {
 	at := c.moment(&d)
 	this.at = at
 	c.seen[d.print()] = append(c.seen[d.print()], this)
-	p := place{owner: d.owner(), comm: d.Comm, scope: d.Scope, host: d.Scope == HostMemory}
+	p := place{owner: d.owner(), comm: d.Comm, machine: d.Machine, scope: d.Scope, host: d.Scope == HostMemory}
 	if p.host {
-		p = place{host: true} // whom the kernel kills need not be who grew
+		p = place{machine: d.Machine, host: true} // whom the kernel kills need not be who grew
 	}
 	if o := c.open[p]; o != nil && at.clock != unstamped && o.at.clock == at.clock && at.seconds >= o.at.seconds && at.seconds-o.end.seconds < burst.Seconds() {
 		o.end = at
@@ -134,17 +141,31 @@ func (c *Collector) moment(d *Death) moment {
 	return moment{c.boot, c.last.Seconds()}
 }
 
-// hostOccasions are the kills for want of the host's memory, as one chain.
-func (c *Collector) hostOccasions() *chain {
-	ch := &chain{owners: map[string]bool{}, stride: 1}
+// machine is the machine of an occasion where the logs are of several.
+func (c *Collector) machine(o *occasion) string {
+	if len(c.machines) < 2 {
+		return ""
+	}
+	return o.Machine
+}
+
+// hostOccasions are the kills for want of a host's memory, a chain for each host.
+func (c *Collector) hostOccasions() []*chain {
+	of := map[string]*chain{}
+	var out []*chain
 	for _, o := range c.all {
-		if o.Scope == HostMemory {
-			ch.occasions = append(ch.occasions, o)
+		if o.Scope != HostMemory {
+			continue
 		}
+		m := c.machine(o)
+		if of[m] == nil {
+			of[m] = &chain{owners: map[string]bool{}, stride: 1, machine: m}
+			out = append(out, of[m])
+		}
+		of[m].occasions = append(of[m].occasions, o)
 	}
-	if len(ch.occasions) == 0 {
-		return nil
+	for _, ch := range out {
+		ch.mergeBursts()
 	}
-	ch.mergeBursts()
-	return ch
+	return out
 }

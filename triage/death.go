@@ -36,6 +36,8 @@ type Death struct {
 	Service string
 	// Container and Pod are its ids, Name and Unit its names, as far as known.
 	Container, Pod, Name, Unit string
+	// Machine is the host that a log of several names, without its domain.
+	Machine string
 	// Pattern is its cgroup's path with what differs from one container of a
 	// service to the next replaced by *.
 	Pattern string
@@ -74,6 +76,7 @@ func FromEpisode(e *kmsg.Episode, i int) Death {
 	if d.Time.IsZero() && !d.HasUptime {
 		d.Time, d.Uptime, d.HasUptime = e.Time, e.Uptime, e.HasUptime
 	}
+	d.Machine = strings.Clone(shortName(e.Host))
 	path := incident.VictimPath(e)
 	if c, unit := incident.OwnerOf(path); c != nil {
 		d.Container, d.Name = strings.Clone(c.ID), strings.Clone(c.Name)
@@ -216,6 +219,20 @@ func value(n *int64) int64 {
 		return 0
 	}
 	return *n
+}
+
+// shortName is a host's name without its domain: one log may have it, another not.
+func shortName(host string) string {
+	if short, _, ok := strings.Cut(host, "."); ok && short != "" && strings.Trim(short, "0123456789") != "" {
+		return short
+	}
+	return host // no domain, or an address
+}
+
+// local tells whether the owner's name means something on its own machine only:
+// units and paths are alike on many, ids are not.
+func (d *Death) local() bool {
+	return d.Service == "" && d.Pod == "" && d.Container == ""
 }
 
 // owner is what tells this container, pod or unit from others like it; "" where

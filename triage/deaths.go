@@ -45,8 +45,10 @@ func (c *Collector) Services(read ...Service) []Service {
 		}
 		out = append(out, s)
 	}
-	if host := c.hostOccasions(); host != nil {
-		byName[HostName] = len(out)
+	for _, host := range c.hostOccasions() {
+		if host.machine == "" {
+			byName[HostName] = len(out)
+		}
 		out = append(out, judgeHost(host, d))
 	}
 	for _, h := range read {
@@ -290,6 +292,14 @@ func (c *chain) containers() []string {
 
 // name is what a person would call it.
 func (c *chain) name() string {
+	if c.machine != "" && c.known().Service == "" {
+		return c.place() + " on " + incident.Sanitize(c.machine)
+	}
+	return c.place()
+}
+
+// place is its program, and where that ran.
+func (c *chain) place() string {
 	o := c.known()
 	prog := incident.Sanitize(o.Comm)
 	if strings.TrimSpace(prog) == "" {

@@ -11,6 +11,8 @@ type chain struct {
 	owners    map[string]bool
 	// stride is 2 where the occasions are those of two replicas in turns.
 	stride int
+	// machine is where it ran, in logs of several.
+	machine string
 
 	// The seconds from one occasion to the next, and the bytes held at its end.
 	seconds, held []float64
@@ -47,9 +49,12 @@ func (c *Collector) chains() []*chain {
 	var bare, loose []*occasion
 	add := func(o *occasion) {
 		k := key{o.owner(), o.Comm}
+		if o.local() {
+			k.owner += " " + c.machine(o)
+		}
 		ch := byOwner[k]
 		if ch == nil {
-			ch = &chain{owners: map[string]bool{k.owner: true}, stride: 1}
+			ch = &chain{owners: map[string]bool{k.owner: true}, stride: 1, machine: c.machine(o)}
 			byOwner[k] = ch
 			order = append(order, ch)
 			if o.Pod != "" {
@@ -83,7 +88,7 @@ func (c *Collector) chains() []*chain {
 		}
 		slices.SortStableFunc(order, func(a, b *chain) int { return earlier(a.first(), b.first()) })
 	}
-	order = addBare(joinAnew(order), bare)
+	order = c.addBare(joinAnew(order), bare)
 	for _, ch := range order {
 		if ch.inTurns() {
 			ch.stride = 2
@@ -96,8 +101,8 @@ func (c *Collector) chains() []*chain {
 
 // alike is what containers of one service have in common.
 type alike struct {
-	pattern, comm string
-	limit         int64
+	pattern, comm, machine string
+	limit                  int64
 }
 
 // lookBack is how many of the newest chains alike are asked for one that a new
@@ -116,7 +121,7 @@ func joinAnew(order []*chain) []*chain {
 			out = append(out, ch)
 			continue
 		}
-		k := alike{o.Pattern, o.Comm, o.Limit}
+		k := alike{o.Pattern, o.Comm, ch.machine, o.Limit}
 		list := open[k]
 		at := len(list) - 1
 		for at >= 0 && at >= len(list)-lookBack && !before(list[at].last().end, o.at) {
@@ -179,20 +184,23 @@ func before(a, b moment) bool {
 // addBare gives kills that the kernel printed without their cgroup (it names it
 // for ten kills in five seconds) to the only service whose program has that
 // name, else they stand for themselves.
-func addBare(order []*chain, bare []*occasion) []*chain {
-	named := map[string][]*chain{}
+func (c *Collector) addBare(order []*chain, bare []*occasion) []*chain {
+	type key struct{ comm, machine string }
+	named := map[key][]*chain{}
 	for _, ch := range order {
-		named[ch.first().Comm] = append(named[ch.first().Comm], ch)
+		k := key{ch.first().Comm, ch.machine}
+		named[k] = append(named[k], ch)
 	}
-	alone := map[string]*chain{}
+	alone := map[key]*chain{}
 	for _, o := range bare {
-		ch := alone[o.Comm]
-		if only := named[o.Comm]; len(only) == 1 {
+		k := key{o.Comm, c.machine(o)}
+		ch := alone[k]
+		if only := named[k]; len(only) == 1 {
 			ch = only[0]
 		}
 		if ch == nil {
-			ch = &chain{owners: map[string]bool{}, stride: 1}
-			alone[o.Comm] = ch
+			ch = &chain{owners: map[string]bool{}, stride: 1, machine: k.machine}
+			alone[k] = ch
 			order = append(order, ch)
 		}
 		ch.occasions = append(ch.occasions, o)

@@ -3,6 +3,7 @@ package triage
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/trend"
@@ -94,7 +95,11 @@ func (s *Service) hostLeak(list []*occasion, d dice) bool {
 	}
 	rate := median(g.rates)
 	hog := list[len(list)-1].Hog
+	of, several := strings.CutPrefix(s.Service, HostName+" ")
 	s.Class, s.Service, s.Program = Leak, incident.Sanitize(hog)+" (no limit)", hog
+	if several {
+		s.Service += " on " + of
+	}
 	s.Confidence = incident.Possible
 	if chance <= chanceLikely {
 		s.Confidence = incident.Likely

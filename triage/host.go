@@ -19,6 +19,9 @@ const adviceHost = "Give every container a memory limit so that their sum stays 
 // killed says little then; who held the memory does.
 func judgeHost(c *chain, d dice) Service {
 	s := Service{Schema: Schema, Service: HostName, Class: HostOvercommitted, Confidence: incident.Possible}
+	if c.machine != "" {
+		s.Service += " " + incident.Sanitize(c.machine)
+	}
 	asked := 0
 	victims := map[string]int{}
 	hogs := map[string][]*occasion{}

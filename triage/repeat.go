@@ -4,6 +4,7 @@ import "time"
 
 // telling is when a kill was, as one log tells it.
 type telling struct {
+	machine   string
 	time      time.Time
 	uptime    time.Duration
 	hasUptime bool
@@ -14,6 +15,9 @@ type telling struct {
 // have one: the same daemon with the same pid dies at the same uptime of every
 // boot. Where they are not dated alike they are: two logs of the same machine.
 func (a *telling) same(b *telling) bool {
+	if a.machine != "" && b.machine != "" && a.machine != b.machine {
+		return false
+	}
 	if dated := !a.time.IsZero() && !b.time.IsZero(); dated {
 		if d := a.time.Sub(b.time); d <= -twice || d >= twice {
 			return false
