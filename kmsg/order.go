@@ -35,7 +35,7 @@ func inOrder(names []string, opt *ScanOptions) ([]string, error) {
 		if name == "-" {
 			continue
 		}
-		if err := files[i].look(opt); err != nil {
+		if err := files[i].look(opt); err != nil && opt.Bad == nil { // else it is told when its turn comes
 			return nil, err
 		}
 	}

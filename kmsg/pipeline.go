@@ -43,6 +43,7 @@ type pipeline struct {
 	past   *regionScanner // read what crossed before, to be used again
 	held   [][]byte       // memory of chunks that the open region crosses
 	done   int64
+	cut    bool // the log could not be read to its end; what came before it is told
 }
 
 // result is a chunk and what its worker made of it.
@@ -72,13 +73,16 @@ func (p *pipeline) run(ctx context.Context) error {
 		group.Go(p.work)
 	}
 	group.Wait()
-	if p.err != nil {
+	if p.err != nil && !p.cut {
 		return p.err
 	}
 	if p.merged.cur != nil {
 		p.merged.close(p.done)
 	}
-	return p.tellMerged()
+	if err := p.tellMerged(); err != nil {
+		return err
+	}
+	return p.err
 }
 
 func (p *pipeline) scanner() *regionScanner {
@@ -284,6 +288,7 @@ func (p *pipeline) take(r *result) error {
 	p.tail = append(p.tail[:0], lastLines(c.buf)...)
 	p.held = append(p.held, c.mem)
 	if c.err != nil {
+		p.cut = true
 		return fmt.Errorf("read log %q: %w", p.name, c.err)
 	}
 	return nil

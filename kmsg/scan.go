@@ -23,6 +23,9 @@ type ScanOptions struct {
 	// Progress, if not nil, is called now and then with the bytes read and
 	// the bytes in all (0 when not known).
 	Progress func(done, total int64)
+	// Bad, if not nil, is told of a file that cannot be read, or not to its end;
+	// the others are read all the same. Without it the first such ends the scan.
+	Bad func(name string, err error)
 }
 
 // ScanStats counts what was in a log.
@@ -125,11 +128,20 @@ func scanFiles(ctx context.Context, names []string, opt ScanOptions, render func
 	if err != nil {
 		return total, err
 	}
+	var refused error // what the taker of the events says ends the scan, whatever the file
+	take := func(g *region) error {
+		refused = yield(g)
+		return refused
+	}
 	for _, name := range ordered {
-		st, err := scanOne(ctx, name, opt, &seen, render, yield)
+		st, err := scanOne(ctx, name, opt, &seen, render, take)
 		total.add(&st)
-		if err != nil {
+		switch {
+		case err == nil:
+		case opt.Bad == nil || refused != nil || ctx.Err() != nil:
 			return total, err
+		default:
+			opt.Bad(name, err)
 		}
 	}
 	return total, nil

@@ -31,6 +31,7 @@ type explainer struct {
 	out     outputFormat
 
 	cmd *cobra.Command
+	bad badLogs
 }
 
 func newExplain() *cobra.Command {
@@ -59,7 +60,7 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
   oomwatch explain --log kern.log --inspect web.json --events events.json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			args, err := takeLogs(&e.logs, args, 1)
+			args, err := takeLogs(&e.logs, args, 1, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

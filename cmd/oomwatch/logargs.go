@@ -2,22 +2,30 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"regexp"
 	"strings"
 )
 
 // takeLogs makes --log kern.log* work as a shell expands it: beside --log,
-// arguments that are files are logs too. What is left is returned, at most most
-// of it.
-func takeLogs(logs *[]string, args []string, most int) ([]string, error) {
+// arguments that are files are logs too, and folders among them are passed over.
+// What is left is returned, at most most of it.
+func takeLogs(logs *[]string, args []string, most int, notes io.Writer) ([]string, error) {
 	if len(*logs) == 0 {
 		return args, nil
 	}
 	var rest []string
 	for _, a := range args {
-		if st, err := os.Stat(a); err == nil && !st.IsDir() {
+		st, err := os.Stat(a)
+		switch {
+		case err == nil && !st.IsDir():
 			*logs = append(*logs, a)
-		} else {
+		case err == nil && (most == 0 || besideLogs(a, *logs)):
+			sayFolder(notes, a)
+		case err != nil && (strings.Contains(a, "/") || besideLogs(a, *logs)):
+			*logs = append(*logs, a) // it is said where the logs are read
+		default:
 			rest = append(rest, a)
 		}
 	}
@@ -25,4 +33,21 @@ func takeLogs(logs *[]string, args []string, most int) ([]string, error) {
 		return nil, usageError{fmt.Errorf("%s: no such file; more logs follow --log FILE, each a file that exists", strings.Join(rest[most:], ", "))}
 	}
 	return rest, nil
+}
+
+var (
+	reRotated = regexp.MustCompile(`(?:\.[0-9]+|-[0-9]{8})?(?:\.(?:gz|zst))?$`)
+	reBeside  = regexp.MustCompile(`^(?:\.|-[0-9]{8})`)
+)
+
+// besideLogs is true for a name that goes on as that of a log begins: kern.log.d
+// beside kern.log.1. What is named like a container may be one.
+func besideLogs(name string, logs []string) bool {
+	for _, l := range logs {
+		family := l[:reRotated.FindStringIndex(l)[0]]
+		if rest, ok := strings.CutPrefix(name, family); ok && family != "" && l != "-" && reBeside.MatchString(rest) {
+			return true
+		}
+	}
+	return false
 }

@@ -129,7 +129,7 @@ func (e *explainer) offlineJoined(ctx context.Context, what string) error {
 }
 
 func (e *explainer) scanOptions(bar *progress) kmsg.ScanOptions {
-	return kmsg.ScanOptions{Location: time.Local, Progress: bar.at}
+	return kmsg.ScanOptions{Location: time.Local, Progress: bar.at, Bad: e.bad.add}
 }
 
 // finish prints what is left to print, says what could not be told, and judges.
@@ -142,7 +142,7 @@ func (e *explainer) finish(t *teller, what string, stats kmsg.ScanStats, err err
 	}
 	notes := e.cmd.ErrOrStderr()
 	sayUnread(notes, &stats)
-	if err != nil {
+	if err := errors.Join(err, e.bad.err(len(e.logs), notes)); err != nil {
 		return err
 	}
 	if t.count == 0 {

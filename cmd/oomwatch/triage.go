@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/store"
@@ -27,6 +28,7 @@ type triager struct {
 	out   outputFormat
 
 	cmd *cobra.Command
+	bad badLogs
 }
 
 func newTriage() *cobra.Command {
@@ -51,7 +53,7 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
   dmesg | oomwatch triage --log - -o json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			args, err := takeLogs(&t.logs, args, 0)
+			args, err := takeLogs(&t.logs, args, 0, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -93,7 +95,15 @@ func (t *triager) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return t.tell(collector.Services(read...))
+	services := collector.Services(read...)
+	bad := t.bad.err(len(t.logs), t.cmd.ErrOrStderr())
+	if bad != nil && len(services) == 0 {
+		return bad
+	}
+	if err := t.tell(services); err != nil && (bad == nil || !errors.Is(err, errNothing)) {
+		return err
+	}
+	return bad
 }
 
 // readLogs takes the kills of kernel logs.
@@ -109,7 +119,7 @@ func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
 	since := t.since.from(time.Now())
 	undated := 0
 	bar := newProgress(t.cmd.ErrOrStderr())
-	stats, err := kmsg.ScanFiles(ctx, t.logs, kmsg.ScanOptions{Location: time.Local, Progress: bar.at}, func(ev *kmsg.Event) error {
+	stats, err := kmsg.ScanFiles(ctx, t.logs, kmsg.ScanOptions{Location: time.Local, Progress: bar.at, Bad: t.bad.add}, func(ev *kmsg.Event) error {
 		for i := range killsOf(ev) {
 			d := triage.FromEpisode(ev.Episode, i)
 			switch {
@@ -231,7 +241,7 @@ func (t *triager) tell(list []triage.Service) error {
 	}
 	if len(found) == 0 {
 		if t.what != "" && len(list) > 0 {
-			fmt.Fprintf(t.cmd.ErrOrStderr(), "oomwatch: nothing of %q is in what was read; see all with: oomwatch triage\n", t.what)
+			fmt.Fprintf(t.cmd.ErrOrStderr(), "oomwatch: nothing of %q is in what was read; see all with: %s\n", t.what, t.unfiltered())
 		} else {
 			fmt.Fprintln(t.cmd.ErrOrStderr(), "oomwatch: no kill and no readings are in what was read")
 		}
@@ -242,6 +252,19 @@ func (t *triager) tell(list []triage.Service) error {
 		return writeLines(w, found)
 	}
 	return writeTriage(w, found, total, textWidth(w), useColour(w))
+}
+
+// unfiltered is the command that tells of every service of what was read.
+func (t *triager) unfiltered() string {
+	if len(t.logs) == 0 {
+		return "oomwatch triage"
+	}
+	const most = 3
+	s := "oomwatch triage --log " + strings.Join(t.logs[:min(len(t.logs), most)], " ")
+	if len(t.logs) > most {
+		s += " ..."
+	}
+	return incident.Sanitize(s)
 }
 
 // maxTold is how many services a person is told of unless asked otherwise.

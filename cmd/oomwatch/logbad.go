@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"syscall"
+)
+
+// badLogs gathers the logs that cannot be read, or not to their end: what the others
+// say is told first, and then that it may not be all.
+type badLogs struct {
+	errs    []error
+	folders []string
+}
+
+// add is for kmsg.ScanOptions.
+func (b *badLogs) add(name string, err error) {
+	if errors.Is(err, syscall.EISDIR) {
+		b.folders = append(b.folders, name)
+		return
+	}
+	next := "it is damaged, or cut short; what could be read of it is told: get the file again"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		next = "it is left out: give the path of a log that there is"
+	case errors.Is(err, fs.ErrPermission):
+		next = "it is left out: run as a user who may read it"
+	}
+	b.errs = append(b.errs, fmt.Errorf("%w: %s", err, next))
+}
+
+// err is nil where all that was named has been read. A folder among other logs is what
+// kern.log* finds beside them; alone it is a mistake.
+func (b *badLogs) err(logs int, notes io.Writer) error {
+	for _, name := range b.folders {
+		if len(b.folders) == logs {
+			b.errs = append(b.errs, fmt.Errorf("read log %q: it is a directory: name the logs in it", name))
+			continue
+		}
+		sayFolder(notes, name)
+	}
+	return errors.Join(b.errs...)
+}
+
+func sayFolder(notes io.Writer, name string) {
+	fmt.Fprintf(notes, "note: %s is a directory, and is passed over: name the logs in it\n", name)
+}
