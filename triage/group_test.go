@@ -100,20 +100,35 @@ func TestManyServices(t *testing.T) {
 	}
 }
 
-// TestManyContainers groups as many containers as a log of a large cluster holds,
-// killed at the same time and again: it may not take their number squared.
-func TestManyContainers(t *testing.T) {
-	var c Collector
-	const n = 40_000
+// manyContainers are n containers of one program, as the log of a large cluster holds
+// them: killed at the same time, and again.
+func manyContainers(n int) *Collector {
+	c := new(Collector)
 	for round := range 2 {
 		for i := range n {
 			at := newYear.Add(time.Duration(round)*1000*time.Second + time.Duration(i)*10*time.Millisecond)
 			c.Add(Death{Time: at, PID: round*n + i + 1, Comm: "job", Container: fmt.Sprint("c", i), Pattern: "/docker/*", Scope: OwnLimit, Limit: mib, RSS: mib})
 		}
 	}
-	began := time.Now()
-	chains := c.chains()
-	if took := time.Since(began); len(chains) != n || took > 5*time.Second {
-		t.Errorf("%d services in %s", len(chains), took)
+	return c
+}
+
+// TestManyContainers: who is killed again under the same id is nobody else's next life.
+func TestManyContainers(t *testing.T) {
+	const n = 2000
+	if chains := manyContainers(n).chains(); len(chains) != n {
+		t.Errorf("%d services of %d containers", len(chains), n)
+	}
+}
+
+// BenchmarkChains may not take the number of containers squared.
+func BenchmarkChains(b *testing.B) {
+	for _, n := range []int{1000, 10_000} {
+		c := manyContainers(n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				c.chains()
+			}
+		})
 	}
 }
