@@ -20,6 +20,8 @@ type Delivery struct {
 	Lane string
 	// Key is what repeats are recognised by; see Incident.Key.
 	Key string
+	// News is what it was to tell when it was read; see Incident.News.
+	News string
 	// Last is what the receiver was last told under this key; as it stands when
 	// the delivery is settled as delivered, it is kept.
 	Last Last

@@ -76,7 +76,7 @@ func (s *Store) tryDue(ctx context.Context, receiver string, now time.Time, limi
 }
 
 func (r *row) delivery() incident.Delivery {
-	d := incident.Delivery{ID: r.id, Receiver: r.receiver, Rev: int(r.rev), Lane: r.lane, Key: r.key, Seq: r.seq, Attempts: int(r.attempts),
+	d := incident.Delivery{ID: r.id, Receiver: r.receiver, Rev: int(r.rev), Lane: r.lane, Key: r.key, News: r.news, Seq: r.seq, Attempts: int(r.attempts),
 		Unknown: r.maybe, Batch: r.batch, KeptAt: time.Unix(0, r.kept), Error: r.error}
 	if r.first != 0 {
 		d.FirstAttempt = time.Unix(0, r.first)
@@ -121,6 +121,9 @@ func (s *Store) Settle(ctx context.Context, o incident.Outcome, ds ...incident.D
 	err := s.jot(ctx, func(tx *tx) error {
 		err := change(ctx, tx, ds, func(r *row, d *incident.Delivery) error {
 			settle(r, d)
+			if o.State == incident.Delivered && d.News != "" && d.News != r.news {
+				return r.overtaken(ctx, tx, d.News, o.At)
+			}
 			return r.put(ctx, tx)
 		})
 		if err != nil || o.State != incident.Delivered {
@@ -132,6 +135,22 @@ func (s *Store) Settle(ctx context.Context, o incident.Outcome, ds ...incident.D
 		return fmt.Errorf("settle delivery: %w", explainSQLite(err))
 	}
 	return nil
+}
+
+// overtaken writes a delivery that was brought up to date while it was on its way,
+// and told the old news: the new is owed yet, unless something newer is.
+func (r *row) overtaken(ctx context.Context, tx *tx, told string, at time.Time) error {
+	fresh := row{incident: r.incident, lane: r.lane, key: r.key, news: r.news, state: string(incident.Pending), kept: at.UnixNano()}
+	r.news = told
+	if err := r.put(ctx, tx); err != nil {
+		return err
+	}
+	next, err := rowByID(ctx, tx, incident.UpdateID(r.incident, int(r.rev)+1, r.receiver))
+	if err != nil || next != nil {
+		return err
+	}
+	_, err = fresh.add(ctx, tx, r.receiver, r.rev+1, nil, &Saved{})
+	return err
 }
 
 // tell keeps what the receiver was told last under the keys of deliveries.

@@ -96,3 +96,47 @@ func TestUpdatesToldFromMemory(t *testing.T) {
 		}
 	}
 }
+
+// TestNewsOnTheWay: what is brought up to date after it was handed out is told with
+// the old news, and the new are owed then.
+func TestNewsOnTheWay(t *testing.T) {
+	now := time.Now()
+	at := func(c incident.Confidence, update bool) Entry {
+		return Entry{Incident: &incident.Incident{ID: "a", Kind: incident.KindDeath, Cause: incident.OOMContainer, Confidence: c, Time: now}, Receivers: []string{"hook"}, Update: update}
+	}
+	for name, tt := range map[string]struct {
+		state              incident.DeliveryState
+		begun              bool // before the update: then that is one of its own
+		delivered, pending int64
+	}{
+		"told":           {incident.Delivered, false, 1, 1},
+		"not yet":        {incident.Pending, false, 0, 1}, // it tells the news the next time
+		"begun and told": {incident.Delivered, true, 1, 1},
+	} {
+		s := open(t, filepath.Join(t.TempDir(), "o.db"))
+		save(t, s, at(incident.Possible, false))
+		ds := due(t, s, "hook", now)
+		if tt.begun {
+			if err := s.Begin(ctx, "", ds...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		save(t, s, at(incident.Likely, true))
+		if err := s.Begin(ctx, "", ds...); err != nil {
+			t.Fatal(err)
+		}
+		settle(t, s, incident.Outcome{State: tt.state, At: now, Next: now}, ds...)
+		if a := balanced(t, s)["hook"]; a.Delivered != tt.delivered || a.Pending != tt.pending {
+			t.Errorf("%s: %d delivered and %d pending, want %d and %d", name, a.Delivered, a.Pending, tt.delivered, tt.pending)
+		}
+		ds = due(t, s, "hook", now)
+		if len(ds) != 1 || ds[0].Rev > 0 != (tt.state == incident.Delivered) || ds[0].Incident.Confidence != incident.Likely {
+			t.Errorf("%s: due then: %+v", name, ds)
+		}
+		settle(t, s, incident.Outcome{State: incident.Delivered, At: now}, ds...)
+		save(t, s, at(incident.Likely, true))
+		if ds = due(t, s, "hook", now); len(ds) != 0 {
+			t.Errorf("%s: told anew: %+v", name, ds)
+		}
+	}
+}
