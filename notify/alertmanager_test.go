@@ -245,7 +245,8 @@ func TestAlertmanagerGoesOn(t *testing.T) {
 		of("new", time.Minute, func(*incident.Incident) {}),
 		of("old", time.Hour, func(*incident.Incident) {}),
 		of("none", time.Minute, func(i *incident.Incident) { i.Cause = incident.ExitOK }),
-		of("self", 50*time.Hour, func(i *incident.Incident) { lasts(i); i.Warning.Self = true }),
+		of("blind", 50*time.Hour, func(i *incident.Incident) { lasts(i); i.Warning.Self, i.Warning.What = true, "source_blind" }),
+		of("self", 50*time.Hour, func(i *incident.Incident) { lasts(i); i.Warning.Self, i.Warning.What = true, "store_replaced" }),
 	}
 	m, posts := newAM(t)
 	if err := m.Restore(func(since time.Time) ([]incident.Delivery, error) {
@@ -270,12 +271,12 @@ func TestAlertmanagerGoesOn(t *testing.T) {
 				t.Errorf("%s: %s ends at %v", name, a.Labels["unit"], a.EndsAt)
 			}
 		}
-		if slices.Sort(units); strings.Join(units, " ") != "lasts new" {
+		if slices.Sort(units); strings.Join(units, " ") != "blind lasts new" {
 			t.Errorf("%s: sent again: %v", name, units)
 		}
 		end := *list[0].Incident
 		end.ResolvedAt = now
-		if err := x.m.Notify(t.Context(), Alert{Incident: &end, Update: true}); err != nil || len(x.m.firing) != 1 {
+		if err := x.m.Notify(t.Context(), Alert{Incident: &end, Update: true}); err != nil || len(x.m.firing) != 2 {
 			t.Errorf("%s: after its end %d fire (%v)", name, len(x.m.firing), err)
 		}
 	}

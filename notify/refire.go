@@ -43,9 +43,6 @@ func (m *Alertmanager) Restore(told func(time.Time) ([]incident.Delivery, error)
 			continue
 		}
 		alert := m.alertOf(Alert{Incident: inc}, d.FirstAttempt)
-		if w := inc.Warning; w != nil && w.Self {
-			alert.lasting = false // who told of it has ended, and tells of its end no more
-		}
 		if key, err := json.Marshal(alert.Labels); err == nil && alert.fires(now) {
 			m.keep(string(key), alert, now)
 			m.restored = true
