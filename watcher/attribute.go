@@ -233,8 +233,8 @@ func (c *Correlator) move(e *entry, k incident.KernelKill, from, to *run) {
 	if because && from.Told && from.ToldOpen && !to.Told {
 		// The death that was told with it is the other's, under the id that it
 		// was told under; this one's own end is told under one of its own.
-		to.Told, to.ToldOpen, to.Amend, to.ToldCause, to.DeathID = true, true, true, from.ToldCause, from.DeathID
-		from.Told, from.ToldOpen, from.ToldCause, from.DeathID = false, false, "", e.deathID(from)
+		to.Told, to.ToldOpen, to.Amend, to.ToldCause, to.ToldLive, to.DeathID = true, true, true, from.ToldCause, from.ToldLive, from.DeathID
+		from.Told, from.ToldOpen, from.ToldCause, from.ToldLive, from.DeathID = false, false, "", false, e.deathID(from)
 	}
 	k.Main = c.first(to, &k)
 	c.addKill(e, to, k)

@@ -55,7 +55,9 @@ type run struct {
 	ToldOpen  bool           `json:"told_open,omitempty"`
 	Amend     bool           `json:"amend,omitempty"`
 	ToldCause incident.Cause `json:"told_cause,omitempty"`
-	DeathID   string         `json:"death_id,omitempty"`
+	// ToldLive is true once it was told as it happened.
+	ToldLive bool   `json:"told_live,omitempty"`
+	DeathID  string `json:"death_id,omitempty"`
 
 	earlier       map[int]bool   // first processes of runs before, by pid (see earlierRuns)
 	owners        map[int]string // pid → container, for the task tables of Kills

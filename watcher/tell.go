@@ -134,6 +134,11 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 		f.Undated, f.Shift = e.undated(), e.shift(r)
 	}
 	inc := incident.Explain(f)
+	if r.ToldLive {
+		// Its exit code alone comes from after an outage, in which the engine hung.
+		inc.SeenLive = new(true)
+	}
+	r.ToldLive = inc.SeenLive != nil && *inc.SeenLive
 	r.Told, r.ToldOpen, r.Amend = true, r.Exit == nil, false
 	r.DeathID, r.ToldCause, e.dirty = inc.ID, inc.Cause, true
 	e.Attributed += f.OOMKillDelta
