@@ -101,7 +101,7 @@ type Incident struct {
 type WarningFacts struct {
 	// What is the sign: "headroom", "forecast", "pressure", "throttled",
 	// "limit_hits", "restart_loop", "unhealthy" or "pids".
-	// Of the watcher itself (Self): "source_blind", "records_lost",
+	// Of the watcher itself (Self), as in self.go: "source_blind", "records_lost",
 	// "receiver_parked", "store", "watcher_killed".
 	What string `json:"what"`
 	// Self is true when it is the watcher itself that is in trouble, Subject

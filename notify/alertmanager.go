@@ -152,7 +152,7 @@ func (m *Alertmanager) alertOf(a Alert, now time.Time) *amAlert {
 	// would else arrive as long over, and be told to nobody.
 	out.EndsAt = now.Add(m.resolveAfter)
 	out.until = out.EndsAt
-	out.lasting = inc.Kind == incident.KindWarning && !selfEvent(inc)
+	out.lasting = inc.Kind == incident.KindWarning && !inc.Warning.SelfEvent()
 	if !inc.ResolvedAt.IsZero() {
 		out.EndsAt, out.lasting, out.until = inc.ResolvedAt, false, now
 		if !out.EndsAt.After(out.StartsAt) || out.EndsAt.After(now) {

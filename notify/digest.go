@@ -49,7 +49,7 @@ type DigestContainer struct {
 }
 
 // over is true for an entry that nobody need be woken for any more.
-func (e *DigestEntry) over() bool { return !e.ResolvedAt.IsZero() || e.Cause == incident.ExitOK }
+func (e *DigestEntry) over() bool { return ended(e.ResolvedAt, e.Cause) }
 
 // news is what is to be said of the entry beside its summary; "" for nothing.
 func (e *DigestEntry) news() string {

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"slices"
+	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
 )
@@ -41,10 +42,12 @@ func (m message) newest() *incident.Delivery {
 	return last
 }
 
-// over is true when there is nothing to be woken for any more: it has ended, or was
-// nothing bad after all.
-func over(inc *incident.Incident) bool {
-	return !inc.ResolvedAt.IsZero() || inc.Cause == incident.ExitOK
+// over is true when there is nothing to be woken for any more.
+func over(inc *incident.Incident) bool { return ended(inc.ResolvedAt, inc.Cause) }
+
+// ended is true for what has ended, or was nothing bad after all.
+func ended(resolved time.Time, cause incident.Cause) bool {
+	return !resolved.IsZero() || cause == incident.ExitOK
 }
 
 // mark notes the lanes of a message.

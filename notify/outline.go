@@ -57,8 +57,8 @@ func (o *outline) mark() string {
 var warningTitles = map[string]string{
 	"headroom": "little memory left", "forecast": "memory will run out", "pressure": "memory pressure", "throttled": "throttled",
 	"limit_hits": "hits its limit again and again", "restart_loop": "restarts again and again", "unhealthy": "unhealthy", "pids": "near its pids limit",
-	"source_blind": "a source is blind", "records_lost": "records were lost", "receiver_parked": "a receiver takes no alerts",
-	"store": "the store is in trouble", "watcher_killed": "it was killed itself",
+	incident.SelfBlind: "a source is blind", incident.SelfLost: "records were lost", incident.SelfParked: "a receiver takes no alerts",
+	"store": "the store is in trouble", incident.SelfKilled: "it was killed itself",
 }
 
 // headline names what it happened to and what happened, in a few words.

@@ -15,18 +15,6 @@ type Restorer interface {
 	Restore(told func(since time.Time) ([]incident.Delivery, error)) error
 }
 
-// selfEvent is true for a trouble of the watcher's own that has happened, and has
-// no end to be told.
-func selfEvent(inc *incident.Incident) bool {
-	if w := inc.Warning; w != nil && w.Self {
-		switch w.What {
-		case "records_lost", "receiver_parked", "store_replaced", "watcher_killed":
-			return true
-		}
-	}
-	return false
-}
-
 // Restore implements Restorer: to Alertmanager a warning that is not sent again
 // is over, although it lasts.
 func (m *Alertmanager) Restore(told func(time.Time) ([]incident.Delivery, error)) error {

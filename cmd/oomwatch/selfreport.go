@@ -16,17 +16,6 @@ import (
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
-// What the watcher tells of itself.
-const (
-	selfBlind    = "source_blind"
-	selfLost     = "records_lost"
-	selfParked   = "receiver_parked"
-	selfDown     = "receiver_down"
-	selfStore    = "store"
-	selfRestored = "store_replaced"
-	selfKilled   = "watcher_killed"
-)
-
 const (
 	// lookAtSelf is how often it looks at itself.
 	lookAtSelf = 5 * time.Second
@@ -100,16 +89,16 @@ func (s *selfReports) look(now time.Time) {
 		if st.Up {
 			s.seenUp[st.Name] = true
 		}
-		s.state(selfBlind, st.Name, !st.Up && s.seenUp[st.Name], blindFor, now,
+		s.state(incident.SelfBlind, st.Name, !st.Up && s.seenUp[st.Name], blindFor, now,
 			fmt.Sprintf("oomwatch is blind: its source %s cannot be read: %s", st.Name, st.Reason), st.Fix)
 	}
 	for name, why := range down {
-		s.state(selfDown, name, true, downFor, now, fmt.Sprintf("the receiver %s cannot be reached: %s", name, why),
+		s.state(incident.SelfDown, name, true, downFor, now, fmt.Sprintf("the receiver %s cannot be reached: %s", name, why),
 			"what is owed is kept for 72 hours; see: oomwatch notify status")
 	}
 	for _, t := range s.open {
-		if _, still := down[t.subject]; t.what == selfDown && !still && !untried[t.subject] {
-			s.state(selfDown, t.subject, false, 0, now, "", "")
+		if _, still := down[t.subject]; t.what == incident.SelfDown && !still && !untried[t.subject] {
+			s.state(incident.SelfDown, t.subject, false, 0, now, "", "")
 		}
 	}
 	why := ""
@@ -119,7 +108,7 @@ func (s *selfReports) look(now time.Time) {
 	case s.inMemory():
 		why = s.unopened.Error()
 	}
-	s.state(selfStore, "", why != "", 0, now, "the store cannot be written: "+why+"; alerts are sent from memory, and a crash would lose them",
+	s.state(incident.SelfStore, "", why != "", 0, now, "the store cannot be written: "+why+"; alerts are sent from memory, and a crash would lose them",
 		"make room, or mend the disk: it goes on by itself. See: oomwatch doctor")
 	s.rest(now)
 }
@@ -211,13 +200,13 @@ func (s *selfReports) parked(t notify.Trouble) {
 	if t.Gone {
 		summary = fmt.Sprintf("the receiver %s is gone and is told nothing more: %s", t.Receiver, t.Reason)
 	}
-	s.event(selfParked, t.Receiver, t.Parked, time.Now(), summary, "mend the receiver, then: oomwatch notify retry "+t.Receiver)
+	s.event(incident.SelfParked, t.Receiver, t.Parked, time.Now(), summary, "mend the receiver, then: oomwatch notify retry "+t.Receiver)
 }
 
 // observe tells of records that a source lost.
 func (s *selfReports) observe(o watcher.Observation) {
 	if o.Lost != nil && o.Lost.Lost > 0 {
-		s.event(selfLost, o.Lost.Source, int(o.Lost.Lost), time.Now(),
+		s.event(incident.SelfLost, o.Lost.Source, int(o.Lost.Lost), time.Now(),
 			fmt.Sprintf("%d records of the source %s were lost before they were read: %s", o.Lost.Lost, o.Lost.Source, o.Lost.Reason),
 			"deaths of that time are found by the other sources; see: oomwatch doctor")
 	}
@@ -225,13 +214,13 @@ func (s *selfReports) observe(o watcher.Observation) {
 
 // replaced tells that the store was moved aside, or was not where it had been.
 func (s *selfReports) replaced(said string) {
-	s.event(selfRestored, "", 1, time.Now(), said, "see what is left with: oomwatch history")
+	s.event(incident.SelfRestored, "", 1, time.Now(), said, "see what is left with: oomwatch history")
 }
 
 // victim tells that the watcher of before was itself killed. pid is that one's.
 func (s *selfReports) victim(inc *incident.Incident, pid int) {
 	if v := inc.Victim; v != nil && pid != 0 && v.PID == pid && v.Comm == "oomwatch" && inc.OOM != nil {
-		s.event(selfKilled, "", 1, time.Now(), fmt.Sprintf("oomwatch itself (pid %d) was OOM-killed and has been restarted; what happened meanwhile was read again: %s", pid, inc.Summary),
+		s.event(incident.SelfKilled, "", 1, time.Now(), fmt.Sprintf("oomwatch itself (pid %d) was OOM-killed and has been restarted; what happened meanwhile was read again: %s", pid, inc.Summary),
 			"give it OOMScoreAdjust=-900, as examples/oomwatch.service does")
 	}
 }

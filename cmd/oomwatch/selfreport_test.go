@@ -121,12 +121,12 @@ func TestSelfReportsGoToTheOthers(t *testing.T) {
 	r := &recipients{log: zap.NewNop(), list: []ReceiverConfig{{Name: "a", Causes: []cause{"oom.host"}}, {Name: "b"}, {Name: "pager", MinSeverity: "critical"}}}
 	s := newSelfReports(incident.Host{}, zap.NewNop())
 	for subject, want := range map[string]string{"b": "a", "docker": "a b", "pager": "a b"} {
-		if got := strings.Join(r.owed(s.incident(selfParked, subject, time.Now(), "x", "")), " "); got != want {
+		if got := strings.Join(r.owed(s.incident(incident.SelfParked, subject, time.Now(), "x", "")), " "); got != want {
 			t.Errorf("about %s: told %q, want %q", subject, got, want)
 		}
 	}
 	r.list = r.list[1:]
-	if got := strings.Join(r.owed(s.incident(selfParked, "b", time.Now(), "x", "")), " "); got != "pager" {
+	if got := strings.Join(r.owed(s.incident(incident.SelfParked, "b", time.Now(), "x", "")), " "); got != "pager" {
 		t.Errorf("nobody else: told %q", got)
 	}
 }

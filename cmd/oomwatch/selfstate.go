@@ -36,8 +36,8 @@ func (s *selfReports) resume(ctx context.Context, kept string, st *store.Store) 
 			continue
 		}
 		s.open[w.What+" "+w.Subject] = &trouble{what: w.What, subject: w.Subject, since: w.Since, told: inc, before: true}
-		full = full || w.What == selfStore
-		if w.What == selfBlind {
+		full = full || w.What == incident.SelfStore
+		if w.What == incident.SelfBlind {
 			s.seenUp[w.Subject] = true // else one that still cannot be read would pass for mended
 		}
 	}
@@ -61,7 +61,7 @@ func (s *selfReports) untried(down map[string]string) map[string]bool {
 	s.mu.Lock()
 	var asked []*trouble
 	for _, t := range s.open {
-		if t.before && t.what == selfDown {
+		if t.before && t.what == incident.SelfDown {
 			asked = append(asked, t)
 		}
 	}

@@ -117,6 +117,19 @@ func TestFileRemoved(t *testing.T) {
 	w.account(t, 0)
 }
 
+// storedAgain: what happens now is stored, and all that has happened; nothing was told twice.
+func (w *world) storedAgain(t *testing.T, d *daemon, h *hook) {
+	t.Helper()
+	before := h.notStored()
+	w.deaths(t, 5)
+	if n := h.notStored(); n != before {
+		t.Errorf("%d alerts still say that they are not stored", n-before)
+	}
+	w.kept(t)
+	d.end(t)
+	w.account(t, 0)
+}
+
 // TestReadOnlyDisk: on a file system that takes no writes the daemon runs from
 // memory, tells everything, and says so; when it takes them again, all is kept there,
 // beside what an earlier run left. No restart.
@@ -145,14 +158,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	w.until(t, 30*time.Second, "that the store cannot be written is not told", func() bool { return h.selfReports("store") > 0 })
 	remount(0)
 	w.until(t, 30*time.Second, "that it is over is not told", func() bool { return h.selfReports("store over") > 0 })
-	before := h.notStored()
-	w.deaths(t, 5)
-	if n := h.notStored(); n != before {
-		t.Errorf("%d alerts still say that they are not stored", n-before)
-	}
-	w.kept(t)
-	d.end(t)
-	w.account(t, 0)
+	w.storedAgain(t, d, h)
 }
 
 // TestDiskTurnsReadOnly: ext4 finds itself damaged under the daemon and takes no
@@ -180,14 +186,7 @@ func TestDiskTurnsReadOnly(t *testing.T) {
 	w.until(t, 30*time.Second, "that the store cannot be written is not told", func() bool { return h.selfReports("store") > 0 })
 	mount(t, "tmpfs", dir, "tmpfs", 0, "size=8m")
 	w.until(t, 60*time.Second, "that it is over is not told", func() bool { return h.selfReports("store over") > 0 })
-	before := h.notStored()
-	w.deaths(t, 5)
-	if n := h.notStored(); n != before {
-		t.Errorf("%d alerts still say that they are not stored", n-before)
-	}
-	w.kept(t)
-	d.end(t)
-	w.account(t, 0)
+	w.storedAgain(t, d, h)
 }
 
 // mountExt4 mounts an ext4 of its own, which turns read-only at its first error, and
