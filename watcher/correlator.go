@@ -74,8 +74,9 @@ type Correlator struct {
 	gone    map[string]bool // ids to delete from the kept state
 	told    []Told
 	now     time.Time
-	listed  bool // the engine has listed its containers since it was last away
-	placed  bool // the kernel's times are worked out from the engine's (see placeUptimes)
+	forgot  time.Time // when forget last looked
+	listed  bool      // the engine has listed its containers since it was last away
+	placed  bool      // the kernel's times are worked out from the engine's (see placeUptimes)
 	// unplaced are faults and signals whose run was not known when they came:
 	// the kernel may speak of it before the engine does.
 	unplaced []unplaced
@@ -252,14 +253,8 @@ func (c *Correlator) Next() time.Time {
 // a value per container id, nil where it is to be forgotten.
 func (c *Correlator) State() (map[string][]byte, error) {
 	out := map[string][]byte{}
-	forgotten := false
+	c.forget()
 	for id, e := range c.entries {
-		if !e.Removed.IsZero() && c.now.Sub(e.Removed) > keepRemoved && !c.open[e] {
-			delete(c.entries, id)
-			c.gone[id], forgotten = true, true
-			continue
-		}
-		c.forgetReadings(e)
 		if !e.dirty {
 			continue
 		}
@@ -270,14 +265,35 @@ func (c *Correlator) State() (map[string][]byte, error) {
 		}
 		out[id], e.dirty = b, false
 	}
-	if forgotten {
-		maps.DeleteFunc(c.pids, func(_ int, o owner) bool { return c.entries[o.id] == nil })
-	}
 	for id := range c.gone {
 		out[id] = nil
 	}
 	clear(c.gone)
 	return out, nil
+}
+
+// forgetEvery is how often containers are looked at for what nobody will ask for
+// any more.
+const forgetEvery = 10 * time.Second
+
+// forget lets go of containers that have been removed for long, and of readings.
+func (c *Correlator) forget() {
+	if since := c.now.Sub(c.forgot); since >= 0 && since < forgetEvery {
+		return
+	}
+	c.forgot = c.now
+	forgotten := false
+	for id, e := range c.entries {
+		if !e.Removed.IsZero() && c.now.Sub(e.Removed) > keepRemoved && !c.open[e] {
+			delete(c.entries, id)
+			c.gone[id], forgotten = true, true
+			continue
+		}
+		c.forgetReadings(e)
+	}
+	if forgotten {
+		maps.DeleteFunc(c.pids, func(_ int, o owner) bool { return c.entries[o.id] == nil })
+	}
 }
 
 // Running lists the containers that are running, by id, for the sampler.

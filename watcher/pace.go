@@ -6,7 +6,7 @@ const (
 	// sampleEvery is the time between two readings of a container, as long as
 	// that costs no more than one part in sampleShare of a core.
 	sampleEvery = time.Second
-	sampleShare = 150
+	sampleShare = 120
 	// paceRounds is over how many rounds the time between readings is told: a
 	// few slow rounds, on a host that is busy with something else, are no news.
 	paceRounds = 60

@@ -8,7 +8,7 @@ import (
 // TestPace: readings that cost more than their share come further apart, and what is
 // usual is told once, not each time that a round was slow.
 func TestPace(t *testing.T) {
-	const cheap, dear, dearer = 2 * time.Millisecond, 14 * time.Millisecond, 40 * time.Millisecond
+	const cheap, dear, dearer = 2 * time.Millisecond, 2 * time.Second / sampleShare, 6 * time.Second / sampleShare
 	for _, c := range []struct {
 		name   string
 		cost   func(round int) time.Duration

@@ -19,11 +19,12 @@ import (
 type reading struct {
 	id     string
 	handle *cgroup.Handle
-	pid    int
 	track  *recorder.Track
-	last   recorder.Reading
-	turns  int  // how often its parts have been read
 	gone   bool // its cgroup was removed
+	pid    int
+	turns  int // how often its parts have been read
+	last   recorder.Reading
+	whole  time.Time // when all there is was read last
 
 	brokenDown int64 // memory in use when memory.stat was read last
 
@@ -82,7 +83,7 @@ func (s *Sampler) read(all []*reading, emit func(Observation), now time.Time) {
 		if r.gone {
 			continue
 		}
-		what := s.what(i, r)
+		what := s.what(i, r, now)
 		sample, ok := s.readOne(r, what)
 		if !ok {
 			continue
@@ -91,6 +92,9 @@ func (s *Sampler) read(all []*reading, emit func(Observation), now time.Time) {
 		r.track.Add(&r.last)
 		if looked(what) {
 			r.turns++
+			if what&cgroup.WithLimit != 0 {
+				r.whole = now
+			}
 			s.look(r.id, &r.last, s.Stalls(r.id))
 		}
 		news = s.tell(news, r, sample, what, now)
@@ -137,7 +141,7 @@ func (s *Sampler) readOne(r *reading, what cgroup.What) (*cgroup.Sample, bool) {
 }
 
 // what says which parts of a container to read this time.
-func (s *Sampler) what(i int, r *reading) cgroup.What {
+func (s *Sampler) what(i int, r *reading, now time.Time) cgroup.What {
 	if r.turns == 0 {
 		return parts | s.psi | cgroup.WithLimit | cgroup.WithPIDs
 	}
@@ -150,11 +154,12 @@ func (s *Sampler) what(i int, r *reading) cgroup.What {
 	}
 	near := r.last.Limit > 0 && float64(r.last.Used) > nearLimit*float64(r.last.Limit)
 	switch {
-	case s.parts.has(i) && r.turns%limitsEvery == 0:
+	case s.parts.has(i) && (near || now.Sub(r.whole) >= wholeEvery):
+		// Near its limit it matters that this is the present one.
 		w |= parts | s.psi | cgroup.WithLimit
 	case s.parts.has(i):
 		w |= parts | s.psi
-		if r.last.Used == r.brokenDown && !near {
+		if r.last.Used == r.brokenDown {
 			// What memory is made of hardly changes where the sum of it does
 			// not, and the limit is hit by what grows. memory.stat is the
 			// dearest file of all.

@@ -30,12 +30,13 @@ const (
 	// every time; more have them read with their parts. A kill that anybody
 	// told of has all read at once (Nudge): this is for those that nobody did.
 	countersUpTo = 60
-	// limitsEvery is how many of a container's turns lie between two that read
-	// all there is: its limits too, which hardly ever change, and what follows
-	// from memory in use although that is the same; initEvery likewise for the
-	// signals that its first process handles.
-	limitsEvery = 6
-	initEvery   = 60
+	// wholeEvery is the time after which a container's turn reads all there is:
+	// its limits too, which hardly ever change, and what follows from memory in
+	// use although that is the same.
+	wholeEvery = time.Minute
+	// initEvery is how many of its turns lie between two that read the signals
+	// which its first process handles.
+	initEvery = 60
 	// nearLimit is the part of the limit above which the breakdown is taken
 	// out of turn, of nearMost containers in one round: it is what will be
 	// asked for after the death.

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"testing"
+	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/recorder"
@@ -11,6 +12,7 @@ import (
 // did since, and where its limit is.
 func TestWhatIsReadInTurn(t *testing.T) {
 	const used = 40 << 20
+	now := time.Now()
 	s := &Sampler{order: make([]*reading, 1000), parts: turn{n: 1, of: 1}, nears: turn{n: 1, of: 1}}
 	for _, c := range []struct {
 		name  string
@@ -20,21 +22,21 @@ func TestWhatIsReadInTurn(t *testing.T) {
 	}{
 		{"nothing moved", func(*reading) {}, false, cgroup.WithKills | cgroup.WithTasks},
 		{"it moved", func(r *reading) { r.last.Used++ }, false, cgroup.WithStat | cgroup.WithEvents | cgroup.WithTasks},
-		{"near its limit", func(r *reading) { r.last.Limit = used + 1<<20 }, false, cgroup.WithStat | cgroup.WithEvents | cgroup.WithTasks},
+		{"near its limit", func(r *reading) { r.last.Limit = used + 1<<20 }, false, parts | cgroup.WithLimit},
 		{"with a CPU quota", func(r *reading) { r.last.CPUPeriods = 7 }, false, cgroup.WithKills | cgroup.WithTasks | cgroup.WithCPU},
-		{"the sixth turn", func(r *reading) { r.turns = limitsEvery }, false, parts | cgroup.WithLimit},
+		{"not read whole for a minute", func(r *reading) { r.whole = now.Add(-wholeEvery) }, false, parts | cgroup.WithLimit},
 		{"the first", func(r *reading) { r.turns = 0 }, false, parts | cgroup.WithLimit | cgroup.WithPIDs},
 		{"not its turn", func(r *reading) { r.last.Used++ }, true, 0},
 		{"near its limit out of turn", func(r *reading) { r.last.Limit = used + 1<<20 }, true, cgroup.WithStat},
 	} {
-		r := &reading{turns: 1, brokenDown: used, last: recorder.Unknown()}
+		r := &reading{turns: 1, whole: now.Add(-wholeEvery / 2), brokenDown: used, last: recorder.Unknown()}
 		r.last.Used, r.last.Limit, r.last.CPUPeriods = used, 2*used, 0
 		c.is(r)
 		s.parts.n = 1
 		if c.later {
 			s.parts.n = 0
 		}
-		if got := s.what(0, r); got != c.want {
+		if got := s.what(0, r, now); got != c.want {
 			t.Errorf("%s: %b, want %b", c.name, got, c.want)
 		}
 	}

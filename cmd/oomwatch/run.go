@@ -189,6 +189,10 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	watching := true
 	lean, leans := time.NewTicker(leanEvery), 0
 	defer lean.Stop()
+	own, unseen := ownMappings()
+	if unseen != nil {
+		log.Debug("memory is not given back", zap.Error(unseen))
+	}
 	for running := true; running; {
 		select {
 		case <-ctx.Done():
@@ -204,7 +208,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 			if leans++; leans%heapEvery == 1 { // the first time too: what the start has left
 				debug.FreeOSMemory()
 			}
-			if err := shed(); err != nil {
+			if err := shed(own); err != nil {
 				log.Debug("memory is not given back", zap.Error(err))
 			}
 		case <-hup:
