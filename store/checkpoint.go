@@ -15,10 +15,11 @@ const (
 	// checkpointAfter is after how many commits that is worth it, some 2 MB, once
 	// nobody has committed for checkpointIdle: the disk does one thing at a time, and
 	// a commit waits for it. checkpointLatest is after how many it is done all the
-	// same, before a commit does it itself.
+	// same, before a commit does it itself: rarely, as the disk is slower meanwhile
+	// and the first commit into a log that begins anew waits for it twice.
 	checkpointAfter  = 50
 	checkpointIdle   = 100 * time.Millisecond
-	checkpointLatest = 150
+	checkpointLatest = 400
 	// checkpointAgain is when it is tried again where it failed.
 	checkpointAgain = 200 * time.Millisecond
 	// toDiskEvery is how often a store in memory tries its file.

@@ -147,7 +147,7 @@ func (s *Store) prepare() error {
 // acknowledged is on disk; no memory map, because a damaged file must give an
 // error and not a signal; the write-ahead log grows to 8 MB before a commit moves
 // it into the file itself; half a megabyte of pages is cached, for the kernel has the rest.
-const pragmas = "_pragma=wal_autocheckpoint(2000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_pragma=mmap_size(0)&_pragma=foreign_keys(ON)&_pragma=cell_size_check(ON)&_pragma=trusted_schema(OFF)&_pragma=cache_size(-512)"
+const pragmas = "_pragma=wal_autocheckpoint(4000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_pragma=mmap_size(0)&_pragma=foreign_keys(ON)&_pragma=cell_size_check(ON)&_pragma=trusted_schema(OFF)&_pragma=cache_size(-512)"
 
 // onDisk is how the file is opened for writing.
 func onDisk(path string) string { return dsn(path, pragmas+"&_txlock=immediate") }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
@@ -126,6 +128,21 @@ func newArrivals() *arrivals {
 	return a
 }
 
+// sleepUntil sleeps as the kernel can: time.Sleep wakes up to a millisecond late,
+// which would be measured as ours.
+func sleepUntil(at time.Time) error {
+	for {
+		wait := time.Until(at)
+		if wait <= 0 {
+			return nil
+		}
+		ts := unix.NsecToTimespec(wait.Nanoseconds())
+		if err := unix.Nanosleep(&ts, nil); err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("sleep: %w", err)
+		}
+	}
+}
+
 // pace makes an incident every 10 ms and hands it on, and returns how many
 // milliseconds after its time each arrived: one that is made late, because the one
 // before it was slow, is as late as that.
@@ -134,7 +151,9 @@ func (a *arrivals) pace(b *testing.B, who string, n int, next func(string) *inci
 	begun := time.Now()
 	for i := range n {
 		at := begun.Add(time.Duration(i+1) * 10 * time.Millisecond)
-		time.Sleep(time.Until(at))
+		if err := sleepUntil(at); err != nil {
+			b.Fatal(err)
+		}
 		inc := next(who)
 		inc.Time, due[inc.ID] = at, at
 		if err := tell(inc); err != nil {
