@@ -70,41 +70,22 @@ func summaries(all []incident.Incident) (out []string) {
 	return out
 }
 
-// TestWarnings causes each sign for real, all at the same time, beside what looks
-// like one and is none.
-func TestWarnings(t *testing.T) {
-	e := lab.Start(t, lab.Options{})
-	hook := newReceiver(t)
-	d := startDaemonWith(t, e.Host, hook, quick())
-	run := func(name string, args ...string) string {
-		return e.MustRun(t, append([]string{"--name", name}, args...)...)
-	}
-	leak := run("leak", "-m", "256m", lab.Image, "prog", "eat", "-rate", "4194304")
-	step := run("step", "-m", "256m", lab.Image, "prog", "eat", "-size", "209715200", "-then", "10m")
-	const reads = "dd if=/dev/zero of=/file bs=1M count=64 2>/dev/null; while :; do dd if=/file of=/dev/null bs=1M 2>/dev/null; sleep 0.2; done"
-	cache := run("cache", "-m", "48m", lab.Image, "sh", "-c", reads)
-	squeezed := run("squeezed", "-m", "48m", lab.Image, "sh", "-c", "prog eat -size 41943040 -then 10m & "+reads)
-	loop := run("loop", "--restart", "on-failure", lab.Image, "prog", "exit", "3")
-	sickly := run("sickly", append(slices.Clone(sick), lab.Image, "sleep", "1000")...)
-	pids := run("pids", "--pids-limit", "20", lab.Image, "sh", "-c", "for i in $(seq 18); do sleep 1000 & done; wait")
-	silent := run("silent", append(slices.Clone(sick), "--label", "oomwatch.warn=false", lab.Image, "sleep", "1000")...)
+// sign is what a container is warned of.
+type sign struct {
+	name, id, what string
+	cause          incident.Cause
+}
 
-	for _, c := range []struct {
-		name, id, what string
-		cause          incident.Cause
-	}{
-		{"unhealthy", sickly, "unhealthy", incident.UnknownCause},
-		{"pids", pids, "pids", incident.LimitPids},
-		{"restart loop", loop, "restart_loop", incident.ExitError},
-		{"pressure", squeezed, "pressure", incident.OOMContainer},
-	} {
+// shows waits for each sign; further ones of the same cause join what was told.
+func shows(t *testing.T, d *daemon, hook *receiver, signs []sign) {
+	t.Helper()
+	for _, c := range signs {
 		t.Run(c.name, func(t *testing.T) {
 			inc := warned(t, hook, c.id, time.Minute)
 			t.Logf("%s after %s: %s", inc.Warning.What, inc.Time.Sub(inc.Container.StartedAt).Round(time.Millisecond), inc.Summary)
 			if inc.Cause != c.cause || inc.Severity != incident.Warning {
 				t.Errorf("%s %s", inc.Cause, inc.Severity)
 			}
-			// Further signs of the same cause join what was told.
 			deadline := time.Now().Add(lab.Slow(30 * time.Second))
 			for !slices.Contains(inc.Warning.Signs, c.what) {
 				if time.Now().After(deadline) {
@@ -116,6 +97,64 @@ func TestWarnings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// calm holds that some were warned of once, and of others nothing was told.
+func calm(t *testing.T, hook *receiver, once, never map[string]string) {
+	t.Helper()
+	t.Run("quiet", func(t *testing.T) {
+		for name, id := range never {
+			if all := hook.of(id); len(all) > 0 {
+				t.Errorf("%s: %v", name, summaries(all))
+			}
+		}
+		for name, id := range once {
+			all := hook.of(id)
+			if n := count(all, func(i *incident.Incident) bool {
+				return i.Kind == incident.KindWarning && i.ResolvedAt.IsZero()
+			}); n != 1 {
+				t.Errorf("%s was warned of %d times: %v", name, n, summaries(all))
+			}
+		}
+	})
+}
+
+// TestRunWarnings causes for real what the engine tells of.
+func TestRunWarnings(t *testing.T) {
+	e := lab.Start(t, lab.Options{})
+	hook := newReceiver(t)
+	d := startDaemonWith(t, e.Host, hook, quick())
+	loop := e.MustRun(t, "--name", "loop", "--restart", "on-failure", lab.Image, "prog", "exit", "3")
+	sickly := e.MustRun(t, append(append([]string{"--name", "sickly"}, sick...), lab.Image, "sleep", "1000")...)
+	silent := e.MustRun(t, append(append([]string{"--name", "silent", "--label", "oomwatch.warn=false"}, sick...), lab.Image, "sleep", "1000")...)
+	shows(t, d, hook, []sign{
+		{"unhealthy", sickly, "unhealthy", incident.UnknownCause},
+		{"restart loop", loop, "restart_loop", incident.ExitError},
+	})
+	calm(t, hook, map[string]string{"loop": loop, "sickly": sickly}, map[string]string{"silent": silent})
+}
+
+// TestWarnings causes for real each sign of too little memory or too few processes,
+// all at the same time, beside what looks like one and is none.
+func TestWarnings(t *testing.T) {
+	e := lab.Start(t, lab.Options{})
+	hook := newReceiver(t)
+	d := startDaemonWith(t, e.Host, hook, quick())
+	run := func(name string, args ...string) string {
+		return e.MustRun(t, append([]string{"--name", name}, args...)...)
+	}
+	leak := run("leak", "-m", "256m", lab.Image, "prog", "eat", "-rate", "4194304")
+	step := run("step", "-m", "256m", lab.Image, "prog", "eat", "-size", "209715200", "-then", "10m")
+	// Written before anything else is held: pages that wait for the disk cannot be reclaimed.
+	const file = "dd if=/dev/zero of=/file bs=1M count=64 conv=fsync 2>/dev/null; "
+	const reads = "while :; do dd if=/file of=/dev/null bs=1M 2>/dev/null; sleep 0.2; done"
+	cache := run("cache", "-m", "48m", lab.Image, "sh", "-c", file+reads)
+	squeezed := run("squeezed", "-m", "48m", lab.Image, "sh", "-c", file+"prog eat -size 41943040 -then 10m & "+reads)
+	pids := run("pids", "--pids-limit", "20", lab.Image, "sh", "-c", "for i in $(seq 18); do sleep 1000 & done; wait")
+	shows(t, d, hook, []sign{
+		{"pids", pids, "pids", incident.LimitPids},
+		{"pressure", squeezed, "pressure", incident.OOMContainer},
+	})
 	t.Run("leak", func(t *testing.T) { leaking(t, d, hook, leak, 20*time.Second, 90*time.Second) })
 	// It is over when it is over, and said once.
 	e.MustDocker(t, "rm", "-f", pids, squeezed)
@@ -127,21 +166,7 @@ func TestWarnings(t *testing.T) {
 			}
 		}
 	})
-	t.Run("quiet", func(t *testing.T) {
-		for name, id := range map[string]string{"step": step, "cache": cache, "silent": silent} {
-			if all := hook.of(id); len(all) > 0 {
-				t.Errorf("%s: %v", name, summaries(all))
-			}
-		}
-		for name, id := range map[string]string{"leak": leak, "loop": loop, "sickly": sickly} {
-			all := hook.of(id)
-			if n := count(all, func(i *incident.Incident) bool {
-				return i.Kind == incident.KindWarning && i.ResolvedAt.IsZero()
-			}); n != 1 {
-				t.Errorf("%s was warned of %d times: %v", name, n, summaries(all))
-			}
-		}
-	})
+	calm(t, hook, map[string]string{"leak": leak}, map[string]string{"step": step, "cache": cache})
 	if !strings.Contains(e.MustDocker(t, "ps", "--format", "{{.Names}}"), "step") {
 		t.Error("step has ended: it was to stay")
 	}
