@@ -102,7 +102,7 @@ type WarningFacts struct {
 	// What is the sign: "headroom", "forecast", "pressure", "throttled",
 	// "limit_hits", "restart_loop", "unhealthy" or "pids".
 	// Of the watcher itself (Self), as in self.go: "source_blind", "records_lost",
-	// "receiver_parked", "store", "watcher_killed".
+	// "receiver_down", "receiver_parked", "store", "store_replaced", "watcher_killed".
 	What string `json:"what"`
 	// Self is true when it is the watcher itself that is in trouble, Subject
 	// the source or receiver that it is about.

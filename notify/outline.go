@@ -57,8 +57,9 @@ func (o *outline) mark() string {
 var warningTitles = map[string]string{
 	"headroom": "little memory left", "forecast": "memory will run out", "pressure": "memory pressure", "throttled": "throttled",
 	"limit_hits": "hits its limit again and again", "restart_loop": "restarts again and again", "unhealthy": "unhealthy", "pids": "near its pids limit",
-	incident.SelfBlind: "a source is blind", incident.SelfLost: "records were lost", incident.SelfParked: "a receiver takes no alerts",
-	"store": "the store is in trouble", incident.SelfKilled: "it was killed itself",
+	incident.SelfBlind: "a source is blind", incident.SelfLost: "records were lost", incident.SelfParked: "alerts were given up",
+	incident.SelfDown: "a receiver takes no alerts", incident.SelfStore: "the store is in trouble", incident.SelfRestored: "the store was replaced",
+	incident.SelfKilled: "it was killed itself",
 }
 
 // headline names what it happened to and what happened, in a few words.

@@ -11,8 +11,15 @@ import (
 // badLogs gathers the logs that cannot be read, or not to their end: what the others
 // say is told first, and then that it may not be all.
 type badLogs struct {
-	errs    []error
+	bad     []badLog
 	folders []string
+}
+
+// badLog is one of them, and what to do about it; unread where nothing of it is told.
+type badLog struct {
+	err    error
+	unread bool
+	next   string
 }
 
 // add is for kmsg.ScanOptions.
@@ -21,27 +28,34 @@ func (b *badLogs) add(name string, err error) {
 		b.folders = append(b.folders, name)
 		return
 	}
-	next := "it is damaged, or cut short; what could be read of it is told: get the file again"
+	x := badLog{err: err, next: "it is damaged, or cut short; what could be read of it is told: get the file again"}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		next = "it is left out: give the path of a log that there is"
+		x.unread, x.next = true, "give the path of a log that there is"
 	case errors.Is(err, fs.ErrPermission):
-		next = "it is left out: run as a user who may read it"
+		x.unread, x.next = true, "run as a user who may read it"
 	}
-	b.errs = append(b.errs, fmt.Errorf("%w: %s", err, next))
+	b.bad = append(b.bad, x)
 }
 
 // err is nil where all that was named has been read. A folder among other logs is what
 // kern.log* finds beside them; alone it is a mistake.
 func (b *badLogs) err(logs int, notes io.Writer) error {
+	var errs []error
+	for _, x := range b.bad {
+		if x.unread && logs > 1 {
+			x.next = "it is left out: " + x.next
+		}
+		errs = append(errs, fmt.Errorf("%w: %s", x.err, x.next))
+	}
 	for _, name := range b.folders {
 		if len(b.folders) == logs {
-			b.errs = append(b.errs, fmt.Errorf("read log %q: it is a directory: name the logs in it", name))
+			errs = append(errs, fmt.Errorf("read log %q: it is a directory: name the logs in it", name))
 			continue
 		}
 		sayFolder(notes, name)
 	}
-	return errors.Join(b.errs...)
+	return errors.Join(errs...)
 }
 
 func sayFolder(notes io.Writer, name string) {
