@@ -154,12 +154,11 @@ func (s *Sampler) what(i int, r *reading, now time.Time) cgroup.What {
 	}
 	near := r.last.Limit > 0 && float64(r.last.Used) > nearLimit*float64(r.last.Limit)
 	switch {
-	case s.parts.has(i) && (near || now.Sub(r.whole) >= wholeEvery):
-		// Near its limit it matters that this is the present one.
+	case s.parts.has(i) && (now.Sub(r.whole) >= wholeEvery || near && now.Sub(r.whole) >= nearWhole):
 		w |= parts | s.psi | cgroup.WithLimit
 	case s.parts.has(i):
 		w |= parts | s.psi
-		if r.last.Used == r.brokenDown {
+		if r.last.Used == r.brokenDown && !near {
 			// What memory is made of hardly changes where the sum of it does
 			// not, and the limit is hit by what grows. memory.stat is the
 			// dearest file of all.

@@ -32,8 +32,10 @@ const (
 	countersUpTo = 60
 	// wholeEvery is the time after which a container's turn reads all there is:
 	// its limits too, which hardly ever change, and what follows from memory in
-	// use although that is the same.
+	// use although that is the same. Near the limit it matters more that this is
+	// the present one; but much memory is often page cache, and that near for good.
 	wholeEvery = time.Minute
+	nearWhole  = 15 * time.Second
 	// initEvery is how many of its turns lie between two that read the signals
 	// which its first process handles.
 	initEvery = 60

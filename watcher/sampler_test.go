@@ -22,7 +22,9 @@ func TestWhatIsReadInTurn(t *testing.T) {
 	}{
 		{"nothing moved", func(*reading) {}, false, cgroup.WithKills | cgroup.WithTasks},
 		{"it moved", func(r *reading) { r.last.Used++ }, false, cgroup.WithStat | cgroup.WithEvents | cgroup.WithTasks},
-		{"near its limit", func(r *reading) { r.last.Limit = used + 1<<20 }, false, parts | cgroup.WithLimit},
+		{"near its limit", func(r *reading) { r.last.Limit, r.whole = used+1<<20, now.Add(-nearWhole) }, false, parts | cgroup.WithLimit},
+		{"near its limit, just read whole", func(r *reading) { r.last.Limit, r.whole = used+1<<20, now.Add(-nearWhole/2) }, false,
+			cgroup.WithStat | cgroup.WithEvents | cgroup.WithTasks},
 		{"with a CPU quota", func(r *reading) { r.last.CPUPeriods = 7 }, false, cgroup.WithKills | cgroup.WithTasks | cgroup.WithCPU},
 		{"not read whole for a minute", func(r *reading) { r.whole = now.Add(-wholeEvery) }, false, parts | cgroup.WithLimit},
 		{"the first", func(r *reading) { r.turns = 0 }, false, parts | cgroup.WithLimit | cgroup.WithPIDs},
