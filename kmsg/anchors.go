@@ -14,7 +14,7 @@ var anchors = [8][]string{
 	{"Memory cgroup", "Mem-Info:", "Mem-info:", "INFO: task ", "\nMESSAGE\n", `"MESSAGE":[`, `"MESSAGE": [`, `"MESSAGE" : [`},
 	{"memory: usage ", "kill process", "mounting filesystem read"},
 	{"Task in /", "Tasks in /", "Tasks state", "total_vm", "total-vm:", "traps: ", "] trap "},
-	{"Out of memory", "O error", "OOM "},
+	{"Out of memory", "O error", "OOM ", "Linux version "},
 	{"segfault at ", "soft lockup", "shut down due to", "general protection "},
 	{"invoked oom", "by pids controller", "allocation failure", "error 28", "aborted journal", "nohang"},
 }

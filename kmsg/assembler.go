@@ -230,6 +230,11 @@ func (a *Assembler) dispatch(r *Record, c class, t string) {
 		if f, ok := parseFault(t, r.Escaped); ok {
 			a.tellFault(r, f)
 		}
+	case classBoot:
+		a.closeAll()
+		boot := *r
+		boot.Text = cutLine(boot.Text)
+		a.events = append(a.events, Event{Boot: &boot})
 	case classSuspect:
 		if isSuspect(t) {
 			a.unrecognised(r)

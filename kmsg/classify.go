@@ -45,6 +45,7 @@ const (
 	classSuppressed       // oom_kill_process: N callbacks suppressed
 	classFault            // a Fault
 	classKiller           // a user-space OOM killer's line
+	classBoot             // Linux version ...
 	classSuspect          // talks of OOM in an unknown form
 )
 
@@ -54,6 +55,7 @@ var startClasses = [256][]startClass{
 	'F': {{"Free swap ", classMemInfo}},
 	'f': {{"free:", classMemInfo}},
 	'K': {{"Killed process ", classKill}, {"Kill process ", classKill}, {"Kernel panic - not syncing: ", classNoKill}},
+	'L': {{"Linux version ", classBoot}},
 	'M': {{"Memory cgroup out of memory", classKill}, {"Memory cgroup stats for ", classStatsHead}, {"Mem-Info:", classMemInfo}, {"Mem-info:", classMemInfo}},
 	'N': {{"Node ", classMemInfo}},
 	'O': {{"Out of memory and no killable", classNoKill}, {"Out of memory", classKill}},

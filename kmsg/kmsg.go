@@ -237,4 +237,7 @@ type Event struct {
 	// Unrecognised is text that is clearly an OOM report in a form that
 	// this version does not know: a line to report.
 	Unrecognised *Record
+	// Boot is the first record that a kernel prints (its version): what comes
+	// after it is of another boot than what came before, or of the same told anew.
+	Boot *Record
 }

@@ -53,6 +53,7 @@ func TestInteresting(t *testing.T) {
 		"anon 28139520", "anon 28139520\\x0afile 0", "[  21154]     0 21154     8843",
 		"oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null)", "Killed process 1 (a)",
 		"cgroup: fork rejected by pids controller in /docker/x", "x[1]: segfault at 0 ip 0",
+		"Linux version 6.1.0-18-amd64 (debian-kernel@lists.debian.org)",
 	} {
 		if !Interesting([]byte(text)) {
 			t.Errorf("Interesting(%q) = false", text)

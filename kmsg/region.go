@@ -288,16 +288,22 @@ func (e *Event) detach() {
 		case e.Fault != nil:
 			d.fault(e.Fault)
 		case e.Unrecognised != nil:
-			d.str(&e.Unrecognised.Text)
-			d.str(&e.Unrecognised.Caller)
-			d.str(&e.Unrecognised.Ident)
-			d.str(&e.Unrecognised.Host)
+			d.record(e.Unrecognised)
+		case e.Boot != nil:
+			d.record(e.Boot)
 		}
 		if d.buf == nil {
 			d.buf = new(strings.Builder)
 			d.buf.Grow(d.size)
 		}
 	}
+}
+
+func (d *detacher) record(r *Record) {
+	d.str(&r.Text)
+	d.str(&r.Caller)
+	d.str(&r.Ident)
+	d.str(&r.Host)
 }
 
 // detacher sums up sizes on its first round and copies on its second.

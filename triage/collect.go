@@ -36,8 +36,12 @@ type Collector struct {
 	// machines are those that the logs name.
 	machines map[string]bool
 	all      []*occasion
-	boot     int
-	last     time.Duration
+	// boot is the boot that kills with nothing but an uptime are of, boots how many
+	// there were, and last the newest of its uptimes; began is true where a new one
+	// began after that.
+	boot, boots int
+	last        time.Duration
+	began       bool
 
 	// Repeated counts kills that had been told before, Dropped occasions that
 	// were too many to keep.
@@ -71,8 +75,12 @@ const (
 	unstamped = -1 // compares with nothing
 )
 
+// Boot says that the kernel's first record came: a kill that comes next with
+// nothing but an uptime is of another boot, unless it has been told before.
+func (c *Collector) Boot() { c.began = true }
+
 // Add takes one kill. Kills of one log come in its order; those with nothing
-// but an uptime are taken to be of a new boot where it falls.
+// but an uptime are taken to be of a new boot where it falls, too.
 func (c *Collector) Add(d Death) {
 	if c.seen == nil {
 		c.seen, c.open, c.booted = map[fingerprint][]telling{}, map[place]*occasion{}, map[int]float64{}
@@ -85,6 +93,9 @@ func (c *Collector) Add(d Death) {
 	for i := range c.seen[d.print()] {
 		if old := &c.seen[d.print()][i]; old.same(&this) {
 			c.Repeated++
+			if old.at.clock > calendar && d.Time.IsZero() {
+				c.boot, c.last, c.began = old.at.clock, d.Uptime, false
+			}
 			c.tie(old, &d)
 			return
 		}
@@ -134,10 +145,11 @@ func (c *Collector) moment(d *Death) moment {
 	if !d.HasUptime {
 		return moment{clock: unstamped}
 	}
-	if c.boot == 0 || d.Uptime < c.last-time.Second {
-		c.boot++
+	if c.boots == 0 || c.began || d.Uptime < c.last-time.Second {
+		c.boots++
+		c.boot = c.boots
 	}
-	c.last = d.Uptime
+	c.last, c.began = d.Uptime, false
 	return moment{c.boot, c.last.Seconds()}
 }
 

@@ -104,6 +104,9 @@ func collect(t *testing.T, logs ...string) *Collector {
 	c := new(Collector)
 	for _, log := range logs {
 		_, err := kmsg.Scan(t.Context(), strings.NewReader(log), "test", kmsg.ScanOptions{Location: time.UTC, Now: newYear.AddDate(0, 0, 30)}, func(ev *kmsg.Event) error {
+			if ev.Boot != nil {
+				c.Boot()
+			}
 			if ev.Episode != nil {
 				for i := range ev.Episode.Kills {
 					c.Add(FromEpisode(ev.Episode, i))
@@ -272,22 +275,43 @@ func TestSameAnswer(t *testing.T) {
 	}
 }
 
-// TestTwoBoots knows uptimes only: what lies between two boots is no interval.
-func TestTwoBoots(t *testing.T) {
-	var log strings.Builder
-	for boot := range 2 {
-		w := logWriter{form: "uptime", boot: newYear.Add(-time.Hour), pid: 2000 + 100*boot}
-		for _, v := range series(victim{comm: "java", path: docker(1), limit: 512, rss: 505}, newYear, 9*time.Hour, 9*time.Hour) {
+// TestBoots knows uptimes only: what lies between two boots is no interval, and a
+// boot that is told twice is one.
+func TestBoots(t *testing.T) {
+	const banner = "Linux version 6.1.0-18-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14) 12.2.0) #1 SMP"
+	every := []time.Duration{9 * time.Hour, 9 * time.Hour}
+	// boot is what one boot printed: its first kill so long after it, then the others.
+	boot := func(pid int, first time.Duration, banner string, gaps ...time.Duration) string {
+		w := logWriter{form: "uptime", boot: newYear, pid: pid}
+		if banner != "" {
+			w.line(newYear, "%s", banner)
+		}
+		for _, v := range series(victim{comm: "java", path: docker(1), limit: 512, rss: 505}, newYear.Add(first), gaps...) {
 			w.kill(v)
 		}
-		log.WriteString(w.b.String())
+		return w.b.String()
 	}
-	list := collect(t, log.String()).Services()
-	if len(list) != 1 || list[0].Class != Leak || list[0].Kills.Times != 6 {
-		t.Fatalf("%+v", list)
-	}
-	if k := list[0].Kills; *k.IntervalMax != 9*3600 || k.FirstUptime == nil || !k.First.IsZero() {
-		t.Errorf("%+v", k)
+	for _, c := range []struct {
+		name  string
+		logs  []string
+		times int
+	}{
+		{"the uptime falls", []string{boot(2000, time.Hour, "", every...) + boot(2100, time.Hour, "", every...)}, 6},
+		{"it begins anew and goes further", []string{boot(2000, time.Hour, banner, every...) + boot(2100, 20*time.Hour, banner, every...)}, 6},
+		{"so does the next file", []string{boot(2000, time.Hour, banner, every...), boot(2100, 20*time.Hour, banner, every...)}, 6},
+		{"one boot in two files, the second longer", []string{boot(2000, time.Hour, banner, every...), boot(2000, time.Hour, banner, append(every, every...)...)}, 5},
+		{"and then another", []string{boot(2000, time.Hour, banner, every...), boot(2000, time.Hour, banner, append(every, every...)...),
+			boot(2100, 40*time.Hour, banner, every...)}, 8},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list := collect(t, c.logs...).Services()
+			if len(list) != 1 || list[0].Class != Leak || list[0].Kills.Times != c.times {
+				t.Fatalf("%+v", list)
+			}
+			if k := list[0].Kills; *k.IntervalMin != 9*3600 || *k.IntervalMax != 9*3600 || k.FirstUptime == nil || !k.First.IsZero() {
+				t.Errorf("%+v", k)
+			}
+		})
 	}
 }
 

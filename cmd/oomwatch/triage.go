@@ -120,6 +120,9 @@ func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
 	undated := 0
 	bar := newProgress(t.cmd.ErrOrStderr())
 	stats, err := kmsg.ScanFiles(ctx, t.logs, kmsg.ScanOptions{Location: time.Local, Progress: bar.at, Bad: t.bad.add}, func(ev *kmsg.Event) error {
+		if ev.Boot != nil {
+			c.Boot()
+		}
 		for i := range killsOf(ev) {
 			d := triage.FromEpisode(ev.Episode, i)
 			switch {

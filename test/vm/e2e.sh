@@ -30,6 +30,9 @@ podman)
 	start_podman || exit
 	export OOMWATCH_ENGINE=unix:///run/podman/podman.sock
 	;;
+warnings) # what is read from a tmpfs is no page cache that could be reclaimed
+	export TMPDIR=/disk
+	;;
 systemd)
 	# Docker as Debian starts it: a unit, with systemd as its cgroup driver.
 	start_docker_unit || exit
