@@ -302,31 +302,32 @@ func containerName(c *Container) string {
 
 // fillFromSamples adds what the sampler had read before the incident.
 func fillFromSamples(inc *Incident, f *Facts) {
-	all := f.readings()
+	samples := f.lived()
+	all := f.readings(samples)
 	if len(all) == 0 {
 		return
 	}
 	limit := int64(0)
-	if n := len(f.Samples); n > 0 {
-		limit = f.Samples[n-1].Limit
+	if n := len(samples); n > 0 {
+		limit = samples[n-1].Limit
 	} else if inc.Container != nil && inc.Container.MemoryLimit != nil {
 		limit = *inc.Container.MemoryLimit
 	}
 	inc.History = history(all, limit, f.Time)
 	inc.History.Kills = f.killsBefore(all[0].At)
-	if len(f.Samples) == 0 {
+	if len(samples) == 0 {
 		return
 	}
-	last := &f.Samples[len(f.Samples)-1]
+	last := &samples[len(samples)-1]
 	var stat *cgroup.Stat
 	var psi *cgroup.PSI
 	host := false
-	for i := len(f.Samples) - 1; i >= 0 && (stat == nil || psi == nil); i-- {
+	for i := len(samples) - 1; i >= 0 && (stat == nil || psi == nil); i-- {
 		if stat == nil {
-			stat = f.Samples[i].Stat
+			stat = samples[i].Stat
 		}
-		if psi == nil && f.Samples[i].PSI != nil {
-			psi, host = f.Samples[i].PSI, f.Samples[i].HostPSI
+		if psi == nil && samples[i].PSI != nil {
+			psi, host = samples[i].PSI, samples[i].HostPSI
 		}
 	}
 	if inc.Memory == nil && stat != nil {
@@ -358,9 +359,10 @@ func known(n int64) *int64 {
 
 // lastSample returns the newest reading and how long before the incident it was.
 func lastSample(f *Facts) (*cgroup.Sample, time.Duration) {
-	if len(f.Samples) == 0 {
+	samples := f.lived()
+	if len(samples) == 0 {
 		return nil, 0
 	}
-	s := &f.Samples[len(f.Samples)-1]
+	s := &samples[len(samples)-1]
 	return s, f.Time.Sub(s.At)
 }

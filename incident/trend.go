@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/trend"
 )
 
@@ -31,17 +32,34 @@ func (r *Reading) held() int64 {
 	return r.Anon + max(r.Shmem, 0) + max(r.Kernel, 0)
 }
 
+// lived are the Samples without those from after the end of a container: its
+// processes had gone, its cgroup had not, and was almost empty.
+func (f *Facts) lived() []cgroup.Sample {
+	all := f.Samples
+	if f.Kind != KindDeath {
+		return all
+	}
+	for len(all) > 1 {
+		last, before := &all[len(all)-1], &all[len(all)-2]
+		if last.Current < 0 || last.Current >= before.Current/10 || f.Time.Sub(last.At) > ChildWindow {
+			break
+		}
+		all = all[:len(all)-1]
+	}
+	return all
+}
+
 // readings are all that is known of the run before the incident, oldest first:
 // the recorder's, then the last minutes as they were read.
-func (f *Facts) readings() []Reading {
-	all := make([]Reading, 0, len(f.Past)+len(f.Samples))
+func (f *Facts) readings(samples []cgroup.Sample) []Reading {
+	all := make([]Reading, 0, len(f.Past)+len(samples))
 	for _, r := range f.Past {
-		if len(f.Samples) == 0 || r.At.Before(f.Samples[0].At) {
+		if len(samples) == 0 || r.At.Before(samples[0].At) {
 			all = append(all, r)
 		}
 	}
-	for i := range f.Samples {
-		s := &f.Samples[i]
+	for i := range samples {
+		s := &samples[i]
 		r := Reading{At: s.At, Used: s.Current, Anon: -1, File: -1, Shmem: -1, Kernel: -1}
 		if s.Stat != nil {
 			r.Anon, r.File, r.Shmem, r.Kernel = s.Stat.Anon, s.Stat.File, s.Stat.Shmem, s.Stat.Kernel

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
@@ -25,5 +26,31 @@ func TestKillsInHistory(t *testing.T) {
 	fillFromSamples(inc, f)
 	if want := []float64{-90, -1.5}; !slices.Equal(inc.History.Kills, want) {
 		t.Errorf("kills at %v, want %v", inc.History.Kills, want)
+	}
+}
+
+// TestReadAfterTheEnd: what a cgroup held once its processes had gone says nothing of
+// the death, neither of its history nor of how near the limit was.
+func TestReadAfterTheEnd(t *testing.T) {
+	const limit = 256 << 20
+	at := time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)
+	f := &Facts{Kind: KindDeath, Time: at, Container: &Container{MemoryLimit: new(int64(limit))}}
+	for i := range 60 {
+		f.Samples = append(f.Samples, cgroup.Sample{At: at.Add(time.Duration(i-61) * time.Second), Current: int64(20+4*i) << 20, Limit: limit})
+	}
+	last := f.Samples[59]
+	f.Samples = append(f.Samples, cgroup.Sample{At: at.Add(-20 * time.Millisecond), Current: 204 << 10, Limit: limit})
+	inc := &Incident{Time: at}
+	fillFromSamples(inc, f)
+	if h := inc.History; h.Trend != "leak" || h.Points[len(h.Points)-1].Bytes != last.Current {
+		t.Errorf("%s, because %s; the last is %+v", h.Trend, h.Reason, h.Points[len(h.Points)-1])
+	}
+	if s, _ := lastSample(f); s.Current != last.Current {
+		t.Errorf("the last reading is %d, want %d", s.Current, last.Current)
+	}
+	// A process that ended in a container that lives on gave its memory back.
+	f.Kind = KindKill
+	if s, _ := lastSample(f); s.Current == last.Current {
+		t.Error("a container that lives is taken to have ended")
 	}
 }

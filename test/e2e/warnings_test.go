@@ -33,6 +33,11 @@ func leaking(t *testing.T, d *daemon, hook *receiver, id string, atLeast, wait t
 			over = inc
 		}
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("told:\n" + evidence(all))
+		}
+	})
 	if len(all) != 3 || warning == nil || over == nil || death == nil {
 		t.Fatalf("told %d times: %v", len(all), summaries(all))
 	}
@@ -61,6 +66,18 @@ func leaking(t *testing.T, d *daemon, hook *receiver, id string, atLeast, wait t
 	if h := death.History; h == nil || h.Trend != "leak" || h.Reason == "" {
 		t.Errorf("the death's history is %+v", h)
 	}
+}
+
+// evidence is what each of them rests on, for who must find out why it was told so.
+func evidence(all []incident.Incident) string {
+	var b strings.Builder
+	for _, inc := range all {
+		fmt.Fprintf(&b, "%s %s at %s, over %s, related to %v: %s (%s)\n", inc.Kind, inc.ID, inc.Time.Format(time.StampMilli), inc.ResolvedAt.Format(time.StampMilli), inc.Related, inc.Summary, inc.Confidence)
+		for _, e := range inc.Evidence {
+			fmt.Fprintf(&b, "\t%s %s: %s (%s)\n", e.Time.Format(time.StampMilli), e.Source, e.Text, e.Means)
+		}
+	}
+	return b.String()
 }
 
 func summaries(all []incident.Incident) (out []string) {
@@ -148,7 +165,10 @@ func TestWarnings(t *testing.T) {
 	// Written before anything else is held: pages that wait for the disk cannot be reclaimed.
 	const file = "dd if=/dev/zero of=/file bs=1M count=64 conv=fsync 2>/dev/null; "
 	const reads = "while :; do dd if=/file of=/dev/null bs=1M 2>/dev/null; sleep 0.2; done"
-	cache := run("cache", "-m", "48m", lab.Image, "sh", "-c", file+reads)
+	// What is read once fills the limit with page cache. What is read again would have
+	// to be kept: to wait for it is a want of memory, on a slow disk.
+	cache := run("cache", "-m", "48m", lab.Image, "sh", "-c",
+		"dd if=/dev/zero of=/file bs=1 count=1 seek=1073741823 2>/dev/null; for i in $(seq 0 127); do dd if=/file of=/dev/null bs=1M count=8 skip=$((i*8)) 2>/dev/null; sleep 1; done")
 	squeezed := run("squeezed", "-m", "48m", lab.Image, "sh", "-c", file+"prog eat -size 41943040 -then 10m & "+reads)
 	pids := run("pids", "--pids-limit", "20", lab.Image, "sh", "-c", "for i in $(seq 18); do sleep 1000 & done; wait")
 	shows(t, d, hook, []sign{
