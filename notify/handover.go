@@ -73,13 +73,9 @@ func (w *worker) restore() {
 	if !ok {
 		return
 	}
-	q, ok := w.o.spare.queue.(interface {
-		Told(ctx context.Context, receiver string, since time.Time) ([]incident.Delivery, error)
+	err := r.Restore(func(since time.Time) ([]incident.Delivery, error) {
+		return w.o.spare.queue.Told(w.o.ctx, w.r.Name, since)
 	})
-	if !ok {
-		return
-	}
-	err := r.Restore(func(since time.Time) ([]incident.Delivery, error) { return q.Told(w.o.ctx, w.r.Name, since) })
 	if err != nil && w.o.ctx.Err() == nil {
 		w.o.log.Error("what a receiver was told cannot be read; what goes on may show as over there", zap.String("receiver", w.r.Name), zap.Error(err))
 	}

@@ -23,6 +23,10 @@ type Queue interface {
 	// NextDue is when the next delivery of a receiver may be tried, not
 	// counting those that wait behind another in their lane; zero for none.
 	NextDue(ctx context.Context, receiver string) (time.Time, error)
+	// Told returns what a receiver has had of: every warning that is not over, and
+	// what else it was first tried to be told since a time; oldest first. Of a
+	// Delivery only Receiver, Incident and FirstAttempt are set.
+	Told(ctx context.Context, receiver string, since time.Time) ([]incident.Delivery, error)
 }
 
 // Receiver is somebody who is told.

@@ -121,6 +121,18 @@ func (q *memQueue) NextDue(_ context.Context, receiver string) (time.Time, error
 	return next, nil
 }
 
+func (q *memQueue) Told(_ context.Context, receiver string, since time.Time) (out []incident.Delivery, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, d := range q.list {
+		lasts := d.Incident.Kind == incident.KindWarning && d.Incident.ResolvedAt.IsZero()
+		if d.Receiver == receiver && d.state == incident.Delivered && (lasts || !d.FirstAttempt.Before(since)) {
+			out = append(out, incident.Delivery{Receiver: receiver, Incident: d.Incident, FirstAttempt: d.FirstAttempt})
+		}
+	}
+	return out, nil
+}
+
 func (q *memQueue) states() string {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -8,9 +8,7 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// Told returns what a receiver has had of: every warning that is not over, and what
-// else it was first tried to be told since a time; oldest first. Of a Delivery only
-// Receiver, Incident and FirstAttempt are set.
+// Told implements notify.Queue.
 func (s *Store) Told(ctx context.Context, receiver string, since time.Time) ([]incident.Delivery, error) {
 	rows, err := s.db.QueryContext(ctx, `
 		SELECT i.id, i.body, i.crc, max(d.first_ns) FROM deliveries d JOIN incidents i ON i.id = d.incident
