@@ -48,7 +48,7 @@ type History struct {
 	free func(path string) (int64, error)
 
 	mu sync.Mutex // guards db and what follows
-	db *sql.DB
+	db *parsed
 	// closed is true while a damaged file could not be replaced.
 	closed bool
 	// squeezed is how much of Keep is given up for MaxBytes.
@@ -128,16 +128,20 @@ func OpenHistory(ctx context.Context, opt HistoryOptions) (*History, error) {
 		h.opt.Keep = recorder.KeepLong
 	}
 	h.bad = prometheus.NewCounter(prometheus.CounterOpts{Name: "oomwatch_history_bad_rows_total", Help: "Blocks of history whose checksum did not match; they are skipped."})
+	var db *sql.DB
 	var err error
 	if opt.ReadOnly {
-		h.db, err = readOnly(ctx, h.path, opt.Store+".lock", "SELECT count(*) FROM services")
+		db, err = readOnly(ctx, h.path, opt.Store+".lock", "SELECT count(*) FROM services")
 	} else if err = h.openOrWait(ctx); NoRoom(err) || errors.Is(err, errWait) {
 		h.log.Error("the history takes no writes yet", zap.String("path", h.path), zap.Error(err))
 		h.closed = true
-		h.db, err = emptyHistory(ctx)
+		db, err = emptyHistory(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open history %s: %w", h.path, explainSQLite(err))
+	}
+	if db != nil {
+		h.db = newParsed(db)
 	}
 	if opt.Registerer != nil {
 		opt.Registerer.MustRegister(h.bad, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "oomwatch_history_bytes", Help: "Size of the history in its file."}, func() float64 {
@@ -205,7 +209,7 @@ func (h *History) tryOpen(ctx context.Context) error {
 	if h.db != nil {
 		_ = h.db.Close() // a damaged file, or none
 	}
-	h.db = db
+	h.db = newParsed(db)
 	return nil
 }
 

@@ -59,49 +59,13 @@ func (h *History) Keep(ctx context.Context, blocks []recorder.Block) error {
 	return nil
 }
 
-// transaction is one in which a statement is prepared when it is first needed:
-// to parse it again for each service costs more than to run it. The end of the
-// transaction closes them.
-type transaction struct {
-	*sql.Tx
-	statements map[string]*sql.Stmt
-}
-
-func (t *transaction) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	if st := t.statements[query]; st != nil {
-		return st, nil
-	}
-	st, err := t.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	t.statements[query] = st
-	return st, nil
-}
-
-func (t *transaction) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	st, err := t.prepared(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return st.ExecContext(ctx, args...)
-}
-
-// row runs a query for one row and reads it into dest; sql.ErrNoRows where there is none.
-func (t *transaction) row(ctx context.Context, query string, args []any, dest ...any) error {
-	st, err := t.prepared(ctx, query)
-	if err != nil {
-		return err
-	}
-	return st.QueryRowContext(ctx, args...).Scan(dest...)
-}
-
 func (h *History) keep(ctx context.Context, blocks []recorder.Block) error {
+	h.db.parseWanted(ctx)
 	begun, err := h.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	tx := &transaction{Tx: begun, statements: map[string]*sql.Stmt{}}
+	tx := &tx{begun, h.db}
 	if err := h.keepIn(ctx, tx, blocks); err != nil {
 		_ = tx.Rollback() // its error says nothing that err does not
 		return err
@@ -109,7 +73,7 @@ func (h *History) keep(ctx context.Context, blocks []recorder.Block) error {
 	return tx.Commit()
 }
 
-func (h *History) keepIn(ctx context.Context, tx *transaction, blocks []recorder.Block) error {
+func (h *History) keepIn(ctx context.Context, tx *tx, blocks []recorder.Block) error {
 	var recent []byte
 	var newest time.Time
 	for i := range blocks {
@@ -129,21 +93,21 @@ func (h *History) keepIn(ctx context.Context, tx *transaction, blocks []recorder
 		}
 	}
 	if len(recent) > 0 {
-		if _, err := tx.exec(ctx, "INSERT INTO recent(until, data, crc) VALUES(?,?,?)", newest.UnixMilli(), recent, checksum(recent)); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO recent(until, data, crc) VALUES(?,?,?)", newest.UnixMilli(), recent, checksum(recent)); err != nil {
 			return err
 		}
 	}
 	if newest.IsZero() {
 		return nil
 	}
-	if _, err := tx.exec(ctx, "DELETE FROM recent WHERE until < ?", newest.Add(-recorder.KeepRead).UnixMilli()); err != nil {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM recent WHERE until < ?", newest.Add(-recorder.KeepRead).UnixMilli()); err != nil {
 		return err
 	}
 	return h.sweep(ctx, tx, newest)
 }
 
 // append goes on with the last block of a service and step, or begins one.
-func (h *History) append(ctx context.Context, tx *transaction, b *recorder.Block) error {
+func (h *History) append(ctx context.Context, tx *tx, b *recorder.Block) error {
 	if levels[b.Step] == 0 {
 		return fmt.Errorf("a block of %q has the step %v, which is not kept", b.Service, b.Step)
 	}
@@ -154,8 +118,8 @@ func (h *History) append(ctx context.Context, tx *transaction, b *recorder.Block
 	key := keyOf(id, b.Step, b.From)
 	var last, crc int64
 	var data []byte
-	err = tx.row(ctx, "SELECT key, data, crc FROM blocks WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1",
-		[]any{keyOf(id, b.Step, time.Time{}), keyOf(id, b.Step, time.Unix(1<<keySecond, 0))}, &last, &data, &crc)
+	err = tx.QueryRowContext(ctx, "SELECT key, data, crc FROM blocks WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1",
+		keyOf(id, b.Step, time.Time{}), keyOf(id, b.Step, time.Unix(1<<keySecond, 0))).Scan(&last, &data, &crc)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
@@ -165,24 +129,24 @@ func (h *History) append(ctx context.Context, tx *transaction, b *recorder.Block
 		if err != nil {
 			return fmt.Errorf("go on with the history of %q: %w", b.Service, err)
 		}
-		_, err = tx.exec(ctx, "UPDATE blocks SET until=?, data=?, crc=? WHERE key=?", b.To.UnixMilli(), joined, checksum(joined), last)
+		_, err = tx.ExecContext(ctx, "UPDATE blocks SET until=?, data=?, crc=? WHERE key=?", b.To.UnixMilli(), joined, checksum(joined), last)
 		return err
 	}
-	_, err = tx.exec(ctx, "INSERT INTO blocks(key, until, data, crc) VALUES(?,?,?,?) ON CONFLICT(key) DO UPDATE SET until=excluded.until, data=excluded.data, crc=excluded.crc",
+	_, err = tx.ExecContext(ctx, "INSERT INTO blocks(key, until, data, crc) VALUES(?,?,?,?) ON CONFLICT(key) DO UPDATE SET until=excluded.until, data=excluded.data, crc=excluded.crc",
 		key, b.To.UnixMilli(), b.Data, checksum(b.Data))
 	return err
 }
 
 // serviceID is the number of a service, which it is given the first time.
-func (h *History) serviceID(ctx context.Context, tx *transaction, name string) (int64, error) {
+func (h *History) serviceID(ctx context.Context, tx *tx, name string) (int64, error) {
 	if id := h.ids[name]; id != 0 {
 		return id, nil
 	}
-	if _, err := tx.exec(ctx, "INSERT INTO services(name) VALUES(?) ON CONFLICT(name) DO NOTHING", name); err != nil {
+	if _, err := tx.ExecContext(ctx, "INSERT INTO services(name) VALUES(?) ON CONFLICT(name) DO NOTHING", name); err != nil {
 		return 0, err
 	}
 	var id int64
-	if err := tx.row(ctx, "SELECT id FROM services WHERE name = ?", []any{name}, &id); err != nil {
+	if err := tx.QueryRowContext(ctx, "SELECT id FROM services WHERE name = ?", name).Scan(&id); err != nil {
 		return 0, err
 	}
 	if len(h.ids) >= maxIDs {
@@ -194,7 +158,7 @@ func (h *History) serviceID(ctx context.Context, tx *transaction, name string) (
 
 // sweep removes what is too old of the next few services, and those of which
 // nothing is left: little at a time, so that no transaction is long.
-func (h *History) sweep(ctx context.Context, tx *transaction, now time.Time) error {
+func (h *History) sweep(ctx context.Context, tx *tx, now time.Time) error {
 	rows, err := tx.QueryContext(ctx, "SELECT id, name FROM services WHERE id > ? ORDER BY id LIMIT ?", h.swept, sweepServices)
 	if err != nil {
 		return err
@@ -225,12 +189,12 @@ func (h *History) sweep(ctx context.Context, tx *transaction, now time.Time) err
 	for _, s := range next {
 		for step, keep := range map[time.Duration]time.Duration{recorder.StepShort: min(recorder.KeepShort, h.keepLong()), recorder.StepLong: h.keepLong()} {
 			old := now.Add(-keep)
-			if _, err := tx.exec(ctx, "DELETE FROM blocks WHERE key BETWEEN ? AND ? AND until < ?",
+			if _, err := tx.ExecContext(ctx, "DELETE FROM blocks WHERE key BETWEEN ? AND ? AND until < ?",
 				keyOf(s.id, step, time.Time{}), keyOf(s.id, step, old), old.UnixMilli()); err != nil {
 				return err
 			}
 		}
-		res, err := tx.exec(ctx, "DELETE FROM services WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM blocks WHERE key >= ?1 << 36 AND key < (?1 + 1) << 36)", s.id)
+		res, err := tx.ExecContext(ctx, "DELETE FROM services WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM blocks WHERE key >= ?1 << 36 AND key < (?1 + 1) << 36)", s.id)
 		if err != nil {
 			return err
 		}
@@ -249,7 +213,7 @@ func (h *History) keepLong() time.Duration {
 // squeeze finds out, after each round of all services, whether less can be kept
 // than was asked for. It measures within the transaction: a page that is free
 // is used again.
-func (h *History) squeeze(ctx context.Context, tx *transaction) error {
+func (h *History) squeeze(ctx context.Context, tx *tx) error {
 	if h.opt.MaxBytes <= 0 {
 		return nil
 	}
