@@ -111,3 +111,25 @@ func BenchmarkLines(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(lines), "ns/line")
 }
+
+// TestSearchPassesLittle: what the first search lets through is hardly more than
+// what is looked for, in every form that this machine has. A log in which every line
+// is a candidate is right, too, and takes three times as long.
+func TestSearchPassesLittle(t *testing.T) {
+	log := made(t, 8<<20, 100)
+	f := newFinder(&anchors)
+	for form := range bestForm() + 1 {
+		f.form = form
+		hits, candidates := 0, 0
+		for i := f.next(log, 0); i >= 0; i = f.next(log, i+1) {
+			hits++
+		}
+		for i := f.candidate(log, 0); i >= 0; i = f.candidate(log, i+1) {
+			candidates++
+		}
+		t.Logf("form %d: %d candidates, %d anchors", form, candidates, hits)
+		if hits == 0 || candidates > 4*hits {
+			t.Errorf("form %d: %d candidates for %d anchors", form, candidates, hits)
+		}
+	}
+}
