@@ -33,7 +33,8 @@ func (r *Reading) held() int64 {
 }
 
 // lived are the Samples without those from after the end of a container: its
-// processes had gone, its cgroup had not, and was almost empty.
+// processes had gone, its cgroup had not, and was almost empty. Where the kernel's
+// word on the kill is there, Samples end before it anyway.
 func (f *Facts) lived() []cgroup.Sample {
 	all := f.Samples
 	if f.Kind != KindDeath {

@@ -230,7 +230,8 @@ type Fault struct {
 	Line       string `json:"line"`
 }
 
-// Event is what the Assembler tells: exactly one field is set.
+// Event is what the Assembler tells: exactly one field is set. What one has no use
+// for (a Boot, where all is dated) it passes over.
 type Event struct {
 	Episode *Episode
 	Fault   *Fault

@@ -9,9 +9,9 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// TestWarningsHaveHeadlines: each trouble of the watcher's own that
-// is named says in the headline what it is about.
-func TestWarningsHaveHeadlines(t *testing.T) {
+// TestSelfReportsHaveHeadlines: each trouble of the watcher's own that is named says
+// in the headline what it is about.
+func TestSelfReportsHaveHeadlines(t *testing.T) {
 	src, err := os.ReadFile("../incident/self.go")
 	if err != nil {
 		t.Fatal(err)

@@ -145,7 +145,7 @@ func (s *Store) prepare() error {
 
 // pragmas: WAL so that a reader does not stop the writer; FULL so that what was
 // acknowledged is on disk; no memory map, because a damaged file must give an
-// error and not a signal; the write-ahead log grows to 8 MB before a commit moves
+// error and not a signal; the write-ahead log grows to 16 MB before a commit moves
 // it into the file itself; half a megabyte of pages is cached, for the kernel has the rest.
 const pragmas = "_pragma=wal_autocheckpoint(4000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_pragma=mmap_size(0)&_pragma=foreign_keys(ON)&_pragma=cell_size_check(ON)&_pragma=trusted_schema(OFF)&_pragma=cache_size(-512)"
 
