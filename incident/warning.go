@@ -1,10 +1,5 @@
 package incident
 
-import (
-	"strconv"
-	"time"
-)
-
 // Alarm is what a warning says, beside what is known of the container.
 type Alarm struct {
 	// Cause is the one the death will have, if it comes to that.
@@ -33,10 +28,4 @@ func Warn(f *Facts, a Alarm) *Incident {
 	}
 	fillFromSamples(inc, f)
 	return inc
-}
-
-// WarningID derives a warning's id from the container ("" is the host), what it
-// warns of, and when it began.
-func WarningID(containerID, of string, began time.Time) string {
-	return hashID([]byte("warning\x00" + containerID + "\x00" + of + "\x00" + strconv.FormatInt(began.UnixNano(), 36)))
 }

@@ -1,0 +1,62 @@
+package incident
+
+import (
+	"fmt"
+	"time"
+)
+
+// unhealthy returns the container's health where it was unhealthy at the moment
+// of what ended it: when the stop or the kill was asked for, or the signal sent.
+// Checks that fail only because it is being stopped explain nothing.
+func unhealthy(f *Facts, v verdict) (h *Health, at time.Time) {
+	if f.Container == nil || f.Container.Health == nil || f.Container.Health.Status != Unhealthy || f.Exit == nil {
+		return nil, at
+	}
+	h, at = f.Container.Health, endTime(f)
+	if v.sender != nil {
+		at = v.sender.At
+	}
+	for i := range f.Signals {
+		if s := f.Signals[i].At; s.Before(at) && endTime(f).Sub(s) <= requestWindow {
+			at = s
+		}
+	}
+	if h.Since.After(at) {
+		return nil, at
+	}
+	return h, at
+}
+
+// unhealthyFor says for how long; "" where that is not known.
+func unhealthyFor(h *Health, at time.Time) string {
+	switch {
+	case h.Since.IsZero():
+		return ""
+	case h.Earlier:
+		return " for at least " + FormatDuration(at.Sub(h.Since))
+	}
+	return " for " + FormatDuration(at.Sub(h.Since))
+}
+
+// healthEvidence says what the health check had told before the end.
+func healthEvidence(h *Health, at time.Time) Evidence {
+	x := Evidence{Source: "docker", Time: h.Since, Text: "health_status: unhealthy",
+		Means: "its health check had failed; it was unhealthy" + unhealthyFor(h, at) + " by then"}
+	if h.FailingStreak > 0 {
+		x.Text += fmt.Sprintf(", %d checks failed in a row", h.FailingStreak)
+	}
+	if h.Output != "" {
+		x.Text += "; the last one said: " + Sanitize(h.Output)
+	}
+	return x
+}
+
+// adviceUnhealthy is for an end that somebody brought about while the container
+// was unhealthy: who does that acts on the health check.
+func adviceUnhealthy(who string, h *Health, at time.Time) string {
+	s := "Look at its health check first, it was unhealthy" + unhealthyFor(h, at)
+	if h.FailingStreak > 0 {
+		s += fmt.Sprintf(" (%d checks failed in a row)", h.FailingStreak)
+	}
+	return s + ": what ends unhealthy containers (autoheal, an orchestrator) only acts on it. docker inspect -f '{{json .State.Health}}' " + who
+}

@@ -1,0 +1,31 @@
+package incident
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"strconv"
+	"time"
+)
+
+// hashID makes a short id that a person can type, 16 letters and digits (80 bits
+// in base 32), of parts that are joined by NULs.
+func hashID(parts []byte) string {
+	const letters = "abcdefghijklmnopqrstuvwxyz234567"
+	sum := sha256.Sum256(parts)
+	var id [16]byte
+	for half := range 2 {
+		var five [8]byte // 5 bytes are 8 letters
+		copy(five[3:], sum[5*half:5*half+5])
+		bits := binary.BigEndian.Uint64(five[:])
+		for i := range 8 {
+			id[8*half+i] = letters[bits>>(35-5*i)&31]
+		}
+	}
+	return string(id[:])
+}
+
+// WarningID derives a warning's id from the container ("" is the host), what it
+// warns of, and when it began.
+func WarningID(containerID, of string, began time.Time) string {
+	return hashID([]byte("warning\x00" + containerID + "\x00" + of + "\x00" + strconv.FormatInt(began.UnixNano(), 36)))
+}
