@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // The picture, in its own units.
@@ -118,7 +119,7 @@ func (d *drawing) text(x, y float64, class, s string) {
 
 func escape(s string) string {
 	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(incident.Sanitize(s))) // a Builder takes all
+	_ = xml.EscapeText(&b, []byte(redact.Sanitize(s))) // a Builder takes all
 	return b.String()
 }
 
@@ -344,7 +345,7 @@ func mib(v float64) string { return incident.FormatBytes(int64(v)) }
 func fold(s string, runes, n int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(incident.Sanitize(s)) {
+	for _, word := range strings.Fields(redact.Sanitize(s)) {
 		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > runes {
 			if len(lines) == n-1 {
 				line = clip(line+" "+word, runes)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/units"
 )
 
@@ -28,7 +29,7 @@ func adviceFor(inc *Incident, f *Facts, v verdict) string {
 		}
 		path := "the group above"
 		if inc.OOM != nil && inc.OOM.OOMMemcg != "" {
-			path = Sanitize(inc.OOM.OOMMemcg)
+			path = redact.Sanitize(inc.OOM.OOMMemcg)
 		}
 		return "Raising " + who + "'s own limit will not help: " + path + " shares " + limit + " among all below it. Give that group more, or each member a limit so that their sum stays under it."
 	case OOMHost:
@@ -94,10 +95,10 @@ func adviceStop(f *Facts, v verdict) string {
 		return fmt.Sprintf("Its first process is the shell %s, which drops %s and does not pass it on: start the program with exec in the script or the JSON form of CMD, or run with --init.", f.Init.Comm, name)
 	case f.Init != nil && !f.Init.Handles(v.signal):
 		return fmt.Sprintf("Its first process, %s, has no handler for %s, and the kernel drops unhandled signals to a container's first process: handle it, set STOPSIGNAL to one it handles, or run with --init.",
-			Sanitize(f.Init.Comm), name)
+			redact.Sanitize(f.Init.Comm), name)
 	case f.Init != nil:
 		return fmt.Sprintf("Its first process, %s, handles %s and was not done after %s: look at what it does then, or allow longer (docker stop -t, stop_grace_period).",
-			Sanitize(f.Init.Comm), name, FormatDuration(v.grace))
+			redact.Sanitize(f.Init.Comm), name, FormatDuration(v.grace))
 	}
 	return fmt.Sprintf("Make its first process handle %s (exec the program instead of running it under a shell, or run with --init), or allow longer than %s: docker stop -t, stop_grace_period.",
 		name, FormatDuration(v.grace))
@@ -160,9 +161,9 @@ func suggestLimit(inc *Incident, limit int64) string {
 	how := ""
 	switch {
 	case inc.Container != nil && inc.Container.Runtime == "docker" && inc.Container.Name != "":
-		how = fmt.Sprintf("docker update -m %d --memory-swap %d %s", next, next, Sanitize(inc.Container.Name))
+		how = fmt.Sprintf("docker update -m %d --memory-swap %d %s", next, next, redact.Sanitize(inc.Container.Name))
 	case inc.Unit != "":
-		how = fmt.Sprintf("systemctl set-property %s MemoryMax=%d", Sanitize(inc.Unit), next)
+		how = fmt.Sprintf("systemctl set-property %s MemoryMax=%d", redact.Sanitize(inc.Unit), next)
 	}
 	return held + LimitAdvice(limit, how)
 }
@@ -217,12 +218,12 @@ func adviceHost(inc *Incident, v verdict) string {
 		return "Somebody triggered the OOM killer by hand (SysRq f or /proc/sysrq-trigger): look at who was logged in."
 	}
 	if h := inc.Hog; h != nil && h.RSS != nil && h.Container != "" && v.kill != nil && v.kill.Episode.Constraint == kmsg.ConstraintNone {
-		return fmt.Sprintf("Give %s a memory limit, or look at what it needs %s for: the host's memory is shared, and whom the kernel kills need not be who grew. Every container without a limit can do this.", Sanitize(h.Container), FormatBytes(*h.RSS))
+		return fmt.Sprintf("Give %s a memory limit, or look at what it needs %s for: the host's memory is shared, and whom the kernel kills need not be who grew. Every container without a limit can do this.", redact.Sanitize(h.Container), FormatBytes(*h.RSS))
 	}
 	if h := inc.Hog; h != nil && h.RSS != nil {
 		where := ""
 		if h.Container != "" {
-			where = " in " + Sanitize(h.Container)
+			where = " in " + redact.Sanitize(h.Container)
 		}
 		return "Look at " + named(h.Comm, h.PID) + where + " first: it held " + FormatBytes(*h.RSS) + ", the most on the host. Give every container a memory limit so that one cannot take the host's."
 	}

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -80,5 +81,15 @@ func TestNews(t *testing.T) {
 	was = i.News()
 	if i.ResolvedAt = time.Unix(1, 0); i.News() == was {
 		t.Error("that it is over is news")
+	}
+}
+
+func TestDeliveryIDIsAUUID(t *testing.T) {
+	a, b := DeliveryID("i1", "slack"), DeliveryID("i1", "webhook")
+	if a == b || a != DeliveryID("i1", "slack") || DeliveryID("i1s", "lack") == a {
+		t.Errorf("ids are not one per pair: %s %s", a, b)
+	}
+	if len(a) != 36 || a[14] != '5' || !strings.ContainsRune("89ab", rune(a[19])) {
+		t.Errorf("%s is no UUID of version 5", a)
 	}
 }

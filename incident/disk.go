@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"github.com/oomwatch/oomwatch/redact"
 	"path"
 	"strings"
 )
@@ -84,7 +85,7 @@ func diskEvidence(f *Facts, v verdict, out []Evidence) []Evidence {
 func diskSummary(v verdict) string {
 	named := ""
 	if v.disk != nil && v.disk.Path != "" {
-		named = " (" + Sanitize(Redact(v.disk.Path)) + ")"
+		named = " (" + redact.Sanitize(redact.Line(v.disk.Path)) + ")"
 	}
 	switch {
 	case v.disk != nil && v.disk.Quota:
@@ -104,12 +105,12 @@ func adviceDisk(inc *Incident, v verdict) string {
 	if d == nil || v.disk != nil && v.disk.Quota {
 		return look
 	}
-	src := Sanitize(d.Source)
+	src := redact.Sanitize(d.Source)
 	switch {
 	case d.NoInodes():
 		return fmt.Sprintf("Remove small files, which use up the %d inodes and not the bytes: find %s -xdev -printf '%%h\\n' | sort | uniq -c | sort -n | tail shows where they are.", *d.Inodes, src)
 	case d.Kind == "tmpfs" && d.Size != nil:
-		s := fmt.Sprintf("%s is a tmpfs of %s: have the program remove what it no longer needs there, or give it a volume.", Sanitize(d.Mount), FormatBytes(*d.Size))
+		s := fmt.Sprintf("%s is a tmpfs of %s: have the program remove what it no longer needs there, or give it a volume.", redact.Sanitize(d.Mount), FormatBytes(*d.Size))
 		if inc.Container != nil && inc.Container.MemoryLimit != nil {
 			s += fmt.Sprintf(" A larger one (size=, --shm-size) counts against the container's memory limit of %s.", FormatBytes(*inc.Container.MemoryLimit))
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // evidence lists what each source said, in the order in which it happened, in
@@ -31,7 +32,7 @@ func evidence(f *Facts, v verdict, out []Evidence) []Evidence {
 	}
 	for i := range f.Faults {
 		x := &f.Faults[i]
-		out = append(out, Evidence{Source: "kmsg", Time: x.Time, Text: Sanitize(x.Line), Means: faultMeaning(x)})
+		out = append(out, Evidence{Source: "kmsg", Time: x.Time, Text: redact.Sanitize(x.Line), Means: faultMeaning(x)})
 	}
 	for _, at := range f.EngineOOMs {
 		out = append(out, Evidence{Source: "docker", Time: at, Text: "event oom",
@@ -46,10 +47,10 @@ func evidence(f *Facts, v verdict, out []Evidence) []Evidence {
 		out = append(out, healthEvidence(h, at))
 	}
 	if v.runtime != nil {
-		out = append(out, Evidence{Source: "log", Time: endTime(f), Text: Sanitize(Redact(v.runtime.Line)), Means: v.runtime.Means})
+		out = append(out, Evidence{Source: "log", Time: endTime(f), Text: redact.Sanitize(redact.Line(v.runtime.Line)), Means: v.runtime.Means})
 	}
 	if v.disk != nil {
-		out = append(out, Evidence{Source: "log", Time: endTime(f), Text: Sanitize(Redact(v.disk.Line)), Means: "the program says that a disk, a volume or a quota is full"})
+		out = append(out, Evidence{Source: "log", Time: endTime(f), Text: redact.Sanitize(redact.Line(v.disk.Line)), Means: "the program says that a disk, a volume or a quota is full"})
 	}
 	if v.cause == LimitDisk {
 		out = diskEvidence(f, v, out)
@@ -107,11 +108,11 @@ func appendKill(out []Evidence, k *KernelKill, main bool) []Evidence {
 		}
 		switch {
 		case strings.Contains(l, "oom-kill:constraint="):
-			out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(l), Means: constraintMeaning(e)})
+			out = append(out, Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(l), Means: constraintMeaning(e)})
 		case strings.Contains(l, "killed as a result of limit of"):
-			out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(l), Means: "whose limit was reached, and where the victim was"})
+			out = append(out, Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(l), Means: "whose limit was reached, and where the victim was"})
 		case strings.Contains(l, "memory: usage"):
-			out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(l), Means: "usage and limit at the moment of the kill"})
+			out = append(out, Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(l), Means: "usage and limit at the moment of the kill"})
 		}
 	}
 	if k.FromTrace || k.Marked != "" && (k.By == ByTrace || k.By == ByParent) {
@@ -127,19 +128,19 @@ func appendKill(out []Evidence, k *KernelKill, main bool) []Evidence {
 	case k.By == ByPath:
 		which = ", which was in this cgroup"
 	}
-	out = append(out, Evidence{Source: "kmsg", Time: at, Text: Sanitize(k.Kill.Line), Means: "the kernel killed pid " + strconv.Itoa(k.Kill.PID) + which})
+	out = append(out, Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(k.Kill.Line), Means: "the kernel killed pid " + strconv.Itoa(k.Kill.PID) + which})
 	return out
 }
 
 // markEvidence says what the trace event of a kill told.
 func markEvidence(k *KernelKill) Evidence {
-	x := Evidence{Source: "trace", Time: killTime(k), Text: fmt.Sprintf("mark_victim pid=%d comm=%s", k.Kill.PID, Sanitize(k.Kill.Comm)),
+	x := Evidence{Source: "trace", Time: killTime(k), Text: fmt.Sprintf("mark_victim pid=%d comm=%s", k.Kill.PID, redact.Sanitize(k.Kill.Comm)),
 		Means: "the kernel's OOM killer chose this process"}
 	if k.Kill.AnonRSS.Printed {
 		x.Text += fmt.Sprintf(" anon-rss=%dkB", k.Kill.AnonRSS.Bytes>>10)
 	}
 	if k.Marked != "" {
-		x.Text += " in " + Sanitize(k.Marked)
+		x.Text += " in " + redact.Sanitize(k.Marked)
 		x.Means += ", which was found in this cgroup at once"
 	}
 	if k.FromTrace {
@@ -151,7 +152,7 @@ func markEvidence(k *KernelKill) Evidence {
 func constraintMeaning(e *kmsg.Episode) string {
 	switch e.Constraint {
 	case kmsg.ConstraintMemcg:
-		return "a memory cgroup's limit was reached: " + Sanitize(e.OOMMemcg)
+		return "a memory cgroup's limit was reached: " + redact.Sanitize(e.OOMMemcg)
 	case kmsg.ConstraintNone:
 		return "the whole host was out of memory"
 	case kmsg.ConstraintCpuset:
@@ -171,7 +172,7 @@ func faultMeaning(x *kmsg.Fault) string {
 	case kmsg.FaultForkRejected:
 		return "the pids limit refused a new process"
 	case kmsg.FaultUserspaceOOM:
-		return "a user-space OOM killer took it: " + Sanitize(x.Killer)
+		return "a user-space OOM killer took it: " + redact.Sanitize(x.Killer)
 	}
 	return "the kernel's word on it"
 }
@@ -188,7 +189,7 @@ func exitEvidence(f *Facts, v verdict) []Evidence {
 	}
 	out := []Evidence{{Source: "docker", Time: endTime(f), Text: text, Means: means}}
 	if x.Error != "" {
-		out = append(out, Evidence{Source: "docker", Time: endTime(f), Text: Sanitize(x.Error), Means: "the engine's own error"})
+		out = append(out, Evidence{Source: "docker", Time: endTime(f), Text: redact.Sanitize(x.Error), Means: "the engine's own error"})
 	}
 	if x.Inspected && x.OOMKilled && v.kill == nil {
 		out = append(out, Evidence{Source: "docker", Time: endTime(f), Text: "inspect: OOMKilled=true",

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // Filesystem is one that a container could write to, as it was just after its end.
@@ -33,7 +34,7 @@ func (d *Filesystem) Full() bool {
 
 // String names it with its numbers.
 func (d *Filesystem) String() string {
-	s := Sanitize(d.Mount)
+	s := redact.Sanitize(d.Mount)
 	switch d.Kind {
 	case "layer":
 		s = "its own layer"
@@ -41,7 +42,7 @@ func (d *Filesystem) String() string {
 		s += " (tmpfs)"
 	}
 	if d.Source != "" {
-		s += " on " + Sanitize(d.Source)
+		s += " on " + redact.Sanitize(d.Source)
 	}
 	switch {
 	case d.NoInodes():

@@ -114,15 +114,3 @@ func KillID(boot string, e *kmsg.Episode, k *kmsg.Kill) string {
 	b = append(strconv.AppendInt(b, int64(k.PID), 10), 0)
 	return hashID(append(b, k.Comm...))
 }
-
-// DeathID is the stable id of one end of one container: started is when that
-// run of it began.
-func DeathID(container string, started time.Time) string {
-	return hashID([]byte("death\x00" + container + "\x00" + strconv.FormatInt(started.UnixNano(), 36)))
-}
-
-// CounterID is the stable id of kills that only the cgroup's counter told: n is
-// the counter's value.
-func CounterID(container string, started time.Time, n int64) string {
-	return hashID([]byte("counter\x00" + container + "\x00" + strconv.FormatInt(started.UnixNano(), 36) + "\x00" + strconv.FormatInt(n, 36)))
-}

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"github.com/oomwatch/oomwatch/redact"
 	"time"
 )
 
@@ -46,7 +47,7 @@ func healthEvidence(h *Health, at time.Time) Evidence {
 		x.Text += fmt.Sprintf(", %d checks failed in a row", h.FailingStreak)
 	}
 	if h.Output != "" {
-		x.Text += "; the last one said: " + Sanitize(h.Output)
+		x.Text += "; the last one said: " + redact.Sanitize(h.Output)
 	}
 	return x
 }

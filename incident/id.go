@@ -29,3 +29,15 @@ func hashID(parts []byte) string {
 func WarningID(containerID, of string, began time.Time) string {
 	return hashID([]byte("warning\x00" + containerID + "\x00" + of + "\x00" + strconv.FormatInt(began.UnixNano(), 36)))
 }
+
+// DeathID is the stable id of one end of one container: started is when that
+// run of it began.
+func DeathID(container string, started time.Time) string {
+	return hashID([]byte("death\x00" + container + "\x00" + strconv.FormatInt(started.UnixNano(), 36)))
+}
+
+// CounterID is the stable id of kills that only the cgroup's counter told: n is
+// the counter's value.
+func CounterID(container string, started time.Time, n int64) string {
+	return hashID([]byte("counter\x00" + container + "\x00" + strconv.FormatInt(started.UnixNano(), 36) + "\x00" + strconv.FormatInt(n, 36)))
+}

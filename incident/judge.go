@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"github.com/oomwatch/oomwatch/redact"
 	"time"
 )
 
@@ -182,7 +183,7 @@ func judgeChild(f *Facts) (verdict, bool) {
 	v.child = true
 	v.confidence = weaker(v.confidence, Likely)
 	v.why = joinWhy(v.why, fmt.Sprintf("it ended %s after the kernel killed its process %d (%s)",
-		FormatDuration(endTime(f).Sub(killTime(k))), k.Kill.PID, Sanitize(k.Kill.Comm)))
+		FormatDuration(endTime(f).Sub(killTime(k))), k.Kill.PID, redact.Sanitize(k.Kill.Comm)))
 	return v, true
 }
 
@@ -379,7 +380,7 @@ func joinNames(names []string) string {
 		case i > 0:
 			s += ", "
 		}
-		s += Sanitize(n)
+		s += redact.Sanitize(n)
 	}
 	return s
 }

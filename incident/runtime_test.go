@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
@@ -71,7 +72,7 @@ func TestRuntimeCases(t *testing.T) {
 			// lines on: that must change nothing.
 			safe := make([]string, len(log))
 			for i := range log {
-				safe[i] = Sanitize(log[i])
+				safe[i] = redact.Sanitize(log[i])
 			}
 			a1, a2 := FindRuntimeOOM(log), FindRuntimeOOM(safe)
 			if (a1 == nil) != (a2 == nil) || a1 != nil && (a1.Index != a2.Index || a1.What != a2.What || a1.Caught != a2.Caught) {
@@ -235,7 +236,7 @@ func FuzzRuntime(f *testing.F) {
 				t.Fatalf("%+v", r)
 			}
 			text := r.Advice(&limit)
-			if text == "" || Sanitize(text) != text || len(text) > 1000 {
+			if text == "" || redact.Sanitize(text) != text || len(text) > 1000 {
 				t.Fatalf("%q", text)
 			}
 		}

@@ -1,6 +1,9 @@
 package incident
 
-import "fmt"
+import (
+	"fmt"
+	"github.com/oomwatch/oomwatch/redact"
+)
 
 // userspaceKillers are the programs that kill to relieve memory pressure, by
 // name and by the unit they run in.
@@ -42,7 +45,7 @@ func judgeSender(f *Facts) (verdict, bool) {
 		v.cause = KillUserspaceOOM
 		if by.Unit != unit {
 			v.confidence = Likely
-			v.why = fmt.Sprintf("the sender calls itself %s and was not seen in the unit %s", Sanitize(by.Sender.Comm), unit)
+			v.why = fmt.Sprintf("the sender calls itself %s and was not seen in the unit %s", redact.Sanitize(by.Sender.Comm), unit)
 		}
 	case outside && runtimes[by.Sender.Comm]:
 		v.cause, v.confidence = KillRequest, Likely
@@ -106,9 +109,9 @@ func senderName(s *Sent) string {
 	case s.Inside:
 		return who + " in the same container"
 	case s.Container != "":
-		return who + " in container " + Sanitize(shortName(s.Container))
+		return who + " in container " + redact.Sanitize(shortName(s.Container))
 	case s.Unit != "":
-		return who + " in " + Sanitize(s.Unit)
+		return who + " in " + redact.Sanitize(s.Unit)
 	}
 	if s.Located {
 		return who + " on the host"

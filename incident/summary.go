@@ -7,6 +7,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // summary says what happened in one line: who, what, whose limit, who held it;
@@ -65,7 +66,7 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 	case CrashSignal:
 		s := fmt.Sprintf("%s crashed with %s: it %s", who, SignalName(v.signal), crashSignals[v.signal])
 		if x := crashFault(f); x != nil && x.Object != "" {
-			s += " in " + Sanitize(x.Object)
+			s += " in " + redact.Sanitize(x.Object)
 		}
 		return s
 	case OOMRuntime:
@@ -75,7 +76,7 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 	case LimitDisk:
 		return fmt.Sprintf("%s ended with %s: %s", who, code, diskSummary(v))
 	case ExecFailed:
-		return fmt.Sprintf("%s did not start (%s): %s", who, code, Sanitize(v.why))
+		return fmt.Sprintf("%s did not start (%s): %s", who, code, redact.Sanitize(v.why))
 	case ExitError:
 		return fmt.Sprintf("%s ended by itself with %s", who, code)
 	case ExitOK:
@@ -98,16 +99,16 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 // containers the unit or the process.
 func subject(inc *Incident) string {
 	if n := containerName(inc.Container); n != "" {
-		return Sanitize(n)
+		return redact.Sanitize(n)
 	}
 	if inc.Container != nil && inc.Container.Pod != nil && inc.Container.Pod.UID != "" {
-		return "a container of pod " + Sanitize(inc.Container.Pod.UID)
+		return "a container of pod " + redact.Sanitize(inc.Container.Pod.UID)
 	}
 	if inc.Container != nil && inc.Container.Runtime != "" {
 		return "a " + inc.Container.Runtime + " container"
 	}
 	if inc.Unit != "" {
-		return Sanitize(inc.Unit)
+		return redact.Sanitize(inc.Unit)
 	}
 	if inc.Victim != nil {
 		return named(inc.Victim.Comm, inc.Victim.PID)
@@ -118,7 +119,7 @@ func subject(inc *Incident) string {
 // processName is a process's own name, or its pid where the name is empty or
 // was not printed.
 func processName(comm string, pid int) string {
-	if s := Sanitize(comm); strings.TrimSpace(s) != "" {
+	if s := redact.Sanitize(comm); strings.TrimSpace(s) != "" {
 		return s
 	}
 	return "pid " + strconv.Itoa(pid)
@@ -193,7 +194,7 @@ func limitReached(inc *Incident, v verdict) string {
 	case OOMContainer:
 		switch {
 		case inc.Container == nil && inc.Unit == "" && e.OOMMemcg != "":
-			return "at the " + limit + "limit of " + Sanitize(e.OOMMemcg)
+			return "at the " + limit + "limit of " + redact.Sanitize(e.OOMMemcg)
 		case inc.Container == nil && inc.Unit == "":
 			return "at the " + limit + "limit of a memory cgroup that the kernel did not name"
 		case limit == "":
@@ -210,7 +211,7 @@ func limitReached(inc *Incident, v verdict) string {
 		if limited := cgroup.ParsePath(e.OOMMemcg); limited.PodUID != "" && limited.ContainerID == "" {
 			return "at the " + limit + "limit of its pod, which all its containers share"
 		}
-		return "at the " + limit + "limit of " + Sanitize(e.OOMMemcg) + ", which is above it"
+		return "at the " + limit + "limit of " + redact.Sanitize(e.OOMMemcg) + ", which is above it"
 	case OOMNode:
 		return "because the memory nodes it may use ran out"
 	case OOMHost:
@@ -238,7 +239,7 @@ func biggestOther(inc *Incident) *Member {
 // held says who held the memory, and of what sort it was.
 func held(inc *Incident, e *kmsg.Episode) string {
 	if h := inc.Hog; h != nil && h.RSS != nil && h.Container != "" && e.Constraint == kmsg.ConstraintNone {
-		s := Sanitize(h.Container) + " held " + FormatBytes(*h.RSS)
+		s := redact.Sanitize(h.Container) + " held " + FormatBytes(*h.RSS)
 		if h.Container == containerName(inc.Container) {
 			s += " itself"
 		}
@@ -254,12 +255,12 @@ func held(inc *Incident, e *kmsg.Episode) string {
 		return FormatBytes(*inc.Memory.Kernel) + " of it was kernel memory"
 	}
 	if m := biggestOther(inc); m != nil {
-		return Sanitize(m.Container) + " held " + FormatBytes(*m.Usage) + " of it"
+		return redact.Sanitize(m.Container) + " held " + FormatBytes(*m.Usage) + " of it"
 	}
 	if h := inc.Hog; h != nil && h.RSS != nil && inc.Victim != nil && h.PID != inc.Victim.PID {
 		s := named(h.Comm, h.PID) + " held the most, " + FormatBytes(*h.RSS)
 		if h.Container != "" && h.Container != containerName(inc.Container) {
-			s += ", in " + Sanitize(h.Container)
+			s += ", in " + redact.Sanitize(h.Container)
 		}
 		return s
 	}

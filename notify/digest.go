@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // DigestSchema names the JSON form of a Digest.
@@ -137,7 +138,7 @@ func (d *Digest) sum(m message, receiver string, containers int) string {
 		s = plural(d.Updates, "update") + known
 	}
 	if d.Host != "" {
-		s += " on " + incident.Sanitize(d.Host)
+		s += " on " + redact.Sanitize(d.Host)
 	}
 	switch {
 	case m.late > 0:

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // Discord posts alerts to a Discord webhook, as an embed.
@@ -139,13 +139,13 @@ var (
 // discordEscape makes foreign text safe in Discord's markdown: a backslash takes
 // its meaning from every character that formats, links or names an emoji.
 func discordEscape(s string) string {
-	return discordNumber.ReplaceAllString(discordFormats.Replace(incident.Sanitize(s)), `$1\.`)
+	return discordNumber.ReplaceAllString(discordFormats.Replace(redact.Sanitize(s)), `$1\.`)
 }
 
 // discordCode makes foreign text safe in a code block, where only the fence
 // has a meaning.
 func discordCode(s string) string {
-	return strings.NewReplacer("`", "ˋ", "@", "＠").Replace(incident.Sanitize(s))
+	return strings.NewReplacer("`", "ˋ", "@", "＠").Replace(redact.Sanitize(s))
 }
 
 // clipBackslash shortens text without leaving a backslash that would escape
@@ -163,4 +163,4 @@ func clipBackslash(s string, n int) string {
 
 // defang makes foreign text safe where nothing formats but a URL becomes a link:
 // it is written as those who warn of one do.
-func defang(s string) string { return strings.ReplaceAll(incident.Sanitize(s), "://", "[:]//") }
+func defang(s string) string { return strings.ReplaceAll(redact.Sanitize(s), "://", "[:]//") }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // ExecOptions are what NewExec needs.
@@ -64,7 +65,7 @@ func NewExec(opt ExecOptions) (*Exec, error) {
 // Notify runs the command for an incident.
 func (e *Exec) Notify(ctx context.Context, a Alert) error {
 	inc := a.Incident
-	env := []string{"OOMWATCH_DELIVERY=" + a.DeliveryID, "OOMWATCH_ATTEMPT=" + strconv.Itoa(a.Attempt), "OOMWATCH_ID=" + incident.Sanitize(inc.ID),
+	env := []string{"OOMWATCH_DELIVERY=" + a.DeliveryID, "OOMWATCH_ATTEMPT=" + strconv.Itoa(a.Attempt), "OOMWATCH_ID=" + redact.Sanitize(inc.ID),
 		"OOMWATCH_KIND=" + string(inc.Kind), "OOMWATCH_CAUSE=" + string(inc.Cause), "OOMWATCH_SEVERITY=" + string(inc.Severity)}
 	if a.Update {
 		env = append(env, "OOMWATCH_UPDATE=1")
@@ -107,7 +108,7 @@ func (e *Exec) run(ctx context.Context, v any, env []string) error {
 			err = fmt.Errorf("run %s: %w", e.argv[0], ctx.Err())
 		}
 	}
-	if word := strings.Join(strings.Fields(incident.Sanitize(incident.Redact(said.String()))), " "); word != "" {
+	if word := strings.Join(strings.Fields(redact.Sanitize(redact.Line(said.String()))), " "); word != "" {
 		err = fmt.Errorf("%w: %s", err, clip(word, 200))
 	}
 	switch {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // fact is one of an incident's numbers, in words.
@@ -17,7 +18,7 @@ type fact struct{ label, value string }
 func facts(inc *incident.Incident) []fact {
 	unit := ""
 	if inc.Container == nil {
-		unit = incident.Sanitize(inc.Unit)
+		unit = redact.Sanitize(inc.Unit)
 	}
 	all := []fact{
 		{"Container", containerLine(inc.Container)},
@@ -36,8 +37,8 @@ func facts(inc *incident.Incident) []fact {
 		{"History", historyLine(inc.History)},
 		{"Pressure", pressureLine(inc.Pressure)},
 		{"Count", countLine(inc)},
-		{"Not stored", incident.Sanitize(inc.NotStored)},
-		{"Silenced", incident.Sanitize(inc.Silenced)},
+		{"Not stored", redact.Sanitize(inc.NotStored)},
+		{"Silenced", redact.Sanitize(inc.Silenced)},
 	}
 	return slices.DeleteFunc(all, func(f fact) bool { return f.value == "" })
 }
@@ -80,7 +81,7 @@ func containerLine(c *incident.Container) string {
 	}
 	var s []string
 	if c.Name != "" {
-		s = append(s, incident.Sanitize(c.Name))
+		s = append(s, redact.Sanitize(c.Name))
 	}
 	if c.ID != "" {
 		s = append(s, short(c.ID))
@@ -90,17 +91,17 @@ func containerLine(c *incident.Container) string {
 	}
 	out := strings.Join(s, " ")
 	if c.Image != "" {
-		out += ", image " + incident.Sanitize(c.Image)
+		out += ", image " + redact.Sanitize(c.Image)
 	}
 	if c.Compose != nil {
-		out += ", compose " + incident.Sanitize(c.Compose.Project) + "/" + incident.Sanitize(c.Compose.Service)
+		out += ", compose " + redact.Sanitize(c.Compose.Project) + "/" + redact.Sanitize(c.Compose.Service)
 	}
 	if c.Pod != nil {
 		switch {
 		case c.Pod.Name != "":
-			out += ", pod " + incident.Sanitize(c.Pod.Namespace) + "/" + incident.Sanitize(c.Pod.Name)
+			out += ", pod " + redact.Sanitize(c.Pod.Namespace) + "/" + redact.Sanitize(c.Pod.Name)
 		case c.Pod.UID != "":
-			out += ", pod " + incident.Sanitize(c.Pod.UID)
+			out += ", pod " + redact.Sanitize(c.Pod.UID)
 		}
 	}
 	return out
@@ -128,7 +129,7 @@ func endLine(inc *incident.Incident) string {
 		s = append(s, fmt.Sprintf("restarted %d times before", *c.RestartCount))
 	}
 	if c.RestartPolicy != "" && c.RestartPolicy != "no" {
-		s = append(s, "restart policy "+incident.Sanitize(c.RestartPolicy))
+		s = append(s, "restart policy "+redact.Sanitize(c.RestartPolicy))
 	}
 	return strings.Join(s, ", ")
 }
@@ -188,9 +189,9 @@ func killerLine(k *incident.Killer) string {
 	case "kernel":
 		return "the kernel's OOM killer"
 	case "engine":
-		return "the container engine (" + incident.Sanitize(k.Name) + ")"
+		return "the container engine (" + redact.Sanitize(k.Name) + ")"
 	}
-	s := strings.TrimSpace(incident.Sanitize(k.Name))
+	s := strings.TrimSpace(redact.Sanitize(k.Name))
 	if k.Comm != "" || k.PID != 0 {
 		if p := name(k.Comm, k.PID); s == "" {
 			s = p
@@ -239,7 +240,7 @@ func limitOwner(inc *incident.Incident) string {
 	if inc.OOM == nil || inc.Cause != incident.OOMAncestor {
 		return ""
 	}
-	return incident.Sanitize(inc.OOM.OOMMemcg)
+	return redact.Sanitize(inc.OOM.OOMMemcg)
 }
 
 func memoryLine(m *incident.Memory) string {
@@ -290,7 +291,7 @@ func hogLine(inc *incident.Incident) string {
 	}
 	s := name(h.Comm, h.PID) + ", " + incident.FormatBytes(*h.RSS)
 	if h.Container != "" {
-		s += ", in " + incident.Sanitize(h.Container)
+		s += ", in " + redact.Sanitize(h.Container)
 	}
 	return s
 }
@@ -330,7 +331,7 @@ func hostLine(h *incident.Host) string {
 	var s []string
 	for _, p := range []string{h.Name, prefixed("kernel ", h.Kernel), prefixed("cgroup ", h.Cgroup), h.Engine} {
 		if p != "" {
-			s = append(s, incident.Sanitize(p))
+			s = append(s, redact.Sanitize(p))
 		}
 	}
 	return strings.Join(s, ", ")
@@ -345,7 +346,7 @@ func prefixed(prefix, s string) string {
 
 // name is a process's name with its pid.
 func name(comm string, pid int) string {
-	n := strings.TrimSpace(incident.Sanitize(comm))
+	n := strings.TrimSpace(redact.Sanitize(comm))
 	switch {
 	case n == "":
 		return fmt.Sprintf("pid %d", pid)
@@ -378,9 +379,9 @@ func historyLine(h *incident.History) string {
 	if h.Trend == "unknown" {
 		return s
 	}
-	s += ", " + incident.Sanitize(h.Trend)
+	s += ", " + redact.Sanitize(h.Trend)
 	if h.Reason != "" {
-		s += ": " + incident.Sanitize(h.Reason)
+		s += ": " + redact.Sanitize(h.Reason)
 	}
 	return s
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -127,7 +128,7 @@ func cases() map[string]*incident.Incident {
 const evil = "<!channel> <@U123> <https://evil.example|click> @here *b* _i_ ~s~ `c` ```fence``` &amp; \x1b[2J\x1b]0;t\x07 \u202egnp.exe \u200b\r\nnew line \xff end"
 
 func hostile() *incident.Incident {
-	h := base("hostile", incident.OOMContainer, incident.Likely, "web "+incident.Sanitize(evil)+" was OOM-killed")
+	h := base("hostile", incident.OOMContainer, incident.Likely, "web "+redact.Sanitize(evil)+" was OOM-killed")
 	h.Container.Name, h.Container.Image, h.Container.RestartPolicy = evil, evil, evil
 	h.Container.Compose = &incident.Compose{Project: evil, Service: evil}
 	h.Container.Pod = &incident.Pod{UID: evil, Namespace: evil, Name: evil}

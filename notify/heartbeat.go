@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // Heartbeat asks a URL, so that whoever listens there notices when it stops.
@@ -25,17 +25,17 @@ func NewHeartbeat(opt HTTPOptions) (*Heartbeat, error) {
 func (h *Heartbeat) Beat(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.p.url, nil)
 	if err != nil {
-		return fmt.Errorf("heartbeat: ask %s: the URL cannot be used for a request", incident.RedactURL(h.p.url))
+		return fmt.Errorf("heartbeat: ask %s: the URL cannot be used for a request", redact.URL(h.p.url))
 	}
 	req.Header.Set("User-Agent", h.p.header.Get("User-Agent"))
 	res, err := h.p.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("heartbeat: ask %s: %w", incident.RedactURL(h.p.url), h.p.scrub(err))
+		return fmt.Errorf("heartbeat: ask %s: %w", redact.URL(h.p.url), h.p.scrub(err))
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)) // so that the connection can be used again
 	if res.StatusCode < 200 || res.StatusCode >= 300 {
-		return fmt.Errorf("heartbeat: ask %s: answered %s", incident.RedactURL(h.p.url), res.Status)
+		return fmt.Errorf("heartbeat: ask %s: answered %s", redact.URL(h.p.url), res.Status)
 	}
 	return nil
 }

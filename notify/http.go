@@ -19,7 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // How long a receiver may take, and how much of its answer is read.
@@ -196,7 +196,7 @@ func (p *poster) post(ctx context.Context, body []byte, header http.Header) ([]b
 	}
 	res, err := p.client.Do(req)
 	if err != nil {
-		err = fmt.Errorf("post to %s: %w", incident.RedactURL(p.url), p.scrub(err))
+		err = fmt.Errorf("post to %s: %w", redact.URL(p.url), p.scrub(err))
 		if sent.Load() {
 			return nil, &Unsure{Err: err}
 		}
@@ -219,7 +219,7 @@ func (p *poster) judge(res *http.Response, answer []byte) error {
 	if code >= 200 && code < 300 {
 		return nil
 	}
-	err := fmt.Errorf("post to %s: answered %d %s", incident.RedactURL(p.url), code, http.StatusText(code))
+	err := fmt.Errorf("post to %s: answered %d %s", redact.URL(p.url), code, http.StatusText(code))
 	if word := p.excerpt(answer); word != "" {
 		err = fmt.Errorf("%w: %s", err, word)
 	}
@@ -286,7 +286,7 @@ func retryAfter(v string, now time.Time) (time.Time, bool) {
 func (p *poster) excerpt(answer []byte) string {
 	s := string(answer[:min(len(answer), 1024)])
 	s = p.hide(s)
-	s = strings.Join(strings.Fields(incident.Sanitize(incident.Redact(s))), " ")
+	s = strings.Join(strings.Fields(redact.Sanitize(redact.Line(s))), " ")
 	return clip(s, 200)
 }
 
@@ -325,7 +325,7 @@ func (p *poster) hide(s string) string {
 	slices.SortFunc(parts, func(a, b string) int { return len(b) - len(a) })
 	for _, part := range parts {
 		if len(part) >= 6 {
-			s = strings.ReplaceAll(s, part, incident.Redacted)
+			s = strings.ReplaceAll(s, part, redact.Redacted)
 		}
 	}
 	return s

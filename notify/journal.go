@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // DefaultJournalSocket is where systemd-journald listens for its own protocol.
@@ -43,7 +44,7 @@ func NewJournal(opt JournalOptions) (*Journal, error) {
 // Notify writes the alert.
 func (j *Journal) Notify(ctx context.Context, a Alert) error {
 	inc := a.Incident
-	text := j.template.text(a, incident.Sanitize)
+	text := j.template.text(a, redact.Sanitize)
 	if text == "" {
 		text = lineOf(a)
 	}
@@ -73,7 +74,7 @@ func (j *Journal) Notify(ctx context.Context, a Alert) error {
 // NotifyDigest writes a digest.
 func (j *Journal) NotifyDigest(ctx context.Context, id string, d *Digest) error {
 	var e journalEntry
-	e.begin(worst(d), incident.Sanitize(d.Summary)+"; see: oomwatch history")
+	e.begin(worst(d), redact.Sanitize(d.Summary)+"; see: oomwatch history")
 	e.add("OOMWATCH_DELIVERY", id)
 	e.add("OOMWATCH_KIND", "digest")
 	e.add("OOMWATCH_COUNT", strconv.Itoa(d.Count))
@@ -93,7 +94,7 @@ func (e *journalEntry) begin(s incident.Severity, text string) {
 
 // add adds a field of foreign text, made safe for a terminal too; an empty one
 // is left out.
-func (e *journalEntry) add(name, value string) { e.field(name, clip(incident.Sanitize(value), 1000)) }
+func (e *journalEntry) add(name, value string) { e.field(name, clip(redact.Sanitize(value), 1000)) }
 
 func (e *journalEntry) field(name, value string) {
 	if value == "" {

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // outline is an alert in parts, the most important first: what every chat
@@ -68,7 +69,7 @@ func headline(inc *incident.Incident) string {
 	if subject == "-" {
 		subject = "host"
 		if inc.Host != nil && inc.Host.Name != "" {
-			subject = incident.Sanitize(inc.Host.Name)
+			subject = redact.Sanitize(inc.Host.Name)
 		}
 	}
 	if inc.Warning != nil && inc.Warning.Self {
@@ -143,7 +144,7 @@ func overAfter(inc *incident.Incident) string {
 func outlineOfDigest(d *Digest) *outline {
 	o := &outline{severity: worst(d), over: allOver(d), title: d.title(), lead: d.Summary, at: d.To, foot: []string{"oomwatch history"}}
 	if d.Host != "" {
-		o.foot = append(o.foot, incident.Sanitize(d.Host))
+		o.foot = append(o.foot, redact.Sanitize(d.Host))
 	}
 	var lines []string
 	for _, e := range d.Incidents {
@@ -226,7 +227,7 @@ func processLines(inc *incident.Incident) []string {
 		if inc.Victim != nil && p.PID == inc.Victim.PID {
 			mark = "×"
 		}
-		lines = append(lines, strings.TrimRight(fmt.Sprintf("%s %10s  %-15s  %7d  %s", mark, bytesOr(p.RSS), incident.Sanitize(p.Comm), p.PID, incident.Sanitize(p.Container)), " "))
+		lines = append(lines, strings.TrimRight(fmt.Sprintf("%s %10s  %-15s  %7d  %s", mark, bytesOr(p.RSS), redact.Sanitize(p.Comm), p.PID, redact.Sanitize(p.Container)), " "))
 	}
 	if n := len(inc.Processes) - rows; n > 0 {
 		lines = append(lines, fmt.Sprintf("  and %d more", n))

@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // Slack posts alerts to an incoming webhook, in Block Kit.
@@ -241,7 +241,7 @@ func (b *slackBlock) size() int {
 // format or leave a code block. Slack decodes &, < and > only and has no escape for
 // the characters that format: these are replaced by ones that look the same.
 func slackEscape(s string) string {
-	s = incident.Sanitize(s)
+	s = redact.Sanitize(s)
 	var b strings.Builder
 	b.Grow(len(s) + 16)
 	before := ' '

@@ -6,7 +6,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // Text tells each alert to a writer, for a person to read.
@@ -37,7 +37,7 @@ func (t *Text) Notify(_ context.Context, a Alert) error {
 
 // write tells the whole of it, or what is new of what was told before.
 func (t *Text) write(a Alert) error {
-	if s := t.template.text(a, incident.Sanitize); s != "" {
+	if s := t.template.text(a, redact.Sanitize); s != "" {
 		// The template's own words are kept as they are, colours too.
 		_, err := fmt.Fprintln(t.w, s)
 		return err
@@ -68,7 +68,7 @@ func (t *Text) NotifyDigest(_ context.Context, _ string, d *Digest) error {
 		if n := i.news(); n != "" {
 			said = n + ": " + said
 		}
-		p.line(clip(incident.Sanitize(fmt.Sprintf("  %s  %-16s  %s", i.ID, i.Cause, said)), p.opt.Width))
+		p.line(clip(redact.Sanitize(fmt.Sprintf("  %s  %-16s  %s", i.ID, i.Cause, said)), p.opt.Width))
 	}
 	p.line("")
 	if _, err := io.WriteString(t.w, p.b.String()); err != nil {

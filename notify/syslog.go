@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // DefaultSyslogSocket is where a syslog daemon listens.
@@ -77,7 +78,7 @@ func (s *Syslog) Notify(ctx context.Context, a Alert) error {
 	if inc.Unit != "" {
 		sd = append(sd, [2]string{"unit", inc.Unit})
 	}
-	text := s.template.text(a, incident.Sanitize)
+	text := s.template.text(a, redact.Sanitize)
 	if text == "" {
 		text = lineOf(a)
 	}
@@ -86,7 +87,7 @@ func (s *Syslog) Notify(ctx context.Context, a Alert) error {
 
 // NotifyDigest writes a digest.
 func (s *Syslog) NotifyDigest(ctx context.Context, _ string, d *Digest) error {
-	return s.send(ctx, worst(d), "digest", [][2]string{{"count", strconv.Itoa(d.Count)}}, incident.Sanitize(d.Summary)+"; see: oomwatch history")
+	return s.send(ctx, worst(d), "digest", [][2]string{{"count", strconv.Itoa(d.Count)}}, redact.Sanitize(d.Summary)+"; see: oomwatch history")
 }
 
 // lineOf is an alert in one line.
@@ -104,7 +105,7 @@ func lineOf(a Alert) string {
 	if inc.ID != "" {
 		s += " More: oomwatch explain " + inc.ID
 	}
-	return incident.Sanitize(s)
+	return redact.Sanitize(s)
 }
 
 // send writes one message: <PRI>1 TIME HOST APP PROCID MSGID [SD] MSG.
@@ -115,7 +116,7 @@ func (s *Syslog) send(ctx context.Context, severity incident.Severity, msgID str
 		syslogName(s.host, 255), os.Getpid(), syslogName(msgID, 32), syslogSD)
 	for _, p := range sd {
 		if p[1] != "" {
-			fmt.Fprintf(&b, ` %s="%s"`, p[0], syslogValue(clip(incident.Sanitize(p[1]), 256)))
+			fmt.Fprintf(&b, ` %s="%s"`, p[0], syslogValue(clip(redact.Sanitize(p[1]), 256)))
 		}
 	}
 	// The mark says that the text is UTF-8.
@@ -125,7 +126,7 @@ func (s *Syslog) send(ctx context.Context, severity incident.Severity, msgID str
 	for i, l := range lines {
 		lines[i] = strings.TrimRight(l, " ")
 	}
-	msg := b.String() + incident.Sanitize(strings.Join(lines, " | "))
+	msg := b.String() + redact.Sanitize(strings.Join(lines, " | "))
 	return datagram(ctx, s.socket, []byte(clipBytes(msg, maxSyslog)))
 }
 

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // WriteTable writes one line for each incident, for lists. The error is w's.
@@ -25,7 +26,7 @@ func WriteTable(w io.Writer, list []*incident.Incident, opt TextOptions) error {
 		} else if inc.UptimeSeconds != nil {
 			at = fmt.Sprintf("[%.6f]", *inc.UptimeSeconds)
 		}
-		rows = append(rows, [4]string{at, clip(who(inc), 16), incident.Sanitize(string(inc.Cause)), incident.Sanitize(string(inc.Confidence))})
+		rows = append(rows, [4]string{at, clip(who(inc), 16), redact.Sanitize(string(inc.Cause)), redact.Sanitize(string(inc.Confidence))})
 		whats = append(whats, what(inc))
 	}
 	var wide [4]int
@@ -50,13 +51,13 @@ func WriteTable(w io.Writer, list []*incident.Incident, opt TextOptions) error {
 func who(inc *incident.Incident) string {
 	switch c := inc.Container; {
 	case c != nil && c.Name != "":
-		return incident.Sanitize(c.Name)
+		return redact.Sanitize(c.Name)
 	case c != nil && c.ID != "":
-		return short(incident.Sanitize(c.ID))
+		return short(redact.Sanitize(c.ID))
 	case c != nil:
-		return incident.Sanitize(c.Runtime)
+		return redact.Sanitize(c.Runtime)
 	case inc.Unit != "":
-		return incident.Sanitize(inc.Unit)
+		return redact.Sanitize(inc.Unit)
 	}
 	return "-"
 }

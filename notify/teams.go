@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // Teams posts alerts to a Microsoft Teams workflow ("Post to a channel when a
@@ -190,7 +190,7 @@ func size(v any) int {
 // teamsEscape makes foreign text safe in a TextRun: no function of dates, no
 // template of the workflow, no mention, no address.
 func teamsEscape(s string) string {
-	s = strings.NewReplacer("${", "$ {", "@", "＠", "<at>", "‹at›", "</at>", "‹/at›").Replace(defang(incident.Sanitize(s)))
+	s = strings.NewReplacer("${", "$ {", "@", "＠", "<at>", "‹at›", "</at>", "‹/at›").Replace(defang(redact.Sanitize(s)))
 	for strings.Contains(s, "{{") { // three in a row need two rounds
 		s = strings.ReplaceAll(s, "{{", "{ {")
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // Template is a user's own wording of an alert: Go's text/template over the
@@ -86,7 +87,7 @@ func NewTemplate(text string) (*Template, error) {
 	}
 	out := &Template{t: t}
 	for _, a := range samples() {
-		s, err := out.render(a, incident.Sanitize)
+		s, err := out.render(a, redact.Sanitize)
 		if err != nil {
 			return nil, fmt.Errorf("%w (tried on %s; ask first whether a part is there, as in {{with .Container}}{{.Name}}{{end}})", err, a.DeliveryID)
 		}
@@ -226,7 +227,7 @@ func plainError(err error) error {
 	if rest, ok := strings.CutPrefix(s, "template: template:"); ok {
 		s = "line " + strings.Replace(rest, `executing "template" at `, "", 1)
 	}
-	return errors.New(clip(incident.Sanitize(s), 300))
+	return errors.New(clip(redact.Sanitize(s), 300))
 }
 
 // apply puts the template's words into an outline. A template that fails costs

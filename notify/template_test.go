@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 func mustTemplate(t *testing.T, text string) *Template {
@@ -34,7 +35,7 @@ func TestTemplateRenders(t *testing.T) {
 		"{{clip 8 .Summary}}":   "web was…",
 		"{{.Cause.Info.Title}}": "out of memory: own limit",
 	} {
-		got, err := mustTemplate(t, text).render(a, incident.Sanitize)
+		got, err := mustTemplate(t, text).render(a, redact.Sanitize)
 		if err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
 		}
@@ -77,7 +78,7 @@ func TestTemplateIsRefused(t *testing.T) {
 // TestTemplateOutputIsBounded: what is longer than any message is cut.
 func TestTemplateOutputIsBounded(t *testing.T) {
 	tm := mustTemplate(t, strings.Repeat("y", 1000)+`{{range 5000}}{{printf "%1000s" "x"}}{{end}}`)
-	s, err := tm.render(samples()[0], incident.Sanitize)
+	s, err := tm.render(samples()[0], redact.Sanitize)
 	if err != nil || len(s) != maxTemplateOutput {
 		t.Errorf("%d bytes, %v", len(s), err)
 	}
@@ -119,7 +120,7 @@ func TestTemplateEscapes(t *testing.T) {
 		}
 		checkBlockKit(t, name, body)
 		s.Close()
-		for what, escape := range map[string]func(string) string{"discord": discordEscape, "teams": teamsEscape, "defang": defang, "text": incident.Sanitize} {
+		for what, escape := range map[string]func(string) string{"discord": discordEscape, "teams": teamsEscape, "defang": defang, "text": redact.Sanitize} {
 			out, err := tm.render(a, escape)
 			if err != nil {
 				if len(evil) < 4096 {
@@ -151,7 +152,7 @@ func TestTemplateFailsSoftly(t *testing.T) {
 	if err != nil || !bytes.Contains(b, []byte("the template failed: line 1:")) || !bytes.Contains(b, []byte("web was OOM-killed")) || !bytes.Contains(b, []byte("listening on")) {
 		t.Errorf("%v: %s", err, b)
 	}
-	if s := tm.text(a, incident.Sanitize); s != "" {
+	if s := tm.text(a, redact.Sanitize); s != "" {
 		t.Errorf("%q", s)
 	}
 }

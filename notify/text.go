@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // TextOptions say how WriteText lays out.
@@ -76,7 +77,7 @@ func (t *page) dim(s string) string { return t.paint("2", s) }
 // the page; words longer than a line are cut into pieces.
 func (t *page) wrapped(first, rest, text string, style func(string) string) {
 	// What the callers made safe already stays as it is.
-	lines := wrap(clip(incident.Sanitize(text), maxParagraph), t.opt.Width-utf8.RuneCountInString(first), t.opt.Width-utf8.RuneCountInString(rest))
+	lines := wrap(clip(redact.Sanitize(text), maxParagraph), t.opt.Width-utf8.RuneCountInString(first), t.opt.Width-utf8.RuneCountInString(rest))
 	for i, l := range lines {
 		if style != nil {
 			l = style(l)
@@ -147,7 +148,7 @@ func (t *page) processes(inc *incident.Incident) {
 			adj = fmt.Sprint(*p.OOMScoreAdj)
 		}
 		row := fmt.Sprintf(" %s%8d  %10s  %10s  %7s  %-16s %s", mark, p.PID, bytesOr(p.RSS), bytesOr(p.Swap), adj,
-			incident.Sanitize(p.Comm), incident.Sanitize(p.Container))
+			redact.Sanitize(p.Comm), redact.Sanitize(p.Container))
 		t.line(clip(strings.TrimRight(row, " "), t.opt.Width))
 	}
 }
@@ -194,10 +195,10 @@ func (t *page) evidence(inc *incident.Incident) {
 			}
 			first += fmt.Sprintf("%-12s ", at)
 		}
-		first += fmt.Sprintf("%-8s ", incident.Sanitize(e.Source))
-		t.wrapped(first, strings.Repeat(" ", len(first)), incident.Sanitize(e.Text), nil)
+		first += fmt.Sprintf("%-8s ", redact.Sanitize(e.Source))
+		t.wrapped(first, strings.Repeat(" ", len(first)), redact.Sanitize(e.Text), nil)
 		if e.Means != "" {
-			t.wrapped(strings.Repeat(" ", len(first))+"= ", strings.Repeat(" ", len(first))+"  ", incident.Sanitize(e.Means), t.dim)
+			t.wrapped(strings.Repeat(" ", len(first))+"= ", strings.Repeat(" ", len(first))+"  ", redact.Sanitize(e.Means), t.dim)
 		}
 	}
 }
@@ -220,7 +221,7 @@ func (t *page) gaps(inc *incident.Incident) {
 			s += fmt.Sprintf(", %d records lost", g.Lost)
 		}
 		if g.Reason != "" {
-			s += ": " + incident.Sanitize(g.Reason)
+			s += ": " + redact.Sanitize(g.Reason)
 		}
 		t.wrapped("  ", "    ", s, nil)
 	}
@@ -232,6 +233,6 @@ func (t *page) logTail(inc *incident.Incident) {
 	}
 	t.section("Last log lines")
 	for _, l := range inc.LogTail {
-		t.line(clip("  | "+incident.Sanitize(l), t.opt.Width))
+		t.line(clip("  | "+redact.Sanitize(l), t.opt.Width))
 	}
 }

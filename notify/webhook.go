@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // WebhookOptions are what NewWebhook needs.
@@ -57,7 +57,7 @@ func NewWebhook(opt WebhookOptions) (*Webhook, error) {
 	}
 	if opt.CloudEvents {
 		// A path is a URI reference, and says where the machine is nowhere.
-		w.source = (&url.URL{Path: "/oomwatch/" + incident.Sanitize(opt.Host)}).EscapedPath()
+		w.source = (&url.URL{Path: "/oomwatch/" + redact.Sanitize(opt.Host)}).EscapedPath()
 	}
 	return w, nil
 }
@@ -85,7 +85,7 @@ func webhookKey(secret string) ([]byte, error) {
 func (w *Webhook) Notify(ctx context.Context, a Alert) error {
 	e := event{ID: a.DeliveryID, Type: "oomwatch.incident.v1", Time: a.Incident.Time, Data: a.Incident}
 	if c := a.Incident.Container; c != nil {
-		e.Subject = incident.Sanitize(cmp.Or(c.Name, c.ID))
+		e.Subject = redact.Sanitize(cmp.Or(c.Name, c.ID))
 	}
 	return w.send(ctx, e)
 }

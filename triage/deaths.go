@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // What the chance of random times being as regular means, with regard to how many
@@ -34,7 +35,7 @@ func (c *Collector) Services(read ...Service) []Service {
 	adjust(chains)
 	for _, ch := range chains {
 		s := judge(ch)
-		if name := incident.Sanitize(ch.known().Service); name != "" {
+		if name := redact.Sanitize(ch.known().Service); name != "" {
 			if i, ok := byName[name]; ok && out[i].Kills.Times >= s.Kills.Times {
 				continue // another of its programs died more often
 			} else if ok {
@@ -293,7 +294,7 @@ func (c *chain) containers() []string {
 // name is what a person would call it.
 func (c *chain) name() string {
 	if c.machine != "" && c.known().Service == "" {
-		return c.place() + " on " + incident.Sanitize(c.machine)
+		return c.place() + " on " + redact.Sanitize(c.machine)
 	}
 	return c.place()
 }
@@ -301,28 +302,28 @@ func (c *chain) name() string {
 // place is its program, and where that ran.
 func (c *chain) place() string {
 	o := c.known()
-	prog := incident.Sanitize(o.Comm)
+	prog := redact.Sanitize(o.Comm)
 	if strings.TrimSpace(prog) == "" {
 		prog = fmt.Sprintf("pid %d", o.PID)
 	}
 	ids := slices.Sorted(maps.Keys(c.owners))
 	switch {
 	case o.Service != "":
-		return incident.Sanitize(o.Service)
+		return redact.Sanitize(o.Service)
 	case len(ids) > 1 && c.stride > 1:
 		return fmt.Sprintf("%s (%d containers, maybe two replicas)", prog, len(ids))
 	case len(ids) > 1:
 		return fmt.Sprintf("%s (%d containers, one after another)", prog, len(ids))
 	case o.Name != "":
-		return fmt.Sprintf("%s (container %s)", prog, incident.Sanitize(o.Name))
+		return fmt.Sprintf("%s (container %s)", prog, redact.Sanitize(o.Name))
 	case o.Pod != "":
-		return fmt.Sprintf("%s (pod %.13s)", prog, incident.Sanitize(o.Pod))
+		return fmt.Sprintf("%s (pod %.13s)", prog, redact.Sanitize(o.Pod))
 	case o.Container != "":
-		return fmt.Sprintf("%s (container %.12s)", prog, incident.Sanitize(o.Container))
+		return fmt.Sprintf("%s (container %.12s)", prog, redact.Sanitize(o.Container))
 	case o.Unit != "":
-		return fmt.Sprintf("%s (%s)", prog, incident.Sanitize(o.Unit))
+		return fmt.Sprintf("%s (%s)", prog, redact.Sanitize(o.Unit))
 	case o.Pattern != "":
-		return fmt.Sprintf("%s (%s)", prog, incident.Sanitize(o.Pattern))
+		return fmt.Sprintf("%s (%s)", prog, redact.Sanitize(o.Pattern))
 	}
 	return prog
 }

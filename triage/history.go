@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/trend"
 	"github.com/oomwatch/oomwatch/units"
 )
@@ -52,7 +53,7 @@ const (
 
 // JudgeHistory judges the readings of a service.
 func JudgeHistory(h *History) Service {
-	s := Service{Schema: Schema, Service: incident.Sanitize(h.Service), Containers: h.Containers, Confidence: incident.Likely}
+	s := Service{Schema: Schema, Service: redact.Sanitize(h.Service), Containers: h.Containers, Confidence: incident.Likely}
 	j := record{Service: &s, host: h.Host}
 	j.prepare(h)
 	if j.n < minRun {

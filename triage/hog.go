@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/trend"
 	"github.com/oomwatch/oomwatch/units"
 )
@@ -96,7 +97,7 @@ func (s *Service) hostLeak(list []*occasion, d dice) bool {
 	rate := median(g.rates)
 	hog := list[len(list)-1].Hog
 	of, several := strings.CutPrefix(s.Service, HostName+" ")
-	s.Class, s.Service, s.Program = Leak, incident.Sanitize(hog)+" (no limit)", hog
+	s.Class, s.Service, s.Program = Leak, redact.Sanitize(hog)+" (no limit)", hog
 	if several {
 		s.Service += " on " + of
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/units"
 )
 
@@ -20,7 +21,7 @@ const adviceHost = "Give every container a memory limit so that their sum stays 
 func judgeHost(c *chain, d dice) Service {
 	s := Service{Schema: Schema, Service: HostName, Class: HostOvercommitted, Confidence: incident.Possible}
 	if c.machine != "" {
-		s.Service += " " + incident.Sanitize(c.machine)
+		s.Service += " " + redact.Sanitize(c.machine)
 	}
 	asked := 0
 	victims := map[string]int{}
@@ -61,7 +62,7 @@ func judgeHost(c *chain, d dice) Service {
 		if s.hostLeak(most, d) {
 			return s
 		}
-		s.Advice = append(s.Advice, fmt.Sprintf("Give %s a memory limit, or look at what it needs %s for: it took most of the host's memory.", incident.Sanitize(name), units.Bytes(o.HogHeld)))
+		s.Advice = append(s.Advice, fmt.Sprintf("Give %s a memory limit, or look at what it needs %s for: it took most of the host's memory.", redact.Sanitize(name), units.Bytes(o.HogHeld)))
 		return s
 	}
 	if o.Host > 0 && o.Held*2 > o.Host {
@@ -78,7 +79,7 @@ func (s *Service) heldBy(o *occasion) {
 		all += " of the host's " + units.Bytes(o.Host)
 	}
 	s.Reasons = append(s.Reasons, fmt.Sprintf("at the last, all tasks together held %s (pages that are shared count in each), %s in %s of %s",
-		all, units.Bytes(o.HogHeld), plural(o.HogTasks, "process"), incident.Sanitize(o.Hog)))
+		all, units.Bytes(o.HogHeld), plural(o.HogTasks, "process"), redact.Sanitize(o.Hog)))
 }
 
 // counted lists names with their counts, the most frequent first.
@@ -103,7 +104,7 @@ func counted(m map[string]int) string {
 			out = append(out, fmt.Sprintf("%d others", len(list)-i))
 			break
 		}
-		out = append(out, fmt.Sprintf("%s (%d)", incident.Sanitize(e.name), e.n))
+		out = append(out, fmt.Sprintf("%s (%d)", redact.Sanitize(e.name), e.n))
 	}
 	return strings.Join(out, ", ")
 }

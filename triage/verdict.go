@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/units"
 )
 
@@ -177,7 +178,7 @@ func (v *verdict) crowded() bool {
 		sure = incident.Possible // many that each grow a little look the same
 	}
 	v.tooSmall(sure, fmt.Sprintf("%d processes called %s held %s of its %s together, %s each on average",
-		o.HogTasks, incident.Sanitize(o.Hog), units.Bytes(o.HogHeld), units.Bytes(o.Limit), units.Bytes(o.HogHeld/int64(o.HogTasks))))
+		o.HogTasks, redact.Sanitize(o.Hog), units.Bytes(o.HogHeld), units.Bytes(o.Limit), units.Bytes(o.HogHeld/int64(o.HogTasks))))
 	v.Advice = append(v.Advice, "Or run fewer of them.")
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // told is a sign in words.
@@ -136,9 +137,9 @@ func subject(st *state, f *incident.Facts) string {
 	case st.id == HostID:
 		return "the host"
 	case f.Container != nil && f.Container.Name != "":
-		return incident.Sanitize(f.Container.Name)
+		return redact.Sanitize(f.Container.Name)
 	}
-	return incident.Sanitize(st.id[:min(len(st.id), 12)])
+	return redact.Sanitize(st.id[:min(len(st.id), 12)])
 }
 
 func seconds(s float64) string {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/chart"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // pageLimit is how many incidents the index shows.
@@ -33,7 +34,7 @@ func assets() fs.FS {
 // pages renders the templates; html/template escapes whatever they are given.
 func pages() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
-		"clean": incident.Sanitize,
+		"clean": redact.Sanitize,
 		"when": func(t time.Time) string {
 			if t.IsZero() {
 				return "time not known"

@@ -3,7 +3,7 @@ package main
 import (
 	"strings"
 
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // maskCommand is a command to be shown: its program, and its arguments without what
@@ -15,11 +15,11 @@ func maskCommand(command []string) []string {
 			out[0] = arg
 			continue
 		}
-		before := incident.Redact(strings.Join(command[:i], " "))
-		alone := incident.Redact(arg)
+		before := redact.Line(strings.Join(command[:i], " "))
+		alone := redact.Line(arg)
 		switch {
-		case promisesSecret(command[i-1]), incident.Redact(strings.Join(command[:i+1], " ")) != before+" "+alone:
-			out[i] = incident.Redacted
+		case promisesSecret(command[i-1]), redact.Line(strings.Join(command[:i+1], " ")) != before+" "+alone:
+			out[i] = redact.Redacted
 		default:
 			out[i] = alone
 		}
@@ -33,5 +33,5 @@ func promisesSecret(arg string) bool {
 	if name == arg || strings.ContainsAny(name, "= ") {
 		return false
 	}
-	return strings.Contains(incident.Redact(name+"=word"), incident.Redacted)
+	return strings.Contains(redact.Line(name+"=word"), redact.Redacted)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 )
@@ -35,7 +36,7 @@ func gatherLive(ctx context.Context, host dockerHost, notes io.Writer) ([]*incid
 	}
 	for _, o := range obs {
 		if s := o.Source; s != nil && !s.Up {
-			fmt.Fprintf(notes, "note: %s cannot be read: %s", s.Name, incident.Sanitize(s.Reason))
+			fmt.Fprintf(notes, "note: %s cannot be read: %s", s.Name, redact.Sanitize(s.Reason))
 			if s.Fix != "" {
 				fmt.Fprintf(notes, "; next step: %s", s.Fix)
 			}

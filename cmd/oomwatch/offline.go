@@ -13,6 +13,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 )
@@ -164,7 +165,7 @@ func sayUnread(notes io.Writer, stats *kmsg.ScanStats) {
 	if stats.Unrecognised > 0 {
 		fmt.Fprintf(notes, "note: unrecognised OOM text: %d lines are of an OOM report in a form that this version does not know; please report them:\n", stats.Unrecognised)
 		for _, l := range stats.UnrecognisedLines {
-			fmt.Fprintf(notes, "  %s\n", incident.Sanitize(l))
+			fmt.Fprintf(notes, "  %s\n", redact.Sanitize(l))
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // The labels by which whoever runs a container has a say in its alerts. They
@@ -108,7 +109,7 @@ func (r *recipients) unknownName(inc *incident.Incident, name string) {
 	}
 	r.unknown[name] = true
 	r.log.Warn("a container's label names a receiver that is not configured; it is passed over", zap.String("label", labelReceiver),
-		zap.String("receiver", incident.Sanitize(name[:min(len(name), 100)])), zap.String("container", incident.Sanitize(inc.Container.Name)))
+		zap.String("receiver", redact.Sanitize(name[:min(len(name), 100)])), zap.String("container", redact.Sanitize(inc.Container.Name)))
 }
 
 // silencedByLabel is true when the container's own label asks for silence.

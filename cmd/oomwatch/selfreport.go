@@ -13,6 +13,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
@@ -171,11 +172,11 @@ func (s *selfReports) incident(what, subject string, at time.Time, summary, fix 
 	h := s.host
 	sum := sha256.Sum256(fmt.Appendf(nil, "self %q %q %q %d", h.BootID, what, subject, at.UnixNano()))
 	inc := &incident.Incident{Schema: incident.Schema, Kind: incident.KindWarning, Time: at.UTC(), Severity: incident.Warning, Cause: incident.UnknownCause,
-		Confidence: incident.Certain, Host: &h, Count: 1, Summary: incident.Sanitize(summary),
+		Confidence: incident.Certain, Host: &h, Count: 1, Summary: redact.Sanitize(summary),
 		ID:      strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10])),
 		Warning: &incident.WarningFacts{What: what, Self: true, Subject: subject, Since: at.UTC()}}
 	if fix != "" {
-		inc.Advice = []string{incident.Sanitize(fix)}
+		inc.Advice = []string{redact.Sanitize(fix)}
 	}
 	return inc
 }

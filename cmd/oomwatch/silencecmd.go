@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -184,7 +185,7 @@ func writeSilences(w io.Writer, out outputFormat, list []incident.Silence) error
 		if x.By != "" {
 			by = ", by " + x.By
 		}
-		if _, err := fmt.Fprintf(w, "%s  %s %s%s: %s\n          %s\n", x.ID, word, x.Until.UTC().Format(time.RFC3339), by, incident.Sanitize(x.Reason), matchLine(&x.Match)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s  %s %s%s: %s\n          %s\n", x.ID, word, x.Until.UTC().Format(time.RFC3339), by, redact.Sanitize(x.Reason), matchLine(&x.Match)); err != nil {
 			return err
 		}
 	}
@@ -199,7 +200,7 @@ func matchLine(m *incident.Match) string {
 		list []string
 	}{{"cause", m.Causes}, {"kind", m.Kinds}, {"severity", m.Severities}, {"container", m.Containers}, {"label", m.Labels}, {"project", m.Projects}, {"host", m.Hosts}} {
 		if len(p.list) > 0 {
-			parts = append(parts, p.name+" "+incident.Sanitize(strings.Join(p.list, " or ")))
+			parts = append(parts, p.name+" "+redact.Sanitize(strings.Join(p.list, " or ")))
 		}
 	}
 	return strings.Join(parts, ", ")

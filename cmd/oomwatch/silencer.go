@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/store"
 )
 
@@ -71,7 +72,7 @@ func (s *silencer) add(ctx context.Context, x incident.Silence, now time.Time) (
 	if err := x.Match.Check(); err != nil {
 		return x, err
 	}
-	x.Reason = incident.Sanitize(strings.Join(strings.Fields(x.Reason), " "))
+	x.Reason = redact.Sanitize(strings.Join(strings.Fields(x.Reason), " "))
 	switch {
 	case x.Match.Empty():
 		return x, errors.New("a silence needs a matcher: --container '*' silences every container, --host '*' everything")

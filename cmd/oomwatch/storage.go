@@ -17,6 +17,7 @@ import (
 	"github.com/oomwatch/oomwatch/internal/crashpoint"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
@@ -156,7 +157,7 @@ func (k *keeper) spare(ctx context.Context, e *store.Entry, why error) {
 		return
 	}
 	inc := *e.Incident
-	inc.NotStored = incident.Sanitize(incident.Redact(why.Error()))
+	inc.NotStored = redact.Sanitize(redact.Line(why.Error()))
 	k.outbox.Spare(notify.Unkept{Incident: &inc, Receivers: e.Receivers, Update: e.Update, Had: func() map[string]incident.Word {
 		// Not ctx: the program may be about to end, and then it is told once more.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askStore)

@@ -9,7 +9,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
@@ -116,7 +116,7 @@ func (m *topModel) View() tea.View {
 		}
 		b.WriteString(clipRunes(head, m.width) + "\n")
 		if m.err != nil {
-			b.WriteString(clipRunes(incident.Sanitize(m.err.Error()), m.width))
+			b.WriteString(clipRunes(redact.Sanitize(m.err.Error()), m.width))
 		}
 		b.WriteString("\n" + topTable(m.list, topOptions{width: m.width, colour: m.colour, from: m.first, rows: m.page()}))
 		b.WriteString(clipRunes("q quit · space pause · arrows scroll", m.width))

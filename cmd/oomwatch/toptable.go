@@ -12,6 +12,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
@@ -34,7 +35,7 @@ type topColumn struct {
 }
 
 var topColumns = []topColumn{
-	{"CONTAINER", func(r *warn.Row) string { return incident.Sanitize(r.Name) }, true, 0},
+	{"CONTAINER", func(r *warn.Row) string { return redact.Sanitize(r.Name) }, true, 0},
 	{"MEMORY", func(r *warn.Row) string { return incident.FormatBytes(r.Memory) }, false, 7},
 	{"HELD", func(r *warn.Row) string { return sizeOr(r.Held) }, false, 3},
 	{"LIMIT", func(r *warn.Row) string { return sizeOr(r.Limit) }, false, 2},
@@ -44,7 +45,7 @@ var topColumns = []topColumn{
 	{"LIMIT IN", limitCell, false, 1},
 	{"HITS", func(r *warn.Row) string { return numberOr(r.LimitHits) }, false, 9},
 	{"PIDS", func(r *warn.Row) string { return numberOr(r.PIDs) }, false, 8},
-	{"WARNINGS", func(r *warn.Row) string { return incident.Sanitize(strings.Join(r.Warnings, " ")) }, true, 1},
+	{"WARNINGS", func(r *warn.Row) string { return redact.Sanitize(strings.Join(r.Warnings, " ")) }, true, 1},
 }
 
 func sizeOr(n *int64) string {
@@ -73,7 +74,7 @@ func trendCell(r *warn.Row) string {
 	if r.Trend == "leak" && r.Slope != nil {
 		return "leak +" + incident.FormatBytes(int64(*r.Slope*60)) + "/min"
 	}
-	return incident.Sanitize(r.Trend)
+	return redact.Sanitize(r.Trend)
 }
 
 func limitCell(r *warn.Row) string {

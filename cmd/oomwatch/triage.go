@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/web"
@@ -267,7 +267,7 @@ func (t *triager) unfiltered() string {
 	if len(t.logs) > most {
 		s += " ..."
 	}
-	return incident.Sanitize(s)
+	return redact.Sanitize(s)
 }
 
 // maxTold is how many services a person is told of unless asked otherwise.

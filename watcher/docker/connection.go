@@ -14,6 +14,7 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // connection is one stay with an engine: from a successful negotiation to the
@@ -84,7 +85,7 @@ func (c *connection) askVersion(ctx context.Context) error {
 			c.runtime, version = "podman", part.Version
 		}
 	}
-	c.host.Engine = incident.Sanitize(cut(strings.TrimSpace(c.runtime+" "+version), 64))
+	c.host.Engine = redact.Sanitize(cut(strings.TrimSpace(c.runtime+" "+version), 64))
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
@@ -201,7 +202,7 @@ func (d *document) exit() *incident.Exit {
 	s := d.State
 	x := &incident.Exit{
 		ExitCode: s.ExitCode, FinishedAt: parseTime(s.FinishedAt), OOMKilled: s.OOMKilled,
-		Error: cut(incident.Redact(s.Error), 2048), Inspected: true,
+		Error: cut(redact.Line(s.Error), 2048), Inspected: true,
 	}
 	x.At = x.FinishedAt
 	switch s.Status {

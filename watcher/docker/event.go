@@ -9,6 +9,7 @@ import (
 
 	"github.com/moby/moby/api/types/events"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
@@ -126,7 +127,7 @@ func rawEvent(m events.Message, at time.Time) string {
 	var kv []string
 	for k, v := range m.Actor.Attributes {
 		if ownAttributes[k] {
-			kv = append(kv, incident.Sanitize(k+"="+cut(v, 128)))
+			kv = append(kv, redact.Sanitize(k+"="+cut(v, 128)))
 		}
 	}
 	sort.Strings(kv)
@@ -191,14 +192,14 @@ func joinLabel(k string) bool {
 // redactValue hides a label's value where its name or its look tells a secret.
 func redactValue(k, v string) string {
 	line := k + "=" + v
-	redacted := incident.Redact(line)
+	redacted := redact.Line(line)
 	if redacted == line {
 		return v
 	}
 	if rest, ok := strings.CutPrefix(redacted, k+"="); ok {
 		return rest
 	}
-	return incident.Redacted
+	return redact.Redacted
 }
 
 func cut(s string, n int) string {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // health is what inspect tells of a container's health check. Log holds the last
@@ -77,7 +78,7 @@ func (d *document) health() *incident.Health {
 	}
 	// The last check may have been cut short, and have said nothing.
 	for i := len(in.Log) - 1; i >= 0 && in.Log[i].ExitCode != 0 && h.Output == ""; i-- {
-		h.Output = cut(incident.Redact(strings.TrimSpace(in.Log[i].Output)), maxHealthOutput)
+		h.Output = cut(redact.Line(strings.TrimSpace(in.Log[i].Output)), maxHealthOutput)
 	}
 	return h
 }

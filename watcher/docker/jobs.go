@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
@@ -206,9 +207,9 @@ func problem(a answer) string {
 	case errors.Is(a.err, context.DeadlineExceeded) || errors.Is(logErr, context.DeadlineExceeded):
 		return "the engine did not answer in time"
 	case logErr != nil:
-		return fmt.Sprintf("its log cannot be read: %s", incident.Sanitize(cut(logErr.Error(), 200)))
+		return fmt.Sprintf("its log cannot be read: %s", redact.Sanitize(cut(logErr.Error(), 200)))
 	case isGone(a.err):
 		return "the container was removed before it could be inspected"
 	}
-	return fmt.Sprintf("it cannot be inspected: %s", incident.Sanitize(cut(a.err.Error(), 200)))
+	return fmt.Sprintf("it cannot be inspected: %s", redact.Sanitize(cut(a.err.Error(), 200)))
 }

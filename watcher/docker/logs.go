@@ -6,7 +6,7 @@ import (
 	"errors"
 	"io"
 
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // Bounds on a log tail.
@@ -83,13 +83,13 @@ func (t *tail) words(show int) lastWords {
 	shown := w.raw[max(0, len(w.raw)-show):]
 	if begin {
 		// A key whose first line is further up is known by that line only.
-		shown = incident.RedactLines(append([]string(nil), w.raw...))
+		shown = redact.Lines(append([]string(nil), w.raw...))
 		shown = shown[max(0, len(shown)-show):]
 	} else {
-		shown = incident.RedactLines(append([]string(nil), shown...))
+		shown = redact.Lines(append([]string(nil), shown...))
 	}
 	for i := range shown {
-		shown[i] = incident.Sanitize(shown[i])
+		shown[i] = redact.Sanitize(shown[i])
 	}
 	w.shown = shown
 	return w
@@ -121,7 +121,7 @@ func readTail(r io.Reader, tty bool, lines int) (lastWords, error) {
 			if stream == 3 {
 				// The engine's own error, in the place of a log.
 				b, _ := io.ReadAll(io.LimitReader(r, 512)) // best effort: it is an error already
-				return t.words(lines), errors.New("the engine's log reader: " + incident.Sanitize(string(b)))
+				return t.words(lines), errors.New("the engine's log reader: " + redact.Sanitize(string(b)))
 			}
 			return t.words(lines), errors.New("the log is not in frames")
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // Check is one thing that the engine was asked for, for the doctor.
@@ -101,7 +101,7 @@ func (p *prober) try(ctx context.Context, name string, wait time.Duration, call 
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	found, err := call(ctx)
-	c := Check{Name: name, OK: err == nil, Found: incident.Sanitize(cut(found, 200))}
+	c := Check{Name: name, OK: err == nil, Found: redact.Sanitize(cut(found, 200))}
 	if err != nil {
 		t := diagnose(p.ep, name, err)
 		c.Found, c.Error, c.Fix = "", t.reason, t.fix

@@ -14,7 +14,7 @@ import (
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // trouble is why something does not work, in the reader's words, and the step
@@ -40,7 +40,7 @@ func diagnose(ep endpoint, step string, err error) *trouble {
 	if t := diagnoseSocket(ep); t != nil {
 		return t
 	}
-	said := incident.Sanitize(err.Error())
+	said := redact.Sanitize(err.Error())
 	if len(said) > 300 {
 		said = strings.ToValidUTF8(said[:300], "") + "..."
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
@@ -107,7 +108,7 @@ func (r *run) failedStart(d *document, runtime string) {
 	c := d.container(runtime)
 	now := time.Now().UTC()
 	x := watcher.Exit{ID: d.ID, Name: c.Name, Image: c.Image, Labels: c.Labels, Exit: incident.Exit{
-		At: now, ExitCode: startCode(d.State), Error: cut(incident.Redact(d.State.Error), 2048), Inspected: true,
+		At: now, ExitCode: startCode(d.State), Error: cut(redact.Line(d.State.Error), 2048), Inspected: true,
 	}}
 	r.emit(watcher.Observation{At: now, Exit: &x})
 }

@@ -1,4 +1,4 @@
-package incident
+package redact
 
 import (
 	"fmt"
@@ -66,16 +66,16 @@ func TestRedactHidesSecrets(t *testing.T) {
 		"key 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 	}
 	for _, l := range lines {
-		got := Redact(l)
+		got := Line(l)
 		for _, bad := range []string{canary, "9f86d081884c7d65", "AKIAABCD"} {
 			if strings.Contains(got, bad) {
-				t.Errorf("Redact(%q) = %q: %q is still there", l, got, bad)
+				t.Errorf("Line(%q) = %q: %q is still there", l, got, bad)
 			}
 		}
 		if !strings.Contains(got, Redacted) {
-			t.Errorf("Redact(%q) = %q: nothing says that something was hidden", l, got)
+			t.Errorf("Line(%q) = %q: nothing says that something was hidden", l, got)
 		}
-		if again := Redact(got); strings.Contains(again, canary) || len(again) > len(got)+2*len(Redacted) {
+		if again := Line(got); strings.Contains(again, canary) || len(again) > len(got)+2*len(Redacted) {
 			t.Errorf("Redact twice of %q = %q", l, again)
 		}
 	}
@@ -100,16 +100,16 @@ func TestRedactKeepsWhatHelps(t *testing.T) {
 		"HikariPool-1 - Connection is not available, request timed out after 30000ms.",
 		"unicode: grüße 你好 ✓",
 	} {
-		if got := Redact(l); got != l {
-			t.Errorf("Redact(%q) = %q, want it untouched", l, got)
+		if got := Line(l); got != l {
+			t.Errorf("Line(%q) = %q, want it untouched", l, got)
 		}
 	}
 }
 
-// redactLines are the lines of a file of testdata/redact.
+// redactLines are the lines of a file of testdata.
 func redactLines(t *testing.T, name string) []string {
 	t.Helper()
-	b, err := os.ReadFile("testdata/redact/" + name)
+	b, err := os.ReadFile("testdata/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,19 +125,19 @@ func TestRedactTable(t *testing.T) {
 				continue // no base64
 			}
 			line := strings.ReplaceAll(l, "CANARY", secret)
-			if got := Redact(line); strings.Contains(got, secret) || !strings.Contains(got, Redacted) {
-				t.Errorf("Redact(%q) = %q", line, got)
+			if got := Line(line); strings.Contains(got, secret) || !strings.Contains(got, Redacted) {
+				t.Errorf("Line(%q) = %q", line, got)
 			}
 		}
 	}
 	for _, l := range redactLines(t, "shapes.txt") {
-		if got := Redact("found " + l + " here"); got != "found "+Redacted+" here" {
-			t.Errorf("Redact(%q) = %q", l, got)
+		if got := Line("found " + l + " here"); got != "found "+Redacted+" here" {
+			t.Errorf("Line(%q) = %q", l, got)
 		}
 	}
 	for _, l := range redactLines(t, "harmless.txt") {
-		if got := Redact(l); got != l {
-			t.Errorf("Redact(%q) = %q, want it untouched", l, got)
+		if got := Line(l); got != l {
+			t.Errorf("Line(%q) = %q, want it untouched", l, got)
 		}
 	}
 }
@@ -148,9 +148,9 @@ func TestRedactLinesHidesPEM(t *testing.T) {
 		{"abc", "def", "-----END PRIVATE KEY-----", "after"},
 		{"before", "key: -----BEGIN PRIVATE KEY-----", "abc", "def"},
 	} {
-		got := strings.Join(RedactLines(lines), "\n")
+		got := strings.Join(Lines(lines), "\n")
 		if strings.Contains(got, "abc") || strings.Contains(got, "def") || !strings.Contains(got, Redacted) {
-			t.Errorf("RedactLines(%q) = %q", lines, got)
+			t.Errorf("Lines(%q) = %q", lines, got)
 		}
 	}
 }
@@ -164,8 +164,8 @@ func TestRedactURL(t *testing.T) {
 		canary:                                           Redacted,
 		"http://[::1/" + canary:                          Redacted,
 	} {
-		if got := RedactURL(in); got != want {
-			t.Errorf("RedactURL(%q) = %q, want %q", in, got, want)
+		if got := URL(in); got != want {
+			t.Errorf("URL(%q) = %q, want %q", in, got, want)
 		}
 	}
 }
@@ -202,7 +202,7 @@ func BenchmarkRedact(b *testing.B) {
 			b.Run(fmt.Sprintf("%q/%d", unit, n), func(b *testing.B) {
 				b.SetBytes(int64(len(s)))
 				for b.Loop() {
-					Redact(s)
+					Line(s)
 				}
 			})
 		}
@@ -214,15 +214,15 @@ func FuzzRedact(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		out := Redact(s)
+		out := Line(s)
 		if len(out) > 16*len(s)+64 {
 			t.Fatalf("%d bytes became %d", len(s), len(out))
 		}
 		if p := strings.Map(alnum, s); len(p) < 40 {
 			// A secret behind a plain key goes, whatever stands in front.
 			line := strings.ReplaceAll(p, "\x1b", "") + " password=" + canary
-			if strings.Contains(Redact(line), canary) {
-				t.Fatalf("Redact(%q) kept the secret", line)
+			if strings.Contains(Line(line), canary) {
+				t.Fatalf("Line(%q) kept the secret", line)
 			}
 		}
 		safe := Sanitize(s)
@@ -237,14 +237,4 @@ func alnum(r rune) rune {
 		return r
 	}
 	return -1
-}
-
-func TestDeliveryID(t *testing.T) {
-	a, b := DeliveryID("i1", "slack"), DeliveryID("i1", "webhook")
-	if a == b || a != DeliveryID("i1", "slack") || DeliveryID("i1s", "lack") == a {
-		t.Errorf("ids are not one per pair: %s %s", a, b)
-	}
-	if len(a) != 36 || a[14] != '5' || !strings.ContainsRune("89ab", rune(a[19])) {
-		t.Errorf("%s is no UUID of version 5", a)
-	}
 }

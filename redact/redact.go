@@ -1,4 +1,5 @@
-package incident
+// Package redact masks secrets in foreign text and makes it safe to print.
+package redact
 
 import (
 	"fmt"
@@ -53,7 +54,7 @@ func printable(s string) bool {
 	for ; len(s) >= 8; s = s[8:] {
 		// The high bit of a byte is set where it is not ASCII, below a blank, or
 		// DEL; a carry or borrow comes only from a byte that has it set, too.
-		w := word(s)
+		w := eight(s)
 		if (w|(w-ones*' ')|(w+ones))&high != 0 {
 			return false
 		}
@@ -105,12 +106,12 @@ var (
 	reURL = regexp.MustCompile(`(?i)([a-z][a-z0-9+.\-]{1,30}://)([^\s"'<>\\` + "`" + `]+)`)
 )
 
-// Redact hides what looks like a secret in one line of a container's log: values
+// Line hides what looks like a secret in one line of a container's log: values
 // of keys that promise one, Authorization and cookie headers, user and password
 // of URLs, well-known token shapes, PEM blocks and strings too random to be words.
 // Colour sequences are dropped. It takes time linear in the line. It cannot know
 // every secret; what must never leave the host should not be logged.
-func Redact(line string) string {
+func Line(line string) string {
 	if line == "" {
 		return line
 	}
@@ -157,9 +158,9 @@ func Redact(line string) string {
 	return redactRandom(s)
 }
 
-// RedactLines redacts consecutive lines of one log, so that a PEM block that
+// Lines redacts consecutive lines of one log, so that a PEM block that
 // spans several of them is hidden whole.
-func RedactLines(lines []string) []string {
+func Lines(lines []string) []string {
 	out := make([]string, 0, len(lines))
 	inPEM := false
 	for i, l := range lines {
@@ -176,7 +177,7 @@ func RedactLines(lines []string) []string {
 			out = out[:0]
 			l = Redacted
 		}
-		out = append(out, Redact(l))
+		out = append(out, Line(l))
 	}
 	return out
 }
@@ -190,9 +191,9 @@ func endsLater(lines []string) bool {
 	return len(lines) > 0
 }
 
-// RedactURL keeps scheme and host of a URL; a path, a query or a user in it may
+// URL keeps scheme and host of a URL; a path, a query or a user in it may
 // be the secret (webhook URLs are). What is no URL is hidden whole.
-func RedactURL(raw string) string {
+func URL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme == "" || u.Host == "" {
 		return Redacted
@@ -513,4 +514,11 @@ func shuffled(s string, share float64) bool {
 		return false
 	}
 	return float64(changes) >= share*float64(len(s)-1)
+}
+
+// eight is the first 8 bytes of s as a little-endian number.
+func eight(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
