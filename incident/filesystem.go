@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+
 	"github.com/oomwatch/oomwatch/redact"
 )
 

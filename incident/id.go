@@ -41,3 +41,20 @@ func DeathID(container string, started time.Time) string {
 func CounterID(container string, started time.Time, n int64) string {
 	return hashID([]byte("counter\x00" + container + "\x00" + strconv.FormatInt(started.UnixNano(), 36) + "\x00" + strconv.FormatInt(n, 36)))
 }
+
+// RecordID is the stable id of one kill by what the kernel's record of it says:
+// the boot, the record's number and uptime, and the victim. at counts only where
+// the boot is not known.
+func RecordID(boot string, seq uint64, uptime time.Duration, at time.Time, pid int, comm string) string {
+	var room [192]byte
+	b := append(room[:0], "kill\x00"...)
+	b = append(append(b, boot...), 0)
+	b = append(strconv.AppendUint(b, seq, 36), 0)
+	b = append(strconv.AppendInt(b, int64(uptime/time.Microsecond), 36), 0)
+	if boot == "" && !at.IsZero() {
+		b = strconv.AppendInt(b, at.UnixMicro(), 36)
+	}
+	b = append(b, 0)
+	b = append(strconv.AppendInt(b, int64(pid), 10), 0)
+	return hashID(append(b, comm...))
+}

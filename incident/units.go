@@ -26,11 +26,14 @@ var signalNames = [...]string{
 // SignalName returns the name of signal n ("SIGKILL"), or "signal 34" for one
 // that has none.
 func SignalName(n int) string {
-	if n > 0 && n < len(signalNames) {
+	if HasSignalName(n) {
 		return signalNames[n]
 	}
 	return "signal " + strconv.Itoa(n)
 }
+
+// HasSignalName is true for a signal that SignalName knows by name.
+func HasSignalName(n int) bool { return n > 0 && n < len(signalNames) }
 
 // SignalNumber is the reverse of SignalName; it takes names with and without
 // "SIG" and decimal numbers, and returns 0 for anything else.

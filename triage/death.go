@@ -8,6 +8,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	rules "github.com/oomwatch/oomwatch/verdict"
 )
 
 // Scope says whose memory ran out.
@@ -77,8 +78,8 @@ func FromEpisode(e *kmsg.Episode, i int) Death {
 		d.Time, d.Uptime, d.HasUptime = e.Time, e.Uptime, e.HasUptime
 	}
 	d.Machine = strings.Clone(shortName(e.Host))
-	path := incident.VictimPath(e)
-	if c, unit := incident.OwnerOf(path); c != nil {
+	path := rules.VictimPath(e)
+	if c, unit := rules.OwnerOf(path); c != nil {
 		d.Container, d.Name = strings.Clone(c.ID), strings.Clone(c.Name)
 		if c.Pod != nil {
 			d.Pod = strings.Clone(c.Pod.UID)
@@ -158,8 +159,8 @@ func scope(e *kmsg.Episode, path string) Scope {
 
 // ownedAlike tells whether two paths are of the same container or unit.
 func ownedAlike(a, b string) bool {
-	ca, ua := incident.OwnerOf(a)
-	cb, ub := incident.OwnerOf(b)
+	ca, ua := rules.OwnerOf(a)
+	cb, ub := rules.OwnerOf(b)
 	if ca != nil && cb != nil {
 		// LXC's have a name and no id.
 		return ca.ID == cb.ID && (ca.ID != "" || ca.Name != "" && ca.Name == cb.Name)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	rules "github.com/oomwatch/oomwatch/verdict"
 )
 
 // TestFromIncidentAsFromLog: what an incident keeps of a host's OOM is judged as the
@@ -19,8 +20,8 @@ func TestFromIncidentAsFromLog(t *testing.T) {
 			return nil
 		}
 		e := ev.Episode
-		f := &incident.Facts{ID: "x", Kind: incident.KindKill, Time: e.Time, Kills: []incident.KernelKill{{Episode: e, Kill: e.Kills[0]}}}
-		kept, ok := FromIncident(incident.Explain(f), "web")
+		f := &rules.Facts{ID: "x", Kind: incident.KindKill, Time: e.Time, Kills: []rules.KernelKill{{Episode: e, Kill: e.Kills[0]}}}
+		kept, ok := FromIncident(rules.Explain(f), "web")
 		if !ok {
 			t.Fatal("the incident tells of no kill")
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/trend"
 	"github.com/oomwatch/oomwatch/units"
+	rules "github.com/oomwatch/oomwatch/verdict"
 )
 
 // Reading is a service's memory at one moment. Sizes are bytes.
@@ -231,7 +232,7 @@ func (j *record) leak(w *window) {
 			j.Reasons = append(j.Reasons, fmt.Sprintf("at this rate it reaches its limit of %s in %s, give or take %s", units.Bytes(int64(j.limit)), units.Seconds(f.Seconds), units.Seconds(f.Error)))
 		}
 	}
-	j.Advice = append(j.Advice, incident.LeakAdvice(w.Slope.PerSecond, int64(j.limit)))
+	j.Advice = append(j.Advice, rules.LeakAdvice(w.Slope.PerSecond, int64(j.limit)))
 }
 
 // tight tells a service that does not grow and has hardly any room.
@@ -255,9 +256,9 @@ func (j *record) tight(held []float64) bool {
 		why += fmt.Sprintf("; it was OOM-killed in %d of its runs", j.ooms)
 	}
 	j.Reasons = append(j.Reasons, why)
-	next, _ := incident.SuggestLimit(int64(j.limit))
+	next, _ := rules.SuggestLimit(int64(j.limit))
 	j.Suggested = &next
-	j.Advice = append(j.Advice, incident.LimitAdvice(int64(j.limit), ""))
+	j.Advice = append(j.Advice, rules.LimitAdvice(int64(j.limit), ""))
 	return true
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/trend"
 	"github.com/oomwatch/oomwatch/units"
+	rules "github.com/oomwatch/oomwatch/verdict"
 )
 
 // growth is what the program that fills the host grew by, from one occasion to
@@ -107,7 +108,7 @@ func (s *Service) hostLeak(list []*occasion, d dice) bool {
 	}
 	s.Rate, s.RateLow, s.RateHigh = &rate, new(slices.Min(g.rates)), new(slices.Max(g.rates))
 	s.Reasons = append(s.Reasons, why)
-	s.Advice = append(s.Advice, incident.LeakAdvice(rate, 0), "Give it a memory limit until then, so that it is the one that dies.")
+	s.Advice = append(s.Advice, rules.LeakAdvice(rate, 0), "Give it a memory limit until then, so that it is the one that dies.")
 	return true
 }
 

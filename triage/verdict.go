@@ -8,6 +8,7 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/units"
+	rules "github.com/oomwatch/oomwatch/verdict"
 )
 
 // verdict is one judgement at work.
@@ -70,13 +71,13 @@ func (v *verdict) tryLimit() {
 	if v.Limit == nil || v.known().Scope != OwnLimit {
 		return
 	}
-	if o := v.known(); incident.FilledAdvice(o.Shmem, o.Kernel, o.Limit) != "" {
-		v.Advice = append(v.Advice, incident.FilledAdvice(o.Shmem, o.Kernel, o.Limit))
+	if o := v.known(); rules.FilledAdvice(o.Shmem, o.Kernel, o.Limit) != "" {
+		v.Advice = append(v.Advice, rules.FilledAdvice(o.Shmem, o.Kernel, o.Limit))
 		return
 	}
-	next, _ := incident.SuggestLimit(*v.Limit)
+	next, _ := rules.SuggestLimit(*v.Limit)
 	v.Suggested = &next
-	v.Advice = append(v.Advice, incident.LimitAdvice(*v.Limit, ""))
+	v.Advice = append(v.Advice, rules.LimitAdvice(*v.Limit, ""))
 }
 
 // starting tells a program that is killed again right away, more than once, by a
@@ -144,7 +145,7 @@ func (v *verdict) leaking() bool {
 		v.Confidence = incident.Likely
 		v.Reasons = append(v.Reasons, "its limit was changed and it grew into the new one too: "+strings.Join(limits, ", then "))
 	}
-	v.Advice = append(v.Advice, incident.LeakAdvice(rate, limit))
+	v.Advice = append(v.Advice, rules.LeakAdvice(rate, limit))
 	return true
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // settle opens a warning for a sign that is on, adds further signs to it, and
@@ -57,7 +58,7 @@ func (w *Warner) begin(st *state, name string, s *sign) *episode {
 	f := w.facts(st)
 	f.ID, f.Kind = incident.WarningID(st.id, s.of, w.now), incident.KindWarning
 	t := st.tell(name, f)
-	inc := incident.Warn(f, incident.Alarm{
+	inc := verdict.Warn(f, verdict.Alarm{
 		Cause: st.cause(name), Confidence: t.confidence, Summary: t.summary, Advice: t.advice,
 		Evidence: []incident.Evidence{{Source: t.source, Time: w.now, Text: t.text, Means: t.means}},
 		Signs:    incident.WarningFacts{What: name, Signs: []string{name}, Since: s.since},
@@ -105,10 +106,10 @@ func (w *Warner) end(e *episode, at time.Time, how, by string) Alert {
 }
 
 // facts is what is known of a container now; never nil.
-func (w *Warner) facts(st *state) *incident.Facts {
+func (w *Warner) facts(st *state) *verdict.Facts {
 	f := w.opt.Facts(st.id, w.now)
 	if f == nil {
-		f = &incident.Facts{}
+		f = &verdict.Facts{}
 		if st.id != HostID {
 			f.Container = &incident.Container{ID: st.id}
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // told is a sign in words.
@@ -19,7 +20,7 @@ type told struct {
 }
 
 // tell puts a sign into words.
-func (st *state) tell(name string, f *incident.Facts) told {
+func (st *state) tell(name string, f *verdict.Facts) told {
 	who := subject(st, f)
 	limit, holds := st.limit(), incident.FormatBytes(max(st.held, 0))
 	size := incident.FormatBytes(limit)
@@ -132,7 +133,7 @@ func backoff(deaths []death) time.Duration {
 }
 
 // subject is the container's name, made safe, or its id; or the host.
-func subject(st *state, f *incident.Facts) string {
+func subject(st *state, f *verdict.Facts) string {
 	switch {
 	case st.id == HostID:
 		return "the host"

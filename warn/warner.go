@@ -9,6 +9,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // HostID stands for the host where a container's id is asked for.
@@ -38,7 +39,7 @@ type Options struct {
 	// Run is asked at every reading; false is a container that is not running.
 	Run func(id string) (Run, bool)
 	// Facts is what is known of a container, for an alert; nil when nothing is.
-	Facts func(id string, at time.Time) *incident.Facts
+	Facts func(id string, at time.Time) *verdict.Facts
 }
 
 // Warner holds one open warning per container and cause at most. It is not safe

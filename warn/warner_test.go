@@ -9,6 +9,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 const (
@@ -33,11 +34,11 @@ func newBench(t testing.TB, r Rules, kept []byte) *bench {
 	w, err := New(Options{
 		Rules: r,
 		Run:   func(string) (Run, bool) { return Run{Start: b.start, Silent: b.silent}, true },
-		Facts: func(id string, at time.Time) *incident.Facts {
+		Facts: func(id string, at time.Time) *verdict.Facts {
 			if id == HostID {
-				return &incident.Facts{}
+				return &verdict.Facts{}
 			}
-			return &incident.Facts{Container: &incident.Container{ID: id, Name: "web", StartedAt: b.start}}
+			return &verdict.Facts{Container: &incident.Container{ID: id, Name: "web", StartedAt: b.start}}
 		},
 	}, kept)
 	if err != nil {

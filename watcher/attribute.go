@@ -8,6 +8,7 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // match is where a kill belongs: the container, and the run of it. A container
@@ -15,7 +16,7 @@ import (
 type match struct {
 	e  *entry
 	r  *run
-	by incident.Attribution
+	by verdict.Attribution
 	// unknownID is true when the path names a container that nobody has told of yet.
 	unknownID bool
 }
@@ -23,11 +24,11 @@ type match struct {
 // findOwner looks for the container a kill hit: by the path the kernel printed,
 // else by what was known of the pid before.
 func (c *Correlator) findOwner(ep *kmsg.Episode, k *kmsg.Kill) match {
-	path := incident.VictimPath(ep)
+	path := verdict.VictimPath(ep)
 	if path == "" || path == "/" {
 		return c.ownerOfMarked(k.PID, killTime(ep, k))
 	}
-	return c.ownerOfPath(path, k.PID, killTime(ep, k), incident.ByPath)
+	return c.ownerOfPath(path, k.PID, killTime(ep, k), verdict.ByPath)
 }
 
 // heldBy is the run that a kill was given to while its mark alone was known; else other.
@@ -52,7 +53,7 @@ func killTime(ep *kmsg.Episode, k *kmsg.Kill) time.Time {
 }
 
 // ownerOfPath looks for the container that a cgroup is of.
-func (c *Correlator) ownerOfPath(path string, pid int, at time.Time, by incident.Attribution) match {
+func (c *Correlator) ownerOfPath(path string, pid int, at time.Time, by verdict.Attribution) match {
 	id := cgroup.ParsePath(path)
 	unknown := false
 	// The outermost id first: root inside a container can give a cgroup of
@@ -90,7 +91,7 @@ func (c *Correlator) ownerOfPID(pid int, at time.Time) match {
 				continue
 			}
 			if best.r == nil || r.Start.After(best.r.Start) && !at.Before(r.Start) || at.Before(best.r.Start) {
-				best = match{e: e, r: r, by: incident.ByMainPID}
+				best = match{e: e, r: r, by: verdict.ByMainPID}
 			}
 		}
 	}
@@ -105,7 +106,7 @@ func (c *Correlator) ownerOfPID(pid int, at time.Time) match {
 	// A container's processes end with its first one: a pid seen in an earlier
 	// run is nobody's.
 	if r := c.runFor(e, pid, at); r != nil && !o.last.Before(r.Start.Add(-early)) {
-		return match{e: e, r: r, by: incident.ByPIDTable}
+		return match{e: e, r: r, by: verdict.ByPIDTable}
 	}
 	return match{}
 }
@@ -172,7 +173,7 @@ func (c *Correlator) rehome(e *entry) {
 	c.rightEnds(e)
 	c.place()
 	c.adopt()
-	var homeless []incident.KernelKill // told, of a run that the engine has not told of
+	var homeless []verdict.KernelKill // told, of a run that the engine has not told of
 	for _, r := range e.Runs {
 		kept := r.Kills[:0]
 		for _, k := range r.Kills {
@@ -208,9 +209,9 @@ func (e *entry) madeUp(at time.Time) *run {
 }
 
 // take takes a kill from the run that has it.
-func (e *entry) take(k incident.KernelKill) (from *run) {
+func (e *entry) take(k verdict.KernelKill) (from *run) {
 	for _, r := range e.Runs {
-		r.Kills = slices.DeleteFunc(r.Kills, func(x incident.KernelKill) bool {
+		r.Kills = slices.DeleteFunc(r.Kills, func(x verdict.KernelKill) bool {
 			same := x.Kill.PID == k.Kill.PID && x.Kill.Time.Equal(k.Kill.Time)
 			if same {
 				from = r
@@ -223,7 +224,7 @@ func (e *entry) take(k incident.KernelKill) (from *run) {
 
 // move gives a kill that one run of a container was taken to have lost to another's.
 // Told already, it is told again, under its own id.
-func (c *Correlator) move(e *entry, k incident.KernelKill, from, to *run) {
+func (c *Correlator) move(e *entry, k verdict.KernelKill, from, to *run) {
 	if id := c.killID(&k); from.wasTold(id) {
 		from.forget(id)
 		to.Moved = append(to.Moved, id)
@@ -258,7 +259,7 @@ const maxKills = 64
 // forgetKills drops the oldest of those that were told.
 func (c *Correlator) forgetKills(r *run) {
 	drop := max(0, len(r.Kills)-maxKills)
-	r.Kills = slices.DeleteFunc(r.Kills, func(k incident.KernelKill) bool {
+	r.Kills = slices.DeleteFunc(r.Kills, func(k verdict.KernelKill) bool {
 		id := c.killID(&k)
 		if drop == 0 || k.Main || !r.killTold(id) {
 			return false
@@ -314,12 +315,12 @@ func (c *Correlator) attach(m match, s *stray, k kmsg.Kill) {
 		}
 	}
 	r := m.r
-	kill := incident.KernelKill{Episode: s.episode, Kill: k, ID: s.id, By: m.by, Members: s.members, FromTrace: s.traced, Marked: c.located(&k)}
+	kill := verdict.KernelKill{Episode: s.episode, Kill: k, ID: s.id, By: m.by, Members: s.members, FromTrace: s.traced, Marked: c.located(&k)}
 	kill.Main = c.first(r, &kill)
 	c.addKill(m.e, r, kill)
 	r.adoptOwners(s.owners)
 	m.e.Attributed++
-	if m.by != incident.ByEvent && m.by != incident.ByCounter {
+	if m.by != verdict.ByEvent && m.by != verdict.ByCounter {
 		c.withdraw(m.e, r)
 	}
 }
@@ -331,7 +332,7 @@ func sameKill(a, b *kmsg.Kill) bool {
 
 // tellAgain lets a kill be told again, under its own id, of which more is known than
 // when it was told; and a death that was told with it.
-func (c *Correlator) tellAgain(e *entry, r *run, k *incident.KernelKill) {
+func (c *Correlator) tellAgain(e *entry, r *run, k *verdict.KernelKill) {
 	k.Main = k.Main || c.first(r, k)
 	if id := c.killID(k); r.killTold(id) && !k.Main {
 		r.forget(id)
@@ -343,7 +344,7 @@ func (c *Correlator) tellAgain(e *entry, r *run, k *incident.KernelKill) {
 
 // addKill adds a kill to a run, and lets a death that was told without it be told
 // again where it explains that.
-func (c *Correlator) addKill(e *entry, r *run, k incident.KernelKill) {
+func (c *Correlator) addKill(e *entry, r *run, k verdict.KernelKill) {
 	r.Kills = append(r.Kills, k)
 	if r.Told && (r.Exit != nil || r.Missed) && (k.Main || r.unexplained() && r.recentKill()) {
 		r.Amend = true

@@ -6,8 +6,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // Chronicle is what is kept of a service's readings, longer than the recorder
@@ -75,12 +75,12 @@ func (c *Correlator) recall(id string, all []recorder.Reading) {
 		if r.Start { // what came before was another run
 			e.past = e.past[:0]
 		}
-		e.past = append(e.past, incident.Reading{At: r.At, Used: r.Max, Anon: r.Anon, File: r.File, Shmem: r.Shmem, Kernel: r.Kernel})
+		e.past = append(e.past, verdict.Reading{At: r.At, Used: r.Max, Anon: r.Anon, File: r.File, Shmem: r.Shmem, Kernel: r.Kernel})
 	}
 }
 
 // pastOf is what is known of a run from before a moment.
-func (e *entry) pastOf(r *run, at time.Time) []incident.Reading {
+func (e *entry) pastOf(r *run, at time.Time) []verdict.Reading {
 	from, to := 0, len(e.past)
 	for from < to && e.past[from].At.Before(r.Start) {
 		from++
@@ -88,5 +88,5 @@ func (e *entry) pastOf(r *run, at time.Time) []incident.Reading {
 	for to > from && e.past[to-1].At.After(at) {
 		to--
 	}
-	return append([]incident.Reading(nil), e.past[from:to]...)
+	return append([]verdict.Reading(nil), e.past[from:to]...)
 }

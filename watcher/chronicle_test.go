@@ -11,6 +11,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 )
 
@@ -51,19 +52,19 @@ func TestRecall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Observe(Observation{At: start, Container: &Container{Container: incident.Container{ID: id, Name: "web", StartedAt: start}, PID: 7}})
+	c.Observe(observe.Observation{At: start, Container: &observe.Container{Container: incident.Container{ID: id, Name: "web", StartedAt: start}, PID: 7}})
 	w, err := NewWatcher(WatcherOptions{Correlator: c, Logger: zap.NewNop(), Chronicle: b})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.recall(id, now)
 	last := b.readings[len(b.readings)-1].Used
-	var recent []Sample
+	var recent []observe.Sample
 	for i := range 60 {
-		recent = append(recent, Sample{ID: id, Sample: cgroup.Sample{At: now.Add(time.Duration(i-60) * time.Second), Current: last, Limit: 443 << 20, OOMKills: -1}})
+		recent = append(recent, observe.Sample{ID: id, Sample: cgroup.Sample{At: now.Add(time.Duration(i-60) * time.Second), Current: last, Limit: 443 << 20, OOMKills: -1}})
 	}
-	c.Observe(Observation{At: now, Samples: recent})
-	told := c.Observe(Observation{At: now, Exit: &Exit{ID: id, Exit: incident.Exit{At: now, ExitCode: 1}}})
+	c.Observe(observe.Observation{At: now, Samples: recent})
+	told := c.Observe(observe.Observation{At: now, Exit: &observe.Exit{ID: id, Exit: incident.Exit{At: now, ExitCode: 1}}})
 	told = append(told, c.Finish()...)
 	if len(told) != 1 {
 		t.Fatalf("%d incidents", len(told))

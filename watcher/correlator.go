@@ -7,6 +7,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 )
 
@@ -66,7 +67,7 @@ type Correlator struct {
 	pids    map[int]owner
 	strays  []*stray
 	orphans []*stray // told without their container, which may yet be told of
-	sources map[string]SourceState
+	sources map[string]observe.SourceState
 	downs   map[string]time.Time // source → down since
 	ups     map[string]time.Time // source → up since
 	gaps    []incident.Gap
@@ -89,7 +90,7 @@ type Correlator struct {
 // unplaced is one of the two, and when it came.
 type unplaced struct {
 	fault *kmsg.Fault
-	sent  *Sent
+	sent  *observe.Sent
 	seen  time.Time
 }
 
@@ -103,7 +104,7 @@ type owner struct {
 // NewCorrelator returns a Correlator with what State of an earlier one kept.
 func NewCorrelator(opt Options, kept map[string][]byte) (*Correlator, error) {
 	c := &Correlator{
-		opt: opt, entries: map[string]*entry{}, pids: map[int]owner{}, sources: map[string]SourceState{},
+		opt: opt, entries: map[string]*entry{}, pids: map[int]owner{}, sources: map[string]observe.SourceState{},
 		downs: map[string]time.Time{}, ups: map[string]time.Time{}, open: map[*entry]bool{}, gone: map[string]bool{},
 	}
 	for id, b := range kept {
@@ -128,7 +129,7 @@ func NewCorrelator(opt Options, kept map[string][]byte) (*Correlator, error) {
 }
 
 // Observe takes one observation and returns what can be told because of it.
-func (c *Correlator) Observe(o Observation) []Told {
+func (c *Correlator) Observe(o observe.Observation) []Told {
 	now := o.Seen
 	if now.IsZero() {
 		now = o.At
@@ -308,8 +309,8 @@ func (c *Correlator) Running() map[string]Followed {
 }
 
 // Sources returns the last word of every source, by name.
-func (c *Correlator) Sources() []SourceState {
-	out := make([]SourceState, 0, len(c.sources))
+func (c *Correlator) Sources() []observe.SourceState {
+	out := make([]observe.SourceState, 0, len(c.sources))
 	for _, s := range c.sources {
 		out = append(out, s)
 	}
@@ -318,14 +319,14 @@ func (c *Correlator) Sources() []SourceState {
 }
 
 // Readings returns the kept samples of a container, oldest first.
-func (c *Correlator) Readings(id string) []Sample {
+func (c *Correlator) Readings(id string) []observe.Sample {
 	e := c.entries[id]
 	if e == nil {
 		return nil
 	}
-	out := make([]Sample, len(e.readings))
+	out := make([]observe.Sample, len(e.readings))
 	for i, s := range e.readings {
-		out[i] = Sample{ID: id, Sample: s}
+		out[i] = observe.Sample{ID: id, Sample: s}
 	}
 	return out
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 var update = flag.Bool("update", false, "write what the cases give as what they want")
@@ -78,7 +79,7 @@ func playCase(t *testing.T, play string) string {
 		}
 	}
 	names := map[string]string{}
-	var saved []Observation
+	var saved []observe.Observation
 	sc := bufio.NewScanner(strings.NewReader(play))
 	for n := 1; sc.Scan(); n++ {
 		line := strings.TrimSpace(sc.Text())
@@ -190,7 +191,7 @@ func parseLine(t *testing.T, n int, line string) (time.Time, []string, map[strin
 }
 
 // observation makes the Observation that a line of a case describes.
-func observation(t *testing.T, n int, at time.Time, words []string, kv map[string]string, names map[string]string) Observation {
+func observation(t *testing.T, n int, at time.Time, words []string, kv map[string]string, names map[string]string) observe.Observation {
 	t.Helper()
 	num := func(key string) int {
 		v, err := strconv.Atoi(kv[key])
@@ -210,12 +211,12 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 	if len(words) > 1 {
 		name = words[1]
 	}
-	o := Observation{At: at, Seen: at}
+	o := observe.Observation{At: at, Seen: at}
 	if kv["happened"] != "" {
 		o.At = sec("happened")
 	}
-	spec := func() Container {
-		c := Container{PID: num("pid"), State: kv["state"]}
+	spec := func() observe.Container {
+		c := observe.Container{PID: num("pid"), State: kv["state"]}
 		c.ID, c.Name = id(name), name
 		if kv["limit"] != "" {
 			c.MemoryLimit = new(int64(num("limit")) << 20)
@@ -251,25 +252,25 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 		c := spec()
 		o.Container = &c
 	case "reconcile":
-		o.Reconcile = &Reconcile{}
+		o.Reconcile = &observe.Reconcile{}
 		if name != "" {
-			o.Reconcile.Containers = []Container{spec()}
+			o.Reconcile.Containers = []observe.Container{spec()}
 		}
 	case "create", "start", "stop", "oom", "destroy", "rename":
-		o.Action = &Action{ID: id(name), Name: name, Action: words[0]}
+		o.Action = &observe.Action{ID: id(name), Name: name, Action: words[0]}
 	case "sent":
-		o.Sent = &Sent{PID: num("pid"), SenderCgroup: kv["cgroup"], Sent: incident.Sent{At: o.At, Number: num("n"),
+		o.Sent = &observe.Sent{PID: num("pid"), SenderCgroup: kv["cgroup"], Sent: incident.Sent{At: o.At, Number: num("n"),
 			FromKernel: kv["from"] == "kernel", Sender: incident.Process{PID: num("sender"), Comm: kv["comm"]}}}
 	case "health":
-		o.Action = &Action{ID: id(name), Name: name, Action: "health_status: " + words[2]}
+		o.Action = &observe.Action{ID: id(name), Name: name, Action: "health_status: " + words[2]}
 	case "signal":
-		o.Signal = &Signal{ID: id(name), Signal: incident.Signal{At: o.At, Number: num("n")}}
+		o.Signal = &observe.Signal{ID: id(name), Signal: incident.Signal{At: o.At, Number: num("n")}}
 	case "die":
-		o.Exit = &Exit{ID: id(name), Name: name, DetailPending: kv["detail"] == "pending",
+		o.Exit = &observe.Exit{ID: id(name), Name: name, DetailPending: kv["detail"] == "pending",
 			Exit: incident.Exit{At: o.At, ExitCode: num("code"), Error: strings.ReplaceAll(kv["error"], "_", " "), Raw: "die"}}
 	case "detail":
 		c := spec()
-		o.Detail = &Detail{ID: id(name), DiedAt: sec("died"), LogTail: []string{"last words"}}
+		o.Detail = &observe.Detail{ID: id(name), DiedAt: sec("died"), LogTail: []string{"last words"}}
 		if kv["code"] != "" {
 			o.Detail.Inspect = &c
 		}
@@ -320,7 +321,7 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 		}
 		o.Episode = ep
 	case "marked":
-		m := &Marked{PID: num("pid"), Comm: kv["comm"], Uptime: o.At.Sub(zero) + time.Hour, Killed: kv["killed"] != "no", Init: kv["init"] == "yes"}
+		m := &observe.Marked{PID: num("pid"), Comm: kv["comm"], Uptime: o.At.Sub(zero) + time.Hour, Killed: kv["killed"] != "no", Init: kv["init"] == "yes"}
 		if name != "" {
 			m.Cgroup = "/docker/" + id(name)
 		}
@@ -337,7 +338,7 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 	case "fault":
 		o.Fault = &kmsg.Fault{Kind: kmsg.FaultKind(kv["kind"]), PID: num("pid"), Comm: kv["comm"], Time: o.At, Object: kv["object"], Line: "segfault at 0"}
 	case "sample":
-		s := Sample{ID: id(name), Sample: cgroup.Sample{At: o.At, Current: int64(num("mib")) << 20, OOMKills: -1, Swap: -1, Limit: cgroup.Unlimited}}
+		s := observe.Sample{ID: id(name), Sample: cgroup.Sample{At: o.At, Current: int64(num("mib")) << 20, OOMKills: -1, Swap: -1, Limit: cgroup.Unlimited}}
 		if kv["kills"] != "" {
 			s.OOMKills = int64(num("kills"))
 		}
@@ -346,9 +347,9 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 				s.PIDs = append(s.PIDs, v)
 			}
 		}
-		o.Samples = []Sample{s}
+		o.Samples = []observe.Sample{s}
 	case "up", "down":
-		o.Source = &SourceState{Name: name, Up: words[0] == "up", Reason: kv["reason"]}
+		o.Source = &observe.SourceState{Name: name, Up: words[0] == "up", Reason: kv["reason"]}
 	case "lost":
 		o.Lost = &incident.Gap{Source: name, From: sec("from"), To: o.At, Lost: int64(num("n"))}
 	default:
@@ -365,9 +366,9 @@ func TestNoLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	died := zero.Add(time.Second)
-	c.Observe(Observation{At: zero, Action: &Action{ID: id("web"), Name: "web", Action: "start"}})
-	c.Observe(Observation{At: died, Exit: &Exit{ID: id("web"), Exit: incident.Exit{At: died, ExitCode: 3}, DetailPending: true}})
-	told := c.Observe(Observation{At: died, Detail: &Detail{ID: id("web"), DiedAt: died, Problem: why}})
+	c.Observe(observe.Observation{At: zero, Action: &observe.Action{ID: id("web"), Name: "web", Action: "start"}})
+	c.Observe(observe.Observation{At: died, Exit: &observe.Exit{ID: id("web"), Exit: incident.Exit{At: died, ExitCode: 3}, DetailPending: true}})
+	told := c.Observe(observe.Observation{At: died, Detail: &observe.Detail{ID: id("web"), DiedAt: died, Problem: why}})
 	if len(told) != 1 || !slices.ContainsFunc(told[0].Incident.Evidence, func(e incident.Evidence) bool { return e.Source == "log" && e.Text == why }) {
 		t.Errorf("told %+v", told)
 	}
@@ -380,7 +381,7 @@ func TestManyKillsAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Observe(Observation{At: zero, Action: &Action{ID: id("web"), Name: "web", Action: "start"}})
+	c.Observe(observe.Observation{At: zero, Action: &observe.Action{ID: id("web"), Name: "web", Action: "start"}})
 	ids := map[string]bool{}
 	keep := func(told []Told) {
 		for _, x := range told {
@@ -393,7 +394,7 @@ func TestManyKillsAtOnce(t *testing.T) {
 	for n := range kills {
 		at := zero.Add(time.Second + time.Duration(n)*time.Millisecond)
 		k := kmsg.Kill{Seq: uint64(n), Uptime: at.Sub(zero), HasUptime: true, Time: at, PID: 1000 + n, Comm: "worker"}
-		keep(c.Observe(Observation{At: at, Episode: &kmsg.Episode{Seq: k.Seq, Time: at, Constraint: kmsg.ConstraintMemcg, Limit: kmsg.Bytes(32 << 20),
+		keep(c.Observe(observe.Observation{At: at, Episode: &kmsg.Episode{Seq: k.Seq, Time: at, Constraint: kmsg.ConstraintMemcg, Limit: kmsg.Bytes(32 << 20),
 			OOMMemcg: "/docker/" + id("web"), TaskMemcg: "/docker/" + id("web"), Kills: []kmsg.Kill{k}}}))
 	}
 	keep(c.Finish())
@@ -413,26 +414,26 @@ func TestNameAndLastReading(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := func(ms int) time.Time { return zero.Add(time.Duration(ms) * time.Millisecond) }
-	named := func(name string) *Container {
-		return &Container{Container: incident.Container{ID: id("web"), Name: name, StartedAt: zero}, PID: 100, State: "running"}
+	named := func(name string) *observe.Container {
+		return &observe.Container{Container: incident.Container{ID: id("web"), Name: name, StartedAt: zero}, PID: 100, State: "running"}
 	}
 	die := func(ms int) *incident.Incident {
-		told := c.Observe(Observation{At: at(ms), Exit: &Exit{ID: id("web"), Exit: incident.Exit{At: at(ms), ExitCode: 3}}})
+		told := c.Observe(observe.Observation{At: at(ms), Exit: &observe.Exit{ID: id("web"), Exit: incident.Exit{At: at(ms), ExitCode: 3}}})
 		if len(told) != 1 {
 			t.Fatalf("told %+v", told)
 		}
 		return told[0].Incident
 	}
-	c.Observe(Observation{At: zero, Container: named("web")})
-	c.Observe(Observation{At: at(5000), Samples: []Sample{{ID: id("web"), Sample: cgroup.Sample{At: at(5000), Current: 31 << 20, Limit: 32 << 20, OOMKills: 0, Swap: -1}}}})
-	c.Observe(Observation{At: at(5500), Action: &Action{ID: id("web"), Name: "shop", Action: "rename"}})
+	c.Observe(observe.Observation{At: zero, Container: named("web")})
+	c.Observe(observe.Observation{At: at(5000), Samples: []observe.Sample{{ID: id("web"), Sample: cgroup.Sample{At: at(5000), Current: 31 << 20, Limit: 32 << 20, OOMKills: 0, Swap: -1}}}})
+	c.Observe(observe.Observation{At: at(5500), Action: &observe.Action{ID: id("web"), Name: "shop", Action: "rename"}})
 	first := die(6400)
 	want := incident.Evidence{Source: "recorder", Time: at(5000), Text: "memory 31 MiB of 32 MiB", Means: "last reading, 1.4 s before"}
 	if !slices.Contains(first.Evidence, want) {
 		t.Errorf("%+v is missing in %+v", want, first.Evidence)
 	}
-	c.Observe(Observation{At: at(8000), Action: &Action{ID: id("web"), Name: "shop", Action: "start"}})
-	c.Observe(Observation{At: at(8500), Action: &Action{ID: id("web"), Name: "store", Action: "rename"}})
+	c.Observe(observe.Observation{At: at(8000), Action: &observe.Action{ID: id("web"), Name: "shop", Action: "start"}})
+	c.Observe(observe.Observation{At: at(8500), Action: &observe.Action{ID: id("web"), Name: "store", Action: "rename"}})
 	if second := die(9000); first.Container.Name != "shop" || second.Container.Name != "store" || first.ID == second.ID {
 		t.Errorf("named %q, then %q", first.Container.Name, second.Container.Name)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // looseKill is a kill of which neither path nor pid tells the container.
@@ -58,7 +59,7 @@ func (c *Correlator) settleByCounter(loose []looseKill) []looseKill {
 				return false // the counter is the present run's
 			}
 			n--
-			c.attachOneOf(match{e: x.e, r: x.e.current(), by: incident.ByCounter}, l, oneOf)
+			c.attachOneOf(match{e: x.e, r: x.e.current(), by: verdict.ByCounter}, l, oneOf)
 			return true
 		})
 	}
@@ -106,7 +107,7 @@ func (c *Correlator) settleByEvent(loose []looseKill) (rest []looseKill) {
 		if len(rivals) > 1 || others > 0 || c.missedSome(loose[best.kill].k.Time) {
 			oneOf = victims(rivals)
 		}
-		c.attachOneOf(match{e: best.e, r: best.r, by: incident.ByEvent}, loose[best.kill], oneOf)
+		c.attachOneOf(match{e: best.e, r: best.r, by: verdict.ByEvent}, loose[best.kill], oneOf)
 		given[best.kill] = true
 		claims = slices.DeleteFunc(claims, func(x claim) bool { return x.kill == best.kill || x.e == best.e && x.at.Equal(best.at) })
 	}
@@ -126,7 +127,7 @@ func (e *entry) unexplainedOOMs(r *run) (free []time.Time) {
 		if r == e.current() && e.counts() && e.counted.After(t) {
 			continue
 		}
-		i := slices.IndexFunc(kills, func(k incident.KernelKill) bool { return k.Kill.Time.Sub(t).Abs() < besides })
+		i := slices.IndexFunc(kills, func(k verdict.KernelKill) bool { return k.Kill.Time.Sub(t).Abs() < besides })
 		if i < 0 {
 			free = append(free, t)
 			continue
@@ -154,8 +155,8 @@ func victims(loose []looseKill) []string {
 func victim(k *kmsg.Kill) string { return fmt.Sprintf("%s (pid %d)", k.Comm, k.PID) }
 
 // guessed is true for a kill that was given to a container because that had lost one.
-func guessed(k *incident.KernelKill) bool {
-	return k.By == incident.ByCounter || k.By == incident.ByEvent
+func guessed(k *verdict.KernelKill) bool {
+	return k.By == verdict.ByCounter || k.By == verdict.ByEvent
 }
 
 // guess is a guessed kill: the i-th of a run.
@@ -165,13 +166,13 @@ type guess struct {
 	i int
 }
 
-func (g guess) kill() *incident.KernelKill { return &g.r.Kills[g.i] }
+func (g guess) kill() *verdict.KernelKill { return &g.r.Kills[g.i] }
 
 // doubtGuesses has guesses say that they may be wrong, near which something turns out
 // to have been missed.
 func (c *Correlator) doubtGuesses() {
 	for {
-		g, ok := c.findGuess(func(_ *entry, k *incident.KernelKill) bool { return len(k.OneOf) == 0 && c.missedSome(k.Kill.Time) })
+		g, ok := c.findGuess(func(_ *entry, k *verdict.KernelKill) bool { return len(k.OneOf) == 0 && c.missedSome(k.Kill.Time) })
 		if !ok {
 			return
 		}
@@ -183,7 +184,7 @@ func (c *Correlator) doubtGuesses() {
 }
 
 // findGuess looks for a guessed kill.
-func (c *Correlator) findGuess(is func(*entry, *incident.KernelKill) bool) (guess, bool) {
+func (c *Correlator) findGuess(is func(*entry, *verdict.KernelKill) bool) (guess, bool) {
 	for _, e := range c.entries {
 		for _, r := range e.Runs {
 			for i := range r.Kills {
@@ -200,15 +201,15 @@ func (c *Correlator) findGuess(is func(*entry, *incident.KernelKill) bool) (gues
 // was. Where its true container had been given another's in its stead the two are
 // exchanged: each of them did lose one.
 func (c *Correlator) correct(m match, k *kmsg.Kill) {
-	if m.by == incident.ByCounter || m.by == incident.ByEvent {
+	if m.by == verdict.ByCounter || m.by == verdict.ByEvent {
 		return
 	}
-	wrong, found := c.findGuess(func(e *entry, old *incident.KernelKill) bool { return e != m.e && sameKill(&old.Kill, k) })
+	wrong, found := c.findGuess(func(e *entry, old *verdict.KernelKill) bool { return e != m.e && sameKill(&old.Kill, k) })
 	if !found {
 		return
 	}
 	name := victim(&wrong.kill().Kill)
-	if mine, ok := c.findGuess(func(e *entry, own *incident.KernelKill) bool { return e == m.e && slices.Contains(own.OneOf, name) }); ok {
+	if mine, ok := c.findGuess(func(e *entry, own *verdict.KernelKill) bool { return e == m.e && slices.Contains(own.OneOf, name) }); ok {
 		a, b := wrong.kill(), mine.kill()
 		a.ID, b.ID = c.killID(a), c.killID(b)
 		a.Episode, b.Episode = b.Episode, a.Episode
@@ -241,12 +242,12 @@ func (c *Correlator) correct(m match, k *kmsg.Kill) {
 // withdraw gives up what had been guessed of a run from the engine's event, now that
 // the event is known to have been of another kill: nobody knows whose it was.
 func (c *Correlator) withdraw(e *entry, r *run) {
-	unsupported := func(k *incident.KernelKill) bool {
-		if k.By != incident.ByEvent {
+	unsupported := func(k *verdict.KernelKill) bool {
+		if k.By != verdict.ByEvent {
 			return false
 		}
 		rest := *r
-		rest.Kills = slices.DeleteFunc(slices.Clone(r.Kills), func(x incident.KernelKill) bool { return sameKill(&x.Kill, &k.Kill) })
+		rest.Kills = slices.DeleteFunc(slices.Clone(r.Kills), func(x verdict.KernelKill) bool { return sameKill(&x.Kill, &k.Kill) })
 		return !slices.ContainsFunc(e.unexplainedOOMs(&rest), func(at time.Time) bool { return at.Sub(k.Kill.Time).Abs() < besides })
 	}
 	for i := range r.Kills {

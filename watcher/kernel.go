@@ -11,6 +11,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 // Kernel is the witness that follows the kernel's log ring.
@@ -50,7 +51,7 @@ const (
 
 // Run implements Source: it reads the ring from the last known position, and
 // tries again where it cannot be read.
-func (k *Kernel) Run(ctx context.Context, emit func(Observation)) error {
+func (k *Kernel) Run(ctx context.Context, emit func(observe.Observation)) error {
 	said := ""
 	for {
 		err := k.follow(ctx, emit)
@@ -90,13 +91,13 @@ func (k *Kernel) Unrecognised() (n int64, line string) {
 }
 
 // follow reads one opening of the log until it ends.
-func (k *Kernel) follow(ctx context.Context, emit func(Observation)) error {
+func (k *Kernel) follow(ctx context.Context, emit func(observe.Observation)) error {
 	r, err := kmsg.OpenReader(kmsg.ReaderOptions{Path: k.Path, After: k.After, Keep: kmsg.Interesting})
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	emit(Observation{At: time.Now(), Source: &SourceState{Name: "kmsg", Up: true}})
+	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: "kmsg", Up: true}})
 	asm := kmsg.NewAssembler()
 	last := time.Now()
 	mark := func() {
@@ -104,7 +105,7 @@ func (k *Kernel) follow(ctx context.Context, emit func(Observation)) error {
 		k.stats.Store(&s)
 		if p := r.Position(); !p.IsZero() && p != k.After {
 			k.After = p
-			emit(Observation{At: time.Now(), Cursor: &Cursor{Source: "kmsg", Value: FormatPosition(p)}})
+			emit(observe.Observation{At: time.Now(), Cursor: &observe.Cursor{Source: "kmsg", Value: FormatPosition(p)}})
 		}
 	}
 	defer mark()
@@ -124,7 +125,7 @@ func (k *Kernel) follow(ctx context.Context, emit func(Observation)) error {
 		switch {
 		case err == nil:
 			if rec.Lost > 0 {
-				emit(Observation{At: rec.Time, Lost: &incident.Gap{Source: "kmsg", From: last, To: rec.Time,
+				emit(observe.Observation{At: rec.Time, Lost: &incident.Gap{Source: "kmsg", From: last, To: rec.Time,
 					Lost: int64(rec.Lost), Reason: "the ring was overwritten before it was read"}})
 			}
 			last = rec.Time
@@ -149,13 +150,13 @@ func (k *Kernel) follow(ctx context.Context, emit func(Observation)) error {
 }
 
 // tell hands on what the assembler has told.
-func (k *Kernel) tell(events []kmsg.Event, emit func(Observation)) {
+func (k *Kernel) tell(events []kmsg.Event, emit func(observe.Observation)) {
 	for i := range events {
 		switch e := &events[i]; {
 		case e.Episode != nil:
-			emit(Observation{At: e.Episode.Time, Episode: e.Episode})
+			emit(observe.Observation{At: e.Episode.Time, Episode: e.Episode})
 		case e.Fault != nil:
-			emit(Observation{At: e.Fault.Time, Fault: e.Fault})
+			emit(observe.Observation{At: e.Fault.Time, Fault: e.Fault})
 		case e.Unrecognised != nil:
 			k.unrecognised.Add(1)
 			k.unread.Store(&e.Unrecognised.Text)
@@ -164,13 +165,13 @@ func (k *Kernel) tell(events []kmsg.Event, emit func(Observation)) {
 }
 
 // down turns a source's error into its word that it is blind.
-func down(name string, err error) Observation {
-	s := &SourceState{Name: name, Reason: err.Error()}
+func down(name string, err error) observe.Observation {
+	s := &observe.SourceState{Name: name, Reason: err.Error()}
 	var access *kmsg.AccessError
 	if errors.As(err, &access) {
 		s.Reason, s.Fix = access.Reason, access.Fix
 	}
-	return Observation{At: time.Now(), Source: s}
+	return observe.Observation{At: time.Now(), Source: s}
 }
 
 // FormatPosition writes a kernel log position as "BOOT-ID:SEQ".

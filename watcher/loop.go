@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/internal/crashpoint"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
@@ -37,7 +38,7 @@ type Kept struct {
 // Watcher runs the sources and joins what they see.
 type Watcher struct {
 	corr    *Correlator
-	sources []Source
+	sources []observe.Source
 	sampler *Sampler
 	keeper  Keeper
 	log     *zap.Logger
@@ -49,7 +50,7 @@ type Watcher struct {
 	askedFor  int
 
 	mu     sync.Mutex
-	states []SourceState
+	states []observe.SourceState
 
 	beat    atomic.Int64 // unix nanoseconds of the loop's last round
 	cursors map[string]string
@@ -60,7 +61,7 @@ type Watcher struct {
 // WatcherOptions are what NewWatcher needs.
 type WatcherOptions struct {
 	Correlator *Correlator
-	Sources    []Source
+	Sources    []observe.Source
 	// Sampler reads the cgroups of running containers; nil for none.
 	Sampler    *Sampler
 	Keeper     Keeper
@@ -96,7 +97,7 @@ func (w *Watcher) SetRules(r warn.Rules) {
 }
 
 // Sources returns the last word of every source.
-func (w *Watcher) Sources() []SourceState {
+func (w *Watcher) Sources() []observe.SourceState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.states
@@ -123,11 +124,11 @@ const (
 // Run follows all sources until ctx ends, then tells what is still open and
 // returns. It fails only when what was seen last cannot be kept.
 func (w *Watcher) Run(ctx context.Context) error {
-	obs := make(chan Observation, queue)
+	obs := make(chan observe.Observation, queue)
 	intake, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	emit := func(o Observation) {
+	emit := func(o observe.Observation) {
 		o.Seen = time.Now()
 		select {
 		case obs <- o:
@@ -167,7 +168,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 }
 
 // loop is the one owner of the correlator.
-func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) {
+func (w *Watcher) loop(ctx context.Context, obs <-chan observe.Observation) {
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
 	due := time.NewTimer(time.Hour)
@@ -216,7 +217,7 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan Observation) {
 
 // take hands one observation to the correlator and notes what concerns the
 // watcher itself.
-func (w *Watcher) take(o Observation) []Told {
+func (w *Watcher) take(o observe.Observation) []Told {
 	crashpoint.At("after-read")
 	if o.Cursor != nil {
 		w.cursors[o.Cursor.Source] = o.Cursor.Value
@@ -234,7 +235,7 @@ func (w *Watcher) take(o Observation) []Told {
 		for _, id := range w.corr.Concerns(&o) {
 			w.recall(id, time.Now())
 			if past := w.sampler.Past(id); len(past) > 0 {
-				told = append(told, w.corr.Observe(Observation{At: past[len(past)-1].At, Seen: o.Seen, Samples: past})...)
+				told = append(told, w.corr.Observe(observe.Observation{At: past[len(past)-1].At, Seen: o.Seen, Samples: past})...)
 			}
 		}
 	}
@@ -277,7 +278,7 @@ func (w *Watcher) judged(told []Told) []Told {
 }
 
 // noteSources publishes the sources' states and logs a change once.
-func (w *Watcher) noteSources(s SourceState) {
+func (w *Watcher) noteSources(s observe.SourceState) {
 	w.mu.Lock()
 	w.states = w.corr.Sources()
 	w.mu.Unlock()
@@ -339,7 +340,7 @@ func (w *Watcher) keep(told []Told) error {
 }
 
 // AllBlind returns an error naming every source when none of them is up.
-func AllBlind(states []SourceState) error {
+func AllBlind(states []observe.SourceState) error {
 	var why []string
 	for _, s := range states {
 		if s.Up {
@@ -376,7 +377,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) saw(o Observation) {
+func (m *metrics) saw(o observe.Observation) {
 	kind := ""
 	switch {
 	case o.Container != nil:
@@ -410,7 +411,7 @@ func (m *metrics) saw(o Observation) {
 	m.records.WithLabelValues(kind).Inc()
 }
 
-func (m *metrics) source(s SourceState) {
+func (m *metrics) source(s observe.SourceState) {
 	up := 0.0
 	if s.Up {
 		up = 1

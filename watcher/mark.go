@@ -9,41 +9,13 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
+	"github.com/oomwatch/oomwatch/verdict"
 )
-
-// Marked is a process that the kernel's OOM killer chose, as its trace event
-// oom:mark_victim tells it. That event comes for every kill: also where the
-// log's rate limit left out the cgroup, and where the ring was overrun.
-type Marked struct {
-	// PID is the number that the kernel log prints, a host pid.
-	PID    int           `json:"pid"`
-	Comm   string        `json:"comm,omitempty"`
-	Uptime time.Duration `json:"uptime,omitempty"`
-	// Killed is true when the kernel was seen to send it SIGKILL just before.
-	// It also marks processes that are dying already, and kills none then.
-	Killed bool `json:"killed,omitempty"`
-	// Init is true when it was the first process of a PID namespace, as that of a
-	// container is, be it known or not.
-	Init bool `json:"init,omitempty"`
-	// Cgroup is its memory cgroup, read at once; "" when it had left it
-	// already. ParentCgroup is its parent's then.
-	Cgroup       string           `json:"cgroup,omitempty"`
-	ParentCgroup string           `json:"parent_cgroup,omitempty"`
-	Trigger      incident.Process `json:"trigger,omitzero"`
-
-	// Sizes in bytes; nil where this kernel's event has none.
-	TotalVM     *int64 `json:"total_vm_bytes,omitempty"`
-	AnonRSS     *int64 `json:"anon_rss_bytes,omitempty"`
-	FileRSS     *int64 `json:"file_rss_bytes,omitempty"`
-	ShmemRSS    *int64 `json:"shmem_rss_bytes,omitempty"`
-	PageTables  *int64 `json:"page_tables_bytes,omitempty"`
-	UID         *int   `json:"uid,omitempty"`
-	OOMScoreAdj *int   `json:"oom_score_adj,omitempty"`
-}
 
 // mark is a Marked and what became of it.
 type mark struct {
-	Marked
+	observe.Marked
 	at, seen time.Time
 	// alone is true once it was taken for a kill without a record in the log.
 	alone bool
@@ -66,7 +38,7 @@ const (
 
 // marked takes a mark: it says where the victim of a record was, and it is told
 // by itself where the record does not come.
-func (c *Correlator) marked(m *Marked, at time.Time) {
+func (c *Correlator) marked(m *observe.Marked, at time.Time) {
 	if c.markOf(m.PID, at) != nil {
 		return
 	}
@@ -74,7 +46,7 @@ func (c *Correlator) marked(m *Marked, at time.Time) {
 	c.marks = appendBounded(c.marks, k, maxMarks)
 	if m.Cgroup != "" {
 		kill := &k.episode().Kills[0]
-		if owner := c.ownerOfPath(m.Cgroup, m.PID, at, incident.ByTrace); owner.r != nil {
+		if owner := c.ownerOfPath(m.Cgroup, m.PID, at, verdict.ByTrace); owner.r != nil {
 			c.correct(owner, kill)
 		}
 	}
@@ -178,14 +150,14 @@ func (k *mark) episode() *kmsg.Episode {
 func (c *Correlator) ownerOfMarked(pid int, at time.Time) match {
 	k := c.markOf(pid, at)
 	if k != nil && k.Cgroup != "" {
-		return c.ownerOfPath(k.Cgroup, pid, at, incident.ByTrace)
+		return c.ownerOfPath(k.Cgroup, pid, at, verdict.ByTrace)
 	}
 	m := c.ownerOfPID(pid, at)
 	switch {
 	case k == nil:
 		return m
 	case m.r == nil && cgroup.ParsePath(k.ParentCgroup).InContainer():
-		if by := c.ownerOfPath(k.ParentCgroup, pid, at, incident.ByParent); by.e != nil {
+		if by := c.ownerOfPath(k.ParentCgroup, pid, at, verdict.ByParent); by.e != nil {
 			return by
 		}
 	}
@@ -195,7 +167,7 @@ func (c *Correlator) ownerOfMarked(pid int, at time.Time) match {
 // first is true for the kill of a run's first process: by its pid or, where the engine
 // has not told that (yet), by what was seen of it when it was marked, or by the
 // kernel's table of tasks, unless the container is known to have outlived it.
-func (c *Correlator) first(r *run, k *incident.KernelKill) bool {
+func (c *Correlator) first(r *run, k *verdict.KernelKill) bool {
 	switch m := c.markOf(k.Kill.PID, k.Kill.Time); {
 	case r.PID != 0:
 		return r.PID == k.Kill.PID
@@ -213,12 +185,12 @@ func (c *Correlator) first(r *run, k *incident.KernelKill) bool {
 		skew = slackOffline
 	}
 	d := endOf(r).Sub(k.Kill.Time)
-	return incident.ExitSignal(r.Exit.ExitCode) == 9 && d >= -skew && d < incident.ChildWindow
+	return incident.ExitSignal(r.Exit.ExitCode) == 9 && d >= -skew && d < verdict.ChildWindow
 }
 
 // mistaken is true where the table alone had it that a victim was a run's first process,
 // and the engine has told another pid since.
-func (c *Correlator) mistaken(r *run, k *incident.KernelKill) bool {
+func (c *Correlator) mistaken(r *run, k *verdict.KernelKill) bool {
 	if r.PID == 0 || r.PID == k.Kill.PID {
 		return false
 	}
@@ -228,10 +200,10 @@ func (c *Correlator) mistaken(r *run, k *incident.KernelKill) bool {
 
 // oldest is true where the kernel's table of a container's own tasks lists the victim
 // first, and no lower pid: they stand in the order in which they were begun.
-func oldest(k *incident.KernelKill) bool {
+func oldest(k *verdict.KernelKill) bool {
 	ep := k.Episode
 	id := cgroup.ParsePath(ep.OOMMemcg).ContainerID
-	if id == "" || ep.OOMMemcg != incident.VictimPath(ep) || !strings.Contains(path.Base(ep.OOMMemcg), id) {
+	if id == "" || ep.OOMMemcg != verdict.VictimPath(ep) || !strings.Contains(path.Base(ep.OOMMemcg), id) {
 		return false // the table is of more than this container, or of less
 	}
 	return len(ep.Tasks) > 0 && ep.Tasks[0].PID == k.Kill.PID &&
@@ -240,7 +212,7 @@ func oldest(k *incident.KernelKill) bool {
 
 // outlived is true for a kill of a first process that cannot have been this run's: of
 // a run whose start is not known the end came later, so that it was an earlier one's.
-func (r *run) outlived(k *incident.KernelKill) bool {
+func (r *run) outlived(k *verdict.KernelKill) bool {
 	return r.Guessed && r.Exit != nil && endOf(r).Sub(k.Kill.Time) > early
 }
 

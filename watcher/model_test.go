@@ -13,6 +13,7 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 // TestModel plays random histories of containers that share a small pool of pids.
@@ -88,7 +89,7 @@ type kid struct {
 
 // fact is an observation, when it arrives, and what it is to the reference.
 type fact struct {
-	o       Observation
+	o       observe.Observation
 	source  string
 	span    *span
 	arrived map[string]bool // where to note that it did
@@ -114,7 +115,7 @@ func newWorld(t *rapid.T) *world {
 	for i := range rapid.IntRange(1, 4).Draw(t, "containers") {
 		name := fmt.Sprintf("c%d", i)
 		at := zero.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "begin")) * time.Millisecond)
-		w.add("docker", at.Add(-50*time.Millisecond), nil, "", Observation{Action: &Action{ID: id(name), Name: name, Action: "create"}})
+		w.add("docker", at.Add(-50*time.Millisecond), nil, "", observe.Observation{Action: &observe.Action{ID: id(name), Name: name, Action: "create"}})
 		for range rapid.IntRange(1, 3).Draw(t, "runs") {
 			s := w.run(t, name, at)
 			at = s.end.Add(time.Duration(rapid.IntRange(250, 5000).Draw(t, "pause")) * time.Millisecond)
@@ -125,7 +126,7 @@ func newWorld(t *rapid.T) *world {
 }
 
 // add notes a fact. word is what the reference calls it; "" where it needs none.
-func (w *world) add(source string, at time.Time, s *span, word string, o Observation) *fact {
+func (w *world) add(source string, at time.Time, s *span, word string, o observe.Observation) *fact {
 	o.At = at
 	f := &fact{o: o, source: source, span: s, word: word}
 	if s != nil {
@@ -153,8 +154,8 @@ func (w *world) run(t *rapid.T, name string, at time.Time) *span {
 	s.pid = w.freePID(s.start, s.end)
 	w.spans = append(w.spans, s)
 	cid := id(name)
-	w.add("docker", s.start.Add(2*time.Millisecond), s, "start", Observation{Action: &Action{ID: cid, Name: name, Action: "start"}})
-	w.add("inspect", s.start.Add(3*time.Millisecond), s, "inspect", Observation{Container: w.inspect(s, s.end)})
+	w.add("docker", s.start.Add(2*time.Millisecond), s, "start", observe.Observation{Action: &observe.Action{ID: cid, Name: name, Action: "start"}})
+	w.add("inspect", s.start.Add(3*time.Millisecond), s, "inspect", observe.Observation{Container: w.inspect(s, s.end)})
 
 	before := s.end.Add(-10 * time.Millisecond)
 	for i := range rapid.IntRange(0, 2).Draw(t, "children killed") {
@@ -168,22 +169,22 @@ func (w *world) run(t *rapid.T, name string, at time.Time) *span {
 	}
 	if s.how.kill != "" {
 		w.kill(t, s, s.pid, before, s.how.kill, s.arrived)
-		w.add("docker", before.Add(time.Millisecond), s, "oom", Observation{Action: &Action{ID: cid, Name: name, Action: "oom"}})
+		w.add("docker", before.Add(time.Millisecond), s, "oom", observe.Observation{Action: &observe.Action{ID: cid, Name: name, Action: "oom"}})
 	}
 	if s.how.fault {
 		w.seq += 10
-		w.add("kmsg", before, s, "fault", Observation{Fault: &kmsg.Fault{Seq: w.seq, Kind: kmsg.FaultSegfault, PID: s.pid, Time: before, Line: "segfault"}})
+		w.add("kmsg", before, s, "fault", observe.Observation{Fault: &kmsg.Fault{Seq: w.seq, Kind: kmsg.FaultSegfault, PID: s.pid, Time: before, Line: "segfault"}})
 	}
 	if s.how.sent {
-		w.add("trace", before, s, "sent", Observation{Sent: &Sent{PID: s.pid, Sent: incident.Sent{At: before, Number: 9, Located: true, Sender: incident.Process{PID: 7, Comm: "bash"}}}})
+		w.add("trace", before, s, "sent", observe.Observation{Sent: &observe.Sent{PID: s.pid, Sent: incident.Sent{At: before, Number: 9, Located: true, Sender: incident.Process{PID: 7, Comm: "bash"}}}})
 	}
 	for j, n := range s.how.sigs {
 		when := s.end.Add(time.Duration(j-len(s.how.sigs)) * 2 * time.Millisecond)
-		w.add("docker", when, s, fmt.Sprint("signal ", n), Observation{Signal: &Signal{ID: cid, Signal: incident.Signal{At: when, Number: n}}})
+		w.add("docker", when, s, fmt.Sprint("signal ", n), observe.Observation{Signal: &observe.Signal{ID: cid, Signal: incident.Signal{At: when, Number: n}}})
 	}
-	w.add("docker", s.end, s, "die", Observation{Exit: &Exit{ID: cid, Name: name, Exit: incident.Exit{At: s.end, ExitCode: s.how.code, Raw: "die"}}})
+	w.add("docker", s.end, s, "die", observe.Observation{Exit: &observe.Exit{ID: cid, Name: name, Exit: incident.Exit{At: s.end, ExitCode: s.how.code, Raw: "die"}}})
 	if s.how.stop {
-		w.add("docker", s.end.Add(3*time.Millisecond), s, "stop", Observation{Action: &Action{ID: cid, Name: name, Action: "stop"}})
+		w.add("docker", s.end.Add(3*time.Millisecond), s, "stop", observe.Observation{Action: &observe.Action{ID: cid, Name: name, Action: "stop"}})
 	}
 	// The counter of its cgroup, now and then, until the cgroup is gone.
 	for at := s.start.Add(time.Duration(rapid.IntRange(5, 400).Draw(t, "first reading")) * time.Millisecond); at.Before(s.end); at = at.Add(400 * time.Millisecond) {
@@ -194,7 +195,7 @@ func (w *world) run(t *rapid.T, name string, at time.Time) *span {
 			}
 		}
 		r := cgroup.Sample{At: at, Current: 10 << 20, OOMKills: n, Swap: -1, Limit: 32 << 20}
-		w.add("cgroup", at, s, fmt.Sprint("counter ", n), Observation{Samples: []Sample{{ID: cid, Sample: r}}}).counter = true
+		w.add("cgroup", at, s, fmt.Sprint("counter ", n), observe.Observation{Samples: []observe.Sample{{ID: cid, Sample: r}}}).counter = true
 	}
 	return s
 }
@@ -204,7 +205,7 @@ func (w *world) child(t *rapid.T, s *span, at time.Time, how string) {
 	k := &kid{pid: w.freePID(at, at), at: at, arrived: map[string]bool{}}
 	s.kids = append(s.kids, k)
 	w.kill(t, s, k.pid, at, how, k.arrived)
-	w.add("docker", at.Add(time.Millisecond), s, "oom of a child", Observation{Action: &Action{ID: id(s.name), Name: s.name, Action: "oom"}})
+	w.add("docker", at.Add(time.Millisecond), s, "oom of a child", observe.Observation{Action: &observe.Action{ID: id(s.name), Name: s.name, Action: "oom"}})
 }
 
 // kill is what kernel log and trace say of one kernel kill.
@@ -216,8 +217,8 @@ func (w *world) kill(t *rapid.T, s *span, pid int, at time.Time, how string, arr
 		ep.OOMMemcg, ep.TaskMemcg = "/docker/"+cid, "/docker/"+cid
 	}
 	w.seq += 10
-	w.add("kmsg", at, s, how+" record", Observation{Episode: ep}).arrived = arrived
-	m := &Marked{PID: pid, Comm: "x", Uptime: k.Uptime, Killed: true}
+	w.add("kmsg", at, s, how+" record", observe.Observation{Episode: ep}).arrived = arrived
+	m := &observe.Marked{PID: pid, Comm: "x", Uptime: k.Uptime, Killed: true}
 	word := "mark"
 	if rapid.Bool().Draw(t, "found") {
 		m.Cgroup, word = "/docker/"+cid, "mark with cgroup"
@@ -225,14 +226,14 @@ func (w *world) kill(t *rapid.T, s *span, pid int, at time.Time, how string, arr
 	if pid == s.pid {
 		m.Init = rapid.Bool().Draw(t, "seen to be the first")
 		s.first = m.Init
-		w.add("trace", at.Add(-time.Millisecond), s, "kernel's signal", Observation{Sent: &Sent{PID: pid, Sent: incident.Sent{At: at.Add(-time.Millisecond), Number: 9, FromKernel: true}}})
+		w.add("trace", at.Add(-time.Millisecond), s, "kernel's signal", observe.Observation{Sent: &observe.Sent{PID: pid, Sent: incident.Sent{At: at.Add(-time.Millisecond), Number: 9, FromKernel: true}}})
 	}
-	w.add("trace", at.Add(-time.Millisecond), s, word, Observation{Marked: m}).arrived = arrived
+	w.add("trace", at.Add(-time.Millisecond), s, word, observe.Observation{Marked: m}).arrived = arrived
 }
 
 // inspect is what the engine answers about a container while, or after, a run.
-func (w *world) inspect(s *span, at time.Time) *Container {
-	c := &Container{Container: incident.Container{ID: id(s.name), Name: s.name, StartedAt: s.start, MemoryLimit: new(int64(32 << 20))}}
+func (w *world) inspect(s *span, at time.Time) *observe.Container {
+	c := &observe.Container{Container: incident.Container{ID: id(s.name), Name: s.name, StartedAt: s.start, MemoryLimit: new(int64(32 << 20))}}
 	if at.After(s.end) {
 		c.State, c.Exit = "exited", &incident.Exit{At: s.end, FinishedAt: s.end, ExitCode: s.how.code, Inspected: true}
 		return c
@@ -242,19 +243,19 @@ func (w *world) inspect(s *span, at time.Time) *Container {
 }
 
 // list is the engine's full list at a moment.
-func (w *world) list(at time.Time) (*Reconcile, map[*span]bool) {
+func (w *world) list(at time.Time) (*observe.Reconcile, map[*span]bool) {
 	last := map[string]*span{}
 	for _, s := range w.spans {
 		if s.start.Before(at) {
 			last[s.name] = s
 		}
 	}
-	rec, in := &Reconcile{}, map[*span]bool{}
+	rec, in := &observe.Reconcile{}, map[*span]bool{}
 	for _, s := range last {
 		rec.Containers = append(rec.Containers, *w.inspect(s, at))
 		in[s] = true
 	}
-	slices.SortFunc(rec.Containers, func(a, b Container) int { return len(a.ID) - len(b.ID) })
+	slices.SortFunc(rec.Containers, func(a, b observe.Container) int { return len(a.ID) - len(b.ID) })
 	return rec, in
 }
 
@@ -279,13 +280,13 @@ func (w *world) outages(t *rapid.T) {
 		if source != "cgroup" {
 			g := incident.Gap{Source: source, From: from, To: to, Lost: lost}
 			w.gaps = append(w.gaps, g)
-			w.facts = append(w.facts, &fact{o: Observation{At: to, Lost: &g}, source: source})
+			w.facts = append(w.facts, &fact{o: observe.Observation{At: to, Lost: &g}, source: source})
 		}
 		if source == "docker" {
 			// What was missed is asked for.
 			at := to.Add(100 * time.Millisecond)
 			rec, _ := w.list(at)
-			w.facts = append(w.facts, &fact{o: Observation{At: at, Reconcile: rec}, source: source, list: true})
+			w.facts = append(w.facts, &fact{o: observe.Observation{At: at, Reconcile: rec}, source: source, list: true})
 		}
 	}
 	skipped := false
@@ -297,7 +298,7 @@ func (w *world) outages(t *rapid.T) {
 	if skipped {
 		at := zero.Add(40 * time.Second)
 		rec, _ := w.list(at)
-		w.facts = append(w.facts, &fact{o: Observation{At: at, Reconcile: rec}, source: "docker", list: true})
+		w.facts = append(w.facts, &fact{o: observe.Observation{At: at, Reconcile: rec}, source: "docker", list: true})
 	}
 }
 
@@ -351,7 +352,7 @@ func (w *world) play(t *rapid.T) []Told {
 	var told []Told
 	up := zero.Add(-time.Minute)
 	for _, name := range []string{"docker", "kmsg", "trace"} {
-		told = append(told, c.Observe(Observation{At: up, Seen: up, Source: &SourceState{Name: name, Up: true}})...)
+		told = append(told, c.Observe(observe.Observation{At: up, Seen: up, Source: &observe.SourceState{Name: name, Up: true}})...)
 	}
 	for _, f := range w.facts {
 		for next := c.Next(); !next.IsZero() && next.Before(f.o.Seen); next = c.Next() {

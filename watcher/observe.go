@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 func (c *Correlator) entry(id string) *entry {
@@ -19,7 +20,7 @@ func (c *Correlator) entry(id string) *entry {
 // seeContainer takes the engine's word on a container that can still be asked, and
 // returns the run that it is about; nil where it never ran. Kills are given to the runs
 // by the caller, once it has noted the end that the word may be of.
-func (c *Correlator) seeContainer(in *Container, at time.Time) *run {
+func (c *Correlator) seeContainer(in *observe.Container, at time.Time) *run {
 	if in.ID == "" {
 		return nil
 	}
@@ -58,7 +59,7 @@ func (e *entry) heard(at time.Time) {
 }
 
 // mergeSpec keeps what was known where the newer word is silent.
-func mergeSpec(old, in Container) Container {
+func mergeSpec(old, in observe.Container) observe.Container {
 	out := in
 	if out.Name == "" {
 		out.Name = old.Name
@@ -109,7 +110,7 @@ func mergeSpec(old, in Container) Container {
 
 // reconcile takes the engine's full list. Ends that it shows and that were not
 // seen are ends missed; containers that it lacks are gone.
-func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
+func (c *Correlator) reconcile(rec *observe.Reconcile, at time.Time) {
 	c.listed = true
 	listed := make(map[string]bool, len(rec.Containers))
 	for i := range rec.Containers {
@@ -130,7 +131,7 @@ func (c *Correlator) reconcile(rec *Reconcile, at time.Time) {
 
 // listedContainer takes one container of the engine's list, or of a saved inspect,
 // with the end that it shows.
-func (c *Correlator) listedContainer(in *Container, at time.Time) {
+func (c *Correlator) listedContainer(in *observe.Container, at time.Time) {
 	r := c.seeContainer(in, at)
 	e := c.entries[in.ID]
 	if e == nil {
@@ -190,7 +191,7 @@ func divide[T any](from, to []T, stays func(T) bool) (kept, moved []T) {
 
 // missedExit notes an end that inspect tells, of the run that it tells of, and
 // that no event told.
-func (c *Correlator) missedExit(e *entry, r *run, in *Container) {
+func (c *Correlator) missedExit(e *entry, r *run, in *observe.Container) {
 	x := *in.Exit
 	if x.FinishedAt.IsZero() && x.Error == "" {
 		return
@@ -245,7 +246,7 @@ func adoptInspect(x, in *incident.Exit) {
 }
 
 // action takes an engine event that is neither an end nor a signal.
-func (c *Correlator) action(a *Action, at time.Time) {
+func (c *Correlator) action(a *observe.Action, at time.Time) {
 	e := c.entries[a.ID]
 	if e == nil {
 		if a.Action == "destroy" {
@@ -253,7 +254,7 @@ func (c *Correlator) action(a *Action, at time.Time) {
 		}
 		e = c.entry(a.ID)
 	}
-	e.Spec = mergeSpec(e.Spec, Container{Container: incident.Container{ID: a.ID, Name: a.Name, Image: a.Image, Labels: a.Labels}, PID: e.Spec.PID})
+	e.Spec = mergeSpec(e.Spec, observe.Container{Container: incident.Container{ID: a.ID, Name: a.Name, Image: a.Image, Labels: a.Labels}, PID: e.Spec.PID})
 	e.heard(at)
 	if status, ok := strings.CutPrefix(a.Action, "health_status: "); ok {
 		if r := c.runFor(e, 0, at); r != nil && (r.Health == nil || !r.Health.Since.After(at)) {
@@ -330,7 +331,7 @@ func (c *Correlator) runAt(e *entry, at time.Time) *run {
 }
 
 // signal takes a request to the engine to send a signal.
-func (c *Correlator) signal(s *Signal) {
+func (c *Correlator) signal(s *observe.Signal) {
 	e := c.entry(s.ID)
 	r := c.runAt(e, s.At)
 	for _, old := range r.Signals {
@@ -343,9 +344,9 @@ func (c *Correlator) signal(s *Signal) {
 }
 
 // exit takes the engine's "die".
-func (c *Correlator) exit(x *Exit) {
+func (c *Correlator) exit(x *observe.Exit) {
 	e := c.entry(x.ID)
-	e.Spec = mergeSpec(e.Spec, Container{Container: incident.Container{ID: x.ID, Name: x.Name, Image: x.Image, Labels: x.Labels}, PID: e.Spec.PID})
+	e.Spec = mergeSpec(e.Spec, observe.Container{Container: incident.Container{ID: x.ID, Name: x.Name, Image: x.Image, Labels: x.Labels}, PID: e.Spec.PID})
 	e.dirty = true
 	r := e.runOf(x.At)
 	if r == nil || r.Exit != nil {
@@ -406,7 +407,7 @@ func (e *entry) nearestEnd(at time.Time) *run {
 }
 
 // detail takes what could still be learned after a death.
-func (c *Correlator) detail(d *Detail) {
+func (c *Correlator) detail(d *observe.Detail) {
 	e := c.entries[d.ID]
 	if e == nil {
 		return

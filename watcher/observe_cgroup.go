@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 // samples takes one round of readings.
-func (c *Correlator) samples(round []Sample) {
+func (c *Correlator) samples(round []observe.Sample) {
 	for i := range round {
 		s := &round[i]
 		e := c.entries[s.ID]
@@ -59,7 +60,7 @@ func (c *Correlator) samples(round []Sample) {
 
 // Concerns names the containers that an observation may be a death or a kill of:
 // what was read of them will be asked for.
-func (c *Correlator) Concerns(o *Observation) []string {
+func (c *Correlator) Concerns(o *observe.Observation) []string {
 	switch {
 	case o.Exit != nil:
 		return []string{o.Exit.ID}

@@ -5,8 +5,9 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
-	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // maxUnplaced bounds what waits for its run to be told of, unplacedFor how long:
@@ -67,12 +68,12 @@ func (c *Correlator) fault(f *kmsg.Fault) (placed bool) {
 
 // sent takes a signal that the kernel delivered. Only those to a container's
 // first process explain its end. It is false while no run with that process is known.
-func (c *Correlator) sent(s *Sent) (placed bool) {
+func (c *Correlator) sent(s *observe.Sent) (placed bool) {
 	m := c.ownerOfPID(s.PID, s.At)
 	if m.r == nil {
 		return false
 	}
-	if m.by != incident.ByMainPID {
+	if m.by != verdict.ByMainPID {
 		return true
 	}
 	if m.r.Told && !m.r.ToldOpen && !m.r.openAgain(s.Number) {

@@ -4,10 +4,11 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 // source takes a witness's word of its own health.
-func (c *Correlator) source(s SourceState, at time.Time) {
+func (c *Correlator) source(s observe.SourceState, at time.Time) {
 	if at.IsZero() {
 		at = c.now
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 )
 
@@ -77,8 +78,8 @@ const parts = cgroup.WithStat | cgroup.WithEvents | cgroup.WithTasks | cgroup.Wi
 func looked(what cgroup.What) bool { return what&(cgroup.WithStat|cgroup.WithTasks) != 0 }
 
 // read takes one reading of each container and records it.
-func (s *Sampler) read(all []*reading, emit func(Observation), now time.Time) {
-	var news []Sample
+func (s *Sampler) read(all []*reading, emit func(observe.Observation), now time.Time) {
+	var news []observe.Sample
 	for i, r := range all {
 		if r.gone {
 			continue
@@ -100,13 +101,13 @@ func (s *Sampler) read(all []*reading, emit func(Observation), now time.Time) {
 		news = s.tell(news, r, sample, what, now)
 	}
 	if len(news) > 0 {
-		emit(Observation{At: now, Samples: news})
+		emit(observe.Observation{At: now, Samples: news})
 	}
 }
 
 // counters reads the counters of kills alone, of all containers.
-func (s *Sampler) counters(emit func(Observation)) {
-	var news []Sample
+func (s *Sampler) counters(emit func(observe.Observation)) {
+	var news []observe.Sample
 	now := time.Now()
 	for _, r := range s.order {
 		if r.gone {
@@ -117,7 +118,7 @@ func (s *Sampler) counters(emit func(Observation)) {
 		}
 	}
 	if len(news) > 0 {
-		emit(Observation{At: now, Samples: news})
+		emit(observe.Observation{At: now, Samples: news})
 	}
 }
 
@@ -174,7 +175,7 @@ func (s *Sampler) what(i int, r *reading, now time.Time) cgroup.What {
 }
 
 // tell adds what the correlator does not know yet of a container.
-func (s *Sampler) tell(news []Sample, r *reading, sample *cgroup.Sample, what cgroup.What, now time.Time) []Sample {
+func (s *Sampler) tell(news []observe.Sample, r *reading, sample *cgroup.Sample, what cgroup.What, now time.Time) []observe.Sample {
 	killed := what&(cgroup.WithKills|cgroup.WithEvents) != 0 && sample.OOMKills != r.kills
 	moved := what&cgroup.WithPIDs != 0 && (now.Sub(r.told) >= refresh || !slices.Equal(sample.PIDs, r.pids))
 	var init *incident.Init
@@ -190,7 +191,7 @@ func (s *Sampler) tell(news []Sample, r *reading, sample *cgroup.Sample, what cg
 		// A kill in it: what led to it will be asked for.
 		news = append(news, s.Past(r.id)...)
 	}
-	out := Sample{ID: r.id, Init: init, Sample: cgroup.Sample{At: sample.At, Current: sample.Current, Limit: sample.Limit,
+	out := observe.Sample{ID: r.id, Init: init, Sample: cgroup.Sample{At: sample.At, Current: sample.Current, Limit: sample.Limit,
 		Swap: sample.Swap, OOMKills: sample.OOMKills}}
 	if !killed {
 		// The recorder has what was read: word of members alone would make
@@ -251,7 +252,7 @@ const (
 // Past is what was read of a container before now, oldest first, for the verdict
 // on its death. It may be asked for from any goroutine, until Follow leaves the
 // container out.
-func (s *Sampler) Past(id string) []Sample {
+func (s *Sampler) Past(id string) []observe.Sample {
 	all := s.rec.Recent(id)
 	if len(all) == 0 {
 		return nil
@@ -264,9 +265,9 @@ func (s *Sampler) Past(id string) []Sample {
 	for fine = from; fine < len(all) && newest.Sub(all[fine].At) > pastFine; fine++ {
 	}
 	list := append(recorder.Roll(all[from:fine], pastStep), all[fine:]...)
-	out := make([]Sample, len(list))
+	out := make([]observe.Sample, len(list))
 	for i := range list {
-		out[i] = Sample{ID: id, Sample: list[i].Sample()}
+		out[i] = observe.Sample{ID: id, Sample: list[i].Sample()}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

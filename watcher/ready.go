@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // deathReadyAt is when the end of a run can be judged: at once where kernel and
@@ -113,7 +114,7 @@ func (r *run) recentKill() bool {
 		return len(r.Kills) > 0 // it is not known to have outlived them
 	}
 	for i := range r.Kills {
-		if d := endOf(r).Sub(r.Kills[i].Kill.Time); d > -late && d < incident.ChildWindow {
+		if d := endOf(r).Sub(r.Kills[i].Kill.Time); d > -late && d < verdict.ChildWindow {
 			return true
 		}
 	}

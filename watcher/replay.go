@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"github.com/oomwatch/oomwatch/observe"
 	"slices"
 	"sync"
 	"time"
@@ -11,14 +12,14 @@ import (
 // sources that were asked once. The engine's list of containers comes first,
 // because it names what the others only number; the rest goes by its own time.
 // Nothing is told until everything has been seen.
-func Replay(c *Correlator, obs []Observation) []Told {
+func Replay(c *Correlator, obs []observe.Observation) []Told {
 	if len(obs) == 0 {
 		return nil
 	}
 	if c.opt.Offline {
 		c.placed = placeUptimes(obs)
 	}
-	rank := func(o *Observation) int {
+	rank := func(o *observe.Observation) int {
 		switch {
 		case o.Source != nil, o.Host != nil:
 			return 0
@@ -27,7 +28,7 @@ func Replay(c *Correlator, obs []Observation) []Told {
 		}
 		return 2
 	}
-	slices.SortStableFunc(obs, func(a, b Observation) int {
+	slices.SortStableFunc(obs, func(a, b observe.Observation) int {
 		if ra, rb := rank(&a), rank(&b); ra != rb {
 			return ra - rb
 		}
@@ -47,22 +48,22 @@ func Replay(c *Correlator, obs []Observation) []Told {
 // Gather runs sources until each has told what it knows of the past, or for at
 // most wait, and returns what they said. A source has told it when Run returns,
 // or when a Reconcile or the word that it is down has come from it.
-func Gather(ctx context.Context, wait time.Duration, sources ...Source) []Observation {
+func Gather(ctx context.Context, wait time.Duration, sources ...observe.Source) []observe.Observation {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	var mu sync.Mutex
-	var all []Observation
+	var all []observe.Observation
 	var wg sync.WaitGroup
 	for _, s := range sources {
 		one, stop := context.WithCancel(ctx)
 		owed, listed := 0, false // Details that were promised, and whether its list has come
 		wg.Go(func() {
 			defer stop()
-			err := s.Run(one, func(o Observation) {
+			err := s.Run(one, func(o observe.Observation) {
 				mu.Lock()
 				all = append(all, o)
 				mu.Unlock()
-				owed += o.details()
+				owed += details(&o)
 				listed = listed || o.Reconcile != nil
 				switch {
 				case o.Source != nil && !o.Source.Up, o.Reconcile != nil && owed == 0:
@@ -86,7 +87,7 @@ func Gather(ctx context.Context, wait time.Duration, sources ...Source) []Observ
 }
 
 // details is how many Details an observation promises; -1 for one that is one.
-func (o *Observation) details() (n int) {
+func details(o *observe.Observation) (n int) {
 	switch {
 	case o.Detail != nil:
 		return -1

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 // TestAnEndThatWasNotToldYet: the program is killed after it has kept that a
@@ -12,16 +13,16 @@ import (
 // engine repeats the event or not, and once.
 func TestAnEndThatWasNotToldYet(t *testing.T) {
 	t0 := time.Date(2026, 11, 25, 14, 0, 0, 0, time.UTC)
-	up := Observation{At: t0, Seen: t0, Source: &SourceState{Name: "docker", Up: true}}
-	die := Observation{At: t0.Add(time.Second), Seen: t0.Add(time.Second),
-		Exit: &Exit{ID: "aaaa", Name: "web", Exit: incident.Exit{At: t0.Add(time.Second), ExitCode: 3}, DetailPending: true}}
+	up := observe.Observation{At: t0, Seen: t0, Source: &observe.SourceState{Name: "docker", Up: true}}
+	die := observe.Observation{At: t0.Add(time.Second), Seen: t0.Add(time.Second),
+		Exit: &observe.Exit{ID: "aaaa", Name: "web", Exit: incident.Exit{At: t0.Add(time.Second), ExitCode: 3}, DetailPending: true}}
 	for _, repeated := range []bool{false, true} {
 		c, err := NewCorrelator(Options{Epoch: t0}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.Observe(up)
-		c.Observe(Observation{At: t0, Seen: t0, Action: &Action{ID: "aaaa", Name: "web", Action: "start"}})
+		c.Observe(observe.Observation{At: t0, Seen: t0, Action: &observe.Action{ID: "aaaa", Name: "web", Action: "start"}})
 		if told := c.Observe(die); len(told) != 0 {
 			t.Fatalf("told before its detail could come: %v", told)
 		}

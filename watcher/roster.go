@@ -8,6 +8,8 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 const (
@@ -30,17 +32,17 @@ type run struct {
 	Guessed bool `json:"guessed,omitempty"`
 	PID     int  `json:"pid,omitempty"`
 
-	Exit     *incident.Exit        `json:"exit,omitempty"`
-	ExitSeen time.Time             `json:"exit_seen,omitzero"`
-	Missed   bool                  `json:"missed,omitempty"`   // the end was not seen live
-	Replayed bool                  `json:"replayed,omitempty"` // it was told by an event, afterwards
-	Init     *incident.Init        `json:"init,omitempty"`
-	Signals  []incident.Signal     `json:"signals,omitempty"`
-	Sent     []incident.Sent       `json:"sent,omitempty"`
-	StopDone time.Time             `json:"stop_done,omitzero"`
-	Health   *incident.Health      `json:"health,omitempty"`
-	OOMs     []time.Time           `json:"ooms,omitempty"`
-	Kills    []incident.KernelKill `json:"kills,omitempty"`
+	Exit     *incident.Exit       `json:"exit,omitempty"`
+	ExitSeen time.Time            `json:"exit_seen,omitzero"`
+	Missed   bool                 `json:"missed,omitempty"`   // the end was not seen live
+	Replayed bool                 `json:"replayed,omitempty"` // it was told by an event, afterwards
+	Init     *incident.Init       `json:"init,omitempty"`
+	Signals  []incident.Signal    `json:"signals,omitempty"`
+	Sent     []incident.Sent      `json:"sent,omitempty"`
+	StopDone time.Time            `json:"stop_done,omitzero"`
+	Health   *incident.Health     `json:"health,omitempty"`
+	OOMs     []time.Time          `json:"ooms,omitempty"`
+	Kills    []verdict.KernelKill `json:"kills,omitempty"`
 	// KillIDs are the ids of those of Kills that were told as incidents of their own.
 	// Moved are the ids of those that were told as another run's, or nobody's,
 	// before this one was known.
@@ -77,8 +79,8 @@ type run struct {
 
 // entry is one container of the roster.
 type entry struct {
-	Spec Container `json:"spec"`
-	Runs []*run    `json:"runs"`
+	Spec observe.Container `json:"spec"`
+	Runs []*run            `json:"runs"`
 	// OOMKills is the last reading of the oom_kill counter and OOMKillsTold
 	// how many kernel kills were attributed since FirstOOMKills.
 	OOMKills      int64 `json:"oom_kills"`
@@ -94,7 +96,7 @@ type entry struct {
 	LastWord time.Time `json:"last_word,omitzero"`
 
 	readings    []cgroup.Sample
-	past        []incident.Reading // from before them
+	past        []verdict.Reading // from before them
 	dirty       bool
 	counterSeen time.Time // when word came that the counter rose
 	counterRose time.Time // when it was read
@@ -258,7 +260,7 @@ func (e *entry) marshal() ([]byte, error) {
 	kept.Runs = make([]*run, len(e.Runs))
 	for i, r := range e.Runs {
 		short := *r
-		short.Kills = make([]incident.KernelKill, len(r.Kills))
+		short.Kills = make([]verdict.KernelKill, len(r.Kills))
 		for j, k := range r.Kills {
 			if len(k.Episode.Tasks) > maxKeptTasks {
 				ep := *k.Episode

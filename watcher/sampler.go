@@ -17,6 +17,7 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 )
 
@@ -171,7 +172,7 @@ func signal(c chan struct{}) {
 }
 
 // Run reads until ctx ends.
-func (s *Sampler) Run(ctx context.Context, emit func(Observation)) {
+func (s *Sampler) Run(ctx context.Context, emit func(observe.Observation)) {
 	s.host.open(s.fs, s.rec)
 	if s.pressure != nil {
 		// Where the host's cannot be watched, its totals are read all the same.
@@ -225,7 +226,7 @@ func untilNext(now time.Time, period time.Duration) time.Duration {
 // round takes one reading of every container and of the host, and finds out when
 // the next one may come. The goroutine stays on its thread, whose time is what a
 // round costs, however busy the machine is.
-func (s *Sampler) round(emit func(Observation), now time.Time) {
+func (s *Sampler) round(emit func(observe.Observation), now time.Time) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	began := threadTime()
@@ -290,8 +291,8 @@ func (t *turn) has(i int) bool {
 }
 
 // report says what can be seen of control groups from here, and how often it is looked at.
-func (s *Sampler) report(emit func(Observation)) {
-	st := &SourceState{Name: "cgroup", Up: true}
+func (s *Sampler) report(emit func(observe.Observation)) {
+	st := &observe.SourceState{Name: "cgroup", Up: true}
 	if err := errors.Join(s.fs.Problems()...); err != nil {
 		st.Reason = err.Error()
 		st.Up = !errors.Is(err, cgroup.ErrNoMemory)
@@ -303,13 +304,13 @@ func (s *Sampler) report(emit func(Observation)) {
 		st.Reason += fmt.Sprintf("%d containers: each is read every %.1f s, so that it costs no more than %.1f %% of a core",
 			len(s.order), s.pace.told.Seconds(), 100.0/sampleShare)
 	}
-	emit(Observation{At: time.Now(), Source: st})
-	emit(Observation{At: time.Now(), Host: &incident.Host{Cgroup: string(s.fs.Mode())}})
+	emit(observe.Observation{At: time.Now(), Source: st})
+	emit(observe.Observation{At: time.Now(), Host: &incident.Host{Cgroup: string(s.fs.Mode())}})
 }
 
 // adopt opens the cgroups of containers that are new and lets go of those that
 // are not followed any more; it returns the new ones.
-func (s *Sampler) adopt(emit func(Observation)) []*reading {
+func (s *Sampler) adopt(emit func(observe.Observation)) []*reading {
 	s.mu.Lock()
 	want := s.want
 	for id, x := range s.seen {
@@ -351,7 +352,7 @@ func (s *Sampler) adopt(emit func(Observation)) []*reading {
 		s.seen[id] = &seen{pid: f.PID, path: path}
 		s.mu.Unlock()
 		fresh = append(fresh, r)
-		emit(Observation{At: time.Now(), Container: &Container{Container: incident.Container{ID: id}, CgroupPath: path}})
+		emit(observe.Observation{At: time.Now(), Container: &observe.Container{Container: incident.Container{ID: id}, CgroupPath: path}})
 	}
 	if changed || len(fresh) > 0 || len(s.order) != len(s.reading) {
 		s.order = s.order[:0]

@@ -5,7 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
+	"github.com/oomwatch/oomwatch/verdict"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
@@ -19,7 +20,7 @@ type sentry struct {
 }
 
 func newSentry(c *Correlator, sampler *Sampler, rules warn.Rules, kept []byte) (*sentry, error) {
-	facts := func(id string, at time.Time) *incident.Facts {
+	facts := func(id string, at time.Time) *verdict.Facts {
 		if sampler != nil {
 			c.samples(sampler.Past(id)) // what led to it, as for a death
 		}
@@ -49,7 +50,7 @@ func (s *sentry) read() (out []Told) {
 
 // take looks at an observation after the Correlator has, and at what it told
 // because of it; it links those incidents to the warnings that came before.
-func (s *sentry) take(o *Observation, told []Told) []Told {
+func (s *sentry) take(o *observe.Observation, told []Told) []Told {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []Told
@@ -131,9 +132,9 @@ func (c *Correlator) warnOf(id string) (warn.Run, bool) {
 
 // factsOf is what is known of a container at a moment; nil for none, the host for
 // warn.HostID.
-func (c *Correlator) factsOf(id string, at time.Time) *incident.Facts {
+func (c *Correlator) factsOf(id string, at time.Time) *verdict.Facts {
 	if id == warn.HostID {
-		return &incident.Facts{Time: at, Host: c.opt.Host}
+		return &verdict.Facts{Time: at, Host: c.opt.Host}
 	}
 	e := c.entries[id]
 	if e == nil || e.current() == nil {

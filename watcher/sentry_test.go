@@ -8,6 +8,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/warn"
 )
@@ -29,7 +30,7 @@ func TestSentry(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := incident.Container{ID: id, Name: "web", StartedAt: start, MemoryLimit: new(int64(256 << 20))}
-	w.take(Observation{At: start, Container: &Container{Container: spec, PID: 7}})
+	w.take(observe.Observation{At: start, Container: &observe.Container{Container: spec, PID: 7}})
 	track := rec.Begin(id, "web", start)
 	var told []Told
 	now := start
@@ -40,7 +41,7 @@ func TestSentry(t *testing.T) {
 		x.Used, x.Anon, x.Shmem, x.Kernel, x.File = int64(i)<<20, int64(i)<<20, 0, 0, 0
 		track.Add(&x)
 		if i%10 == 0 { // as the sampler tells of members, a moment later
-			told = append(told, w.take(Observation{At: now, Samples: []Sample{{ID: id, Sample: cgroup.Sample{At: now.Add(3 * time.Millisecond), Current: x.Used, Limit: x.Limit, OOMKills: 0}}}})...)
+			told = append(told, w.take(observe.Observation{At: now, Samples: []observe.Sample{{ID: id, Sample: cgroup.Sample{At: now.Add(3 * time.Millisecond), Current: x.Used, Limit: x.Limit, OOMKills: 0}}}})...)
 		}
 		if i%5 == 0 { // as often as all parts are read
 			sampler.looked = []Looked{{ID: id, Reading: x, Stalls: -1}}
@@ -60,7 +61,7 @@ func TestSentry(t *testing.T) {
 	if rows := w.Top(); len(rows) != 1 || rows[0].Name != "web" || rows[0].TimeToLimit == nil || rows[0].Danger <= 1 {
 		t.Errorf("top shows %+v", rows)
 	}
-	told = w.take(Observation{At: now, Exit: &Exit{ID: id, Exit: incident.Exit{At: now, ExitCode: 1}}})
+	told = w.take(observe.Observation{At: now, Exit: &observe.Exit{ID: id, Exit: incident.Exit{At: now, ExitCode: 1}}})
 	told = append(told, w.judged(c.Due(now.Add(5*time.Second)))...)
 	var death, over *incident.Incident
 	for _, x := range told {

@@ -7,6 +7,7 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // stray is a kernel kill that is not joined to a container yet.
@@ -125,7 +126,7 @@ const listWait = 30 * time.Second
 // waits for nothing; one without a path waits for counters and events; one with
 // an unknown container's id waits for the engine to speak of it.
 func (c *Correlator) strayReadyAt(s *stray) time.Time {
-	path := incident.VictimPath(s.episode)
+	path := verdict.VictimPath(s.episode)
 	switch docker, known := c.sources["docker"]; {
 	case s.expected && !c.listed && (!known || docker.Up || len(c.entries) > 0):
 		return s.seen.Add(listWait)
@@ -140,7 +141,7 @@ func (c *Correlator) strayReadyAt(s *stray) time.Time {
 }
 
 // pathless is true where the kernel did not print the victims' cgroup.
-func (s *stray) pathless() bool { return incident.VictimPath(s.episode) == "" }
+func (s *stray) pathless() bool { return verdict.VictimPath(s.episode) == "" }
 
 // settleStrays tells strays whose time is up. Those without a path go to the
 // containers whose counters, or else whose engine oom events, say that one of
@@ -199,10 +200,10 @@ func (c *Correlator) explainStray(s *stray, k kmsg.Kill) *incident.Incident {
 		found := *ep
 		found.TaskMemcg, ep = at, &found
 	}
-	f := incident.FromLog(ep, indexOf(s, k), c.opt.Host.BootID)
+	f := verdict.FromLog(ep, indexOf(s, k), c.opt.Host.BootID)
 	f.Kills[0].FromTrace, f.Kills[0].Marked = s.traced, c.located(&k)
 	if f.Kills[0].Marked != "" && s.pathless() {
-		f.Kills[0].By = incident.ByTrace
+		f.Kills[0].By = verdict.ByTrace
 	}
 	f.Offline, f.Placed, f.Host, f.Owners = c.opt.Offline, c.placed, c.opt.Host, s.owners
 	f.Historic = c.historic(f.Time)
@@ -211,7 +212,7 @@ func (c *Correlator) explainStray(s *stray, k kmsg.Kill) *incident.Incident {
 	if s.id != "" {
 		f.ID = s.id
 	}
-	return incident.Explain(f)
+	return verdict.Explain(f)
 }
 
 // maxOrphans bounds the kills that are remembered as told without their container.

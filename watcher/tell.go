@@ -7,13 +7,14 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
-func (c *Correlator) killID(k *incident.KernelKill) string {
+func (c *Correlator) killID(k *verdict.KernelKill) string {
 	if k.ID != "" {
 		return k.ID
 	}
-	return incident.KillID(c.opt.Host.BootID, k.Episode, &k.Kill)
+	return verdict.KillID(c.opt.Host.BootID, k.Episode, &k.Kill)
 }
 
 func (r *run) killTold(id string) bool { return slices.Contains(r.KillIDs, id) }
@@ -49,9 +50,9 @@ func (c *Correlator) tellKills(e *entry, r *run, dying bool) {
 			r.Kills[i].Today = e.countKill(k.Kill.Time)
 		}
 		f.KillsToday = r.Kills[i].Today
-		inc := incident.Explain(f)
+		inc := verdict.Explain(f)
 		inc.Count = len(f.Kills)
-		quiet := dying && r.Exit != nil && endOf(r).Sub(k.Kill.Time) < incident.ChildWindow
+		quiet := dying && r.Exit != nil && endOf(r).Sub(k.Kill.Time) < verdict.ChildWindow
 		c.told = append(c.told, Told{Incident: inc, Quiet: quiet, Update: moved})
 	}
 	r.killsSince = time.Time{}
@@ -69,7 +70,7 @@ func (e *entry) countKill(at time.Time) int {
 }
 
 // uncount takes back that a kill was counted.
-func (e *entry) uncount(k *incident.KernelKill) {
+func (e *entry) uncount(k *verdict.KernelKill) {
 	if k.Today > 0 && k.Kill.Time.UTC().Format(time.DateOnly) == e.KillDay {
 		e.KillsToday--
 	}
@@ -121,7 +122,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 		} else {
 			f.ChildKills = append(f.ChildKills, k)
 		}
-		if id := c.killID(&k); (k.Main || !r.groupWithMain(&k)) && (r.killTold(id) || slices.Contains(r.Moved, id)) && at.Sub(k.Kill.Time) < incident.ChildWindow {
+		if id := c.killID(&k); (k.Main || !r.groupWithMain(&k)) && (r.killTold(id) || slices.Contains(r.Moved, id)) && at.Sub(k.Kill.Time) < verdict.ChildWindow {
 			f.ChildKillIDs = appendUnique(f.ChildKillIDs, id)
 		}
 	}
@@ -133,7 +134,7 @@ func (c *Correlator) tellDeath(e *entry, r *run) {
 	if c.opt.Offline {
 		f.Undated, f.Shift = e.undated(), e.shift(r)
 	}
-	inc := incident.Explain(f)
+	inc := verdict.Explain(f)
 	if r.ToldLive {
 		// Its exit code alone comes from after an outage, in which the engine hung.
 		inc.SeenLive = new(true)
@@ -196,7 +197,7 @@ func (e *entry) deathID(r *run) string {
 // before it is not believed.
 const frozen = 3 * time.Second
 
-func (r *run) lastMain() *incident.KernelKill {
+func (r *run) lastMain() *verdict.KernelKill {
 	for i := len(r.Kills) - 1; i >= 0; i-- {
 		if r.Kills[i].Main {
 			return &r.Kills[i]
@@ -206,7 +207,7 @@ func (r *run) lastMain() *incident.KernelKill {
 }
 
 // groupWithMain is true for a member of the group that the first process was killed with.
-func (r *run) groupWithMain(k *incident.KernelKill) bool {
+func (r *run) groupWithMain(k *verdict.KernelKill) bool {
 	m := r.lastMain()
 	return m != nil && m.Episode.Group && m.Episode.Seq == k.Episode.Seq
 }
@@ -227,13 +228,13 @@ func (c *Correlator) tellCounter(e *entry) {
 	f.Container.Running = new(r.Exit == nil && !r.Missed)
 	e.Attributed += n
 	e.counterSeen, e.dirty = time.Time{}, true
-	inc := incident.Explain(f)
+	inc := verdict.Explain(f)
 	inc.Count = int(n)
 	c.told = append(c.told, Told{Incident: inc})
 }
 
 // facts gathers what is the same for every incident of a run.
-func (c *Correlator) facts(e *entry, r *run, at time.Time) *incident.Facts {
+func (c *Correlator) facts(e *entry, r *run, at time.Time) *verdict.Facts {
 	spec := e.Spec.Container
 	spec.StartedAt, spec.FinishedAt, spec.Running = r.Start, time.Time{}, nil
 	spec.ExitCode, spec.Signal, spec.OOMKilledFlag, spec.Health = nil, "", nil, nil
@@ -244,7 +245,7 @@ func (c *Correlator) facts(e *entry, r *run, at time.Time) *incident.Facts {
 	if r.Guessed {
 		spec.StartedAt = time.Time{}
 	}
-	f := &incident.Facts{
+	f := &verdict.Facts{
 		Time: at, Host: c.opt.Host, Container: &spec, Owners: r.owners, Offline: c.opt.Offline, Placed: c.placed,
 		Historic: c.historic(at), Blind: c.blind(), Gaps: c.gapsAround(at),
 		Samples: readingsBefore(e.readings, r.Start, r.beforeKill(at)), Past: e.pastOf(r, r.beforeKill(at)),
@@ -289,7 +290,7 @@ func (c *Correlator) gapsAround(at time.Time) []incident.Gap {
 func (r *run) beforeKill(at time.Time) time.Time {
 	cut := at
 	for i := range r.Kills {
-		if k := r.Kills[i].Kill.Time; k.Before(cut) && at.Sub(k) < incident.ChildWindow {
+		if k := r.Kills[i].Kill.Time; k.Before(cut) && at.Sub(k) < verdict.ChildWindow {
 			cut = k
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/trace"
 )
 
@@ -20,7 +21,7 @@ type Tracer struct {
 func (t *Tracer) Name() string { return "trace" }
 
 // Run implements Source.
-func (t *Tracer) Run(ctx context.Context, emit func(Observation)) error {
+func (t *Tracer) Run(ctx context.Context, emit func(observe.Observation)) error {
 	said := ""
 	for {
 		err := t.follow(ctx, emit)
@@ -44,13 +45,13 @@ func (t *Tracer) Run(ctx context.Context, emit func(Observation)) error {
 	}
 }
 
-func (t *Tracer) follow(ctx context.Context, emit func(Observation)) (err error) {
+func (t *Tracer) follow(ctx context.Context, emit func(observe.Observation)) (err error) {
 	in, err := trace.Open(trace.Options{Root: t.Root})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	emit(Observation{At: time.Now(), Source: &SourceState{Name: "trace", Up: true}})
+	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: "trace", Up: true}})
 	for {
 		ev, err := in.Next(ctx)
 		switch {
@@ -63,27 +64,27 @@ func (t *Tracer) follow(ctx context.Context, emit func(Observation)) (err error)
 		case ev.Victim != nil:
 			emit(markedObservation(ev.Victim))
 		case ev.Loss != nil:
-			emit(Observation{At: ev.Loss.To, Lost: &incident.Gap{Source: "trace", From: ev.Loss.From, To: ev.Loss.To,
+			emit(observe.Observation{At: ev.Loss.To, Lost: &incident.Gap{Source: "trace", From: ev.Loss.From, To: ev.Loss.To,
 				Lost: int64(ev.Loss.Events), Reason: "the trace buffer was overwritten before it was read"}})
 		}
 	}
 }
 
 // sentObservation turns a traced signal into an Observation.
-func sentObservation(s *trace.Signal) Observation {
-	o := &Sent{PID: s.Target.PID, Cgroup: s.Target.Cgroup, Sent: incident.Sent{
+func sentObservation(s *trace.Signal) observe.Observation {
+	o := &observe.Sent{PID: s.Target.PID, Cgroup: s.Target.Cgroup, Sent: incident.Sent{
 		At: s.Time, Number: s.Sig, FromKernel: s.FromKernel(), Ignored: s.Result == trace.Ignored}}
 	if from := s.Sender(); from != nil {
 		o.Sender = incident.Process{PID: from.PID, Comm: from.Comm}
 		o.SenderCgroup = from.Cgroup
 		o.Self = from.PID == s.Target.PID
 	}
-	return Observation{At: s.Time, Sent: o}
+	return observe.Observation{At: s.Time, Sent: o}
 }
 
 // markedObservation turns a mark of the OOM killer into an Observation.
-func markedObservation(v *trace.Victim) Observation {
-	return Observation{At: v.Time, Marked: &Marked{
+func markedObservation(v *trace.Victim) observe.Observation {
+	return observe.Observation{At: v.Time, Marked: &observe.Marked{
 		PID: v.Victim.TID, Comm: v.Victim.Comm, Uptime: v.Uptime, Killed: v.Killed,
 		Init: v.Victim.Init, Cgroup: v.Victim.Cgroup, ParentCgroup: v.ParentCgroup, Trigger: incident.Process{PID: v.Current.PID, Comm: v.Current.Comm},
 		TotalVM: v.TotalVM, AnonRSS: v.AnonRSS, FileRSS: v.FileRSS, ShmemRSS: v.ShmemRSS, PageTables: v.PageTables,

@@ -5,8 +5,9 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
-	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // A log that dmesg printed counts from the boot, and says nowhere when that was. What
@@ -20,7 +21,7 @@ const maxAnchors = 32
 // placeUptimes sets the time of records that have none but the uptime, by the boot that
 // brings most kills to where the engine knows of one. It does so for each boot of
 // the log, and returns false where it set no time at all.
-func placeUptimes(obs []Observation) (placed bool) {
+func placeUptimes(obs []observe.Observation) (placed bool) {
 	anchors := map[string][]time.Time{}
 	for i := range obs {
 		if id, at := oomWord(&obs[i]); id != "" {
@@ -34,7 +35,7 @@ func placeUptimes(obs []Observation) (placed bool) {
 		if boot, ok := bootOf(records, anchors); ok {
 			placed = true
 			for _, o := range records {
-				o.stamp(boot)
+				stamp(o, boot)
 			}
 		}
 	}
@@ -44,7 +45,7 @@ func placeUptimes(obs []Observation) (placed bool) {
 // oomWord is what the engine alone tells of an OOM kill: in which container, and
 // when; "" where an observation is not that. Its flag is reset at each start, so
 // that it speaks of the run that it shows the end of.
-func oomWord(o *Observation) (id string, at time.Time) {
+func oomWord(o *observe.Observation) (id string, at time.Time) {
 	switch c := o.Container; {
 	case o.Action != nil && o.Action.Action == "oom":
 		return o.Action.ID, o.At
@@ -54,8 +55,8 @@ func oomWord(o *Observation) (id string, at time.Time) {
 	return "", time.Time{}
 }
 
-// uptime is the kernel's stamp of a record that has no other.
-func (o *Observation) uptime() (time.Duration, bool) {
+// uptimeOf is the kernel's stamp of a record that has no other.
+func uptimeOf(o *observe.Observation) (time.Duration, bool) {
 	switch {
 	case o.Episode != nil:
 		return o.Episode.Uptime, o.Episode.Time.IsZero() && o.Episode.HasUptime
@@ -67,12 +68,12 @@ func (o *Observation) uptime() (time.Duration, bool) {
 
 // boots parts the records without a time, in the order of the log, by the boots
 // that they are of: where the uptime falls another began.
-func boots(obs []Observation) (out [][]*Observation) {
+func boots(obs []observe.Observation) (out [][]*observe.Observation) {
 	// An episode is told when it is complete: what the log has inside it stands before.
 	const overlap = time.Minute
 	var last time.Duration
 	for i := range obs {
-		up, ok := obs[i].uptime()
+		up, ok := uptimeOf(&obs[i])
 		if !ok {
 			continue
 		}
@@ -93,7 +94,7 @@ const sameBoot = 2 * time.Second
 // each kill in it give a guess, and the right ones are close together. Where several
 // do equally well it is the earliest, which has the newest kills be those that the
 // engine's last word is on.
-func bootOf(records []*Observation, anchors map[string][]time.Time) (boot time.Time, ok bool) {
+func bootOf(records []*observe.Observation, anchors map[string][]time.Time) (boot time.Time, ok bool) {
 	kills := map[string][]time.Duration{}
 	for _, o := range records {
 		if o.Episode == nil {
@@ -129,7 +130,7 @@ func bootOf(records []*Observation, anchors map[string][]time.Time) (boot time.T
 
 // containerOf is the id of the container that a victim was in, by the path alone.
 func containerOf(ep *kmsg.Episode) string {
-	id := cgroup.ParsePath(incident.VictimPath(ep))
+	id := cgroup.ParsePath(verdict.VictimPath(ep))
 	if id.OuterID != "" {
 		return id.OuterID
 	}
@@ -158,7 +159,7 @@ func (r *run) earlierRuns() {
 }
 
 // stamp sets the time of a record by when the host was booted.
-func (o *Observation) stamp(boot time.Time) {
+func stamp(o *observe.Observation, boot time.Time) {
 	if x := o.Fault; x != nil {
 		x.Time = boot.Add(x.Uptime)
 		o.At = x.Time

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/warn"
@@ -133,7 +134,7 @@ var witnesses = []string{"docker", "kmsg"}
 func (b *backend) Top(context.Context) []warn.Row { return b.watcher.Top() }
 
 // ready reports whether a witness works, and if not, why.
-func ready(states []watcher.SourceState) (bool, string) {
+func ready(states []observe.SourceState) (bool, string) {
 	var why []string
 	for _, name := range witnesses {
 		reason := "has not reported yet"
@@ -151,8 +152,8 @@ func ready(states []watcher.SourceState) (bool, string) {
 }
 
 // blind returns an error when every witness has reported and none can see.
-func blind(states []watcher.SourceState) error {
-	var seen []watcher.SourceState
+func blind(states []observe.SourceState) error {
+	var seen []observe.SourceState
 	for _, s := range states {
 		for _, name := range witnesses {
 			if s.Name == name {
@@ -177,7 +178,7 @@ func newStateClock() *stateClock {
 	return &stateClock{up: map[string]bool{}, at: map[string]time.Time{}}
 }
 
-func (c *stateClock) note(s watcher.SourceState, now time.Time) {
+func (c *stateClock) note(s observe.SourceState, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if up, known := c.up[s.Name]; !known || up != s.Up {
@@ -193,13 +194,13 @@ func (c *stateClock) of(name string) time.Time {
 
 // noted is a source whose changes of state are noted.
 type noted struct {
-	watcher.Source
+	observe.Source
 	clock *stateClock
 }
 
 // Run implements watcher.Source.
-func (n noted) Run(ctx context.Context, emit func(watcher.Observation)) error {
-	return n.Source.Run(ctx, func(o watcher.Observation) {
+func (n noted) Run(ctx context.Context, emit func(observe.Observation)) error {
+	return n.Source.Run(ctx, func(o observe.Observation) {
 		if o.Source != nil {
 			n.clock.note(*o.Source, o.At)
 		}
@@ -209,27 +210,27 @@ func (n noted) Run(ctx context.Context, emit func(watcher.Observation)) error {
 
 // overheard is a source whose observations another hears, too.
 type overheard struct {
-	watcher.Source
-	also func(watcher.Observation)
+	observe.Source
+	also func(observe.Observation)
 }
 
 // Run implements watcher.Source.
-func (h overheard) Run(ctx context.Context, emit func(watcher.Observation)) error {
-	return h.Source.Run(ctx, func(o watcher.Observation) {
+func (h overheard) Run(ctx context.Context, emit func(observe.Observation)) error {
+	return h.Source.Run(ctx, func(o observe.Observation) {
 		h.also(o)
 		emit(o)
 	})
 }
 
 // absent stands for a source that cannot be made: it says so, and waits.
-type absent struct{ state watcher.SourceState }
+type absent struct{ state observe.SourceState }
 
 // Name implements watcher.Source.
 func (a absent) Name() string { return a.state.Name }
 
 // Run implements watcher.Source.
-func (a absent) Run(ctx context.Context, emit func(watcher.Observation)) error {
-	emit(watcher.Observation{At: time.Now(), Source: &a.state})
+func (a absent) Run(ctx context.Context, emit func(observe.Observation)) error {
+	emit(observe.Observation{At: time.Now(), Source: &a.state})
 	<-ctx.Done()
 	return nil
 }

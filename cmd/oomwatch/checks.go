@@ -14,6 +14,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/trace"
 	"github.com/oomwatch/oomwatch/watcher"
@@ -72,7 +73,7 @@ func checkOOMText() finding {
 	defer cancel()
 	k := &watcher.Kernel{Once: true}
 	// What it tells of is not asked for here; what it cannot read is.
-	_ = k.Run(ctx, func(watcher.Observation) {})
+	_ = k.Run(ctx, func(observe.Observation) {})
 	if n, line := k.Unrecognised(); n > 0 {
 		f.State = stateWeak
 		f.Found = fmt.Sprintf("unrecognised OOM text: %d lines, the newest %q", n, line)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
-	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 // journal is the kernel's log as the host has kept it: what the ring has overwritten
@@ -31,15 +31,15 @@ const journalWait = 10 * time.Second
 
 func (journal) Name() string { return "journal" }
 
-func (j journal) Run(ctx context.Context, emit func(watcher.Observation)) error {
+func (j journal) Run(ctx context.Context, emit func(observe.Observation)) error {
 	ctx, cancel := context.WithTimeout(ctx, journalWait)
 	defer cancel()
 	yield := func(ev *kmsg.Event) error {
 		switch {
 		case ev.Episode != nil && ev.Episode.Time.After(j.since):
-			emit(watcher.Observation{At: ev.Episode.Time, Episode: ev.Episode})
+			emit(observe.Observation{At: ev.Episode.Time, Episode: ev.Episode})
 		case ev.Fault != nil && ev.Fault.Time.After(j.since):
-			emit(watcher.Observation{At: ev.Fault.Time, Fault: ev.Fault})
+			emit(observe.Observation{At: ev.Fault.Time, Fault: ev.Fault})
 		}
 		return nil
 	}
@@ -75,7 +75,7 @@ const sameRecord = 5 * time.Second
 
 // withoutRepeats leaves out what a log on disk repeats of the ring. Of a report whose
 // beginning the ring has lost the one on disk takes the place.
-func withoutRepeats(obs []watcher.Observation) []watcher.Observation {
+func withoutRepeats(obs []observe.Observation) []observe.Observation {
 	reports := map[int][]int{} // of the ring, by the pid of each victim
 	faults := map[int][]int{}
 	for i, o := range obs {
@@ -110,7 +110,7 @@ func withoutRepeats(obs []watcher.Observation) []watcher.Observation {
 			drop[i] = again(faults[o.Fault.PID], o.At) >= 0
 		}
 	}
-	var kept []watcher.Observation
+	var kept []observe.Observation
 	for i, o := range obs {
 		if !drop[i] {
 			kept = append(kept, o)

@@ -6,21 +6,21 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/kmsg"
-	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 // TestWithoutRepeats: of what the ring and the journal both hold the ring's is used,
 // but for a report whose beginning it has lost.
 func TestWithoutRepeats(t *testing.T) {
 	now := time.Now()
-	report := func(seq uint64, pid, second int, complete bool, usage int64) watcher.Observation {
+	report := func(seq uint64, pid, second int, complete bool, usage int64) observe.Observation {
 		at := now.Add(time.Duration(second) * time.Second)
-		return watcher.Observation{At: at, Episode: &kmsg.Episode{Seq: seq, Time: at, Complete: complete, Usage: kmsg.Bytes(usage), Kills: []kmsg.Kill{{Seq: seq, Time: at, PID: pid}}}}
+		return observe.Observation{At: at, Episode: &kmsg.Episode{Seq: seq, Time: at, Complete: complete, Usage: kmsg.Bytes(usage), Kills: []kmsg.Kill{{Seq: seq, Time: at, PID: pid}}}}
 	}
-	fault := func(seq uint64, pid int) watcher.Observation {
-		return watcher.Observation{At: now, Fault: &kmsg.Fault{Seq: seq, Time: now, PID: pid}}
+	fault := func(seq uint64, pid int) observe.Observation {
+		return observe.Observation{At: now, Fault: &kmsg.Fault{Seq: seq, Time: now, PID: pid}}
 	}
-	got := withoutRepeats([]watcher.Observation{
+	got := withoutRepeats([]observe.Observation{
 		report(0, 10, -300, true, 1), // of before what the ring holds
 		report(0, 11, 0, true, 2),    // the ring has its end only
 		report(0, 12, 11, true, 3),   // the ring has it whole

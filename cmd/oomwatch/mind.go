@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/notify"
-	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 // mind tells the supervisor when the daemon is ready and how it does, until ctx
 // ends. It fails when no witness could be read from the start: to go on would
 // look like peace. Later outages are told and waited out.
-func mind(ctx context.Context, sup *supervisor, states func() []watcher.SourceState) error {
+func mind(ctx context.Context, sup *supervisor, states func() []observe.SourceState) error {
 	wait, said := lookWhileStarting, ""
 	for {
 		select {
@@ -47,7 +47,7 @@ func mind(ctx context.Context, sup *supervisor, states func() []watcher.SourceSt
 }
 
 // stateLine is the sources' states in one line.
-func stateLine(states []watcher.SourceState) string {
+func stateLine(states []observe.SourceState) string {
 	var parts []string
 	for _, s := range states {
 		word := "up"

@@ -13,7 +13,9 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/verdict"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 )
@@ -56,9 +58,9 @@ func (e *explainer) offlineLogs(ctx context.Context, what string) error {
 	var err error
 	if e.out.json() {
 		var count atomic.Int64
-		explainers := sync.Pool{New: func() any { return new(incident.LogExplainer) }}
+		explainers := sync.Pool{New: func() any { return new(verdict.LogExplainer) }}
 		stats, err = kmsg.ScanRender(ctx, e.logs, e.scanOptions(bar), func(dst []byte, ev *kmsg.Event) []byte {
-			x := explainers.Get().(*incident.LogExplainer)
+			x := explainers.Get().(*verdict.LogExplainer)
 			for i := range killsOf(ev) {
 				if inc := x.Explain(ev.Episode, i, ""); about(inc, what) {
 					count.Add(1)
@@ -72,7 +74,7 @@ func (e *explainer) offlineLogs(ctx context.Context, what string) error {
 	} else {
 		stats, err = kmsg.ScanFiles(ctx, e.logs, e.scanOptions(bar), func(ev *kmsg.Event) error {
 			for i := range killsOf(ev) {
-				if inc := incident.Explain(incident.FromLog(ev.Episode, i, "")); about(inc, what) {
+				if inc := verdict.Explain(verdict.FromLog(ev.Episode, i, "")); about(inc, what) {
 					t.tell(inc)
 				}
 			}
@@ -101,9 +103,9 @@ func (e *explainer) offlineJoined(ctx context.Context, what string) error {
 	stats, err := kmsg.ScanFiles(ctx, e.logs, e.scanOptions(bar), func(ev *kmsg.Event) error {
 		switch {
 		case ev.Episode != nil:
-			obs = append(obs, watcher.Observation{At: ev.Episode.Time, Episode: ev.Episode})
+			obs = append(obs, observe.Observation{At: ev.Episode.Time, Episode: ev.Episode})
 		case ev.Fault != nil:
-			obs = append(obs, watcher.Observation{At: ev.Fault.Time, Fault: ev.Fault})
+			obs = append(obs, observe.Observation{At: ev.Fault.Time, Fault: ev.Fault})
 		}
 		return nil
 	})
@@ -189,12 +191,12 @@ func (t *teller) tell(inc *incident.Incident) {
 }
 
 // readEngine reads what was saved of an engine: inspect output and events.
-func (e *explainer) readEngine() ([]watcher.Observation, error) {
-	var all []watcher.Observation
+func (e *explainer) readEngine() ([]observe.Observation, error) {
+	var all []observe.Observation
 	for _, kind := range []struct {
 		what  string
 		names []string
-		read  func(io.Reader) ([]watcher.Observation, error)
+		read  func(io.Reader) ([]observe.Observation, error)
 	}{{"inspect output", e.inspect, docker.ReadInspect}, {"events", e.events, docker.ReadEvents}} {
 		for _, name := range kind.names {
 			var in io.Reader = e.cmd.InOrStdin()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
@@ -100,19 +101,19 @@ func TestKeeperAndMemory(t *testing.T) {
 }
 
 func TestReadyAndBlind(t *testing.T) {
-	up := func(n string) watcher.SourceState { return watcher.SourceState{Name: n, Up: true} }
-	down := func(n string) watcher.SourceState { return watcher.SourceState{Name: n, Reason: n + " is denied"} }
+	up := func(n string) observe.SourceState { return observe.SourceState{Name: n, Up: true} }
+	down := func(n string) observe.SourceState { return observe.SourceState{Name: n, Reason: n + " is denied"} }
 	for _, tt := range []struct {
 		name         string
-		states       []watcher.SourceState
+		states       []observe.SourceState
 		ready, blind bool
 	}{
 		{"nobody has reported", nil, false, false},
-		{"groups alone see no death", []watcher.SourceState{up("cgroup")}, false, false},
-		{"one is down, the other to come", []watcher.SourceState{down("docker"), up("cgroup")}, false, false},
-		{"kernel alone", []watcher.SourceState{down("docker"), up("kmsg")}, true, false},
-		{"engine alone", []watcher.SourceState{up("docker"), down("kmsg")}, true, false},
-		{"none", []watcher.SourceState{down("docker"), down("kmsg"), up("cgroup")}, false, true},
+		{"groups alone see no death", []observe.SourceState{up("cgroup")}, false, false},
+		{"one is down, the other to come", []observe.SourceState{down("docker"), up("cgroup")}, false, false},
+		{"kernel alone", []observe.SourceState{down("docker"), up("kmsg")}, true, false},
+		{"engine alone", []observe.SourceState{up("docker"), down("kmsg")}, true, false},
+		{"none", []observe.SourceState{down("docker"), down("kmsg"), up("cgroup")}, false, true},
 	} {
 		ok, why := ready(tt.states)
 		if ok != tt.ready || ok == (why != "") {
@@ -127,8 +128,8 @@ func TestReadyAndBlind(t *testing.T) {
 }
 
 func TestMindEndsWhenNobodyCanSee(t *testing.T) {
-	states := []watcher.SourceState{{Name: "docker", Reason: "no socket"}, {Name: "kmsg", Reason: "denied"}}
-	err := mind(context.Background(), &supervisor{}, func() []watcher.SourceState { return states })
+	states := []observe.SourceState{{Name: "docker", Reason: "no socket"}, {Name: "kmsg", Reason: "denied"}}
+	err := mind(context.Background(), &supervisor{}, func() []observe.SourceState { return states })
 	if err == nil || !strings.Contains(err.Error(), "oomwatch doctor") {
 		t.Errorf("%v", err)
 	}
@@ -137,12 +138,12 @@ func TestMindEndsWhenNobodyCanSee(t *testing.T) {
 func TestStateClock(t *testing.T) {
 	c := newStateClock()
 	t0 := time.Unix(100, 0)
-	c.note(watcher.SourceState{Name: "docker", Up: true}, t0)
-	c.note(watcher.SourceState{Name: "docker", Up: true, Reason: "weak"}, t0.Add(time.Second))
+	c.note(observe.SourceState{Name: "docker", Up: true}, t0)
+	c.note(observe.SourceState{Name: "docker", Up: true, Reason: "weak"}, t0.Add(time.Second))
 	if got := c.of("docker"); !got.Equal(t0) {
 		t.Errorf("up since %v", got)
 	}
-	c.note(watcher.SourceState{Name: "docker"}, t0.Add(2*time.Second))
+	c.note(observe.SourceState{Name: "docker"}, t0.Add(2*time.Second))
 	if got := c.of("docker"); !got.Equal(t0.Add(2 * time.Second)) {
 		t.Errorf("down since %v", got)
 	}

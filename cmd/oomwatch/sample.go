@@ -7,6 +7,7 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // sampleIncident is a made-up death, judged by the same code as a real one, and
@@ -29,12 +30,12 @@ func sampleIncident(now time.Time, host incident.Host) *incident.Incident {
 		samples = append(samples, cgroup.Sample{At: now.Add(time.Duration(i-10) * 6 * time.Second),
 			Current: int64(28+4*i) * mib, Limit: 64 * mib, Swap: -1, OOMKills: 0})
 	}
-	inc := incident.Explain(&incident.Facts{
+	inc := verdict.Explain(&verdict.Facts{
 		ID: incident.DeathID(id, now), Kind: incident.KindDeath, Time: now, Host: host,
 		Container: &incident.Container{ID: id, Name: "oomwatch-test", Image: "oomwatch/test:sample", Runtime: "docker",
 			StartedAt: now.Add(-time.Hour), RestartPolicy: "no", RestartCount: new(0), MemoryLimit: new(int64(64 * mib))},
 		Exit:    &incident.Exit{At: now, FinishedAt: now, ExitCode: 137, OOMKilled: true, Inspected: true, Raw: "die (exitCode=137)"},
-		Kills:   []incident.KernelKill{{Episode: episode, Kill: kill, By: incident.ByPath, Main: true}},
+		Kills:   []verdict.KernelKill{{Episode: episode, Kill: kill, By: verdict.ByPath, Main: true}},
 		Samples: samples,
 		LogTail: []string{"this is a test of oomwatch's alerts: nothing has died"},
 	})

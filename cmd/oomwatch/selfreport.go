@@ -13,6 +13,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 )
@@ -43,7 +44,7 @@ type selfReports struct {
 	keep func(context.Context, watcher.Kept) error
 	log  *zap.Logger
 	// states and down are how the sources and the receivers do.
-	states func() []watcher.SourceState
+	states func() []observe.SourceState
 	down   func() map[string]string
 	// inMemory is true while the store is in memory, as it could not be opened:
 	// unopened is why.
@@ -205,7 +206,7 @@ func (s *selfReports) parked(t notify.Trouble) {
 }
 
 // observe tells of records that a source lost.
-func (s *selfReports) observe(o watcher.Observation) {
+func (s *selfReports) observe(o observe.Observation) {
 	if o.Lost != nil && o.Lost.Lost > 0 {
 		s.event(incident.SelfLost, o.Lost.Source, int(o.Lost.Lost), time.Now(),
 			fmt.Sprintf("%d records of the source %s were lost before they were read: %s", o.Lost.Lost, o.Lost.Source, o.Lost.Reason),

@@ -19,6 +19,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
@@ -26,8 +27,8 @@ func TestSelfReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got, said []string
 		full := false
-		docker := watcher.SourceState{Name: "docker", Up: true}
-		trace := watcher.SourceState{Name: "trace", Reason: "no tracefs"} // never could be read
+		docker := observe.SourceState{Name: "docker", Up: true}
+		trace := observe.SourceState{Name: "trace", Reason: "no tracefs"} // never could be read
 		down := map[string]string{}
 		s := newSelfReports(incident.Host{Name: "node-7", BootID: "b"}, zap.NewNop())
 		ids := map[string]bool{}
@@ -55,7 +56,7 @@ func TestSelfReports(t *testing.T) {
 			}
 			return nil
 		}
-		s.states = func() []watcher.SourceState { return []watcher.SourceState{docker, trace} }
+		s.states = func() []observe.SourceState { return []observe.SourceState{docker, trace} }
 		s.down = func() map[string]string { return down }
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
@@ -85,7 +86,7 @@ func TestSelfReports(t *testing.T) {
 		want("back", 10*time.Second, "receiver_down slack over")
 		for range 1000 {
 			s.parked(notify.Trouble{Receiver: "hook", Parked: 3, Reason: "400"})
-			s.observe(watcher.Observation{Lost: &incident.Gap{Source: "kmsg", Lost: 7}})
+			s.observe(observe.Observation{Lost: &incident.Gap{Source: "kmsg", Lost: 7}})
 		}
 		want("a thousand times", time.Minute, "receiver_parked hook", "records_lost kmsg")
 		said = nil

@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/store"
-	"github.com/oomwatch/oomwatch/watcher"
 )
 
 // TestSelfReportsOutliveARestart: what lasts is not told anew, what is over is told
@@ -21,8 +21,8 @@ func TestSelfReportsOutliveARestart(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "o.db")
 	st := openStore(t, path)
-	docker := watcher.SourceState{Name: "docker", Up: true}
-	states, down := []watcher.SourceState{docker}, map[string]string{}
+	docker := observe.SourceState{Name: "docker", Up: true}
+	states, down := []observe.SourceState{docker}, map[string]string{}
 	now := time.Now()
 	begin := func() *selfReports {
 		silences, err := newSilencer(ctx, st, now)
@@ -37,7 +37,7 @@ func TestSelfReportsOutliveARestart(t *testing.T) {
 		}
 		s := newSelfReports(incident.Host{Name: "node-7", BootID: "b"}, zap.NewNop())
 		k.health = s.kept
-		s.keep, s.states, s.down = k.Keep, func() []watcher.SourceState { return states }, func() map[string]string { return down }
+		s.keep, s.states, s.down = k.Keep, func() []observe.SourceState { return states }, func() map[string]string { return down }
 		s.resume(ctx, past.cursors[selfCursor], st)
 		return s
 	}
@@ -68,7 +68,7 @@ func TestSelfReportsOutliveARestart(t *testing.T) {
 
 	s := begin()
 	look(s, 0)
-	states = []watcher.SourceState{{Name: "docker", Reason: "no socket"}}
+	states = []observe.SourceState{{Name: "docker", Reason: "no socket"}}
 	down["a"] = "refused"
 	look(s, time.Second)
 	look(s, time.Hour)
@@ -85,14 +85,14 @@ func TestSelfReportsOutliveARestart(t *testing.T) {
 	kept("a restart", "receiver_down a false", "source_blind docker false", "store  true")
 
 	// Both last.
-	states, down = []watcher.SourceState{{Name: "docker", Reason: "no socket"}}, map[string]string{"a": "refused"}
+	states, down = []observe.SourceState{{Name: "docker", Reason: "no socket"}}, map[string]string{"a": "refused"}
 	s = begin()
 	look(s, time.Hour)
 	look(s, time.Hour)
 	kept("what lasts", "receiver_down a false", "source_blind docker false", "store  true")
 
 	// The engine is seen again; the receiver has had what it was owed.
-	states, down = []watcher.SourceState{docker}, map[string]string{}
+	states, down = []observe.SourceState{docker}, map[string]string{}
 	s = begin()
 	look(s, time.Second)
 	kept("docker is back", "receiver_down a false", "source_blind docker true", "store  true")

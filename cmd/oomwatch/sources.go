@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
@@ -20,7 +21,7 @@ import (
 
 // sources are the daemon's witnesses.
 type sources struct {
-	list   []watcher.Source
+	list   []observe.Source
 	kernel *watcher.Kernel
 	// sampler is nil where there are no control groups, pressure where they
 	// are not v1.
@@ -54,9 +55,9 @@ func newSources(cfg *Config, past *memory, rec *recorder.Recorder, log *zap.Logg
 	if err != nil {
 		return nil, err
 	}
-	s.list = []watcher.Source{engine, s.kernel, &watcher.Tracer{}}
+	s.list = []observe.Source{engine, s.kernel, &watcher.Tracer{}}
 	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
-		s.list = append(s.list, absent{watcher.SourceState{Name: "cgroup", Reason: err.Error(), Fix: "oomwatch doctor"}})
+		s.list = append(s.list, absent{observe.SourceState{Name: "cgroup", Reason: err.Error(), Fix: "oomwatch doctor"}})
 	} else {
 		s.openSampler(cg, rec, log, reg)
 	}

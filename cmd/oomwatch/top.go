@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/warn"
 	"github.com/oomwatch/oomwatch/watcher"
@@ -150,7 +151,7 @@ func (t *topCommand) watch(ctx context.Context) (rows look, end func(), err erro
 		return nil, nil, errors.Join(err, fs.Close())
 	}
 	rules := warn.Default()
-	w, err := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: []watcher.Source{engine}, Keeper: forgetful{}, Logger: zap.NewNop(), Rules: &rules,
+	w, err := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: []observe.Source{engine}, Keeper: forgetful{}, Logger: zap.NewNop(), Rules: &rules,
 		Sampler: watcher.NewSampler(watcher.SamplerOptions{FS: fs, Recorder: recorder.New(recorder.Options{})})})
 	if err != nil {
 		return nil, nil, errors.Join(err, fs.Close())

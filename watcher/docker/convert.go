@@ -10,8 +10,8 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/redact"
-	"github.com/oomwatch/oomwatch/watcher"
 )
 
 // Labels that say to what a container belongs.
@@ -138,8 +138,8 @@ const (
 )
 
 // container turns inspect's answer into what the watcher keeps.
-func (d *document) container(runtime string) watcher.Container {
-	c := watcher.Container{Container: incident.Container{ID: d.ID, Name: strings.TrimPrefix(d.Name, "/"), Runtime: runtime, RestartCount: &d.RestartCount}}
+func (d *document) container(runtime string) observe.Container {
+	c := observe.Container{Container: incident.Container{ID: d.ID, Name: strings.TrimPrefix(d.Name, "/"), Runtime: runtime, RestartCount: &d.RestartCount}}
 	if cfg := d.Config; cfg != nil {
 		c.Image = cfg.Image
 		identify(&c, cfg.Labels)
@@ -184,7 +184,7 @@ func (d *document) container(runtime string) watcher.Container {
 }
 
 // identify sets the labels and what they tell.
-func identify(c *watcher.Container, labels map[string]string) {
+func identify(c *observe.Container, labels map[string]string) {
 	c.Labels = boundLabels(labels)
 	if p, s := labels[labelProject], labels[labelService]; p != "" || s != "" {
 		c.Compose = &incident.Compose{Project: cut(p, maxLabelValue), Service: cut(s, maxLabelValue)}
@@ -232,8 +232,8 @@ func parseTime(s string) time.Time {
 }
 
 // fromSummary is what the list alone tells of a container, where inspect is denied.
-func fromSummary(in *container.Summary, runtime string) watcher.Container {
-	c := watcher.Container{Container: incident.Container{ID: in.ID, Image: in.Image, Runtime: runtime}, State: string(in.State)}
+func fromSummary(in *container.Summary, runtime string) observe.Container {
+	c := observe.Container{Container: incident.Container{ID: in.ID, Image: in.Image, Runtime: runtime}, State: string(in.State)}
 	if len(in.Names) > 0 {
 		c.Name = strings.TrimPrefix(in.Names[0], "/")
 	}
@@ -246,7 +246,7 @@ func fromSummary(in *container.Summary, runtime string) watcher.Container {
 // atStart makes the answer to an inspect asked at a "start" event speak of the
 // run that began with it. The engine notes StartedAt a moment before it tells
 // the event; a later StartedAt is another run, of which an event of its own comes.
-func atStart(c watcher.Container, at time.Time) watcher.Container {
+func atStart(c observe.Container, at time.Time) observe.Container {
 	if !c.StartedAt.IsZero() && !c.StartedAt.After(at) {
 		return c
 	}

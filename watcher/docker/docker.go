@@ -36,7 +36,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
@@ -124,7 +124,7 @@ func (s *Source) Name() string { return SourceName }
 //     taken beside the stream of events, which it does not hold up. Containers
 //     that had events meanwhile are asked again before it is emitted, and its
 //     At is when the list was begun: what happened after that may or may not be in it.
-func (s *Source) Run(ctx context.Context, emit func(watcher.Observation)) error {
+func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	r := newRun(s, emit)
 	var wg sync.WaitGroup

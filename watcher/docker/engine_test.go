@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/test/lab"
-	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -19,14 +19,14 @@ func TestDeathsAreToldAsTheEngineTellsThem(t *testing.T) {
 	tests := []struct {
 		death string
 		want  []string
-		check func(t *testing.T, x *watcher.Exit, d *watcher.Detail)
+		check func(t *testing.T, x *observe.Exit, d *observe.Detail)
 	}{
-		{"oom-leak", []string{"create", "start", "oom", "die 137"}, func(t *testing.T, x *watcher.Exit, d *watcher.Detail) {
+		{"oom-leak", []string{"create", "start", "oom", "die 137"}, func(t *testing.T, x *observe.Exit, d *observe.Detail) {
 			if !d.Inspect.Exit.OOMKilled || *d.Inspect.MemoryLimit != 48<<20 {
 				t.Errorf("inspect after death: %s", toJSON(t, d.Inspect))
 			}
 		}},
-		{"stop-timeout", []string{"create", "start", "kill 15", "kill 9", "die 137", "stop"}, func(t *testing.T, x *watcher.Exit, d *watcher.Detail) {
+		{"stop-timeout", []string{"create", "start", "kill 15", "kill 9", "die 137", "stop"}, func(t *testing.T, x *observe.Exit, d *observe.Detail) {
 			if d.Inspect.Exit.OOMKilled {
 				t.Error("OOMKilled though it was stopped")
 			}
@@ -134,14 +134,14 @@ func TestFailedStartIsAnExitOnce(t *testing.T) {
 		if _, err := e.Docker(t.Context(), "run", "--rm", "--network", "none", lab.Image, "no-such-program"); err == nil {
 			t.Fatal("it ran")
 		}
-		x := rec.waitAfter(t, mark, "exit", func(o watcher.Observation) bool { return o.Exit != nil }).Exit
+		x := rec.waitAfter(t, mark, "exit", func(o observe.Observation) bool { return o.Exit != nil }).Exit
 		// Mostly the engine can be asked before it removes the container; if
 		// not, the removal alone tells.
 		if x.Error == "" || x.ExitCode != 127 && x.ExitCode != startFailed {
 			t.Errorf("exit %s", toJSON(t, x))
 		}
 		rec.waitAfter(t, mark, "destroy", isAction(x.ID, "destroy"))
-		if n := len(slices.DeleteFunc(rec.of(x.ID), func(o watcher.Observation) bool { return o.Exit == nil })); n != 1 {
+		if n := len(slices.DeleteFunc(rec.of(x.ID), func(o observe.Observation) bool { return o.Exit == nil })); n != 1 {
 			t.Errorf("%d exits", n)
 		}
 	})
@@ -181,7 +181,7 @@ func TestContainerIsMappedWhole(t *testing.T) {
 		"--label", "io.kubernetes.pod.uid=0a1b2c3d-0000-4000-8000-0123456789ab", "--label", "io.kubernetes.pod.namespace=prod", "--label", "io.kubernetes.pod.name=web-0",
 		"--label", "db.password=hunter2hunter2", "--label", "team=blue", lab.Image, "prog", "stubborn")
 	started := rec.wait(t, "start", isAction(id, "start")).At
-	c := rec.wait(t, "running container", func(o watcher.Observation) bool {
+	c := rec.wait(t, "running container", func(o observe.Observation) bool {
 		return o.Container != nil && o.Container.ID == id && o.Container.PID != 0
 	}).Container
 	pid, err := e.MainPID(t.Context(), id)
@@ -266,7 +266,7 @@ func TestRenameAndRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.MustDocker(t, "rename", "before", "after")
-	rec.wait(t, "renamed container", func(o watcher.Observation) bool {
+	rec.wait(t, "renamed container", func(o observe.Observation) bool {
 		return o.Container != nil && o.Container.ID == id && o.Container.Name == "after"
 	})
 	e.MustDocker(t, "restart", "-t", "5", id)
@@ -284,7 +284,7 @@ func TestRestartPolicyMakesGenerations(t *testing.T) {
 	e, rec := followShared(t)
 	id := e.MustRun(t, "--restart", "on-failure:2", lab.Image, "sh", "-c", "echo dying; exit 4")
 	deadline := time.Now().Add(30 * time.Second)
-	count := func(fits func(watcher.Observation) bool) (n int) {
+	count := func(fits func(observe.Observation) bool) (n int) {
 		for _, o := range rec.of(id) {
 			if fits(o) {
 				n++

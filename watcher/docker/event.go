@@ -9,8 +9,8 @@ import (
 
 	"github.com/moby/moby/api/types/events"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/redact"
-	"github.com/oomwatch/oomwatch/watcher"
 )
 
 // actions are the events asked for; the rest (exec, attach) can be a flood. A
@@ -71,9 +71,9 @@ func (s *shadow) learnLabels(labels map[string]string) {
 	}
 }
 
-// observe turns an event into an Observation; ok is false for what is not used.
+// observation turns an event into an Observation; ok is false for what is not used.
 // The signal number of a hidden signal is 0.
-func observe(m events.Message, sh shadow) (o watcher.Observation, ok bool) {
+func observation(m events.Message, sh shadow) (o observe.Observation, ok bool) {
 	id := m.Actor.ID
 	if id == "" || !wanted(m.Action) || m.Type != "" && m.Type != events.ContainerEventType {
 		return o, false
@@ -89,16 +89,16 @@ func observe(m events.Message, sh shadow) (o watcher.Observation, ok bool) {
 		if err != nil {
 			code = unknownExit
 		}
-		o.Exit = &watcher.Exit{ID: id, Name: name, Image: image, Labels: eventLabels(attrs), Exit: incident.Exit{At: at, ExitCode: code, Raw: raw}}
+		o.Exit = &observe.Exit{ID: id, Name: name, Image: image, Labels: eventLabels(attrs), Exit: incident.Exit{At: at, ExitCode: code, Raw: raw}}
 	case events.ActionKill:
 		number := 0
 		if !sh.signal {
 			// 20.10 gives numbers; a number that is none becomes 0, not known.
 			number, _ = strconv.Atoi(attrs["signal"])
 		}
-		o.Signal = &watcher.Signal{ID: id, Signal: incident.Signal{At: at, Number: number, Raw: raw}}
+		o.Signal = &observe.Signal{ID: id, Signal: incident.Signal{At: at, Number: number, Raw: raw}}
 	default:
-		o.Action = &watcher.Action{ID: id, Name: name, Image: image, Labels: eventLabels(attrs), Action: string(m.Action), Raw: raw}
+		o.Action = &observe.Action{ID: id, Name: name, Image: image, Labels: eventLabels(attrs), Action: string(m.Action), Raw: raw}
 	}
 	return o, true
 }

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/test/lab"
-	"github.com/oomwatch/oomwatch/watcher"
 )
 
 // fake is an engine (or a proxy before one) that does what a real one cannot be
@@ -159,7 +159,7 @@ func TestForbiddenInspectWeakens(t *testing.T) {
 	if len(list.Containers) != 1 || c.ID != "aaa" || c.Name != "web" || c.Image != "shop/web:1" || !*c.Running || c.Compose.Service != "web" {
 		t.Errorf("list %s", toJSON(t, list))
 	}
-	s := rec.wait(t, "weak state", func(o watcher.Observation) bool {
+	s := rec.wait(t, "weak state", func(o observe.Observation) bool {
 		return isUp(o) && strings.Contains(o.Source.Reason, "cannot be inspected")
 	}).Source
 	if !strings.Contains(s.Reason, "forbidden: GET /containers/ID/json") || !strings.Contains(s.Fix, "let the proxy") {
@@ -190,7 +190,7 @@ func TestCutStreamIsMadeAgain(t *testing.T) {
 		}
 	}})
 	rec := follow(t, Options{Host: f.host}, hurry)
-	rec.wait(t, "fifth event", func(o watcher.Observation) bool { return o.Action != nil && o.At.UnixNano() == base+4 })
+	rec.wait(t, "fifth event", func(o observe.Observation) bool { return o.Action != nil && o.At.UnixNano() == base+4 })
 	if got := told(rec.of("aaa")); len(got) != 5 {
 		t.Errorf("%d events told, want 5: %q", len(got), got)
 	}

@@ -9,7 +9,7 @@ import (
 	"io"
 
 	"github.com/moby/moby/api/types/events"
-	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 // Bounds on what is read from files.
@@ -22,13 +22,13 @@ const (
 // object per line, in the order of the stream. Events of networks, images and the like,
 // and those that are not used (exec, attach), are left out. The first line that
 // is no event ends the reading with an error that names it; what came before is returned.
-func ReadEvents(r io.Reader) ([]watcher.Observation, error) {
+func ReadEvents(r io.Reader) ([]observe.Observation, error) {
 	const want = "want the output of docker events --format '{{json .}}'"
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 64<<10), maxEventLine)
 	shadows := map[string]*shadow{}
 	seen := newSeenSet(4096)
-	var out []watcher.Observation
+	var out []observe.Observation
 	line := 0
 	for sc.Scan() {
 		line++
@@ -52,7 +52,7 @@ func ReadEvents(r io.Reader) ([]watcher.Observation, error) {
 		if m.Type == "" || m.Type == events.ContainerEventType {
 			sh.learn(m)
 		}
-		o, ok := observe(m, *sh)
+		o, ok := observation(m, *sh)
 		if !ok || !seen.add(seenKey{m.Actor.ID, string(m.Action), eventTime(m).UnixNano()}) {
 			continue
 		}
@@ -71,7 +71,7 @@ func ReadEvents(r io.Reader) ([]watcher.Observation, error) {
 // containers, or single objects. It gives one Container per container, with its
 // last Exit when it has ended, at the time of that exit, else of its start.
 // Anything that is no container ends the reading with an error that names the line.
-func ReadInspect(r io.Reader) ([]watcher.Observation, error) {
+func ReadInspect(r io.Reader) ([]observe.Observation, error) {
 	in, err := io.ReadAll(io.LimitReader(r, maxInspectSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read inspect output: %w", err)
@@ -81,7 +81,7 @@ func ReadInspect(r io.Reader) ([]watcher.Observation, error) {
 	}
 	lineAt := func(off int64) int { return 1 + bytes.Count(in[:min(off, int64(len(in)))], []byte{'\n'}) }
 	dec := json.NewDecoder(bytes.NewReader(in))
-	var out []watcher.Observation
+	var out []observe.Observation
 	one := func() error {
 		// The offset is before any blank or comma: the object begins after.
 		start := dec.InputOffset()
@@ -94,7 +94,7 @@ func ReadInspect(r io.Reader) ([]watcher.Observation, error) {
 			return fmt.Errorf("line %d is no container: it has no Id or no State (want the output of docker inspect --type container CONTAINER)", lineAt(start))
 		}
 		c := d.container("docker")
-		o := watcher.Observation{Container: &c, At: c.StartedAt}
+		o := observe.Observation{Container: &c, At: c.StartedAt}
 		switch {
 		case c.Exit != nil:
 			o.At = c.Exit.At

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 func open(t testing.TB, name string) *os.File {
@@ -37,7 +37,7 @@ func TestReadEvents(t *testing.T) {
 		if o.Action != nil && o.Action.Action == "create" {
 			names[id] = o.Action.Name
 		}
-		byName[names[id]] = append(byName[names[id]], words([]watcher.Observation{o})...)
+		byName[names[id]] = append(byName[names[id]], words([]observe.Observation{o})...)
 	}
 	want := map[string][]string{
 		"shop-web-1": {"create", "start", "die 3", "start", "die 3", "start", "die 3", "start", "die 3", "start", "die 3", "start", "die 3"},
@@ -161,9 +161,9 @@ func FuzzReadFiles(f *testing.F) {
 	}
 	f.Add([]byte("[\n{\"Id\":\"a\",\"State\":{}},,{"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for what, read := range map[string]func() ([]watcher.Observation, error){
-			"events":  func() ([]watcher.Observation, error) { return ReadEvents(bytes.NewReader(b)) },
-			"inspect": func() ([]watcher.Observation, error) { return ReadInspect(bytes.NewReader(b)) },
+		for what, read := range map[string]func() ([]observe.Observation, error){
+			"events":  func() ([]observe.Observation, error) { return ReadEvents(bytes.NewReader(b)) },
+			"inspect": func() ([]observe.Observation, error) { return ReadInspect(bytes.NewReader(b)) },
 		} {
 			obs, err := read()
 			for _, o := range obs {

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/test/lab"
 	"github.com/oomwatch/oomwatch/test/real"
-	"github.com/oomwatch/oomwatch/watcher"
 	"go.uber.org/goleak"
 )
 
@@ -60,11 +60,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(withEngine{m}) }
 // recorder keeps what a source emits.
 type recorder struct {
 	mu   sync.Mutex
-	all  []watcher.Observation
+	all  []observe.Observation
 	more chan struct{}
 }
 
-func (r *recorder) emit(o watcher.Observation) {
+func (r *recorder) emit(o observe.Observation) {
 	r.mu.Lock()
 	r.all = append(r.all, o)
 	r.mu.Unlock()
@@ -74,14 +74,14 @@ func (r *recorder) emit(o watcher.Observation) {
 	}
 }
 
-func (r *recorder) snapshot() []watcher.Observation {
+func (r *recorder) snapshot() []observe.Observation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.all)
 }
 
 // wait waits until an observation fits and returns it.
-func (r *recorder) wait(t testing.TB, what string, fits func(watcher.Observation) bool) watcher.Observation {
+func (r *recorder) wait(t testing.TB, what string, fits func(observe.Observation) bool) observe.Observation {
 	t.Helper()
 	limit := time.After(30 * time.Second)
 	for {
@@ -101,7 +101,7 @@ func (r *recorder) wait(t testing.TB, what string, fits func(watcher.Observation
 func (r *recorder) mark() int { return len(r.snapshot()) }
 
 // waitAfter is wait for what came after a mark.
-func (r *recorder) waitAfter(t testing.TB, mark int, what string, fits func(watcher.Observation) bool) watcher.Observation {
+func (r *recorder) waitAfter(t testing.TB, mark int, what string, fits func(observe.Observation) bool) observe.Observation {
 	t.Helper()
 	limit := time.After(30 * time.Second)
 	for {
@@ -118,8 +118,8 @@ func (r *recorder) waitAfter(t testing.TB, mark int, what string, fits func(watc
 }
 
 // of returns the observations of one container, in order, without lists.
-func (r *recorder) of(id string) []watcher.Observation {
-	var out []watcher.Observation
+func (r *recorder) of(id string) []observe.Observation {
+	var out []observe.Observation
 	for _, o := range r.snapshot() {
 		if idOf(o) == id {
 			out = append(out, o)
@@ -128,7 +128,7 @@ func (r *recorder) of(id string) []watcher.Observation {
 	return out
 }
 
-func idOf(o watcher.Observation) string {
+func idOf(o observe.Observation) string {
 	switch {
 	case o.Container != nil:
 		return o.Container.ID
@@ -145,7 +145,7 @@ func idOf(o watcher.Observation) string {
 }
 
 // words tells observations in a word or two each.
-func words(all []watcher.Observation) []string {
+func words(all []observe.Observation) []string {
 	var out []string
 	for _, o := range all {
 		switch {
@@ -175,30 +175,30 @@ func words(all []watcher.Observation) []string {
 }
 
 // told are the words without what comes of asking, whose place is not fixed.
-func told(all []watcher.Observation) []string {
+func told(all []observe.Observation) []string {
 	return slices.DeleteFunc(words(all), func(w string) bool {
 		return strings.HasPrefix(w, "container") || strings.HasPrefix(w, "detail") || strings.HasPrefix(w, "cursor")
 	})
 }
 
-func isReconcile(o watcher.Observation) bool { return o.Reconcile != nil }
-func isUp(o watcher.Observation) bool        { return o.Source != nil && o.Source.Up }
-func isDown(o watcher.Observation) bool      { return o.Source != nil && !o.Source.Up }
+func isReconcile(o observe.Observation) bool { return o.Reconcile != nil }
+func isUp(o observe.Observation) bool        { return o.Source != nil && o.Source.Up }
+func isDown(o observe.Observation) bool      { return o.Source != nil && !o.Source.Up }
 
-func isDetail(id string) func(watcher.Observation) bool {
-	return func(o watcher.Observation) bool { return o.Detail != nil && o.Detail.ID == id }
+func isDetail(id string) func(observe.Observation) bool {
+	return func(o observe.Observation) bool { return o.Detail != nil && o.Detail.ID == id }
 }
 
-func isContainer(id string) func(watcher.Observation) bool {
-	return func(o watcher.Observation) bool { return o.Container != nil && o.Container.ID == id }
+func isContainer(id string) func(observe.Observation) bool {
+	return func(o observe.Observation) bool { return o.Container != nil && o.Container.ID == id }
 }
 
-func isExit(id string) func(watcher.Observation) bool {
-	return func(o watcher.Observation) bool { return o.Exit != nil && o.Exit.ID == id }
+func isExit(id string) func(observe.Observation) bool {
+	return func(o observe.Observation) bool { return o.Exit != nil && o.Exit.ID == id }
 }
 
-func isAction(id, action string) func(watcher.Observation) bool {
-	return func(o watcher.Observation) bool {
+func isAction(id, action string) func(observe.Observation) bool {
+	return func(o observe.Observation) bool {
 		return o.Action != nil && o.Action.ID == id && o.Action.Action == action
 	}
 }
@@ -211,7 +211,7 @@ func follow(t testing.TB, opts Options, set func(*pace)) *recorder {
 	return rec
 }
 
-func followInto(t testing.TB, opts Options, set func(*pace), emit func(watcher.Observation)) {
+func followInto(t testing.TB, opts Options, set func(*pace), emit func(observe.Observation)) {
 	t.Helper()
 	s, err := New(opts)
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/redact"
-	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 // Workers ask the engine about single containers. An inspect waits in the engine
@@ -42,7 +43,7 @@ type job struct {
 	logs bool // its last words are wanted
 	// since is when the run began whose log is wanted; zero when not known.
 	since time.Time
-	exit  *watcher.Observation
+	exit  *observe.Observation
 	disks []incident.Filesystem // what it could write to
 }
 
@@ -113,7 +114,7 @@ func (r *run) ask(ctx context.Context, j job) answer {
 	}
 	// No log at all can mean that there was no room for one.
 	silent := j.logs && a.logErr == nil && len(a.tail.raw) == 0
-	if !silent && incident.FindDiskFull(a.tail.raw) == nil {
+	if !silent && verdict.FindDiskFull(a.tail.raw) == nil {
 		a.disks = nil
 		return a
 	}
@@ -165,7 +166,7 @@ func (r *run) answered(a answer) {
 	if a.kind == jobStart {
 		c = atStart(c, a.at)
 	}
-	r.emit(watcher.Observation{At: a.at, Container: &c})
+	r.emit(observe.Observation{At: a.at, Container: &c})
 	if a.kind == jobCreate {
 		r.afterCheck(a)
 	}
@@ -174,7 +175,7 @@ func (r *run) answered(a answer) {
 // afterDeath emits what was learned after a death, and the death itself where
 // it waited for its exit code.
 func (r *run) afterDeath(a answer) {
-	d := watcher.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail.shown, RawTail: a.tail.raw, Problem: problem(a), Filesystems: a.disks, FilesystemsUnread: a.unread}
+	d := observe.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail.shown, RawTail: a.tail.raw, Problem: problem(a), Filesystems: a.disks, FilesystemsUnread: a.unread}
 	if a.doc != nil {
 		c := a.doc.container(a.runtime)
 		if c.StartedAt.After(a.at) {
@@ -189,7 +190,7 @@ func (r *run) afterDeath(a answer) {
 		}
 		r.emit(*a.exit)
 	}
-	r.emit(watcher.Observation{At: a.at, Detail: &d})
+	r.emit(observe.Observation{At: a.at, Detail: &d})
 }
 
 // problem says in words what could not be learned, "" when all could.

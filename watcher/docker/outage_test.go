@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/test/lab"
 	"github.com/oomwatch/oomwatch/test/real"
-	"github.com/oomwatch/oomwatch/watcher"
 )
 
 // An engine that comes, is restarted and is killed, with containers that live
@@ -38,7 +38,7 @@ func TestEngineComesAndGoes(t *testing.T) {
 	if len(first.Reconcile.Containers) != 0 || !first.Reconcile.Since.IsZero() {
 		t.Errorf("first list: %s", toJSON(t, first))
 	}
-	if h := rec.wait(t, "host", func(o watcher.Observation) bool { return o.Host != nil }).Host; !strings.HasPrefix(h.Engine, "docker ") {
+	if h := rec.wait(t, "host", func(o observe.Observation) bool { return o.Host != nil }).Host; !strings.HasPrefix(h.Engine, "docker ") {
 		t.Errorf("host %+v", h)
 	}
 	dies := e.MustRun(t, "--name", "dies-meanwhile", lab.Image, "sleep", "1000")
@@ -84,7 +84,7 @@ func TestEngineComesAndGoes(t *testing.T) {
 		if list.Since.IsZero() {
 			t.Error("a later list does not say since when")
 		}
-		state := map[string]watcher.Container{}
+		state := map[string]observe.Container{}
 		for _, c := range list.Containers {
 			state[c.ID] = c
 		}
@@ -157,7 +157,7 @@ func TestSinceIsRepeatedOnce(t *testing.T) {
 	e, rec := followShared(t)
 	before := cause(t, e, "exit3")
 	x := rec.wait(t, "exit", isExit(before))
-	cursor := rec.wait(t, "cursor over the exit", func(o watcher.Observation) bool { return o.Cursor != nil && !o.At.Before(x.At) })
+	cursor := rec.wait(t, "cursor over the exit", func(o observe.Observation) bool { return o.Cursor != nil && !o.At.Before(x.At) })
 	since, err := time.Parse(time.RFC3339Nano, cursor.Cursor.Value)
 	if err != nil || cursor.Cursor.Source != SourceName {
 		t.Fatalf("cursor %+v: %v", cursor.Cursor, err)
@@ -173,7 +173,7 @@ func TestSinceIsRepeatedOnce(t *testing.T) {
 		t.Errorf("missed events: %q, want %q", got, want)
 	}
 	// The list agrees with the events, in whichever order they came.
-	i := slices.IndexFunc(list.Containers, func(c watcher.Container) bool { return c.ID == missed })
+	i := slices.IndexFunc(list.Containers, func(c observe.Container) bool { return c.ID == missed })
 	if i < 0 || list.Containers[i].Exit == nil || list.Containers[i].Exit.ExitCode != 137 {
 		t.Error("the list lacks the death")
 	}

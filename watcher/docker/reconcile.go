@@ -9,7 +9,7 @@ import (
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
-	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/observe"
 	"go.uber.org/zap"
 )
 
@@ -29,7 +29,7 @@ type reconcile struct {
 	stay    *connection
 	at      time.Time // when it was begun
 	since   time.Time // the last event before
-	found   map[string]watcher.Container
+	found   map[string]observe.Container
 	touched map[string]bool // containers that had events meanwhile
 	round   int
 	weak    *trouble // what could not be asked
@@ -48,7 +48,7 @@ type listing struct {
 	stay    *connection
 	all     bool
 	docs    map[string]*document // nil value: gone
-	plain   map[string]watcher.Container
+	plain   map[string]observe.Container
 	runtime string
 	err     error
 	denied  error
@@ -65,7 +65,7 @@ func (r *run) stepReconcile(ctx context.Context, now time.Time) {
 	switch {
 	case c == nil || rec.waiting:
 	case !rec.running && (rec.again || !rec.due.IsZero() && !now.Before(rec.due)):
-		*rec = reconcile{running: true, waiting: true, stay: c, at: now, since: r.cursor, touched: map[string]bool{}, found: map[string]watcher.Container{}}
+		*rec = reconcile{running: true, waiting: true, stay: c, at: now, since: r.cursor, touched: map[string]bool{}, found: map[string]observe.Container{}}
 		r.spawn(ctx, func() listing { return listAll(ctx, c) })
 	case rec.running && !now.Before(rec.due):
 		if len(rec.touched) == 0 || rec.round == maxRounds {
@@ -103,7 +103,7 @@ func listAll(ctx context.Context, c *connection) listing {
 		return listing{stay: c, all: true, err: err}
 	}
 	ids := make([]string, len(res.Items))
-	plain := make(map[string]watcher.Container, len(res.Items))
+	plain := make(map[string]observe.Container, len(res.Items))
 	for i := range res.Items {
 		ids[i] = res.Items[i].ID
 		plain[ids[i]] = fromSummary(&res.Items[i], c.runtime)
@@ -196,12 +196,12 @@ func (r *run) listed(l listing) {
 // reconciled emits the list.
 func (r *run) reconciled(now time.Time) {
 	rec := &r.rec
-	out := watcher.Reconcile{Since: rec.since, Containers: make([]watcher.Container, 0, len(rec.found))}
+	out := observe.Reconcile{Since: rec.since, Containers: make([]observe.Container, 0, len(rec.found))}
 	for _, c := range rec.found {
 		out.Containers = append(out.Containers, c)
 	}
 	r.lastWords(out.Containers)
-	slices.SortFunc(out.Containers, func(a, b watcher.Container) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(out.Containers, func(a, b observe.Container) int { return strings.Compare(a.ID, b.ID) })
 	for id := range r.known {
 		if _, ok := rec.found[id]; !ok {
 			delete(r.known, id)
@@ -216,7 +216,7 @@ func (r *run) reconciled(now time.Time) {
 	at, again := rec.at, rec.again
 	*rec = reconcile{again: again, due: now.Add(r.s.pace.reconcile)}
 	r.s.log.Debug("reconciled", zap.Int("containers", len(out.Containers)), zap.Duration("took", now.Sub(at)))
-	r.emit(watcher.Observation{At: at, Reconcile: &out})
+	r.emit(observe.Observation{At: at, Reconcile: &out})
 }
 
 // maxListed bounds the ends of one list whose last words are asked for: a host may
@@ -225,11 +225,11 @@ const maxListed = 64
 
 // lastWords asks for the last words of the newest ends in a list that no event told
 // of, and that came after what is already known of the engine.
-func (r *run) lastWords(list []watcher.Container) {
+func (r *run) lastWords(list []observe.Container) {
 	if r.s.opts.LogLines == 0 || r.s.opts.Since.IsZero() {
 		return
 	}
-	var ends []*watcher.Container
+	var ends []*observe.Container
 	for i := range list {
 		c := &list[i]
 		if c.Exit == nil || c.Exit.ExitCode == 0 || c.Exit.FinishedAt.IsZero() || c.Exit.FinishedAt.Before(r.s.opts.Since) {
@@ -239,7 +239,7 @@ func (r *run) lastWords(list []watcher.Container) {
 			ends = append(ends, c)
 		}
 	}
-	slices.SortFunc(ends, func(a, b *watcher.Container) int { return b.Exit.FinishedAt.Compare(a.Exit.FinishedAt) })
+	slices.SortFunc(ends, func(a, b *observe.Container) int { return b.Exit.FinishedAt.Compare(a.Exit.FinishedAt) })
 	for _, c := range ends[:min(len(ends), maxListed)] {
 		k, end := r.known[c.ID], c.Exit.FinishedAt
 		j := job{kind: jobDeath, id: c.ID, at: end, tty: k.tty, rm: k.rm, disks: k.disks, logs: true}
@@ -263,7 +263,7 @@ func (r *run) sayWeak(t *trouble) {
 	if c := r.conn.Load(); t == nil && c != nil {
 		t = c.weak
 	}
-	st := watcher.SourceState{Name: SourceName, Up: true}
+	st := observe.SourceState{Name: SourceName, Up: true}
 	if t != nil {
 		st.Reason, st.Fix = t.reason, t.fix
 	}

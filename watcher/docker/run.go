@@ -8,14 +8,14 @@ import (
 
 	"github.com/moby/moby/api/types/events"
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 // run is the state of one Run. Everything not marked otherwise belongs to loop,
 // the one goroutine that emits.
 type run struct {
 	s    *Source
-	emit func(watcher.Observation)
+	emit func(observe.Observation)
 
 	// Shared with the connection and the workers.
 	inbox       *inbox
@@ -33,7 +33,7 @@ type run struct {
 	seen   *seenSet
 	checks map[string]*check
 	rec    reconcile
-	state  watcher.SourceState
+	state  observe.SourceState
 	said   bool // state was emitted at least once
 
 	cursor     time.Time // newest event emitted
@@ -57,7 +57,7 @@ type known struct {
 // which costs a detail and no death.
 const maxKnown = 20000
 
-func newRun(s *Source, emit func(watcher.Observation)) *run {
+func newRun(s *Source, emit func(observe.Observation)) *run {
 	r := &run{
 		s: s, emit: emit, inbox: newInbox(s.pace.ring),
 		slow: make(chan job, 512), quick: make(chan job, 512), deaths: make(chan job, 512),
@@ -123,7 +123,7 @@ func (r *run) drain(ctx context.Context) {
 		if lost.Lost > 0 {
 			lost.Source, lost.Reason = SourceName, "the engine's events came faster than they could be taken"
 			r.s.metrics.dropped.Add(float64(lost.Lost))
-			r.emit(watcher.Observation{At: lost.To, Lost: &lost})
+			r.emit(observe.Observation{At: lost.To, Lost: &lost})
 			r.rec.again = true
 		}
 		for _, m := range msgs {
@@ -149,7 +149,7 @@ func (r *run) event(m events.Message) {
 	id := m.Actor.ID
 	k := r.get(id)
 	k.shadow.learn(m)
-	o, ok := observe(m, k.shadow)
+	o, ok := observation(m, k.shadow)
 	if !ok {
 		r.s.metrics.events.WithLabelValues("other").Inc()
 		return
@@ -194,7 +194,7 @@ const early = 500 * time.Millisecond
 const sameEnd = 10 * time.Second
 
 // died emits a death and asks for what can still be learned of it.
-func (r *run) died(o watcher.Observation, k *known) {
+func (r *run) died(o observe.Observation, k *known) {
 	j := job{kind: jobDeath, id: o.Exit.ID, at: o.At, tty: k.tty, rm: k.rm, disks: k.disks}
 	if !k.begun.IsZero() {
 		j.since = k.begun.Add(-early)
@@ -228,28 +228,28 @@ func (r *run) note(n note) {
 	switch {
 	case n.connected != nil:
 		h := n.connected.host
-		r.emit(watcher.Observation{At: n.at, Host: &h})
-		st := watcher.SourceState{Name: SourceName, Up: true}
+		r.emit(observe.Observation{At: n.at, Host: &h})
+		st := observe.SourceState{Name: SourceName, Up: true}
 		if w := n.connected.weak; w != nil {
 			st.Reason, st.Fix = w.reason, w.fix
 		}
 		r.say(st, n.at)
 		r.rec.again = true
 	case n.answers:
-		r.say(watcher.SourceState{Name: SourceName, Up: true}, n.at)
+		r.say(observe.SourceState{Name: SourceName, Up: true}, n.at)
 		r.rec.again = true
 	case n.trouble != nil:
-		r.say(watcher.SourceState{Name: SourceName, Reason: n.trouble.reason, Fix: n.trouble.fix}, n.at)
+		r.say(observe.SourceState{Name: SourceName, Reason: n.trouble.reason, Fix: n.trouble.fix}, n.at)
 	}
 }
 
 // say emits the source's state when it has changed.
-func (r *run) say(st watcher.SourceState, at time.Time) {
+func (r *run) say(st observe.SourceState, at time.Time) {
 	if r.said && st == r.state {
 		return
 	}
 	r.said, r.state = true, st
-	r.emit(watcher.Observation{At: at, Source: &st})
+	r.emit(observe.Observation{At: at, Source: &st})
 }
 
 // sayCursor emits how far the events have been read, now and then.
@@ -258,7 +258,7 @@ func (r *run) sayCursor(now time.Time) {
 		return
 	}
 	r.cursorSaid, r.cursorDue = r.cursor, time.Time{}
-	r.emit(watcher.Observation{At: r.cursor, Cursor: &watcher.Cursor{Source: SourceName, Value: r.cursor.Format(time.RFC3339Nano)}})
+	r.emit(observe.Observation{At: r.cursor, Cursor: &observe.Cursor{Source: SourceName, Value: r.cursor.Format(time.RFC3339Nano)}})
 }
 
 // get returns what is known of a container.

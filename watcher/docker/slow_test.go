@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/test/lab"
-	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -78,12 +78,12 @@ func TestStandstillLosesNothingUncounted(t *testing.T) {
 	e := engine(t)
 	const ring, renames = 64, 400
 	var mu sync.Mutex
-	var all []watcher.Observation
+	var all []observe.Observation
 	gate, held := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	hold := false
 	reg := prometheus.NewRegistry()
-	followInto(t, Options{Host: e.Host, Registerer: reg}, func(p *pace) { p.ring = ring }, func(o watcher.Observation) {
+	followInto(t, Options{Host: e.Host, Registerer: reg}, func(p *pace) { p.ring = ring }, func(o observe.Observation) {
 		mu.Lock()
 		all = append(all, o)
 		wait := hold
@@ -93,7 +93,7 @@ func TestStandstillLosesNothingUncounted(t *testing.T) {
 			<-gate
 		}
 	})
-	seen := func(fits func(watcher.Observation) bool) (n int) {
+	seen := func(fits func(observe.Observation) bool) (n int) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, o := range all {
@@ -146,13 +146,13 @@ func TestStandstillLosesNothingUncounted(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	i := slices.IndexFunc(all, func(o watcher.Observation) bool { return o.Lost != nil })
+	i := slices.IndexFunc(all, func(o observe.Observation) bool { return o.Lost != nil })
 	if g := all[i].Lost; g.Source != SourceName || g.From.IsZero() || g.To.Before(g.From) || g.Reason == "" {
 		t.Errorf("gap %+v", g)
 	}
 	i = slices.IndexFunc(all[i:], isReconcile) + i
 	list := all[i].Reconcile.Containers
-	j := slices.IndexFunc(list, func(c watcher.Container) bool { return c.ID == r.id })
+	j := slices.IndexFunc(list, func(c observe.Container) bool { return c.ID == r.id })
 	if j < 0 || !strings.HasSuffix(list[j].Name, fmt.Sprintf("-%d", renames)) {
 		t.Errorf("the list has not the last name: %s", toJSON(t, list))
 	}
@@ -172,7 +172,7 @@ func BenchmarkRename(b *testing.B) {
 			case "oomwatch standing still":
 				still, stop := make(chan struct{}), make(chan struct{})
 				var once sync.Once
-				followInto(b, Options{Host: e.Host}, nil, func(watcher.Observation) {
+				followInto(b, Options{Host: e.Host}, nil, func(observe.Observation) {
 					once.Do(func() { close(still) })
 					<-stop
 				})
@@ -217,7 +217,7 @@ func BenchmarkDeathToDetail(b *testing.B) {
 	done := make(chan string, 1024)
 	ready := make(chan struct{})
 	var once sync.Once
-	followInto(b, Options{Host: e.Host, LogLines: DefaultLogLines}, nil, func(o watcher.Observation) {
+	followInto(b, Options{Host: e.Host, LogLines: DefaultLogLines}, nil, func(o observe.Observation) {
 		now := time.Now()
 		mu.Lock()
 		defer mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/redact"
-	"github.com/oomwatch/oomwatch/watcher"
 )
 
 // check watches a container that was created and not started: when its start
@@ -107,22 +107,22 @@ func (r *run) failedStart(d *document, runtime string) {
 	r.get(d.ID).failed = true
 	c := d.container(runtime)
 	now := time.Now().UTC()
-	x := watcher.Exit{ID: d.ID, Name: c.Name, Image: c.Image, Labels: c.Labels, Exit: incident.Exit{
+	x := observe.Exit{ID: d.ID, Name: c.Name, Image: c.Image, Labels: c.Labels, Exit: incident.Exit{
 		At: now, ExitCode: startCode(d.State), Error: cut(redact.Line(d.State.Error), 2048), Inspected: true,
 	}}
-	r.emit(watcher.Observation{At: now, Exit: &x})
+	r.emit(observe.Observation{At: now, Exit: &x})
 }
 
 // destroyed emits a removal. A container with --rm that goes without ever having
 // run is one whose start failed, the error gone with it.
-func (r *run) destroyed(o watcher.Observation, k *known) {
+func (r *run) destroyed(o observe.Observation, k *known) {
 	id := o.Action.ID
 	if k.rm && !k.started && !k.failed && r.checks[id] != nil {
-		x := watcher.Exit{ID: id, Name: o.Action.Name, Image: o.Action.Image, Labels: o.Action.Labels, Exit: incident.Exit{
+		x := observe.Exit{ID: id, Name: o.Action.Name, Image: o.Action.Image, Labels: o.Action.Labels, Exit: incident.Exit{
 			At: o.At, ExitCode: startFailed, Raw: o.Action.Raw,
 			Error: "the engine removed it (--rm) before it ever ran: its start failed, and the engine's error went with it",
 		}}
-		r.emit(watcher.Observation{At: o.At, Exit: &x})
+		r.emit(observe.Observation{At: o.At, Exit: &x})
 	}
 	delete(r.checks, id)
 	delete(r.known, id)

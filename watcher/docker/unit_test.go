@@ -14,7 +14,7 @@ import (
 
 	"github.com/moby/moby/api/types/events"
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 func TestInboxDropsTheOldestAndCounts(t *testing.T) {
@@ -52,8 +52,8 @@ func TestSeenSetForgetsTheOldest(t *testing.T) {
 func TestStartIsOfItsOwnRun(t *testing.T) {
 	at := time.Unix(1000, 0)
 	code := 1
-	c := func(started time.Time) watcher.Container {
-		return watcher.Container{Container: incident.Container{StartedAt: started, ExitCode: &code}, PID: 7, Exit: &incident.Exit{}}
+	c := func(started time.Time) observe.Container {
+		return observe.Container{Container: incident.Container{StartedAt: started, ExitCode: &code}, PID: 7, Exit: &incident.Exit{}}
 	}
 	if got := atStart(c(at.Add(-time.Millisecond)), at); got.PID != 7 || !got.StartedAt.Equal(at.Add(-time.Millisecond)) || got.Exit == nil {
 		t.Errorf("own run: %+v", got)

@@ -1,4 +1,4 @@
-package incident
+package verdict
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
@@ -15,25 +16,25 @@ import (
 // ten thousand tasks, and the largest tell the story.
 const maxProcesses = 64
 
-// Explain judges the facts and dresses the verdict as an Incident: what the
+// Explain judges the facts and dresses the judgement as an Incident: what the
 // sources said, in one place, with what to do next. It reads no clock and
 // changes nothing in f. An ended container whose Cause is ExitOK is no
 // incident; callers drop it.
-func Explain(f *Facts) *Incident { return new(draft).explain(f) }
+func Explain(f *Facts) *incident.Incident { return new(draft).explain(f) }
 
 // explain is Explain in memory that is used again: what it returned before is
 // overwritten.
-func (d *draft) explain(f *Facts) *Incident {
+func (d *draft) explain(f *Facts) *incident.Incident {
 	d.clear()
 	v := judge(f)
 	inc := &d.inc
-	*inc = Incident{
-		Schema: Schema, ID: f.ID, Kind: f.Kind, Time: f.Time,
+	*inc = incident.Incident{
+		Schema: incident.Schema, ID: f.ID, Kind: f.Kind, Time: f.Time,
 		Cause: v.cause, Confidence: v.confidence, Severity: severity(f, v),
 		Historic: f.Historic, Container: container(f, &d.container), Unit: f.Unit, Gaps: f.Gaps, LogTail: f.LogTail,
 		Related: f.ChildKillIDs, Count: 1,
 	}
-	if f.Host != (Host{}) {
+	if f.Host != (incident.Host{}) {
 		d.host = f.Host
 		inc.Host = &d.host
 	}
@@ -45,7 +46,7 @@ func (d *draft) explain(f *Facts) *Incident {
 	}
 	inc.Killer = killer(v, &d.killer)
 	fillFromSamples(inc, f)
-	if v.cause == LimitDisk {
+	if v.cause == incident.LimitDisk {
 		inc.Filesystems = f.Filesystems
 	}
 	inc.Summary = summary(inc, f, v)
@@ -58,35 +59,35 @@ func (d *draft) explain(f *Facts) *Incident {
 	return inc
 }
 
-// decisiveKill is the kill to describe: the one the verdict rests on, else the newest.
-func decisiveKill(f *Facts, v verdict) *KernelKill {
+// decisiveKill is the kill to describe: the one the judgement rests on, else the newest.
+func decisiveKill(f *Facts, v judgement) *KernelKill {
 	if v.kill != nil {
 		return v.kill
 	}
-	if f.Kind != KindDeath && len(f.Kills) > 0 {
+	if f.Kind != incident.KindDeath && len(f.Kills) > 0 {
 		return &f.Kills[0]
 	}
 	return nil
 }
 
 // severity is the table's, but for what nobody saw happen and nobody can explain.
-func severity(f *Facts, v verdict) Severity {
-	if v.cause == UnknownCause && f.NotSeenLive {
-		return Warning
+func severity(f *Facts, v judgement) incident.Severity {
+	if v.cause == incident.UnknownCause && f.NotSeenLive {
+		return incident.Warning
 	}
 	return v.cause.Info().Severity
 }
 
 // container dresses the roster's knowledge with how it ended, in c.
-func container(f *Facts, c *Container) *Container {
+func container(f *Facts, c *incident.Container) *incident.Container {
 	if f.Container == nil {
 		return nil
 	}
 	*c = *f.Container
 	if f.Exit != nil {
 		c.ExitCode = new(f.Exit.ExitCode)
-		if s := ExitSignal(f.Exit.ExitCode); s != 0 {
-			c.Signal = SignalName(s)
+		if s := incident.ExitSignal(f.Exit.ExitCode); s != 0 {
+			c.Signal = incident.SignalName(s)
 		}
 		c.FinishedAt = endTime(f)
 		if f.Exit.Inspected {
@@ -100,25 +101,25 @@ func container(f *Facts, c *Container) *Container {
 }
 
 // killer says in k who sent the fatal signal; nil where that is not known.
-func killer(v verdict, k *Killer) *Killer {
+func killer(v judgement, k *incident.Killer) *incident.Killer {
 	switch {
 	case v.kill != nil:
-		*k = Killer{Kind: "kernel", Name: "OOM killer"}
+		*k = incident.Killer{Kind: "kernel", Name: "OOM killer"}
 		return k
 	case v.sender != nil:
-		*k = Killer{Kind: "process", PID: v.sender.Sender.PID, Comm: v.sender.Sender.Comm, Name: v.sender.Container}
+		*k = incident.Killer{Kind: "process", PID: v.sender.Sender.PID, Comm: v.sender.Sender.Comm, Name: v.sender.Container}
 		if k.Name == "" {
 			k.Name = v.sender.Unit
 		}
 		switch v.cause {
-		case KillUserspaceOOM:
+		case incident.KillUserspaceOOM:
 			k.Kind = "userspace_oom"
-		case KillRequest:
+		case incident.KillRequest:
 			k.Kind = "engine"
 		}
 		return k
-	case v.cause == KillStopTimeout, v.cause == KillRequest, v.cause == StopRequest, v.cause == EngineStop && v.signal != 0:
-		*k = Killer{Kind: "engine", Name: "docker"}
+	case v.cause == incident.KillStopTimeout, v.cause == incident.KillRequest, v.cause == incident.StopRequest, v.cause == incident.EngineStop && v.signal != 0:
+		*k = incident.Killer{Kind: "engine", Name: "docker"}
 		return k
 	}
 	return nil
@@ -138,7 +139,7 @@ func (d *draft) fillFromKernel(f *Facts, k *KernelKill) {
 		inc.UptimeSeconds = new(k.Kill.Uptime.Seconds())
 	}
 	if inc.Host == nil && e.Kernel != "" {
-		d.host = Host{Kernel: e.Kernel}
+		d.host = incident.Host{Kernel: e.Kernel}
 		inc.Host = &d.host
 	}
 	if len(k.OneOf) == 0 {
@@ -157,7 +158,7 @@ func (d *draft) fillFromKernel(f *Facts, k *KernelKill) {
 		inc.Trigger = &d.trigger
 	}
 	inc.OOM = &d.oom
-	*inc.OOM = OOM{
+	*inc.OOM = incident.OOM{
 		Constraint: string(e.Constraint), OOMMemcg: e.OOMMemcg, TaskMemcg: e.TaskMemcg,
 		Usage: d.size(e.Usage), Limit: d.size(e.Limit), HostTotal: d.size(e.HostTotal), Group: e.Group, Complete: e.Complete, Kills: len(e.Kills),
 	}
@@ -225,7 +226,7 @@ func (d *draft) setMemory(e *kmsg.Episode) bool {
 		return nil
 	}
 	m := &d.memory
-	*m = Memory{Anon: get("anon", "total_rss", "rss"), File: get("file", "total_cache", "cache"),
+	*m = incident.Memory{Anon: get("anon", "total_rss", "rss"), File: get("file", "total_cache", "cache"),
 		Shmem: get("shmem", "total_shmem"), Kernel: get("kernel"), Slab: get("slab"), Swap: get("swap", "total_swap")}
 	if m.Kernel == nil {
 		m.Kernel = d.size(e.KmemUsage)
@@ -233,7 +234,7 @@ func (d *draft) setMemory(e *kmsg.Episode) bool {
 	if m.Swap == nil {
 		m.Swap = d.size(e.SwapUsage) // cgroup v2 has a line for it, not a statistic
 	}
-	return *m != (Memory{})
+	return *m != (incident.Memory{})
 }
 
 // setProcesses turns the task table into rows, largest first, and finds who held
@@ -249,11 +250,11 @@ func (d *draft) setProcesses(f *Facts, e *kmsg.Episode) {
 	d.rows = slices.Grow(d.rows, min(len(d.order), maxProcesses))
 	for _, o := range d.order[:min(len(d.order), maxProcesses)] {
 		t := &e.Tasks[o.row]
-		d.rows = append(d.rows, Process{PID: t.PID, Comm: t.Comm, RSS: d.size(t.RSS), Swap: d.size(t.Swap),
+		d.rows = append(d.rows, incident.Process{PID: t.PID, Comm: t.Comm, RSS: d.size(t.RSS), Swap: d.size(t.Swap),
 			OOMScoreAdj: d.int(t.OOMScoreAdj), Container: f.owner(t.PID, all)})
 	}
 	top := &d.rows[0]
-	d.hog = Hog{Comm: top.Comm, PID: top.PID, RSS: top.RSS, Container: top.Container}
+	d.hog = incident.Hog{Comm: top.Comm, PID: top.PID, RSS: top.RSS, Container: top.Container}
 }
 
 // ownsAll tells whether every task of the table is the container's: it was its
@@ -288,7 +289,7 @@ func (f *Facts) owner(pid int, all bool) string {
 	return ""
 }
 
-func containerName(c *Container) string {
+func containerName(c *incident.Container) string {
 	switch {
 	case c == nil:
 		return ""
@@ -301,7 +302,7 @@ func containerName(c *Container) string {
 }
 
 // fillFromSamples adds what the sampler had read before the incident.
-func fillFromSamples(inc *Incident, f *Facts) {
+func fillFromSamples(inc *incident.Incident, f *Facts) {
 	samples := f.lived()
 	all := f.readings(samples)
 	if len(all) == 0 {
@@ -331,13 +332,13 @@ func fillFromSamples(inc *Incident, f *Facts) {
 		}
 	}
 	if inc.Memory == nil && stat != nil {
-		inc.Memory = &Memory{Anon: known(stat.Anon), File: known(stat.File), Shmem: known(stat.Shmem),
+		inc.Memory = &incident.Memory{Anon: known(stat.Anon), File: known(stat.File), Shmem: known(stat.Shmem),
 			Kernel: known(stat.Kernel), Slab: known(stat.Slab), Swap: known(last.Swap)}
 	}
 	if psi == nil && len(last.Levels) == 0 {
 		return
 	}
-	p := &Pressure{Levels: last.Levels}
+	p := &incident.Pressure{Levels: last.Levels}
 	if psi != nil {
 		p.SomeAvg10, p.FullAvg10 = new(psi.SomeAvg10), new(psi.FullAvg10)
 		p.SomeTotal = new(psi.SomeTotal.Seconds())

@@ -1,7 +1,9 @@
-package incident
+package verdict
 
 import (
 	"fmt"
+
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
 )
 
@@ -21,9 +23,9 @@ var runtimes = map[string]bool{
 // judgeSender reads who sent the fatal signal, as the kernel traced it. A process
 // inside a container can call itself what it likes, so a name counts as a
 // killer's or a runtime's only outside of them.
-func judgeSender(f *Facts) (verdict, bool) {
-	want := ExitSignal(f.Exit.ExitCode)
-	var by *Sent
+func judgeSender(f *Facts) (judgement, bool) {
+	want := incident.ExitSignal(f.Exit.ExitCode)
+	var by *incident.Sent
 	for i := range f.Sent {
 		s := &f.Sent[i]
 		if s.Number == want && !s.FromKernel && !s.Ignored && endTime(f).Sub(s.At) >= -clockSkew {
@@ -31,24 +33,24 @@ func judgeSender(f *Facts) (verdict, bool) {
 		}
 	}
 	if want == 0 || by == nil {
-		return verdict{}, false
+		return judgement{}, false
 	}
-	v := verdict{cause: KillProcess, confidence: Certain, signal: want, sender: by}
+	v := judgement{cause: incident.KillProcess, confidence: incident.Certain, signal: want, sender: by}
 	outside := by.Located && by.Container == ""
 	switch unit, known := userspaceKillers[by.Sender.Comm]; {
 	case by.Self && crashSignals[want] != "":
 		// abort(3) and raise(3): a crash, and the program's own doing.
-		return verdict{}, false
+		return judgement{}, false
 	case by.Self:
-		v.why = fmt.Sprintf("the process sent %s to itself", SignalName(want))
+		v.why = fmt.Sprintf("the process sent %s to itself", incident.SignalName(want))
 	case outside && known:
-		v.cause = KillUserspaceOOM
+		v.cause = incident.KillUserspaceOOM
 		if by.Unit != unit {
-			v.confidence = Likely
+			v.confidence = incident.Likely
 			v.why = fmt.Sprintf("the sender calls itself %s and was not seen in the unit %s", redact.Sanitize(by.Sender.Comm), unit)
 		}
 	case outside && runtimes[by.Sender.Comm]:
-		v.cause, v.confidence = KillRequest, Likely
+		v.cause, v.confidence = incident.KillRequest, incident.Likely
 		v.why = fmt.Sprintf("%s sent it, as it does for the engine, and no request to the engine was seen", by.Sender.Comm)
 	case !by.Located:
 		v.why = "the sender had ended before it could be looked up: its name is what it called itself"
@@ -59,8 +61,8 @@ func judgeSender(f *Facts) (verdict, bool) {
 // judgeRuntime finds a stop of which the engine said nothing, as Podman does not,
 // by the signals that its runtime was traced to send: the one to stop, and SIGKILL
 // when the grace period was over.
-func judgeRuntime(f *Facts) (verdict, bool) {
-	var asked, killed *Sent
+func judgeRuntime(f *Facts) (judgement, bool) {
+	var asked, killed *incident.Sent
 	for i := range f.Sent {
 		s := &f.Sent[i]
 		switch {
@@ -72,20 +74,20 @@ func judgeRuntime(f *Facts) (verdict, bool) {
 		}
 	}
 	if f.Container == nil || f.Container.Runtime != "podman" || len(f.Signals) > 0 || asked == nil || endTime(f).Sub(asked.At) > requestWindow {
-		return verdict{}, false
+		return judgement{}, false
 	}
-	v := verdict{cause: StopRequest, confidence: Likely, signal: asked.Number,
-		why: fmt.Sprintf("%s sent %s, as it does for the engine", asked.Sender.Comm, SignalName(asked.Number))}
+	v := judgement{cause: incident.StopRequest, confidence: incident.Likely, signal: asked.Number,
+		why: fmt.Sprintf("%s sent %s, as it does for the engine", asked.Sender.Comm, incident.SignalName(asked.Number))}
 	switch code := f.Exit.ExitCode; {
 	case isKillCode(code) && (killed == nil || !killed.Located):
-		return verdict{}, false
+		return judgement{}, false
 	case isKillCode(code):
-		v.cause, v.grace = KillStopTimeout, killed.At.Sub(asked.At)
-		v.why += fmt.Sprintf(", and SIGKILL %s later", FormatDuration(v.grace))
-	case asked.Ignored, ExitSignal(code) != 0 && (ExitSignal(code) != asked.Number || !asked.Located):
-		return verdict{}, false
+		v.cause, v.grace = incident.KillStopTimeout, killed.At.Sub(asked.At)
+		v.why += fmt.Sprintf(", and SIGKILL %s later", incident.FormatDuration(v.grace))
+	case asked.Ignored, incident.ExitSignal(code) != 0 && (incident.ExitSignal(code) != asked.Number || !asked.Located):
+		return judgement{}, false
 	case !asked.Located:
-		v.confidence = Possible // anybody can call itself that
+		v.confidence = incident.Possible // anybody can call itself that
 	}
 	return v, true
 }
@@ -101,7 +103,7 @@ func kernelSent(f *Facts) bool {
 }
 
 // senderName says who a sender was and where it ran.
-func senderName(s *Sent) string {
+func senderName(s *incident.Sent) string {
 	who := named(s.Sender.Comm, s.Sender.PID)
 	switch {
 	case s.Self:
@@ -128,16 +130,16 @@ func shortName(name string) string {
 }
 
 // sentEvidence says what the kernel traced of one signal.
-func sentEvidence(s *Sent) Evidence {
-	e := Evidence{Source: "trace", Time: s.At, Text: fmt.Sprintf("signal_generate sig=%d from %s", s.Number, senderName(s))}
+func sentEvidence(s *incident.Sent) incident.Evidence {
+	e := incident.Evidence{Source: "trace", Time: s.At, Text: fmt.Sprintf("signal_generate sig=%d from %s", s.Number, senderName(s))}
 	switch {
 	case s.FromKernel:
 		e.Text = fmt.Sprintf("signal_generate sig=%d from the kernel", s.Number)
-		e.Means = fmt.Sprintf("the kernel itself sent %s to the first process", SignalName(s.Number))
+		e.Means = fmt.Sprintf("the kernel itself sent %s to the first process", incident.SignalName(s.Number))
 	case s.Ignored:
-		e.Means = fmt.Sprintf("%s reached the first process and was ignored: it has no handler for it", SignalName(s.Number))
+		e.Means = fmt.Sprintf("%s reached the first process and was ignored: it has no handler for it", incident.SignalName(s.Number))
 	default:
-		e.Means = fmt.Sprintf("%s was sent to the first process", SignalName(s.Number))
+		e.Means = fmt.Sprintf("%s was sent to the first process", incident.SignalName(s.Number))
 	}
 	return e
 }

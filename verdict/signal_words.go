@@ -1,4 +1,4 @@
-package incident
+package verdict
 
 // crashSignals are those that the program's own fault raises.
 var crashSignals = map[int]string{

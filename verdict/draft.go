@@ -1,20 +1,23 @@
-package incident
+package verdict
 
-import "github.com/oomwatch/oomwatch/kmsg"
+import (
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
 
 // draft is the memory that an Incident is made of, apart from its texts.
 type draft struct {
-	inc             Incident
-	host            Host
-	container       Container
-	killer          Killer
-	victim, trigger Process
-	oom             OOM
-	memory          Memory
-	hog             Hog
+	inc             incident.Incident
+	host            incident.Host
+	container       incident.Container
+	killer          incident.Killer
+	victim, trigger incident.Process
+	oom             incident.OOM
+	memory          incident.Memory
+	hog             incident.Hog
 	advice          [1]string
-	rows            []Process
-	evidence        []Evidence
+	rows            []incident.Process
+	evidence        []incident.Evidence
 
 	// sizes and ints are the places of optional numbers.
 	sizes []int64

@@ -1,10 +1,8 @@
-package incident
+package verdict
 
 import (
-	"strconv"
-	"time"
-
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
@@ -21,7 +19,7 @@ type LogExplainer struct {
 }
 
 // Explain is Explain of FromLog. The incident is valid until the next call.
-func (x *LogExplainer) Explain(e *kmsg.Episode, i int, boot string) *Incident {
+func (x *LogExplainer) Explain(e *kmsg.Episode, i int, boot string) *incident.Incident {
 	return x.draft.explain(x.facts.fill(e, i, boot))
 }
 
@@ -29,14 +27,14 @@ func (x *LogExplainer) Explain(e *kmsg.Episode, i int, boot string) *Incident {
 type logFacts struct {
 	facts     Facts
 	kills     [1]KernelKill
-	container Container
-	pod       Pod
+	container incident.Container
+	pod       incident.Pod
 }
 
 func (m *logFacts) fill(e *kmsg.Episode, i int, boot string) *Facts {
 	k := &e.Kills[i]
 	m.kills[0] = KernelKill{Episode: e, Kill: *k}
-	m.facts = Facts{Kind: KindHost, Time: k.Time, Offline: true, ID: KillID(boot, e, k), Kills: m.kills[:]}
+	m.facts = Facts{Kind: incident.KindHost, Time: k.Time, Offline: true, ID: KillID(boot, e, k), Kills: m.kills[:]}
 	f := &m.facts
 	path := VictimPath(e)
 	if path == "" {
@@ -49,7 +47,7 @@ func (m *logFacts) fill(e *kmsg.Episode, i int, boot string) *Facts {
 		return f
 	}
 	setOwner(&f.path.id, &m.container, &m.pod)
-	f.Kind, f.Container = KindKill, &m.container
+	f.Kind, f.Container = incident.KindKill, &m.container
 	return f
 }
 
@@ -73,7 +71,7 @@ func VictimPath(e *kmsg.Episode) string {
 
 // OwnerOf says what a cgroup path tells of its owner: a container, or nil and
 // the systemd unit ("" when there is none either).
-func OwnerOf(path string) (*Container, string) {
+func OwnerOf(path string) (*incident.Container, string) {
 	if path == "" {
 		return nil, ""
 	}
@@ -81,16 +79,16 @@ func OwnerOf(path string) (*Container, string) {
 	if !id.InContainer() {
 		return nil, id.Unit
 	}
-	c := new(Container)
-	setOwner(&id, c, new(Pod))
+	c := new(incident.Container)
+	setOwner(&id, c, new(incident.Pod))
 	return c, ""
 }
 
 // setOwner makes a container of what its path tells. The pod is taken if there is one.
-func setOwner(id *cgroup.Identity, c *Container, pod *Pod) {
-	*c = Container{ID: id.ContainerID, Name: id.Name, Runtime: id.Runtime, OuterID: id.OuterID}
+func setOwner(id *cgroup.Identity, c *incident.Container, pod *incident.Pod) {
+	*c = incident.Container{ID: id.ContainerID, Name: id.Name, Runtime: id.Runtime, OuterID: id.OuterID}
 	if id.PodUID != "" {
-		*pod = Pod{UID: id.PodUID}
+		*pod = incident.Pod{UID: id.PodUID}
 		c.Pod = pod
 	}
 }
@@ -102,15 +100,5 @@ func KillID(boot string, e *kmsg.Episode, k *kmsg.Kill) string {
 	if seq == 0 && up == 0 {
 		seq, up = e.Seq, e.Uptime
 	}
-	var room [192]byte
-	b := append(room[:0], "kill\x00"...)
-	b = append(append(b, boot...), 0)
-	b = append(strconv.AppendUint(b, seq, 36), 0)
-	b = append(strconv.AppendInt(b, int64(up/time.Microsecond), 36), 0)
-	if boot == "" && !k.Time.IsZero() {
-		b = strconv.AppendInt(b, k.Time.UnixMicro(), 36)
-	}
-	b = append(b, 0)
-	b = append(strconv.AppendInt(b, int64(k.PID), 10), 0)
-	return hashID(append(b, k.Comm...))
+	return incident.RecordID(boot, seq, up, k.Time, k.PID, k.Comm)
 }

@@ -1,4 +1,4 @@
-package incident
+package verdict
 
 import (
 	"fmt"
@@ -6,16 +6,17 @@ import (
 	"strings"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/redact"
 )
 
 // summary says what happened in one line: who, what, whose limit, who held it;
 // and that it was unhealthy, where somebody's decision ended it.
-func summary(inc *Incident, f *Facts, v verdict) string {
+func summary(inc *incident.Incident, f *Facts, v judgement) string {
 	s := happened(inc, f, v)
 	switch v.cause {
-	case KillStopTimeout, KillRequest, KillProcess, KillUnknown, StopRequest:
+	case incident.KillStopTimeout, incident.KillRequest, incident.KillProcess, incident.KillUnknown, incident.StopRequest:
 		if h, at := unhealthy(f, v); h != nil {
 			s += "; it had been unhealthy" + unhealthyFor(h, at)
 		}
@@ -23,7 +24,7 @@ func summary(inc *Incident, f *Facts, v verdict) string {
 	return s
 }
 
-func happened(inc *Incident, f *Facts, v verdict) string {
+func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	who := subject(inc)
 	if v.kill != nil {
 		return oomSummary(inc, f, v, who)
@@ -33,8 +34,8 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 		code = fmt.Sprintf("exit code %d", f.Exit.ExitCode)
 	}
 	switch v.cause {
-	case OOMContainer:
-		if f.Kind == KindKill {
+	case incident.OOMContainer:
+		if f.Kind == incident.KindKill {
 			lost := "a process"
 			if f.OOMKillDelta > 1 {
 				lost = fmt.Sprintf("%d processes", f.OOMKillDelta)
@@ -42,17 +43,17 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 			return fmt.Sprintf("%s had %s OOM-killed: %s", who, lost, v.why)
 		}
 		return fmt.Sprintf("%s was most likely OOM-killed (%s): %s", who, code, v.why)
-	case KillStopTimeout:
-		return fmt.Sprintf("%s was asked to stop, had not stopped after %s, and was killed with SIGKILL (not OOM)", who, FormatDuration(v.grace))
-	case KillProcess:
-		return fmt.Sprintf("%s was killed with %s by %s (not OOM)", who, SignalName(v.signal), senderName(v.sender))
-	case KillUserspaceOOM:
-		return fmt.Sprintf("%s was killed with %s by the user-space OOM killer %s", who, SignalName(v.signal), senderName(v.sender))
-	case KillRequest:
-		return fmt.Sprintf("%s was killed with %s on request to the engine (not OOM)", who, SignalName(v.signal))
-	case StopRequest:
-		return fmt.Sprintf("%s was asked to stop (%s) and stopped with %s", who, SignalName(v.signal), code)
-	case KillUnknown:
+	case incident.KillStopTimeout:
+		return fmt.Sprintf("%s was asked to stop, had not stopped after %s, and was killed with SIGKILL (not OOM)", who, incident.FormatDuration(v.grace))
+	case incident.KillProcess:
+		return fmt.Sprintf("%s was killed with %s by %s (not OOM)", who, incident.SignalName(v.signal), senderName(v.sender))
+	case incident.KillUserspaceOOM:
+		return fmt.Sprintf("%s was killed with %s by the user-space OOM killer %s", who, incident.SignalName(v.signal), senderName(v.sender))
+	case incident.KillRequest:
+		return fmt.Sprintf("%s was killed with %s on request to the engine (not OOM)", who, incident.SignalName(v.signal))
+	case incident.StopRequest:
+		return fmt.Sprintf("%s was asked to stop (%s) and stopped with %s", who, incident.SignalName(v.signal), code)
+	case incident.KillUnknown:
 		points := "nothing points to OOM"
 		switch {
 		case f.Shift != 0:
@@ -63,27 +64,27 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 			points = fmt.Sprintf("the kernel OOM-killed pid %d in it before, which may have been its first process", f.MaybeFirst)
 		}
 		return fmt.Sprintf("%s ended with 137 (SIGKILL) and no source saw who sent it; %s", who, points)
-	case CrashSignal:
-		s := fmt.Sprintf("%s crashed with %s: it %s", who, SignalName(v.signal), crashSignals[v.signal])
+	case incident.CrashSignal:
+		s := fmt.Sprintf("%s crashed with %s: it %s", who, incident.SignalName(v.signal), crashSignals[v.signal])
 		if x := crashFault(f); x != nil && x.Object != "" {
 			s += " in " + redact.Sanitize(x.Object)
 		}
 		return s
-	case OOMRuntime:
+	case incident.OOMRuntime:
 		return fmt.Sprintf("%s ended with %s: %s; the kernel killed nothing", who, code, v.runtime.Means)
-	case LimitPids:
+	case incident.LimitPids:
 		return fmt.Sprintf("%s ended with %s: it could not start another process or thread (pids limit)", who, code)
-	case LimitDisk:
+	case incident.LimitDisk:
 		return fmt.Sprintf("%s ended with %s: %s", who, code, diskSummary(v))
-	case ExecFailed:
+	case incident.ExecFailed:
 		return fmt.Sprintf("%s did not start (%s): %s", who, code, redact.Sanitize(v.why))
-	case ExitError:
+	case incident.ExitError:
 		return fmt.Sprintf("%s ended by itself with %s", who, code)
-	case ExitOK:
+	case incident.ExitOK:
 		return fmt.Sprintf("%s ended by itself with exit code 0", who)
-	case HostShutdown:
+	case incident.HostShutdown:
 		return fmt.Sprintf("%s went down with the host", who)
-	case EngineStop:
+	case incident.EngineStop:
 		if v.signal != 0 {
 			return fmt.Sprintf("%s was stopped (%s) by the engine, which went down itself", who, code)
 		}
@@ -97,7 +98,7 @@ func happened(inc *Incident, f *Facts, v verdict) string {
 
 // subject names what was hit: the container by name, else by id; outside
 // containers the unit or the process.
-func subject(inc *Incident) string {
+func subject(inc *incident.Incident) string {
 	if n := containerName(inc.Container); n != "" {
 		return redact.Sanitize(n)
 	}
@@ -134,14 +135,14 @@ func named(comm string, pid int) string {
 }
 
 // oomSummary is the line for a kill by the kernel.
-func oomSummary(inc *Incident, f *Facts, v verdict, who string) string {
+func oomSummary(inc *incident.Incident, f *Facts, v judgement, who string) string {
 	e := v.kill.Episode
 	victim := func() string { return processName(v.kill.Kill.Comm, v.kill.Kill.PID) }
 	var did string
 	switch {
 	case v.child:
 		did = " ended because the kernel OOM-killed its process " + victim() + " "
-	case f.Kind == KindDeath, inc.Container == nil && inc.Unit == "":
+	case f.Kind == incident.KindDeath, inc.Container == nil && inc.Unit == "":
 		did = " was OOM-killed "
 	case len(v.kill.OneOf) == 1:
 		did = " had a process OOM-killed, " + joinNames(v.kill.OneOf) + " as far as is known, "
@@ -179,19 +180,19 @@ func ordinal(n int) string {
 }
 
 // limitReached says which limit it was.
-func limitReached(inc *Incident, v verdict) string {
+func limitReached(inc *incident.Incident, v judgement) string {
 	e := v.kill.Episode
 	limit := ""
 	if e.Limit.Printed && e.Limit.Bytes < 1<<50 {
-		limit = FormatBytes(e.Limit.Bytes) + " "
-	} else if v.cause == OOMContainer && inc.Container != nil && inc.Container.MemoryLimit != nil {
-		limit = FormatBytes(*inc.Container.MemoryLimit) + " "
+		limit = incident.FormatBytes(e.Limit.Bytes) + " "
+	} else if v.cause == incident.OOMContainer && inc.Container != nil && inc.Container.MemoryLimit != nil {
+		limit = incident.FormatBytes(*inc.Container.MemoryLimit) + " "
 	}
-	if v.kill.FromTrace && v.confidence == Possible {
+	if v.kill.FromTrace && v.confidence == incident.Possible {
 		return "at a limit that no record names"
 	}
 	switch v.cause {
-	case OOMContainer:
+	case incident.OOMContainer:
 		switch {
 		case inc.Container == nil && inc.Unit == "" && e.OOMMemcg != "":
 			return "at the " + limit + "limit of " + redact.Sanitize(e.OOMMemcg)
@@ -201,10 +202,10 @@ func limitReached(inc *Incident, v verdict) string {
 			return "at its own memory limit"
 		}
 		if e.MemSwapLimit.Printed && e.MemSwapUsage.Bytes >= e.MemSwapLimit.Bytes && e.MemSwapLimit.Bytes < 1<<50 && e.Usage.Bytes < e.Limit.Bytes {
-			return "at its own limit of memory and swap together, " + FormatBytes(e.MemSwapLimit.Bytes)
+			return "at its own limit of memory and swap together, " + incident.FormatBytes(e.MemSwapLimit.Bytes)
 		}
 		return "at its own " + limit + "limit"
-	case OOMAncestor:
+	case incident.OOMAncestor:
 		if e.OOMMemcg == "" {
 			return "at a limit above it that the kernel did not name"
 		}
@@ -212,9 +213,9 @@ func limitReached(inc *Incident, v verdict) string {
 			return "at the " + limit + "limit of its pod, which all its containers share"
 		}
 		return "at the " + limit + "limit of " + redact.Sanitize(e.OOMMemcg) + ", which is above it"
-	case OOMNode:
+	case incident.OOMNode:
 		return "because the memory nodes it may use ran out"
-	case OOMHost:
+	case incident.OOMHost:
 		if e.SysRq {
 			return "because somebody asked the kernel for it (SysRq f)"
 		}
@@ -225,7 +226,7 @@ func limitReached(inc *Incident, v verdict) string {
 
 // biggestOther is the container that held the most under a shared limit, where
 // that was not the victim's and more than half of it.
-func biggestOther(inc *Incident) *Member {
+func biggestOther(inc *incident.Incident) *incident.Member {
 	if inc.OOM == nil || len(inc.OOM.Members) == 0 || inc.OOM.Usage == nil {
 		return nil
 	}
@@ -237,28 +238,28 @@ func biggestOther(inc *Incident) *Member {
 }
 
 // held says who held the memory, and of what sort it was.
-func held(inc *Incident, e *kmsg.Episode) string {
+func held(inc *incident.Incident, e *kmsg.Episode) string {
 	if h := inc.Hog; h != nil && h.RSS != nil && h.Container != "" && e.Constraint == kmsg.ConstraintNone {
-		s := redact.Sanitize(h.Container) + " held " + FormatBytes(*h.RSS)
+		s := redact.Sanitize(h.Container) + " held " + incident.FormatBytes(*h.RSS)
 		if h.Container == containerName(inc.Container) {
 			s += " itself"
 		}
 		if e.HostTotal.Printed {
-			s += " of the host's " + FormatBytes(e.HostTotal.Bytes)
+			s += " of the host's " + incident.FormatBytes(e.HostTotal.Bytes)
 		}
 		return s
 	}
 	if inc.Memory != nil && inc.Memory.Shmem != nil && e.Usage.Printed && *inc.Memory.Shmem*2 > e.Usage.Bytes {
-		return FormatBytes(*inc.Memory.Shmem) + " of it was shared memory or tmpfs"
+		return incident.FormatBytes(*inc.Memory.Shmem) + " of it was shared memory or tmpfs"
 	}
 	if inc.Memory != nil && inc.Memory.Kernel != nil && e.Usage.Printed && *inc.Memory.Kernel*2 > e.Usage.Bytes {
-		return FormatBytes(*inc.Memory.Kernel) + " of it was kernel memory"
+		return incident.FormatBytes(*inc.Memory.Kernel) + " of it was kernel memory"
 	}
 	if m := biggestOther(inc); m != nil {
-		return redact.Sanitize(m.Container) + " held " + FormatBytes(*m.Usage) + " of it"
+		return redact.Sanitize(m.Container) + " held " + incident.FormatBytes(*m.Usage) + " of it"
 	}
 	if h := inc.Hog; h != nil && h.RSS != nil && inc.Victim != nil && h.PID != inc.Victim.PID {
-		s := named(h.Comm, h.PID) + " held the most, " + FormatBytes(*h.RSS)
+		s := named(h.Comm, h.PID) + " held the most, " + incident.FormatBytes(*h.RSS)
 		if h.Container != "" && h.Container != containerName(inc.Container) {
 			s += ", in " + redact.Sanitize(h.Container)
 		}
@@ -270,9 +271,9 @@ func held(inc *Incident, e *kmsg.Episode) string {
 	v := inc.Victim
 	switch {
 	case v.AnonRSS != nil && *v.AnonRSS > 0:
-		return processName(v.Comm, v.PID) + " held " + FormatBytes(*v.AnonRSS) + " of anonymous memory"
+		return processName(v.Comm, v.PID) + " held " + incident.FormatBytes(*v.AnonRSS) + " of anonymous memory"
 	case v.TotalVM != nil:
-		return processName(v.Comm, v.PID) + " was the victim (" + FormatBytes(*v.TotalVM) + " of address space)"
+		return processName(v.Comm, v.PID) + " was the victim (" + incident.FormatBytes(*v.TotalVM) + " of address space)"
 	}
 	return ""
 }

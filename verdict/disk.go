@@ -1,19 +1,21 @@
-package incident
+package verdict
 
 import (
 	"fmt"
-	"github.com/oomwatch/oomwatch/redact"
 	"path"
 	"strings"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // filesystemOf finds the one that a file is on; nil where that cannot be told.
-func filesystemOf(all []Filesystem, file string) *Filesystem {
+func filesystemOf(all []incident.Filesystem, file string) *incident.Filesystem {
 	if !path.IsAbs(file) {
 		return nil
 	}
 	file = path.Clean(file)
-	var best *Filesystem
+	var best *incident.Filesystem
 	for i := range all {
 		d := &all[i]
 		below := d.Mount == "/" || file == d.Mount || strings.HasPrefix(file, d.Mount+"/")
@@ -26,22 +28,22 @@ func filesystemOf(all []Filesystem, file string) *Filesystem {
 
 // judgeDisk weighs a program's word that it had no room against the filesystems
 // it could write to. last is true when the word is among its last lines.
-func judgeDisk(f *Facts, disk *DiskFull, last bool) verdict {
-	v := verdict{cause: LimitDisk, confidence: Possible, disk: disk}
+func judgeDisk(f *Facts, disk *DiskFull, last bool) judgement {
+	v := judgement{cause: incident.LimitDisk, confidence: incident.Possible, disk: disk}
 	at := filesystemOf(f.Filesystems, disk.Path)
 	switch {
 	case disk.Quota:
-		v.fs, v.confidence = at, Likely
+		v.fs, v.confidence = at, incident.Likely
 		v.why = "a quota was reached, which the free space does not show"
 	case at != nil && at.Full():
-		v.fs, v.confidence = at, Certain
+		v.fs, v.confidence = at, incident.Certain
 	case at != nil && at.Kind == "tmpfs":
-		v.fs, v.confidence = at, Likely
+		v.fs, v.confidence = at, incident.Likely
 		v.why = "a tmpfs ends with its container, so what was free in it is not known"
 	case at == nil:
 		for i := range f.Filesystems {
 			if d := &f.Filesystems[i]; d.Full() && (v.fs == nil || d.Mount == "/") {
-				v.fs, v.confidence = d, Likely
+				v.fs, v.confidence = d, incident.Likely
 				v.why = "the message does not name the file; this one is full"
 			}
 		}
@@ -55,7 +57,7 @@ func judgeDisk(f *Facts, disk *DiskFull, last bool) verdict {
 		v.why = "its log says so, and no filesystem was looked at"
 	}
 	if !last {
-		v.confidence = weaker(v.confidence, Possible)
+		v.confidence = weaker(v.confidence, incident.Possible)
 		v.why = joinWhy(v.why, "the message is not among its last lines")
 	}
 	return v
@@ -63,7 +65,7 @@ func judgeDisk(f *Facts, disk *DiskFull, last bool) verdict {
 
 // diskEvidence gives the numbers of what was looked at: the one that was full,
 // or all, where none was.
-func diskEvidence(f *Facts, v verdict, out []Evidence) []Evidence {
+func diskEvidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidence {
 	for i := range f.Filesystems {
 		d := &f.Filesystems[i]
 		if v.fs != nil && d != v.fs || d.Size == nil {
@@ -76,13 +78,13 @@ func diskEvidence(f *Facts, v verdict, out []Evidence) []Evidence {
 		case d.Full():
 			means = "it was full just after the end"
 		}
-		out = append(out, Evidence{Source: "filesystem", Time: endTime(f), Text: d.String(), Means: means})
+		out = append(out, incident.Evidence{Source: "filesystem", Time: endTime(f), Text: d.String(), Means: means})
 	}
 	return out
 }
 
 // diskSummary says where there was no room.
-func diskSummary(v verdict) string {
+func diskSummary(v judgement) string {
 	named := ""
 	if v.disk != nil && v.disk.Path != "" {
 		named = " (" + redact.Sanitize(redact.Line(v.disk.Path)) + ")"
@@ -99,7 +101,7 @@ func diskSummary(v verdict) string {
 }
 
 // adviceDisk is what to do about the filesystem that was full.
-func adviceDisk(inc *Incident, v verdict) string {
+func adviceDisk(inc *incident.Incident, v judgement) string {
 	const look = "Find what fills it: docker system df -v for images, logs and volumes, df -h and df -i on the host and in the container; bound logs with --log-opt max-size."
 	d := v.fs
 	if d == nil || v.disk != nil && v.disk.Quota {
@@ -110,15 +112,15 @@ func adviceDisk(inc *Incident, v verdict) string {
 	case d.NoInodes():
 		return fmt.Sprintf("Remove small files, which use up the %d inodes and not the bytes: find %s -xdev -printf '%%h\\n' | sort | uniq -c | sort -n | tail shows where they are.", *d.Inodes, src)
 	case d.Kind == "tmpfs" && d.Size != nil:
-		s := fmt.Sprintf("%s is a tmpfs of %s: have the program remove what it no longer needs there, or give it a volume.", redact.Sanitize(d.Mount), FormatBytes(*d.Size))
+		s := fmt.Sprintf("%s is a tmpfs of %s: have the program remove what it no longer needs there, or give it a volume.", redact.Sanitize(d.Mount), incident.FormatBytes(*d.Size))
 		if inc.Container != nil && inc.Container.MemoryLimit != nil {
-			s += fmt.Sprintf(" A larger one (size=, --shm-size) counts against the container's memory limit of %s.", FormatBytes(*inc.Container.MemoryLimit))
+			s += fmt.Sprintf(" A larger one (size=, --shm-size) counts against the container's memory limit of %s.", incident.FormatBytes(*inc.Container.MemoryLimit))
 		}
 		return s
 	case d.Kind == "layer":
-		return fmt.Sprintf("Write to a volume instead of the container's own layer, and free space on %s (%s free): docker system df -v names images, logs and volumes; bound logs with --log-opt max-size.", src, FormatBytes(*d.Free))
+		return fmt.Sprintf("Write to a volume instead of the container's own layer, and free space on %s (%s free): docker system df -v names images, logs and volumes; bound logs with --log-opt max-size.", src, incident.FormatBytes(*d.Free))
 	case d.Free != nil:
-		return fmt.Sprintf("Free space on the filesystem of %s (%s of %s free): du -xh %s | sort -h | tail shows what fills it; else enlarge it.", src, FormatBytes(*d.Free), FormatBytes(*d.Size), src)
+		return fmt.Sprintf("Free space on the filesystem of %s (%s of %s free): du -xh %s | sort -h | tail shows what fills it; else enlarge it.", src, incident.FormatBytes(*d.Free), incident.FormatBytes(*d.Size), src)
 	}
 	return look
 }

@@ -1,52 +1,53 @@
-package incident
+package verdict
 
 import (
 	"fmt"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
 // kernelVerdict reads whose limit was reached from what the kernel printed.
-func kernelVerdict(f *Facts, k *KernelKill) verdict {
-	v := verdict{kill: k, confidence: Certain}
+func kernelVerdict(f *Facts, k *KernelKill) judgement {
+	v := judgement{kill: k, confidence: incident.Certain}
 	e := k.Episode
 	switch e.Constraint {
 	case kmsg.ConstraintMemcg:
 		switch own, known := ownLimit(f, e); {
 		case !known && unlimited(f):
-			v.cause, v.confidence = OOMAncestor, Likely
+			v.cause, v.confidence = incident.OOMAncestor, incident.Likely
 			v.why = "the kernel did not print whose limit it was, and the container has none of its own"
 		case !known:
-			v.cause, v.confidence = OOMContainer, Likely
+			v.cause, v.confidence = incident.OOMContainer, incident.Likely
 			v.why = "the kernel did not print whose limit it was (it names the cgroup for only 10 kills in 5 s)"
 		case own:
-			v.cause = OOMContainer
+			v.cause = incident.OOMContainer
 		default:
-			v.cause = OOMAncestor
+			v.cause = incident.OOMAncestor
 		}
 	case kmsg.ConstraintNone:
-		v.cause = OOMHost
+		v.cause = incident.OOMHost
 	case kmsg.ConstraintCpuset, kmsg.ConstraintMemoryPolicy:
-		v.cause = OOMNode
+		v.cause = incident.OOMNode
 	default:
 		if k.FromTrace {
 			v.cause, v.confidence, v.why = tracedKill(f)
 			break
 		}
-		v.confidence = Likely
+		v.confidence = incident.Likely
 		switch own, known := ownLimit(f, e); {
 		case known && own:
-			v.cause = OOMContainer
+			v.cause = incident.OOMContainer
 		case known:
-			v.cause = OOMAncestor
+			v.cause = incident.OOMAncestor
 		case e.Limit.Printed:
-			v.cause = OOMContainer
+			v.cause = incident.OOMContainer
 		case k.By != ByNone && f.Container != nil && f.Container.MemoryLimit != nil:
-			v.cause, v.confidence = OOMContainer, Possible
+			v.cause, v.confidence = incident.OOMContainer, incident.Possible
 			v.why = "the kernel printed the kill without saying which limit was reached"
 		default:
-			v.cause, v.confidence = OOMHost, Possible
+			v.cause, v.confidence = incident.OOMHost, incident.Possible
 			v.why = "the kernel printed the kill without saying which limit was reached"
 		}
 	}
@@ -54,16 +55,16 @@ func kernelVerdict(f *Facts, k *KernelKill) verdict {
 	case ByTrace:
 		v.why = joinWhy(v.why, fmt.Sprintf("pid %d was found in this cgroup when the kernel marked it", k.Kill.PID))
 	case ByParent:
-		v.confidence = weaker(v.confidence, Likely)
+		v.confidence = weaker(v.confidence, incident.Likely)
 		v.why = joinWhy(v.why, fmt.Sprintf("the parent of pid %d was in this container when the kernel marked it", k.Kill.PID))
 	case ByPIDTable:
-		v.confidence = weaker(v.confidence, Likely)
+		v.confidence = weaker(v.confidence, incident.Likely)
 		v.why = joinWhy(v.why, fmt.Sprintf("pid %d had been seen in this container before", k.Kill.PID))
 	case ByCounter:
-		v.confidence = weaker(v.confidence, Likely)
+		v.confidence = weaker(v.confidence, incident.Likely)
 		v.why = joinWhy(v.why, "this container's oom_kill counter moved")
 	case ByEvent:
-		v.confidence = weaker(v.confidence, Likely)
+		v.confidence = weaker(v.confidence, incident.Likely)
 		v.why = joinWhy(v.why, "the engine reported an OOM in this container at that time")
 	}
 	switch {
@@ -73,7 +74,7 @@ func kernelVerdict(f *Facts, k *KernelKill) verdict {
 		v.why = joinWhy(v.why, "several containers lost a process at that time, and nothing says which lost which: the victim is one of "+joinNames(k.OneOf))
 	}
 	if e.Unverified {
-		v.confidence = weaker(v.confidence, Likely)
+		v.confidence = weaker(v.confidence, incident.Likely)
 	}
 	return v
 }
@@ -84,15 +85,15 @@ const nearLimit = 0.9
 
 // tracedKill judges a kill of which the log has no record: that the kernel's OOM
 // killer did it is certain, at whose limit is not.
-func tracedKill(f *Facts) (Cause, Confidence, string) {
+func tracedKill(f *Facts) (incident.Cause, incident.Confidence, string) {
 	const lost = "the kernel's OOM killer was traced, and its log has no record of the kill that says whose limit was reached"
 	switch s, _ := lastSample(f); {
 	case f.Container == nil || unlimited(f):
-		return OOMHost, Possible, lost
+		return incident.OOMHost, incident.Possible, lost
 	case s != nil && s.Limit > 0 && float64(s.Current) >= nearLimit*float64(s.Limit):
-		return OOMContainer, Likely, lost + fmt.Sprintf("; the last reading was %s of its %s", FormatBytes(s.Current), FormatBytes(s.Limit))
+		return incident.OOMContainer, incident.Likely, lost + fmt.Sprintf("; the last reading was %s of its %s", incident.FormatBytes(s.Current), incident.FormatBytes(s.Limit))
 	}
-	return OOMContainer, Possible, lost
+	return incident.OOMContainer, incident.Possible, lost
 }
 
 // ownLimit says whether the exhausted limit belongs to the victim's own

@@ -1,10 +1,11 @@
-package incident
+package verdict
 
 import (
 	"regexp"
 	"slices"
 	"time"
 
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
@@ -29,9 +30,9 @@ func forkRefused(tail []string) bool {
 // judgeLimits finds the ends that a limit other than the kernel's memory limits
 // brought about, as the program itself or the kernel said: the runtime's own
 // heap, the number of processes, the disk.
-func judgeLimits(f *Facts) (verdict, bool) {
+func judgeLimits(f *Facts) (judgement, bool) {
 	if f.Exit.ExitCode == 0 {
-		return verdict{}, false
+		return judgement{}, false
 	}
 	tail := f.RawTail
 	if tail == nil {
@@ -43,28 +44,28 @@ func judgeLimits(f *Facts) (verdict, bool) {
 	}
 	refused := heap != nil && heap.What == "native_thread" || heap == nil && forkRefused(tail)
 	if fork := faultOf(f, kmsg.FaultForkRejected); fork != nil && (refused || endTime(f).Sub(fork.Time) <= forkWindow) {
-		return verdict{cause: LimitPids, confidence: Likely}, true
+		return judgement{cause: incident.LimitPids, confidence: incident.Likely}, true
 	}
 	if refused {
-		return verdict{cause: LimitPids, confidence: Possible, runtime: heap,
+		return judgement{cause: incident.LimitPids, confidence: incident.Possible, runtime: heap,
 			why: "a process or thread could not be started: the pids limit, the user's limit of processes, or memory for its stack"}, true
 	}
 	if heap != nil {
-		v := verdict{cause: OOMRuntime, confidence: Likely, runtime: heap}
+		v := judgement{cause: incident.OOMRuntime, confidence: incident.Likely, runtime: heap}
 		if !heap.Fatal && len(tail)-heap.Index > nearEnd {
-			v.confidence = Possible
+			v.confidence = incident.Possible
 			v.why = "the message is not among its last lines"
 		}
 		return v, true
 	}
-	if d := filesystemOf(f.Filesystems, "/"); len(tail) == 0 && ExitSignal(f.Exit.ExitCode) == 0 && d != nil && d.Kind == "layer" && d.Full() {
-		return verdict{cause: LimitDisk, confidence: Possible, fs: d,
+	if d := filesystemOf(f.Filesystems, "/"); len(tail) == 0 && incident.ExitSignal(f.Exit.ExitCode) == 0 && d != nil && d.Kind == "layer" && d.Full() {
+		return judgement{cause: incident.LimitDisk, confidence: incident.Possible, fs: d,
 			why: "nothing of its log was kept, and there was no room for one: whether that is why it ended it could not say"}, true
 	}
 	if disk := FindDiskFull(tail); disk != nil {
 		return judgeDisk(f, disk, len(tail)-disk.Index <= nearEnd), true
 	}
-	return verdict{}, false
+	return judgement{}, false
 }
 
 // faultOf returns the newest record of a kind.

@@ -1,9 +1,12 @@
-package incident
+// Package verdict holds the rules: from the facts of one incident to its cause, its
+// confidence and the words for both. It is pure: the same facts give the same incident.
+package verdict
 
 import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
@@ -11,16 +14,16 @@ import (
 // Whatever was not seen is left at its zero value.
 type Facts struct {
 	ID   string
-	Kind Kind
+	Kind incident.Kind
 	Time time.Time
-	Host Host
+	Host incident.Host
 	// Container is what was known of the container before it died; nil when
 	// the kill was outside every known container.
-	Container *Container
+	Container *incident.Container
 	// Unit is the systemd unit the victim was in, outside every container.
 	Unit string
 	// Exit is nil while the container lives, and offline.
-	Exit *Exit
+	Exit *incident.Exit
 	// Kills are the kernel's kills attributed to this incident, oldest first.
 	Kills []KernelKill
 	// ChildKillIDs are the ids of the "kill" incidents of this generation
@@ -28,12 +31,12 @@ type Facts struct {
 	ChildKills   []KernelKill
 	ChildKillIDs []string
 	// Signals are the signals somebody asked the engine to send, oldest first.
-	Signals []Signal
+	Signals []incident.Signal
 	// Sent are the fatal signals that the kernel saw delivered to the
 	// container's first process, oldest first; Traced is true when it was
 	// watched for them to its end, so that none missing means none sent, and
 	// Untraced is why it was not.
-	Sent     []Sent
+	Sent     []incident.Sent
 	Traced   bool
 	Untraced string
 	// MaybeFirst is the pid of a process that the kernel OOM-killed in this run
@@ -56,7 +59,7 @@ type Facts struct {
 	OOMKillDelta int64
 	// Init is the container's first process as it was while it lived; nil
 	// when it was not read.
-	Init    *Init
+	Init    *incident.Init
 	LogTail []string
 	// NoLog is why there is no LogTail, where the engine could not give it;
 	// "" else.
@@ -67,12 +70,12 @@ type Facts struct {
 	// Filesystems are those that the container could write to, as they were
 	// just after an end of which its log says that there was no room;
 	// FilesystemsUnread is why they were not looked at, where they were not.
-	Filesystems       []Filesystem
+	Filesystems       []incident.Filesystem
 	FilesystemsUnread string
 	// Gaps are the stretches in which a source was blind and that touch
 	// this incident; Blind names sources that are missing altogether, with
 	// the reason ("kmsg" → "permission denied").
-	Gaps  []Gap
+	Gaps  []incident.Gap
 	Blind map[string]string
 	// NotSeenLive is true when the facts were gathered after the event.
 	NotSeenLive bool
@@ -119,7 +122,7 @@ type KernelKill struct {
 	Main bool `json:"main,omitempty"`
 	// Members are the cgroups that shared the limit, where it was not the
 	// victim's own; Container is filled in where it is known.
-	Members []Member `json:"members,omitempty"`
+	Members []incident.Member `json:"members,omitempty"`
 	// OneOf names the possible victims ("worker (pid 777)") where several
 	// containers lost a process at once and nothing says which lost which;
 	// Kill is then one of them, taken to make the count right.

@@ -1,9 +1,11 @@
-package incident
+package verdict
 
 import (
 	"fmt"
-	"github.com/oomwatch/oomwatch/redact"
 	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // ChildWindow is how long after a child's OOM kill a container's end is still
@@ -20,44 +22,44 @@ const clockSkew = 100 * time.Millisecond
 // requestWindow is how long before the end a request to stop still explains it.
 const requestWindow = 2 * time.Minute
 
-// verdict is the judgement before it is dressed: what, how sure, and why in
+// judgement is the judgement before it is dressed: what, how sure, and why in
 // plain words where the cause alone does not say it.
-type verdict struct {
-	cause      Cause
-	confidence Confidence
+type judgement struct {
+	cause      incident.Cause
+	confidence incident.Confidence
 	why        string
 	kill       *KernelKill // the kernel kill that decided, if one did
 	child      bool        // kill's victim was a child, and the container ended because of it
 	grace      time.Duration
 	signal     int
-	sender     *Sent // who sent the signal that ended it, where that was traced
+	sender     *incident.Sent // who sent the signal that ended it, where that was traced
 	runtime    *RuntimeOOM
 	disk       *DiskFull
-	fs         *Filesystem // the one that was full, or that disk names
+	fs         *incident.Filesystem // the one that was full, or that disk names
 }
 
 // judge applies the rules in the order of what can be wrong least: the kernel's
 // own word, the engine's start error, the engine's record of who asked for
 // what, then what only fits.
-func judge(f *Facts) verdict {
-	if f.Kind != KindDeath {
+func judge(f *Facts) judgement {
+	if f.Kind != incident.KindDeath {
 		return judgeKill(f)
 	}
 	v := judgeDeath(f)
 	if f.Placed && v.kill != nil {
-		v.confidence = weaker(v.confidence, Likely)
+		v.confidence = weaker(v.confidence, incident.Likely)
 		v.why = joinWhy(v.why, "the kernel's log has no time of day (dmesg -T or journalctl -k would print it): that this kill belongs to this end is taken from the engine's word on an OOM in this container")
 	}
 	return v
 }
 
-func judgeDeath(f *Facts) verdict {
+func judgeDeath(f *Facts) judgement {
 	if k := mainKill(f); k != nil {
 		v := kernelVerdict(f, k)
 		// 255 is what an engine that was away gives for a code it does not know.
 		unknown := f.Exit != nil && f.Exit.ExitCode == 255 && f.NotSeenLive
 		if f.Exit != nil && !isKillCode(f.Exit.ExitCode) && !unknown {
-			v.confidence = weaker(v.confidence, Likely)
+			v.confidence = weaker(v.confidence, incident.Likely)
 			v.why = fmt.Sprintf("the kernel killed its first process, though the engine gives exit code %d", f.Exit.ExitCode)
 		}
 		return v
@@ -65,38 +67,38 @@ func judgeDeath(f *Facts) verdict {
 	if f.Exit == nil {
 		return judgeMissed(f)
 	}
-	for _, rule := range []func(*Facts) (verdict, bool){
+	for _, rule := range []func(*Facts) (judgement, bool){
 		judgeStart, judgeEngineStop, judgeRequest, judgeRuntime, judgeSender, judgeChild, judgeGone, judgeSilentOOM, judgeLimits, judgeCode,
 	} {
 		if v, ok := rule(f); ok {
 			return v
 		}
 	}
-	return verdict{cause: ExitError, confidence: Certain}
+	return judgement{cause: incident.ExitError, confidence: incident.Certain}
 }
 
 // judgeKill judges a kill that the container survived, or one outside every container.
-func judgeKill(f *Facts) verdict {
+func judgeKill(f *Facts) judgement {
 	if len(f.Kills) > 0 {
 		return kernelVerdict(f, &f.Kills[0])
 	}
 	if f.OOMKillDelta > 0 {
-		return verdict{cause: OOMContainer, confidence: Possible,
+		return judgement{cause: incident.OOMContainer, confidence: incident.Possible,
 			why: fmt.Sprintf("the cgroup's oom_kill counter rose by %d and no kernel record of it was seen; whose limit was reached is not known", f.OOMKillDelta)}
 	}
 	if len(f.EngineOOMs) > 0 {
-		return verdict{cause: OOMContainer, confidence: Possible,
+		return judgement{cause: incident.OOMContainer, confidence: incident.Possible,
 			why: "the engine reported an OOM in the container and no kernel record of it was seen; whose limit was reached is not known"}
 	}
-	return verdict{cause: UnknownCause, confidence: Possible, why: "no source says what was killed"}
+	return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "no source says what was killed"}
 }
 
 // judgeStart finds a container whose command never ran.
-func judgeStart(f *Facts) (verdict, bool) {
+func judgeStart(f *Facts) (judgement, bool) {
 	if f.Exit.Error != "" && !isOnlyStopError(f) {
-		return verdict{cause: ExecFailed, confidence: Certain, why: f.Exit.Error}, true
+		return judgement{cause: incident.ExecFailed, confidence: incident.Certain, why: f.Exit.Error}, true
 	}
-	return verdict{}, false
+	return judgement{}, false
 }
 
 // isOnlyStopError is true where the engine's error text can be a leftover: a
@@ -106,24 +108,24 @@ func isOnlyStopError(f *Facts) bool {
 }
 
 // judgeEngineStop finds the end that the engine asked for as it went down itself.
-func judgeEngineStop(f *Facts) (verdict, bool) {
+func judgeEngineStop(f *Facts) (judgement, bool) {
 	if !f.EngineDown || len(f.Signals) == 0 {
-		return verdict{}, false
+		return judgement{}, false
 	}
-	return verdict{cause: EngineStop, confidence: Likely, signal: f.Signals[0].Number,
+	return judgement{cause: incident.EngineStop, confidence: incident.Likely, signal: f.Signals[0].Number,
 		why: "the engine asked every container to stop, and went down itself"}, true
 }
 
 // judgeRequest finds the end that somebody asked the engine for.
-func judgeRequest(f *Facts) (verdict, bool) {
-	var asked, killed *Signal
+func judgeRequest(f *Facts) (judgement, bool) {
+	var asked, killed *incident.Signal
 	end := f.Exit.At
 	stop := stopSignal(f)
 	for i := range f.Signals {
 		s := &f.Signals[i]
 		if s.Number == 0 {
 			// Podman does not say which one: what it died of, if it did.
-			s = &Signal{At: s.At, Number: ExitSignal(f.Exit.ExitCode), Raw: s.Raw}
+			s = &incident.Signal{At: s.At, Number: incident.ExitSignal(f.Exit.ExitCode), Raw: s.Raw}
 		}
 		switch {
 		case s.Number == 0:
@@ -131,7 +133,7 @@ func judgeRequest(f *Facts) (verdict, bool) {
 			if killed == nil {
 				killed = s
 			}
-		case s.Number == stop || s.Number == 15 || s.Number == ExitSignal(f.Exit.ExitCode):
+		case s.Number == stop || s.Number == 15 || s.Number == incident.ExitSignal(f.Exit.ExitCode):
 			if killed == nil {
 				asked = s
 			}
@@ -143,94 +145,94 @@ func judgeRequest(f *Facts) (verdict, bool) {
 			grace := killed.At.Sub(asked.At)
 			switch {
 			case !f.StopDone.IsZero():
-				return verdict{cause: KillStopTimeout, confidence: Certain, grace: grace, signal: asked.Number}, true
+				return judgement{cause: incident.KillStopTimeout, confidence: incident.Certain, grace: grace, signal: asked.Number}, true
 			case grace >= 900*time.Millisecond && !f.Exit.Inspected:
-				return verdict{cause: KillStopTimeout, confidence: Likely, grace: grace, signal: asked.Number}, true
+				return judgement{cause: incident.KillStopTimeout, confidence: incident.Likely, grace: grace, signal: asked.Number}, true
 			}
 		}
-		return verdict{cause: KillRequest, confidence: Certain, signal: 9}, true
+		return judgement{cause: incident.KillRequest, confidence: incident.Certain, signal: 9}, true
 	}
 	if asked == nil {
-		return verdict{}, false
+		return judgement{}, false
 	}
-	fatal := ExitSignal(code) == asked.Number
+	fatal := incident.ExitSignal(code) == asked.Number
 	switch {
 	case isKillCode(code) && !fatal && !f.StopDone.IsZero():
-		return verdict{cause: KillStopTimeout, confidence: Likely, grace: end.Sub(asked.At), signal: asked.Number,
+		return judgement{cause: incident.KillStopTimeout, confidence: incident.Likely, grace: end.Sub(asked.At), signal: asked.Number,
 			why: "the engine's own word on the SIGKILL was not seen"}, true
 	case !f.StopDone.IsZero():
-		return verdict{cause: StopRequest, confidence: Certain, signal: asked.Number}, true
+		return judgement{cause: incident.StopRequest, confidence: incident.Certain, signal: asked.Number}, true
 	case fatal && asked.Number != 15 && asked.Number != stop:
-		return verdict{cause: KillRequest, confidence: Certain, signal: asked.Number}, true
+		return judgement{cause: incident.KillRequest, confidence: incident.Certain, signal: asked.Number}, true
 	case fatal:
-		return verdict{cause: StopRequest, confidence: Certain, signal: asked.Number}, true
+		return judgement{cause: incident.StopRequest, confidence: incident.Certain, signal: asked.Number}, true
 	case end.Sub(asked.At) <= requestWindow:
-		return verdict{cause: StopRequest, confidence: Likely, signal: asked.Number}, true
+		return judgement{cause: incident.StopRequest, confidence: incident.Likely, signal: asked.Number}, true
 	}
-	return verdict{}, false
+	return judgement{}, false
 }
 
 // judgeChild finds the end that a child's OOM kill brought about.
-func judgeChild(f *Facts) (verdict, bool) {
+func judgeChild(f *Facts) (judgement, bool) {
 	if f.Exit.ExitCode == 0 {
-		return verdict{}, false
+		return judgement{}, false
 	}
 	k := recentChildKill(f)
 	if k == nil {
-		return verdict{}, false
+		return judgement{}, false
 	}
 	v := kernelVerdict(f, k)
 	v.child = true
-	v.confidence = weaker(v.confidence, Likely)
+	v.confidence = weaker(v.confidence, incident.Likely)
 	v.why = joinWhy(v.why, fmt.Sprintf("it ended %s after the kernel killed its process %d (%s)",
-		FormatDuration(endTime(f).Sub(killTime(k))), k.Kill.PID, redact.Sanitize(k.Kill.Comm)))
+		incident.FormatDuration(endTime(f).Sub(killTime(k))), k.Kill.PID, redact.Sanitize(k.Kill.Comm)))
 	return v, true
 }
 
 // judgeGone finds the end that came with the host's or the engine's.
-func judgeGone(f *Facts) (verdict, bool) {
+func judgeGone(f *Facts) (judgement, bool) {
 	switch {
 	case f.Rebooted:
-		return verdict{cause: HostShutdown, confidence: Likely, why: "the host was booted anew after this container was last seen running"}, true
-	case f.EngineDown && f.Exit.ExitCode != 0 && f.Exit.ExitCode < 256 && ExitSignal(f.Exit.ExitCode) != 11 && ExitSignal(f.Exit.ExitCode) != 6:
-		return verdict{cause: EngineStop, confidence: Possible,
+		return judgement{cause: incident.HostShutdown, confidence: incident.Likely, why: "the host was booted anew after this container was last seen running"}, true
+	case f.EngineDown && f.Exit.ExitCode != 0 && f.Exit.ExitCode < 256 && incident.ExitSignal(f.Exit.ExitCode) != 11 && incident.ExitSignal(f.Exit.ExitCode) != 6:
+		return judgement{cause: incident.EngineStop, confidence: incident.Possible,
 			why: "it ended while the engine was away, and nothing else explains it"}, true
 	}
-	return verdict{}, false
+	return judgement{}, false
 }
 
 // judgeSilentOOM finds an OOM kill of which the kernel log says nothing, from
 // the counter and the engine's event together with the exit code; neither the
 // code alone nor the engine's flag alone is enough.
-func judgeSilentOOM(f *Facts) (verdict, bool) {
+func judgeSilentOOM(f *Facts) (judgement, bool) {
 	if !isKillCode(f.Exit.ExitCode) {
-		return verdict{}, false
+		return judgement{}, false
 	}
 	if f.OOMKillDelta > 0 {
-		return verdict{cause: OOMContainer, confidence: Likely,
+		return judgement{cause: incident.OOMContainer, confidence: incident.Likely,
 			why: "its oom_kill counter rose just before it ended with 137; no kernel record says whose limit was reached"}, true
 	}
 	for _, at := range f.EngineOOMs {
 		if d := f.Exit.At.Sub(at); d >= -time.Second && d <= ChildWindow {
-			return verdict{cause: OOMContainer, confidence: Possible,
+			return judgement{cause: incident.OOMContainer, confidence: incident.Possible,
 				why: "the engine reported an OOM just before it ended with 137; no kernel record says who was killed or whose limit was reached"}, true
 		}
 	}
-	return verdict{}, false
+	return judgement{}, false
 }
 
 // judgeCode reads what is left: the exit code by itself.
-func judgeCode(f *Facts) (verdict, bool) {
+func judgeCode(f *Facts) (judgement, bool) {
 	code := f.Exit.ExitCode
-	sig := ExitSignal(code)
+	sig := incident.ExitSignal(code)
 	switch {
 	case code == 0:
-		return verdict{cause: ExitOK, confidence: Certain}, true
+		return judgement{cause: incident.ExitOK, confidence: incident.Certain}, true
 	case sig == 9 && kernelSent(f):
-		return verdict{cause: OOMContainer, confidence: Possible, signal: 9,
+		return judgement{cause: incident.OOMContainer, confidence: incident.Possible, signal: 9,
 			why: "the kernel itself sent SIGKILL, as its OOM killer does; its record of whose limit was reached was not seen"}, true
 	case sig == 9 && f.Traced:
-		return verdict{cause: ExitError, confidence: Likely,
+		return judgement{cause: incident.ExitError, confidence: incident.Likely,
 			why: "exit code 137 is what SIGKILL leaves, but no SIGKILL was sent to its first process, which was watched to its end: the program itself exited with 137"}, true
 	case sig == 9:
 		why := "exit code 137 is what SIGKILL leaves; no kernel kill, no request to the engine and no counter explains it. " +
@@ -245,47 +247,47 @@ func judgeCode(f *Facts) (verdict, bool) {
 		case f.Untraced != "":
 			why += ". Which of them cannot be told: " + f.Untraced
 		}
-		return verdict{cause: KillUnknown, confidence: Possible, signal: 9, why: why}, true
+		return judgement{cause: incident.KillUnknown, confidence: incident.Possible, signal: 9, why: why}, true
 	case crashSignals[sig] != "":
-		v := verdict{cause: CrashSignal, confidence: Likely, signal: sig}
+		v := judgement{cause: incident.CrashSignal, confidence: incident.Likely, signal: sig}
 		if crashFault(f) != nil {
-			v.confidence = Certain
+			v.confidence = incident.Certain
 		}
 		return v, true
 	case code >= 125 && code <= 127:
-		return verdict{cause: ExecFailed, confidence: Likely, why: execMeaning[code]}, true
-	case sig > 0 && sig < len(signalNames):
-		return verdict{cause: UnknownCause, confidence: Possible, signal: sig,
+		return judgement{cause: incident.ExecFailed, confidence: incident.Likely, why: execMeaning[code]}, true
+	case incident.HasSignalName(sig):
+		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, signal: sig,
 			why: fmt.Sprintf("exit code %d is what %s leaves, and nobody asked the engine to send it: another process did, or the program itself exited with %d",
-				code, SignalName(sig), code)}, true
+				code, incident.SignalName(sig), code)}, true
 	case code == 255 && f.NotSeenLive:
-		return verdict{cause: UnknownCause, confidence: Possible,
+		return judgement{cause: incident.UnknownCause, confidence: incident.Possible,
 			why: "the engine gives 255 when it does not know how a container ended"}, true
 	}
-	return verdict{}, false
+	return judgement{}, false
 }
 
 // shifted says how far a kill's stamp is from the end.
 func shifted(d time.Duration) string {
 	if d < 0 {
-		return FormatDuration(-d) + " earlier"
+		return incident.FormatDuration(-d) + " earlier"
 	}
-	return FormatDuration(d) + " later"
+	return incident.FormatDuration(d) + " later"
 }
 
 // judgeMissed judges an end of which there is no exit at all: the container is
 // known to be gone, or to have been started anew.
-func judgeMissed(f *Facts) verdict {
+func judgeMissed(f *Facts) judgement {
 	if k := recentChildKill(f); k != nil {
 		v := kernelVerdict(f, k)
-		v.child, v.confidence = true, weaker(v.confidence, Possible)
+		v.child, v.confidence = true, weaker(v.confidence, incident.Possible)
 		v.why = joinWhy(v.why, "nobody saw how the container itself ended")
 		return v
 	}
 	if f.Rebooted {
-		return verdict{cause: HostShutdown, confidence: Likely, why: "the host was booted anew after this container was last seen running"}
+		return judgement{cause: incident.HostShutdown, confidence: incident.Likely, why: "the host was booted anew after this container was last seen running"}
 	}
-	return verdict{cause: UnknownCause, confidence: Possible,
+	return judgement{cause: incident.UnknownCause, confidence: incident.Possible,
 		why: "it ended while nobody was watching, and the engine kept no exit code"}
 }
 
@@ -345,17 +347,17 @@ func isKillCode(code int) bool { return code == 137 }
 
 func stopSignal(f *Facts) int {
 	if f.Container != nil {
-		if n := SignalNumber(f.Container.StopSignal); n != 0 {
+		if n := incident.SignalNumber(f.Container.StopSignal); n != 0 {
 			return n
 		}
 	}
 	return 15
 }
 
-var confidenceRank = map[Confidence]int{Possible: 0, Likely: 1, Certain: 2}
+var confidenceRank = map[incident.Confidence]int{incident.Possible: 0, incident.Likely: 1, incident.Certain: 2}
 
 // weaker returns the lesser of two confidences.
-func weaker(a, b Confidence) Confidence {
+func weaker(a, b incident.Confidence) incident.Confidence {
 	if confidenceRank[a] < confidenceRank[b] {
 		return a
 	}

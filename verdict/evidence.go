@@ -1,4 +1,4 @@
-package incident
+package verdict
 
 import (
 	"fmt"
@@ -8,13 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/redact"
 )
 
 // evidence lists what each source said, in the order in which it happened, in
 // out. Text that others wrote is sanitised, not shortened.
-func evidence(f *Facts, v verdict, out []Evidence) []Evidence {
+func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidence {
 	if len(f.Kills) > 0 {
 		out = slices.Grow(out, len(f.Kills)+3)
 	}
@@ -32,27 +33,27 @@ func evidence(f *Facts, v verdict, out []Evidence) []Evidence {
 	}
 	for i := range f.Faults {
 		x := &f.Faults[i]
-		out = append(out, Evidence{Source: "kmsg", Time: x.Time, Text: redact.Sanitize(x.Line), Means: faultMeaning(x)})
+		out = append(out, incident.Evidence{Source: "kmsg", Time: x.Time, Text: redact.Sanitize(x.Line), Means: faultMeaning(x)})
 	}
 	for _, at := range f.EngineOOMs {
-		out = append(out, Evidence{Source: "docker", Time: at, Text: "event oom",
+		out = append(out, incident.Evidence{Source: "docker", Time: at, Text: "event oom",
 			Means: "the engine saw a process in the container OOM-killed (any process, not only the first)"})
 	}
 	for i := range f.Signals {
 		s := &f.Signals[i]
-		out = append(out, Evidence{Source: "docker", Time: s.At, Text: fmt.Sprintf("event kill signal=%d", s.Number),
-			Means: fmt.Sprintf("somebody asked the engine to send %s", SignalName(s.Number))})
+		out = append(out, incident.Evidence{Source: "docker", Time: s.At, Text: fmt.Sprintf("event kill signal=%d", s.Number),
+			Means: fmt.Sprintf("somebody asked the engine to send %s", incident.SignalName(s.Number))})
 	}
 	if h, at := unhealthy(f, v); h != nil {
 		out = append(out, healthEvidence(h, at))
 	}
 	if v.runtime != nil {
-		out = append(out, Evidence{Source: "log", Time: endTime(f), Text: redact.Sanitize(redact.Line(v.runtime.Line)), Means: v.runtime.Means})
+		out = append(out, incident.Evidence{Source: "log", Time: endTime(f), Text: redact.Sanitize(redact.Line(v.runtime.Line)), Means: v.runtime.Means})
 	}
 	if v.disk != nil {
-		out = append(out, Evidence{Source: "log", Time: endTime(f), Text: redact.Sanitize(redact.Line(v.disk.Line)), Means: "the program says that a disk, a volume or a quota is full"})
+		out = append(out, incident.Evidence{Source: "log", Time: endTime(f), Text: redact.Sanitize(redact.Line(v.disk.Line)), Means: "the program says that a disk, a volume or a quota is full"})
 	}
-	if v.cause == LimitDisk {
+	if v.cause == incident.LimitDisk {
 		out = diskEvidence(f, v, out)
 	}
 	for i := range f.Sent {
@@ -62,44 +63,44 @@ func evidence(f *Facts, v verdict, out []Evidence) []Evidence {
 		out = append(out, exitEvidence(f, v)...)
 	}
 	if !f.StopDone.IsZero() {
-		out = append(out, Evidence{Source: "docker", Time: f.StopDone, Text: "event stop",
+		out = append(out, incident.Evidence{Source: "docker", Time: f.StopDone, Text: "event stop",
 			Means: "a request to stop the container was carried out"})
 	}
 	if f.OOMKillDelta > 0 {
-		out = append(out, Evidence{Source: "cgroup", Time: f.Time, Text: fmt.Sprintf("oom_kill +%d", f.OOMKillDelta),
+		out = append(out, incident.Evidence{Source: "cgroup", Time: f.Time, Text: fmt.Sprintf("oom_kill +%d", f.OOMKillDelta),
 			Means: "the container's own counter of OOM kills rose with no kernel record to go with it"})
 	}
 	if s, age := lastSample(f); s != nil {
-		text := fmt.Sprintf("memory %s", FormatBytes(s.Current))
+		text := fmt.Sprintf("memory %s", incident.FormatBytes(s.Current))
 		if s.Limit > 0 {
-			text += fmt.Sprintf(" of %s", FormatBytes(s.Limit))
+			text += fmt.Sprintf(" of %s", incident.FormatBytes(s.Limit))
 		}
-		out = append(out, Evidence{Source: "recorder", Time: s.At, Text: text,
-			Means: fmt.Sprintf("last reading, %s before", FormatDuration(max(age, 0)))})
+		out = append(out, incident.Evidence{Source: "recorder", Time: s.At, Text: text,
+			Means: fmt.Sprintf("last reading, %s before", incident.FormatDuration(max(age, 0)))})
 	}
 	if f.NoLog != "" {
-		out = append(out, Evidence{Source: "log", Time: f.Time, Text: f.NoLog, Means: "its last log lines cannot be shown"})
+		out = append(out, incident.Evidence{Source: "log", Time: f.Time, Text: f.NoLog, Means: "its last log lines cannot be shown"})
 	}
-	slices.SortStableFunc(out, func(a, b Evidence) int {
+	slices.SortStableFunc(out, func(a, b incident.Evidence) int {
 		if before(a.Time, b.Time) {
 			return -1
 		}
 		return 0
 	})
 	for _, name := range sortedKeys(f.Blind) {
-		if name == "trace" && v.cause != KillUnknown && v.cause != UnknownCause {
+		if name == "trace" && v.cause != incident.KillUnknown && v.cause != incident.UnknownCause {
 			continue // who sent a signal is not in question
 		}
-		out = append(out, Evidence{Source: name, Text: "not available: " + f.Blind[name], Means: blindMeaning(name)})
+		out = append(out, incident.Evidence{Source: name, Text: "not available: " + f.Blind[name], Means: blindMeaning(name)})
 	}
-	if v.why != "" && v.cause != ExecFailed {
-		out = append(out, Evidence{Source: "verdict", Text: v.why, Means: fmt.Sprintf("why this is %s and not more", v.confidence)})
+	if v.why != "" && v.cause != incident.ExecFailed {
+		out = append(out, incident.Evidence{Source: "judgement", Text: v.why, Means: fmt.Sprintf("why this is %s and not more", v.confidence)})
 	}
 	return out
 }
 
 // appendKill picks the lines of an episode that decide: limit, summary, kill.
-func appendKill(out []Evidence, k *KernelKill, main bool) []Evidence {
+func appendKill(out []incident.Evidence, k *KernelKill, main bool) []incident.Evidence {
 	e := k.Episode
 	at := killTime(k)
 	for _, l := range e.Lines {
@@ -108,11 +109,11 @@ func appendKill(out []Evidence, k *KernelKill, main bool) []Evidence {
 		}
 		switch {
 		case strings.Contains(l, "oom-kill:constraint="):
-			out = append(out, Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(l), Means: constraintMeaning(e)})
+			out = append(out, incident.Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(l), Means: constraintMeaning(e)})
 		case strings.Contains(l, "killed as a result of limit of"):
-			out = append(out, Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(l), Means: "whose limit was reached, and where the victim was"})
+			out = append(out, incident.Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(l), Means: "whose limit was reached, and where the victim was"})
 		case strings.Contains(l, "memory: usage"):
-			out = append(out, Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(l), Means: "usage and limit at the moment of the kill"})
+			out = append(out, incident.Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(l), Means: "usage and limit at the moment of the kill"})
 		}
 	}
 	if k.FromTrace || k.Marked != "" && (k.By == ByTrace || k.By == ByParent) {
@@ -128,13 +129,13 @@ func appendKill(out []Evidence, k *KernelKill, main bool) []Evidence {
 	case k.By == ByPath:
 		which = ", which was in this cgroup"
 	}
-	out = append(out, Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(k.Kill.Line), Means: "the kernel killed pid " + strconv.Itoa(k.Kill.PID) + which})
+	out = append(out, incident.Evidence{Source: "kmsg", Time: at, Text: redact.Sanitize(k.Kill.Line), Means: "the kernel killed pid " + strconv.Itoa(k.Kill.PID) + which})
 	return out
 }
 
 // markEvidence says what the trace event of a kill told.
-func markEvidence(k *KernelKill) Evidence {
-	x := Evidence{Source: "trace", Time: killTime(k), Text: fmt.Sprintf("mark_victim pid=%d comm=%s", k.Kill.PID, redact.Sanitize(k.Kill.Comm)),
+func markEvidence(k *KernelKill) incident.Evidence {
+	x := incident.Evidence{Source: "trace", Time: killTime(k), Text: fmt.Sprintf("mark_victim pid=%d comm=%s", k.Kill.PID, redact.Sanitize(k.Kill.Comm)),
 		Means: "the kernel's OOM killer chose this process"}
 	if k.Kill.AnonRSS.Printed {
 		x.Text += fmt.Sprintf(" anon-rss=%dkB", k.Kill.AnonRSS.Bytes>>10)
@@ -177,22 +178,22 @@ func faultMeaning(x *kmsg.Fault) string {
 	return "the kernel's word on it"
 }
 
-func exitEvidence(f *Facts, v verdict) []Evidence {
+func exitEvidence(f *Facts, v judgement) []incident.Evidence {
 	x := f.Exit
 	text := fmt.Sprintf("event die exitCode=%d", x.ExitCode)
 	if f.NotSeenLive || x.Raw == "" {
 		text = fmt.Sprintf("inspect: ExitCode=%d", x.ExitCode)
 	}
 	means := "how the engine says its first process ended"
-	if s := ExitSignal(x.ExitCode); s != 0 {
-		means = fmt.Sprintf("128+%d: what %s leaves, whoever sent it", s, SignalName(s))
+	if s := incident.ExitSignal(x.ExitCode); s != 0 {
+		means = fmt.Sprintf("128+%d: what %s leaves, whoever sent it", s, incident.SignalName(s))
 	}
-	out := []Evidence{{Source: "docker", Time: endTime(f), Text: text, Means: means}}
+	out := []incident.Evidence{{Source: "docker", Time: endTime(f), Text: text, Means: means}}
 	if x.Error != "" {
-		out = append(out, Evidence{Source: "docker", Time: endTime(f), Text: redact.Sanitize(x.Error), Means: "the engine's own error"})
+		out = append(out, incident.Evidence{Source: "docker", Time: endTime(f), Text: redact.Sanitize(x.Error), Means: "the engine's own error"})
 	}
 	if x.Inspected && x.OOMKilled && v.kill == nil {
-		out = append(out, Evidence{Source: "docker", Time: endTime(f), Text: "inspect: OOMKilled=true",
+		out = append(out, incident.Evidence{Source: "docker", Time: endTime(f), Text: "inspect: OOMKilled=true",
 			Means: "some process in it was OOM-killed at some time; alone it does not say that this ended the container"})
 	}
 	return out

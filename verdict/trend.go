@@ -1,10 +1,11 @@
-package incident
+package verdict
 
 import (
 	"slices"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/trend"
 )
 
@@ -37,7 +38,7 @@ func (r *Reading) held() int64 {
 // word on the kill is there, Samples end before it anyway.
 func (f *Facts) lived() []cgroup.Sample {
 	all := f.Samples
-	if f.Kind != KindDeath {
+	if f.Kind != incident.KindDeath {
 		return all
 	}
 	for len(all) > 1 {
@@ -71,16 +72,16 @@ func (f *Facts) readings(samples []cgroup.Sample) []Reading {
 }
 
 // history turns readings into points relative to at and says what shape they have.
-func history(all []Reading, limit int64, at time.Time) *History {
-	h := &History{}
+func history(all []Reading, limit int64, at time.Time) *incident.History {
+	h := &incident.History{}
 	if limit > 0 {
 		h.Limit = &limit
 	}
 	for _, r := range fewer(all) {
 		t := r.At.Sub(at).Round(time.Millisecond).Seconds()
-		h.Points = append(h.Points, Point{T: t, Bytes: r.Used})
+		h.Points = append(h.Points, incident.Point{T: t, Bytes: r.Used})
 		if r.Anon >= 0 {
-			h.Breakdown = append(h.Breakdown, Parts{T: t, Anon: known(r.Anon), File: known(r.File), Shmem: known(r.Shmem), Kernel: known(r.Kernel)})
+			h.Breakdown = append(h.Breakdown, incident.Parts{T: t, Anon: known(r.Anon), File: known(r.File), Shmem: known(r.Shmem), Kernel: known(r.Kernel)})
 		}
 	}
 	found := trend.Classify(series(all, at), trend.Options{Limit: float64(max(limit, 0))})

@@ -1,12 +1,15 @@
-package incident
+package verdict
 
-import "github.com/oomwatch/oomwatch/kmsg"
+import (
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+)
 
 // hostHog sums the task table of a host-wide episode by container, for what was
 // known of the pids before the kill, and returns the container that held the
 // most; nil where a process outside every container held more than any, or no
 // container is known. Comm and PID are its largest process.
-func hostHog(f *Facts, e *kmsg.Episode) *Hog {
+func hostHog(f *Facts, e *kmsg.Episode) *incident.Hog {
 	if e.Constraint != kmsg.ConstraintNone || len(f.Owners) == 0 {
 		return nil
 	}
@@ -42,5 +45,5 @@ func hostHog(f *Facts, e *kmsg.Episode) *Hog {
 	if best == nil || best.rss <= outside {
 		return nil
 	}
-	return &Hog{Container: name, Comm: best.largest.Comm, PID: best.largest.PID, RSS: new(best.rss)}
+	return &incident.Hog{Container: name, Comm: best.largest.Comm, PID: best.largest.PID, RSS: new(best.rss)}
 }

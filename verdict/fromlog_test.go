@@ -1,8 +1,6 @@
-package incident
+package verdict
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
@@ -83,15 +82,10 @@ func TestSwapIsSaidWhereverItStands(t *testing.T) {
 
 // An id that was told once must stay the same: stores and receivers keep it.
 func TestIDsStay(t *testing.T) {
-	sum := sha256.Sum256([]byte("death\x00c1\x00" + "ab12"))
-	want := strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:10]))
-	if got := hashID([]byte("death\x00c1\x00ab12")); got != want {
-		t.Errorf("id %q, want %q", got, want)
-	}
 	e := sampleEpisode(0)
 	started := time.Unix(1700000000, 123456789)
 	got := fmt.Sprint(KillID("", e, &e.Kills[0]), " ", KillID("boot", e, &e.Kills[0]), " ", KillID("", &kmsg.Episode{Seq: 7}, &kmsg.Kill{PID: 3, Comm: "x"}), " ",
-		DeathID("c1", started), " ", CounterID("c1", started, 3))
+		incident.DeathID("c1", started), " ", incident.CounterID("c1", started, 3))
 	if want := "y7zf7winf2gbak7s bpmjsvrxuogjkuex ehpl5zfrkuhr4pit r3ay4xlwiprpqjhl vuqkbwvpkvcapdhh"; got != want {
 		t.Errorf("ids %s, want %s", got, want)
 	}

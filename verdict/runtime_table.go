@@ -1,4 +1,4 @@
-package incident
+package verdict
 
 // runtimeRows are the messages, by runtime.
 var runtimeRows = []runtimeRow{

@@ -1,7 +1,8 @@
-package incident
+package verdict
 
 import (
 	"fmt"
+	"github.com/oomwatch/oomwatch/incident"
 	"strings"
 )
 
@@ -87,7 +88,7 @@ func (c room) formula(percent int64) string {
 	if c.limit == 0 {
 		return fmt.Sprintf("%d %% of the container's limit; it has none that is known, so set one first", percent)
 	}
-	return fmt.Sprintf("%d %% of the container's %s = %s", percent, FormatBytes(c.limit), FormatBytes(c.of(percent)))
+	return fmt.Sprintf("%d %% of the container's %s = %s", percent, incident.FormatBytes(c.limit), incident.FormatBytes(c.of(percent)))
 }
 
 // share fills a setting with a share in MiB, and shows how it comes about.
@@ -124,7 +125,7 @@ func (r *RuntimeOOM) size(c room, s setting) string {
 	if r.Limit == nil {
 		return fmt.Sprintf("Set %s; if it is set so already, %s.", set, s.leak)
 	}
-	own := FormatBytes(*r.Limit)
+	own := incident.FormatBytes(*r.Limit)
 	if r.About {
 		own = "about " + own
 	}
@@ -132,19 +133,19 @@ func (r *RuntimeOOM) size(c room, s setting) string {
 	case c.limit == 0:
 		return fmt.Sprintf("Its own limit was %s: %s. If it needs more, set %s.", own, s.leak, set)
 	case *r.Limit > c.limit:
-		return fmt.Sprintf("Its own limit of %s is above the container's %s, where the kernel kills: lower it to %s.", own, FormatBytes(c.limit), set)
+		return fmt.Sprintf("Its own limit of %s is above the container's %s, where the kernel kills: lower it to %s.", own, incident.FormatBytes(c.limit), set)
 	case *r.Limit < c.of(s.percent-5):
-		return fmt.Sprintf("Its own limit of %s is below what the container's %s allows: set %s. The container's need not be raised.", own, FormatBytes(c.limit), set)
+		return fmt.Sprintf("Its own limit of %s is below what the container's %s allows: set %s. The container's need not be raised.", own, incident.FormatBytes(c.limit), set)
 	}
 	return fmt.Sprintf("Its own limit of %s leaves little of the container's %s: %s. If it needs more than that, raise the container's limit first, and keep this one at %d %% of it.",
-		own, FormatBytes(c.limit), s.leak, s.percent)
+		own, incident.FormatBytes(c.limit), s.leak, s.percent)
 }
 
 // refused is for memory that the system did not give: at its own limit a
 // container is killed, so something else refused.
 func (r *RuntimeOOM) refused(c room, then string) string {
 	if q := r.Requested; q != nil && c.limit > 0 && *q > c.limit {
-		return fmt.Sprintf("It asked for %s at once, more than the container's %s: lower what it asks for; %s", FormatBytes(*q), FormatBytes(c.limit), then)
+		return fmt.Sprintf("It asked for %s at once, more than the container's %s: lower what it asks for; %s", incident.FormatBytes(*q), incident.FormatBytes(c.limit), then)
 	}
 	return "At a container's limit the kernel kills and does not refuse: look at ulimit -v and at vm.overcommit_memory on the host for what refused it, then " + then
 }
@@ -154,7 +155,7 @@ func (r *RuntimeOOM) direct(c room) string {
 	const look = "look for buffers that are not released"
 	if r.Limit != nil && c.limit > 0 && *r.Limit >= c.of(20) {
 		return fmt.Sprintf("%s of direct buffers were in use, of the container's %s: %s before giving more; -XX:MaxDirectMemorySize=%dm (%s) with -XX:MaxRAMPercentage=50 leaves the rest room.",
-			FormatBytes(*r.Limit), FormatBytes(c.limit), look, c.of(25)>>20, c.formula(25))
+			incident.FormatBytes(*r.Limit), incident.FormatBytes(c.limit), look, c.of(25)>>20, c.formula(25))
 	}
 	return "Set " + c.split("-XX:MaxDirectMemorySize=%dm", 25, "-XX:MaxRAMPercentage=50") + " If it is set so already, " + look + "."
 }
@@ -167,20 +168,20 @@ func (r *RuntimeOOM) php(c room) string {
 	own := *r.Limit
 	switch {
 	case c.limit == 0:
-		return fmt.Sprintf("Find what the script keeps; if it needs it, raise memory_limit above %s for this script alone, and give the container a limit of workers × memory_limit / 0.9.", FormatBytes(own))
+		return fmt.Sprintf("Find what the script keeps; if it needs it, raise memory_limit above %s for this script alone, and give the container a limit of workers × memory_limit / 0.9.", incident.FormatBytes(own))
 	case own > c.limit:
-		return fmt.Sprintf("memory_limit is %s, above the container's %s, where the kernel kills: set %s", FormatBytes(own), FormatBytes(c.limit), c.share("memory_limit=%dM", 75))
+		return fmt.Sprintf("memory_limit is %s, above the container's %s, where the kernel kills: set %s", incident.FormatBytes(own), incident.FormatBytes(c.limit), c.share("memory_limit=%dM", 75))
 	case own >= c.of(70):
-		return fmt.Sprintf("memory_limit is %s of the container's %s already: make the script work in pieces (it asked for %s more).", FormatBytes(own), FormatBytes(c.limit), requested(r))
+		return fmt.Sprintf("memory_limit is %s of the container's %s already: make the script work in pieces (it asked for %s more).", incident.FormatBytes(own), incident.FormatBytes(c.limit), requested(r))
 	}
 	next := min(2*own, c.of(75))
 	return fmt.Sprintf("Find what the script keeps; if it needs it, set memory_limit=%dM (2 × %s, at most 75 %% of the container's %s) and pm.max_children to at most %d (90 %% of %s / %s), as the limit counts for each worker.",
-		next>>20, FormatBytes(own), FormatBytes(c.limit), max(1, c.of(90)/next), FormatBytes(c.limit), FormatBytes(next))
+		next>>20, incident.FormatBytes(own), incident.FormatBytes(c.limit), max(1, c.of(90)/next), incident.FormatBytes(c.limit), incident.FormatBytes(next))
 }
 
 func requested(r *RuntimeOOM) string {
 	if r.Requested == nil {
 		return "some"
 	}
-	return FormatBytes(*r.Requested)
+	return incident.FormatBytes(*r.Requested)
 }

@@ -1,16 +1,18 @@
-package incident
+package verdict
 
 import (
 	"fmt"
-	"github.com/oomwatch/oomwatch/redact"
 	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // unhealthy returns the container's health where it was unhealthy at the moment
 // of what ended it: when the stop or the kill was asked for, or the signal sent.
 // Checks that fail only because it is being stopped explain nothing.
-func unhealthy(f *Facts, v verdict) (h *Health, at time.Time) {
-	if f.Container == nil || f.Container.Health == nil || f.Container.Health.Status != Unhealthy || f.Exit == nil {
+func unhealthy(f *Facts, v judgement) (h *incident.Health, at time.Time) {
+	if f.Container == nil || f.Container.Health == nil || f.Container.Health.Status != incident.Unhealthy || f.Exit == nil {
 		return nil, at
 	}
 	h, at = f.Container.Health, endTime(f)
@@ -29,19 +31,19 @@ func unhealthy(f *Facts, v verdict) (h *Health, at time.Time) {
 }
 
 // unhealthyFor says for how long; "" where that is not known.
-func unhealthyFor(h *Health, at time.Time) string {
+func unhealthyFor(h *incident.Health, at time.Time) string {
 	switch {
 	case h.Since.IsZero():
 		return ""
 	case h.Earlier:
-		return " for at least " + FormatDuration(at.Sub(h.Since))
+		return " for at least " + incident.FormatDuration(at.Sub(h.Since))
 	}
-	return " for " + FormatDuration(at.Sub(h.Since))
+	return " for " + incident.FormatDuration(at.Sub(h.Since))
 }
 
 // healthEvidence says what the health check had told before the end.
-func healthEvidence(h *Health, at time.Time) Evidence {
-	x := Evidence{Source: "docker", Time: h.Since, Text: "health_status: unhealthy",
+func healthEvidence(h *incident.Health, at time.Time) incident.Evidence {
+	x := incident.Evidence{Source: "docker", Time: h.Since, Text: "health_status: unhealthy",
 		Means: "its health check had failed; it was unhealthy" + unhealthyFor(h, at) + " by then"}
 	if h.FailingStreak > 0 {
 		x.Text += fmt.Sprintf(", %d checks failed in a row", h.FailingStreak)
@@ -54,7 +56,7 @@ func healthEvidence(h *Health, at time.Time) Evidence {
 
 // adviceUnhealthy is for an end that somebody brought about while the container
 // was unhealthy: who does that acts on the health check.
-func adviceUnhealthy(who string, h *Health, at time.Time) string {
+func adviceUnhealthy(who string, h *incident.Health, at time.Time) string {
 	s := "Look at its health check first, it was unhealthy" + unhealthyFor(h, at)
 	if h.FailingStreak > 0 {
 		s += fmt.Sprintf(" (%d checks failed in a row)", h.FailingStreak)

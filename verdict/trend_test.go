@@ -1,4 +1,4 @@
-package incident
+package verdict
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
@@ -17,12 +18,12 @@ func TestKillsInHistory(t *testing.T) {
 		when := at.Add(-before)
 		return KernelKill{Episode: &kmsg.Episode{Time: when}, Kill: kmsg.Kill{PID: 7, Time: when}}
 	}
-	f := &Facts{Kind: KindDeath, Time: at, Kills: []KernelKill{kill(0)},
+	f := &Facts{Kind: incident.KindDeath, Time: at, Kills: []KernelKill{kill(0)},
 		ChildKills: []KernelKill{kill(time.Hour), kill(90 * time.Second), kill(1500 * time.Millisecond)}}
 	for i := range 120 {
 		f.Past = append(f.Past, Reading{At: at.Add(time.Duration(i-120) * time.Second), Used: int64(i), Anon: -1})
 	}
-	inc := &Incident{Time: at}
+	inc := &incident.Incident{Time: at}
 	fillFromSamples(inc, f)
 	if want := []float64{-90, -1.5}; !slices.Equal(inc.History.Kills, want) {
 		t.Errorf("kills at %v, want %v", inc.History.Kills, want)
@@ -34,13 +35,13 @@ func TestKillsInHistory(t *testing.T) {
 func TestReadAfterTheEnd(t *testing.T) {
 	const limit = 256 << 20
 	at := time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)
-	f := &Facts{Kind: KindDeath, Time: at, Container: &Container{MemoryLimit: new(int64(limit))}}
+	f := &Facts{Kind: incident.KindDeath, Time: at, Container: &incident.Container{MemoryLimit: new(int64(limit))}}
 	for i := range 60 {
 		f.Samples = append(f.Samples, cgroup.Sample{At: at.Add(time.Duration(i-61) * time.Second), Current: int64(20+4*i) << 20, Limit: limit})
 	}
 	last := f.Samples[59]
 	f.Samples = append(f.Samples, cgroup.Sample{At: at.Add(-20 * time.Millisecond), Current: 204 << 10, Limit: limit})
-	inc := &Incident{Time: at}
+	inc := &incident.Incident{Time: at}
 	fillFromSamples(inc, f)
 	if h := inc.History; h.Trend != "leak" || h.Points[len(h.Points)-1].Bytes != last.Current {
 		t.Errorf("%s, because %s; the last is %+v", h.Trend, h.Reason, h.Points[len(h.Points)-1])
@@ -49,7 +50,7 @@ func TestReadAfterTheEnd(t *testing.T) {
 		t.Errorf("the last reading is %d, want %d", s.Current, last.Current)
 	}
 	// A process that ended in a container that lives on gave its memory back.
-	f.Kind = KindKill
+	f.Kind = incident.KindKill
 	if s, _ := lastSample(f); s.Current == last.Current {
 		t.Error("a container that lives is taken to have ended")
 	}
