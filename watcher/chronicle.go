@@ -8,6 +8,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/verdict"
+	"github.com/oomwatch/oomwatch/watcher/sampler"
 )
 
 // Chronicle is what is kept of a service's readings, longer than the recorder
@@ -20,7 +21,7 @@ const (
 	// longPast is how far back a verdict looks, and chronicleFrom how long a
 	// run must have lived before more is asked for than the recorder holds.
 	longPast      = 48 * time.Hour
-	chronicleFrom = pastLong
+	chronicleFrom = sampler.PastSpan
 	// In a storm the verdicts do without: no more than chronicleMost are asked
 	// for in a second, each for as long as chronicleWait.
 	chronicleMost = 4

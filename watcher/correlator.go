@@ -298,11 +298,11 @@ func (c *Correlator) forget() {
 }
 
 // Running lists the containers that are running, by id, for the sampler.
-func (c *Correlator) Running() map[string]Followed {
-	out := make(map[string]Followed, len(c.entries))
+func (c *Correlator) Running() map[string]observe.Followed {
+	out := make(map[string]observe.Followed, len(c.entries))
 	for id, e := range c.entries {
 		if r := e.current(); r != nil && r.Exit == nil && r.PID != 0 && e.Removed.IsZero() {
-			out[id] = Followed{PID: r.PID, Started: r.Start, Service: recorder.ServiceOf(&e.Spec.Container)}
+			out[id] = observe.Followed{PID: r.PID, Started: r.Start, Service: recorder.ServiceOf(&e.Spec.Container)}
 		}
 	}
 	return out

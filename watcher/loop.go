@@ -16,6 +16,7 @@ import (
 	"github.com/oomwatch/oomwatch/internal/crashpoint"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/warn"
+	"github.com/oomwatch/oomwatch/watcher/sampler"
 )
 
 // Keeper keeps what the watcher decided. One call is one transaction: incidents,
@@ -39,7 +40,8 @@ type Kept struct {
 type Watcher struct {
 	corr    *Correlator
 	sources []observe.Source
-	sampler *Sampler
+	sampler *sampler.Source    // nil where there are no control groups
+	round   []sampler.Snapshot // of its last round, memory that is used again
 	keeper  Keeper
 	log     *zap.Logger
 	metrics *metrics
@@ -62,8 +64,8 @@ type Watcher struct {
 type WatcherOptions struct {
 	Correlator *Correlator
 	Sources    []observe.Source
-	// Sampler reads the cgroups of running containers; nil for none.
-	Sampler    *Sampler
+	// Sampler reads the cgroups of running containers; nil for none. It is one of Sources.
+	Sampler    *sampler.Source
 	Keeper     Keeper
 	Logger     *zap.Logger
 	Registerer prometheus.Registerer
@@ -145,12 +147,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 		wg.Go(func() {
 			if err := s.Run(intake, emit); err != nil && intake.Err() == nil {
 				w.log.Error("source ended", zap.String("source", s.Name()), zap.Error(err))
-				emit(down(s.Name(), err))
+				emit(observe.Down(s.Name(), time.Now(), err))
 			}
 		})
-	}
-	if w.sampler != nil {
-		wg.Go(func() { w.sampler.Run(intake, emit) })
 	}
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
@@ -200,7 +199,8 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan observe.Observation) {
 		case now := <-due.C:
 			told = append(told, w.judged(w.corr.Due(now))...)
 		case <-rounds:
-			told = append(told, w.sentry.read()...)
+			w.round = w.sampler.Snapshots(w.round[:0])
+			told = append(told, w.sentry.read(w.round)...)
 		case <-tick.C:
 			told = append(told, w.judged(nil)...)
 			keep = true

@@ -77,7 +77,7 @@ func Gather(ctx context.Context, wait time.Duration, sources ...observe.Source) 
 			})
 			if err != nil && one.Err() == nil {
 				mu.Lock()
-				all = append(all, down(s.Name(), err))
+				all = append(all, observe.Down(s.Name(), time.Now(), err))
 				mu.Unlock()
 			}
 		})

@@ -8,21 +8,20 @@ import (
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/verdict"
 	"github.com/oomwatch/oomwatch/warn"
+	"github.com/oomwatch/oomwatch/watcher/sampler"
 )
 
 // sentry hands a Warner what the loop sees, and every round of readings. Its
 // methods may be called from several goroutines at once.
 type sentry struct {
-	mu      sync.Mutex
-	warner  *warn.Warner
-	sampler *Sampler // nil for none
-	round   []Looked
+	mu     sync.Mutex
+	warner *warn.Warner
 }
 
-func newSentry(c *Correlator, sampler *Sampler, rules warn.Rules, kept []byte) (*sentry, error) {
+func newSentry(c *Correlator, readings *sampler.Source, rules warn.Rules, kept []byte) (*sentry, error) {
 	facts := func(id string, at time.Time) *verdict.Facts {
-		if sampler != nil {
-			c.samples(sampler.Past(id)) // what led to it, as for a death
+		if readings != nil {
+			c.samples(readings.Past(id)) // what led to it, as for a death
 		}
 		return c.factsOf(id, at)
 	}
@@ -30,17 +29,16 @@ func newSentry(c *Correlator, sampler *Sampler, rules warn.Rules, kept []byte) (
 	if err != nil {
 		return nil, err
 	}
-	return &sentry{warner: w, sampler: sampler}, nil
+	return &sentry{warner: w}, nil
 }
 
 // read looks at the containers, and the host, of which all parts were read in the
 // last round.
-func (s *sentry) read() (out []Told) {
+func (s *sentry) read(round []sampler.Snapshot) (out []Told) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.round = s.sampler.Looked(s.round[:0])
-	for i := range s.round {
-		l := &s.round[i]
+	for i := range round {
+		l := &round[i]
 		for _, a := range s.warner.Read(l.ID, l.Reading, l.Stalls) {
 			out = append(out, Told{Incident: a.Incident, Update: a.Update, Quiet: a.Quiet})
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/warn"
+	"github.com/oomwatch/oomwatch/watcher/sampler"
 )
 
 // TestSentry: a container is warned of by what the recorder holds of it, with the
@@ -24,8 +25,8 @@ func TestSentry(t *testing.T) {
 		t.Fatal(err)
 	}
 	rules := warn.Default()
-	sampler := NewSampler(SamplerOptions{FS: &cgroup.FS{}, Recorder: rec})
-	w, err := NewWatcher(WatcherOptions{Correlator: c, Logger: zap.NewNop(), Rules: &rules, Sampler: sampler})
+	cgroups := sampler.New(sampler.Options{FS: &cgroup.FS{}, Recorder: rec})
+	w, err := NewWatcher(WatcherOptions{Correlator: c, Logger: zap.NewNop(), Rules: &rules, Sampler: cgroups})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +45,7 @@ func TestSentry(t *testing.T) {
 			told = append(told, w.take(observe.Observation{At: now, Samples: []observe.Sample{{ID: id, Sample: cgroup.Sample{At: now.Add(3 * time.Millisecond), Current: x.Used, Limit: x.Limit, OOMKills: 0}}}})...)
 		}
 		if i%5 == 0 { // as often as all parts are read
-			sampler.looked = []Looked{{ID: id, Reading: x, Stalls: -1}}
-			told = append(told, w.sentry.read()...)
+			told = append(told, w.sentry.read([]sampler.Snapshot{{ID: id, Reading: x, Stalls: -1}})...)
 		}
 	}
 	if len(told) == 0 {

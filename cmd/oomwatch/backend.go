@@ -18,6 +18,8 @@ import (
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/warn"
 	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/watcher/kernlog"
+	"github.com/oomwatch/oomwatch/watcher/sampler"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -30,13 +32,13 @@ type backend struct {
 	path    string
 	store   *store.Store
 	watcher *watcher.Watcher
-	kernel  *watcher.Kernel
+	kernel  *kernlog.Source
 	since   *stateClock
 	outbox  *notify.Outbox
 	keep    *keeper
 	log     *zap.Logger
 
-	sampler  *watcher.Sampler // nil where there are no control groups
+	sampler  *sampler.Source // nil where there are no control groups
 	recorder *recorder.Recorder
 	history  *store.History
 }
@@ -71,7 +73,7 @@ func (b *backend) Status(ctx context.Context) web.Status {
 		st.Sources = append(st.Sources, src)
 	}
 	if b.sampler != nil {
-		r := &web.RecorderStatus{Containers: b.recorder.Containers(), PeriodSeconds: b.sampler.Pace().Seconds()}
+		r := &web.RecorderStatus{Containers: b.recorder.Containers(), PeriodSeconds: b.sampler.Period().Seconds()}
 		if b.history != nil {
 			var err error
 			if r.HistoryBytes, err = b.history.Size(ctx); err != nil {
@@ -238,11 +240,11 @@ func (a absent) Run(ctx context.Context, emit func(observe.Observation)) error {
 // recordCounts gives Prometheus what the kernel log's reader counts: records
 // read and records lost add up to the span of sequence numbers.
 type recordCounts struct {
-	kernel                           *watcher.Kernel
+	kernel                           *kernlog.Source
 	read, lost, span, unread, forged *prometheus.Desc
 }
 
-func newRecordCounts(kernel *watcher.Kernel) *recordCounts {
+func newRecordCounts(kernel *kernlog.Source) *recordCounts {
 	return &recordCounts{
 		kernel: kernel,
 		read:   prometheus.NewDesc("oomwatch_records_read_total", "Records read from a source's log.", []string{"source"}, nil),

@@ -17,7 +17,7 @@ import (
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/trace"
-	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/watcher/kernlog"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -71,7 +71,7 @@ func checkOOMText() finding {
 	f := finding{Capability: "OOM text", State: stateOK, Found: "every OOM report in the kernel log is understood"}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	k := &watcher.Kernel{Once: true}
+	k := &kernlog.Source{Once: true}
 	// What it tells of is not asked for here; what it cannot read is.
 	_ = k.Run(ctx, func(observe.Observation) {})
 	if n, line := k.Unrecognised(); n > 0 {

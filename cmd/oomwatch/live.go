@@ -12,6 +12,7 @@ import (
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
+	"github.com/oomwatch/oomwatch/watcher/kernlog"
 )
 
 const (
@@ -30,7 +31,7 @@ func gatherLive(ctx context.Context, host dockerHost, notes io.Writer) ([]*incid
 	if err != nil {
 		return nil, err
 	}
-	obs := withoutRepeats(watcher.Gather(ctx, gatherWait, engine, &watcher.Kernel{Once: true}, journal{since: since, files: syslogFiles}))
+	obs := withoutRepeats(watcher.Gather(ctx, gatherWait, engine, &kernlog.Source{Once: true}, journal{since: since, files: syslogFiles}))
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -14,18 +14,20 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
-	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
+	"github.com/oomwatch/oomwatch/watcher/kernlog"
+	"github.com/oomwatch/oomwatch/watcher/sampler"
+	"github.com/oomwatch/oomwatch/watcher/signals"
 	"github.com/oomwatch/oomwatch/web"
 )
 
 // sources are the daemon's witnesses.
 type sources struct {
 	list   []observe.Source
-	kernel *watcher.Kernel
+	kernel *kernlog.Source
 	// sampler is nil where there are no control groups, pressure where they
 	// are not v1.
-	sampler  *watcher.Sampler
+	sampler  *sampler.Source
 	pressure *cgroup.Pressure
 	since    *stateClock
 	close    func()
@@ -34,9 +36,9 @@ type sources struct {
 // newSources makes the witnesses, each to go on where an earlier run had read to.
 // None is tried yet: one that is missing says so when it runs.
 func newSources(cfg *Config, past *memory, rec *recorder.Recorder, log *zap.Logger, reg prometheus.Registerer) (*sources, error) {
-	s := &sources{kernel: &watcher.Kernel{}, since: newStateClock(), close: func() {}}
+	s := &sources{kernel: &kernlog.Source{}, since: newStateClock(), close: func() {}}
 	if c := past.cursors[s.kernel.Name()]; c != "" {
-		after, err := watcher.ParsePosition(c)
+		after, err := kernlog.ParsePosition(c)
 		if err != nil {
 			log.Warn("the kernel log is read from its start", zap.Error(err))
 		}
@@ -55,7 +57,7 @@ func newSources(cfg *Config, past *memory, rec *recorder.Recorder, log *zap.Logg
 	if err != nil {
 		return nil, err
 	}
-	s.list = []observe.Source{engine, s.kernel, &watcher.Tracer{}}
+	s.list = []observe.Source{engine, s.kernel, &signals.Source{}}
 	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
 		s.list = append(s.list, absent{observe.SourceState{Name: "cgroup", Reason: err.Error(), Fix: "oomwatch doctor"}})
 	} else {
@@ -79,7 +81,8 @@ func (s *sources) openSampler(cg *cgroup.FS, rec *recorder.Recorder, log *zap.Lo
 	} else {
 		log.Debug("no notifications of pressure", zap.Error(err))
 	}
-	s.sampler = watcher.NewSampler(watcher.SamplerOptions{FS: cg, Pressure: s.pressure, Recorder: rec, Registerer: reg})
+	s.sampler = sampler.New(sampler.Options{FS: cg, Pressure: s.pressure, Recorder: rec, Registerer: reg})
+	s.list = append(s.list, s.sampler)
 }
 
 // newRegistry is the metrics of this process, what it costs included.

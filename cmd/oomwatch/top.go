@@ -16,6 +16,7 @@ import (
 	"github.com/oomwatch/oomwatch/warn"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
+	"github.com/oomwatch/oomwatch/watcher/sampler"
 )
 
 const (
@@ -151,8 +152,9 @@ func (t *topCommand) watch(ctx context.Context) (rows look, end func(), err erro
 		return nil, nil, errors.Join(err, fs.Close())
 	}
 	rules := warn.Default()
-	w, err := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: []observe.Source{engine}, Keeper: forgetful{}, Logger: zap.NewNop(), Rules: &rules,
-		Sampler: watcher.NewSampler(watcher.SamplerOptions{FS: fs, Recorder: recorder.New(recorder.Options{})})})
+	cgroups := sampler.New(sampler.Options{FS: fs, Recorder: recorder.New(recorder.Options{})})
+	w, err := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: []observe.Source{engine, cgroups}, Keeper: forgetful{}, Logger: zap.NewNop(), Rules: &rules,
+		Sampler: cgroups})
 	if err != nil {
 		return nil, nil, errors.Join(err, fs.Close())
 	}

@@ -1,4 +1,6 @@
-package watcher
+// Package signals is the source that sees who sends fatal signals, through a tracefs
+// instance of its own.
+package signals
 
 import (
 	"context"
@@ -10,18 +12,20 @@ import (
 	"github.com/oomwatch/oomwatch/trace"
 )
 
-// Tracer is the witness that sees who sends fatal signals, through a tracefs
-// instance of its own.
-type Tracer struct {
+// Source follows the kernel's trace events of signals.
+type Source struct {
 	// Root is where tracefs is mounted, "" for the usual places.
 	Root string
 }
 
-// Name implements Source.
-func (t *Tracer) Name() string { return "trace" }
+// Name implements observe.Source.
+func (t *Source) Name() string { return "trace" }
 
-// Run implements Source.
-func (t *Tracer) Run(ctx context.Context, emit func(observe.Observation)) error {
+// retryEvery is how often tracefs is tried again where it cannot be opened.
+const retryEvery = 30 * time.Second
+
+// Run implements observe.Source.
+func (t *Source) Run(ctx context.Context, emit func(observe.Observation)) error {
 	said := ""
 	for {
 		err := t.follow(ctx, emit)
@@ -30,7 +34,7 @@ func (t *Tracer) Run(ctx context.Context, emit func(observe.Observation)) error 
 		}
 		if err != nil && err.Error() != said {
 			said = err.Error()
-			o := down("trace", err)
+			o := observe.Down("trace", time.Now(), err)
 			var access *trace.AccessError
 			if errors.As(err, &access) {
 				o.Source.Reason, o.Source.Fix = access.Reason, access.Fix
@@ -45,7 +49,7 @@ func (t *Tracer) Run(ctx context.Context, emit func(observe.Observation)) error 
 	}
 }
 
-func (t *Tracer) follow(ctx context.Context, emit func(observe.Observation)) (err error) {
+func (t *Source) follow(ctx context.Context, emit func(observe.Observation)) (err error) {
 	in, err := trace.Open(trace.Options{Root: t.Root})
 	if err != nil {
 		return err

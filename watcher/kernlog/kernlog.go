@@ -1,4 +1,5 @@
-package watcher
+// Package kernlog is the source that follows the kernel's log ring.
+package kernlog
 
 import (
 	"context"
@@ -14,8 +15,8 @@ import (
 	"github.com/oomwatch/oomwatch/observe"
 )
 
-// Kernel is the witness that follows the kernel's log ring.
-type Kernel struct {
+// Source follows the kernel's log ring.
+type Source struct {
 	// Path is the device, "" for /dev/kmsg.
 	Path string
 	// After is where an earlier run had read to.
@@ -28,12 +29,12 @@ type Kernel struct {
 	unread       atomic.Pointer[string] // the newest such line
 }
 
-// Name implements Source.
-func (k *Kernel) Name() string { return "kmsg" }
+// Name implements observe.Source.
+func (k *Source) Name() string { return "kmsg" }
 
 const (
 	// quiet is how long the log must be silent before an episode counts as
-	// told to its end. One episode's records are printed within about a
+	// complete. One episode's records are printed within about a
 	// millisecond of each other; the line of a kill takes 16 ms on a serial
 	// console of 115200 baud.
 	quiet = 25 * time.Millisecond
@@ -43,27 +44,27 @@ const (
 	// slowConsole is how long a report that has no kill line yet is waited
 	// for: a slow serial console can hold the kernel up between two records.
 	slowConsole = 2 * time.Second
-	// markEvery is how often the position is reported while nothing happens.
-	markEvery = 10 * time.Second
+	// positionEvery is how often the position is reported while nothing happens.
+	positionEvery = 10 * time.Second
 	// retryEvery is how often a log that cannot be read is tried again.
 	retryEvery = 30 * time.Second
 )
 
-// Run implements Source: it reads the ring from the last known position, and
+// Run implements observe.Source: it reads the ring from the last known position, and
 // tries again where it cannot be read.
-func (k *Kernel) Run(ctx context.Context, emit func(observe.Observation)) error {
+func (k *Source) Run(ctx context.Context, emit func(observe.Observation)) error {
 	said := ""
 	for {
 		err := k.follow(ctx, emit)
 		if ctx.Err() != nil || k.Once {
 			if k.Once && err != nil && ctx.Err() == nil {
-				emit(down("kmsg", err))
+				emit(down(err))
 			}
 			return nil
 		}
 		if err != nil && err.Error() != said {
 			said = err.Error()
-			emit(down("kmsg", err))
+			emit(down(err))
 		}
 		select {
 		case <-ctx.Done():
@@ -74,7 +75,7 @@ func (k *Kernel) Run(ctx context.Context, emit func(observe.Observation)) error 
 }
 
 // Stats are the reader's counters; zero before the log was first opened.
-func (k *Kernel) Stats() kmsg.ReaderStats {
+func (k *Source) Stats() kmsg.ReaderStats {
 	if s := k.stats.Load(); s != nil {
 		return *s
 	}
@@ -83,7 +84,7 @@ func (k *Kernel) Stats() kmsg.ReaderStats {
 
 // Unrecognised counts lines that are clearly OOM text of an unknown form, and
 // gives the newest of them: it is worth a report.
-func (k *Kernel) Unrecognised() (n int64, line string) {
+func (k *Source) Unrecognised() (n int64, line string) {
 	if s := k.unread.Load(); s != nil {
 		line = *s
 	}
@@ -91,7 +92,7 @@ func (k *Kernel) Unrecognised() (n int64, line string) {
 }
 
 // follow reads one opening of the log until it ends.
-func (k *Kernel) follow(ctx context.Context, emit func(observe.Observation)) error {
+func (k *Source) follow(ctx context.Context, emit func(observe.Observation)) error {
 	r, err := kmsg.OpenReader(kmsg.ReaderOptions{Path: k.Path, After: k.After, Keep: kmsg.Interesting})
 	if err != nil {
 		return err
@@ -100,7 +101,7 @@ func (k *Kernel) follow(ctx context.Context, emit func(observe.Observation)) err
 	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: "kmsg", Up: true}})
 	asm := kmsg.NewAssembler()
 	last := time.Now()
-	mark := func() {
+	position := func() {
 		s := r.Stats()
 		k.stats.Store(&s)
 		if p := r.Position(); !p.IsZero() && p != k.After {
@@ -108,9 +109,9 @@ func (k *Kernel) follow(ctx context.Context, emit func(observe.Observation)) err
 			emit(observe.Observation{At: time.Now(), Cursor: &observe.Cursor{Source: "kmsg", Value: FormatPosition(p)}})
 		}
 	}
-	defer mark()
+	defer position()
 	for {
-		wait := markEvery
+		wait := positionEvery
 		switch {
 		case asm.AwaitsKill():
 			wait = slowConsole
@@ -129,28 +130,28 @@ func (k *Kernel) follow(ctx context.Context, emit func(observe.Observation)) err
 					Lost: int64(rec.Lost), Reason: "the ring was overwritten before it was read"}})
 			}
 			last = rec.Time
-			k.tell(asm.Add(rec), emit)
+			k.hand(asm.Add(rec), emit)
 		case errors.Is(err, kmsg.ErrCaughtUp):
-			k.tell(asm.Flush(), emit)
-			mark()
+			k.hand(asm.Flush(), emit)
+			position()
 			if k.Once {
 				return nil
 			}
 		case ctx.Err() != nil:
-			k.tell(asm.Flush(), emit)
+			k.hand(asm.Flush(), emit)
 			return nil
 		case errors.Is(err, context.DeadlineExceeded):
-			k.tell(asm.Flush(), emit)
-			mark()
+			k.hand(asm.Flush(), emit)
+			position()
 		default:
-			k.tell(asm.Flush(), emit)
+			k.hand(asm.Flush(), emit)
 			return err
 		}
 	}
 }
 
-// tell hands on what the assembler has told.
-func (k *Kernel) tell(events []kmsg.Event, emit func(observe.Observation)) {
+// hand emits what the assembler has completed.
+func (k *Source) hand(events []kmsg.Event, emit func(observe.Observation)) {
 	for i := range events {
 		switch e := &events[i]; {
 		case e.Episode != nil:
@@ -164,14 +165,14 @@ func (k *Kernel) tell(events []kmsg.Event, emit func(observe.Observation)) {
 	}
 }
 
-// down turns a source's error into its word that it is blind.
-func down(name string, err error) observe.Observation {
-	s := &observe.SourceState{Name: name, Reason: err.Error()}
+// down is the source's word that the log cannot be read, with the step that would mend it.
+func down(err error) observe.Observation {
+	o := observe.Down("kmsg", time.Now(), err)
 	var access *kmsg.AccessError
 	if errors.As(err, &access) {
-		s.Reason, s.Fix = access.Reason, access.Fix
+		o.Source.Reason, o.Source.Fix = access.Reason, access.Fix
 	}
-	return observe.Observation{At: time.Now(), Source: s}
+	return o
 }
 
 // FormatPosition writes a kernel log position as "BOOT-ID:SEQ".

@@ -1,4 +1,4 @@
-package watcher
+package sampler
 
 import (
 	"bytes"
@@ -74,11 +74,11 @@ func (x *scratch) empty() *cgroup.Sample {
 // host's alone, which is read with the host.
 const parts = cgroup.WithStat | cgroup.WithEvents | cgroup.WithTasks | cgroup.WithCPU
 
-// looked is true for a reading that is more than memory in use and members.
-func looked(what cgroup.What) bool { return what&(cgroup.WithStat|cgroup.WithTasks) != 0 }
+// readsParts is true for a reading that is more than memory in use and members.
+func readsParts(what cgroup.What) bool { return what&(cgroup.WithStat|cgroup.WithTasks) != 0 }
 
 // read takes one reading of each container and records it.
-func (s *Sampler) read(all []*reading, emit func(observe.Observation), now time.Time) {
+func (s *Source) read(all []*reading, emit func(observe.Observation), now time.Time) {
 	var news []observe.Sample
 	for i, r := range all {
 		if r.gone {
@@ -91,12 +91,12 @@ func (s *Sampler) read(all []*reading, emit func(observe.Observation), now time.
 		}
 		r.last.At = now
 		r.track.Add(&r.last)
-		if looked(what) {
+		if readsParts(what) {
 			r.turns++
 			if what&cgroup.WithLimit != 0 {
 				r.whole = now
 			}
-			s.look(r.id, &r.last, s.Stalls(r.id))
+			s.addSnapshot(r.id, &r.last, s.Stalls(r.id))
 		}
 		news = s.tell(news, r, sample, what, now)
 	}
@@ -106,7 +106,7 @@ func (s *Sampler) read(all []*reading, emit func(observe.Observation), now time.
 }
 
 // counters reads the counters of kills alone, of all containers.
-func (s *Sampler) counters(emit func(observe.Observation)) {
+func (s *Source) counters(emit func(observe.Observation)) {
 	var news []observe.Sample
 	now := time.Now()
 	for _, r := range s.order {
@@ -123,7 +123,7 @@ func (s *Sampler) counters(emit func(observe.Observation)) {
 }
 
 // readOne takes one reading of a container; it lets go of one that is gone.
-func (s *Sampler) readOne(r *reading, what cgroup.What) (*cgroup.Sample, bool) {
+func (s *Source) readOne(r *reading, what cgroup.What) (*cgroup.Sample, bool) {
 	sample := s.scratch.empty()
 	if err := r.handle.Read(sample, what); err != nil {
 		if errors.Is(err, cgroup.ErrGone) {
@@ -135,14 +135,14 @@ func (s *Sampler) readOne(r *reading, what cgroup.What) (*cgroup.Sample, bool) {
 		s.scratch.pids = sample.PIDs // it may have grown
 	}
 	r.last.Take(sample)
-	if looked(what) {
+	if readsParts(what) {
 		s.note(r, sample)
 	}
 	return sample, true
 }
 
 // what says which parts of a container to read this time.
-func (s *Sampler) what(i int, r *reading, now time.Time) cgroup.What {
+func (s *Source) what(i int, r *reading, now time.Time) cgroup.What {
 	if r.turns == 0 {
 		return parts | s.psi | cgroup.WithLimit | cgroup.WithPIDs
 	}
@@ -175,11 +175,11 @@ func (s *Sampler) what(i int, r *reading, now time.Time) cgroup.What {
 }
 
 // tell adds what the correlator does not know yet of a container.
-func (s *Sampler) tell(news []observe.Sample, r *reading, sample *cgroup.Sample, what cgroup.What, now time.Time) []observe.Sample {
+func (s *Source) tell(news []observe.Sample, r *reading, sample *cgroup.Sample, what cgroup.What, now time.Time) []observe.Sample {
 	killed := what&(cgroup.WithKills|cgroup.WithEvents) != 0 && sample.OOMKills != r.kills
 	moved := what&cgroup.WithPIDs != 0 && (now.Sub(r.told) >= refresh || !slices.Equal(sample.PIDs, r.pids))
 	var init *incident.Init
-	if looked(what) && (r.turns < 3 || r.turns%initEvery == 0) {
+	if readsParts(what) && (r.turns < 3 || r.turns%initEvery == 0) {
 		if in, ok := s.readInit(r.pid); ok && in != r.init {
 			r.init, init = in, &in
 		}
@@ -209,7 +209,7 @@ func (s *Sampler) tell(news []observe.Sample, r *reading, sample *cgroup.Sample,
 }
 
 // note keeps the parts of a reading that the recorder does not.
-func (s *Sampler) note(r *reading, sample *cgroup.Sample) {
+func (s *Source) note(r *reading, sample *cgroup.Sample) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.seen[r.id]
@@ -232,7 +232,7 @@ func (s *Sampler) note(r *reading, sample *cgroup.Sample) {
 
 // levels is what the kernel has notified of up to now: most of it in the moment
 // before a kill. s.mu is held.
-func (s *Sampler) levels(x *seen) map[string]int64 {
+func (s *Source) levels(x *seen) map[string]int64 {
 	if s.pressure != nil {
 		if now := s.pressure.CountsNow(x.path); now != nil {
 			return now
@@ -243,23 +243,23 @@ func (s *Sampler) levels(x *seen) map[string]int64 {
 
 const (
 	// pastFine is how much of a container's past is told as it was read;
-	// before that it is told by steps of pastStep, back to pastLong.
+	// before that it is told by steps of pastStep, back to PastSpan.
 	pastFine = time.Minute
 	pastStep = 10 * time.Second
-	pastLong = 10 * time.Minute
+	PastSpan = 10 * time.Minute
 )
 
 // Past is what was read of a container before now, oldest first, for the verdict
 // on its death. It may be asked for from any goroutine, until Follow leaves the
 // container out.
-func (s *Sampler) Past(id string) []observe.Sample {
+func (s *Source) Past(id string) []observe.Sample {
 	all := s.rec.Recent(id)
 	if len(all) == 0 {
 		return nil
 	}
 	newest := all[len(all)-1].At
 	from, fine := 0, 0
-	for from < len(all) && newest.Sub(all[from].At) > pastLong {
+	for from < len(all) && newest.Sub(all[from].At) > PastSpan {
 		from++
 	}
 	for fine = from; fine < len(all) && newest.Sub(all[fine].At) > pastFine; fine++ {
@@ -286,7 +286,7 @@ func (s *Sampler) Past(id string) []observe.Sample {
 
 // Stalls is how often the kernel has notified that a container, or the host (""),
 // stood still for want of memory, since it is watched; -1 where it does not.
-func (s *Sampler) Stalls(id string) int64 {
+func (s *Source) Stalls(id string) int64 {
 	if s.pressure == nil {
 		return -1
 	}
@@ -312,7 +312,7 @@ func (s *Sampler) Stalls(id string) int64 {
 
 // readInit reads a first process's name and the signals it handles from
 // /proc/PID/status (proc_pid_status(5)).
-func (s *Sampler) readInit(pid int) (in incident.Init, ok bool) {
+func (s *Source) readInit(pid int) (in incident.Init, ok bool) {
 	f, err := os.Open(filepath.Join(s.proc, strconv.Itoa(pid), "status"))
 	if err != nil {
 		return in, false

@@ -1,4 +1,4 @@
-package watcher
+package sampler
 
 import (
 	"testing"
@@ -13,7 +13,7 @@ import (
 func TestWhatIsReadInTurn(t *testing.T) {
 	const used = 40 << 20
 	now := time.Now()
-	s := &Sampler{order: make([]*reading, 1000), parts: turn{n: 1, of: 1}, nears: turn{n: 1, of: 1}}
+	s := &Source{order: make([]*reading, 1000), parts: turn{n: 1, of: 1}, nears: turn{n: 1, of: 1}}
 	for _, c := range []struct {
 		name  string
 		is    func(*reading)
