@@ -3,7 +3,8 @@ GO      ?= go
 BIN     := bin/oomwatch
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+BUILD   := github.com/oomwatch/oomwatch/internal/build
+LDFLAGS := -s -w -X $(BUILD).version=$(VERSION) -X $(BUILD).commit=$(COMMIT)
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 # How long soak-hour soaks.

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
@@ -60,7 +61,7 @@ func (b *backend) Explain(ctx context.Context, what string, all bool) ([]*incide
 // Status implements web.Backend.
 func (b *backend) Status(ctx context.Context) web.Status {
 	st := web.Status{
-		Version: programVersion(), PID: os.Getpid(), StartedAt: b.started, Store: b.path,
+		Version: build.Version(), PID: os.Getpid(), StartedAt: b.started, Store: b.path,
 		Alive: time.Since(b.watcher.Beat()) < aliveFor,
 	}
 	states := b.watcher.Sources()

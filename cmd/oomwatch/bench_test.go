@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/store"
@@ -49,7 +50,7 @@ func BenchmarkIncidentToPost(b *testing.B) {
 	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: []notify.Receiver{{Name: "hook", Notifier: to}}, Logger: zap.NewNop(),
 		Group: notify.GroupOptions{Window: time.Minute, Pause: time.Minute, LongestPause: time.Hour}})
 	k := &keeper{store: st, silences: silences, outbox: out, health: func(error) {}, seen: func(*incident.Incident) {}}
-	k.told.Store(&recipients{list: []ReceiverConfig{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
+	k.told.Store(&recipients{list: []config.Receiver{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
 	ctx, cancel := context.WithCancel(b.Context())
 	done, kept := start(ctx, out.Run), start(ctx, st.Run)
 	line, err := os.Create(filepath.Join(dir, "peer"))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 )
 
@@ -17,7 +18,7 @@ var lostWithout = map[string]string{
 }
 
 // checkEngine tries every call to the engine that the daemon makes.
-func checkEngine(ctx context.Context, cfg *Config) []finding {
+func checkEngine(ctx context.Context, cfg *config.Config) []finding {
 	engine := finding{Capability: "docker engine", State: stateOK, witness: true}
 	var out []finding
 	for _, c := range docker.Probe(ctx, string(cfg.Docker.Host)) {

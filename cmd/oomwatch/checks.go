@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/store"
@@ -215,7 +216,7 @@ func checkStore(path string) finding {
 }
 
 // checkDaemon looks for a running daemon, and for the places it would take.
-func checkDaemon(ctx context.Context, cfg *Config) []finding {
+func checkDaemon(ctx context.Context, cfg *config.Config) []finding {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	daemon := finding{Capability: "daemon", State: stateOK}
@@ -271,7 +272,7 @@ func recorderFinding(r *web.RecorderStatus) finding {
 }
 
 // checkReceivers tells who would be told. It sends nothing.
-func checkReceivers(cfg *Config, warnings []string) []finding {
+func checkReceivers(cfg *config.Config, warnings []string) []finding {
 	f := finding{Capability: "receivers", State: stateOK}
 	var names []string
 	only := true

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"github.com/goccy/go-yaml"
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/spf13/cobra"
 )
 
@@ -16,7 +16,7 @@ func newConfig() *cobra.Command {
 			Example: "  oomwatch config check /etc/oomwatch/config.yaml",
 			Args:    cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				_, warnings, err := loadConfig(args[0])
+				_, warnings, err := config.Load(args[0])
 				if err != nil {
 					return err
 				}
@@ -37,27 +37,13 @@ func newConfig() *cobra.Command {
 				if len(args) == 1 {
 					path = args[0]
 				}
-				cfg, _, err := loadConfig(path)
+				cfg, _, err := config.Load(path)
 				if err != nil {
 					return err
 				}
-				for i := range cfg.Receivers {
-					// What was read from elsewhere is not of the file.
-					r := &cfg.Receivers[i]
-					for _, from := range r.sources() {
-						if from.file+from.env != "" {
-							*from.value = ""
-						}
-					}
-					if r.TemplateFile != "" {
-						r.Template = ""
-					}
-					r.Command = maskCommand(r.Command)
-				}
-				cfg.Warnings.OnWarning.Exec = maskCommand(cfg.Warnings.OnWarning.Exec)
-				b, err := yaml.Marshal(cfg)
+				b, err := cfg.Masked()
 				if err != nil {
-					return fmt.Errorf("print the configuration: %w", err)
+					return err
 				}
 				_, err = cmd.OutOrStdout().Write(b)
 				return err

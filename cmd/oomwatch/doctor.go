@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/internal/terminal"
 	"github.com/spf13/cobra"
 )
 
@@ -73,7 +75,7 @@ Exit status: 0 when at least one source of deaths works, 1 when none does.`,
 }
 
 // diagnose tries everything, in the order in which a reader wants to know.
-func diagnose(ctx context.Context, cfg *Config, warnings []string) []finding {
+func diagnose(ctx context.Context, cfg *config.Config, warnings []string) []finding {
 	var out []finding
 	out = append(out, checkKernelLog()...)
 	out = append(out, checkEngine(ctx, cfg)...)
@@ -88,7 +90,7 @@ func diagnose(ctx context.Context, cfg *Config, warnings []string) []finding {
 // and below it what it costs and what to do.
 func writeFindings(w io.Writer, found []finding) error {
 	const left = 9 + 22
-	width := max(textWidth(w)-left, 30)
+	width := max(terminal.Width(w)-left, 30)
 	paint := painter(w)
 	var b strings.Builder
 	for _, f := range found {
@@ -115,7 +117,7 @@ func writeFindings(w io.Writer, found []finding) error {
 // painter pads a state to its column and colours it where that is wanted.
 func painter(w io.Writer) func(string) string {
 	colour := map[string]string{stateOK: "\x1b[32m", stateWeak: "\x1b[33m", stateMissing: "\x1b[31m"}
-	if !useColour(w) {
+	if !terminal.Colour(w) {
 		return func(s string) string { return fmt.Sprintf("%-8s", s) }
 	}
 	return func(s string) string { return colour[s] + fmt.Sprintf("%-8s", s) + "\x1b[0m" }

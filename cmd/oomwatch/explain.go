@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oomwatch/oomwatch/chart"
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/web"
 )
@@ -22,7 +23,7 @@ const maxStories = 3
 // explainer is the explain command.
 type explainer struct {
 	where   places
-	docker  dockerHost
+	docker  config.DockerHost
 	logs    []string
 	inspect []string
 	events  []string

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/notify"
 )
 
@@ -12,13 +13,13 @@ import (
 type daemonFlags struct {
 	file         string
 	store        string
-	listen       listenAddr
+	listen       config.ListenAddr
 	socket       string
-	docker       dockerHost
+	docker       config.DockerHost
 	webhook      string
 	slackWebhook string
-	logLevel     logLevel
-	logFormat    logFormat
+	logLevel     config.LogLevel
+	logFormat    config.LogFormat
 
 	cmd *cobra.Command
 }
@@ -28,9 +29,9 @@ func (f *daemonFlags) add(cmd *cobra.Command) {
 	f.cmd = cmd
 	fs := cmd.Flags()
 	fs.StringVar(&f.file, "config", "", "configuration `FILE` (YAML); flags win over it")
-	fs.StringVar(&f.store, "store", "", "`PATH` of the file that incidents are kept in (default "+defaultStorePath()+")")
-	addText(fs, &f.listen, "listen", "", "ADDR", "web page, /metrics, /healthz and /readyz on this address, or off (default "+defaultListen+")")
-	fs.StringVar(&f.socket, "socket", "", "`PATH` of the unix socket that the other commands ask (default "+defaultSocketPath()+")")
+	fs.StringVar(&f.store, "store", "", "`PATH` of the file that incidents are kept in (default "+config.DefaultStorePath()+")")
+	addText(fs, &f.listen, "listen", "", "ADDR", "web page, /metrics, /healthz and /readyz on this address, or off (default "+config.DefaultListen+")")
+	fs.StringVar(&f.socket, "socket", "", "`PATH` of the unix socket that the other commands ask (default "+config.DefaultSocketPath()+")")
 	addText(fs, &f.docker, "docker", "", "HOST", "Docker engine, as unix:///PATH or tcp://HOST:PORT (default DOCKER_HOST, else the default socket)")
 }
 
@@ -44,15 +45,15 @@ func (f *daemonFlags) addReceivers(cmd *cobra.Command) {
 
 // addLog registers the flags that say how the daemon logs.
 func (f *daemonFlags) addLog(cmd *cobra.Command) {
-	addText(cmd.Flags(), &f.logLevel, "log-level", "", "LEVEL", "how much to log to stderr: "+list(logLevels)+" (default info)")
+	addText(cmd.Flags(), &f.logLevel, "log-level", "", "LEVEL", "how much to log to stderr: "+config.List(config.LogLevels)+" (default info)")
 	addText(cmd.Flags(), &f.logFormat, "log-format", "", "FORMAT", "console or json (default console on a terminal, else json)")
-	complete(cmd, "log-level", logLevels...)
-	complete(cmd, "log-format", logFormats...)
+	complete(cmd, "log-level", config.LogLevels...)
+	complete(cmd, "log-format", config.LogFormats...)
 }
 
 // config reads the configuration file, if one is named, and puts the flags over it.
-func (f *daemonFlags) config() (*Config, []string, error) {
-	cfg, warnings, err := loadConfig(f.file)
+func (f *daemonFlags) config() (*config.Config, []string, error) {
+	cfg, warnings, err := config.Load(f.file)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,7 +76,7 @@ func (f *daemonFlags) config() (*Config, []string, error) {
 		cfg.Log.Format = f.logFormat
 	}
 	if len(cfg.Receivers) == 0 {
-		cfg.Receivers = []ReceiverConfig{{Name: "stdout", Type: "stdout"}}
+		cfg.Receivers = []config.Receiver{{Name: "stdout", Type: "stdout"}}
 	}
 	for _, w := range []struct{ flag, kind, url string }{{"webhook", "webhook", f.webhook}, {"slack-webhook", "slack", f.slackWebhook}} {
 		if w.url == "" {
@@ -89,10 +90,10 @@ func (f *daemonFlags) config() (*Config, []string, error) {
 				return nil, nil, usageError{fmt.Errorf("--%s: the configuration has a receiver named %q already; give that one another name", w.flag, w.kind)}
 			}
 		}
-		if w := insideWarning("--"+w.flag, w.url); w != "" {
+		if w := config.InsideWarning("--"+w.flag, w.url); w != "" {
 			warnings = append(warnings, w)
 		}
-		cfg.Receivers = append(cfg.Receivers, ReceiverConfig{Name: receiverName(w.kind), Type: receiverType(w.kind), URL: secret(w.url)})
+		cfg.Receivers = append(cfg.Receivers, config.Receiver{Name: config.ReceiverName(w.kind), Type: config.ReceiverType(w.kind), URL: config.Secret(w.url)})
 	}
 	return cfg, warnings, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/web"
 )
@@ -22,7 +23,7 @@ type sinceTime struct {
 }
 
 func (s *sinceTime) UnmarshalText(b []byte) error {
-	if d, err := parseDuration(string(b)); err == nil {
+	if d, err := config.ParseDuration(string(b)); err == nil {
 		s.ago = d
 		return nil
 	}
@@ -44,22 +45,14 @@ func (s sinceTime) from(now time.Time) time.Time {
 	return s.at
 }
 
-// incidentKind is what --kind takes.
-type incidentKind string
-
-func (k *incidentKind) UnmarshalText(b []byte) error {
-	*k = incidentKind(b)
-	return choice(string(b), kinds)
-}
-
 func newHistory() *cobra.Command {
 	var (
 		out   outputFormat
 		where places
 		since sinceTime
-		limit count
-		code  cause
-		kind  incidentKind
+		limit config.Count
+		code  config.Cause
+		kind  config.IncidentKind
 		name  string
 	)
 	cmd := &cobra.Command{
@@ -91,11 +84,11 @@ store where no daemon runs. Nothing kept is no error.`,
 	addText(flags, &since, "since", "", "TIME", "only what happened since: 24h, 7d, 2026-11-21, 2026-11-21T07:56:40Z")
 	flags.StringVar(&name, "container", "", "only of this container: `NAME`, compose service, or the beginning of its id")
 	addText(flags, &code, "cause", "", "CODE", "only of this cause, such as oom.container")
-	addText(flags, &kind, "kind", "", "KIND", "only of this kind: "+list(kinds))
+	addText(flags, &kind, "kind", "", "KIND", "only of this kind: "+config.List(config.Kinds))
 	addText(flags, &limit, "limit", "", "N", "only the newest N (default all)")
 	addOutput(cmd, &out)
-	complete(cmd, "cause", causeCodes()...)
-	complete(cmd, "kind", kinds...)
+	complete(cmd, "cause", config.CauseCodes()...)
+	complete(cmd, "kind", config.Kinds...)
 	return cmd
 }
 
@@ -109,12 +102,12 @@ type places struct {
 // addSocket is add for a command that only the daemon can answer.
 func (p *places) addSocket(cmd *cobra.Command) {
 	p.cmd = cmd
-	cmd.Flags().StringVar(&p.socket, "socket", "", "`PATH` of the daemon's unix socket (default "+defaultSocketPath()+")")
+	cmd.Flags().StringVar(&p.socket, "socket", "", "`PATH` of the daemon's unix socket (default "+config.DefaultSocketPath()+")")
 }
 
 func (p *places) add(cmd *cobra.Command) {
 	p.addSocket(cmd)
-	cmd.Flags().StringVar(&p.store, "store", "", "read this store (`PATH`) where no daemon answers (default "+defaultStorePath()+")")
+	cmd.Flags().StringVar(&p.store, "store", "", "read this store (`PATH`) where no daemon answers (default "+config.DefaultStorePath()+")")
 }
 
 // daemon is the client of the daemon to ask.
@@ -122,7 +115,7 @@ func (p *places) daemon() *web.Client {
 	if p.socket != "" {
 		return web.NewClient(p.socket)
 	}
-	return web.NewClient(defaultSocketPath())
+	return web.NewClient(config.DefaultSocketPath())
 }
 
 // storePath is the store to read.
@@ -130,7 +123,7 @@ func (p *places) storePath() string {
 	if p.store != "" {
 		return p.store
 	}
-	return defaultStorePath()
+	return config.DefaultStorePath()
 }
 
 // askFirst reports whether the daemon is to be asked: not when a store was named

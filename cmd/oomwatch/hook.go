@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 )
@@ -38,8 +39,8 @@ func newHook(log *zap.Logger) *hook {
 }
 
 // set puts a command into force.
-func (h *hook) set(c *OnWarningConfig) error {
-	run, err := c.notifier()
+func (h *hook) set(c *config.OnWarning) error {
+	run, err := c.Notifier()
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 )
 
@@ -29,7 +30,7 @@ func TestHook(t *testing.T) {
 	h := newHook(zap.New(core))
 	now := time.Now()
 	h.fire(&incident.Incident{ID: "none"}, now) // nothing is to be run yet
-	if err := h.set(&OnWarningConfig{Exec: []string{script}, Timeout: duration(300 * time.Millisecond), PerMinute: 3}); err != nil {
+	if err := h.set(&config.OnWarning{Exec: []string{script}, Timeout: config.Duration(300 * time.Millisecond), PerMinute: 3}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

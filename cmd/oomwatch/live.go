@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
-	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/host"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
@@ -25,9 +25,9 @@ const (
 
 // gatherLive asks the engine, the kernel's ring and the journal, once, what happened,
 // and joins it as the daemon would.
-func gatherLive(ctx context.Context, host dockerHost, notes io.Writer) ([]*incident.Incident, error) {
+func gatherLive(ctx context.Context, engineHost config.DockerHost, notes io.Writer) ([]*incident.Incident, error) {
 	since := time.Now().Add(-lookBack)
-	engine, err := docker.New(docker.Options{Host: string(host), Since: since, LogLines: defaultLogLines})
+	engine, err := docker.New(docker.Options{Host: string(engineHost), Since: since, LogLines: config.DefaultLogLines})
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func gatherLive(ctx context.Context, host dockerHost, notes io.Writer) ([]*incid
 			fmt.Fprintln(notes)
 		}
 	}
-	corr, err := watcher.NewCorrelator(watcher.Options{Host: hostFacts()}, nil)
+	corr, err := watcher.NewCorrelator(watcher.Options{Host: host.Facts()}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -71,21 +71,4 @@ func latest(told []watcher.Told) []*incident.Incident {
 		out = append(out, t.Incident)
 	}
 	return out
-}
-
-// hostFacts is what this machine says of itself; what it does not say is left out.
-func hostFacts() incident.Host {
-	var h incident.Host
-	if name, err := os.Hostname(); err == nil {
-		h.Name = name
-	}
-	if b, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
-		h.BootID = trimmed(b)
-	}
-	h.Kernel = kernelRelease()
-	if fs, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err == nil {
-		h.Cgroup = string(fs.Mode())
-		_ = fs.Close() // it was only read
-	}
-	return h
 }

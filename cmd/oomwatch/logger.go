@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 
+	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/internal/terminal"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -10,16 +12,16 @@ import (
 // newLogger logs to w: for people on a terminal, else JSON. Repeats of a message
 // are thinned out, so that a storm does not fill a disk. The level can be changed
 // while it runs.
-func newLogger(w io.Writer, cfg LogConfig) (*zap.Logger, zap.AtomicLevel) {
+func newLogger(w io.Writer, cfg config.Log) (*zap.Logger, zap.AtomicLevel) {
 	level := zap.NewAtomicLevelAt(zapLevel(cfg.Level))
 	ec := zap.NewProductionEncoderConfig()
 	ec.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	ec.EncodeDuration = zapcore.StringDurationEncoder
 	enc := zapcore.NewJSONEncoder(ec)
-	if cfg.Format == "console" || cfg.Format == "" && isTerminal(w) {
+	if cfg.Format == "console" || cfg.Format == "" && terminal.Is(w) {
 		ec.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		ec.EncodeLevel = zapcore.CapitalLevelEncoder
-		if useColour(w) {
+		if terminal.Colour(w) {
 			ec.EncodeLevel = zapcore.CapitalColorLevelEncoder
 		}
 		enc = zapcore.NewConsoleEncoder(ec)
@@ -28,7 +30,7 @@ func newLogger(w io.Writer, cfg LogConfig) (*zap.Logger, zap.AtomicLevel) {
 	return zap.New(zapcore.NewSamplerWithOptions(core, samplePeriod, sampleFirst, sampleThen)), level
 }
 
-func zapLevel(l logLevel) zapcore.Level {
+func zapLevel(l config.LogLevel) zapcore.Level {
 	level, err := zapcore.ParseLevel(string(l))
 	if err != nil {
 		return zapcore.InfoLevel // logLevel takes no other words

@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/store"
 )
 
@@ -98,7 +100,7 @@ engine and the control groups say, and names the cause with its evidence.`,
 		SilenceErrors: true,
 		Args:          unknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		Version:       "oomwatch " + programVersion(),
+		Version:       "oomwatch " + build.Version(),
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(std.in)
@@ -154,7 +156,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		}
 	}
 	text := fmt.Sprintf("unknown command %q", args[0])
-	if near := nearest(args[0], names); near != "" {
+	if near := config.Nearest(args[0], names); near != "" {
 		text += fmt.Sprintf(", did you mean %q?", near)
 	}
 	return usageError{fmt.Errorf("%s Known: %s", text, strings.Join(names, ", "))}

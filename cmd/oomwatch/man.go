@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 )
@@ -20,7 +21,7 @@ func newMan(root *cobra.Command) *cobra.Command {
 				return fmt.Errorf("write manual pages: %w", err)
 			}
 			root.DisableAutoGenTag = true
-			head := &doc.GenManHeader{Title: "OOMWATCH", Section: "1", Source: "oomwatch " + programVersion(), Manual: "oomwatch"}
+			head := &doc.GenManHeader{Title: "OOMWATCH", Section: "1", Source: "oomwatch " + build.Version(), Manual: "oomwatch"}
 			if err := doc.GenManTree(root, head, args[0]); err != nil {
 				return fmt.Errorf("write manual pages: %w", err)
 			}

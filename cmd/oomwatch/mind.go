@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/observe"
 )
@@ -62,7 +63,7 @@ func stateLine(states []observe.SourceState) string {
 // reload reads the configuration again and puts what can change while running
 // into force: who is told of what, and how much is logged. It returns what holds
 // from now on, which is the old configuration when the new one is bad.
-func reload(flags *daemonFlags, old *Config, keep *keeper, out *notify.Outbox, level zap.AtomicLevel, stdout io.Writer, log *zap.Logger) *Config {
+func reload(flags *daemonFlags, old *config.Config, keep *keeper, out *notify.Outbox, level zap.AtomicLevel, stdout io.Writer, log *zap.Logger) *config.Config {
 	cfg, warnings, err := flags.config()
 	var told *recipients
 	if err == nil {
@@ -87,7 +88,7 @@ func reload(flags *daemonFlags, old *Config, keep *keeper, out *notify.Outbox, l
 }
 
 // needRestart names the changed keys that a running daemon cannot take up.
-func needRestart(a, b *Config) (keys []string) {
+func needRestart(a, b *config.Config) (keys []string) {
 	for _, k := range []struct {
 		name    string
 		changed bool

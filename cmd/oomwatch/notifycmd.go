@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/host"
 	"github.com/oomwatch/oomwatch/notify"
 )
 
@@ -60,7 +61,7 @@ Exit status: 0 when every receiver took it, 1 when one did not.`,
 				return err
 			}
 			defer told.close()
-			inc := sampleIncident(time.Now(), hostFacts())
+			inc := sampleIncident(time.Now(), host.Facts())
 			var results []tried
 			bad := 0
 			for i, r := range told.send {

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/store"
@@ -29,7 +30,7 @@ func TestOrphans(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := testKeeper(st, silences)
-	k.told.Store(&recipients{list: []ReceiverConfig{{Name: "stays"}, {Name: "removed"}}})
+	k.told.Store(&recipients{list: []config.Receiver{{Name: "stays"}, {Name: "removed"}}})
 	keep := func(id string) {
 		t.Helper()
 		inc := &incident.Incident{ID: id, Cause: incident.OOMHost, Severity: incident.Critical, Time: now, Kind: incident.KindDeath}
@@ -46,7 +47,7 @@ func TestOrphans(t *testing.T) {
 	if err := st.Settle(ctx, incident.Outcome{State: incident.Delivered, At: now}, ds...); err != nil {
 		t.Fatal(err)
 	}
-	k.told.Store(&recipients{list: []ReceiverConfig{{Name: "stays"}}})
+	k.told.Store(&recipients{list: []config.Receiver{{Name: "stays"}}})
 	keep("third")
 
 	status := func() (text string, bad int) {

@@ -3,11 +3,10 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"os"
 	"strings"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // outputFormat is what -o takes.
@@ -17,7 +16,7 @@ var outputFormats = []string{"text", "json"}
 
 func (f *outputFormat) UnmarshalText(b []byte) error {
 	*f = outputFormat(b)
-	return choice(string(b), outputFormats)
+	return config.Choice(string(b), outputFormats)
 }
 
 func (f outputFormat) json() bool { return f == "json" }
@@ -37,27 +36,6 @@ func complete(cmd *cobra.Command, flag string, words ...string) {
 	if err != nil {
 		panic(err) // the flag is not there: a mistake in this program
 	}
-}
-
-// isTerminal reports whether w is a terminal.
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// useColour reports whether text on w may be coloured (no-color.org).
-func useColour(w io.Writer) bool {
-	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-}
-
-// textWidth is how wide text on w may be: the terminal, within reason, or 80.
-func textWidth(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return min(max(width, 40), 120)
-		}
-	}
-	return 80
 }
 
 // writeLines writes each item as one line of JSON.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/observe"
@@ -47,7 +48,7 @@ func TestKeeperAndMemory(t *testing.T) {
 	if err != nil || !past.epoch.Equal(first) || len(past.cursors)+len(past.roster) != 0 {
 		t.Fatalf("first run: %+v, %v", past, err)
 	}
-	told := &recipients{list: []ReceiverConfig{{Name: "all"}, {Name: "oom", Causes: []cause{"oom.host"}}}}
+	told := &recipients{list: []config.Receiver{{Name: "all"}, {Name: "oom", Causes: []config.Cause{"oom.host"}}}}
 	silences, err := newSilencer(ctx, st, first)
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +151,7 @@ func TestStateClock(t *testing.T) {
 }
 
 func TestNeedRestart(t *testing.T) {
-	a, b := defaultConfig(), defaultConfig()
+	a, b := config.Default(), config.Default()
 	if keys := needRestart(a, b); keys != nil {
 		t.Errorf("nothing changed: %q", keys)
 	}
@@ -190,7 +191,7 @@ func TestUpdatesOnAFullDisk(t *testing.T) {
 	}
 	k, to := testKeeper(st, silences), &recipient{}
 	k.outbox = notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: []notify.Receiver{{Name: "hook", Notifier: to}}, Logger: zap.NewNop()})
-	k.told.Store(&recipients{list: []ReceiverConfig{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
+	k.told.Store(&recipients{list: []config.Receiver{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
 	ran := start(ctx, k.outbox.Run)
 	defer func() { cancel(); <-ran }()
 	begins := &incident.Incident{ID: "w1", Kind: incident.KindWarning, Cause: incident.UnknownCause, Severity: incident.Warning, Time: time.Now(), Count: 1,

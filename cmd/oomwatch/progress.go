@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/terminal"
 )
 
 // progress draws on a terminal how far a long file has been read; elsewhere it
@@ -28,7 +29,7 @@ const (
 
 // newProgress returns a progress that draws on w if that is a terminal.
 func newProgress(w io.Writer) *progress {
-	if !isTerminal(w) {
+	if !terminal.Is(w) {
 		return &progress{}
 	}
 	return &progress{w: w, began: time.Now(), now: time.Now}

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/store"
 )
@@ -23,21 +23,13 @@ type pulse struct {
 	log   *zap.Logger
 }
 
-func newPulse(cfg *Config, log *zap.Logger) (*pulse, error) {
+func newPulse(cfg *config.Config, log *zap.Logger) (*pulse, error) {
 	p := &pulse{every: time.Duration(cfg.Alerts.HeartbeatEvery), log: log}
 	if cfg.Alerts.HeartbeatURL == "" {
 		return p, nil
 	}
-	opt := notify.HTTPOptions{URL: string(cfg.Alerts.HeartbeatURL), Version: programVersion()}
-	if file := cfg.Alerts.HeartbeatCAFile; file != "" {
-		pool, err := rootsWith(file)
-		if err != nil {
-			return nil, fmt.Errorf("alerts.heartbeat_ca_file: %w", err)
-		}
-		opt.TLS = &tls.Config{RootCAs: pool}
-	}
 	var err error
-	p.to, err = notify.NewHeartbeat(opt)
+	p.to, err = cfg.Alerts.Heartbeat()
 	return p, err
 }
 
@@ -82,44 +74,4 @@ func turning(ctx context.Context, loop, workers time.Time, st *store.Store, selv
 		selves.kept(err)
 	}
 	return err
-}
-
-// checkHeartbeat reads and judges the heartbeat's URL.
-func (d *document) checkHeartbeat(a *AlertsConfig) (warnings []string) {
-	s := source{"heartbeat_url", &a.HeartbeatURL, a.HeartbeatURLFile, a.HeartbeatURLEnv}
-	n := 0
-	for _, v := range []string{string(a.HeartbeatURL), s.file, s.env} {
-		if v != "" {
-			n++
-		}
-	}
-	switch {
-	case n == 0:
-		if a.HeartbeatCAFile != "" {
-			d.problem("alerts.heartbeat_ca_file", "it is of use only beside a heartbeat_url")
-		}
-		return nil
-	case n > 1:
-		d.problem("alerts", "give at most one of heartbeat_url, heartbeat_url_file and heartbeat_url_env")
-		return nil
-	}
-	v, warning, err := readSecret(a.HeartbeatURL, s.file, s.env)
-	if err == nil {
-		a.HeartbeatURL = v
-		err = notify.CheckURL(string(v), false)
-	}
-	if err != nil {
-		d.problem("alerts."+s.by(), err.Error())
-	}
-	if a.HeartbeatCAFile != "" {
-		if _, err := rootsWith(a.HeartbeatCAFile); err != nil {
-			d.problem("alerts.heartbeat_ca_file", err.Error())
-		}
-	}
-	for _, w := range []string{warning, insideWarning("alerts.heartbeat_url", string(v))} {
-		if w != "" {
-			warnings = append(warnings, w)
-		}
-	}
-	return warnings
 }

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/redact"
@@ -25,7 +25,7 @@ const (
 // recipients are those who are told, and what each wants to hear of.
 type recipients struct {
 	info bool
-	list []ReceiverConfig
+	list []config.Receiver
 	send []notify.Receiver
 	log  *zap.Logger
 
@@ -34,10 +34,10 @@ type recipients struct {
 }
 
 // newRecipients makes a sender for each configured receiver.
-func newRecipients(cfg *Config, stdout io.Writer, log *zap.Logger) (*recipients, error) {
+func newRecipients(cfg *config.Config, stdout io.Writer, log *zap.Logger) (*recipients, error) {
 	r := &recipients{info: cfg.Alerts.Info, list: cfg.Receivers, log: log, unknown: map[string]bool{}}
 	for i := range cfg.Receivers {
-		one, err := newReceiver(&cfg.Receivers[i], stdout)
+		one, err := config.NewReceiver(&cfg.Receivers[i], stdout)
 		if err != nil {
 			return nil, fmt.Errorf("receiver %q: %w", string(cfg.Receivers[i].Name), err)
 		}
@@ -56,24 +56,24 @@ func (r *recipients) owed(inc *incident.Incident) []string {
 		return r.owedSelf(w.Subject, inc)
 	}
 	if picked := r.picked(inc); len(picked) > 0 {
-		return r.those(func(c *ReceiverConfig) bool { return slices.Contains(picked, string(c.Name)) && c.cares(inc) })
+		return r.those(func(c *config.Receiver) bool { return slices.Contains(picked, string(c.Name)) && c.Cares(inc) })
 	}
-	if out := r.those(func(c *ReceiverConfig) bool { return c.wants(inc) }); len(out) > 0 {
+	if out := r.those(func(c *config.Receiver) bool { return c.Wants(inc) }); len(out) > 0 {
 		return out
 	}
-	return r.those(func(c *ReceiverConfig) bool { return c.Default && c.severe(inc) })
+	return r.those(func(c *config.Receiver) bool { return c.Default && c.Severe(inc) })
 }
 
 // owedSelf names those who are told of the watcher's own troubles: everybody but the
 // receiver that is the trouble; who is told grave things only, where nobody else is.
 func (r *recipients) owedSelf(subject string, inc *incident.Incident) []string {
-	if out := r.those(func(c *ReceiverConfig) bool { return string(c.Name) != subject && c.severe(inc) }); len(out) > 0 {
+	if out := r.those(func(c *config.Receiver) bool { return string(c.Name) != subject && c.Severe(inc) }); len(out) > 0 {
 		return out
 	}
-	return r.those(func(c *ReceiverConfig) bool { return string(c.Name) != subject })
+	return r.those(func(c *config.Receiver) bool { return string(c.Name) != subject })
 }
 
-func (r *recipients) those(f func(*ReceiverConfig) bool) (out []string) {
+func (r *recipients) those(f func(*config.Receiver) bool) (out []string) {
 	for i := range r.list {
 		if f(&r.list[i]) {
 			out = append(out, string(r.list[i].Name))
@@ -91,7 +91,7 @@ func (r *recipients) picked(inc *incident.Incident) (out []string) {
 	for name := range strings.SplitSeq(inc.Container.Labels[labelReceiver], ",") {
 		switch name = strings.TrimSpace(name); {
 		case name == "":
-		case slices.ContainsFunc(r.list, func(c ReceiverConfig) bool { return string(c.Name) == name }):
+		case slices.ContainsFunc(r.list, func(c config.Receiver) bool { return string(c.Name) == name }):
 			out = append(out, name)
 		default:
 			r.unknownName(inc, name)
@@ -130,7 +130,9 @@ func ownAffair(inc *incident.Incident) bool {
 	return true
 }
 
-func (r *recipients) names() []string { return r.those(func(*ReceiverConfig) bool { return true }) }
+func (r *recipients) names() []string {
+	return r.those(func(*config.Receiver) bool { return true })
+}
 
 // close ends idle connections of senders that are no longer used.
 func (r *recipients) close() {
@@ -139,57 +141,4 @@ func (r *recipients) close() {
 			c.Close()
 		}
 	}
-}
-
-// wants reports whether a receiver is to have an incident by its own matchers. A
-// default one without any has only what nobody else wants.
-func (c *ReceiverConfig) wants(inc *incident.Incident) bool {
-	m := c.match()
-	if c.Default && m.Empty() {
-		return false
-	}
-	return c.severe(inc) && m.Fits(inc)
-}
-
-// cares reports whether a receiver that a label picked is to have an incident:
-// what concerns the kind of trouble still holds, what concerns the place does not.
-func (c *ReceiverConfig) cares(inc *incident.Incident) bool {
-	m := incident.Match{Causes: c.match().Causes, Kinds: c.match().Kinds}
-	return c.severe(inc) && m.Fits(inc)
-}
-
-// severe reports whether an incident is grave enough.
-func (c *ReceiverConfig) severe(inc *incident.Incident) bool {
-	return rank(inc.Severity) >= rank(incident.Severity(c.MinSeverity))
-}
-
-// match is the receiver's matchers.
-func (c *ReceiverConfig) match() *incident.Match {
-	return &incident.Match{Causes: texts(c.Causes), Kinds: texts(c.Kinds), Containers: texts(c.Containers), Labels: texts(c.Labels),
-		Projects: texts(c.Projects), Hosts: texts(c.Hosts)}
-}
-
-// group is how repeats and storms are told.
-func (c *AlertsConfig) group() notify.GroupOptions {
-	return notify.GroupOptions{Window: time.Duration(c.GroupWindow), Pause: time.Duration(c.Pause), LongestPause: time.Duration(c.LongestPause),
-		StormPerMinute: int(c.StormPerMinute), Budget: int(c.Budget)}
-}
-
-func texts[T ~string](list []T) []string {
-	out := make([]string, len(list))
-	for i := range list {
-		out[i] = string(list[i])
-	}
-	return out
-}
-
-// rank orders severities, the least grave first.
-func rank(s incident.Severity) int {
-	switch s {
-	case incident.Critical:
-		return 2
-	case incident.Warning:
-		return 1
-	}
-	return 0
 }

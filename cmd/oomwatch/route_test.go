@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher"
@@ -18,12 +19,12 @@ import (
 
 func TestRouting(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
-	r := &recipients{log: zap.New(core), unknown: map[string]bool{}, list: []ReceiverConfig{
+	r := &recipients{log: zap.New(core), unknown: map[string]bool{}, list: []config.Receiver{
 		{Name: "all-critical", MinSeverity: "critical"},
-		{Name: "shop", Projects: []pattern{"shop*"}},
-		{Name: "payments", Labels: []labelPattern{"team=pay*"}, Causes: []cause{"oom.container", "exit.error"}},
-		{Name: "web", Containers: []pattern{"web-?"}, Kinds: []incidentKind{"death"}},
-		{Name: "node", Hosts: []pattern{"node-*"}, Causes: []cause{"oom.host"}},
+		{Name: "shop", Projects: []config.Pattern{"shop*"}},
+		{Name: "payments", Labels: []config.LabelPattern{"team=pay*"}, Causes: []config.Cause{"oom.container", "exit.error"}},
+		{Name: "web", Containers: []config.Pattern{"web-?"}, Kinds: []config.IncidentKind{"death"}},
+		{Name: "node", Hosts: []config.Pattern{"node-*"}, Causes: []config.Cause{"oom.host"}},
 		{Name: "rest", Default: true},
 	}}
 	one := func(f func(*incident.Incident)) *incident.Incident {
@@ -102,7 +103,7 @@ func TestSilences(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := testKeeper(st, s)
-	k.told.Store(&recipients{list: []ReceiverConfig{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
+	k.told.Store(&recipients{list: []config.Receiver{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
 	one := func(id, name string, at time.Time) *incident.Incident {
 		return &incident.Incident{ID: id, Cause: incident.OOMContainer, Severity: incident.Critical, Kind: incident.KindDeath, Time: at,
 			Container: &incident.Container{ID: id, Name: name, Labels: map[string]string{}}}

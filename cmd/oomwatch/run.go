@@ -15,6 +15,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/build"
+	"github.com/oomwatch/oomwatch/internal/host"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
@@ -78,8 +80,8 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	defer closing(log, "supervisor", sup)
 
 	reg := newRegistry()
-	host := hostFacts()
-	selves := newSelfReports(host, log)
+	self := host.Facts()
+	selves := newSelfReports(self, log)
 	var silences *silencer
 	st, why, err := openOrRemember(ctx, cfg, log, reg, func(ctx context.Context, said string) {
 		if err := silences.reload(ctx, time.Now()); err != nil {
@@ -94,10 +96,10 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	}
 	selves.unopened, selves.inMemory = why, st.InMemory
 	defer closing(log, "store", st)
-	if host.Instance, err = instanceOf(ctx, st); err != nil {
+	if self.Instance, err = instanceOf(ctx, st); err != nil {
 		return err
 	}
-	selves.host = host
+	selves.host = self
 	if said := st.Recovered(); said != "" {
 		sup.say(status(said))
 		selves.replaced(said)
@@ -117,7 +119,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		return err
 	}
 	defer src.close()
-	corr, err := watcher.NewCorrelator(watcher.Options{Host: host, Epoch: past.epoch}, past.roster)
+	corr, err := watcher.NewCorrelator(watcher.Options{Host: self, Epoch: past.epoch}, past.roster)
 	if err != nil {
 		return fmt.Errorf("%w; the store %s holds it: move that file away, or choose another with --store PATH", err, cfg.Store.Path)
 	}
@@ -128,7 +130,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	if silences, err = newSilencer(ctx, st, started); err != nil {
 		return err
 	}
-	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: told.send, Group: cfg.Alerts.group(), Trouble: selves.parked, Logger: log, Registerer: reg})
+	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: told.send, Group: cfg.Alerts.Group(), Trouble: selves.parked, Logger: log, Registerer: reg})
 	hook := newHook(log)
 	if err := hook.set(&cfg.Warnings.OnWarning); err != nil {
 		return err
@@ -140,7 +142,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		src.list[i] = overheard{src.list[i], selves.observe}
 	}
 	w, err := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: src.list, Sampler: src.sampler, Keeper: keep, Logger: log, Registerer: reg,
-		Rules: new(cfg.Warnings.rules()), Warnings: past.warned, Chronicle: kept})
+		Rules: new(cfg.Warnings.Rules()), Warnings: past.warned, Chronicle: kept})
 	if err != nil {
 		return fmt.Errorf("%w; the store %s holds them: move that file away, or choose another with --store PATH", err, cfg.Store.Path)
 	}
@@ -161,7 +163,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	if err := listen(srv, cfg, log); err != nil {
 		return err
 	}
-	log.Info("oomwatch runs", zap.String("version", programVersion()), zap.String("store", cfg.Store.Path),
+	log.Info("oomwatch runs", zap.String("version", build.Version()), zap.String("store", cfg.Store.Path),
 		zap.String("listen", srv.Addr()), zap.String("socket", cfg.Socket), zap.Strings("receivers", told.names()))
 
 	// From here on goroutines run: each is waited for below, in this order.
@@ -214,7 +216,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 		case <-hup:
 			sup.say("RELOADING=1")
 			cfg = reload(flags, cfg, keep, out, level, cmd.OutOrStdout(), log)
-			w.SetRules(cfg.Warnings.rules())
+			w.SetRules(cfg.Warnings.Rules())
 			if err := hook.set(&cfg.Warnings.OnWarning); err != nil {
 				log.Error("the command for warnings stays as it was", zap.Error(err))
 			}

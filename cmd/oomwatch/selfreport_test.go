@@ -9,6 +9,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +19,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/observe"
@@ -119,7 +122,7 @@ func TestSelfReports(t *testing.T) {
 // TestSelfReportsGoToTheOthers: not to the receiver that is the trouble, and to one
 // that hears of grave things only where there is no other.
 func TestSelfReportsGoToTheOthers(t *testing.T) {
-	r := &recipients{log: zap.NewNop(), list: []ReceiverConfig{{Name: "a", Causes: []cause{"oom.host"}}, {Name: "b"}, {Name: "pager", MinSeverity: "critical"}}}
+	r := &recipients{log: zap.NewNop(), list: []config.Receiver{{Name: "a", Causes: []config.Cause{"oom.host"}}, {Name: "b"}, {Name: "pager", MinSeverity: "critical"}}}
 	s := newSelfReports(incident.Host{}, zap.NewNop())
 	for subject, want := range map[string]string{"b": "a", "docker": "a b", "pager": "a b"} {
 		if got := strings.Join(r.owed(s.incident(incident.SelfParked, subject, time.Now(), "x", "")), " "); got != want {
@@ -138,9 +141,13 @@ func TestPulseTrustsItsCA(t *testing.T) {
 	defer srv.Close()
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // it would tell of the one that is refused
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
-	for file, want := range map[string]bool{"": false, writeFile(t, "ca.pem", string(ca), 0o600): true} {
-		cfg := defaultConfig()
-		cfg.Alerts.HeartbeatURL, cfg.Alerts.HeartbeatCAFile = secret(srv.URL), file
+	trusted := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(trusted, ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]bool{"": false, trusted: true} {
+		cfg := config.Default()
+		cfg.Alerts.HeartbeatURL, cfg.Alerts.HeartbeatCAFile = config.Secret(srv.URL), file
 		p, err := newPulse(cfg, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
@@ -163,8 +170,8 @@ func TestPulse(t *testing.T) {
 		w.WriteHeader(status)
 	}))
 	defer srv.Close()
-	cfg := defaultConfig()
-	cfg.Alerts.HeartbeatURL, cfg.Alerts.HeartbeatEvery = secret(srv.URL+"/canary-ping"), duration(time.Millisecond)
+	cfg := config.Default()
+	cfg.Alerts.HeartbeatURL, cfg.Alerts.HeartbeatEvery = config.Secret(srv.URL+"/canary-ping"), config.Duration(time.Millisecond)
 	p, err := newPulse(cfg, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)

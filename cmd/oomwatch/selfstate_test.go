@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/store"
@@ -30,7 +31,7 @@ func TestSelfReportsOutliveARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		k := testKeeper(st, silences)
-		k.told.Store(&recipients{list: []ReceiverConfig{{Name: "a"}, {Name: "b"}}, log: zap.NewNop()})
+		k.told.Store(&recipients{list: []config.Receiver{{Name: "a"}, {Name: "b"}}, log: zap.NewNop()})
 		past, err := remember(ctx, st, now)
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/web"
@@ -47,7 +48,7 @@ func newSilenceAdd() *cobra.Command {
 		where  places
 		out    outputFormat
 		x      incident.Silence
-		length duration
+		length config.Duration
 		until  untilTime
 	)
 	cmd := &cobra.Command{
@@ -83,19 +84,19 @@ one that is given several times any may. In the patterns * stands for any text a
 	f := cmd.Flags()
 	f.StringArrayVar(&x.Match.Containers, "container", nil, "containers or compose services of this name (`PATTERN`)")
 	f.StringArrayVar(&x.Match.Causes, "cause", nil, "this cause (`CODE`), such as oom.container")
-	f.StringArrayVar(&x.Match.Kinds, "kind", nil, "this `KIND`: "+list(kinds))
-	f.StringArrayVar(&x.Match.Severities, "severity", nil, "this `SEVERITY`: "+list(severities))
+	f.StringArrayVar(&x.Match.Kinds, "kind", nil, "this `KIND`: "+config.List(config.Kinds))
+	f.StringArrayVar(&x.Match.Severities, "severity", nil, "this `SEVERITY`: "+config.List(config.Severities))
 	f.StringArrayVar(&x.Match.Labels, "label", nil, "containers with this label (`KEY=PATTERN`, or KEY for any value); all that are given must fit")
 	f.StringArrayVar(&x.Match.Projects, "project", nil, "compose projects of this name (`PATTERN`)")
 	f.StringArrayVar(&x.Match.Hosts, "host", nil, "hosts of this name (`PATTERN`)")
-	addText(f, &length, "for", "", "DURATION", "how long: 90m, 2h, 1d; at most "+duration(longestSilence).String())
+	addText(f, &length, "for", "", "DURATION", "how long: 90m, 2h, 1d; at most "+config.Duration(longestSilence).String())
 	addText(f, &until, "until", "", "TIME", "until when: 2026-11-21T07:56:40Z")
 	f.StringVar(&x.Reason, "reason", "", "why (`TEXT`); it is shown with what is silenced")
 	where.addSocket(cmd)
 	addOutput(cmd, &out)
-	complete(cmd, "cause", causeCodes()...)
-	complete(cmd, "kind", kinds...)
-	complete(cmd, "severity", severities...)
+	complete(cmd, "cause", config.CauseCodes()...)
+	complete(cmd, "kind", config.Kinds...)
+	complete(cmd, "severity", config.Severities...)
 	return cmd
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/store"
@@ -83,7 +84,7 @@ func (s *silencer) add(ctx context.Context, x incident.Silence, now time.Time) (
 	case !x.Until.After(now):
 		return x, fmt.Errorf("it would end at %s, which is past", x.Until.UTC().Format(time.RFC3339))
 	case x.Until.Sub(now) > longestSilence:
-		return x, fmt.Errorf("it would last longer than %s", duration(longestSilence))
+		return x, fmt.Errorf("it would last longer than %s", config.Duration(longestSilence))
 	}
 	id := make([]byte, 4)
 	if _, err := rand.Read(id); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/watcher/docker"
@@ -35,7 +38,7 @@ type sources struct {
 
 // newSources makes the witnesses, each to go on where an earlier run had read to.
 // None is tried yet: one that is missing says so when it runs.
-func newSources(cfg *Config, past *memory, rec *recorder.Recorder, log *zap.Logger, reg prometheus.Registerer) (*sources, error) {
+func newSources(cfg *config.Config, past *memory, rec *recorder.Recorder, log *zap.Logger, reg prometheus.Registerer) (*sources, error) {
 	s := &sources{kernel: &kernlog.Source{}, since: newStateClock(), close: func() {}}
 	if c := past.cursors[s.kernel.Name()]; c != "" {
 		after, err := kernlog.ParsePosition(c)
@@ -89,8 +92,7 @@ func (s *sources) openSampler(cg *cgroup.FS, rec *recorder.Recorder, log *zap.Lo
 func newRegistry() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_build_info", Help: "1, labelled with what runs."}, []string{"version", "commit", "goversion"})
-	b := thisBuild()
-	info.WithLabelValues(b.Version, b.Commit, b.Go).Set(1)
+	info.WithLabelValues(build.Version(), build.Commit(), runtime.Version()).Set(1)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info)
 	return reg
 }
@@ -98,7 +100,7 @@ func newRegistry() *prometheus.Registry {
 // listen takes the address and the socket. An address that is taken is refused
 // with the next step; so is a socket that was asked for. Without the default
 // socket the daemon does its work all the same, and says what is missing.
-func listen(srv *web.Server, cfg *Config, log *zap.Logger) error {
+func listen(srv *web.Server, cfg *config.Config, log *zap.Logger) error {
 	if err := srv.ListenTCP(); err != nil {
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
@@ -112,7 +114,7 @@ func listen(srv *web.Server, cfg *Config, log *zap.Logger) error {
 	switch {
 	case err == nil:
 		return nil
-	case cfg.Socket != defaultSocketPath():
+	case cfg.Socket != config.DefaultSocketPath():
 		return fmt.Errorf("%w: give another path with --socket PATH", err)
 	}
 	log.Warn("no socket: explain and history read the store instead", zap.Error(err))

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/crashpoint"
 	"github.com/oomwatch/oomwatch/notify"
@@ -82,7 +83,7 @@ type keeper struct {
 // openOrRemember opens the store, or one in memory where the file system takes no
 // writes: what dies meanwhile is told all the same, and kept as soon as it does.
 // replaced is called then, and when a damaged one is replaced.
-func openOrRemember(ctx context.Context, cfg *Config, log *zap.Logger, reg prometheus.Registerer, replaced func(context.Context, string)) (st *store.Store, why, err error) {
+func openOrRemember(ctx context.Context, cfg *config.Config, log *zap.Logger, reg prometheus.Registerer, replaced func(context.Context, string)) (st *store.Store, why, err error) {
 	opt := store.Options{Path: cfg.Store.Path, MaxAge: time.Duration(cfg.Store.Retention), Logger: log, Registerer: reg, Replaced: replaced}
 	st, why = store.Open(ctx, opt)
 	if on := store.FilesystemOf(filepath.Dir(cfg.Store.Path)); on != nil {
@@ -98,7 +99,7 @@ func openOrRemember(ctx context.Context, cfg *Config, log *zap.Logger, reg prome
 }
 
 // openRecorder opens the recorder with its history.
-func openRecorder(ctx context.Context, cfg *Config, st *store.Store, log *zap.Logger, reg prometheus.Registerer) (*recorder.Recorder, *store.History, error) {
+func openRecorder(ctx context.Context, cfg *config.Config, st *store.Store, log *zap.Logger, reg prometheus.Registerer) (*recorder.Recorder, *store.History, error) {
 	hist, err := store.OpenHistory(ctx, store.HistoryOptions{Store: cfg.Store.Path, Keep: time.Duration(cfg.History.Retention), MaxBytes: int64(cfg.History.MaxSize),
 		Wait: st.InMemory, Logger: log, Registerer: reg})
 	if err != nil {

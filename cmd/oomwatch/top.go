@@ -11,6 +11,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/internal/host"
+	"github.com/oomwatch/oomwatch/internal/terminal"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/warn"
@@ -28,15 +31,15 @@ const (
 // topCommand is the top command.
 type topCommand struct {
 	socket string
-	docker dockerHost
-	every  duration
+	docker config.DockerHost
+	every  config.Duration
 	once   bool
 	out    outputFormat
 	cmd    *cobra.Command
 }
 
 func newTop() *cobra.Command {
-	t := &topCommand{every: duration(defaultRefresh)}
+	t := &topCommand{every: config.Duration(defaultRefresh)}
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show who is nearest to being killed, live",
@@ -57,7 +60,7 @@ On a terminal it goes on until q; elsewhere, and with --once, it prints once. Wi
 	}
 	t.cmd = cmd
 	fs := cmd.Flags()
-	fs.StringVar(&t.socket, "socket", "", "`PATH` of the daemon's unix socket (default "+defaultSocketPath()+")")
+	fs.StringVar(&t.socket, "socket", "", "`PATH` of the daemon's unix socket (default "+config.DefaultSocketPath()+")")
 	addText(fs, &t.docker, "docker", "", "HOST", "Docker engine to ask where no daemon runs (default DOCKER_HOST, else the default socket)")
 	addText(fs, &t.every, "every", "", "DURATION", "time between two refreshes")
 	fs.BoolVar(&t.once, "once", false, "print once")
@@ -78,7 +81,7 @@ func (t *topCommand) run(ctx context.Context) error {
 	defer func() { stop(); end() }()
 	w := t.cmd.OutOrStdout()
 	switch {
-	case !t.out.json() && !t.once && isTerminal(w) && isTerminal(t.cmd.InOrStdin()):
+	case !t.out.json() && !t.once && terminal.Is(w) && terminal.Is(t.cmd.InOrStdin()):
 		return t.live(ctx, rows, from)
 	case t.out.json():
 		return t.repeat(ctx, func(list []*warn.Row) error { return writeLines(w, list) }, rows)
@@ -87,7 +90,7 @@ func (t *topCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return writeTop(w, list, topOptions{width: topWidth(w), colour: useColour(w)})
+	return writeTop(w, list, topOptions{width: topWidth(w), colour: terminal.Colour(w)})
 }
 
 // repeat prints at each refresh, until ctx ends; once where that was asked for.
@@ -147,7 +150,7 @@ func (t *topCommand) watch(ctx context.Context) (rows look, end func(), err erro
 	if err != nil {
 		return nil, nil, errors.Join(err, fs.Close())
 	}
-	corr, err := watcher.NewCorrelator(watcher.Options{Host: hostFacts()}, nil)
+	corr, err := watcher.NewCorrelator(watcher.Options{Host: host.Facts()}, nil)
 	if err != nil {
 		return nil, nil, errors.Join(err, fs.Close())
 	}
@@ -185,8 +188,8 @@ func (t *topCommand) watch(ctx context.Context) (rows look, end func(), err erro
 
 // topWidth is how wide a table on w may be: the terminal, or whatever it takes.
 func topWidth(w io.Writer) int {
-	if isTerminal(w) {
-		return textWidth(w)
+	if terminal.Is(w) {
+		return terminal.Width(w)
 	}
 	return 0
 }

@@ -9,13 +9,14 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/oomwatch/oomwatch/internal/terminal"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
 // live shows rows on the terminal until q.
 func (t *topCommand) live(ctx context.Context, rows look, from string) error {
-	m := &topModel{ctx: ctx, rows: rows, from: from, every: time.Duration(t.every), colour: useColour(t.cmd.OutOrStdout())}
+	m := &topModel{ctx: ctx, rows: rows, from: from, every: time.Duration(t.every), colour: terminal.Colour(t.cmd.OutOrStdout())}
 	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithOutput(t.cmd.OutOrStdout()), tea.WithInput(t.cmd.InOrStdin()), tea.WithoutSignalHandler())
 	if _, err := p.Run(); err != nil && !errors.Is(err, tea.ErrProgramKilled) {
 		return fmt.Errorf("show on this terminal: %w; without one: oomwatch top --once", err)

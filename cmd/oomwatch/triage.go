@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/internal/terminal"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/redact"
@@ -24,7 +26,7 @@ type triager struct {
 	logs  []string
 	since sinceTime
 	what  string
-	limit count
+	limit config.Count
 	out   outputFormat
 
 	cmd *cobra.Command
@@ -254,7 +256,7 @@ func (t *triager) tell(list []triage.Service) error {
 	if t.out.json() {
 		return writeLines(w, found)
 	}
-	return writeTriage(w, found, total, textWidth(w), useColour(w))
+	return writeTriage(w, found, total, terminal.Width(w), terminal.Colour(w))
 }
 
 // unfiltered is the command that tells of every service of what was read.

@@ -1,22 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"os"
 	"runtime"
-	"runtime/debug"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/internal/build"
+	"github.com/oomwatch/oomwatch/internal/host"
 )
 
-// version and commit are set by the linker (see the Makefile).
-var version, commit string
-
-// build is what `version` prints.
-type build struct {
+// thisProgram is what `version` prints.
+type thisProgram struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`
 	Go      string `json:"go"`
@@ -24,57 +21,17 @@ type build struct {
 	Cgroup  string `json:"cgroup"`
 }
 
-// thisBuild gathers what this program is and where it runs.
-func thisBuild() build {
-	b := build{Version: programVersion(), Commit: commit, Go: runtime.Version(), Cgroup: string(cgroup.Unknown), Kernel: kernelRelease()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && b.Commit == "" {
-				b.Commit = s.Value[:min(12, len(s.Value))]
-			}
-		}
+func (p thisProgram) String() string {
+	s := "oomwatch " + p.Version
+	if p.Commit != "" {
+		s += " (" + p.Commit + ")"
 	}
-	if fs, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err == nil {
-		b.Cgroup = string(fs.Mode())
-		_ = fs.Close() // it was only read
+	s += ", " + p.Go
+	if p.Kernel != "" {
+		s += ", kernel " + p.Kernel
 	}
-	return b
+	return s + ", cgroup " + p.Cgroup
 }
-
-// programVersion is what the linker was told, the module's version where it was installed by
-// version, or "devel".
-func programVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "devel"
-}
-
-func (b build) String() string {
-	s := "oomwatch " + b.Version
-	if b.Commit != "" {
-		s += " (" + b.Commit + ")"
-	}
-	s += ", " + b.Go
-	if b.Kernel != "" {
-		s += ", kernel " + b.Kernel
-	}
-	return s + ", cgroup " + b.Cgroup
-}
-
-// kernelRelease is the running kernel's, "" where /proc does not tell.
-func kernelRelease() string {
-	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return ""
-	}
-	return trimmed(b)
-}
-
-func trimmed(b []byte) string { return strings.TrimSpace(string(b)) }
 
 func newVersion() *cobra.Command {
 	var out outputFormat
@@ -83,10 +40,12 @@ func newVersion() *cobra.Command {
 		Short:   "Print version, commit, Go, kernel and cgroup mode",
 		Example: "  oomwatch version\n  oomwatch version -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			p := thisProgram{Version: build.Version(), Commit: build.Commit(), Go: runtime.Version(), Kernel: host.Kernel(),
+				Cgroup: cmp.Or(host.CgroupMode(), string(cgroup.Unknown))}
 			if out.json() {
-				return writeLines(cmd.OutOrStdout(), []build{thisBuild()})
+				return writeLines(cmd.OutOrStdout(), []thisProgram{p})
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), thisBuild())
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), p)
 			return err
 		},
 	}

@@ -43,7 +43,8 @@ var doors = map[string][]string{
 	"golang.org/x/sys/unix":         {"kmsg", "cgroup", "trace"},
 	"github.com/containerd/cgroups": {"cgroup"},
 	"github.com/spf13/":             {"cmd/oomwatch"},
-	"github.com/goccy/":             {"cmd/oomwatch"},
+	"github.com/goccy/":             {"config"},
+	"golang.org/x/term":             {"internal/terminal"},
 	"charm.land/":                   {"cmd/oomwatch"},
 	"github.com/klauspost/compress": {"kmsg"},
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 // whoever may write the configuration, and not reach that network, could have alerts
 // posted there. It says nothing of this machine, where an Alertmanager may well be,
 // and asks no DNS. what names the URL; "" is returned where there is nothing to say.
-func insideWarning(what, raw string) string {
+func InsideWarning(what, raw string) string {
 	u, err := url.Parse(strings.TrimSpace(raw))
 	if err != nil {
 		return ""

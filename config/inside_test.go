@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"strings"
@@ -13,7 +13,7 @@ func TestConfigWarnsOfInsideAddresses(t *testing.T) {
 		"127.0.0.1:9093": "", "[::1]:9093": "", "localhost": "", "alerts.example.org": "", "192.0.2.1": "", "[2001:db8::1]": "",
 	} {
 		src := "receivers: [{name: a, type: webhook, url: 'https://" + host + "/CANARY'}]\nalerts: {heartbeat_url: 'https://" + host + "/CANARY'}\n"
-		_, warnings, err := loadConfig(writeFile(t, "c.yaml", src, 0o600))
+		_, warnings, err := Load(writeFile(t, "c.yaml", src, 0o600))
 		if err != nil {
 			t.Errorf("%s: %v", host, err)
 			continue

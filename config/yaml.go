@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"encoding"
@@ -150,7 +150,7 @@ func (d *document) bindStruct(path string, node ast.Node, v reflect.Value) {
 	case *ast.MappingValueNode:
 		values = []*ast.MappingValueNode{m}
 	default:
-		d.add(node.GetToken(), "keys are wanted here: "+list(keysOf(v.Type())))
+		d.add(node.GetToken(), "keys are wanted here: "+List(keysOf(v.Type())))
 		return
 	}
 	seen := map[string]bool{}
@@ -162,12 +162,12 @@ func (d *document) bindStruct(path string, node ast.Node, v reflect.Value) {
 		case !ok:
 			keys := keysOf(v.Type())
 			text := fmt.Sprintf("unknown key %q", name)
-			if near := nearest(name, keys); near != "" {
+			if near := Nearest(name, keys); near != "" {
 				text += fmt.Sprintf(", did you mean %q?", near)
 			} else {
 				text += "."
 			}
-			d.add(key, text+" Known here: "+list(keys))
+			d.add(key, text+" Known here: "+List(keys))
 		case seen[name]:
 			d.add(key, fmt.Sprintf("%q is given twice", name))
 		default:
@@ -262,38 +262,4 @@ func keysOf(t reflect.Type) []string {
 func keyOf(f reflect.StructField) string {
 	key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 	return key
-}
-
-// list writes accepted values for a person.
-func list(words []string) string { return strings.Join(words, ", ") }
-
-// nearest is the word of known that s was probably meant to be, or "".
-func nearest(s string, known []string) string {
-	best, at := "", 1+len(s)/3
-	for _, k := range known {
-		if n := distance(strings.ToLower(s), k); n <= at {
-			best, at = k, n-1
-		}
-	}
-	return best
-}
-
-// distance counts the letters to add, drop or change to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diag, row[j+1] = row[j+1], min(diag+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

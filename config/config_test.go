@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -78,25 +78,25 @@ warnings:
   on_warning: {exec: [/bin/cat, "-"], timeout: 5s, per_minute: 2}
 log: {level: debug, format: json}
 `, 0o600)
-	got, warnings, err := loadConfig(path)
+	got, warnings, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &Config{
-		Store: StoreConfig{Path: "/x/y.db", Retention: duration(14 * 24 * time.Hour)}, Listen: "[::1]:80",
-		History:      HistoryConfig{Retention: duration(7 * 24 * time.Hour), MaxSize: 256 << 20},
-		AllowedHosts: []string{"watch.example.org"}, Socket: "/x/s", Docker: DockerConfig{Host: "tcp://127.0.0.1:2375"},
-		Receivers: []ReceiverConfig{
+		Store: Store{Path: "/x/y.db", Retention: Duration(14 * 24 * time.Hour)}, Listen: "[::1]:80",
+		History:      History{Retention: Duration(7 * 24 * time.Hour), MaxSize: 256 << 20},
+		AllowedHosts: []string{"watch.example.org"}, Socket: "/x/s", Docker: Docker{Host: "tcp://127.0.0.1:2375"},
+		Receivers: []Receiver{
 			{Name: "ops", Type: "webhook", URL: "https://hooks.example/T0/canary-url", URLFile: url, Secret: goodSecret,
-				SecretEnv: "OOMWATCH_TEST_SECRET", AllowHTTP: true, Causes: []cause{"oom.container", "oom.host"}, MinSeverity: "warning"},
-			{Name: "out", Type: "stdout", Default: true, Kinds: []incidentKind{"death"}, Containers: []pattern{"web-*"}, Labels: []labelPattern{"team=pay*", "tier"},
-				Projects: []pattern{"shop"}, Hosts: []pattern{"node-?"}},
+				SecretEnv: "OOMWATCH_TEST_SECRET", AllowHTTP: true, Causes: []Cause{"oom.container", "oom.host"}, MinSeverity: "warning"},
+			{Name: "out", Type: "stdout", Default: true, Kinds: []IncidentKind{"death"}, Containers: []Pattern{"web-*"}, Labels: []LabelPattern{"team=pay*", "tier"},
+				Projects: []Pattern{"shop"}, Hosts: []Pattern{"node-?"}},
 		},
-		Alerts: AlertsConfig{Info: true, GroupWindow: window(90 * time.Minute), Pause: window(2 * time.Minute), LongestPause: duration(30 * time.Minute), StormPerMinute: 5, Budget: 7,
-			HeartbeatURL: "https://beat.example/canary-ping", HeartbeatEvery: duration(30 * time.Second)},
-		Warnings: WarningsConfig{Enabled: true, MemoryPercent: 80, PressurePercent: 100, RestartWindow: duration(time.Hour), PIDsPercent: 75,
-			ResolveAfter: duration(time.Minute), OnWarning: OnWarningConfig{Exec: []string{"/bin/cat", "-"}, Timeout: duration(5 * time.Second), PerMinute: 2}},
-		Log: LogConfig{Level: "debug", Format: "json"},
+		Alerts: Alerts{Info: true, GroupWindow: window(90 * time.Minute), Pause: window(2 * time.Minute), LongestPause: Duration(30 * time.Minute), StormPerMinute: 5, Budget: 7,
+			HeartbeatURL: "https://beat.example/canary-ping", HeartbeatEvery: Duration(30 * time.Second)},
+		Warnings: Warnings{Enabled: true, MemoryPercent: 80, PressurePercent: 100, RestartWindow: Duration(time.Hour), PIDsPercent: 75,
+			ResolveAfter: Duration(time.Minute), OnWarning: OnWarning{Exec: []string{"/bin/cat", "-"}, Timeout: Duration(5 * time.Second), PerMinute: 2}},
+		Log: Log{Level: "debug", Format: "json"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -113,7 +113,7 @@ log: {level: debug, format: json}
 		{incident.Critical, incident.OOMContainer, true}, {incident.Warning, incident.OOMHost, true},
 		{incident.Info, incident.OOMHost, false}, {incident.Critical, incident.ExitError, false},
 	} {
-		if got := r.wants(&incident.Incident{Severity: tt.s, Cause: tt.c}); got != tt.want {
+		if got := r.Wants(&incident.Incident{Severity: tt.s, Cause: tt.c}); got != tt.want {
 			t.Errorf("wants(%s, %s) = %v", tt.s, tt.c, got)
 		}
 	}
@@ -121,12 +121,12 @@ log: {level: debug, format: json}
 
 func TestEmptyConfigIsTheDefault(t *testing.T) {
 	for _, src := range []string{"", "\n", "# nothing\n", "---\n"} {
-		got, _, err := loadConfig(writeFile(t, "c.yaml", src, 0o600))
+		got, _, err := Load(writeFile(t, "c.yaml", src, 0o600))
 		if err != nil {
 			t.Errorf("%q: %v", src, err)
 			continue
 		}
-		if diff := cmp.Diff(defaultConfig(), got); diff != "" {
+		if diff := cmp.Diff(Default(), got); diff != "" {
 			t.Errorf("%q: -want +got:\n%s", src, diff)
 		}
 	}
@@ -213,7 +213,7 @@ func TestConfigRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			path := writeFile(t, "c.yaml", tt.src, 0o600)
-			_, _, err := loadConfig(path)
+			_, _, err := Load(path)
 			if err == nil {
 				t.Fatal("it was taken")
 			}
@@ -238,7 +238,7 @@ func TestConfigRefuses(t *testing.T) {
 }
 
 func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
-	_, _, err := loadConfig(writeFile(t, "c.yaml", "listen: nowhere\nlog: {level: loud}\nstor: 1\n", 0o600))
+	_, _, err := Load(writeFile(t, "c.yaml", "listen: nowhere\nlog: {level: loud}\nstor: 1\n", 0o600))
 	var ps problems
 	if !errors.As(err, &ps) || len(ps) != 3 {
 		t.Fatalf("%d problems: %v", len(ps), err)
@@ -253,7 +253,7 @@ func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 func TestConfigWarnsOfOpenSecretFiles(t *testing.T) {
 	url := writeFile(t, "url", "https://h/CANARY", 0o644)
 	src := "receivers: [{name: a, type: slack, url_file: " + url + "}]\n"
-	_, warnings, err := loadConfig(writeFile(t, "c.yaml", src, 0o600))
+	_, warnings, err := Load(writeFile(t, "c.yaml", src, 0o600))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestConfigWarnsOfOpenSecretFiles(t *testing.T) {
 }
 
 func TestSecretsNeverPrint(t *testing.T) {
-	r := ReceiverConfig{Name: "a", URL: "https://h/CANARY", Secret: "CANARY"}
+	r := Receiver{Name: "a", URL: "https://h/CANARY", Secret: "CANARY"}
 	for _, s := range []string{fmt.Sprint(r), fmt.Sprintf("%+v", r), fmt.Sprintf("%#v", r), fmt.Sprintf("%s %v %q", r.URL, r.URL, r.URL)} {
 		if strings.Contains(s, "CANARY") {
 			t.Errorf("printed: %s", s)
@@ -273,12 +273,12 @@ func TestSecretsNeverPrint(t *testing.T) {
 
 func TestParseDuration(t *testing.T) {
 	for s, want := range map[string]time.Duration{"90s": 90 * time.Second, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "1h30m": 90 * time.Minute} {
-		if got, err := parseDuration(s); err != nil || got != want {
+		if got, err := ParseDuration(s); err != nil || got != want {
 			t.Errorf("%q: %v, %v", s, got, err)
 		}
 	}
 	for _, s := range []string{"", "d", "-1d", "1", "1w", "0", "1d-2h", "999999d", "1.5d"} {
-		if got, err := parseDuration(s); err == nil {
+		if got, err := ParseDuration(s); err == nil {
 			t.Errorf("%q was taken as %v", s, got)
 		}
 	}
@@ -286,7 +286,7 @@ func TestParseDuration(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	for in, want := range map[string]string{"urll": "url", "recievers": "receivers", "STORE": "store", "xyz": "", "lisen": "listen"} {
-		if got := nearest(in, []string{"store", "listen", "receivers", "url"}); got != want {
+		if got := Nearest(in, []string{"store", "listen", "receivers", "url"}); got != want {
 			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -10,44 +10,44 @@ import (
 	"github.com/oomwatch/oomwatch/warn"
 )
 
-// WarningsConfig says what is warned of before anything has died. A threshold of 0
+// Warnings says what is warned of before anything has died. A threshold of 0
 // turns its sign off.
-type WarningsConfig struct {
-	Enabled           bool            `yaml:"enabled"`
-	MemoryPercent     percent         `yaml:"memory_percent"`
-	HostMemoryPercent percent         `yaml:"host_memory_percent"`
-	TimeToLimit       window          `yaml:"time_to_limit"`
-	PressurePercent   percent         `yaml:"pressure_percent"`
-	Throttled         bool            `yaml:"throttled"`
-	LimitHits         bool            `yaml:"limit_hits"`
-	Restarts          restarts        `yaml:"restarts"`
-	RestartWindow     duration        `yaml:"restart_window"`
-	Unhealthy         bool            `yaml:"unhealthy"`
-	PIDsPercent       percent         `yaml:"pids_percent"`
-	Startup           window          `yaml:"startup"`
-	ResolveAfter      duration        `yaml:"resolve_after"`
-	OnWarning         OnWarningConfig `yaml:"on_warning,omitempty"`
+type Warnings struct {
+	Enabled           bool      `yaml:"enabled"`
+	MemoryPercent     percent   `yaml:"memory_percent"`
+	HostMemoryPercent percent   `yaml:"host_memory_percent"`
+	TimeToLimit       window    `yaml:"time_to_limit"`
+	PressurePercent   percent   `yaml:"pressure_percent"`
+	Throttled         bool      `yaml:"throttled"`
+	LimitHits         bool      `yaml:"limit_hits"`
+	Restarts          restarts  `yaml:"restarts"`
+	RestartWindow     Duration  `yaml:"restart_window"`
+	Unhealthy         bool      `yaml:"unhealthy"`
+	PIDsPercent       percent   `yaml:"pids_percent"`
+	Startup           window    `yaml:"startup"`
+	ResolveAfter      Duration  `yaml:"resolve_after"`
+	OnWarning         OnWarning `yaml:"on_warning,omitempty"`
 }
 
-// OnWarningConfig is a command that is run when a warning begins.
-type OnWarningConfig struct {
+// OnWarning is a command that is run when a warning begins.
+type OnWarning struct {
 	Exec      []string `yaml:"exec,omitempty"`
-	Timeout   duration `yaml:"timeout,omitempty"`
-	PerMinute count    `yaml:"per_minute,omitempty"`
+	Timeout   Duration `yaml:"timeout,omitempty"`
+	PerMinute Count    `yaml:"per_minute,omitempty"`
 }
 
-func defaultWarnings() WarningsConfig {
+func defaultWarnings() Warnings {
 	r := warn.Default()
-	return WarningsConfig{
+	return Warnings{
 		Enabled: true, MemoryPercent: percent(r.MemoryPercent), HostMemoryPercent: percent(r.HostPercent), TimeToLimit: window(r.TimeToLimit),
 		PressurePercent: percent(r.PressurePercent), Throttled: r.Throttled, LimitHits: r.LimitHits, Restarts: restarts(r.Restarts),
-		RestartWindow: duration(r.RestartWindow), Unhealthy: r.Unhealthy, PIDsPercent: percent(r.PIDsPercent),
-		Startup: window(r.Startup), ResolveAfter: duration(r.ResolveAfter),
+		RestartWindow: Duration(r.RestartWindow), Unhealthy: r.Unhealthy, PIDsPercent: percent(r.PIDsPercent),
+		Startup: window(r.Startup), ResolveAfter: Duration(r.ResolveAfter),
 	}
 }
 
 // rules are the thresholds as the watcher takes them.
-func (c *WarningsConfig) rules() warn.Rules {
+func (c *Warnings) Rules() warn.Rules {
 	if !c.Enabled {
 		return warn.Rules{ResolveAfter: time.Duration(c.ResolveAfter), RestartWindow: time.Duration(c.RestartWindow)}
 	}
@@ -60,7 +60,7 @@ func (c *WarningsConfig) rules() warn.Rules {
 }
 
 // checkWarnings judges the command; it is not run.
-func (d *document) checkWarnings(c *WarningsConfig) {
+func (d *document) checkWarnings(c *Warnings) {
 	w := &c.OnWarning
 	if len(w.Exec) == 0 {
 		if w.Timeout != 0 || w.PerMinute != 0 {
@@ -68,13 +68,13 @@ func (d *document) checkWarnings(c *WarningsConfig) {
 		}
 		return
 	}
-	if _, err := w.notifier(); err != nil {
+	if _, err := w.Notifier(); err != nil {
 		d.problem("warnings.on_warning.exec", strings.TrimPrefix(err.Error(), "command: "))
 	}
 }
 
 // notifier runs the command; nil where there is none.
-func (c *OnWarningConfig) notifier() (notify.Notifier, error) {
+func (c *OnWarning) Notifier() (notify.Notifier, error) {
 	if len(c.Exec) == 0 {
 		return nil, nil
 	}

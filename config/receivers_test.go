@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"reflect"
@@ -12,9 +12,9 @@ import (
 func TestSettings(t *testing.T) {
 	same := []string{"Name", "URLFile", "URLEnv", "SecretFile", "SecretEnv", "TokenFile", "TokenEnv", "TemplateFile",
 		"Causes", "Kinds", "MinSeverity", "Containers", "Labels", "Projects", "Hosts", "Default"}
-	plain := (&ReceiverConfig{}).settings()
-	for i := range reflect.TypeFor[ReceiverConfig]().NumField() {
-		var c ReceiverConfig
+	plain := (&Receiver{}).settings()
+	for i := range reflect.TypeFor[Receiver]().NumField() {
+		var c Receiver
 		f := reflect.ValueOf(&c).Elem().Field(i)
 		switch f.Kind() {
 		case reflect.String:

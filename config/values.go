@@ -1,12 +1,9 @@
-package main
+package config
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,7 +17,7 @@ import (
 // what it does not accept, and says what it does.
 
 // duration is a time.Duration that also reads days ("90d"), above 0.
-type duration time.Duration
+type Duration time.Duration
 
 // window is a duration that may be 0, for none.
 type window time.Duration
@@ -30,7 +27,7 @@ func (w *window) UnmarshalText(b []byte) error {
 		*w = 0
 		return nil
 	}
-	v, err := parseDuration(string(b))
+	v, err := ParseDuration(string(b))
 	if err != nil {
 		return fmt.Errorf("%w, or 0s for none", err)
 	}
@@ -39,21 +36,21 @@ func (w *window) UnmarshalText(b []byte) error {
 }
 
 // MarshalText implements encoding.TextMarshaler.
-func (w window) MarshalText() ([]byte, error) { return []byte(duration(w).String()), nil }
+func (w window) MarshalText() ([]byte, error) { return []byte(Duration(w).String()), nil }
 
-func (d *duration) UnmarshalText(b []byte) error {
-	v, err := parseDuration(string(b))
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := ParseDuration(string(b))
 	if err != nil {
 		return err
 	}
-	*d = duration(v)
+	*d = Duration(v)
 	return nil
 }
 
 // MarshalText implements encoding.TextMarshaler.
-func (d duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-func (d duration) String() string {
+func (d Duration) String() string {
 	if v := time.Duration(d); v > 0 && v%(24*time.Hour) == 0 {
 		return strconv.Itoa(int(v/(24*time.Hour))) + "d"
 	}
@@ -62,7 +59,7 @@ func (d duration) String() string {
 
 // parseDuration reads "90s", "10m", "36h", "7d" and sums like "1d12h"; it must
 // be above 0.
-func parseDuration(s string) (time.Duration, error) {
+func ParseDuration(s string) (time.Duration, error) {
 	bad := fmt.Errorf("%q is no duration: write 30s, 10m, 12h or 90d", s)
 	var total time.Duration
 	rest := s
@@ -101,14 +98,14 @@ func (c *lineCount) UnmarshalText(b []byte) error {
 }
 
 // count is a number above 0.
-type count int
+type Count int
 
-func (c *count) UnmarshalText(b []byte) error {
+func (c *Count) UnmarshalText(b []byte) error {
 	n, err := strconv.Atoi(string(b))
 	if err != nil || n < 1 || n > 1_000_000 {
 		return fmt.Errorf("%q is not a number from 1 to 1000000", b)
 	}
-	*c = count(n)
+	*c = Count(n)
 	return nil
 }
 
@@ -144,9 +141,9 @@ func (z byteSize) MarshalText() ([]byte, error) {
 }
 
 // listenAddr is a TCP address, or "" for none.
-type listenAddr string
+type ListenAddr string
 
-func (a *listenAddr) UnmarshalText(b []byte) error {
+func (a *ListenAddr) UnmarshalText(b []byte) error {
 	s := string(b)
 	if s == "off" {
 		*a = ""
@@ -159,65 +156,54 @@ func (a *listenAddr) UnmarshalText(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("%q is no address: write HOST:PORT (127.0.0.1:9468), :PORT for every interface, or off", s)
 	}
-	*a = listenAddr(s)
+	*a = ListenAddr(s)
 	return nil
 }
 
 // dockerHost is where a Docker engine listens.
-type dockerHost string
+type DockerHost string
 
-func (h *dockerHost) UnmarshalText(b []byte) error {
+func (h *DockerHost) UnmarshalText(b []byte) error {
 	u, err := url.Parse(string(b))
 	if err != nil || u.User != nil || !slices.Contains([]string{"unix", "tcp", "http", "https"}, u.Scheme) || u.Host+u.Path == "" {
 		return fmt.Errorf("%q is no engine: write unix:///run/docker.sock or tcp://HOST:PORT", b)
 	}
-	*h = dockerHost(b)
+	*h = DockerHost(b)
 	return nil
 }
 
 // receiverName names a receiver in the store, in metrics and in logs.
-type receiverName string
+type ReceiverName string
 
 var goodName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
-func (n *receiverName) UnmarshalText(b []byte) error {
+func (n *ReceiverName) UnmarshalText(b []byte) error {
 	if !goodName.Match(b) {
 		return fmt.Errorf("%q is no name: up to 64 letters, digits, '.', '_' and '-', the first a letter or digit", b)
 	}
-	*n = receiverName(b)
+	*n = ReceiverName(b)
 	return nil
 }
 
-// choice refuses what is not one of words.
-func choice(s string, words []string) error {
-	if slices.Contains(words, s) {
-		return nil
-	}
-	if near := nearest(s, words); near != "" {
-		return fmt.Errorf("%q is not known, did you mean %q? Known: %s", s, near, list(words))
-	}
-	return fmt.Errorf("%q is not known. Known: %s", s, list(words))
+type ReceiverType string
+
+func (t *ReceiverType) UnmarshalText(b []byte) error {
+	*t = ReceiverType(b)
+	return Choice(string(b), receiverTypes())
 }
 
-type receiverType string
-
-func (t *receiverType) UnmarshalText(b []byte) error {
-	*t = receiverType(b)
-	return choice(string(b), receiverTypes())
-}
-
-var severities = []string{string(incident.Info), string(incident.Warning), string(incident.Critical)}
+var Severities = []string{string(incident.Info), string(incident.Warning), string(incident.Critical)}
 
 type severity string
 
 func (s *severity) UnmarshalText(b []byte) error {
 	*s = severity(b)
-	return choice(string(b), severities)
+	return Choice(string(b), Severities)
 }
 
-var kinds = []string{string(incident.KindDeath), string(incident.KindKill), string(incident.KindWarning), string(incident.KindHost)}
+var Kinds = []string{string(incident.KindDeath), string(incident.KindKill), string(incident.KindWarning), string(incident.KindHost)}
 
-func causeCodes() []string {
+func CauseCodes() []string {
 	out := make([]string, len(incident.Causes))
 	for i, c := range incident.Causes {
 		out[i] = string(c.Code)
@@ -225,110 +211,52 @@ func causeCodes() []string {
 	return out
 }
 
-type cause string
+type Cause string
 
-func (c *cause) UnmarshalText(b []byte) error {
-	*c = cause(b)
-	return choice(string(b), causeCodes())
+func (c *Cause) UnmarshalText(b []byte) error {
+	*c = Cause(b)
+	return Choice(string(b), CauseCodes())
 }
 
 // pattern is a text in which * and ? stand for others.
-type pattern string
+type Pattern string
 
-func (p *pattern) UnmarshalText(b []byte) error {
-	*p = pattern(b)
+func (p *Pattern) UnmarshalText(b []byte) error {
+	*p = Pattern(b)
 	return (&incident.Match{Containers: []string{string(b)}}).Check()
 }
 
 // labelPattern is KEY=PATTERN, or KEY for any value.
-type labelPattern string
+type LabelPattern string
 
-func (p *labelPattern) UnmarshalText(b []byte) error {
-	*p = labelPattern(b)
+func (p *LabelPattern) UnmarshalText(b []byte) error {
+	*p = LabelPattern(b)
 	return (&incident.Match{Labels: []string{string(b)}}).Check()
 }
 
-var logLevels = []string{"debug", "info", "warn", "error"}
+var LogLevels = []string{"debug", "info", "warn", "error"}
 
-type logLevel string
+type LogLevel string
 
-func (l *logLevel) UnmarshalText(b []byte) error {
-	*l = logLevel(b)
-	return choice(string(b), logLevels)
+func (l *LogLevel) UnmarshalText(b []byte) error {
+	*l = LogLevel(b)
+	return Choice(string(b), LogLevels)
 }
 
-var logFormats = []string{"console", "json"}
+var LogFormats = []string{"console", "json"}
 
 // logFormat is "" for console on a terminal and json elsewhere.
-type logFormat string
+type LogFormat string
 
-func (f *logFormat) UnmarshalText(b []byte) error {
-	*f = logFormat(b)
-	return choice(string(b), logFormats)
+func (f *LogFormat) UnmarshalText(b []byte) error {
+	*f = LogFormat(b)
+	return Choice(string(b), LogFormats)
 }
 
-// secret is a text that never prints itself.
-type secret string
+// incidentKind is what --kind takes.
+type IncidentKind string
 
-func (s *secret) UnmarshalText(b []byte) error {
-	if len(b) == 0 {
-		return errors.New("it is empty")
-	}
-	*s = secret(b)
-	return nil
-}
-
-func (s secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "********"
-}
-
-// GoString and MarshalText hold the same against %#v and encoders.
-func (s secret) GoString() string { return s.String() }
-
-// MarshalText implements encoding.TextMarshaler.
-func (s secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// maxSecret bounds a secret file: a larger one is the wrong file.
-const maxSecret = 64 << 10
-
-// readSecret returns the secret that was given directly, or reads it from a
-// file or the environment. No error holds any of it.
-func readSecret(direct secret, file, env string) (s secret, warning string, err error) {
-	switch {
-	case file != "":
-		f, err := os.Open(file)
-		if err != nil {
-			return "", "", err
-		}
-		defer f.Close()
-		st, err := f.Stat()
-		if err != nil {
-			return "", "", err
-		}
-		b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-		if err != nil {
-			return "", "", err
-		}
-		if len(b) > maxSecret {
-			return "", "", fmt.Errorf("%s is longer than %d bytes: it is no secret", file, maxSecret)
-		}
-		s = secret(strings.TrimSpace(string(b)))
-		if s == "" {
-			return "", "", fmt.Errorf("%s is empty", file)
-		}
-		if st.Mode().Perm()&0o077 != 0 {
-			warning = fmt.Sprintf("%s can be read by others (mode %04o): chmod 600 %s", file, st.Mode().Perm(), file)
-		}
-		return s, warning, nil
-	case env != "":
-		s = secret(strings.TrimSpace(os.Getenv(env)))
-		if s == "" {
-			return "", "", fmt.Errorf("the environment variable %s is not set", env)
-		}
-		return s, "", nil
-	}
-	return direct, "", nil
+func (k *IncidentKind) UnmarshalText(b []byte) error {
+	*k = IncidentKind(b)
+	return Choice(string(b), Kinds)
 }

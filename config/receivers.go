@@ -1,0 +1,159 @@
+package config
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/oomwatch/oomwatch/internal/build"
+	"github.com/oomwatch/oomwatch/internal/host"
+	"github.com/oomwatch/oomwatch/internal/terminal"
+	"github.com/oomwatch/oomwatch/notify"
+)
+
+// receiverKind is a type of receiver: which keys it takes and how it is made.
+type receiverKind struct {
+	name string
+	// needs are keys of which the receiver has to be given one (of a secret one
+	// of its three: url, url_file, url_env), takes those that it may be given.
+	// What every receiver takes is in neither.
+	needs, takes []string
+	make         func(c *Receiver, stdout io.Writer) (notify.Notifier, error)
+	// every and burst are the pace that its service allows.
+	every time.Duration
+	burst int
+}
+
+var overHTTP = []string{"url", "allow_http", "ca_file"}
+
+// receiverKinds are all types of receivers.
+var receiverKinds = []receiverKind{
+	{name: "slack", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: notify.SlackEvery, burst: notify.SlackBurst,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, notify.NewSlack)
+		}},
+	{name: "slack_bot", needs: []string{"token", "channel"}, takes: append([]string{"template"}, overHTTP...), every: notify.SlackEvery, burst: notify.SlackBurst,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, func(h notify.HTTPOptions, t *notify.Template) (*notify.SlackBot, error) {
+				return notify.NewSlackBot(notify.SlackBotOptions{HTTPOptions: h, Token: string(c.Token), Channel: c.Channel, Template: t})
+			})
+		}},
+	{name: "webhook", needs: []string{"url"}, takes: append([]string{"secret", "cloudevents"}, overHTTP...),
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, func(h notify.HTTPOptions, _ *notify.Template) (*notify.Webhook, error) {
+				return notify.NewWebhook(notify.WebhookOptions{HTTPOptions: h, Secret: string(c.Secret), CloudEvents: c.CloudEvents, Host: host.Facts().Name})
+			})
+		}},
+	{name: "pagerduty", needs: []string{"token"}, takes: append([]string{"template"}, overHTTP...), every: time.Second, burst: 10,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, func(h notify.HTTPOptions, t *notify.Template) (*notify.PagerDuty, error) {
+				return notify.NewPagerDuty(notify.PagerDutyOptions{HTTPOptions: h, Key: string(c.Token), Template: t})
+			})
+		}},
+	{name: "alertmanager", needs: []string{"url"}, takes: append([]string{"token", "resolve_after", "template"}, overHTTP...),
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, func(h notify.HTTPOptions, t *notify.Template) (*notify.Alertmanager, error) {
+				return notify.NewAlertmanager(notify.AlertmanagerOptions{HTTPOptions: h, Token: string(c.Token), ResolveAfter: time.Duration(c.ResolveAfter), Template: t})
+			})
+		}},
+	{name: "discord", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: notify.DiscordEvery, burst: notify.DiscordBurst,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, notify.NewDiscord)
+		}},
+	{name: "teams", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: notify.TeamsEvery, burst: notify.TeamsBurst,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, notify.NewTeams)
+		}},
+	{name: "exec", needs: []string{"command"}, takes: []string{"timeout"},
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return notify.NewExec(notify.ExecOptions{Command: c.Command, Timeout: time.Duration(c.Timeout)})
+		}},
+	{name: "syslog", takes: []string{"socket", "template"},
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return templated(c, func(t *notify.Template) (*notify.Syslog, error) {
+				return notify.NewSyslog(notify.SyslogOptions{Socket: c.Socket, Host: host.Facts().Name, Template: t})
+			})
+		}},
+	{name: "journal", takes: []string{"socket", "template"},
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return templated(c, func(t *notify.Template) (*notify.Journal, error) {
+				return notify.NewJournal(notify.JournalOptions{Socket: c.Socket, Template: t})
+			})
+		}},
+	{name: "stdout", takes: []string{"template"},
+		make: func(c *Receiver, stdout io.Writer) (notify.Notifier, error) {
+			return templated(c, func(t *notify.Template) (*notify.Text, error) {
+				return notify.NewText(stdout, notify.TextOptions{Width: terminal.Width(stdout), Color: terminal.Colour(stdout)}, t), nil
+			})
+		}},
+}
+
+// templated makes a receiver with the template that the configuration gives it.
+func templated[N notify.Notifier](c *Receiver, make func(*notify.Template) (N, error)) (notify.Notifier, error) {
+	var t *notify.Template
+	if c.Template != "" {
+		var err error
+		if t, err = notify.NewTemplate(c.Template); err != nil {
+			return nil, &notify.BadOption{Key: "template", Err: err}
+		}
+	}
+	n, err := make(t)
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// httpReceiver makes a receiver that is told over HTTP.
+func httpReceiver[N notify.Notifier](c *Receiver, make func(notify.HTTPOptions, *notify.Template) (N, error)) (notify.Notifier, error) {
+	h := notify.HTTPOptions{URL: string(c.URL), Version: build.Version(), AllowInsecure: c.AllowHTTP}
+	if c.CAFile != "" {
+		pool, err := rootsWith(c.CAFile)
+		if err != nil {
+			return nil, &notify.BadOption{Key: "ca_file", Err: err}
+		}
+		h.TLS = &tls.Config{RootCAs: pool}
+	}
+	return templated(c, func(t *notify.Template) (N, error) { return make(h, t) })
+}
+
+func receiverTypes() []string {
+	var out []string
+	for _, k := range receiverKinds {
+		out = append(out, k.name)
+	}
+	return out
+}
+
+// kind is the receiver's type, which has been checked.
+func (r *Receiver) kind() *receiverKind {
+	i := slices.IndexFunc(receiverKinds, func(k receiverKind) bool { return k.name == string(r.Type) })
+	return &receiverKinds[i]
+}
+
+// newReceiver makes the sender of a receiver.
+func NewReceiver(c *Receiver, stdout io.Writer) (notify.Receiver, error) {
+	k := c.kind()
+	n, err := k.make(c, stdout)
+	return notify.Receiver{Name: string(c.Name), Notifier: n, Every: k.every, Burst: k.burst, Settings: c.settings()}, err
+}
+
+// settings stand for all that the receiver is made with, and tell none of it: who is
+// told is the same receiver where only what it is told of was changed.
+func (r *Receiver) settings() string {
+	h := sha256.New()
+	for _, s := range []string{string(r.Type), string(r.URL), string(r.Secret), string(r.Token), r.Channel, r.Socket, r.Template, r.CAFile} {
+		fmt.Fprintf(h, "%q ", s)
+	}
+	fmt.Fprintf(h, "%q %t %t %d %d ", r.Command, r.AllowHTTP, r.CloudEvents, r.ResolveAfter, r.Timeout)
+	if r.CAFile != "" {
+		pem, _ := os.ReadFile(r.CAFile) // where it cannot be read the receiver is refused
+		h.Write(pem)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
