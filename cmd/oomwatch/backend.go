@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/notify"
@@ -55,7 +56,7 @@ func (b *backend) Explain(ctx context.Context, what string, all bool) ([]*incide
 	if err != nil {
 		return nil, err
 	}
-	return pick(list, what, all), nil
+	return explain.Pick(list, what, all), nil
 }
 
 // Status implements web.Backend.

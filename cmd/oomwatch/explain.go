@@ -13,7 +13,9 @@ import (
 
 	"github.com/oomwatch/oomwatch/chart"
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/host"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -22,17 +24,14 @@ const maxStories = 3
 
 // explainer is the explain command.
 type explainer struct {
-	where   places
-	docker  config.DockerHost
-	logs    []string
-	inspect []string
-	events  []string
-	svg     string
-	all     bool
-	out     outputFormat
+	where  places
+	docker config.DockerHost
+	files  explain.Files
+	svg    string
+	all    bool
+	out    outputFormat
 
 	cmd *cobra.Command
-	bad badLogs
 }
 
 func newExplain() *cobra.Command {
@@ -61,9 +60,9 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
   oomwatch explain --log kern.log --inspect web.json --events events.json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			args, err := takeLogs(&e.logs, args, 1, cmd.ErrOrStderr())
+			args, err := explain.TakeLogs(&e.files.Logs, args, 1, cmd.ErrOrStderr())
 			if err != nil {
-				return err
+				return usageError{err}
 			}
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("explain takes one CONTAINER or INCIDENT-ID, not %d; see: %s --help", len(args), cmd.CommandPath())}
@@ -73,9 +72,9 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 	}
 	e.cmd = cmd
 	fs := cmd.Flags()
-	fs.StringArrayVar(&e.logs, "log", nil, "read a saved kernel log from `FILE`, - for stdin; may be given many times")
-	fs.StringArrayVar(&e.inspect, "inspect", nil, "read saved output of docker inspect from `FILE`; may be given many times")
-	fs.StringArrayVar(&e.events, "events", nil, "read saved output of docker events --format '{{json .}}' from `FILE`; may be given many times")
+	fs.StringArrayVar(&e.files.Logs, "log", nil, "read a saved kernel log from `FILE`, - for stdin; may be given many times")
+	fs.StringArrayVar(&e.files.Inspect, "inspect", nil, "read saved output of docker inspect from `FILE`; may be given many times")
+	fs.StringArrayVar(&e.files.Events, "events", nil, "read saved output of docker events --format '{{json .}}' from `FILE`; may be given many times")
 	fs.StringVar(&e.svg, "svg", "", "also draw the memory before the newest of what is told, as a picture, to `FILE`; - for stdout, in place of the words")
 	fs.BoolVar(&e.all, "all", false, "tell everything that is found, each with its story")
 	addText(fs, &e.docker, "docker", "", "HOST", "Docker engine to ask where no daemon runs (default DOCKER_HOST, else the default socket)")
@@ -85,7 +84,7 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 }
 
 func (e *explainer) run(ctx context.Context, what string) error {
-	if len(e.logs)+len(e.inspect)+len(e.events) > 0 {
+	if len(e.files.Logs) > 0 || e.files.FromEngine() {
 		for _, flag := range []string{"socket", "store", "docker"} {
 			if e.cmd.Flags().Changed(flag) {
 				return usageError{fmt.Errorf("--%s is of no use with saved files: take it out", flag)}
@@ -125,32 +124,12 @@ func (e *explainer) ask(ctx context.Context, what string) ([]*incident.Incident,
 	case !errors.Is(err, errNoStore):
 		fmt.Fprintf(e.cmd.ErrOrStderr(), "note: %v; going on without the store\n", err)
 	}
-	seen, err := gatherLive(ctx, e.docker, e.cmd.ErrOrStderr())
+	here := explain.Host{Docker: string(e.docker), Facts: host.Facts(), LogLines: config.DefaultLogLines, Notes: e.cmd.ErrOrStderr()}
+	seen, err := here.Incidents(ctx)
 	if err != nil && len(kept) == 0 {
 		return nil, err
 	}
-	return pick(merge(kept, seen), what, e.all), nil
-}
-
-// merge joins what is kept with what was just seen; of the same incident the kept
-// one stays, which knew more.
-func merge(kept, seen []*incident.Incident) []*incident.Incident {
-	known := make(map[string]bool, len(kept))
-	kills := map[int][]*incident.Incident{} // by the victim's pid
-	for _, inc := range kept {
-		known[inc.ID] = true
-		if inc.Victim != nil {
-			kills[inc.Victim.PID] = append(kills[inc.Victim.PID], inc)
-		}
-	}
-	for _, inc := range seen {
-		again := known[inc.ID] || inc.Victim != nil &&
-			slices.ContainsFunc(kills[inc.Victim.PID], func(old *incident.Incident) bool { return sameKill(old, inc) })
-		if !again {
-			kept = append(kept, inc)
-		}
-	}
-	return kept
+	return explain.Pick(explain.Merge(kept, seen), what, e.all), nil
 }
 
 // nothing says that there is nothing to explain.

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/crashpoint"
 	"github.com/oomwatch/oomwatch/notify"
@@ -225,7 +226,7 @@ func listIncidents(ctx context.Context, st *store.Store, q web.Query) ([]*incide
 	}
 	var found []*incident.Incident
 	for _, inc := range list {
-		if inc.Container != nil && inc.ID != q.Container && about(inc, q.Container) {
+		if inc.Container != nil && inc.ID != q.Container && explain.About(inc, q.Container) {
 			found = append(found, inc)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/internal/terminal"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/recorder"
@@ -30,7 +31,7 @@ type triager struct {
 	out   outputFormat
 
 	cmd *cobra.Command
-	bad badLogs
+	bad explain.BadLogs
 }
 
 func newTriage() *cobra.Command {
@@ -55,9 +56,9 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
   dmesg | oomwatch triage --log - -o json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			args, err := takeLogs(&t.logs, args, 0, cmd.ErrOrStderr())
+			args, err := explain.TakeLogs(&t.logs, args, 0, cmd.ErrOrStderr())
 			if err != nil {
-				return err
+				return usageError{err}
 			}
 			if len(args) > 0 {
 				return usageError{fmt.Errorf("triage takes no arguments without --log: name a service with --service %s", args[0])}
@@ -98,7 +99,7 @@ func (t *triager) run(ctx context.Context) error {
 		return err
 	}
 	services := collector.Services(read...)
-	bad := t.bad.err(len(t.logs), t.cmd.ErrOrStderr())
+	bad := t.bad.Err(len(t.logs), t.cmd.ErrOrStderr())
 	if bad != nil && len(services) == 0 {
 		return bad
 	}
@@ -110,22 +111,17 @@ func (t *triager) run(ctx context.Context) error {
 
 // readLogs takes the kills of kernel logs.
 func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
-	for _, name := range t.logs {
-		if name == "" {
-			return usageError{errors.New("a file has no name: give a path, or - for standard input")}
-		}
-	}
-	if countStdin(t.logs) > 1 {
-		return usageError{errors.New("standard input can be read once: give - for one file only")}
+	if err := (&explain.Files{Logs: t.logs}).Check(); err != nil {
+		return usageError{err}
 	}
 	since := t.since.from(time.Now())
 	undated := 0
 	bar := newProgress(t.cmd.ErrOrStderr())
-	stats, err := kmsg.ScanFiles(ctx, t.logs, kmsg.ScanOptions{Location: time.Local, Progress: bar.at, Bad: t.bad.add}, func(ev *kmsg.Event) error {
+	stats, err := kmsg.ScanFiles(ctx, t.logs, kmsg.ScanOptions{Location: time.Local, Progress: bar.at, Bad: t.bad.Add}, func(ev *kmsg.Event) error {
 		if ev.Boot != nil {
 			c.Boot()
 		}
-		for i := range killsOf(ev) {
+		for i := range explain.KillsOf(ev) {
 			d := triage.FromEpisode(ev.Episode, i)
 			switch {
 			case since.IsZero():
@@ -285,7 +281,7 @@ func named(s *triage.Service, what string) bool {
 		return true
 	}
 	for _, c := range s.Containers {
-		if c == what || len(what) >= shortID && strings.HasPrefix(c, what) {
+		if c == what || len(what) >= explain.ShortID && strings.HasPrefix(c, what) {
 			return true
 		}
 	}

@@ -30,6 +30,7 @@ var may = map[string][]string{
 	"watcher/signals": {"observe", "incident", "trace"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
 	"watcher/docker":  {"watcher", "observe", "verdict", "incident", "redact"},
+	"explain":         {"watcher", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "units"},
 	"store":           {"incident", "recorder", "internal/crashpoint"},
 	"notify":          {"incident", "redact", "internal/crashpoint"},
 	"chart":           {"incident", "redact"},

@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"fmt"
@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// takeLogs makes --log kern.log* work as a shell expands it: beside --log,
+// TakeLogs makes --log kern.log* work as a shell expands it: beside --log,
 // arguments that are files are logs too, and folders among them are passed over.
 // What is left is returned, at most most of it.
-func takeLogs(logs *[]string, args []string, most int, notes io.Writer) ([]string, error) {
+func TakeLogs(logs *[]string, args []string, most int, notes io.Writer) ([]string, error) {
 	if len(*logs) == 0 {
 		return args, nil
 	}
@@ -30,7 +30,7 @@ func takeLogs(logs *[]string, args []string, most int, notes io.Writer) ([]strin
 		}
 	}
 	if len(rest) > most {
-		return nil, usageError{fmt.Errorf("%s: no such file; more logs follow --log FILE, each a file that exists", strings.Join(rest[most:], ", "))}
+		return nil, fmt.Errorf("%s: no such file; more logs follow --log FILE, each a file that exists", strings.Join(rest[most:], ", "))
 	}
 	return rest, nil
 }

@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"context"
@@ -6,9 +6,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/internal/host"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
@@ -23,11 +21,23 @@ const (
 	lookBack = 30 * 24 * time.Hour
 )
 
-// gatherLive asks the engine, the kernel's ring and the journal, once, what happened,
-// and joins it as the daemon would.
-func gatherLive(ctx context.Context, engineHost config.DockerHost, notes io.Writer) ([]*incident.Incident, error) {
+// Host asks this host.
+type Host struct {
+	// Docker is the engine's address, "" for the usual one, "off" for none.
+	Docker string
+	// Facts is what the host says of itself.
+	Facts incident.Host
+	// LogLines is how many of a container's last log lines go along.
+	LogLines int
+	// Notes is told which source cannot be read, and what would mend it.
+	Notes io.Writer
+}
+
+// Incidents asks the engine, the kernel's ring and the journal, once, what happened,
+// and joins it as the daemon would. They come oldest first.
+func (h *Host) Incidents(ctx context.Context) ([]*incident.Incident, error) {
 	since := time.Now().Add(-lookBack)
-	engine, err := docker.New(docker.Options{Host: string(engineHost), Since: since, LogLines: config.DefaultLogLines})
+	engine, err := docker.New(docker.Options{Host: h.Docker, Since: since, LogLines: h.LogLines})
 	if err != nil {
 		return nil, err
 	}
@@ -37,14 +47,14 @@ func gatherLive(ctx context.Context, engineHost config.DockerHost, notes io.Writ
 	}
 	for _, o := range obs {
 		if s := o.Source; s != nil && !s.Up {
-			fmt.Fprintf(notes, "note: %s cannot be read: %s", s.Name, redact.Sanitize(s.Reason))
+			fmt.Fprintf(h.Notes, "note: %s cannot be read: %s", s.Name, redact.Sanitize(s.Reason))
 			if s.Fix != "" {
-				fmt.Fprintf(notes, "; next step: %s", s.Fix)
+				fmt.Fprintf(h.Notes, "; next step: %s", s.Fix)
 			}
-			fmt.Fprintln(notes)
+			fmt.Fprintln(h.Notes)
 		}
 	}
-	corr, err := watcher.NewCorrelator(watcher.Options{Host: host.Facts()}, nil)
+	corr, err := watcher.NewCorrelator(watcher.Options{Host: h.Facts}, nil)
 	if err != nil {
 		return nil, err
 	}

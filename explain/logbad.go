@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// badLogs gathers the logs that cannot be read, or not to their end: what the others
+// BadLogs gathers the logs that cannot be read, or not to their end: what the others
 // say is told first, and then that it may not be all.
-type badLogs struct {
+type BadLogs struct {
 	bad     []badLog
 	folders []string
 }
@@ -22,8 +22,8 @@ type badLog struct {
 	next   string
 }
 
-// add is for kmsg.ScanOptions.
-func (b *badLogs) add(name string, err error) {
+// Add is for kmsg.ScanOptions.
+func (b *BadLogs) Add(name string, err error) {
 	if errors.Is(err, syscall.EISDIR) {
 		b.folders = append(b.folders, name)
 		return
@@ -38,9 +38,9 @@ func (b *badLogs) add(name string, err error) {
 	b.bad = append(b.bad, x)
 }
 
-// err is nil where all that was named has been read. A folder among other logs is what
+// Err is nil where all that was named has been read. A folder among other logs is what
 // kern.log* finds beside them; alone it is a mistake.
-func (b *badLogs) err(logs int, notes io.Writer) error {
+func (b *BadLogs) Err(logs int, notes io.Writer) error {
 	var errs []error
 	for _, x := range b.bad {
 		if x.unread && logs > 1 {

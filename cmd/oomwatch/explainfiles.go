@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/oomwatch/oomwatch/explain"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/redact"
+)
+
+// offline explains from saved files alone.
+func (e *explainer) offline(ctx context.Context, what string) error {
+	if err := e.files.Check(); err != nil {
+		return usageError{err}
+	}
+	bar := newProgress(e.cmd.ErrOrStderr())
+	e.files.Progress, e.files.Stdin = bar.at, e.cmd.InOrStdin()
+	t := &teller{all: e.all}
+	if e.files.FromEngine() {
+		list, err := e.files.Joined(ctx)
+		bar.clear()
+		for _, inc := range list {
+			if !explain.About(inc, what) {
+				continue
+			}
+			if !e.out.json() {
+				t.tell(inc)
+				continue
+			}
+			t.count++
+			if err := writeLines(e.cmd.OutOrStdout(), []*incident.Incident{inc}); err != nil {
+				return err
+			}
+		}
+		return e.finish(t, what, err)
+	}
+	// Each kill of the logs, in their order. As JSON they are printed while they are
+	// read; a person gets the table first.
+	var err error
+	if e.out.json() {
+		t.count, err = e.files.KillsJSON(ctx, what, e.cmd.OutOrStdout())
+	} else {
+		err = e.files.Kills(ctx, what, t.tell)
+	}
+	bar.clear()
+	return e.finish(t, what, err)
+}
+
+// finish prints what is left to print, says what could not be told, and judges.
+func (e *explainer) finish(t *teller, what string, err error) error {
+	if len(t.kept) > 0 {
+		w := bufio.NewWriter(e.cmd.OutOrStdout())
+		if err := errors.Join(e.printText(w, t.kept, t.count), w.Flush()); err != nil {
+			return err
+		}
+	}
+	notes := e.cmd.ErrOrStderr()
+	stats := &e.files.Stats
+	sayUnread(notes, stats)
+	if err := errors.Join(err, e.files.Bad.Err(len(e.files.Logs), notes)); err != nil {
+		return err
+	}
+	if t.count == 0 {
+		if what != "" {
+			fmt.Fprintf(notes, "oomwatch: no kill of %q is in what was read (%d lines)\n", what, stats.Lines)
+		} else {
+			fmt.Fprintf(notes, "oomwatch: no kill is in what was read (%d lines)\n", stats.Lines)
+		}
+		return errNothing
+	}
+	return nil
+}
+
+// sayUnread says which lines of a log were not believed, or not understood.
+func sayUnread(notes io.Writer, stats *kmsg.ScanStats) {
+	if stats.Foreign > 0 {
+		fmt.Fprintf(notes, "note: %d lines look like the kernel's and were written by a program: not believed\n", stats.Foreign)
+	}
+	if stats.Unrecognised > 0 {
+		fmt.Fprintf(notes, "note: unrecognised OOM text: %d lines are of an OOM report in a form that this version does not know; please report them:\n", stats.Unrecognised)
+		for _, l := range stats.UnrecognisedLines {
+			fmt.Fprintf(notes, "  %s\n", redact.Sanitize(l))
+		}
+	}
+}
+
+// teller keeps incidents for a table and the newest stories.
+type teller struct {
+	all   bool
+	count int
+	kept  []*incident.Incident
+}
+
+func (t *teller) tell(inc *incident.Incident) {
+	t.count++
+	t.kept = append(t.kept, inc)
+	if old := len(t.kept) - 1 - maxStories; !t.all && old >= 0 {
+		// Only the table will speak of it: a long log may hold many thousands.
+		slim := *t.kept[old]
+		slim.Processes, slim.Evidence, slim.Memory, slim.Advice = nil, nil, nil, nil
+		t.kept[old] = &slim
+	}
+}
