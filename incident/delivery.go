@@ -13,6 +13,9 @@ type Delivery struct {
 	ID       string
 	Receiver string
 	Incident *Incident
+	// Host is the name of the host that the incident happened on: two hosts'
+	// incidents are told apart by it.
+	Host string
 	// Rev is 0 for the first word about an incident, and counts what was told
 	// of it after that: an Update is a delivery of its own.
 	Rev int

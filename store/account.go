@@ -34,7 +34,7 @@ type Account struct {
 // by name.
 func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 	by := map[string]*Account{}
-	rows, err := s.db.QueryContext(ctx, `
+	rows, err := s.readers.QueryContext(ctx, `
 		SELECT receiver, generated, delivered, parked, parked, 0, 0, 0, 0 FROM tally
 		UNION ALL
 		SELECT receiver, 0, sum(state = 'delivered'), sum(state = 'parked'), 0, sum(state = 'pending'), sum(state = 'pending' AND held = 1),
@@ -68,7 +68,7 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 		a.Lost = a.Generated - a.Delivered - a.Parked - a.Pending
 		if a.Parked+a.Pending > 0 {
 			// No row is no error: nothing has failed.
-			_ = s.db.QueryRowContext(ctx, "SELECT error FROM deliveries WHERE receiver = ? AND state <> 'delivered' AND error <> '' ORDER BY seq DESC LIMIT 1", a.Receiver).Scan(&a.Error)
+			_ = scanOne(ctx, &s.readers, "SELECT error FROM deliveries WHERE receiver = ? AND state <> 'delivered' AND error <> '' ORDER BY seq DESC LIMIT 1", []any{a.Receiver}, &a.Error)
 		}
 		out = append(out, *a)
 	}
@@ -121,7 +121,7 @@ func (s *Store) GiveUp(ctx context.Context, named []string, before time.Time, wh
 
 // Deliveries counts the deliveries that are kept of each receiver, by state.
 func (s *Store) Deliveries(ctx context.Context) (map[string]map[incident.DeliveryState]int64, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT receiver, state, count(*) FROM deliveries GROUP BY receiver, state")
+	rows, err := s.readers.QueryContext(ctx, "SELECT receiver, state, count(*) FROM deliveries GROUP BY receiver, state")
 	if err != nil {
 		return nil, fmt.Errorf("count deliveries: %w", err)
 	}
@@ -181,7 +181,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.lost, a.Lost)
 	}
 	var n float64
-	if err := c.s.db.QueryRowContext(ctx, "SELECT count(*) FROM incidents").Scan(&n); err != nil {
+	if err := scanOne(ctx, &c.s.readers, "SELECT count(*) FROM incidents", nil, &n); err != nil {
 		ch <- prometheus.NewInvalidMetric(c.size, err)
 		return
 	}

@@ -55,6 +55,7 @@ func (s *Store) Run(ctx context.Context) error {
 		if memory {
 			if err := s.toDisk(ctx); err != nil {
 				s.log.Debug("the store stays in memory", zap.Error(err))
+				s.more(ctx)
 			}
 			continue
 		}

@@ -231,7 +231,7 @@ func TestAccountsBalance(t *testing.T) {
 	for i, d := range due(t, s, "hook", now) {
 		settle(t, s, incident.Outcome{State: []incident.DeliveryState{incident.Pending, incident.Delivered, incident.Parked}[i%3], At: now, Next: now.Add(time.Hour), Error: "no"}, d)
 	}
-	if err := s.prune(ctx, t0.Add(15*time.Hour)); err != nil {
+	if _, err := s.prune(ctx, t0.Add(15*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	a := balanced(t, s)["hook"]

@@ -29,10 +29,10 @@ func (s *Store) Due(ctx context.Context, receiver string, now time.Time, limit i
 func (s *Store) tryDue(ctx context.Context, receiver string, now time.Time, limit int) ([]incident.Delivery, error) {
 	rows, err := s.db.QueryContext(ctx, `
 		SELECT `+prefixed("d.", rowCols)+`, d.crc, i.body, i.crc, coalesce(t.at_ns, 0), coalesce(t.wait_ns, 0), coalesce(t.thread, '')
-		FROM deliveries d JOIN incidents i ON i.id = d.incident LEFT JOIN told t ON t.receiver = d.receiver AND t.key = d.key
+		FROM deliveries d JOIN incidents i ON i.id = d.incident AND i.host = d.host LEFT JOIN told t ON t.receiver = d.receiver AND t.host = d.host AND t.key = d.key
 		WHERE d.receiver = ?1 AND d.state = 'pending' AND d.next_ns <= ?2
 		AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.receiver = ?1 AND e.state = 'pending'
-			AND e.lane = d.lane AND e.seq < d.seq AND e.next_ns > ?2 AND e.held = 0)
+			AND e.host = d.host AND e.lane = d.lane AND e.seq < d.seq AND e.next_ns > ?2 AND e.held = 0)
 		ORDER BY d.seq`, receiver, now.UnixNano())
 	if err != nil {
 		return nil, fmt.Errorf("read what is due to %q: %w", receiver, err)
@@ -50,7 +50,7 @@ func (s *Store) tryDue(ctx context.Context, receiver string, now time.Time, limi
 		size += len(body)
 		d := r.delivery()
 		if r.sum() != sum {
-			s.badRows.Inc()
+			s.bad()
 			d.Unknown = true // rather told twice than not
 		}
 		if d.Incident = s.decode(r.incident, body, crc); d.Incident == nil {
@@ -76,7 +76,7 @@ func (s *Store) tryDue(ctx context.Context, receiver string, now time.Time, limi
 }
 
 func (r *row) delivery() incident.Delivery {
-	d := incident.Delivery{ID: r.id, Receiver: r.receiver, Rev: int(r.rev), Lane: r.lane, Key: r.key, News: r.news, Seq: r.seq, Attempts: int(r.attempts),
+	d := incident.Delivery{ID: r.id, Receiver: r.receiver, Host: r.host, Rev: int(r.rev), Lane: r.lane, Key: r.key, News: r.news, Seq: r.seq, Attempts: int(r.attempts),
 		Unknown: r.maybe, Batch: r.batch, KeptAt: time.Unix(0, r.kept), Error: r.error}
 	if r.first != 0 {
 		d.FirstAttempt = time.Unix(0, r.first)
@@ -88,7 +88,7 @@ func (r *row) delivery() incident.Delivery {
 // as the message batch where that is not "", so that after a crash in the middle
 // the next attempt knows it may be a repeat, and is the same message.
 func (s *Store) Begin(ctx context.Context, batch string, ds ...incident.Delivery) error {
-	err := s.jot(ctx, func(tx *tx) error {
+	err := s.writeNoSync(ctx, func(tx *tx) error {
 		return change(ctx, tx, ds, func(r *row, _ *incident.Delivery) error {
 			r.maybe, r.batch = true, batch
 			return r.mark(ctx, tx)
@@ -118,7 +118,7 @@ func (s *Store) Settle(ctx context.Context, o incident.Outcome, ds ...incident.D
 			}
 		}
 	}
-	err := s.jot(ctx, func(tx *tx) error {
+	err := s.writeNoSync(ctx, func(tx *tx) error {
 		err := change(ctx, tx, ds, func(r *row, d *incident.Delivery) error {
 			settle(r, d)
 			if o.State == incident.Delivered && d.News != "" && d.News != r.news {
@@ -140,16 +140,16 @@ func (s *Store) Settle(ctx context.Context, o incident.Outcome, ds ...incident.D
 // overtaken writes a delivery that was brought up to date while it was on its way,
 // and told the old news: the new is owed yet, unless something newer is.
 func (r *row) overtaken(ctx context.Context, tx *tx, told string, at time.Time) error {
-	fresh := row{incident: r.incident, lane: r.lane, key: r.key, news: r.news, state: string(incident.Pending), kept: at.UnixNano()}
+	fresh := row{incident: r.incident, host: r.host, lane: r.lane, key: r.key, news: r.news, state: string(incident.Pending), kept: at.UnixNano()}
 	r.news = told
 	if err := r.put(ctx, tx); err != nil {
 		return err
 	}
-	next, err := rowByID(ctx, tx, incident.UpdateID(r.incident, int(r.rev)+1, r.receiver))
+	next, err := rowByID(ctx, tx, incident.UpdateID(r.incident, int(r.rev)+1, r.receiver), r.host)
 	if err != nil || next != nil {
 		return err
 	}
-	_, err = fresh.add(ctx, tx, r.receiver, r.rev+1, nil, &Saved{})
+	_, err = fresh.add(ctx, tx, r.receiver, r.rev+1, &Saved{})
 	return err
 }
 
@@ -157,12 +157,12 @@ func (r *row) overtaken(ctx context.Context, tx *tx, told string, at time.Time) 
 func tell(ctx context.Context, tx *tx, ds []incident.Delivery) error {
 	for i := range ds {
 		d := &ds[i]
-		if d.Key == "" || d.Last.At.IsZero() || i > 0 && d.Key == ds[i-1].Key && d.Last == ds[i-1].Last {
+		if d.Key == "" || d.Last.At.IsZero() || i > 0 && d.Host == ds[i-1].Host && d.Key == ds[i-1].Key && d.Last == ds[i-1].Last {
 			continue
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO told(receiver, key, at_ns, wait_ns, thread) VALUES(?,?,?,?,?)
+		if _, err := tx.ExecContext(ctx, `INSERT INTO told(receiver, host, key, at_ns, wait_ns, thread) VALUES(?,?,?,?,?,?)
 			ON CONFLICT DO UPDATE SET at_ns=excluded.at_ns, wait_ns=excluded.wait_ns, thread=excluded.thread`,
-			d.Receiver, d.Key, d.Last.At.UnixNano(), d.Last.Wait, d.Last.Thread); err != nil {
+			d.Receiver, d.Host, d.Key, d.Last.At.UnixNano(), d.Last.Wait, d.Last.Thread); err != nil {
 			return err
 		}
 	}
@@ -172,7 +172,7 @@ func tell(ctx context.Context, tx *tx, ds []incident.Delivery) error {
 // change hands the rows of deliveries to f, which writes them.
 func change(ctx context.Context, tx *tx, ds []incident.Delivery, f func(*row, *incident.Delivery) error) error {
 	for i := range ds {
-		r, err := rowByID(ctx, tx, ds[i].ID)
+		r, err := rowByID(ctx, tx, ds[i].ID, ds[i].Host)
 		if err != nil {
 			return err
 		}
@@ -192,11 +192,11 @@ func change(ctx context.Context, tx *tx, ds []incident.Delivery, f func(*row, *i
 func (s *Store) NextDue(ctx context.Context, receiver string) (time.Time, error) {
 	st, err := s.db.statement(ctx, `
 		SELECT min(next_ns) FROM (
-			SELECT next_ns, min(seq) FROM deliveries WHERE receiver = ?1 AND state = 'pending' AND held = 0 GROUP BY lane
+			SELECT next_ns, min(seq) FROM deliveries WHERE receiver = ?1 AND state = 'pending' AND held = 0 GROUP BY host, lane
 			UNION ALL
 			SELECT min(next_ns), 0 FROM deliveries d WHERE receiver = ?1 AND state = 'pending' AND held = 1
 				AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.receiver = ?1 AND e.state = 'pending'
-					AND e.lane = d.lane AND e.seq < d.seq AND e.next_ns > d.next_ns AND e.held = 0))`)
+					AND e.host = d.host AND e.lane = d.lane AND e.seq < d.seq AND e.next_ns > d.next_ns AND e.held = 0))`)
 	var next sql.NullInt64
 	if err == nil {
 		err = st.QueryRowContext(ctx, receiver).Scan(&next)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"sync"
+	"sync/atomic"
 )
 
 // parsed is a database whose statements are parsed once: to parse one costs as
@@ -14,6 +15,8 @@ type parsed struct {
 	mu   sync.Mutex
 	have map[string]*sql.Stmt
 	want map[string]bool // met in a transaction, where none can be parsed for later
+	// floor is what the numbers of new rows begin above.
+	floor atomic.Int64
 }
 
 func newParsed(db *sql.DB) *parsed {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,35 +46,58 @@ func (s *Store) putBack(ctx context.Context) error {
 			return fmt.Errorf("put the removed store %s back: %w", s.path, err)
 		}
 	}
+	if err := private(s.path); err != nil {
+		return fmt.Errorf("put the removed store %s back: %w", s.path, err)
+	}
 	if _, err := conn.ExecContext(ctx, "VACUUM INTO ?", s.path); err != nil {
 		return errors.Join(fmt.Errorf("put the removed store %s back: %w", s.path, err), removeHalf(s.path))
 	}
 	s.log.Error("the store's file was removed while it was open; it has been put back", zap.String("path", s.path))
 	s.restored.Add(1)
-	if err := letGo(conn); err != nil {
+	if err := closeConn(conn); err != nil {
 		return fmt.Errorf("open the store %s anew: %w", s.path, err)
 	}
-	s.opened, err = os.Lstat(s.path)
-	return err
+	if s.opened, err = os.Lstat(s.path); err != nil {
+		return err
+	}
+	return s.readers.lead(onlyRead(s.path))
 }
 
+// errReplaced marks a write to a file that another has taken the place of.
+var errReplaced = errors.New("another file is in its place, and cannot be used")
+
 // goOnWith opens the file that is in the place of the one that was open; s.swap is
-// held. Until that succeeds every write fails, and tries again.
+// held.
 func (s *Store) goOnWith(ctx context.Context, there fs.FileInfo) error {
+	if err := s.usable(ctx, there); err != nil {
+		return fmt.Errorf("write the store %s: %w: %w", s.path, errReplaced, err)
+	}
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := letGo(conn); err != nil {
+	if err := closeConn(conn); err != nil {
 		return fmt.Errorf("open the store %s anew: %w", s.path, err)
-	}
-	if err := s.check(ctx, there.Size() == 0); err != nil {
-		return fmt.Errorf("another file is in the place of the store %s, and cannot be used: %w", s.path, err)
 	}
 	s.log.Error("another file is in the place of the store; it goes on with that", zap.String("path", s.path))
 	s.opened = there
-	return nil
+	return s.readers.lead(onlyRead(s.path))
+}
+
+// usable reports whether the file under the path can be the store: what is open
+// stays so until that is known.
+func (s *Store) usable(ctx context.Context, there fs.FileInfo) error {
+	if err := foreign(s.path, "", applicationID); err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", onDisk(s.path))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	return s.check(ctx, newParsed(db), there.Size() == 0)
 }
 
 // heal moves a file that is found to be damaged while it is open out of the way,
@@ -109,20 +133,25 @@ func (s *Store) beginAnew(ctx context.Context, generation int64, why error) (str
 		return "", err
 	}
 	defer conn.Close()
-	if err := letGo(conn); err != nil {
+	if err := closeConn(conn); err != nil {
 		return "", fmt.Errorf("open the store %s anew: %w", s.path, err)
 	}
 	to, err := aside(s.path, why)
+	if err == nil {
+		err = private(s.path)
+	}
 	if err != nil {
 		return "", err
 	}
 	s.log.Error("store was found damaged", zap.String("moved_to", to), zap.Error(why))
-	if err := s.check(ctx, true); err != nil {
+	if err := s.check(ctx, s.db, true); err != nil {
 		return "", fmt.Errorf("begin the store %s anew: %w", s.path, explainSQLite(err))
 	}
 	s.generation.Add(1)
-	s.opened, err = os.Lstat(s.path)
-	return to, err
+	if s.opened, err = os.Lstat(s.path); err != nil {
+		return to, err
+	}
+	return to, s.readers.lead(onlyRead(s.path))
 }
 
 // removeHalf removes a copy that was not finished.

@@ -18,37 +18,45 @@ type row struct {
 	id, incident, receiver, lane, state   string
 	seq, attempts, first, next, kept, rev int64
 	maybe, held                           bool
-	error, key, news, batch               string
+	error, key, news, batch, host         string
 }
 
 const (
-	// rowsV1 are the columns of version 1, rows all but the checksum.
-	rowsV1  = "id, seq, incident, receiver, lane, state, attempts, first_ns, next_ns, kept_ns, maybe, error"
-	rowCols = rowsV1 + ", rev, key, news, held, batch"
+	// rowsV1 and rowsV2 are the columns of these versions, rowCols today's, all
+	// without the checksum.
+	rowsV1    = "id, seq, incident, receiver, lane, state, attempts, first_ns, next_ns, kept_ns, maybe, error"
+	rowsV2    = rowsV1 + ", rev, key, news, held, batch"
+	rowCols   = rowsV2 + ", host"
+	columnsV1 = 12
+	columnsV2 = 17
 )
 
 // pointers are where a scan of rowCols puts them, in order.
 func (r *row) pointers() []any {
 	return []any{&r.id, &r.seq, &r.incident, &r.receiver, &r.lane, &r.state, &r.attempts, &r.first, &r.next, &r.kept, &r.maybe, &r.error,
-		&r.rev, &r.key, &r.news, &r.held, &r.batch}
+		&r.rev, &r.key, &r.news, &r.held, &r.batch, &r.host}
 }
 
 // values are what an insert of rowCols and crc takes, in order.
 func (r *row) values() []any {
 	return []any{r.id, r.seq, r.incident, r.receiver, r.lane, r.state, r.attempts, r.first, r.next, r.kept, r.maybe, r.error,
-		r.rev, r.key, r.news, r.held, r.batch, r.sum()}
+		r.rev, r.key, r.news, r.held, r.batch, r.host, r.sum()}
 }
 
-// sum is the row's checksum.
-func (r *row) sum() int64 {
-	return checksum(fmt.Appendf(nil, "%q %d %q %q %q %q %d %d %d %d %t %q %d %q %q %t %q", r.id, r.seq, r.incident, r.receiver, r.lane, r.state,
-		r.attempts, r.first, r.next, r.kept, r.maybe, r.error, r.rev, r.key, r.news, r.held, r.batch))
+// sum is the row's checksum, sumV2 as version 2 made it.
+func (r *row) sum() int64 { return checksum(fmt.Appendf(r.text(), " %q", r.host)) }
+
+func (r *row) sumV2() int64 { return checksum(r.text()) }
+
+func (r *row) text() []byte {
+	return fmt.Appendf(nil, "%q %d %q %q %q %q %d %d %d %d %t %q %d %q %q %t %q", r.id, r.seq, r.incident, r.receiver, r.lane, r.state,
+		r.attempts, r.first, r.next, r.kept, r.maybe, r.error, r.rev, r.key, r.news, r.held, r.batch)
 }
 
 // put writes the row over what is kept under its id, or as a new one.
 func (r *row) put(ctx context.Context, tx *tx) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO deliveries("+rowCols+`, crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
-		ON CONFLICT(id) DO UPDATE SET state=excluded.state, attempts=excluded.attempts, first_ns=excluded.first_ns, next_ns=excluded.next_ns,
+	_, err := tx.ExecContext(ctx, "INSERT INTO deliveries("+rowCols+`, crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+		ON CONFLICT(id, host) DO UPDATE SET state=excluded.state, attempts=excluded.attempts, first_ns=excluded.first_ns, next_ns=excluded.next_ns,
 		maybe=excluded.maybe, error=excluded.error, key=excluded.key, news=excluded.news, held=excluded.held, batch=excluded.batch, crc=excluded.crc`, r.values()...)
 	if err != nil {
 		return fmt.Errorf("delivery of %s to %s: %w", r.incident, r.receiver, err)
@@ -59,7 +67,7 @@ func (r *row) put(ctx context.Context, tx *tx) error {
 // mark writes only that the row's delivery is about to be tried, and in which
 // message: that is in no index.
 func (r *row) mark(ctx context.Context, tx *tx) error {
-	_, err := tx.ExecContext(ctx, "UPDATE deliveries SET maybe=?, batch=?, crc=? WHERE id=?", r.maybe, r.batch, r.sum(), r.id)
+	_, err := tx.ExecContext(ctx, "UPDATE deliveries SET maybe=?, batch=?, crc=? WHERE id=? AND host=?", r.maybe, r.batch, r.sum(), r.id, r.host)
 	if err != nil {
 		return fmt.Errorf("delivery of %s to %s: %w", r.incident, r.receiver, err)
 	}
@@ -80,9 +88,9 @@ func (r *row) complete(ctx context.Context, tx *tx) error {
 }
 
 // rowByID reads one row; nil where there is none.
-func rowByID(ctx context.Context, tx *tx, id string) (*row, error) {
+func rowByID(ctx context.Context, tx *tx, id, host string) (*row, error) {
 	r := new(row)
-	err := tx.QueryRowContext(ctx, "SELECT "+rowCols+" FROM deliveries WHERE id = ?", id).Scan(r.pointers()...)
+	err := tx.QueryRowContext(ctx, "SELECT "+rowCols+" FROM deliveries WHERE id = ? AND host = ?", id, host).Scan(r.pointers()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -153,11 +161,11 @@ func (s *Store) mend(ctx context.Context) (removed int, err error) {
 	}
 	err = s.write(ctx, func(tx *tx) error {
 		for _, r := range bad {
-			s.badRows.Inc()
+			s.bad()
 			s.log.Error("a delivery is damaged", zap.String("id", r.id), zap.String("receiver", r.receiver), zap.Bool("mended", r.genuine()))
 			if !r.genuine() {
 				removed++
-				if _, err := tx.ExecContext(ctx, "DELETE FROM deliveries WHERE id = ?", r.id); err != nil {
+				if _, err := tx.ExecContext(ctx, "DELETE FROM deliveries WHERE id = ? AND host = ?", r.id, r.host); err != nil {
 					return err
 				}
 				continue

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -33,10 +34,15 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 	}
 	defer old.Close()
 	old.SetMaxOpenConns(1)
-	columns := rowCols + ", crc"
+	columns, told := rowCols+", crc", "receiver, host, key, at_ns, wait_ns, thread"
 	var version int
-	if err := old.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err == nil && version < 2 {
-		columns = rowsV1
+	if err := old.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err == nil {
+		switch version {
+		case 1:
+			columns = rowsV1
+		case 2:
+			columns, told = rowsV2+", crc", "receiver, '', key, at_ns, wait_ns, thread"
+		}
 	}
 	for _, part := range []struct {
 		table, columns string
@@ -51,15 +57,30 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 			}
 			return count(&n.state)(tx.ExecContext(ctx, "INSERT OR IGNORE INTO state(key, value, crc) VALUES(?,?,?)", v...))
 		}},
-		{"incidents", "id, seq, time_ns, kind, cause, container, name, body, crc", "rowid", func(tx *tx, v []any) error {
-			id, ok := v[0].(string)
-			body, ok2 := v[7].([]byte)
-			crc, ok3 := v[8].(int64)
-			if !ok || !ok2 || !ok3 || s.decode(id, body, crc) == nil {
+		{"incidents", "id, time_ns, kind, cause, crc, body", "rowid", func(tx *tx, v []any) error {
+			k := kept{}
+			var ok [6]bool
+			k.id, ok[0] = v[0].(string)
+			k.at, ok[1] = v[1].(int64)
+			k.kind, ok[2] = v[2].(string)
+			k.cause, ok[3] = v[3].(string)
+			k.crc, ok[4] = v[4].(int64)
+			k.body, ok[5] = v[5].([]byte)
+			if ok != [6]bool{true, true, true, true, true, true} {
 				n.lost++
 				return nil
 			}
-			return count(&n.incidents)(tx.ExecContext(ctx, "INSERT OR IGNORE INTO incidents(id, seq, time_ns, kind, cause, container, name, body, crc) VALUES(?,?,?,?,?,?,?,?,?)", v...))
+			inc := s.decode(k.id, k.body, k.crc)
+			if inc == nil {
+				n.lost++
+				return nil
+			}
+			known := 0
+			if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ? AND host = ?", k.id, hostOf(inc)).Scan(&known); err != nil || known > 0 {
+				return err // the second pass, from the other end
+			}
+			n.incidents++
+			return k.of(inc).insert(ctx, tx)
 		}},
 		{"deliveries", columns, "rowid", func(tx *tx, v []any) error {
 			r, ok := rowOf(v)
@@ -69,8 +90,8 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 			}
 			return s.carryDelivery(ctx, tx, r, &n)
 		}},
-		{"told", "receiver, key, at_ns, wait_ns, thread", "receiver, key", func(tx *tx, v []any) error {
-			_, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO told(receiver, key, at_ns, wait_ns, thread) VALUES(?,?,?,?,?)", v...)
+		{"told", told, "receiver, key", func(tx *tx, v []any) error {
+			_, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO told(receiver, host, key, at_ns, wait_ns, thread) VALUES(?,?,?,?,?,?)", v...)
 			return err
 		}},
 		{"tally", "receiver, generated, delivered, parked", "receiver", func(tx *tx, v []any) error {
@@ -105,20 +126,16 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 	return n
 }
 
-// rowOf reads the values of a delivery, as version 1 had it (without a checksum) or
-// as it is now; ok is false for what is damaged.
+// rowOf reads the values of a delivery: as version 1 had it, without a checksum; as
+// version 2, without a host; or as it is now. ok is false for what is damaged.
 func rowOf(v []any) (r *row, ok bool) {
 	r = new(row)
-	into := r.pointers()
-	var sum int64
-	if len(v) > strings.Count(rowsV1, ",")+1 {
-		into = append(into, &sum)
-	} else {
-		into = into[:len(v)]
-		defer func() { ok = ok && r.genuine() }()
+	columns := len(v)
+	if columns > columnsV1 {
+		columns--
 	}
-	for i := range v {
-		switch p := into[i].(type) {
+	for i, into := range r.pointers()[:columns] {
+		switch p := into.(type) {
 		case *string:
 			*p, ok = v[i].(string)
 		case *int64:
@@ -132,20 +149,33 @@ func rowOf(v []any) (r *row, ok bool) {
 			return nil, false
 		}
 	}
-	return r, len(into) < len(r.pointers()) || r.sum() == sum
+	sum, _ := v[len(v)-1].(int64)
+	switch columns {
+	case columnsV1:
+		return r, r.genuine()
+	case columnsV2:
+		return r, r.sumV2() == sum
+	}
+	return r, r.sum() == sum
 }
 
 // carryDelivery keeps a delivery whose incident was carried over.
 func (s *Store) carryDelivery(ctx context.Context, tx *tx, r *row, n *salvaged) error {
+	if r.host == "" { // of an earlier version, perhaps
+		err := tx.QueryRowContext(ctx, "SELECT host FROM incidents WHERE id = ?", r.incident).Scan(&r.host)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+	}
 	var known int
-	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ?", r.incident).Scan(&known); err != nil {
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ? AND host = ?", r.incident, r.host).Scan(&known); err != nil {
 		return err
 	}
 	if known == 0 {
 		n.lost++
 		return nil
 	}
-	if have, err := rowByID(ctx, tx, r.id); err != nil || have != nil {
+	if have, err := rowByID(ctx, tx, r.id, r.host); err != nil || have != nil {
 		return err // the second pass, from the other end
 	}
 	if r.key == "" {
@@ -168,7 +198,7 @@ func (s *Store) carry(ctx context.Context, old *sql.DB, query string, columns in
 		return false, err
 	}
 	defer rows.Close()
-	werr := s.write(ctx, func(tx *tx) error {
+	werr := s.transact(ctx, func(tx *tx) error {
 		values, ptrs := make([]any, columns), make([]any, columns)
 		for i := range values {
 			ptrs[i] = &values[i]

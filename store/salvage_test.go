@@ -110,35 +110,3 @@ func TestRetentionGoesOnWhileItRuns(t *testing.T) {
 		t.Errorf("%d incidents, %v", len(list), err)
 	}
 }
-
-// TestFullDisk: no room is an error and no damage; with room again it goes on.
-func TestFullDisk(t *testing.T) {
-	p := path(t)
-	s := open(t, p)
-	save(t, s, Entry{Incident: inc("before", "c", t0), Receivers: []string{"hook"}})
-	if _, err := s.db.ExecContext(ctx, "PRAGMA max_page_count = 1"); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	for i := 0; i < 1000 && err == nil; i++ {
-		_, err = s.Save(ctx, Batch{Entries: []Entry{{Incident: inc(fmt.Sprint("full", i), strings.Repeat("c", 2000), t0)}}})
-	}
-	if err == nil || !strings.Contains(err.Error(), "disk is full") || damaged(err) {
-		t.Fatalf("without room: %v", err)
-	}
-	if due, err := s.Due(ctx, "hook", time.Now(), 10); err != nil || len(due) != 1 {
-		t.Errorf("what is owed: %v, %v", due, err)
-	}
-	if _, err := s.db.ExecContext(ctx, "PRAGMA max_page_count = 1000000"); err != nil {
-		t.Fatal(err)
-	}
-	save(t, s, Entry{Incident: inc("after", "c", t0)})
-	s.Close()
-	s = open(t, p)
-	if s.Recovered() != "" {
-		t.Error(s.Recovered())
-	}
-	if _, err := s.Incident(ctx, "after"); err != nil {
-		t.Error(err)
-	}
-}

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/crashpoint"
 )
@@ -23,9 +21,6 @@ type Entry struct {
 	// Receivers are the names of those who are owed it. Who was told of it before
 	// is owed an update when there is news, named here or not.
 	Receivers []string
-	// Past is what became of deliveries that were told from memory while the
-	// incident could not be kept, by their ids.
-	Past map[string]incident.Word
 	// Silent is true when nobody is owed anything.
 	Silent bool
 }
@@ -53,7 +48,7 @@ func (s *Store) Save(ctx context.Context, b Batch) (Saved, error) {
 	err := s.write(ctx, func(tx *tx) error {
 		saved = Saved{}
 		for i := range b.Entries {
-			if err := saveEntry(ctx, tx, &b.Entries[i], &saved); err != nil {
+			if err := s.saveEntry(ctx, tx, &b.Entries[i], &saved); err != nil {
 				return err
 			}
 		}
@@ -62,8 +57,7 @@ func (s *Store) Save(ctx context.Context, b Batch) (Saved, error) {
 			if value == nil {
 				_, err = tx.ExecContext(ctx, "DELETE FROM state WHERE key = ?", key)
 			} else {
-				_, err = tx.ExecContext(ctx, "INSERT INTO state(key, value, crc) VALUES(?,?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value, crc=excluded.crc",
-					key, value, checksum(value))
+				_, err = tx.ExecContext(ctx, putState, key, value, checksum(value))
 			}
 			if err != nil {
 				return fmt.Errorf("state %q: %w", key, err)
@@ -78,12 +72,38 @@ func (s *Store) Save(ctx context.Context, b Batch) (Saved, error) {
 	return saved, nil
 }
 
-// write runs f in one transaction; when it returns, that is on disk.
+// write runs f in one transaction; when it returns, that is on disk, or in memory
+// where the disk takes no writes. f may run more than once.
 func (s *Store) write(ctx context.Context, f func(*tx) error) error {
-	if err := s.restore(ctx); err != nil {
+	return s.writing(ctx, func() error {
+		if err := s.restore(ctx); err != nil {
+			return err
+		}
+		return s.transact(ctx, f)
+	})
+}
+
+// writing runs attempt, and again where it has failed and that can be helped: a
+// damaged file is replaced, and in the place of one that takes no writes goes memory.
+func (s *Store) writing(ctx context.Context, attempt func() error) error {
+	err := s.healing(ctx, attempt)
+	if err == nil || s.readOnly || ctx.Err() != nil {
 		return err
 	}
-	return s.healing(ctx, func() error { return s.transact(ctx, f) })
+	if !s.memory.Load() && takesNoWrites(err) {
+		if merr := s.toMemory(ctx, err); merr != nil {
+			return errors.Join(err, merr)
+		}
+		err = attempt()
+	}
+	for s.memory.Load() && full(err) {
+		made, merr := s.makeRoom(ctx)
+		if merr != nil || !made {
+			return errors.Join(err, merr)
+		}
+		err = attempt()
+	}
+	return err
 }
 
 // healing runs f, and once more where the file was found damaged by it and replaced.
@@ -99,35 +119,40 @@ func (s *Store) healing(ctx context.Context, f func() error) error {
 	return err
 }
 
-// transact is write on the file as it is open.
+// transact is write on what is open.
 func (s *Store) transact(ctx context.Context, f func(*tx) error) error {
-	s.db.parseWanted(ctx)
-	begun, err := s.db.BeginTx(ctx, nil)
+	defer s.committed(1)
+	return transactOn(ctx, s.db, f)
+}
+
+func transactOn(ctx context.Context, db *parsed, f func(*tx) error) error {
+	db.parseWanted(ctx)
+	begun, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if err := f(&tx{begun, s.db}); err != nil {
+	if err := f(&tx{begun, db}); err != nil {
 		_ = begun.Rollback() // its error says nothing that err does not
 		return err
 	}
 	crashpoint.At("before-commit")
-	return s.commit(begun)
+	return begun.Commit()
 }
 
-// jot is write without waiting for the disk: it outlives the program at once, and
-// the machine with the next write. It is for what a repeat makes up for: that an
-// attempt was begun and how it ended.
-func (s *Store) jot(ctx context.Context, f func(*tx) error) error {
-	return s.healing(ctx, func() error { return s.tryJot(ctx, f) })
+// writeNoSync is write without waiting for the disk: it outlives the program at
+// once, and the machine with the next write. It is for what a repeat makes up for:
+// that an attempt was begun and how it ended.
+func (s *Store) writeNoSync(ctx context.Context, f func(*tx) error) error {
+	return s.writing(ctx, func() error { return s.tryNoSync(ctx, f) })
 }
 
-func (s *Store) tryJot(ctx context.Context, f func(*tx) error) error {
+func (s *Store) tryNoSync(ctx context.Context, f func(*tx) error) error {
 	s.db.parseWanted(ctx)
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close() // back to the pool of one
+	defer conn.Close() // back to the pool
 	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
 		return err
 	}
@@ -141,17 +166,22 @@ func (s *Store) tryJot(ctx context.Context, f func(*tx) error) error {
 		_ = begun.Rollback() // its error says nothing that err does not
 		return err
 	}
-	return s.commit(begun)
-}
-
-// commit is begun's, counted for the checkpoints.
-func (s *Store) commit(begun *sql.Tx) error {
 	defer s.committed(1)
 	return begun.Commit()
 }
 
-func saveEntry(ctx context.Context, tx *tx, e *Entry, saved *Saved) error {
+// saveEntry keeps one incident and what is owed of it.
+func (s *Store) saveEntry(ctx context.Context, tx *tx, e *Entry, saved *Saved) error {
 	inc := e.Incident
+	host := hostOf(inc)
+	if s.memory.Load() {
+		if err := s.fetch(ctx, tx, inc.ID, host); err != nil {
+			return fmt.Errorf("incident %s: %w", inc.ID, err)
+		}
+		unkept := *inc
+		unkept.NotStored = s.Unwritable()
+		inc = &unkept
+	}
 	body, err := json.Marshal(inc)
 	if err != nil {
 		return fmt.Errorf("incident %s: %w", inc.ID, err)
@@ -161,36 +191,66 @@ func saveEntry(ctx context.Context, tx *tx, e *Entry, saved *Saved) error {
 	if at.IsZero() {
 		at = now
 	}
-	var cid, name string
-	if inc.Container != nil {
-		cid, name = inc.Container.ID, inc.Container.Name
-	}
-	res, err := tx.ExecContext(ctx, `INSERT INTO incidents(id, seq, time_ns, kind, cause, container, name, body, crc)
-		VALUES(?, (SELECT coalesce(max(seq),0)+1 FROM incidents), ?,?,?,?,?,?,?) ON CONFLICT(id) DO NOTHING`,
-		inc.ID, at.UnixNano(), inc.Kind, inc.Cause, cid, name, body, checksum(body))
-	if err != nil {
-		return fmt.Errorf("incident %s: %w", inc.ID, err)
-	}
-	added, err := res.RowsAffected()
-	if err != nil {
-		return fmt.Errorf("incident %s: %w", inc.ID, err)
-	}
+	k := (&kept{id: inc.ID, kind: string(inc.Kind), cause: string(inc.Cause), at: at.UnixNano(), crc: checksum(body), body: body}).of(inc)
+	err = tx.QueryRowContext(ctx, "SELECT seq FROM incidents WHERE id = ? AND host = ?", inc.ID, host).Scan(&k.seq)
+	known := err == nil
 	switch {
-	case added > 0:
+	case known && e.Update:
+		err = k.update(ctx, tx)
+	case known:
+	case errors.Is(err, sql.ErrNoRows):
+		err = k.insert(ctx, tx)
 		saved.New = append(saved.New, inc.ID)
-	case e.Update:
-		if _, err := tx.ExecContext(ctx, "UPDATE incidents SET time_ns=?, kind=?, cause=?, container=?, name=?, body=?, crc=? WHERE id=?",
-			at.UnixNano(), inc.Kind, inc.Cause, cid, name, body, checksum(body), inc.ID); err != nil {
-			return fmt.Errorf("incident %s: %w", inc.ID, err)
-		}
 	}
-	return owe(ctx, tx, e, added == 0, now, saved)
+	if err != nil {
+		return fmt.Errorf("incident %s: %w", inc.ID, err)
+	}
+	return owe(ctx, tx, e, known, now, saved)
+}
+
+// kept is an incident as it is kept.
+type kept struct {
+	seq                   int64 // 0 for the next
+	id, host, kind, cause string
+	at, crc               int64
+	open                  bool
+	body                  []byte
+	inc                   *incident.Incident
+}
+
+// of fills in what comes from the incident itself.
+func (k *kept) of(inc *incident.Incident) *kept {
+	k.inc, k.host, k.open = inc, hostOf(inc), inc.Kind == incident.KindWarning && inc.ResolvedAt.IsZero()
+	return k
+}
+
+func (k *kept) insert(ctx context.Context, tx *tx) error {
+	res, err := tx.ExecContext(ctx, "INSERT INTO incidents(seq, id, host, time_ns, kind, cause, open, crc, body) VALUES(coalesce(nullif(?,0), max((SELECT coalesce(max(seq),0) FROM incidents), ?)+1),?,?,?,?,?,?,?,?)",
+		k.seq, tx.db.floor.Load(), k.id, k.host, k.at, k.kind, k.cause, k.open, k.crc, k.body)
+	if err != nil {
+		return err
+	}
+	if k.seq, err = res.LastInsertId(); err != nil {
+		return err
+	}
+	return putNames(ctx, tx, k.inc, k.kind, k.at, k.seq)
+}
+
+func (k *kept) update(ctx context.Context, tx *tx) error {
+	if _, err := tx.ExecContext(ctx, "UPDATE incidents SET time_ns=?, kind=?, cause=?, open=?, crc=?, body=? WHERE seq=?",
+		k.at, k.kind, k.cause, k.open, k.crc, k.body, k.seq); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM called WHERE seq = ?", k.seq); err != nil {
+		return err
+	}
+	return putNames(ctx, tx, k.inc, k.kind, k.at, k.seq)
 }
 
 // State returns all that a restart must know: key → value. A value whose
 // checksum does not match is left out and counted.
 func (s *Store) State(ctx context.Context) (map[string][]byte, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT key, value, crc FROM state")
+	rows, err := s.readers.QueryContext(ctx, "SELECT key, value, crc FROM state WHERE key <> ?", keyVersion)
 	if err != nil {
 		return nil, fmt.Errorf("read state: %w", err)
 	}
@@ -211,50 +271,4 @@ func (s *Store) State(ctx context.Context) (map[string][]byte, error) {
 		return nil, fmt.Errorf("read state: %w", err)
 	}
 	return out, nil
-}
-
-// pruneEvery is how often old incidents are looked for.
-const pruneEvery = time.Hour
-
-// pruneNowAndThen prunes when that is due; a failure is only logged, as nothing is
-// lost by it.
-func (s *Store) pruneNowAndThen(ctx context.Context, now time.Time) {
-	last := s.pruned.Load()
-	// In memory nothing is removed: it would be missing in the account on disk.
-	if s.maxAge <= 0 || s.memory.Load() || now.Sub(time.Unix(last, 0)) < pruneEvery || !s.pruned.CompareAndSwap(last, now.Unix()) {
-		return
-	}
-	if err := s.prune(ctx, now.Add(-s.maxAge)); err != nil {
-		s.log.Warn("old incidents were not removed", zap.Error(err))
-	}
-}
-
-// lastKept is how long it is remembered what a receiver was told last of a key, and
-// that there was a silence.
-const lastKept = 7 * 24 * time.Hour
-
-// prune removes settled incidents from before a time, and their deliveries, which
-// stay in the account.
-func (s *Store) prune(ctx context.Context, before time.Time) error {
-	return s.write(ctx, func(tx *tx) error {
-		const old = `SELECT id FROM incidents WHERE time_ns < ?1 AND NOT EXISTS
-			(SELECT 1 FROM deliveries d WHERE d.incident = incidents.id AND d.state = 'pending')`
-		for _, q := range []string{
-			`INSERT INTO tally(receiver, generated, delivered, parked)
-				SELECT receiver, 0, sum(state = 'delivered'), sum(state = 'parked') FROM deliveries WHERE incident IN (` + old + `) GROUP BY receiver
-				ON CONFLICT(receiver) DO UPDATE SET delivered = delivered + excluded.delivered, parked = parked + excluded.parked`,
-			"DELETE FROM deliveries WHERE incident IN (" + old + ")",
-			"DELETE FROM incidents WHERE time_ns < ?1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.incident = incidents.id)",
-		} {
-			if _, err := tx.ExecContext(ctx, q, before.UnixNano()); err != nil {
-				return err
-			}
-		}
-		for _, q := range []string{"DELETE FROM told WHERE at_ns < ?", "DELETE FROM silences WHERE until_ns < ?"} {
-			if _, err := tx.ExecContext(ctx, q, time.Now().Add(-lastKept).UnixNano()); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

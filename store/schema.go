@@ -7,26 +7,30 @@ import (
 
 // schemaVersion is kept as user_version; a file of a later version is refused,
 // one of an earlier version is brought up to date by migrations.
-const schemaVersion = 2
+const schemaVersion = 3
 
-const schema = `
+// incidentsTable and deliveriesTable hold the name of the host in their keys: a
+// store may keep what happened on many.
+const (
+	incidentsTable = `
 CREATE TABLE IF NOT EXISTS incidents (
-	id        TEXT PRIMARY KEY,
-	seq       INTEGER NOT NULL,           -- order of keeping
+	seq       INTEGER PRIMARY KEY,        -- order of keeping
+	id        TEXT NOT NULL,
+	host      TEXT NOT NULL,              -- name of the host it happened on; '' where that is not known
 	time_ns   INTEGER NOT NULL,           -- when it happened; when it was kept, where that is not known
 	kind      TEXT NOT NULL,
 	cause     TEXT NOT NULL,
-	container TEXT NOT NULL,              -- id
-	name      TEXT NOT NULL,
+	open      INTEGER NOT NULL,           -- 1 for a warning that lasts
+	crc       INTEGER NOT NULL,           -- CRC-32C of body
 	body      BLOB NOT NULL,              -- the incident as JSON
-	crc       INTEGER NOT NULL            -- CRC-32C of body
+	UNIQUE (id, host)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS incidents_time ON incidents(time_ns);
-CREATE INDEX IF NOT EXISTS incidents_seq ON incidents(seq);
+`
+	deliveriesTable = `
 CREATE TABLE IF NOT EXISTS deliveries (
-	id       TEXT PRIMARY KEY,
+	id       TEXT NOT NULL,
 	seq      INTEGER NOT NULL,
-	incident TEXT NOT NULL REFERENCES incidents(id),
+	incident TEXT NOT NULL,
 	receiver TEXT NOT NULL,
 	lane     TEXT NOT NULL,
 	state    TEXT NOT NULL,
@@ -41,25 +45,30 @@ CREATE TABLE IF NOT EXISTS deliveries (
 	news     TEXT NOT NULL DEFAULT '',    -- what it tells: another is an update
 	held     INTEGER NOT NULL DEFAULT 0,  -- waits to be told together with others
 	batch    TEXT NOT NULL DEFAULT '',    -- the message it was last sent in with others
-	crc      INTEGER NOT NULL DEFAULT 0   -- CRC-32C of the rest of the row
+	host     TEXT NOT NULL DEFAULT '',
+	crc      INTEGER NOT NULL DEFAULT 0,  -- CRC-32C of the rest of the row
+	PRIMARY KEY (id, host),
+	FOREIGN KEY (incident, host) REFERENCES incidents(id, host)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries(receiver, state, seq);
-CREATE INDEX IF NOT EXISTS deliveries_seq ON deliveries(seq);
-CREATE INDEX IF NOT EXISTS deliveries_queue ON deliveries(receiver, lane, seq, next_ns, held) WHERE state = 'pending';
-CREATE INDEX IF NOT EXISTS deliveries_incident ON deliveries(incident);
-CREATE TABLE IF NOT EXISTS state (
-	key   TEXT PRIMARY KEY,
-	value BLOB NOT NULL,
-	crc   INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+`
+	toldTable = `
 -- What a receiver was told last under a key.
 CREATE TABLE IF NOT EXISTS told (
 	receiver TEXT NOT NULL,
+	host     TEXT NOT NULL,
 	key      TEXT NOT NULL,
 	at_ns    INTEGER NOT NULL,
 	wait_ns  INTEGER NOT NULL,            -- how long the next repeat pauses
 	thread   TEXT NOT NULL,               -- the receiver's own reference of its first message
-	PRIMARY KEY (receiver, key)
+	PRIMARY KEY (receiver, host, key)
+) STRICT, WITHOUT ROWID;
+`
+	// sideTables are those that have been as they are since version 2.
+	sideTables = `
+CREATE TABLE IF NOT EXISTS state (
+	key   TEXT PRIMARY KEY,
+	value BLOB NOT NULL,
+	crc   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- The account of each receiver: all deliveries ever made, and the settled ones
 -- that are kept no more.
@@ -76,23 +85,55 @@ CREATE TABLE IF NOT EXISTS silences (
 	crc      INTEGER NOT NULL             -- CRC-32C of body
 ) STRICT, WITHOUT ROWID;
 `
+	// namesTables tell what an incident may be asked for by: see namesOf.
+	namesTables = `
+CREATE TABLE IF NOT EXISTS names (
+	id    INTEGER PRIMARY KEY,
+	name  TEXT NOT NULL UNIQUE,
+	short INTEGER NOT NULL                -- 1 for an id, which its beginning stands for
+) STRICT;
+CREATE TABLE IF NOT EXISTS called (
+	name    INTEGER NOT NULL,
+	time_ns INTEGER NOT NULL,
+	seq     INTEGER NOT NULL,             -- the incident's
+	kind    TEXT NOT NULL,
+	PRIMARY KEY (name, time_ns, seq)
+) STRICT, WITHOUT ROWID;
+`
+	// indexes: one for each question that is asked.
+	indexes = `
+CREATE INDEX IF NOT EXISTS incidents_time ON incidents(time_ns, seq);
+CREATE INDEX IF NOT EXISTS incidents_kind ON incidents(kind, time_ns, seq);
+CREATE INDEX IF NOT EXISTS incidents_cause ON incidents(cause, time_ns, seq);
+CREATE INDEX IF NOT EXISTS incidents_open ON incidents(seq) WHERE open = 1;
+CREATE INDEX IF NOT EXISTS called_seq ON called(seq);
+CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries(receiver, state, seq);
+CREATE INDEX IF NOT EXISTS deliveries_seq ON deliveries(seq);
+CREATE INDEX IF NOT EXISTS deliveries_queue ON deliveries(receiver, host, lane, seq, next_ns, held) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS deliveries_incident ON deliveries(incident, host);
+CREATE INDEX IF NOT EXISTS deliveries_first ON deliveries(receiver, first_ns) WHERE state = 'delivered';
+CREATE INDEX IF NOT EXISTS deliveries_failed ON deliveries(receiver, seq) WHERE state <> 'delivered' AND error <> '';
+`
+	schema = incidentsTable + deliveriesTable + toldTable + sideTables + namesTables + indexes
+)
 
-// migrations bring a file up from the version that is their key.
-var migrations = map[int]func(context.Context, *tx) error{
-	1: fromVersion1,
-}
+// keyVersion is where the state repeats user_version, so that damage to the header
+// is told from a store of another version.
+const keyVersion = "schema version"
 
 // layDown makes the tables in a fresh file and brings an older one up to date,
 // all of it or nothing.
-func (s *Store) layDown(ctx context.Context, fresh bool) error {
+func (s *Store) layDown(ctx context.Context, db *parsed, fresh bool) error {
 	version := schemaVersion
 	if !fresh {
-		if err := s.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 			return err
 		}
+		if version == schemaVersion {
+			return nil // a full disk can be opened as well
+		}
 	}
-	from := version
-	return s.transact(ctx, func(tx *tx) error {
+	return transactOn(ctx, db, func(tx *tx) error {
 		for ; version < schemaVersion; version++ {
 			if up := migrations[version]; up != nil {
 				if err := up(ctx, tx); err != nil {
@@ -103,8 +144,9 @@ func (s *Store) layDown(ctx context.Context, fresh bool) error {
 		if _, err := tx.ExecContext(ctx, schema); err != nil {
 			return err
 		}
-		if !fresh && from == schemaVersion {
-			return nil // a full disk can be opened as well
+		value := fmt.Appendf(nil, "%d", schemaVersion)
+		if _, err := tx.ExecContext(ctx, putState, keyVersion, value, checksum(value)); err != nil {
+			return err
 		}
 		for _, q := range []string{
 			fmt.Sprintf("PRAGMA application_id = %d", applicationID),
@@ -118,27 +160,4 @@ func (s *Store) layDown(ctx context.Context, fresh bool) error {
 	})
 }
 
-// fromVersion1 gives the deliveries what they lacked: a checksum, a key, updates.
-func fromVersion1(ctx context.Context, tx *tx) error {
-	for _, q := range []string{
-		"ALTER TABLE deliveries ADD COLUMN rev INTEGER NOT NULL DEFAULT 0",
-		"ALTER TABLE deliveries ADD COLUMN key TEXT NOT NULL DEFAULT ''",
-		"ALTER TABLE deliveries ADD COLUMN news TEXT NOT NULL DEFAULT ''",
-		"ALTER TABLE deliveries ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
-		"ALTER TABLE deliveries ADD COLUMN batch TEXT NOT NULL DEFAULT ''",
-		"ALTER TABLE deliveries ADD COLUMN crc INTEGER NOT NULL DEFAULT 0",
-		"DROP INDEX deliveries_lane",
-		schema,
-		"INSERT INTO tally(receiver, generated) SELECT receiver, count(*) FROM deliveries GROUP BY receiver",
-	} {
-		if _, err := tx.ExecContext(ctx, q); err != nil {
-			return err
-		}
-	}
-	return eachRow(ctx, tx, "", func(r *row, _ int64) error {
-		if err := r.complete(ctx, tx); err != nil {
-			return err
-		}
-		return r.put(ctx, tx)
-	})
-}
+const putState = "INSERT INTO state(key, value, crc) VALUES(?,?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value, crc=excluded.crc"

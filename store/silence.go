@@ -29,7 +29,7 @@ func (s *Store) PutSilence(ctx context.Context, x incident.Silence) error {
 
 // Silences returns those that end after a time, the first to end first.
 func (s *Store) Silences(ctx context.Context, after time.Time) ([]incident.Silence, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT id, body, crc FROM silences WHERE until_ns > ? ORDER BY until_ns, id", after.UnixNano())
+	rows, err := s.readers.QueryContext(ctx, "SELECT id, body, crc FROM silences WHERE until_ns > ? ORDER BY until_ns, id", after.UnixNano())
 	if err != nil {
 		return nil, fmt.Errorf("read silences: %w", err)
 	}

@@ -32,7 +32,7 @@ func TestSilencesOutliveARestart(t *testing.T) {
 	if got, err = s.Silences(ctx, t0); err != nil || len(got) != 1 || got[0].ID != "b" {
 		t.Errorf("%v, %v", got, err)
 	}
-	if err := s.prune(ctx, time.Now()); err != nil {
+	if _, err := s.prune(ctx, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if got, err = s.Silences(ctx, time.Time{}); err != nil || len(got) != 0 {

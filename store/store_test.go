@@ -273,7 +273,7 @@ func TestUnwritable(t *testing.T) {
 func TestPrune(t *testing.T) {
 	s := open(t, path(t))
 	save(t, s, Entry{Incident: inc("old-owed", "a", t0), Receivers: []string{"hook"}}, Entry{Incident: inc("old-done", "b", t0)}, Entry{Incident: inc("new", "c", time.Now())})
-	if err := s.prune(ctx, time.Now().Add(-time.Hour)); err != nil {
+	if _, err := s.prune(ctx, time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	list, _ := s.List(ctx, Query{})

@@ -48,55 +48,6 @@ func TestTold(t *testing.T) {
 	}
 }
 
-// TestUpdatesToldFromMemory: what was told while nothing could be kept is kept as
-// told, one word after the other, and what was not is owed.
-func TestUpdatesToldFromMemory(t *testing.T) {
-	now := time.Now()
-	at := func(c incident.Confidence) *incident.Incident {
-		return &incident.Incident{ID: "a", Kind: incident.KindDeath, Cause: incident.OOMContainer, Confidence: c, Time: now}
-	}
-	word := func(rev int, c incident.Confidence, state incident.DeliveryState) incident.Word {
-		w := incident.Word{Rev: rev, News: at(c).News(), Outcome: incident.Outcome{State: state}}
-		if state == incident.Delivered {
-			w.Outcome.At = now
-		}
-		return w
-	}
-	id := func(rev int) string { return incident.UpdateID("a", rev, "hook") }
-	for name, tt := range map[string]struct {
-		kept, told         bool // the first word, before
-		past               map[string]incident.Word
-		delivered, pending int64
-	}{
-		"nothing was told":        {true, true, nil, 1, 1},
-		"the update was":          {true, true, map[string]incident.Word{id(1): word(1, incident.Certain, incident.Delivered)}, 2, 0},
-		"it waits":                {true, true, map[string]incident.Word{id(1): word(1, incident.Certain, incident.Pending)}, 1, 1},
-		"one between was":         {true, true, map[string]incident.Word{id(1): word(1, incident.Likely, incident.Delivered)}, 2, 1},
-		"both were":               {true, true, map[string]incident.Word{id(1): word(1, incident.Likely, incident.Delivered), id(2): word(2, incident.Certain, incident.Delivered)}, 3, 0},
-		"the first was just told": {true, false, map[string]incident.Word{id(0): word(0, incident.Possible, incident.Delivered)}, 0, 2},
-		"it has not gone out":     {true, false, nil, 0, 1},
-		"all was told":            {false, false, map[string]incident.Word{id(0): word(0, incident.Possible, incident.Delivered), id(1): word(1, incident.Certain, incident.Delivered)}, 2, 0},
-		"one with the news":       {false, false, map[string]incident.Word{id(0): word(0, incident.Certain, incident.Delivered)}, 1, 0},
-	} {
-		s := open(t, filepath.Join(t.TempDir(), "o.db"))
-		first, update := Entry{Incident: at(incident.Possible), Receivers: []string{"hook"}}, Entry{Incident: at(incident.Certain), Update: true, Receivers: []string{"hook"}, Past: tt.past}
-		if tt.kept {
-			save(t, s, first)
-			if tt.told {
-				settle(t, s, incident.Outcome{State: incident.Delivered, At: now}, due(t, s, "hook", now)...)
-			}
-			save(t, s, update)
-		} else {
-			first.Past = tt.past
-			save(t, s, first, update)
-		}
-		save(t, s, update) // a replay
-		if a := balanced(t, s)["hook"]; a.Delivered != tt.delivered || a.Pending != tt.pending {
-			t.Errorf("%s: %d delivered and %d pending, want %d and %d", name, a.Delivered, a.Pending, tt.delivered, tt.pending)
-		}
-	}
-}
-
 // TestNewsOnTheWay: what is brought up to date after it was handed out is told with
 // the old news, and the new are owed then.
 func TestNewsOnTheWay(t *testing.T) {

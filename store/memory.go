@@ -1,0 +1,415 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// A store whose disk takes no writes goes on in memory: what a restart must know and
+// what is owed is copied, what else the file holds is read from it as far as it can
+// be. Every write, alert and note goes on as before. When the disk takes writes
+// again, what is in memory is merged into the file.
+
+const (
+	// memoryPages bound what is in memory to 16 MB, and copiedPages what is copied
+	// of the file at once: the rest waits there.
+	memoryPages = 4096
+	copiedPages = memoryPages / 2
+	// roomBack must be free before the store goes back to its file: else the next
+	// write would find it full again.
+	roomBack = 1 << 20
+)
+
+// memories numbers what is in memory: the name is the process's.
+var memories atomic.Int64
+
+// base is a store's file while the store is in memory.
+type base struct {
+	db     *sql.DB // nil where conn is one of the store's own
+	conn   *sql.Conn
+	copied int64 // number of the last delivery that was looked at
+	whole  bool  // all that is owed was copied
+}
+
+func (b *base) close() error {
+	if b == nil {
+		return nil
+	}
+	if b.db == nil {
+		err := closeConn(b.conn)
+		return errors.Join(err, b.conn.Close())
+	}
+	return errors.Join(b.conn.Close(), b.db.Close())
+}
+
+// InMemory is true while the store is on no disk.
+func (s *Store) InMemory() bool { return s.memory.Load() }
+
+// Unwritable says why the store is in memory; "" while it is on disk.
+func (s *Store) Unwritable() string {
+	if why := s.unwritable.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
+
+// toMemory moves the store into memory, as its file takes no writes.
+func (s *Store) toMemory(ctx context.Context, why error) error {
+	s.swap.Lock()
+	defer s.swap.Unlock()
+	if s.memory.Load() {
+		return nil // somebody else was quicker
+	}
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	conn, err := s.db.Conn(ctx) // the only one: nobody else reads or writes meanwhile
+	if err != nil {
+		// Its file cannot even be opened any more.
+		return s.startMemory(ctx, nil, why)
+	}
+	return s.startMemory(ctx, &base{conn: conn}, why)
+}
+
+// beginInMemory is toMemory for a store that could not be opened.
+func (s *Store) beginInMemory(ctx context.Context, why error) error {
+	s.swap.Lock()
+	defer s.swap.Unlock()
+	db, err := readOnly(ctx, s.path, s.path+".lock", "SELECT count(*) FROM state")
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("what the store kept cannot be read for now", zap.Error(err))
+		}
+		return s.startMemory(ctx, nil, why)
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return s.startMemory(ctx, &base{db: db, conn: conn}, why)
+}
+
+// startMemory begins in memory with what is needed of the file; s.swap is held.
+func (s *Store) startMemory(ctx context.Context, b *base, why error) error {
+	// What is under way must end well also while the program stops.
+	ctx = context.WithoutCancel(ctx)
+	name := fmt.Sprintf("/oomwatch-store-%d", memories.Add(1))
+	memory := dsn(name, fmt.Sprintf("vfs=memdb&%s&_pragma=max_page_count(%d)", pragmas, memoryPages))
+	anchor, err := sql.Open("sqlite", memory)
+	if err != nil {
+		return errors.Join(err, b.close())
+	}
+	anchor.SetMaxOpenConns(1)
+	db := newParsed(anchor)
+	if err := s.layDown(ctx, db, true); err != nil {
+		return errors.Join(fmt.Errorf("begin a store in memory: %w", err), anchor.Close(), b.close())
+	}
+	floor := int64(0)
+	if b != nil {
+		if floor, err = copySmall(ctx, db, b.conn); err != nil {
+			s.log.Error("what the store kept cannot be read for now", zap.Error(err))
+			_ = b.close() // it is of no use
+			b = nil
+		}
+	}
+	s.place.lead(memory + "&_txlock=immediate")
+	s.db.floor.Store(floor)
+	if b != nil && b.db == nil {
+		s.db.SetMaxOpenConns(2) // one is the file's
+	}
+	s.anchor, s.base = anchor, b
+	said := explainSQLite(why).Error()
+	s.unwritable.Store(&said)
+	s.memory.Store(true)
+	s.log.Error("the store takes no writes: it is in memory until it does", zap.String("path", s.path), zap.Error(why))
+	err = s.readers.lead(dsn(name, fmt.Sprintf("vfs=memdb%s", readPragmas)))
+	return errors.Join(err, s.copyOwed(ctx))
+}
+
+// copySmall copies what a restart must know, what was told last, the silences and
+// the accounts; floor is the highest number in use.
+func copySmall(ctx context.Context, into *parsed, from *sql.Conn) (floor int64, err error) {
+	err = from.QueryRowContext(ctx, "SELECT max((SELECT coalesce(max(seq),0) FROM incidents), (SELECT coalesce(max(seq),0) FROM deliveries))").Scan(&floor)
+	if err != nil {
+		return 0, err
+	}
+	return floor, transactOn(ctx, into, func(tx *tx) error {
+		if err := copyRows(ctx, tx, from, smallParts); err != nil {
+			return err
+		}
+		// What stays in the file counts as kept no more; what is owed is counted
+		// when it is copied.
+		return copyRows(ctx, tx, from, []part{{"SELECT receiver, generated - pending, delivered, parked FROM (" + `
+			SELECT receiver, sum(generated) AS generated, sum(delivered) AS delivered, sum(parked) AS parked, sum(pending) AS pending FROM (
+				SELECT receiver, generated, delivered, parked, 0 AS pending FROM tally
+				UNION ALL
+				SELECT receiver, 0, sum(state = 'delivered'), sum(state = 'parked'), sum(state = 'pending') FROM deliveries GROUP BY receiver)
+			GROUP BY receiver)`, 4, "INSERT INTO tally(receiver, generated, delivered, parked) VALUES(?,?,?,?)"}})
+	})
+}
+
+// part is what is copied from one store to another as it is.
+type part struct {
+	query   string
+	columns int
+	keep    string
+}
+
+var smallParts = []part{
+	{"SELECT key, value, crc FROM state", 3, putState},
+	{"SELECT receiver, host, key, at_ns, wait_ns, thread FROM told", 6, "INSERT OR REPLACE INTO told(receiver, host, key, at_ns, wait_ns, thread) VALUES(?,?,?,?,?,?)"},
+	{"SELECT id, until_ns, body, crc FROM silences", 4, "INSERT OR REPLACE INTO silences(id, until_ns, body, crc) VALUES(?,?,?,?)"},
+}
+
+func copyRows(ctx context.Context, tx *tx, from *sql.Conn, parts []part) error {
+	for _, p := range parts {
+		values, ptrs := make([]any, p.columns), make([]any, p.columns)
+		for i := range values {
+			ptrs[i] = &values[i]
+		}
+		if err := each(ctx, from, p.query, ptrs, func() error {
+			_, err := tx.ExecContext(ctx, p.keep, values...)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyOwed copies deliveries that are owed into memory, as far as there is room;
+// what there is none for is copied later, when others are settled.
+func (s *Store) copyOwed(ctx context.Context) error {
+	const page = 100
+	for more := true; more && s.base != nil && !s.base.whole; {
+		err := s.healing(ctx, func() error {
+			return s.transact(ctx, func(tx *tx) error {
+				var used int
+				if err := tx.QueryRowContext(ctx, "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)").Scan(&used); err != nil {
+					return err
+				}
+				if more = used < copiedPages; !more {
+					return nil
+				}
+				type owed struct {
+					incident, host string
+					seq            int64
+				}
+				var list []owed
+				var o owed
+				if err := each(ctx, s.base.conn, fmt.Sprintf("SELECT incident, host, seq FROM deliveries WHERE state = 'pending' AND seq > %d ORDER BY seq LIMIT %d", s.base.copied, page),
+					[]any{&o.incident, &o.host, &o.seq}, func() error { list = append(list, o); return nil }); err != nil {
+					return err
+				}
+				for _, o := range list {
+					if err := s.fetch(ctx, tx, o.incident, o.host); err != nil {
+						return err
+					}
+					s.base.copied = o.seq
+				}
+				s.base.whole = len(list) < page
+				return nil
+			})
+		})
+		if full(err) {
+			return nil // what is there is told first
+		}
+		if err != nil {
+			return fmt.Errorf("read what is owed: %w", err)
+		}
+	}
+	return nil
+}
+
+// fetch copies an incident of the file into memory, with what became of it, where
+// it is not there yet. What cannot be read does not count.
+func (s *Store) fetch(ctx context.Context, tx *tx, id, host string) error {
+	b := s.base
+	if b == nil {
+		return nil
+	}
+	known := 0
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ? AND host = ?", id, host).Scan(&known); err != nil || known > 0 {
+		return err
+	}
+	k := kept{id: id}
+	err := b.conn.QueryRowContext(ctx, "SELECT seq, time_ns, kind, cause, crc, body FROM incidents WHERE id = ? AND host = ?", id, host).
+		Scan(&k.seq, &k.at, &k.kind, &k.cause, &k.crc, &k.body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	var inc *incident.Incident
+	if err == nil {
+		inc = s.decode(id, k.body, k.crc)
+	}
+	if inc == nil {
+		s.log.Warn("an incident of the file cannot be read", zap.String("id", id), zap.Error(err))
+		return nil
+	}
+	if err := k.of(inc).insert(ctx, tx); err != nil {
+		return err
+	}
+	words, err := rowsOf(ctx, b.conn, id, host)
+	if err != nil {
+		s.log.Warn("who was told of an incident cannot be read", zap.String("id", id), zap.Error(err))
+	}
+	for _, r := range words {
+		if err := r.put(ctx, tx); err != nil {
+			return err
+		}
+		counted := map[incident.DeliveryState]string{incident.Pending: "generated = generated + 1", incident.Delivered: "delivered = delivered - 1", incident.Parked: "parked = parked - 1"}
+		if _, err := tx.ExecContext(ctx, "UPDATE tally SET "+counted[incident.DeliveryState(r.state)]+" WHERE receiver = ?", r.receiver); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeRoom removes from memory what is settled, oldest first; made is false where
+// there is nothing more. What the file has is not lost by it.
+func (s *Store) makeRoom(ctx context.Context) (made bool, err error) {
+	n := 0
+	err = s.transact(ctx, func(tx *tx) error {
+		var err error
+		n, err = removeIn(ctx, tx, forever)
+		return err
+	})
+	if n > 0 {
+		s.dropped.Add(float64(n))
+		s.log.Error("memory has no room for what the disk does not take: incidents that were settled are dropped", zap.Int("incidents", n))
+	}
+	return n > 0, err
+}
+
+// toDisk moves what is kept in memory to the file, if that can be written now. From
+// then on the store is one on disk.
+func (s *Store) toDisk(ctx context.Context) error {
+	s.swap.Lock()
+	defer s.swap.Unlock()
+	if !s.memory.Load() {
+		return nil
+	}
+	disk := newStore(Options{Path: s.path, Logger: s.log})
+	disk.lock = s.lock
+	defer func() {
+		s.lock, disk.lock = disk.lock, nil
+		_ = disk.letGo() // what it wrote is on disk
+	}()
+	if err := disk.prepare(); err != nil {
+		return err
+	}
+	whole := s.base != nil && disk.recovered != ""
+	if free, err := freeBytes(s.path); err == nil && free < roomBack {
+		return fmt.Errorf("move the store from memory to %s: less than %d MiB are free", s.path, roomBack>>20)
+	}
+	if err := disk.openPrepared(ctx, s.putBase); err != nil {
+		return err
+	}
+	conn, err := s.db.Conn(ctx) // nobody else writes meanwhile
+	if err != nil {
+		return fmt.Errorf("move the store from memory to %s: %w", s.path, err)
+	}
+	defer conn.Close()
+	if err := disk.take(ctx, conn); err != nil {
+		return fmt.Errorf("move the store from memory to %s: %w", s.path, explainSQLite(err))
+	}
+	s.opened = disk.opened
+	s.place.lead(onDisk(s.path))
+	s.db.floor.Store(0)
+	s.memory.Store(false)
+	s.unwritable.Store(nil)
+	err = errors.Join(closeConn(conn), s.base.close(), s.readers.lead(onlyRead(s.path)), s.anchor.Close())
+	s.base, s.anchor = nil, nil
+	s.db.SetMaxOpenConns(1)
+	if err != nil {
+		s.log.Warn("the store in memory is not closed", zap.Error(err))
+	}
+	s.log.Warn("the store can be written: what was kept in memory is on disk now", zap.String("path", s.path))
+	if whole {
+		disk.recovered = "" // it was gone, and has been put back
+	}
+	s.replaced(disk.recovered)
+	return nil
+}
+
+// putBase writes all that the file had to an empty one: it was removed, another disk
+// is mounted there, or what is there cannot be used.
+func (s *Store) putBase(ctx context.Context) error {
+	if s.base == nil {
+		return nil
+	}
+	// It does not write to the file that it reads.
+	if _, err := s.base.conn.ExecContext(ctx, "PRAGMA query_only = OFF"); err != nil {
+		return fmt.Errorf("put the store %s back: %w", s.path, err)
+	}
+	_, err := s.base.conn.ExecContext(ctx, "VACUUM INTO ?", s.path)
+	switch {
+	case damaged(err):
+		return os.Truncate(s.path, 0) // what can be read of it is carried over
+	case err != nil:
+		return errors.Join(fmt.Errorf("put the store %s back: %w", s.path, err), removeHalf(s.path))
+	}
+	return nil
+}
+
+// take adds what another store keeps, all of it or nothing. Where both know a
+// delivery, the other has the later word. What a restart must know is the other's
+// as a whole: it goes together.
+func (s *Store) take(ctx context.Context, from *sql.Conn) error {
+	return s.transact(ctx, func(tx *tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM state"); err != nil {
+			return err
+		}
+		if err := copyRows(ctx, tx, from, smallParts); err != nil {
+			return err
+		}
+		var id string
+		var body []byte
+		var crc int64
+		if err := each(ctx, from, "SELECT id, body, crc FROM incidents ORDER BY seq", []any{&id, &body, &crc}, func() error {
+			inc := s.decode(id, body, crc)
+			if inc == nil {
+				return nil
+			}
+			inc.NotStored = "" // it is now
+			return s.saveEntry(ctx, tx, &Entry{Incident: inc, Update: true, Silent: true}, &Saved{})
+		}); err != nil {
+			return err
+		}
+		var r row
+		return each(ctx, from, "SELECT "+rowCols+" FROM deliveries ORDER BY seq", r.pointers(), func() error {
+			known, err := rowByID(ctx, tx, r.id, r.host)
+			switch {
+			case err != nil:
+				return err
+			case known == nil:
+				_, err := r.add(ctx, tx, r.receiver, r.rev, &Saved{})
+				return err
+			case known.state == string(incident.Delivered) && r.state == string(incident.Pending):
+				return nil // the file could not be read, and it was owed anew
+			}
+			r.seq, r.kept = known.seq, known.kept
+			return r.put(ctx, tx)
+		})
+	})
+}
+
+// more copies what is owed and had no room before.
+func (s *Store) more(ctx context.Context) {
+	s.swap.Lock()
+	defer s.swap.Unlock()
+	if !s.memory.Load() {
+		return
+	}
+	if err := s.copyOwed(ctx); err != nil {
+		s.log.Warn("not all that is owed can be read", zap.Error(err))
+	}
+}
