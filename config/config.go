@@ -31,6 +31,7 @@ type Config struct {
 type Store struct {
 	Path      string   `yaml:"path"`
 	Retention Duration `yaml:"retention"`
+	MaxSize   byteSize `yaml:"max_size"`
 }
 
 // History says how long what was recorded is kept, and how much of it.
@@ -121,6 +122,7 @@ type Log struct {
 const (
 	DefaultListen      = "127.0.0.1:9468"
 	defaultRetention   = 90 * 24 * time.Hour
+	defaultStoreSize   = 1 << 30
 	defaultHistorySize = 1 << 30
 	DefaultLogLines    = 20
 	defaultGroupWindow = 10 * time.Minute
@@ -134,7 +136,7 @@ const (
 // defaultConfig is what holds where neither a file nor a flag says otherwise.
 func Default() *Config {
 	return &Config{
-		Store:   Store{Path: DefaultStorePath(), Retention: Duration(defaultRetention)},
+		Store:   Store{Path: DefaultStorePath(), Retention: Duration(defaultRetention), MaxSize: defaultStoreSize},
 		History: History{Retention: Duration(recorder.KeepLong), MaxSize: defaultHistorySize},
 		Listen:  DefaultListen,
 		Socket:  DefaultSocketPath(),

@@ -83,7 +83,7 @@ log: {level: debug, format: json}
 		t.Fatal(err)
 	}
 	want := &Config{
-		Store: Store{Path: "/x/y.db", Retention: Duration(14 * 24 * time.Hour)}, Listen: "[::1]:80",
+		Store: Store{Path: "/x/y.db", Retention: Duration(14 * 24 * time.Hour), MaxSize: defaultStoreSize}, Listen: "[::1]:80",
 		History:      History{Retention: Duration(7 * 24 * time.Hour), MaxSize: 256 << 20},
 		AllowedHosts: []string{"watch.example.org"}, Socket: "/x/s", Docker: Docker{Host: "tcp://127.0.0.1:2375"},
 		Receivers: []Receiver{

@@ -57,7 +57,6 @@ type Watcher struct {
 	beat    atomic.Int64 // unix nanoseconds of the loop's last round
 	cursors map[string]string
 	moved   bool // who runs may have changed since the sampler was told
-	unkept  Kept // what the keeper refused and is owed again
 }
 
 // WatcherOptions are what NewWatcher needs.
@@ -117,10 +116,6 @@ const (
 	keepEvery = 2 * time.Second
 	// batch bounds the observations that one transaction may cover.
 	batch = 256
-	// maxUnkept bounds the incidents that wait in memory for the keeper. The
-	// oldest go: the kernel's log and the engine are read again from before them
-	// at the next start.
-	maxUnkept = 4096
 )
 
 // Run follows all sources until ctx ends, then tells what is still open and
@@ -209,7 +204,7 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan observe.Observation) {
 			continue
 		}
 		if err := w.keep(told); err != nil {
-			w.log.Error("incidents are not kept yet, trying again", zap.Error(err), zap.Duration("in", keepEvery))
+			w.log.Error("incidents are not kept", zap.Error(err))
 		}
 		told = told[:0]
 	}
@@ -290,16 +285,15 @@ func (w *Watcher) noteSources(s observe.SourceState) {
 	}
 }
 
-// keep writes what was told together with what a restart must know. What the
-// keeper refuses (a full disk) stays in memory and is offered again: the program
-// goes on, and the cursors do not move past what is not kept.
+// keep writes what was told together with what a restart must know. The keeper
+// takes it also while its disk takes no writes.
 func (w *Watcher) keep(told []Told) error {
 	w.metrics.told(told)
 	roster, err := w.corr.State()
 	if err != nil {
 		return err
 	}
-	k := &w.unkept
+	k := Kept{Told: told, Roster: roster}
 	if w.sentry != nil {
 		open, changed, err := w.sentry.state()
 		if err != nil {
@@ -309,33 +303,21 @@ func (w *Watcher) keep(told []Told) error {
 			k.Warnings = open
 		}
 	}
-	k.Told = append(k.Told, told...)
-	if n := len(k.Told) - maxUnkept; n > 0 {
-		k.Told = append([]Told(nil), k.Told[n:]...)
-		w.metrics.unkept.Add(float64(n))
-	}
-	if k.Roster == nil {
-		k.Roster = roster
-	} else {
-		maps.Copy(k.Roster, roster)
-	}
 	if !w.corr.Open() && len(w.cursors) > 0 {
-		if k.Cursors == nil {
-			k.Cursors = map[string]string{}
-		}
-		maps.Copy(k.Cursors, w.cursors)
-		clear(w.cursors)
+		k.Cursors = maps.Clone(w.cursors)
 	}
 	if len(k.Told) == 0 && len(k.Roster) == 0 && len(k.Cursors) == 0 && k.Warnings == nil {
 		return nil
 	}
-	// Not the loop's context: what has been seen must be kept also while stopping.
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := w.keeper.Keep(ctx, *k); err != nil {
-		return fmt.Errorf("keep %d incidents: %w", len(k.Told), err)
+	// Not the loop's context: what has been seen must be kept also while stopping,
+	// however slow the disk is.
+	if err := w.keeper.Keep(context.Background(), k); err != nil {
+		w.metrics.unkept.Add(float64(len(told)))
+		return fmt.Errorf("keep %d incidents: %w", len(told), err)
 	}
-	w.unkept = Kept{}
+	if k.Cursors != nil {
+		clear(w.cursors)
+	}
 	return nil
 }
 
@@ -368,7 +350,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		up:        prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_source_up", Help: "1 while the source can be read."}, []string{"source"}),
 		records:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_observations_total", Help: "Observations taken, by kind."}, []string{"kind"}),
 		lost:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_source_lost_total", Help: "Records or events that a source lost before they were read."}, []string{"source"}),
-		unkept:    prometheus.NewCounter(prometheus.CounterOpts{Name: "oomwatch_incidents_unkept_total", Help: "Incidents that the store could not take and memory had no room for."}),
+		unkept:    prometheus.NewCounter(prometheus.CounterOpts{Name: "oomwatch_incidents_unkept_total", Help: "Incidents that the store took neither on disk nor in memory."}),
 		incidents: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_incidents_total", Help: "Incidents told, by cause and kind; updates are not counted again."}, []string{"cause", "kind"}),
 	}
 	if r != nil {

@@ -49,7 +49,7 @@ func BenchmarkIncidentToPost(b *testing.B) {
 	}
 	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: []notify.Receiver{{Name: "hook", Notifier: to}}, Logger: zap.NewNop(),
 		Group: notify.GroupOptions{Window: time.Minute, Pause: time.Minute, LongestPause: time.Hour}})
-	k := &keeper{store: st, silences: silences, outbox: out, health: func(error) {}, seen: func(*incident.Incident) {}}
+	k := &keeper{store: st, silences: silences, outbox: out, seen: func(*incident.Incident) {}}
 	k.told.Store(&recipients{list: []config.Receiver{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
 	ctx, cancel := context.WithCancel(b.Context())
 	done, kept := start(ctx, out.Run), start(ctx, st.Run)

@@ -34,7 +34,7 @@ func openStore(t *testing.T, path string) *store.Store {
 
 // testKeeper keeps in a store, for an outbox that nobody runs.
 func testKeeper(st *store.Store, s *silencer) *keeper {
-	return &keeper{store: st, silences: s, health: func(error) {}, seen: func(*incident.Incident) {},
+	return &keeper{store: st, silences: s, seen: func(*incident.Incident) {},
 		outbox: notify.NewOutbox(notify.OutboxOptions{Queue: st, Logger: zap.NewNop()})}
 }
 
@@ -178,60 +178,4 @@ func (n *recipient) told() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.got)
-}
-
-// TestUpdatesOnAFullDisk: an update that cannot be kept is told as one, once, and
-// is on record when there is room again.
-func TestUpdatesOnAFullDisk(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	st := openStore(t, filepath.Join(t.TempDir(), "o.db"))
-	silences, err := newSilencer(ctx, st, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, to := testKeeper(st, silences), &recipient{}
-	k.outbox = notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: []notify.Receiver{{Name: "hook", Notifier: to}}, Logger: zap.NewNop()})
-	k.told.Store(&recipients{list: []config.Receiver{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
-	ran := start(ctx, k.outbox.Run)
-	defer func() { cancel(); <-ran }()
-	begins := &incident.Incident{ID: "w1", Kind: incident.KindWarning, Cause: incident.UnknownCause, Severity: incident.Warning, Time: time.Now(), Count: 1,
-		Container: &incident.Container{ID: "c", Name: "web"}, Warning: &incident.WarningFacts{What: "headroom"}}
-	over := *begins
-	over.ResolvedAt = begins.Time.Add(time.Minute)
-	full, fail := context.WithCancel(ctx)
-	fail()
-	keep := func(ctx context.Context, inc *incident.Incident, update, kept bool) {
-		t.Helper()
-		if err := k.Keep(ctx, watcher.Kept{Told: []watcher.Told{{Incident: inc, Update: update}}}); (err == nil) != kept {
-			t.Fatalf("kept: %v", err)
-		}
-	}
-	eventually := func(what string, ok func() bool) {
-		t.Helper()
-		for until := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(until) {
-				t.Fatalf("%s: told %q", what, to.told())
-			}
-		}
-	}
-	account := func() (a store.Account) {
-		if list, err := st.Accounts(ctx); err == nil && len(list) == 1 {
-			a = list[0]
-		}
-		return a
-	}
-	keep(ctx, begins, false, true)
-	eventually("the first word", func() bool { return account().Delivered == 1 })
-	for range 3 { // it is offered again and again
-		keep(full, &over, true, false)
-	}
-	eventually("the update from memory", func() bool { return len(to.told()) == 2 && len(k.outbox.Unstored()) == 0 })
-	keep(ctx, &over, true, true)
-	keep(ctx, &over, true, true)
-	eventually("the account", func() bool { return account().Delivered == 2 })
-	time.Sleep(50 * time.Millisecond) // it would be told again at once
-	want := []string{incident.DeliveryID("w1", "hook") + " update=false over=false unstored=false", incident.UpdateID("w1", 1, "hook") + " update=true over=true unstored=true"}
-	if got, a := to.told(), account(); !slices.Equal(got, want) || a.Generated != 2 || a.Pending != 0 {
-		t.Errorf("told %q, account %+v", got, a)
-	}
 }

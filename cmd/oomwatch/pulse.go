@@ -62,16 +62,18 @@ func (p *pulse) run(ctx context.Context, turning func(context.Context) error) er
 
 // turning says what does not move: the watcher's loop, a receiver's worker, or the
 // store, which is written to find out.
-func turning(ctx context.Context, loop, workers time.Time, st *store.Store, selves *selfReports) error {
+func turning(ctx context.Context, loop, workers time.Time, st *store.Store) error {
 	if d := time.Since(loop); d > aliveFor {
 		return fmt.Errorf("the main loop has not moved for %s", d.Round(time.Second))
 	}
 	if d := time.Since(workers); !workers.IsZero() && d > workerFor {
 		return fmt.Errorf("a receiver's worker has not moved for %s", d.Round(time.Second))
 	}
-	err := st.Probe(ctx)
-	if ctx.Err() == nil {
-		selves.kept(err)
+	if err := st.Probe(ctx); err != nil {
+		return err
 	}
-	return err
+	if why := st.Unwritable(); why != "" {
+		return fmt.Errorf("the store takes no writes: %s", why)
+	}
+	return nil
 }

@@ -83,7 +83,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	self := host.Facts()
 	selves := newSelfReports(self, log)
 	var silences *silencer
-	st, why, err := openOrRemember(ctx, cfg, log, reg, func(ctx context.Context, said string) {
+	st, err := openDaemonStore(ctx, cfg, log, reg, func(ctx context.Context, said string) {
 		if err := silences.reload(ctx, time.Now()); err != nil {
 			log.Error("the silences of the store are not in force", zap.Error(err))
 		}
@@ -94,7 +94,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	selves.unopened, selves.inMemory = why, st.InMemory
+	selves.unwritable = st.Unwritable
 	defer closing(log, "store", st)
 	if self.Instance, err = instanceOf(ctx, st); err != nil {
 		return err
@@ -135,7 +135,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	if err := hook.set(&cfg.Warnings.OnWarning); err != nil {
 		return err
 	}
-	keep := &keeper{store: st, silences: silences, outbox: out, warned: hook.fire, health: selves.kept,
+	keep := &keeper{store: st, silences: silences, outbox: out, warned: hook.fire,
 		seen: func(inc *incident.Incident) { selves.victim(inc, st.Predecessor()) }}
 	keep.told.Store(told)
 	for i := range src.list {
@@ -177,7 +177,7 @@ func run(cmd *cobra.Command, flags *daemonFlags) (err error) {
 	reported := start(intake, selves.run)
 	orphans := start(intake, func(ctx context.Context) error { return keep.endOrphans(ctx, selves.parked, log) })
 	pulsed := start(edges, func(ctx context.Context) error {
-		return pulse.run(ctx, func(ctx context.Context) error { return turning(ctx, w.Beat(), out.Beat(), st, selves) })
+		return pulse.run(ctx, func(ctx context.Context) error { return turning(ctx, w.Beat(), out.Beat(), st) })
 	})
 	counted := start(edges, func(ctx context.Context) error {
 		if src.pressure == nil {

@@ -46,10 +46,8 @@ type selfReports struct {
 	// states and down are how the sources and the receivers do.
 	states func() []observe.SourceState
 	down   func() map[string]string
-	// inMemory is true while the store is in memory, as it could not be opened:
-	// unopened is why.
-	inMemory func() bool
-	unopened error
+	// unwritable is why the store is in memory; "" while it is on disk.
+	unwritable func() string
 	// owed says whether a receiver is still owed something of before this run.
 	owed func(receiver string) bool
 
@@ -58,11 +56,10 @@ type selfReports struct {
 	events map[string]*happened
 	seenUp map[string]bool // sources that could be read
 	unkept []watcher.Told  // what is to be kept yet
-	store  error           // why the store cannot be written
 }
 
 func newSelfReports(host incident.Host, log *zap.Logger) *selfReports {
-	return &selfReports{host: host, log: log, inMemory: func() bool { return false }, owed: func(string) bool { return false },
+	return &selfReports{host: host, log: log, unwritable: func() string { return "" }, owed: func(string) bool { return false },
 		open: map[string]*trouble{}, events: map[string]*happened{}, seenUp: map[string]bool{}}
 }
 
@@ -103,13 +100,7 @@ func (s *selfReports) look(now time.Time) {
 			s.state(incident.SelfDown, t.subject, false, 0, now, "", "")
 		}
 	}
-	why := ""
-	switch {
-	case s.store != nil:
-		why = s.store.Error()
-	case s.inMemory():
-		why = s.unopened.Error()
-	}
+	why := s.unwritable()
 	s.state(incident.SelfStore, "", why != "", 0, now, "the store cannot be written: "+why+"; alerts are sent from memory, and a crash would lose them",
 		"make room, or mend the disk: it goes on by itself. See: oomwatch doctor")
 	s.rest(now)
@@ -180,20 +171,6 @@ func (s *selfReports) incident(what, subject string, at time.Time, summary, fix 
 		inc.Advice = []string{redact.Sanitize(fix)}
 	}
 	return inc
-}
-
-// kept notes how an attempt to keep ended.
-func (s *selfReports) kept(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.store = err
-}
-
-// writable is false while the store cannot be written.
-func (s *selfReports) writable() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.store == nil
 }
 
 // parked tells the other receivers that one refuses.

@@ -29,7 +29,7 @@ import (
 func TestSelfReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got, said []string
-		full := false
+		full, why := false, ""
 		docker := observe.SourceState{Name: "docker", Up: true}
 		trace := observe.SourceState{Name: "trace", Reason: "no tracefs"} // never could be read
 		down := map[string]string{}
@@ -59,6 +59,7 @@ func TestSelfReports(t *testing.T) {
 			}
 			return nil
 		}
+		s.unwritable = func() string { return why }
 		s.states = func() []observe.SourceState { return []observe.SourceState{docker, trace} }
 		s.down = func() map[string]string { return down }
 		ctx, cancel := context.WithCancel(context.Background())
@@ -101,13 +102,9 @@ func TestSelfReports(t *testing.T) {
 		s.parked(notify.Trouble{Receiver: "hook", Parked: 1, Reason: "400"})
 		want("and later", time.Minute, "receiver_parked hook")
 		full = true
-		s.kept(errors.New("disk full"))
+		why = "disk full"
 		want("nothing can be kept", time.Minute)
-		if s.writable() {
-			t.Error("it is called writable")
-		}
-		full = false
-		s.kept(nil)
+		full, why = false, ""
 		want("with room again", 10*time.Second, "store", "store over")
 		s.victim(&incident.Incident{Victim: &incident.Process{PID: 77, Comm: "oomwatch"}, OOM: &incident.OOM{}}, 78)
 		s.victim(&incident.Incident{Victim: &incident.Process{PID: 77, Comm: "java"}, OOM: &incident.OOM{}}, 77)
@@ -211,12 +208,12 @@ func TestPulse(t *testing.T) {
 		"the loop":       {now.Add(-time.Minute), now, false},
 		"a worker":       {now, now.Add(-time.Hour), false},
 	} {
-		if err := turning(t.Context(), tt.loop, tt.workers, st, s); (err == nil) != tt.ok {
+		if err := turning(t.Context(), tt.loop, tt.workers, st); (err == nil) != tt.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	st.Close()
-	if err := turning(t.Context(), now, now, st, s); err == nil || s.writable() {
+	if err := turning(t.Context(), now, now, st); err == nil {
 		t.Errorf("a store that cannot be written: %v", err)
 	}
 }

@@ -43,7 +43,9 @@ func (s *selfReports) resume(ctx context.Context, kept string, st *store.Store) 
 	}
 	s.mu.Unlock()
 	if full { // nothing may be written for a while, and only a write can tell
-		s.kept(st.Probe(ctx))
+		if err := st.Probe(ctx); err != nil {
+			s.log.Error("the store takes no writes", zap.Error(err))
+		}
 	}
 	began := time.Now()
 	s.owed = func(receiver string) bool {

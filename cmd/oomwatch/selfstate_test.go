@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -24,7 +23,7 @@ func TestSelfReportsOutliveARestart(t *testing.T) {
 	st := openStore(t, path)
 	docker := observe.SourceState{Name: "docker", Up: true}
 	states, down := []observe.SourceState{docker}, map[string]string{}
-	now := time.Now()
+	now, why := time.Now(), ""
 	begin := func() *selfReports {
 		silences, err := newSilencer(ctx, st, now)
 		if err != nil {
@@ -37,7 +36,7 @@ func TestSelfReportsOutliveARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := newSelfReports(incident.Host{Name: "node-7", BootID: "b"}, zap.NewNop())
-		k.health = s.kept
+		s.unwritable = func() string { return why }
 		s.keep, s.states, s.down = k.Keep, func() []observe.SourceState { return states }, func() map[string]string { return down }
 		s.resume(ctx, past.cursors[selfCursor], st)
 		return s
@@ -73,13 +72,13 @@ func TestSelfReportsOutliveARestart(t *testing.T) {
 	down["a"] = "refused"
 	look(s, time.Second)
 	look(s, time.Hour)
-	s.kept(errors.New("disk full"))
+	why = "disk full"
 	look(s, time.Second)
 	first := kept("an hour of all troubles", "receiver_down a false", "source_blind docker false", "store  false")
 
 	// The next run has heard of no source and tried no receiver. The store can be
 	// written: that trouble is over.
-	states, down = nil, map[string]string{}
+	states, down, why = nil, map[string]string{}, ""
 	s = begin()
 	look(s, time.Minute)
 	look(s, time.Minute)

@@ -14,12 +14,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/config"
-	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/crashpoint"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/recorder"
-	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
@@ -74,29 +72,20 @@ type keeper struct {
 	// silences are those that have not ended.
 	silences *silencer
 	outbox   *notify.Outbox
-	// health is told how each attempt to keep ended, seen every new incident.
-	health func(error)
-	seen   func(*incident.Incident)
+	// seen is told every new incident.
+	seen func(*incident.Incident)
 	// warned is called with a warning that begins, once it is kept; nil for none.
 	warned func(*incident.Incident, time.Time)
 }
 
-// openOrRemember opens the store, or one in memory where the file system takes no
-// writes: what dies meanwhile is told all the same, and kept as soon as it does.
-// replaced is called then, and when a damaged one is replaced.
-func openOrRemember(ctx context.Context, cfg *config.Config, log *zap.Logger, reg prometheus.Registerer, replaced func(context.Context, string)) (st *store.Store, why, err error) {
-	opt := store.Options{Path: cfg.Store.Path, MaxAge: time.Duration(cfg.Store.Retention), Logger: log, Registerer: reg, Replaced: replaced}
-	st, why = store.Open(ctx, opt)
+// openDaemonStore opens the store, which is in memory while its disk takes no writes.
+// replaced is called when it goes there and back, and when a damaged one is replaced.
+func openDaemonStore(ctx context.Context, cfg *config.Config, log *zap.Logger, reg prometheus.Registerer, replaced func(context.Context, string)) (*store.Store, error) {
+	st, err := store.Open(ctx, store.Options{Path: cfg.Store.Path, MaxAge: time.Duration(cfg.Store.Retention), MaxBytes: int64(cfg.Store.MaxSize), Logger: log, Registerer: reg, Replaced: replaced})
 	if on := store.FilesystemOf(filepath.Dir(cfg.Store.Path)); on != nil {
 		log.Warn("the store is on "+on.Name+": "+on.Risk, zap.String("store", cfg.Store.Path), zap.String("next_step", on.Fix))
 	}
-	if !store.NoRoom(why) {
-		return st, nil, why
-	}
-	log.Error("the store takes no writes: incidents are kept in memory until it does", zap.Error(why))
-	opt.Memory = true
-	st, err = store.Open(ctx, opt)
-	return st, why, err
+	return st, err
 }
 
 // openRecorder opens the recorder with its history.
@@ -113,8 +102,8 @@ func openRecorder(ctx context.Context, cfg *config.Config, st *store.Store, log 
 	return rec, hist, nil
 }
 
-// Keep implements watcher.Keeper. What cannot be kept is told all the same, from
-// memory; the watcher offers it again, and then it is kept with what became of it.
+// Keep implements watcher.Keeper. While the disk takes no writes the store keeps it
+// in memory.
 func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 	told := k.told.Load()
 	b := store.Batch{State: make(map[string][]byte, len(kept.Roster)+len(kept.Cursors))}
@@ -131,18 +120,11 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 		b.State[keyWarn] = kept.Warnings
 	}
 	saved, err := k.store.Save(ctx, b)
-	k.health(err)
 	if err != nil {
-		for i := range b.Entries {
-			k.spare(ctx, &b.Entries[i], err)
-		}
 		return err
 	}
 	crashpoint.At("after-commit")
-	for i, t := range kept.Told {
-		if e := &b.Entries[i]; e.Past != nil {
-			k.outbox.Kept(e.Incident.ID, e.Past)
-		}
+	for _, t := range kept.Told {
 		if w := t.Incident.Warning; k.warned != nil && t.Incident.Kind == incident.KindWarning && !t.Update && !t.Quiet && (w == nil || !w.Self) {
 			k.warned(t.Incident, time.Now())
 		}
@@ -153,37 +135,11 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 	return nil
 }
 
-// spare owes an incident from memory.
-func (k *keeper) spare(ctx context.Context, e *store.Entry, why error) {
-	if e.Silent || len(e.Receivers) == 0 && !e.Update {
-		return
-	}
-	inc := *e.Incident
-	inc.NotStored = redact.Sanitize(redact.Line(why.Error()))
-	k.outbox.Spare(notify.Unkept{Incident: &inc, Receivers: e.Receivers, Update: e.Update, Had: func() map[string]incident.Word {
-		// Not ctx: the program may be about to end, and then it is told once more.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askStore)
-		defer cancel()
-		had, err := k.store.Words(ctx, inc.ID)
-		if err != nil {
-			return map[string]incident.Word{} // rather told twice than not
-		}
-		return had
-	}})
-}
-
-// askStore bounds what is asked of a store that is in trouble.
-const askStore = 2 * time.Second
-
 // entry says who is owed an incident.
 func (k *keeper) entry(told *recipients, t watcher.Told) store.Entry {
 	e := store.Entry{Incident: t.Incident, Update: t.Update, Silent: t.Quiet || t.Incident.Historic}
 	if !t.Update {
 		k.seen(t.Incident)
-	}
-	t.Incident.NotStored = ""
-	if k.store.InMemory() {
-		t.Incident.NotStored = "the store cannot be written, and is in memory"
 	}
 	if e.Silent {
 		return e
@@ -192,7 +148,7 @@ func (k *keeper) entry(told *recipients, t watcher.Told) store.Entry {
 		e.Silent = true
 		return e
 	}
-	e.Receivers, e.Past = told.owed(t.Incident), k.outbox.Past(t.Incident.ID)
+	e.Receivers = told.owed(t.Incident)
 	return e
 }
 
@@ -212,26 +168,7 @@ func readStore(ctx context.Context, path string, q web.Query) ([]*incident.Incid
 	return listIncidents(ctx, st, q)
 }
 
-// listIncidents reads what matches q. The store selects by what it has columns
-// for; what else a person may call a container is looked for here.
+// listIncidents reads what matches q.
 func listIncidents(ctx context.Context, st *store.Store, q web.Query) ([]*incident.Incident, error) {
-	sq := store.Query{Since: q.Since, Cause: string(q.Cause), Kind: string(q.Kind), Limit: q.Limit}
-	if q.Container == "" {
-		return st.List(ctx, sq)
-	}
-	sq.Limit = 0
-	list, err := st.List(ctx, sq)
-	if err != nil {
-		return nil, err
-	}
-	var found []*incident.Incident
-	for _, inc := range list {
-		if inc.Container != nil && inc.ID != q.Container && explain.About(inc, q.Container) {
-			found = append(found, inc)
-		}
-	}
-	if q.Limit > 0 && len(found) > q.Limit {
-		found = found[len(found)-q.Limit:]
-	}
-	return found, nil
+	return st.List(ctx, store.Query{Since: q.Since, Container: q.Container, Cause: string(q.Cause), Kind: string(q.Kind), Limit: q.Limit})
 }
