@@ -197,7 +197,6 @@ func TestPulse(t *testing.T) {
 	}
 
 	st := openStore(t, t.TempDir()+"/o.db")
-	s := newSelfReports(incident.Host{}, zap.NewNop())
 	now := time.Now()
 	for name, tt := range map[string]struct {
 		loop, workers time.Time
