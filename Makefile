@@ -53,7 +53,7 @@ bench: lab build ## latency, cost and speed, printed
 	$(GO) run ./kmsg/internal/vsgrep -oomwatch ./$(BIN)
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/e2e
 	$(GO) test -run '^$$' -bench . -benchmem ./kmsg ./cgroup ./trend ./triage ./incident ./watcher ./store ./notify
-	$(GO) test -run '^$$' -bench IncidentToPost -benchtime 1x ./cmd/oomwatch
+	$(GO) test -run '^$$' -bench IncidentToPost -benchtime 1x ./daemon
 
 soak: lab ## a thousand random real deaths, and what each was told as
 	$(GO) test -tags soak -run '^TestSoak$$' -count 1 -v -timeout 30m ./test/e2e

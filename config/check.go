@@ -116,7 +116,7 @@ func (d *document) checkReceiver(at string, r *Receiver) (warnings []string) {
 	if !good {
 		return warnings
 	}
-	if _, err := NewReceiver(r, io.Discard); err != nil {
+	if _, err := newReceiver(r, io.Discard); err != nil {
 		d.problem(r.blame(at, err), err.Error())
 	}
 	if w := InsideWarning(fmt.Sprintf("receiver %q", string(r.Name)), string(r.URL)); w != "" {

@@ -137,7 +137,7 @@ func (r *Receiver) kind() *receiverKind {
 }
 
 // newReceiver makes the sender of a receiver.
-func NewReceiver(c *Receiver, stdout io.Writer) (notify.Receiver, error) {
+func newReceiver(c *Receiver, stdout io.Writer) (notify.Receiver, error) {
 	k := c.kind()
 	n, err := k.make(c, stdout)
 	return notify.Receiver{Name: string(c.Name), Notifier: n, Every: k.every, Burst: k.burst, Settings: c.settings()}, err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/chart"
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/daemon"
 	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/host"
@@ -116,12 +117,12 @@ func (e *explainer) ask(ctx context.Context, what string) ([]*incident.Incident,
 			return nil, err
 		}
 	}
-	kept, err := readStore(ctx, e.where.storePath(), web.Query{})
+	kept, err := daemon.ReadStore(ctx, e.where.storePath(), web.Query{})
 	switch {
 	case err == nil:
 	case e.where.store != "":
 		return nil, err
-	case !errors.Is(err, errNoStore):
+	case !errors.Is(err, daemon.ErrNoStore):
 		fmt.Fprintf(e.cmd.ErrOrStderr(), "note: %v; going on without the store\n", err)
 	}
 	here := explain.Host{Docker: string(e.docker), Facts: host.Facts(), LogLines: config.DefaultLogLines, Notes: e.cmd.ErrOrStderr()}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/daemon"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/web"
 )
@@ -157,7 +158,7 @@ func (p *places) incidents(ctx context.Context, q web.Query, notes io.Writer) ([
 			return nil, err
 		}
 	}
-	list, err := readStore(ctx, p.storePath(), q)
+	list, err := daemon.ReadStore(ctx, p.storePath(), q)
 	if err != nil {
 		return nil, fmt.Errorf("%w; no daemon was asked or answered: start one with `oomwatch run`, or name its store with --store PATH", err)
 	}

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +21,9 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/test/harness"
 	"github.com/oomwatch/oomwatch/test/real"
+	"github.com/oomwatch/oomwatch/verdict"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -41,26 +42,9 @@ func needKernelLog(t *testing.T) {
 type process struct {
 	*exec.Cmd
 	dir  string
-	err  lockedBuffer
-	out  lockedBuffer
+	err  harness.Buffer
+	out  harness.Buffer
 	done chan struct{}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // launch starts oomwatch run in dir, without an engine.
@@ -147,7 +131,7 @@ func owe(t *testing.T, dir string, receivers ...string) *incident.Incident {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	inc := sampleIncident(time.Now(), incident.Host{Name: "test"})
+	inc := verdict.Sample(time.Now(), incident.Host{Name: "test"})
 	if _, err := st.Save(ctx, store.Batch{Entries: []store.Entry{{Incident: inc, Receivers: receivers}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +353,7 @@ func TestRefusesWhatItCannotUse(t *testing.T) {
 
 func TestTellsTheSupervisor(t *testing.T) {
 	needKernelLog(t)
-	path, read := listenNotify(t)
+	path, read := harness.ListenNotify(t)
 	t.Setenv("NOTIFY_SOCKET", path)
 	t.Setenv("WATCHDOG_USEC", "3000000")
 	p := launch(t, t.TempDir())

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/host"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/verdict"
 )
 
 func newNotify() *cobra.Command {
@@ -56,16 +57,16 @@ Exit status: 0 when every receiver took it, 1 when one did not.`,
 			if out.json() {
 				stdout = cmd.ErrOrStderr()
 			}
-			told, err := newRecipients(cfg, stdout, zap.NewNop())
+			senders, err := cfg.Senders(stdout)
 			if err != nil {
 				return err
 			}
-			defer told.close()
-			inc := sampleIncident(time.Now(), host.Facts())
+			defer config.CloseSenders(senders)
+			inc := verdict.Sample(time.Now(), host.Facts())
 			var results []tried
 			bad := 0
-			for i, r := range told.send {
-				res := try(cmd.Context(), r, string(told.list[i].Type), inc)
+			for i, r := range senders {
+				res := try(cmd.Context(), r, string(cfg.Receivers[i].Type), inc)
 				if !res.OK {
 					bad++
 				}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oomwatch/oomwatch/daemon"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/web"
@@ -129,7 +130,7 @@ func (p *places) deliveries(ctx context.Context, notes io.Writer) ([]web.Deliver
 	}
 	var out []web.DeliveryStatus
 	for _, a := range accounts {
-		d := deliveryStatus(a)
+		d := daemon.DeliveryStatus(a)
 		d.Configured = true // nobody here can say
 		out = append(out, d)
 	}
@@ -157,7 +158,7 @@ func (p *places) openStore(ctx context.Context, readOnly bool) (*store.Store, er
 	ro, err := store.Open(ctx, store.Options{Path: p.storePath(), ReadOnly: true})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%w at %s; no daemon was asked or answered: start one with `oomwatch run`, or name its store with --store PATH", errNoStore, p.storePath())
+		return nil, fmt.Errorf("%w at %s; no daemon was asked or answered: start one with `oomwatch run`, or name its store with --store PATH", daemon.ErrNoStore, p.storePath())
 	case err != nil, readOnly:
 		return ro, err
 	}
@@ -165,12 +166,6 @@ func (p *places) openStore(ctx context.Context, readOnly bool) (*store.Store, er
 		return nil, err
 	}
 	return store.Open(ctx, store.Options{Path: p.storePath()})
-}
-
-// deliveryStatus is an account as it is shown.
-func deliveryStatus(a store.Account) web.DeliveryStatus {
-	return web.DeliveryStatus{Receiver: a.Receiver, Generated: a.Generated, Delivered: a.Delivered, Parked: a.Parked, Pending: a.Pending,
-		Lost: a.Lost, Held: a.Held, Pruned: a.Pruned, OldestAt: a.Oldest, NextAt: a.Next, Error: a.Error}
 }
 
 func writeDeliveries(w io.Writer, list []web.DeliveryStatus, now time.Time) error {

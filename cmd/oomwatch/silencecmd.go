@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/daemon"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/web"
@@ -89,7 +90,7 @@ one that is given several times any may. In the patterns * stands for any text a
 	f.StringArrayVar(&x.Match.Labels, "label", nil, "containers with this label (`KEY=PATTERN`, or KEY for any value); all that are given must fit")
 	f.StringArrayVar(&x.Match.Projects, "project", nil, "compose projects of this name (`PATTERN`)")
 	f.StringArrayVar(&x.Match.Hosts, "host", nil, "hosts of this name (`PATTERN`)")
-	addText(f, &length, "for", "", "DURATION", "how long: 90m, 2h, 1d; at most "+config.Duration(longestSilence).String())
+	addText(f, &length, "for", "", "DURATION", "how long: 90m, 2h, 1d; at most "+config.Duration(daemon.LongestSilence).String())
 	addText(f, &until, "until", "", "TIME", "until when: 2026-11-21T07:56:40Z")
 	f.StringVar(&x.Reason, "reason", "", "why (`TEXT`); it is shown with what is silenced")
 	where.addSocket(cmd)

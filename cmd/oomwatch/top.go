@@ -161,7 +161,8 @@ func (t *topCommand) watch(ctx context.Context) (rows look, end func(), err erro
 	if err != nil {
 		return nil, nil, errors.Join(err, fs.Close())
 	}
-	ended := start(ctx, w.Run)
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
 	end = func() {
 		<-ended
 		_ = fs.Close() // it was only read

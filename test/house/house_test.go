@@ -29,12 +29,18 @@ var may = map[string][]string{
 	"watcher/kernlog": {"observe", "incident", "kmsg"},
 	"watcher/signals": {"observe", "incident", "trace"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
-	"watcher/docker":  {"watcher", "observe", "verdict", "incident", "redact"},
+	"watcher/docker":  {"observe", "verdict", "incident", "redact"},
 	"explain":         {"watcher", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "units"},
 	"store":           {"incident", "recorder", "internal/crashpoint"},
 	"notify":          {"incident", "redact", "internal/crashpoint"},
 	"chart":           {"incident", "redact"},
 	"web":             {"incident", "chart", "warn", "redact"},
+	"config":          {"notify", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/terminal"},
+	"daemon": {"config", "explain", "notify", "store", "web", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler", "watcher/signals", "warn",
+		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
+	"internal/build":    {},
+	"internal/host":     {"incident", "cgroup"},
+	"internal/terminal": {},
 }
 
 // doors lists where each third party may be imported.

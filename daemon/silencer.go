@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 
 // Bounds on a silence: what nobody remembers must not hide deaths for ever.
 const (
-	longestSilence = 30 * 24 * time.Hour
+	LongestSilence = 30 * 24 * time.Hour
 	maxSilences    = 1000
 	maxReason      = 500
 )
@@ -83,8 +83,8 @@ func (s *silencer) add(ctx context.Context, x incident.Silence, now time.Time) (
 		return x, fmt.Errorf("the reason is longer than %d bytes", maxReason)
 	case !x.Until.After(now):
 		return x, fmt.Errorf("it would end at %s, which is past", x.Until.UTC().Format(time.RFC3339))
-	case x.Until.Sub(now) > longestSilence:
-		return x, fmt.Errorf("it would last longer than %s", config.Duration(longestSilence))
+	case x.Until.Sub(now) > LongestSilence:
+		return x, fmt.Errorf("it would last longer than %s", config.Duration(LongestSilence))
 	}
 	id := make([]byte, 4)
 	if _, err := rand.Read(id); err != nil {

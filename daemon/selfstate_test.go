@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ import (
 func TestSelfReportsOutliveARestart(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "o.db")
-	st := openStore(t, path)
+	st := openTestStore(t, path)
 	docker := observe.SourceState{Name: "docker", Up: true}
 	states, down := []observe.SourceState{docker}, map[string]string{}
 	now, why := time.Now(), ""

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"bytes"
@@ -22,6 +22,7 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/verdict"
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
@@ -59,7 +60,7 @@ func BenchmarkIncidentToPost(b *testing.B) {
 	}
 	defer line.Close()
 
-	sample := sampleIncident(time.Now(), incident.Host{Name: "bench"})
+	sample := verdict.Sample(time.Now(), incident.Host{Name: "bench"})
 	n := 0
 	next := func(who string) *incident.Incident {
 		n++

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -196,7 +196,7 @@ func TestPulse(t *testing.T) {
 		t.Errorf("nobody there: %v", err)
 	}
 
-	st := openStore(t, t.TempDir()+"/o.db")
+	st := openTestStore(t, t.TempDir()+"/o.db")
 	now := time.Now()
 	for name, tt := range map[string]struct {
 		loop, workers time.Time

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -22,7 +22,7 @@ import (
 	"github.com/oomwatch/oomwatch/web"
 )
 
-func openStore(t *testing.T, path string) *store.Store {
+func openTestStore(t *testing.T, path string) *store.Store {
 	t.Helper()
 	st, err := store.Open(context.Background(), store.Options{Path: path})
 	if err != nil {
@@ -42,7 +42,7 @@ func testKeeper(st *store.Store, s *silencer) *keeper {
 func TestKeeperAndMemory(t *testing.T) {
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "o.db")
-	st := openStore(t, path)
+	st := openTestStore(t, path)
 	first := time.Date(2026, 11, 21, 1, 2, 3, 4, time.UTC)
 	past, err := remember(ctx, st, first)
 	if err != nil || !past.epoch.Equal(first) || len(past.cursors)+len(past.roster) != 0 {
@@ -89,15 +89,15 @@ func TestKeeperAndMemory(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 
-	list, err := readStore(ctx, path, web.Query{Container: "web", Limit: 2})
+	list, err := ReadStore(ctx, path, web.Query{Container: "web", Limit: 2})
 	if err != nil || len(list) != 2 {
-		t.Errorf("beside the daemon: %v, %v", ids(list), err)
+		t.Errorf("beside the daemon: %v, %v", incidentIDs(list), err)
 	}
-	if list, err := readStore(ctx, path, web.Query{Container: "host"}); err != nil || len(list) != 0 {
-		t.Errorf("an incident's id is no container: %v, %v", ids(list), err)
+	if list, err := ReadStore(ctx, path, web.Query{Container: "host"}); err != nil || len(list) != 0 {
+		t.Errorf("an incident's id is no container: %v, %v", incidentIDs(list), err)
 	}
-	if list, err := readStore(ctx, path, web.Query{Cause: incident.OOMHost}); err != nil || len(list) != 3 {
-		t.Errorf("by cause: %v, %v", ids(list), err)
+	if list, err := ReadStore(ctx, path, web.Query{Cause: incident.OOMHost}); err != nil || len(list) != 3 {
+		t.Errorf("by cause: %v, %v", incidentIDs(list), err)
 	}
 }
 
@@ -178,4 +178,13 @@ func (n *recipient) told() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.got)
+}
+
+// incidentIDs are the incidents' ids, to compare.
+func incidentIDs(list []*incident.Incident) string {
+	var out []string
+	for _, i := range list {
+		out = append(out, i.ID)
+	}
+	return strings.Join(out, " ")
 }

@@ -1,7 +1,6 @@
-package main
+package daemon
 
 import (
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -35,15 +34,11 @@ type recipients struct {
 
 // newRecipients makes a sender for each configured receiver.
 func newRecipients(cfg *config.Config, stdout io.Writer, log *zap.Logger) (*recipients, error) {
-	r := &recipients{info: cfg.Alerts.Info, list: cfg.Receivers, log: log, unknown: map[string]bool{}}
-	for i := range cfg.Receivers {
-		one, err := config.NewReceiver(&cfg.Receivers[i], stdout)
-		if err != nil {
-			return nil, fmt.Errorf("receiver %q: %w", string(cfg.Receivers[i].Name), err)
-		}
-		r.send = append(r.send, one)
+	send, err := cfg.Senders(stdout)
+	if err != nil {
+		return nil, err
 	}
-	return r, nil
+	return &recipients{info: cfg.Alerts.Info, list: cfg.Receivers, send: send, log: log, unknown: map[string]bool{}}, nil
 }
 
 // owed names the receivers who are to be told of an incident: those that the
@@ -132,13 +127,4 @@ func ownAffair(inc *incident.Incident) bool {
 
 func (r *recipients) names() []string {
 	return r.those(func(*config.Receiver) bool { return true })
-}
-
-// close ends idle connections of senders that are no longer used.
-func (r *recipients) close() {
-	for _, s := range r.send {
-		if c, ok := s.Notifier.(interface{ Close() }); ok {
-			c.Close()
-		}
-	}
 }

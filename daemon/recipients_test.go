@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -75,7 +75,7 @@ func TestRouting(t *testing.T) {
 func TestSilences(t *testing.T) {
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "o.db")
-	st := openStore(t, path)
+	st := openTestStore(t, path)
 	now := time.Now()
 	s, err := newSilencer(ctx, st, now)
 	if err != nil {

@@ -1,70 +1,19 @@
-package main
+package daemon
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"strings"
-	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/notify"
-	"github.com/oomwatch/oomwatch/observe"
+	"go.uber.org/zap"
 )
-
-const (
-	// lookWhileStarting and lookAfter are the times between two looks at the sources.
-	lookWhileStarting = 50 * time.Millisecond
-	lookAfter         = 5 * time.Second
-)
-
-// mind tells the supervisor when the daemon is ready and how it does, until ctx
-// ends. It fails when no witness could be read from the start: to go on would
-// look like peace. Later outages are told and waited out.
-func mind(ctx context.Context, sup *supervisor, states func() []observe.SourceState) error {
-	wait, said := lookWhileStarting, ""
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-		}
-		now := states()
-		line := stateLine(now)
-		if ok, _ := ready(now); ok && wait == lookWhileStarting {
-			sup.say("READY=1", status(line))
-			wait, said = lookAfter, line
-		}
-		if err := blind(now); err != nil && wait == lookWhileStarting {
-			return fmt.Errorf("%w; what would mend each: oomwatch doctor", err)
-		}
-		if line != said {
-			sup.say(status(line))
-			said = line
-		}
-	}
-}
-
-// stateLine is the sources' states in one line.
-func stateLine(states []observe.SourceState) string {
-	var parts []string
-	for _, s := range states {
-		word := "up"
-		if !s.Up {
-			word = "down (" + s.Reason + ")"
-		}
-		parts = append(parts, s.Name+" "+word)
-	}
-	return strings.Join(parts, ", ")
-}
 
 // reload reads the configuration again and puts what can change while running
 // into force: who is told of what, and how much is logged. It returns what holds
 // from now on, which is the old configuration when the new one is bad.
-func reload(flags *daemonFlags, old *config.Config, keep *keeper, out *notify.Outbox, level zap.AtomicLevel, stdout io.Writer, log *zap.Logger) *config.Config {
-	cfg, warnings, err := flags.config()
+func reload(load func() (*config.Config, []string, error), old *config.Config, keep *keeper, out *notify.Outbox, level zap.AtomicLevel, stdout io.Writer, log *zap.Logger) *config.Config {
+	cfg, warnings, err := load()
 	var told *recipients
 	if err == nil {
 		told, err = newRecipients(cfg, stdout, log)
@@ -78,7 +27,7 @@ func reload(flags *daemonFlags, old *config.Config, keep *keeper, out *notify.Ou
 	}
 	before := keep.told.Swap(told)
 	out.Receivers(told.send)
-	before.close()
+	config.CloseSenders(before.send)
 	level.SetLevel(zapLevel(cfg.Log.Level))
 	if keys := needRestart(old, cfg); len(keys) > 0 {
 		log.Warn("changed, and put into force at the next start only", zap.Strings("keys", keys))

@@ -1,4 +1,4 @@
-package main
+package verdict
 
 import (
 	"strings"
@@ -7,12 +7,11 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
-	"github.com/oomwatch/oomwatch/verdict"
 )
 
-// sampleIncident is a made-up death, judged by the same code as a real one, and
+// Sample is a made-up death, judged by the same code as a real one, and
 // marked so that nobody gets up for it.
-func sampleIncident(now time.Time, host incident.Host) *incident.Incident {
+func Sample(now time.Time, host incident.Host) *incident.Incident {
 	const mib = 1 << 20
 	id := strings.Repeat("0", 64)
 	path := "/docker/" + id
@@ -30,12 +29,12 @@ func sampleIncident(now time.Time, host incident.Host) *incident.Incident {
 		samples = append(samples, cgroup.Sample{At: now.Add(time.Duration(i-10) * 6 * time.Second),
 			Current: int64(28+4*i) * mib, Limit: 64 * mib, Swap: -1, OOMKills: 0})
 	}
-	inc := verdict.Explain(&verdict.Facts{
+	inc := Explain(&Facts{
 		ID: incident.DeathID(id, now), Kind: incident.KindDeath, Time: now, Host: host,
 		Container: &incident.Container{ID: id, Name: "oomwatch-test", Image: "oomwatch/test:sample", Runtime: "docker",
 			StartedAt: now.Add(-time.Hour), RestartPolicy: "no", RestartCount: new(0), MemoryLimit: new(int64(64 * mib))},
 		Exit:    &incident.Exit{At: now, FinishedAt: now, ExitCode: 137, OOMKilled: true, Inspected: true, Raw: "die (exitCode=137)"},
-		Kills:   []verdict.KernelKill{{Episode: episode, Kill: kill, By: verdict.ByPath, Main: true}},
+		Kills:   []KernelKill{{Episode: episode, Kill: kill, By: ByPath, Main: true}},
 		Samples: samples,
 		LogTail: []string{"this is a test of oomwatch's alerts: nothing has died"},
 	})

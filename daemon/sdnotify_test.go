@@ -1,42 +1,20 @@
-package main
+package daemon
 
 import (
 	"context"
-	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/test/harness"
 )
 
-// listenNotify plays systemd's side.
-func listenNotify(t *testing.T) (path string, read func(wait time.Duration) string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "notify")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return path, func(wait time.Duration) string {
-		buf := make([]byte, 4096)
-		if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
-			t.Fatal(err)
-		}
-		n, err := conn.Read(buf)
-		if err != nil {
-			return ""
-		}
-		return string(buf[:n])
-	}
-}
-
 func TestSupervisor(t *testing.T) {
-	path, read := listenNotify(t)
+	path, read := harness.ListenNotify(t)
 	t.Setenv("NOTIFY_SOCKET", path)
 	t.Setenv("WATCHDOG_USEC", "60000")
 	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))

@@ -1,0 +1,131 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/oomwatch/oomwatch/explain"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/build"
+	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/warn"
+	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/watcher/kernlog"
+	"github.com/oomwatch/oomwatch/watcher/sampler"
+	"github.com/oomwatch/oomwatch/web"
+)
+
+// aliveFor is how long the main loop may stand still: one write to a slow disk.
+const aliveFor = 30 * time.Second
+
+// backend answers the web server from the daemon's parts.
+type backend struct {
+	started time.Time
+	path    string
+	store   *store.Store
+	watcher *watcher.Watcher
+	kernel  *kernlog.Source
+	since   *stateClock
+	outbox  *notify.Outbox
+	keep    *keeper
+	log     *zap.Logger
+
+	sampler  *sampler.Source // nil where there are no control groups
+	recorder *recorder.Recorder
+	history  *store.History
+}
+
+// Incidents implements web.Backend.
+func (b *backend) Incidents(ctx context.Context, q web.Query) ([]*incident.Incident, error) {
+	return listIncidents(ctx, b.store, q)
+}
+
+// Explain implements web.Backend.
+func (b *backend) Explain(ctx context.Context, what string, all bool) ([]*incident.Incident, error) {
+	list, err := listIncidents(ctx, b.store, web.Query{})
+	if err != nil {
+		return nil, err
+	}
+	return explain.Pick(list, what, all), nil
+}
+
+// Status implements web.Backend.
+func (b *backend) Status(ctx context.Context) web.Status {
+	st := web.Status{
+		Version: build.Version(), PID: os.Getpid(), StartedAt: b.started, Store: b.path,
+		Alive: time.Since(b.watcher.Beat()) < aliveFor,
+	}
+	states := b.watcher.Sources()
+	for _, s := range states {
+		src := web.SourceStatus{Name: s.Name, Up: s.Up, Reason: s.Reason, Fix: s.Fix, Since: b.since.of(s.Name)}
+		if s.Name == b.kernel.Name() {
+			read := b.kernel.Stats()
+			src.Read, src.Lost = read.Read, read.Lost
+		}
+		st.Sources = append(st.Sources, src)
+	}
+	if b.sampler != nil {
+		r := &web.RecorderStatus{Containers: b.recorder.Containers(), PeriodSeconds: b.sampler.Period().Seconds()}
+		if b.history != nil {
+			var err error
+			if r.HistoryBytes, err = b.history.Size(ctx); err != nil {
+				b.log.Warn("history cannot be measured", zap.Error(err))
+			}
+		}
+		st.Recorder = r
+	}
+	st.Ready, st.Reason = ready(states)
+	accounts, err := b.store.Accounts(ctx)
+	if err != nil {
+		b.log.Warn("deliveries cannot be counted", zap.Error(err))
+	}
+	down, told, unstored := b.outbox.Down(), b.keep.told.Load().names(), b.outbox.Unstored()
+	for _, a := range accounts {
+		d := DeliveryStatus(a)
+		d.Unstored = unstored[a.Receiver]
+		d.Down, d.Configured = down[a.Receiver], slices.Contains(told, a.Receiver)
+		st.Deliveries = append(st.Deliveries, d)
+	}
+	return st
+}
+
+// Silences implements web.Control.
+func (b *backend) Silences(context.Context) ([]incident.Silence, error) {
+	return b.keep.silences.active(time.Now()), nil
+}
+
+// AddSilence implements web.Control.
+func (b *backend) AddSilence(ctx context.Context, x incident.Silence) (incident.Silence, error) {
+	x, err := b.keep.silences.add(ctx, x, time.Now())
+	if err == nil {
+		b.log.Info("silence begins", zap.String("id", x.ID), zap.Time("until", x.Until), zap.String("by", x.By), zap.String("reason", x.Reason))
+	}
+	return x, err
+}
+
+// ExpireSilence implements web.Control.
+func (b *backend) ExpireSilence(ctx context.Context, id string) (incident.Silence, error) {
+	x, err := b.keep.silences.expire(ctx, id, time.Now())
+	if err == nil {
+		b.log.Info("silence ended", zap.String("id", x.ID))
+	}
+	return x, err
+}
+
+// Retry implements web.Control.
+func (b *backend) Retry(ctx context.Context, receiver string) (int, error) {
+	n, err := b.store.Retry(ctx, receiver)
+	if err == nil {
+		b.outbox.Retry(receiver)
+	}
+	return n, err
+}
+
+// Top implements web.Backend.
+func (b *backend) Top(context.Context) []warn.Row { return b.watcher.Top() }

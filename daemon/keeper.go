@@ -1,0 +1,78 @@
+package daemon
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/crashpoint"
+	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/watcher"
+)
+
+// keeper writes what the watcher decided, with what is owed to whom, in one
+// transaction. It implements watcher.Keeper.
+type keeper struct {
+	store *store.Store
+	// told are the receivers; a reload changes them.
+	told atomic.Pointer[recipients]
+	// silences are those that have not ended.
+	silences *silencer
+	outbox   *notify.Outbox
+	// seen is told every new incident.
+	seen func(*incident.Incident)
+	// warned is called with a warning that begins, once it is kept; nil for none.
+	warned func(*incident.Incident, time.Time)
+}
+
+// Keep implements watcher.Keeper. While the disk takes no writes the store keeps it
+// in memory.
+func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
+	told := k.told.Load()
+	b := store.Batch{State: make(map[string][]byte, len(kept.Roster)+len(kept.Cursors))}
+	for _, t := range kept.Told {
+		b.Entries = append(b.Entries, k.entry(told, t))
+	}
+	for id, value := range kept.Roster {
+		b.State[keyRoster+id] = value
+	}
+	for source, value := range kept.Cursors {
+		b.State[keyCursor+source] = []byte(value)
+	}
+	if kept.Warnings != nil {
+		b.State[keyWarn] = kept.Warnings
+	}
+	saved, err := k.store.Save(ctx, b)
+	if err != nil {
+		return err
+	}
+	crashpoint.At("after-commit")
+	for _, t := range kept.Told {
+		if w := t.Incident.Warning; k.warned != nil && t.Incident.Kind == incident.KindWarning && !t.Update && !t.Quiet && (w == nil || !w.Self) {
+			k.warned(t.Incident, time.Now())
+		}
+	}
+	if saved.Owed > 0 {
+		k.outbox.Kick()
+	}
+	return nil
+}
+
+// entry says who is owed an incident.
+func (k *keeper) entry(told *recipients, t watcher.Told) store.Entry {
+	e := store.Entry{Incident: t.Incident, Update: t.Update, Silent: t.Quiet || t.Incident.Historic}
+	if !t.Update {
+		k.seen(t.Incident)
+	}
+	if e.Silent {
+		return e
+	}
+	if t.Incident.Silenced = k.silences.why(t.Incident, time.Now()); t.Incident.Silenced != "" {
+		e.Silent = true
+		return e
+	}
+	e.Receivers = told.owed(t.Incident)
+	return e
+}

@@ -1,0 +1,39 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/web"
+)
+
+// ErrNoStore is returned where there is no store to read.
+var ErrNoStore = errors.New("there is no store")
+
+// ReadStore reads incidents from a store's file, beside a daemon or without one.
+func ReadStore(ctx context.Context, path string, q web.Query) ([]*incident.Incident, error) {
+	st, err := store.Open(ctx, store.Options{Path: path, ReadOnly: true})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w at %s", ErrNoStore, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer st.Close()
+	return listIncidents(ctx, st, q)
+}
+
+// listIncidents reads what matches q.
+func listIncidents(ctx context.Context, st *store.Store, q web.Query) ([]*incident.Incident, error) {
+	return st.List(ctx, store.Query{Since: q.Since, Container: q.Container, Cause: string(q.Cause), Kind: string(q.Kind), Limit: q.Limit})
+}
+
+// DeliveryStatus is an account as it is shown.
+func DeliveryStatus(a store.Account) web.DeliveryStatus {
+	return web.DeliveryStatus{Receiver: a.Receiver, Generated: a.Generated, Delivered: a.Delivered, Parked: a.Parked, Pending: a.Pending,
+		Lost: a.Lost, Held: a.Held, Pruned: a.Pruned, OldestAt: a.Oldest, NextAt: a.Next, Error: a.Error}
+}

@@ -1,0 +1,49 @@
+package daemon
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/oomwatch/oomwatch/store"
+)
+
+// The keys under which the store keeps what a restart must know.
+const (
+	keyEpoch  = "epoch"    // when this host was first watched
+	keyCursor = "cursor/"  // + source: how far it has been read
+	keyRoster = "roster/"  // + container id
+	keyWarn   = "warnings" // those that last
+)
+
+// memory is what an earlier run left in the store.
+type memory struct {
+	epoch   time.Time
+	cursors map[string]string
+	roster  map[string][]byte
+	warned  []byte
+}
+
+// remember reads it. At the very first run the epoch is now, and is kept: what
+// happened before it is history and is told nobody.
+func remember(ctx context.Context, st *store.Store, now time.Time) (*memory, error) {
+	state, err := st.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &memory{cursors: map[string]string{}, roster: map[string][]byte{}, warned: state[keyWarn]}
+	for key, value := range state {
+		if source, ok := strings.CutPrefix(key, keyCursor); ok {
+			m.cursors[source] = string(value)
+		} else if id, ok := strings.CutPrefix(key, keyRoster); ok {
+			m.roster[id] = value
+		}
+	}
+	if m.epoch, err = time.Parse(time.RFC3339Nano, string(state[keyEpoch])); err == nil {
+		return m, nil
+	}
+	m.epoch = now
+	b := store.Batch{State: map[string][]byte{keyEpoch: []byte(now.UTC().Format(time.RFC3339Nano))}}
+	_, err = st.Save(ctx, b)
+	return m, err
+}
