@@ -2,7 +2,6 @@ package kmsg
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"strings"
 	"time"
 )
@@ -25,7 +24,15 @@ type entry struct {
 	binary  uint64
 	keep    bool // the binary field is MESSAGE
 	data    []byte
-	numbers bool // inside an array of bytes (json-pretty)
+	list    bool // inside an array (json-pretty)
+	numbers bool // of the bytes of MESSAGE
+	nested  int  // objects open around the field (json-pretty)
+	parents [maxNested]string
+	// rank is how likely the field that text is of holds a record's text.
+	rank      int
+	record    bool // by its fields the kernel log's own record, as dmesg prints it
+	unit      bool // a process's record, by its fields
+	container bool // a container's output, by its fields
 }
 
 // structured takes lines of the formats that are not one record a line. done
@@ -160,15 +167,13 @@ func isField(k string) bool {
 }
 
 func (e *entry) setText(s string) {
-	if !e.hasText {
-		e.text, e.hasText = s, true
-	}
+	e.offer(directRank, s)
 }
 
 // set notes one field of an entry.
 func (e *entry) set(key, v string) {
 	switch key {
-	case "MESSAGE", "msg":
+	case "MESSAGE":
 		e.setText(v)
 	case "_TRANSPORT":
 		e.transport = v
@@ -196,132 +201,41 @@ func (e *entry) set(key, v string) {
 		if n, _, ok := leadingInt(v); ok {
 			e.rec.Uptime, e.rec.HasUptime = time.Duration(n)*time.Microsecond, true
 		}
-	case "time":
-		if up, ok := parseUptime(v); ok {
-			e.rec.Uptime, e.rec.HasUptime = up, true
-		} else if t, _, _, ok := parseISO(v, time.UTC); ok {
-			e.rec.Time = t
-		}
+	case "_SYSTEMD_UNIT", "_SYSTEMD_USER_UNIT", "_SYSTEMD_CGROUP", "_PID", "_COMM", "_EXE", "_CMDLINE":
+		e.unit = true
 	}
 }
 
-// endEntry makes a record of the entry that was read.
-func (f *feeder) endEntry() {
+// endEntry makes a record of the entry that was read, and tells whether it can matter.
+func (f *feeder) endEntry() (matters bool) {
 	e := f.entry
 	f.entry = entry{}
 	if !e.active || !e.hasText {
-		return
+		return false
 	}
 	r := e.rec
 	r.Text = e.text
 	r.Facility = e.facility
+	kernel := e.transport == "kernel"
 	switch {
-	case e.transport == "kernel" || e.transport == "":
-		if e.ident != "" && e.ident != "kernel" {
-			r.Ident = e.ident
-		}
-		if e.transport == "kernel" && e.facility == FacilityUnknown && e.ident == "" {
-			r.Facility = FacilityUnknown
-		}
-	case e.ident == "" || e.ident == "kernel":
-		r.Ident = e.transport // a program that calls itself "kernel"
-	default:
+	case kernel && (e.ident == "" || e.ident == "kernel"):
+	case e.ident != "" && e.ident != "kernel":
 		r.Ident = e.ident
+	case e.transport != "":
+		r.Ident = e.transport // a program that calls itself "kernel"
+	case e.unit:
+		r.Ident = "unit"
 	}
-	f.record(&r, classify(trimBlanks(r.Text)))
-}
-
-// jsonLine takes an object on a line: journalctl -o json.
-func (f *feeder) jsonLine(s string) (done, matters bool) {
-	var m map[string]json.RawMessage
-	if len(s) > 1<<20 || json.Unmarshal([]byte(s), &m) != nil {
-		return false, false
+	if e.container && !kernel {
+		r.Ident = "container"
 	}
-	f.endEntry()
-	f.flushRecord()
-	if _, ok := m["log"]; ok && m["stream"] != nil {
-		f.stats.Foreign++ // a container's output can print anything
-		return true, false
+	if r.Ident == "" && !kernel && e.rank < directRank && !e.record && !r.HasUptime {
+		return f.wrapped(&e)
 	}
-	f.entry = entry{active: true, facility: FacilityUnknown}
-	for k, v := range m {
-		f.entry.set(k, jsonText(v))
+	c := classify(trimBlanks(r.Text))
+	if r.Ident != "" && c != classKill && c != classSummary && kernelText(r.Text) >= 0 {
+		f.stats.Foreign++
 	}
-	matters = classify(f.entry.text) != classNone
-	f.endEntry()
-	return true, matters
-}
-
-// jsonText reads a JSON value as journald writes fields: a string, a number,
-// or the bytes of a text that is not UTF-8 or not printable.
-func jsonText(v json.RawMessage) string {
-	var s string
-	if json.Unmarshal(v, &s) == nil {
-		return s
-	}
-	var b []uint8
-	var n []int
-	if json.Unmarshal(v, &n) == nil && n != nil {
-		for _, c := range n {
-			if c < 0 || c > 255 {
-				return ""
-			}
-			b = append(b, uint8(c))
-		}
-		return string(b)
-	}
-	return strings.TrimSpace(string(v))
-}
-
-// prettyLine takes a line of an object that is spread over lines: dmesg -J,
-// journalctl -o json-pretty.
-func (f *feeder) prettyLine(t string) (done, matters bool) {
-	e := &f.entry
-	if t == "" {
-		return false, false
-	}
-	switch {
-	case e.active && e.numbers:
-		if t[0] == ']' {
-			e.numbers = false
-			e.setText(string(e.data))
-			return true, true
-		}
-		for _, w := range strings.Split(t, ",") {
-			if n, ok := atoi(strings.TrimSpace(w)); ok && n < 256 && len(e.data) < maxRecord {
-				e.data = append(e.data, byte(n))
-			}
-		}
-		return true, true
-	case t[0] == '}' || t[0] == '{' && len(t) <= 2:
-		if !e.active && t[0] == '}' {
-			return false, false
-		}
-		f.endEntry()
-		return true, true
-	case t[0] != '"':
-		return false, false
-	}
-	end := strings.IndexByte(t[1:], '"')
-	if end < 1 || end > 40 {
-		return false, false
-	}
-	key := t[1 : 1+end]
-	v, ok := strings.CutPrefix(trimBlanks(t[2+end:]), ":")
-	if !ok {
-		return false, false
-	}
-	v = strings.TrimSuffix(strings.TrimSpace(v), ",")
-	if !e.active {
-		f.flushRecord()
-		*e = entry{active: true, facility: FacilityUnknown}
-	}
-	if v == "[" {
-		if key == "MESSAGE" {
-			e.numbers, e.data = true, nil
-		}
-		return true, true
-	}
-	e.set(key, jsonText(json.RawMessage(v)))
-	return true, true
+	f.record(&r, c)
+	return r.Ident == "" && c != classNone || isKillerIdent(r.Ident)
 }

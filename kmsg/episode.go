@@ -31,6 +31,16 @@ func (a *Assembler) header(r *Record, t string) {
 	o.evidence(r)
 }
 
+// trimTrigger takes a prefix, of no known form, off the triggers' names: where a
+// header ends its name is known, where it begins shows in the lines behind it.
+func (a *Assembler) trimTrigger(prefix string) {
+	for _, o := range a.open {
+		if n := sameShape(prefix, o.ep.Trigger.Comm); n > 0 && o.invoked && !o.sawKill {
+			o.ep.Trigger.Comm = o.ep.Trigger.Comm[n:]
+		}
+	}
+}
+
 func (a *Assembler) cpu(r *Record, t string) {
 	pid, comm, release, ok := parseCPU(t, r.Escaped)
 	if !ok {

@@ -17,10 +17,15 @@ type feeder struct {
 	next    *line // the line being read
 	hasPend bool
 	joins   int
-	entry   entry // the structured entry (journal export, JSON) being read
-	quiet   int   // records without meaning since the last one that had any
+	entry   entry   // the structured entry (journal export, JSON) being read
+	base    *Record // what the entry around a line says of it
+	quiet   int     // records without meaning since the last one that had any
 	prefix  prefixCache
-	stats   ScanStats
+	// shape is what a tool has put before a line that was the kernel's: a file, a
+	// host. It is taken off the lines that begin alike.
+	shape     []byte
+	shapeHost string
+	stats     ScanStats
 }
 
 // reset forgets everything, for a stretch of the log that has nothing to do
@@ -28,6 +33,7 @@ type feeder struct {
 func (f *feeder) reset() {
 	f.asm.reset()
 	f.hasPend, f.entry, f.quiet, f.stats = false, entry{}, 0, ScanStats{}
+	f.shape, f.shapeHost = f.shape[:0], ""
 }
 
 // maxJoins bounds the lines that are joined into one record.
@@ -43,8 +49,19 @@ func (f *feeder) line(s string) bool {
 	if f.entry.binary > 0 || f.entry.head != nil {
 		return f.entryBinary(s)
 	}
+	if len(f.shape) > 0 {
+		s = s[sameShape(stringOf(f.shape), s):]
+	}
 	if done, matters := f.structured(s); done {
 		return matters
+	}
+	return f.textLine(s)
+}
+
+// textLine takes a line of a log that holds one record a line.
+func (f *feeder) textLine(s string) bool {
+	if strings.IndexByte(s, 0x1b) >= 0 && isColoured(s) {
+		s = stripColour(s)
 	}
 	if f.next == nil {
 		f.pend, f.next = new(line), new(line)
@@ -53,6 +70,20 @@ func (f *feeder) line(s string) bool {
 	f.prefix.parse(s, f.opt, l)
 	t := trimBlanks(l.text)
 	l.class = classify(t)
+	if l.rec.Ident != "" {
+		f.foreign(l, t)
+	} else if !l.closed && !byItsStart(l.class) {
+		if f.anyPrefix(s, l) {
+			return true
+		}
+		t = trimBlanks(l.text)
+	}
+	if len(f.shape) > 0 && l.rec.Host == "" {
+		l.rec.Host = f.shapeHost
+	}
+	if f.base != nil {
+		l.fill(f.base)
+	}
 	if cut := glued(t, l.class, l.rec.Escaped); cut > 0 {
 		l.text = t[:cut]
 		f.plain(s)
@@ -91,7 +122,7 @@ func (f *feeder) plain(s string) bool {
 	f.flushRecord()
 	f.pend, f.next = l, f.pend
 	f.hasPend, f.joins = true, 0
-	return l.rec.Ident == "" && l.class != classNone || isKillerIdent(l.rec.Ident)
+	return l.rec.Ident == "" && l.class != classNone || isKillerIdent(l.rec.Ident) || l.unclear
 }
 
 func isKillerIdent(s string) bool {
@@ -272,7 +303,39 @@ func (f *feeder) flushRecord() {
 	f.hasPend = false
 	p := f.pend
 	p.rec.Text = p.text
+	if p.unclear {
+		f.unrecognised(&p.rec)
+		return
+	}
 	f.record(&p.rec, p.class)
+}
+
+// unrecognised counts and tells a line that holds the kernel's words and is not
+// believed for what stands before them.
+func (f *feeder) unrecognised(r *Record) {
+	f.stats.Records++
+	f.asm.events = f.asm.events[:0]
+	f.asm.unrecognised(r)
+	for _, e := range f.asm.events {
+		f.event(e)
+	}
+}
+
+// foreign counts a program's line that holds the kernel's words; record counts
+// those that are nothing else.
+func (f *feeder) foreign(l *line, t string) {
+	if l.class != classNone && l.class != classKill && l.class != classSummary && kernelText(t) >= 0 {
+		f.stats.Foreign++
+	}
+}
+
+// byItsStart tells the classes of messages that are told by their first words.
+func byItsStart(c class) bool {
+	switch c {
+	case classNone, classSuspect, classInvoked, classCpusetLine, classFault:
+		return false
+	}
+	return true
 }
 
 // record gives one whole record to the Assembler.

@@ -27,7 +27,7 @@ func (l *line) talos(s string, loc *time.Location) string {
 	if !ok || after != "" {
 		return s
 	}
-	l.rec.Facility, l.rec.Level, l.rec.Time, l.stamped = 0, level, t, true
+	l.rec.Facility, l.rec.Level, l.rec.Time, l.stamped, l.closed = 0, level, t, true, true
 	return rest[close+3:]
 }
 
@@ -52,7 +52,7 @@ func (l *line) facilityLevel(s string) string {
 			level, ok := levelNames[rest[:end]]
 			after := trimBlanks(rest[end:])
 			if ok && strings.HasPrefix(after, ":") {
-				l.rec.Facility, l.rec.Level, l.stamped = fac, level, true
+				l.rec.Facility, l.rec.Level, l.stamped, l.closed = fac, level, true, fac == 0
 				return strings.TrimPrefix(after[1:], " ")
 			}
 		case strings.HasPrefix(rest, "."):
@@ -172,18 +172,15 @@ func (l *line) ident(s string) string {
 			if words == 1 {
 				l.setHost(host)
 			}
+			l.closed = l.rec.Ident == ""
 			if sp < 0 {
 				return ""
 			}
-			msg := rest[sp+1:]
-			// Docker Desktop's virtual machine prints its kernel's log through its own process.
-			if strings.HasPrefix(l.rec.Ident, "com.docker.") && strings.HasPrefix(msg, "[") {
-				l.rec.Ident = ""
-			}
-			return msg
+			return rest[sp+1:]
 		}
 		if word == "kernel" && sp >= 0 { // an empty or odd ident column
 			l.rec.Ident = ""
+			l.closed = true
 			return strings.TrimLeft(rest[sp+1:], ": ")
 		}
 		if sp < 0 {
@@ -228,6 +225,7 @@ func (l *line) hostAndKernel(s string) string {
 	}
 	rest := s[sp+1:]
 	if msg, ok := strings.CutPrefix(rest, "kernel: "); ok {
+		l.closed = true
 		l.setHost(s[:sp])
 		return msg
 	}

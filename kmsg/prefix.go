@@ -26,6 +26,11 @@ type line struct {
 	stampAt int
 	// bare is true for a stamp behind which the message stands at once.
 	bare bool
+	// closed is true where the kernel's own stamp or name ends the prefix: what
+	// follows is the message, whatever it looks like.
+	closed bool
+	// unclear is true for the kernel's words behind a prefix that is not understood.
+	unclear bool
 }
 
 // parseLine takes the prefixes off a line, whatever order they come in, and
@@ -43,12 +48,13 @@ func parseLine(s string, loc *time.Location, l *line) {
 	if raw, ok := l.rawRecord(s); ok {
 		l.text = raw
 		l.width = len(whole) - len(raw)
-		l.stamped = true
+		l.stamped, l.closed = true, true
 		return
 	}
 	s = stripLineNumber(s)
 	s = l.talos(s, loc)
 	s = l.facilityLevel(s)
+	s = l.kernelName(s)
 	dated := false
 	s, dated = l.priority(s, loc)
 	if !dated {
@@ -60,12 +66,39 @@ func parseLine(s string, loc *time.Location, l *line) {
 	if l.tagged {
 		l.stampAt = len(whole) - len(s)
 	}
+	if isRelay(l.rec.Ident) {
+		s = l.relayed(s, loc)
+	}
 	s = l.bracketStamp(s, loc)
 	if !dated && l.rec.HasUptime {
 		s = l.hostAndKernel(s)
 	}
 	l.text = s
 	l.width = len(whole) - len(s)
+}
+
+// kernelName takes off "kernel: " where it begins the line, or ": " before a
+// stamp: what is left where somebody cut off the columns before it.
+func (l *line) kernelName(s string) string {
+	if rest, ok := strings.CutPrefix(s, "kernel: "); ok {
+		l.tagged, l.closed, l.stamped = true, true, true
+		return rest
+	}
+	if strings.HasPrefix(s, ": [") || strings.HasPrefix(s, ": <") {
+		return s[2:]
+	}
+	return s
+}
+
+// relayed reads the kernel's line that a virtual machine's console log repeats
+// behind its own tag, if it is one by its stamp.
+func (l *line) relayed(s string, loc *time.Location) string {
+	t, _ := l.priority(s, loc)
+	if _, end := plainStamp(t + " "); strings.HasPrefix(t, "[") && end > 0 {
+		l.rec.Ident = ""
+		return t
+	}
+	return s
 }
 
 // prefixCache spares the work on the lines that begin as the one before did:
@@ -145,16 +178,22 @@ func stripQuotes(s string) string {
 	}
 }
 
-// stripColour takes out what dmesg -L prints to colour a line.
+// isColoured tells a line that a program has coloured, which resets what it sets,
+// from one with such bytes in a name, which must stay what it is.
+func isColoured(s string) bool {
+	return strings.Contains(s, "\x1b[0m") || strings.Contains(s, "\x1b[m") || strings.Contains(s, "\x1b[K")
+}
+
+// stripColour takes out what dmesg -L, journalctl and grep print to colour a line.
 func stripColour(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] == '\x1b' && i+1 < len(s) && s[i+1] == '[' {
 			j := i + 2
-			for j < len(s) && j < i+16 && (s[j]-'0' <= 9 || s[j] == ';') {
+			for j < len(s) && j < i+24 && (s[j]-'0' <= 9 || s[j] == ';' || s[j] == '?') {
 				j++
 			}
-			if j < len(s) && s[j] == 'm' {
+			if j < len(s) && s[j]|0x20 >= 'a' && s[j]|0x20 <= 'z' {
 				i = j
 				continue
 			}
@@ -209,7 +248,9 @@ func (l *line) priority(s string, loc *time.Location) (string, bool) {
 	if strings.HasPrefix(s, "1 ") { // RFC 5424
 		if rest, ok := l.date(s[2:], loc); ok {
 			l.rec.Facility = int16(n >> 3)
-			return l.rfc5424(rest), false
+			rest = l.rfc5424(rest)
+			l.closed = l.rec.Ident == "" && n>>3 == 0
+			return rest, false
 		}
 	}
 	rest, dated := l.date(s, loc)
@@ -280,7 +321,8 @@ func plainStamp(s string) (up time.Duration, end int) {
 
 // afterStamp notes that there was a stamp, and reads the caller that may follow it.
 func (l *line) afterStamp(s string) string {
-	l.stamped = true
+	l.stamped, l.closed = true, true
+	s = strings.TrimPrefix(s, ":")
 	t := trimBlanks(s)
 	if strings.HasPrefix(t, "[") {
 		if end := strings.IndexByte(t[:min(len(t), 24)], ']'); end > 2 {

@@ -23,8 +23,8 @@ func (l *line) date(s string, loc *time.Location) (rest string, ok bool) {
 			l.rec.Time, l.stamped = t, true
 			return rest, true
 		}
-		return s, false
-	} else if c|0x20 < 'a' || c|0x20 > 'z' {
+		return l.anyDate(s, loc)
+	} else if (c|0x20 < 'a' || c|0x20 > 'z') && c < 0x80 {
 		return s, false
 	}
 	body := s
@@ -39,7 +39,17 @@ func (l *line) date(s string, loc *time.Location) (rest string, ok bool) {
 		l.rec.Time, l.noYear, l.stamped = t, !hasYear, true
 		return rest, true
 	}
-	return s, false
+	return l.anyDate(s, loc)
+}
+
+// anyDate is date for the forms that only some write.
+func (l *line) anyDate(s string, loc *time.Location) (rest string, ok bool) {
+	t, rest, hasYear, ok := anyDate(s, loc)
+	if !ok {
+		return s, false
+	}
+	l.rec.Time, l.noYear, l.stamped = t, !hasYear, true
+	return l.afterISO(rest), true
 }
 
 // afterISO takes off a zone's name ("UTC"), which journalctl -o short-full prints.
@@ -165,19 +175,31 @@ func parseClock(s string) (d time.Duration, rest string, ok bool) {
 	return d, s, true
 }
 
-// parseEpoch reads seconds since 1970 with 9 or 10 digits, perhaps a fraction.
+// parseEpoch reads seconds since 1970 with 9 or 10 digits, perhaps a fraction, and
+// milliseconds (13 digits), microseconds (16) or nanoseconds (19).
 func parseEpoch(s string) (t time.Time, rest string, ok bool) {
 	i := 0
 	n := int64(0)
-	for i < len(s) && s[i]-'0' <= 9 && i < 11 {
+	for i < len(s) && s[i]-'0' <= 9 && i < 20 {
 		n = n*10 + int64(s[i]-'0')
 		i++
 	}
-	if i != 9 && i != 10 || i >= len(s) {
+	frac := time.Duration(0)
+	switch {
+	case i >= len(s):
+		return t, s, false
+	case i == 9 || i == 10:
+	case i == 13 || i == 16 || i == 19:
+		unit := map[int]int64{13: 1e3, 16: 1e6, 19: 1e9}[i]
+		if n < unit*1e8 {
+			return t, s, false // digits of something else
+		}
+		frac = time.Duration(n%unit) * time.Duration(1e9/unit)
+		n /= unit
+	default:
 		return t, s, false
 	}
-	frac := time.Duration(0)
-	if s[i] == '.' {
+	if s[i] == '.' && i <= 10 {
 		j := i + 1
 		for j < len(s) && s[j]-'0' <= 9 {
 			j++
@@ -185,10 +207,10 @@ func parseEpoch(s string) (t time.Time, rest string, ok bool) {
 		frac, _ = parseFraction(s[i+1 : min(j, i+10)])
 		i = j
 	}
-	if i >= len(s) || s[i] != ' ' {
+	if i >= len(s) || strings.IndexByte(" \t,|", s[i]) < 0 {
 		return t, s, false
 	}
-	return time.Unix(n, int64(frac)).UTC(), trimBlanks(s[i:]), true
+	return time.Unix(n, int64(frac)).UTC(), strings.TrimLeft(s[i:], " \t,|"), true
 }
 
 // parseSyslogDate reads "Feb  9 11:55:27", with a year in either of the two

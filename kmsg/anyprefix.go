@@ -1,0 +1,523 @@
+package kmsg
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// A prefix that parseLine does not know is read from the other end: the kernel's
+// own text is found in the line, and what stands before it is cut into tokens.
+// Tokens that fit (a date, a stamp, a level, "kernel:") say what they say. Of the
+// others only a few are allowed, as columns: a file, a host, a thread. Prose before
+// the kernel's words makes them a quotation, which is counted and not believed.
+
+// maxPrefix bounds how much of a line is looked at for a prefix.
+const maxPrefix = 512
+
+// prefixWord is a token that says nothing known.
+type prefixWord struct {
+	text  string
+	sep   byte // what ends it: ' ', ':', '|', ']', '-', '\t'
+	dated bool // a date stands before it
+	after bool // the kernel's own stamp or name stands before it
+}
+
+// prefixScan cuts a prefix into tokens and keeps what they say.
+type prefixScan struct {
+	l       line
+	loc     *time.Location
+	words   [6]prefixWord
+	n       int // words seen, more than are kept
+	dated   bool
+	closed  bool // the kernel's stamp or name was seen
+	end     int  // where the last token of that kind ended
+	outer   int  // where the first token begins that is no column of a tool's
+	named   bool // "kernel:" was seen
+	raw     bool // the prefix is /dev/kmsg's
+	program string
+}
+
+// scan cuts s up to the place at. Without anchor the prefix ends where a token
+// follows the kernel's stamp or name that is of no known kind.
+func (p *prefixScan) scan(s string, at int, anchored bool) {
+	p.outer = -1
+	for pos := 0; pos < at && !p.raw; {
+		c := s[pos]
+		if c == ' ' || isSeparator(c) {
+			if c == '\t' || c == '|' {
+				p.endWord(c)
+			}
+			pos++
+			continue
+		}
+		if n := p.known(s[pos:], at-pos); n > 0 {
+			if p.outer < 0 && (p.dated || p.closed) {
+				p.outer = pos
+			}
+			pos += n
+			if p.closed {
+				p.end = pos
+			}
+			continue
+		}
+		if p.closed && !anchored || p.n > len(p.words) {
+			return
+		}
+		pos += p.word(s[pos:at])
+	}
+}
+
+func isSeparator(c byte) bool {
+	switch c {
+	case '\t', '|', ',', ';', '>', '#', '*', '"', '\'', '=', '-', ':', '{', '(':
+		return true
+	}
+	return false
+}
+
+// endWord notes what stands behind the last word where blanks stood first.
+func (p *prefixScan) endWord(sep byte) {
+	if p.n > 0 && p.n <= len(p.words) && p.words[p.n-1].sep == ' ' {
+		p.words[p.n-1].sep = sep
+	}
+}
+
+// known takes a token of a known kind off s and returns its length, 0 for none.
+func (p *prefixScan) known(s string, most int) int {
+	c := s[0]
+	switch {
+	case c == '[':
+		return p.bracket(s, most)
+	case c == '<':
+		return p.head(s, most)
+	case c-'0' <= 9:
+		var l line
+		if text, ok := l.rawRecord(s); ok && len(s)-len(text) <= most {
+			p.l, p.raw, p.closed = l, true, true
+			return len(s) - len(text)
+		}
+		if n := p.head(s, most); n > 0 {
+			return n
+		}
+		return lineNumber(s, most)
+	case c == '!' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80:
+		if n := p.name(s); n > 0 && n <= most {
+			return n
+		}
+		return p.head(s, most)
+	}
+	return 0
+}
+
+// head reads a date or a priority, with what parseLine finds behind it.
+func (p *prefixScan) head(s string, most int) int {
+	var l line
+	if s[0] != '<' {
+		if _, dated := l.date(s, p.loc); !dated {
+			return 0
+		}
+	}
+	parseLine(s, p.loc, &l)
+	n := len(s) - len(l.text)
+	if !l.stamped || n <= 0 || n > most {
+		return 0
+	}
+	p.adopt(&l)
+	p.dated = p.dated || s[0] != '<' || !l.rec.Time.IsZero()
+	return n
+}
+
+// adopt takes over what a part of the prefix says. A date with a year is worth
+// more than one without; else the one nearer to the message is.
+func (p *prefixScan) adopt(l *line) {
+	r := &p.l.rec
+	if !l.rec.Time.IsZero() && (r.Time.IsZero() || p.l.noYear || !l.noYear) {
+		r.Time, p.l.noYear = l.rec.Time, l.noYear
+	}
+	if l.rec.HasUptime {
+		r.Uptime, r.HasUptime = l.rec.Uptime, true
+	}
+	if l.rec.Facility != FacilityUnknown {
+		r.Facility = l.rec.Facility
+	}
+	if l.rec.Level >= 0 {
+		r.Level = l.rec.Level
+	}
+	if l.rec.Host != "" {
+		r.Host = l.rec.Host
+	}
+	if l.rec.Caller != "" {
+		r.Caller = l.rec.Caller
+	}
+	if l.rec.Ident != "" {
+		p.program = l.rec.Ident
+	}
+	p.closed = p.closed || l.closed
+	p.named = p.named || l.tagged && l.rec.Ident == ""
+}
+
+// bracket reads a stamp in brackets, or a column that stands in some.
+func (p *prefixScan) bracket(s string, most int) int {
+	l := line{rec: Record{Facility: FacilityUnknown, Level: -1}}
+	rest := l.bracketStamp(s, p.loc)
+	if n := len(s) - len(rest); n > 0 {
+		if n > most {
+			return 0
+		}
+		p.adopt(&l)
+		return n
+	}
+	end := strings.IndexByte(s[:min(len(s), most, 80)], ']')
+	if end < 2 || strings.IndexByte(s[:end], ' ') >= 0 || isRow(s) && end < 3 {
+		return 0
+	}
+	in := s[1:end]
+	switch level, ok := levelOf(in); {
+	case ok:
+		p.l.rec.Level = level
+	case digitsOnly(in):
+	default:
+		p.addWord(in, ']')
+	}
+	return end + 1
+}
+
+// lineNumber reads the number that grep -n, cat -n and their like put before a line.
+func lineNumber(s string, most int) int {
+	i := 0
+	for i < len(s) && s[i]-'0' <= 9 {
+		i++
+	}
+	if i > 9 || i >= most || s[i] != ' ' && !isSeparator(s[i]) && s[i] != ')' {
+		return 0
+	}
+	return i + 1
+}
+
+// name reads a word of the kernel's or syslog's: "kernel:", "kern", "err".
+func (p *prefixScan) name(s string) int {
+	if rest, ok := strings.CutPrefix(s, "kernel"); ok {
+		if strings.HasPrefix(rest, "[") {
+			if end := strings.IndexByte(rest[:min(len(rest), 16)], ']'); end > 0 {
+				rest = rest[end+1:]
+			}
+		}
+		if rest == "" || rest[0] == ' ' || isSeparator(rest[0]) && rest[0] != '-' || strings.HasPrefix(rest, "- ") {
+			p.closed, p.named = true, true
+			return len(s) - len(rest) + min(1, len(rest))
+		}
+		return 0
+	}
+	word := s
+	if i := strings.IndexFunc(s, func(r rune) bool { return r == ' ' || r == '.' || r == ']' || r < 0x80 && isSeparator(byte(r)) }); i >= 0 {
+		word = s[:i]
+	}
+	if len(word) == len(s) || len(word) > 12 {
+		return 0
+	}
+	if level, ok := levelOf(word); ok {
+		p.l.rec.Level = level
+		return len(word)
+	}
+	if fac, ok := facilityNames[word]; ok && (s[len(word)] == '.' || s[len(word)] == ':') {
+		p.l.rec.Facility = fac
+		return len(word) + 1
+	}
+	return 0
+}
+
+// levelOf reads the name of a level as any program writes it.
+func levelOf(s string) (int8, bool) {
+	s = strings.ToLower(strings.TrimLeft(s, "!"))
+	if level, ok := levelNames[s]; ok {
+		return level, true
+	}
+	switch s {
+	case "critical", "fatal":
+		return 2, true
+	case "information", "informational":
+		return 6, true
+	}
+	return 0, false
+}
+
+// word takes a token of no known kind and returns its length. It ends at a blank
+// or a bar, at a colon before a blank, and where a known token begins behind ':' or '-'.
+func (p *prefixScan) word(s string) int {
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case ' ':
+			p.addWord(s[:i], ' ')
+			return i + 1
+		case '\t', '|', '"', ',':
+			p.addWord(s[:i], c)
+			return i + 1
+		case ':', '-':
+			rest := s[i+1:]
+			if c == ':' && (rest == "" || rest[0] == ' ' || rest[0] == '\t') || rest != "" && p.begins(rest) {
+				p.addWord(s[:i], c)
+				return i + 1
+			}
+		}
+	}
+	p.addWord(s, ' ')
+	return len(s)
+}
+
+// begins tells whether a token that says much begins here: no bare number or level.
+func (p *prefixScan) begins(s string) bool {
+	var q prefixScan
+	q.loc = p.loc
+	switch c := s[0]; {
+	case c == '[':
+		return q.bracket(s, len(s)) > 0 && q.n == 0
+	case c == '<':
+		return q.head(s, len(s)) > 0
+	case c-'0' <= 9:
+		var l line
+		if _, ok := l.rawRecord(s); ok || q.head(s, len(s)) > 0 {
+			return true
+		}
+		n := lineNumber(s, len(s))
+		return n > 0 && n < len(s) && (s[n-1] == ':' || s[n-1] == '-') && q.begins(s[n:])
+	case strings.HasPrefix(s, "kernel:"):
+		return true
+	case c >= 'A' && c <= 'Z' || c >= 0x80 || c >= 'a' && c <= 'z':
+		return q.head(s, len(s)) > 0
+	}
+	return false
+}
+
+func (p *prefixScan) addWord(text string, sep byte) {
+	if p.n < len(p.words) {
+		p.words[p.n] = prefixWord{text: text, sep: sep, dated: p.dated, after: p.closed}
+	}
+	p.n++
+}
+
+// relays are programs that log a kernel's own lines with their stamps: the
+// virtual machine of Docker Desktop, a hypervisor its guest's console.
+func isRelay(name string) bool {
+	return name == "Guest" || strings.HasPrefix(name, "com.docker.")
+}
+
+// trust says whether a prefix lets the text behind it be the kernel's.
+type trust uint8
+
+const (
+	trusted trust = iota
+	written       // a program or a container wrote the line
+	unclear       // the prefix is not understood
+)
+
+// judge says whose word the text behind the prefix is. whole tells that the
+// text is one line of the kernel's to its last field.
+func (p *prefixScan) judge(whole bool) trust {
+	if p.program != "" {
+		return written
+	}
+	if p.l.rec.Facility > 0 {
+		return written
+	}
+	count, host := 0, false
+	for i := range p.words[:min(p.n, len(p.words))] {
+		w := &p.words[i]
+		if w.text == "stdout" || w.text == "stderr" {
+			p.program = "container"
+			return written
+		}
+		if w.sep == ':' && isRelay(w.text) {
+			continue
+		}
+		name, pid := cutPID(w.text)
+		if w.sep == ':' && (pid || w.after || w.dated && !isAddress(w.text)) {
+			p.program = name
+			return written
+		}
+		if w.after {
+			return unclear
+		}
+		if i == 0 && isFileName(w.text) && w.sep != ' ' {
+			continue
+		}
+		count++
+		host = host || hostLike(w.text) && w.sep != ' '
+		if w.sep == ']' && strings.Contains(w.text, "/") || w.sep == '|' && !p.closed && composeName(w.text) {
+			p.program = "container"
+			return written
+		}
+	}
+	if p.n > len(p.words) {
+		return unclear
+	}
+	most := 1
+	if p.named {
+		most = 2
+	}
+	if count > most || count > 0 && !p.closed && !p.dated && !(host && whole) {
+		return unclear
+	}
+	return trusted
+}
+
+// cutPID takes the pid off a program's name as syslog writes it: "sshd[12]".
+func cutPID(s string) (name string, ok bool) {
+	i := strings.IndexByte(s, '[')
+	if i <= 0 || !strings.HasSuffix(s, "]") || !digitsOnly(s[i+1:len(s)-1]) {
+		return s, false
+	}
+	return s[:i], true
+}
+
+// isFileName tells the name of a log, as grep puts it before each line.
+func isFileName(s string) bool {
+	if strings.ContainsAny(s, `/\`) || s == "(standard" || s == "-" {
+		return true
+	}
+	for _, part := range []string{".log", ".txt", ".gz", ".zst", ".xz", ".bz2", ".out", "dmesg", "messages", "syslog"} {
+		if strings.Contains(s, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostLike tells a name that is more likely a machine's than a program's.
+func hostLike(s string) bool {
+	return isAddress(s) || isFileName(s) || s != "" && len(s) <= 253 && strings.ContainsAny(s, "0123456789.-_") && !strings.ContainsAny(s, "()[]{}<>$%&;!?'\"")
+}
+
+func isAddress(s string) bool {
+	if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return true
+	}
+	_, err := netip.ParseAddrPort(s)
+	return err == nil
+}
+
+// composeName tells a container as docker compose names it before its output: web-1.
+func composeName(s string) bool {
+	i := strings.LastIndexAny(s, "-_")
+	return i > 0 && digitsOnly(s[i+1:]) && len(s)-i <= 4
+}
+
+// host is the machine that the prefix names outside of what parseLine reads.
+func (p *prefixScan) host() string {
+	for i := range p.words[:min(p.n, len(p.words))] {
+		if w := &p.words[i]; !isFileName(w.text) && w.sep != '-' && !(w.sep == ':' && isRelay(w.text)) {
+			return w.text
+		}
+	}
+	return ""
+}
+
+// anyPrefix takes off l, read from s, a prefix that parseLine did not understand.
+// It tells whether the line has been dealt with.
+func (f *feeder) anyPrefix(s string, l *line) (done bool) {
+	at := kernelText(s)
+	var p prefixScan
+	p.loc = f.opt.Location
+	p.l.rec = Record{Facility: FacilityUnknown, Level: -1}
+	switch {
+	case at >= 0 && at <= maxPrefix:
+		if open := strings.IndexByte(s[:at], '{'); open >= 0 && strings.HasSuffix(s, "}") {
+			if done, _ := f.jsonLine(s[open:]); done {
+				return true
+			}
+		}
+		p.scan(s, at, true)
+		if p.raw {
+			at = p.end
+		}
+	default:
+		p.scan(s, min(len(s), maxPrefix), false)
+		if !p.closed || p.n > 2 {
+			return false
+		}
+		if at = p.end; !p.raw && strings.HasPrefix(s[at:], " ") {
+			at++
+		}
+	}
+	text := s[at:]
+	if strings.Count(s[:at], `"`)%2 == 1 {
+		text = strings.TrimRight(text, `",`)
+	}
+	t := trimBlanks(text)
+	c := classify(t)
+	switch p.judge(isWhole(c, t)) {
+	case written:
+		l.rec = p.l.rec
+		l.rec.Ident = p.program
+		l.text, l.class, l.stamped, l.width = text, c, true, at
+	case unclear:
+		l.unclear = isDecisive(c) && kernelText(s) == at
+	case trusted:
+		if at > 0 {
+			f.trusted(s, at, &p, l)
+			l.text, l.class = text, c
+		}
+	}
+	return false
+}
+
+// trusted makes l the line whose prefix p has read, and notes what a tool has put
+// before it for the lines around it that nothing marks as the kernel's.
+func (f *feeder) trusted(s string, at int, p *prefixScan, l *line) {
+	*l = line{rec: p.l.rec, width: at, noYear: p.l.noYear, stamped: true, closed: true}
+	if l.rec.Host == "" {
+		l.rec.Host = p.host()
+	}
+	if l.noYear {
+		l.rec.Time = f.opt.withYear(l.rec.Time)
+	}
+	end := at
+	if p.outer >= 0 {
+		end = p.outer
+	}
+	if end == 0 {
+		return
+	}
+	f.shape = append(f.shape[:0], s[:end]...)
+	f.shapeHost = p.host()
+	if p.outer < 0 {
+		f.asm.trimTrigger(s[:at])
+	}
+}
+
+// sameShape tells where in s a prefix ends that differs from shape by its
+// numbers alone; 0 where s begins otherwise.
+func sameShape(shape, s string) int {
+	i := 0
+	for j := 0; j < len(shape); {
+		switch c := shape[j]; {
+		case c-'0' <= 9:
+			for j < len(shape) && shape[j]-'0' <= 9 {
+				j++
+			}
+			first := i
+			for i < len(s) && s[i]-'0' <= 9 {
+				i++
+			}
+			if i == first {
+				return 0
+			}
+		case c == ' ' && j+1 < len(shape):
+			// Blanks that fill up a number's column.
+			for j < len(shape) && shape[j] == ' ' {
+				j++
+			}
+			for i < len(s) && s[i] == ' ' {
+				i++
+			}
+		default:
+			// grep puts a colon behind the file of a match, a hyphen behind that of its context.
+			if i >= len(s) || s[i] != c && (j < len(shape)-1 || c != ':' && c != '-' || s[i] != ':' && s[i] != '-') {
+				return 0
+			}
+			i++
+			j++
+		}
+	}
+	return i
+}
