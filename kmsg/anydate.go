@@ -159,20 +159,27 @@ func (d *dateFields) read(s string) bool {
 			if j == i || j-i > 24 || d.words == 3 {
 				return false
 			}
-			d.word(s[i:j])
+			if unknown := d.word(s[i:j]); unknown && !strings.HasPrefix(strings.TrimLeft(s[j:], ".,"), " ") {
+				return false // a file, a host
+			}
 			i = j
 		}
 	}
 	return d.settle()
 }
 
-func (d *dateFields) word(w string) {
+// word takes a word, and tells whether it is neither a month nor a weekday known here.
+func (d *dateFields) word(w string) (unknown bool) {
 	d.words++
-	if m := localMonth(w); m > 0 && d.month == 0 {
+	m := localMonth(w)
+	switch {
+	case m > 0 && d.month == 0:
 		d.month = m
-	} else if !isWeekday(w) && m == 0 {
+	case m == 0 && !isWeekday(w):
 		d.unknown++
+		return true
 	}
+	return false
 }
 
 // settle says which number is what.

@@ -56,12 +56,12 @@ func (p *prefixScan) scan(s string, at int, anchored bool) {
 				p.outer = pos
 			}
 			pos += n
-			if p.closed {
+			if p.closed || p.program != "" {
 				p.end = pos
 			}
 			continue
 		}
-		if p.closed && !anchored || p.n > len(p.words) {
+		if (p.closed || p.program != "") && !anchored || p.n > len(p.words) {
 			return
 		}
 		pos += p.word(s[pos:at])
@@ -102,6 +102,11 @@ func (p *prefixScan) known(s string, most int) int {
 		}
 		return lineNumber(s, most)
 	case c == '!' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80:
+		l := line{rec: Record{Facility: FacilityUnknown, Level: -1}}
+		if n := len(s) - len(l.facilityLevel(s)); n > 0 && n <= most {
+			p.adopt(&l)
+			return n
+		}
 		if n := p.name(s); n > 0 && n <= most {
 			return n
 		}
@@ -154,7 +159,7 @@ func (p *prefixScan) adopt(l *line) {
 		p.program = l.rec.Ident
 	}
 	p.closed = p.closed || l.closed
-	p.named = p.named || l.tagged && l.rec.Ident == ""
+	p.named = p.named || l.rec.Ident == "" && (l.tagged || l.rec.Facility == 0)
 }
 
 // bracket reads a stamp in brackets, or a column that stands in some.
@@ -169,7 +174,7 @@ func (p *prefixScan) bracket(s string, most int) int {
 		return n
 	}
 	end := strings.IndexByte(s[:min(len(s), most, 80)], ']')
-	if end < 2 || strings.IndexByte(s[:end], ' ') >= 0 || isRow(s) && end < 3 {
+	if end < 2 || strings.IndexByte(s[:end], ' ') >= 0 || isRow(s) && (p.n > 0 || p.closed) {
 		return 0
 	}
 	in := s[1:end]
@@ -222,6 +227,7 @@ func (p *prefixScan) name(s string) int {
 	}
 	if fac, ok := facilityNames[word]; ok && (s[len(word)] == '.' || s[len(word)] == ':') {
 		p.l.rec.Facility = fac
+		p.named = p.named || fac == 0
 		return len(word) + 1
 	}
 	return 0
@@ -284,7 +290,8 @@ func (p *prefixScan) begins(s string) bool {
 	case strings.HasPrefix(s, "kernel:"):
 		return true
 	case c >= 'A' && c <= 'Z' || c >= 0x80 || c >= 'a' && c <= 'z':
-		return q.head(s, len(s)) > 0
+		var l line
+		return l.facilityLevel(s) != s || q.head(s, len(s)) > 0
 	}
 	return false
 }
@@ -320,14 +327,18 @@ func (p *prefixScan) judge(whole bool) trust {
 	if p.l.rec.Facility > 0 {
 		return written
 	}
-	count, host := 0, false
+	count, host, most := 0, false, 1
+	if p.named {
+		most = 2
+	}
 	for i := range p.words[:min(p.n, len(p.words))] {
 		w := &p.words[i]
 		if w.text == "stdout" || w.text == "stderr" {
 			p.program = "container"
 			return written
 		}
-		if w.sep == ':' && isRelay(w.text) {
+		if w.sep == ':' && isRelay(w.text) && p.l.rec.HasUptime {
+			most = len(p.words)
 			continue
 		}
 		name, pid := cutPID(w.text)
@@ -350,10 +361,6 @@ func (p *prefixScan) judge(whole bool) trust {
 	}
 	if p.n > len(p.words) {
 		return unclear
-	}
-	most := 1
-	if p.named {
-		most = 2
 	}
 	if count > most || count > 0 && !p.closed && !p.dated && !(host && whole) {
 		return unclear
@@ -415,24 +422,27 @@ func (p *prefixScan) host() string {
 // anyPrefix takes off l, read from s, a prefix that parseLine did not understand.
 // It tells whether the line has been dealt with.
 func (f *feeder) anyPrefix(s string, l *line) (done bool) {
+	if open := strings.Index(s[:min(len(s), maxPrefix)], `{"`); open > 0 && strings.HasSuffix(s, "}") {
+		if done, _ := f.jsonLine(s[open:]); done {
+			return true
+		}
+	}
+	if f.fieldPrefix(s) {
+		return true
+	}
 	at := kernelText(s)
 	var p prefixScan
 	p.loc = f.opt.Location
 	p.l.rec = Record{Facility: FacilityUnknown, Level: -1}
 	switch {
 	case at >= 0 && at <= maxPrefix:
-		if open := strings.IndexByte(s[:at], '{'); open >= 0 && strings.HasSuffix(s, "}") {
-			if done, _ := f.jsonLine(s[open:]); done {
-				return true
-			}
-		}
 		p.scan(s, at, true)
 		if p.raw {
 			at = p.end
 		}
 	default:
 		p.scan(s, min(len(s), maxPrefix), false)
-		if !p.closed || p.n > 2 {
+		if !p.closed && p.program == "" || p.n > 2 {
 			return false
 		}
 		if at = p.end; !p.raw && strings.HasPrefix(s[at:], " ") {
@@ -449,22 +459,62 @@ func (f *feeder) anyPrefix(s string, l *line) (done bool) {
 	case written:
 		l.rec = p.l.rec
 		l.rec.Ident = p.program
-		l.text, l.class, l.stamped, l.width = text, c, true, at
+		l.text, l.class, l.stamped, l.width = text, c, true, at-max(p.outer, 0)
 	case unclear:
 		l.unclear = isDecisive(c) && kernelText(s) == at
 	case trusted:
-		if at > 0 {
-			f.trusted(s, at, &p, l)
-			l.text, l.class = text, c
+		if at == 0 {
+			break
 		}
+		if p.closed || p.dated || blanksBefore(s, at) < 8 {
+			f.trusted(s, at, &p, l)
+		}
+		l.text, l.class = text, c
 	}
 	return false
+}
+
+// recordFields are fields by which a record that is spread over lines is known.
+var recordFields = []string{`"__CURSOR"`, `"__REALTIME_TIMESTAMP"`, `"_TRANSPORT"`, `"MESSAGE"`, `"pri":`, `"msg":`, "__CURSOR=", "__REALTIME_TIMESTAMP=", "_TRANSPORT=", "MESSAGE="}
+
+// fieldPrefix finds what a tool has put before the lines of such a record, notes it,
+// and reads the line without it.
+func (f *feeder) fieldPrefix(s string) bool {
+	at := -1
+	for _, k := range recordFields {
+		if i := strings.Index(s[:min(len(s), maxPrefix)], k); i > 0 && (at < 0 || i < at) {
+			at = i
+		}
+	}
+	var p prefixScan
+	p.loc = f.opt.Location
+	p.l.rec = Record{Facility: FacilityUnknown, Level: -1}
+	if at < 0 && strings.HasSuffix(s, "]") && strings.Contains(s, " [s=") {
+		p.scan(s, min(len(s), maxPrefix), false)
+		at = p.outer
+	} else if at > 0 {
+		for at > 0 && (s[at-1] == ' ' || s[at-1] == '\t') {
+			at--
+		}
+		p.scan(s, at, true)
+	}
+	if at <= 0 || p.n > 1 || p.closed || p.judge(true) != trusted {
+		return false
+	}
+	if s[at] == '\t' && s[at-1]-'0' <= 9 || s[at] == ' ' && (p.n == 0 || !isFileName(p.words[0].text)) && s[at-1]-'0' > 9 && (p.n > 0 || s[at-1] == '>') {
+		at++ // a host stands apart from the line, a file does not
+	}
+	f.shape = append(f.shape[:0], s[:at]...)
+	f.shapeHost = p.host()
+	f.stats.Lines--
+	f.line(s)
+	return true
 }
 
 // trusted makes l the line whose prefix p has read, and notes what a tool has put
 // before it for the lines around it that nothing marks as the kernel's.
 func (f *feeder) trusted(s string, at int, p *prefixScan, l *line) {
-	*l = line{rec: p.l.rec, width: at, noYear: p.l.noYear, stamped: true, closed: true}
+	*l = line{rec: p.l.rec, width: at - max(p.outer, 0), noYear: p.l.noYear, stamped: true, closed: true}
 	if l.rec.Host == "" {
 		l.rec.Host = p.host()
 	}

@@ -168,7 +168,13 @@ func isRow(t string) bool {
 	for i < len(t) && t[i]-'0' <= 9 {
 		i++
 	}
-	return i > digits && i < len(t) && t[i] == ']'
+	if i == digits || i == len(t) || t[i] != ']' {
+		return false
+	}
+	for i++; i < len(t) && (t[i] == ' ' || t[i] == '-'); {
+		i++
+	}
+	return i < len(t) && t[i]-'0' <= 9
 }
 
 // isStat tells a counter of a memory cgroup: a word of the kernel's and a number.

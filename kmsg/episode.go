@@ -366,7 +366,8 @@ func (a *Assembler) summary(r *Record, t string) {
 		return
 	}
 	o := a.current(r.Caller)
-	if o == nil || o.sawKill || o.hasSum || o.taskIn || o.ep.NoKill != "" {
+	late := o != nil && o.sawKill && !o.hasSum && v.pid > 0 && o.killed(v.pid) && !o.taskIn // printed, or sorted, behind its own kill line
+	if !late && (o == nil || o.sawKill || o.hasSum || o.taskIn || o.ep.NoKill != "") {
 		o = a.start(r)
 	}
 	o.touch(r)

@@ -49,6 +49,9 @@ func (f *feeder) line(s string) bool {
 	if f.entry.binary > 0 || f.entry.head != nil {
 		return f.entryBinary(s)
 	}
+	if strings.IndexByte(s, 0x1b) >= 0 && isColoured(s) {
+		s = stripColour(s)
+	}
 	if len(f.shape) > 0 {
 		s = s[sameShape(stringOf(f.shape), s):]
 	}
@@ -72,7 +75,7 @@ func (f *feeder) textLine(s string) bool {
 	l.class = classify(t)
 	if l.rec.Ident != "" {
 		f.foreign(l, t)
-	} else if !l.closed && !byItsStart(l.class) {
+	} else if !l.closed && !byItsStart(l.class, t) {
 		if f.anyPrefix(s, l) {
 			return true
 		}
@@ -80,6 +83,9 @@ func (f *feeder) textLine(s string) bool {
 	}
 	if len(f.shape) > 0 && l.rec.Host == "" {
 		l.rec.Host = f.shapeHost
+	}
+	if l.numbered > 0 && l.closed && l.rec.Ident == "" && f.base == nil {
+		f.shape = append(f.shape[:0], s[:l.numbered]...)
 	}
 	if f.base != nil {
 		l.fill(f.base)
@@ -101,8 +107,16 @@ func (f *feeder) plain(s string) bool {
 			f.flushRecord()
 			return false
 		}
-		if f.continues(s) {
-			f.join("\n", strings.TrimPrefix(s, strings.Repeat(" ", min(f.pend.width, indent(s)))))
+		at := len(s) - len(trimBlanks(l.text))
+		n := blanksBefore(s, at)
+		if n > 0 && at > n && strings.IndexByte(">|#*", s[at-n-1]) >= 0 {
+			n-- // the mark's own
+		}
+		if f.fieldsGoOn(trimBlanks(l.text)) {
+			return true
+		}
+		if f.continues(s[at-n:]) {
+			f.join("\n", s[at-n+min(f.pend.width-f.pend.outer, n):])
 			return f.pend.class != classNone
 		}
 		if f.wraps(l.text) {
@@ -113,7 +127,7 @@ func (f *feeder) plain(s string) bool {
 		f.join("\n", l.text)
 		return true
 	}
-	if !l.stamped && !f.hasPend && len(s)-len(trimBlanks(s)) >= 8 && l.class != classNone {
+	if !l.stamped && !f.hasPend && blanksBefore(s, len(s)-len(trimBlanks(l.text))) >= 8 && l.class != classNone {
 		// The rest of a record whose begin is not at hand: it may be a
 		// program's message of several lines.
 		f.stats.Foreign++
@@ -133,6 +147,15 @@ func isKillerIdent(s string) bool {
 	return false
 }
 
+// blanksBefore counts the blanks that end at a place of s.
+func blanksBefore(s string, at int) int {
+	n := 0
+	for n < at && s[at-n-1] == ' ' {
+		n++
+	}
+	return n
+}
+
 func indent(s string) int {
 	i := 0
 	for i < len(s) && s[i] == ' ' {
@@ -145,7 +168,57 @@ func indent(s string) int {
 // print it: indented by the width of the prefix.
 func (f *feeder) continues(s string) bool {
 	n := indent(s)
-	return f.pend.stamped && n >= 8 && (n >= f.pend.width || n >= 12 && !startsKnown(s[n:]))
+	return f.pend.stamped && n >= 8 && (n >= f.pend.width-f.pend.outer || n >= 12 && !startsKnown(s[n:]))
+}
+
+// fieldsGoOn joins the rest of a kill line or a summary that a person has wrapped,
+// with blanks up to where the message began: what looks like a line end in a name.
+func (f *feeder) fieldsGoOn(next string) bool {
+	p := f.pend
+	if p.rec.Ident != "" || f.joins >= 8 {
+		return false
+	}
+	t := strings.TrimRight(trimBlanks(p.text), " ")
+	switch p.class {
+	case classKill:
+		k, ok := parseKill(t, p.rec.Escaped)
+		if !ok || k.announce || strings.Contains(next, ") total-vm:") {
+			return false
+		}
+		if name, _, ok := strings.Cut(next, ":"); !ok || !isKillField(name) {
+			return false
+		}
+		p.text = t
+		f.join(" ", next)
+		return true
+	case classSummary:
+		if !strings.HasSuffix(t, ",") && !strings.HasSuffix(t, "...") && !strings.HasSuffix(t, `\`) {
+			return false
+		}
+		if name, _, ok := strings.Cut(strings.TrimLeft(next, ".,"), "="); !ok || !isSummaryField(name) {
+			return false
+		}
+		p.text = strings.TrimSuffix(t, `\`)
+		f.join("", strings.TrimRight(next, " "))
+		return true
+	}
+	return false
+}
+
+func isKillField(name string) bool {
+	switch name {
+	case "total-vm", "anon-rss", "file-rss", "shmem-rss", "UID", "pgtables", "oom_score_adj", "vsz":
+		return true
+	}
+	return false
+}
+
+func isSummaryField(name string) bool {
+	switch name {
+	case "nodemask", "cpuset", "mems_allowed", "global_oom,task_memcg", "oom_memcg", "task_memcg", "task", "pid", "uid":
+		return true
+	}
+	return false
 }
 
 // splitName tells a further line of a record whose text holds a line end, in
@@ -330,8 +403,10 @@ func (f *feeder) foreign(l *line, t string) {
 }
 
 // byItsStart tells the classes of messages that are told by their first words.
-func byItsStart(c class) bool {
+func byItsStart(c class, t string) bool {
 	switch c {
+	case classKill, classMemInfo:
+		return startsKnown(t)
 	case classNone, classSuspect, classInvoked, classCpusetLine, classFault:
 		return false
 	}

@@ -16,6 +16,7 @@ func (a *Assembler) kill(r *Record, t string) {
 	k.kill.Seq, k.kill.Uptime, k.kill.HasUptime, k.kill.Time = r.Seq, r.Uptime, r.HasUptime, r.Time
 	k.kill.fixPageTables()
 	if k.announce && !k.shared {
+		k.kill.Line = cutLine(r.Text)
 		a.announce(r, k)
 		return
 	}
@@ -27,6 +28,15 @@ func (a *Assembler) kill(r *Record, t string) {
 		o = a.start(r)
 	}
 	o.addKill(r, k)
+}
+
+// sameStamp tells two prints of one line: a parent announced anew, of which
+// another child is killed, is announced later.
+func sameStamp(a, b *Kill) bool {
+	if a.HasUptime && b.HasUptime {
+		return a.Uptime == b.Uptime
+	}
+	return a.Time.Equal(b.Time) && a.Line == b.Line
 }
 
 // ownerOf finds the episode of a kill: the one whose summary names its pid,
@@ -120,8 +130,8 @@ func (a *Assembler) announce(r *Record, k killLine) {
 		o = a.current(r.Caller)
 	}
 	if o == nil || o.sawKill || o.ep.NoKill != "" || o.hasSum && o.summary.pid != k.kill.PID {
-		if o != nil && o.sawKill && o.announced && o.announce.kill.PID == k.kill.PID {
-			return // the same announcement again
+		if o != nil && o.sawKill && o.announced && o.announce.kill.PID == k.kill.PID && sameStamp(&o.announce.kill, &k.kill) {
+			return // the same announcement, pasted again
 		}
 		o = a.start(r)
 	}
@@ -133,7 +143,6 @@ func (a *Assembler) announce(r *Record, k killLine) {
 		o = a.start(r)
 	}
 	k.kill.Evidence = "announce"
-	k.kill.Line = cutLine(r.Text)
 	o.announce, o.announced = k, true
 	o.unknown = o.unknown || r.Facility == FacilityUnknown
 	if o.ep.Constraint == "" {
@@ -183,6 +192,10 @@ func (a *Assembler) reaper(r *Record, t string) {
 			return
 		}
 	}
+	if o := a.current(r.Caller); o != nil && !o.sawKill && !o.hasSum && o.ep.NoKill == "" && (o.taskIn || o.invoked || o.announced) {
+		o.addReaped(r, k) // whose dump this is: its own kill line is missing
+		return
+	}
 	for i := 0; i < len(a.open); { // told in the order of the log
 		if a.open[i].sawKill {
 			a.close(i)
@@ -194,6 +207,18 @@ func (a *Assembler) reaper(r *Record, t string) {
 		Host: r.Host, Kills: []Kill{k}, Lines: []string{k.Line}, Unverified: r.Facility != 0}
 	a.remember(&k)
 	a.events = append(a.events, Event{Episode: ep})
+}
+
+// addReaped takes a reaper's word for the kill of an episode.
+func (o *open) addReaped(r *Record, k Kill) {
+	o.touch(r)
+	if o.ep.Constraint == "" && o.announced {
+		o.ep.Constraint = o.announce.constraint
+	}
+	o.unknown = o.unknown || r.Facility == FacilityUnknown
+	o.sawKill = true
+	o.ep.Kills = append(o.ep.Kills, k)
+	o.evidence(r)
 }
 
 func (a *Assembler) noKill(r *Record, t string) {

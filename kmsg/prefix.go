@@ -14,6 +14,8 @@ type line struct {
 	// width is the length of all prefixes: continuation lines of dmesg and
 	// journald are indented by it.
 	width int
+	// outer is how much of the width a tool's marks take: quotes, line numbers.
+	outer int
 	// stamped is true when the line had a time, a level or an ident of its own.
 	stamped bool
 	// noYear is true when rec.Time is a date in the year 0 of a log that
@@ -29,6 +31,8 @@ type line struct {
 	// closed is true where the kernel's own stamp or name ends the prefix: what
 	// follows is the message, whatever it looks like.
 	closed bool
+	// numbered is how much of the line a line number takes.
+	numbered int
 	// unclear is true for the kernel's words behind a prefix that is not understood.
 	unclear bool
 }
@@ -51,7 +55,14 @@ func parseLine(s string, loc *time.Location, l *line) {
 		l.stamped, l.closed = true, true
 		return
 	}
-	s = stripLineNumber(s)
+	if t := stripLineNumber(s); len(t) < len(s) {
+		l.numbered = len(whole) - len(t)
+		for l.numbered > 1 && whole[l.numbered-1] == ' ' && whole[l.numbered-2] == ' ' {
+			l.numbered--
+		}
+		s = t
+	}
+	inner := s
 	s = l.talos(s, loc)
 	s = l.facilityLevel(s)
 	s = l.kernelName(s)
@@ -75,6 +86,9 @@ func parseLine(s string, loc *time.Location, l *line) {
 	}
 	l.text = s
 	l.width = len(whole) - len(s)
+	if len(inner) < len(trimBlanks(whole)) {
+		l.outer = len(whole) - len(inner)
+	}
 }
 
 // kernelName takes off "kernel: " where it begins the line, or ": " before a
@@ -94,9 +108,11 @@ func (l *line) kernelName(s string) string {
 // behind its own tag, if it is one by its stamp.
 func (l *line) relayed(s string, loc *time.Location) string {
 	t, _ := l.priority(s, loc)
-	if _, end := plainStamp(t + " "); strings.HasPrefix(t, "[") && end > 0 {
-		l.rec.Ident = ""
-		return t
+	if end := strings.IndexByte(t[:min(len(t), 32)], ']'); end > 0 && t[0] == '[' {
+		if _, ok := parseUptime(strings.Trim(t[1:end], " ")); ok {
+			l.rec.Ident = ""
+			return t
+		}
 	}
 	return s
 }

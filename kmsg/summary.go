@@ -112,6 +112,10 @@ func (v *summaryLine) paths(s string, whole bool) {
 	const global, oom, task = ",global_oom,task_memcg=/", ",oom_memcg=/", ",task_memcg=/"
 	g := strings.Index(s, global)
 	o := strings.Index(s, oom)
+	if o < 0 && g < 0 && strings.Contains(s, "...") {
+		v.elided(s, whole)
+		return
+	}
 	if g >= 0 && (o < 0 || g < o) {
 		if whole {
 			v.taskMemcg = decode(s[g+len(global)-1:], v.escaped)
@@ -152,6 +156,8 @@ func (v *summaryLine) paths(s string, whole bool) {
 	case candidates == 0:
 		if i := strings.Index(s, ",task_memcg="); i > 0 {
 			v.oomMemcg = decode(s[:i], v.escaped)
+		} else if whole && strings.Contains(v.body, "...") && !strings.Contains(s, "...") {
+			v.oomMemcg = decode(strings.TrimRight(s, ", "), v.escaped) // the victim's was cut out
 		}
 	case fits == 0 && candidates > 1:
 		v.ambiguous = true // no reading fits: none is believed
@@ -161,6 +167,32 @@ func (v *summaryLine) paths(s string, whole bool) {
 		if whole {
 			v.taskMemcg = decode(q, v.escaped)
 		}
+	}
+}
+
+// elided reads what is left of a line from which somebody has cut out a part and
+// put "..." there: any of the fields may stand without those before it.
+func (v *summaryLine) elided(s string, whole bool) {
+	field := func(name string) string {
+		i := strings.Index(s, name+"=/")
+		if i < 0 {
+			return ""
+		}
+		path := s[i+len(name)+1:]
+		if j := strings.Index(path, ",task_memcg="); j >= 0 {
+			path = path[:j]
+		} else if !whole {
+			return ""
+		}
+		path = strings.TrimRight(path, ", ")
+		if strings.Contains(path, "...") || strings.Contains(path, " ") {
+			return ""
+		}
+		return decode(path, v.escaped)
+	}
+	v.oomMemcg, v.taskMemcg = field("oom_memcg"), field("task_memcg")
+	if v.oomMemcg != "" {
+		v.constraint = ConstraintMemcg
 	}
 }
 
