@@ -10,6 +10,7 @@ var kernelTexts = []struct {
 	class class
 }{
 	{"oom-kill:constraint=", classSummary},
+	{"oom-kill: constraint=", classSummary},
 	{"Memory cgroup out of memory", classKill},
 	{"Out of memory", classKill},
 	{"Killed process ", classKill},

@@ -1,0 +1,122 @@
+package kmsg
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// relays are programs that log a kernel's own lines with their stamps: the
+// virtual machine of Docker Desktop, a hypervisor its guest's console.
+func isRelay(name string) bool {
+	return name == "Guest" || strings.HasPrefix(name, "com.docker.")
+}
+
+// trust says whether a prefix lets the text behind it be the kernel's.
+type trust uint8
+
+const (
+	trusted trust = iota
+	written       // a program or a container wrote the line
+	unclear       // the prefix is not understood
+)
+
+// judge says whose word the text behind the prefix is. whole tells that the
+// text is one line of the kernel's to its last field.
+func (p *prefixScan) judge(whole bool) trust {
+	if p.program != "" {
+		return written
+	}
+	if p.l.rec.Facility > 0 {
+		return written
+	}
+	count, host, most := 0, false, 1
+	if p.named {
+		most = 2
+	}
+	for i := range p.words[:min(p.n, len(p.words))] {
+		w := &p.words[i]
+		if w.text == "stdout" || w.text == "stderr" {
+			p.program = "container"
+			return written
+		}
+		if w.sep == ':' && isRelay(w.text) && p.l.rec.HasUptime {
+			most = len(p.words)
+			continue
+		}
+		name, pid := cutPID(w.text)
+		if w.sep == ':' && (pid || w.after || w.dated && !isAddress(w.text)) {
+			p.program = name
+			return written
+		}
+		if w.after {
+			return unclear
+		}
+		if i == 0 && isFileName(w.text) && w.sep != ' ' {
+			continue
+		}
+		count++
+		host = host || hostLike(w.text) && w.sep != ' '
+		if w.sep == ']' && strings.Contains(w.text, "/") || w.sep == '|' && !p.closed && composeName(w.text) {
+			p.program = "container"
+			return written
+		}
+	}
+	if p.n > len(p.words) {
+		return unclear
+	}
+	if count > most || count > 0 && !p.closed && !p.dated && !(host && whole) {
+		return unclear
+	}
+	return trusted
+}
+
+// cutPID takes the pid off a program's name as syslog writes it: "sshd[12]".
+func cutPID(s string) (name string, ok bool) {
+	i := strings.IndexByte(s, '[')
+	if i <= 0 || !strings.HasSuffix(s, "]") || !digitsOnly(s[i+1:len(s)-1]) {
+		return s, false
+	}
+	return s[:i], true
+}
+
+// isFileName tells the name of a log, as grep puts it before each line.
+func isFileName(s string) bool {
+	if strings.ContainsAny(s, `/\`) || s == "(standard" || s == "-" {
+		return true
+	}
+	for _, part := range []string{".log", ".txt", ".gz", ".zst", ".xz", ".bz2", ".out", "dmesg", "messages", "syslog"} {
+		if strings.Contains(s, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostLike tells a name that is more likely a machine's than a program's.
+func hostLike(s string) bool {
+	return isAddress(s) || isFileName(s) || s != "" && len(s) <= 253 && strings.ContainsAny(s, "0123456789.-_") && !strings.ContainsAny(s, "()[]{}<>$%&;!?'\"")
+}
+
+func isAddress(s string) bool {
+	if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return true
+	}
+	_, err := netip.ParseAddrPort(s)
+	return err == nil
+}
+
+// composeName tells a container as docker compose names it before its output: web-1.
+func composeName(s string) bool {
+	i := strings.LastIndexAny(s, "-_")
+	return i > 0 && digitsOnly(s[i+1:]) && len(s)-i <= 4
+}
+
+// host is the machine that the prefix names outside of what parseLine reads.
+func (p *prefixScan) host() string {
+	for i := range p.words[:min(p.n, len(p.words))] {
+		if w := &p.words[i]; !isFileName(w.text) && w.sep != '-' && !(w.sep == ':' && isRelay(w.text)) {
+			return w.text
+		}
+	}
+	return ""
+}
