@@ -36,7 +36,7 @@ func TakeLogs(logs *[]string, args []string, most int, notes io.Writer) ([]strin
 }
 
 var (
-	reRotated = regexp.MustCompile(`(?:\.[0-9]+|-[0-9]{8})?(?:\.(?:gz|zst))?$`)
+	reRotated = regexp.MustCompile(`(?:\.[0-9]+|-[0-9]{8})?(?:\.(?:gz|zst|xz|bz2))?$`)
 	reBeside  = regexp.MustCompile(`^(?:\.|-[0-9]{8})`)
 )
 

@@ -44,6 +44,12 @@ func anyDate(s string, loc *time.Location) (t time.Time, rest string, hasYear, o
 	return time.Date(d.year, time.Month(d.month), d.day, 0, 0, 0, int(clock), zone), rest, d.year != 0, true
 }
 
+// isDate tells whether s begins with a date and a time of day.
+func isDate(s string) bool {
+	_, _, _, ok := anyDate(s, time.UTC)
+	return ok
+}
+
 // clockIn finds the time of day that a date at the beginning of s ends with.
 func clockIn(s string) int {
 	for i := 1; i < len(s) && i < 48; i++ {

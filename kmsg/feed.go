@@ -73,7 +73,7 @@ func (f *feeder) textLine(s string) bool {
 	f.prefix.parse(s, f.opt, l)
 	t := trimBlanks(l.text)
 	l.class = classify(t)
-	if l.rec.Ident != "" {
+	if l.rec.Ident != "" || l.closed && l.class == classSuspect {
 		f.foreign(l, t)
 	} else if !l.closed && !byItsStart(l.class, t) {
 		if f.anyPrefix(s, l) {
@@ -254,6 +254,9 @@ func (f *feeder) unrecognised(r *Record) {
 // foreign counts a program's line that holds the kernel's words; record counts
 // those that are nothing else.
 func (f *feeder) foreign(l *line, t string) {
+	if at := kernelText(t); l.rec.Ident == "" && at <= 0 {
+		return
+	}
 	if l.class != classNone && l.class != classKill && l.class != classSummary && kernelText(t) >= 0 {
 		f.stats.Foreign++
 	}

@@ -104,7 +104,9 @@ func (f *firstOf) look(opt *ScanOptions) error {
 // rotation splits "kern.log.2.gz" into "kern.log" and 2.
 func rotation(name string) (family string, age int) {
 	base := filepath.Base(name)
-	base = strings.TrimSuffix(strings.TrimSuffix(base, ".gz"), ".zst")
+	for _, ext := range []string{".gz", ".zst", ".xz", ".bz2"} {
+		base = strings.TrimSuffix(base, ext)
+	}
 	if dot := strings.LastIndexByte(base, '.'); dot > 0 {
 		if n, ok := atoi(base[dot+1:]); ok && n < 1e6 {
 			return filepath.Join(filepath.Dir(name), base[:dot]), n

@@ -114,6 +114,9 @@ func (f *feeder) trusted(s string, at int, p *prefixScan, l *line) {
 	f.shape = append(f.shape[:0], s[:end]...)
 	f.shapeHost = p.host()
 	if p.outer < 0 {
+		if f.hasPend && f.pend.class == classInvoked {
+			f.pend.text = f.pend.text[sameShape(s[:at], f.pend.text):]
+		}
 		f.asm.trimTrigger(s[:at])
 	}
 }

@@ -233,7 +233,7 @@ func stripLineNumber(s string) string {
 		return trimBlanks(s[i+1:])
 	case c == ' ' || c == '|' || c == ')' || c == '-':
 		rest := strings.TrimLeft(s[i+1:], " \t|")
-		if rest != "" && (rest[0] == '[' || rest[0] == '<' || monthOf(rest) > 0 || strings.HasPrefix(rest, "kern")) {
+		if rest != "" && (rest[0] == '[' || rest[0] == '<' || monthOf(rest) > 0 && !isDate(s) || strings.HasPrefix(rest, "kern")) {
 			return rest
 		}
 	}

@@ -51,15 +51,15 @@ func (p *prefixScan) judge(whole bool) trust {
 		if w.after {
 			return unclear
 		}
+		if w.sep == ']' && strings.HasPrefix(w.text, "pod/") || w.sep == '|' && !p.closed && composeName(w.text) {
+			p.program = "container"
+			return written
+		}
 		if i == 0 && isFileName(w.text) && w.sep != ' ' {
 			continue
 		}
 		count++
 		host = host || hostLike(w.text) && w.sep != ' '
-		if w.sep == ']' && strings.Contains(w.text, "/") || w.sep == '|' && !p.closed && composeName(w.text) {
-			p.program = "container"
-			return written
-		}
 	}
 	if p.n > len(p.words) {
 		return unclear

@@ -39,6 +39,8 @@ type ScanStats struct {
 	// UnrecognisedLines are the first lines of OOM reports in a form that is
 	// not known here.
 	UnrecognisedLines []string
+	// NotKernel are the files in which no line looks like a kernel log's; bounded.
+	NotKernel []Look
 }
 
 const maxUnrecognised = 16
@@ -57,10 +59,13 @@ func (s *ScanStats) add(o *ScanStats) {
 			s.UnrecognisedLines = append(s.UnrecognisedLines, l)
 		}
 	}
+	if len(s.NotKernel) < maxUnrecognised {
+		s.NotKernel = append(s.NotKernel, o.NotKernel...)
+	}
 }
 
 // ScanFiles reads kernel logs in any format, plain or compressed (gzip, zstd,
-// told by content), and calls yield for each event, in the order of the log.
+// xz, bzip2, told by content), and calls yield for each event, in the order of the log.
 // "-" is standard input. Several files are read as one log, oldest first. It
 // stops at the first error of yield. A log is read by all processors; yield is
 // called from one goroutine.
@@ -117,6 +122,11 @@ func scan(ctx context.Context, r io.Reader, name string, opt ScanOptions, seen *
 	defer done()
 	p := pipeline{src: src, name: name, opt: &opt, render: render, yield: yield, seen: seen}
 	err = p.run(ctx)
+	if st := &p.stats; err == nil && st.Episodes+st.Faults+st.Unrecognised+st.Foreign == 0 {
+		if l, ok := lookAt(name, src.samples()); ok {
+			st.NotKernel = append(st.NotKernel, l)
+		}
+	}
 	return p.stats, err
 }
 

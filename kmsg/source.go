@@ -3,14 +3,16 @@ package kmsg
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
+	"compress/bzip2"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 )
 
 // chunkSize is how much of a log is read at a time: little enough to stay in a
@@ -42,6 +44,8 @@ type source interface {
 	// A source of unknown length must be read in order.
 	read(c *chunk) bool
 	size() int64
+	// samples are some stretches of it, the first from its begin.
+	samples() [][]byte
 }
 
 // fileSource reads chunks at any place of a regular file.
@@ -130,6 +134,7 @@ type streamSource struct {
 	chunk int
 	base  int64
 	rest  []byte // the begun line that the last chunk ended with
+	head  []byte // its first bytes
 	ended bool
 }
 
@@ -184,7 +189,7 @@ func openSource(r io.Reader, name string) (source, func(), error) {
 			return &fileSource{f: bytes.NewReader(head), n: int64(len(head)), chunk: chunkSize}, done, nil
 		}
 		if err != nil || len(head) > wholeUpTo {
-			return &streamSource{r: io.MultiReader(bytes.NewReader(head), failed{err}, plain), chunk: chunkSize}, done, nil
+			return &streamSource{r: io.MultiReader(bytes.NewReader(head), failed{err}, plain), chunk: chunkSize, head: head[:min(len(head), sampleSize)]}, done, nil
 		}
 		if len(head) == cap(head) {
 			head = slices.Grow(head, len(head))
@@ -208,7 +213,7 @@ func wholeFile(f *os.File) source {
 	if err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
 		return nil
 	}
-	var magic [4]byte
+	var magic [10]byte
 	n, _ := f.ReadAt(magic[:], 0)
 	if pos, err := f.Seek(0, io.SeekCurrent); err != nil || pos != 0 || isCompressed(magic[:n]) {
 		return nil
@@ -216,11 +221,11 @@ func wholeFile(f *os.File) source {
 	return &fileSource{f: f, n: st.Size(), chunk: chunkSize}
 }
 
-// decompress reads through gzip or zstd where the content says so.
+// decompress reads through gzip, zstd, xz or bzip2 where the content says so.
 func decompress(r io.Reader, name string) (io.Reader, func(), error) {
 	nothing := func() {}
 	br := bufio.NewReaderSize(r, 64<<10)
-	magic, _ := br.Peek(4)
+	magic, _ := br.Peek(10)
 	switch {
 	case bytes.HasPrefix(magic, gzipMagic):
 		z, err := gzip.NewReader(br)
@@ -234,6 +239,14 @@ func decompress(r io.Reader, name string) (io.Reader, func(), error) {
 			return nil, nothing, fmt.Errorf("read log %q: %w", name, err)
 		}
 		return z, z.Close, nil
+	case bytes.HasPrefix(magic, xzMagic):
+		z, err := openXZ(br)
+		if err != nil {
+			return nil, nothing, fmt.Errorf("read log %q: %w", name, err)
+		}
+		return z, nothing, nil
+	case isBzip2(magic):
+		return bzip2.NewReader(br), nothing, nil
 	}
 	return br, nothing, nil
 }
@@ -241,8 +254,33 @@ func decompress(r io.Reader, name string) (io.Reader, func(), error) {
 var (
 	gzipMagic = []byte{0x1f, 0x8b}
 	zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
+	xzMagic   = []byte{0xfd, '7', 'z', 'X', 'Z', 0}
 )
 
+// isBzip2 tells bzip2 by its name and the number that begins a block.
+func isBzip2(magic []byte) bool {
+	return len(magic) >= 10 && string(magic[:3]) == "BZh" && magic[3]-'1' < 9 && string(magic[4:10]) == "\x31\x41\x59\x26\x53\x59"
+}
+
+// maxXZDict is the largest window that an xz file may ask for: that of xz -9 is 64 MiB.
+const maxXZDict = 128 << 20
+
+// openXZ refuses a file whose first block asks for more memory than xz uses itself.
+func openXZ(br *bufio.Reader) (io.Reader, error) {
+	// Stream header (12), block header size and flags (2), then filters: LZMA2 is
+	// 0x21, 1 byte of properties, the window as 2 or 3 times a power of two.
+	head, _ := br.Peek(32)
+	for i := 14; i+2 < len(head); i++ {
+		if head[i] == 0x21 && head[i+1] == 1 {
+			if n := uint64(head[i+2]); n > 40 || (2|n&1)<<(n/2+11) > maxXZDict {
+				return nil, fmt.Errorf("xz: its window is larger than %d MiB", maxXZDict>>20)
+			}
+			break
+		}
+	}
+	return xz.NewReader(br)
+}
+
 func isCompressed(magic []byte) bool {
-	return bytes.HasPrefix(magic, gzipMagic) || bytes.HasPrefix(magic, zstdMagic)
+	return bytes.HasPrefix(magic, gzipMagic) || bytes.HasPrefix(magic, zstdMagic) || bytes.HasPrefix(magic, xzMagic) || isBzip2(magic)
 }

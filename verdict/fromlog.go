@@ -42,8 +42,8 @@ func (m *logFacts) fill(e *kmsg.Episode, i int, boot string) *Facts {
 	}
 	f.Kills[0].By = ByPath
 	f.path.text, f.path.id = path, cgroup.ParsePath(path)
-	if !f.path.id.InContainer() {
-		f.Unit = f.path.id.Unit
+	if id := &f.path.id; !id.InContainer() && id.PodUID == "" { // a pod's monitor is in no container of it, but in the pod
+		f.Unit = id.Unit
 		return f
 	}
 	setOwner(&f.path.id, &m.container, &m.pod)

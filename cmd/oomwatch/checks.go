@@ -77,9 +77,9 @@ func checkOOMText() finding {
 	_ = k.Run(ctx, func(observe.Observation) {})
 	if n, line := k.Unrecognised(); n > 0 {
 		f.State = stateWeak
-		f.Found = fmt.Sprintf("unrecognised OOM text: %d lines, the newest %q", n, line)
+		f.Found = fmt.Sprintf("unrecognised OOM text: %d lines, the first %q", n, line)
 		f.Invisible = "what those lines say"
-		f.Fix = "report that line: this kernel writes its OOM reports in a form that is new to oomwatch"
+		f.Fix = "report that line, with the ten around it, at " + reportAt + ": this kernel writes its OOM reports in a form that is new to oomwatch"
 	}
 	return f
 }

@@ -49,7 +49,7 @@ kernel's log ring, the journal and the daemon's store itself. With --log, --insp
 tells every kill in them in their order.
 
 Kernel logs may be of any format and kernel: dmesg, kern.log, journalctl, serial
-console, plain or compressed with gzip or zstd; "-" is standard input. Files that
+console, plain or compressed with gzip, zstd, xz or bzip2; "-" is standard input. Files that
 follow a --log are logs too.
 
 Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,

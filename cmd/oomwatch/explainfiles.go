@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/kmsg"
-	"github.com/oomwatch/oomwatch/redact"
 )
 
 // offline explains from saved files alone.
@@ -74,19 +71,6 @@ func (e *explainer) finish(t *teller, what string, err error) error {
 		return errNothing
 	}
 	return nil
-}
-
-// sayUnread says which lines of a log were not believed, or not understood.
-func sayUnread(notes io.Writer, stats *kmsg.ScanStats) {
-	if stats.Foreign > 0 {
-		fmt.Fprintf(notes, "note: %d lines look like the kernel's and were written by a program: not believed\n", stats.Foreign)
-	}
-	if stats.Unrecognised > 0 {
-		fmt.Fprintf(notes, "note: unrecognised OOM text: %d lines are of an OOM report in a form that this version does not know; please report them:\n", stats.Unrecognised)
-		for _, l := range stats.UnrecognisedLines {
-			fmt.Fprintf(notes, "  %s\n", redact.Sanitize(l))
-		}
-	}
 }
 
 // teller keeps incidents for a table and the newest stories.

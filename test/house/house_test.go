@@ -54,6 +54,7 @@ var doors = map[string][]string{
 	"golang.org/x/term":             {"internal/terminal"},
 	"charm.land/":                   {"cmd/oomwatch"},
 	"github.com/klauspost/compress": {"kmsg"},
+	"github.com/ulikunitz/xz":       {"kmsg"},
 }
 
 func TestImports(t *testing.T) {

@@ -26,7 +26,7 @@ type Source struct {
 
 	stats        atomic.Pointer[kmsg.ReaderStats]
 	unrecognised atomic.Int64
-	unread       atomic.Pointer[string] // the newest such line
+	unread       atomic.Pointer[string] // the first such line
 }
 
 // Name implements observe.Source.
@@ -83,7 +83,7 @@ func (k *Source) Stats() kmsg.ReaderStats {
 }
 
 // Unrecognised counts lines that are clearly OOM text of an unknown form, and
-// gives the newest of them: it is worth a report.
+// gives the first of them: it is worth a report.
 func (k *Source) Unrecognised() (n int64, line string) {
 	if s := k.unread.Load(); s != nil {
 		line = *s
@@ -160,7 +160,7 @@ func (k *Source) hand(events []kmsg.Event, emit func(observe.Observation)) {
 			emit(observe.Observation{At: e.Fault.Time, Fault: e.Fault})
 		case e.Unrecognised != nil:
 			k.unrecognised.Add(1)
-			k.unread.Store(&e.Unrecognised.Text)
+			k.unread.CompareAndSwap(nil, &e.Unrecognised.Text)
 		}
 	}
 }
