@@ -81,6 +81,12 @@ func cutPID(s string) (name string, ok bool) {
 
 // isFileName tells the name of a log, as grep puts it before each line.
 func isFileName(s string) bool {
+	if len(s) > 2 && s[1] == ':' && s[2] == '\\' {
+		s = s[2:]
+	}
+	if _, tail, ok := strings.Cut(s, ":"); ok && !digitsOnly(tail) {
+		return false // something stands behind the file
+	}
 	if strings.ContainsAny(s, `/\`) || s == "(standard" || s == "-" {
 		return true
 	}
