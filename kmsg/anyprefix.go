@@ -224,7 +224,7 @@ func (p *prefixScan) name(s string) int {
 		p.l.rec.Level = level
 		return len(word)
 	}
-	if fac, ok := facilityNames[word]; ok && (s[len(word)] == '.' || s[len(word)] == ':') {
+	if fac, ok := facilityNames[word]; ok && s[len(word)] == ':' {
 		p.l.rec.Facility = fac
 		p.named = p.named || fac == 0
 		return len(word) + 1

@@ -34,7 +34,10 @@ func (p *prefixScan) judge(whole bool) trust {
 		most = 2
 	}
 	for i := range p.words[:min(p.n, len(p.words))] {
-		w := &p.words[i]
+		w := p.words[i]
+		if i == 0 {
+			w.text = behindFile(w.text)
+		}
 		if w.text == "stdout" || w.text == "stderr" {
 			p.program = "container"
 			return written
@@ -51,7 +54,7 @@ func (p *prefixScan) judge(whole bool) trust {
 		if w.after {
 			return unclear
 		}
-		if w.sep == ']' && strings.HasPrefix(w.text, "pod/") || w.sep == '|' && !p.closed && composeName(w.text) {
+		if w.sep == ']' && strings.HasPrefix(w.text, "pod/") || strings.HasPrefix(w.text, "[pod/") || w.sep == '|' && !p.closed && composeName(w.text) {
 			p.program = "container"
 			return written
 		}
@@ -77,6 +80,36 @@ func cutPID(s string) (name string, ok bool) {
 		return s, false
 	}
 	return s[:i], true
+}
+
+// behindFile takes off the file (and number) that grep has put before a word.
+func behindFile(s string) string {
+	for i := 1; i < len(s)-1; i++ {
+		if s[i] != ':' && s[i] != '-' {
+			continue
+		}
+		file, tail := s[:i], s[i+1:]
+		if s[i] == ':' && isFileName(file) || s[i] == '-' && hasLogEnding(file) {
+			if j := strings.IndexAny(tail, ":-"); j > 0 && digitsOnly(tail[:j]) {
+				tail = tail[j+1:]
+			}
+			if tail == "" || digitsOnly(tail) {
+				return s
+			}
+			return tail
+		}
+	}
+	return s
+}
+
+func hasLogEnding(file string) bool {
+	for _, end := range []string{".log", ".txt", ".gz", ".zst", ".xz", ".bz2", ".out", "dmesg", "messages", "syslog"} {
+		if strings.HasSuffix(file, end) {
+			return true
+		}
+	}
+	i := strings.LastIndexByte(file, '.')
+	return i > 0 && digitsOnly(file[i+1:]) && hasLogEnding(file[:i])
 }
 
 // isFileName tells the name of a log, as grep puts it before each line.
