@@ -65,17 +65,6 @@ func JudgeHistory(h *History) Service {
 	if j.limit > 0 && !j.host {
 		s.Limit = new(int64(j.limit))
 	}
-	for _, span := range spans {
-		w, ok := j.window(span)
-		if !ok {
-			continue
-		}
-		j.windows = append(j.windows, w)
-		s.Windows = append(s.Windows, w.shown)
-		if w.all {
-			break // a longer one holds no more
-		}
-	}
 	j.judge()
 	return s
 }
@@ -85,6 +74,7 @@ type record struct {
 	*Service
 	held, used [][]trend.Point // by run
 	oom        []bool          // by run: it ended with an OOM kill
+	limits     []float64       // by run
 	n          int
 	from, to   float64
 	limit      float64
@@ -124,7 +114,7 @@ func (j *record) prepare(h *History) {
 		j.n += len(held)
 		j.to = held[len(held)-1].T
 		j.limit = r.Limit
-		j.held, j.used, j.oom = append(j.held, held), append(j.used, used), append(j.oom, r.OOM)
+		j.held, j.used, j.oom, j.limits = append(j.held, held), append(j.used, used), append(j.oom, r.OOM), append(j.limits, r.Limit)
 	}
 }
 
@@ -179,40 +169,47 @@ func (j *record) window(span float64) (window, bool) {
 	return w, true
 }
 
-// judge goes by the longest window: what grows there, with a day's load and
-// every restart in it, grows. What began to grow of late is seen in a shorter one.
+// judge goes by how each run went on, and by what is held of the last week.
 func (j *record) judge() {
-	if len(j.windows) == 0 {
+	list := j.courses()
+	if len(list) == 0 {
 		j.Class, j.Confidence = NotEnoughData, ""
 		j.Reasons = append(j.Reasons, "its runs are too short for the readings to show how it grows")
 		return
 	}
-	w := &j.windows[len(j.windows)-1]
-	used := flat(since(j.used, j.to-w.span))
-	held := flat(since(j.held, j.to-w.span))
+	last := &list[len(list)-1]
+	runs := since(j.held, j.to-7*day)
+	used := flat(since(j.used, j.to-7*day))
+	held := flat(runs)
+	seen := j.to - max(j.from, j.to-7*day)
+	drops := falls(runs)
 	switch {
-	case w.Shape == trend.Leak:
-		j.leak(w)
-	case j.newLeak():
+	case j.grows(list):
 	case j.tight(held):
 	case j.cache(used, held):
-	case w.Shape == trend.Unknown:
-		j.Class, j.Confidence = NotEnoughData, ""
-		j.Reasons = append(j.Reasons, w.Reason)
+	case last.Course == trend.Fills:
+		j.Class = Filling
+		j.Reasons = append(j.Reasons, fmt.Sprintf("grew by %s in %s, and slows down: the later half brought %.0f %% of what the earlier did", units.Bytes(int64(last.Gain)), units.Seconds(last.Age), 100*last.Late))
 	case j.peaks(held):
-	case w.Shape == trend.Sawtooth && float64(w.Drops) >= 3*max(1, w.Seconds/day) && share(held, 0.95) > (1+tooth)*share(held, 0.05):
+	case float64(drops) >= 3*max(1, seen/day) && share(held, 0.95) > (1+tooth)*share(held, 0.05):
 		j.Class = Sawtooth
-		j.Reasons = append(j.Reasons, w.Reason+": it gives back what it takes, as a garbage collector does")
+		j.Reasons = append(j.Reasons, fmt.Sprintf("fell back %d times in %s: it gives back what it takes, as a garbage collector does", drops, units.Seconds(seen)))
 	case j.to-j.from < settled:
 		j.Class, j.Confidence = NotEnoughData, ""
-		j.Reasons = append(j.Reasons, w.Reason+"; an hour is needed to say more")
+		j.Reasons = append(j.Reasons, "an hour is needed to say more")
 	default:
 		j.Class = Steady
-		j.Reasons = append(j.Reasons, w.Reason)
-		if w.anew {
-			j.Confidence = incident.Possible
-		}
+		j.Reasons = append(j.Reasons, fmt.Sprintf("between %s and %s in %s, without a steady trend", units.Bytes(int64(share(held, 0.01))), units.Bytes(int64(share(held, 0.99))), units.Seconds(seen)))
 	}
+}
+
+// falls counts falls of at least half of the range, within runs.
+func falls(runs [][]trend.Point) int {
+	n := 0
+	for _, p := range runs {
+		n += trend.Falls(p)
+	}
+	return n
 }
 
 func (j *record) leak(w *window) {

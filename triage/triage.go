@@ -30,6 +30,8 @@ const (
 	// Sawtooth: it grows and falls back to the same floor, as with a garbage
 	// collector: healthy.
 	Sawtooth Class = "sawtooth"
+	// Filling: it grows towards a bound, and slows down: no leak.
+	Filling Class = "filling"
 	// Steady: none of these.
 	Steady Class = "steady"
 	// NotEnoughData: what is known allows more than one answer.
@@ -37,7 +39,7 @@ const (
 )
 
 // Classes are all classes, in that order.
-var Classes = []Class{Leak, LimitTooSmall, HostOvercommitted, Spike, Cache, Sawtooth, Steady, NotEnoughData}
+var Classes = []Class{Leak, LimitTooSmall, HostOvercommitted, Spike, Cache, Filling, Sawtooth, Steady, NotEnoughData}
 
 // Words is the class for people: "limit too small".
 func (c Class) Words() string {

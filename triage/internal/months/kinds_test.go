@@ -1,0 +1,167 @@
+package months
+
+// kind is one kind of service.
+type kind struct {
+	name  string
+	n     int // how many of a hundred or so
+	leaks bool
+	make  func(m maker, x *model, out *month)
+}
+
+// leak sets the rate so that the limit is reached after a time, from half a day to
+// two months, and when it began.
+func (m maker) leak(x *model, out *month) {
+	room := x.level * m.between(0.5, 5)
+	x.limit = x.level + room
+	out.rate = room / m.between(0.5*day, 60*day)
+	out.begin = 0
+	if m.chance(0.3) {
+		out.begin = m.even(3, 26) * day
+		x.restarts = append(m.deploys(3), out.begin)
+		sortFloats(x.restarts)
+	}
+	if m.chance(0.1) {
+		x.limit = 0
+	}
+}
+
+var kinds = []kind{
+	{"plateau", 10, false, func(m maker, x *model, _ *month) { m.room(x, x.level*1.2) }},
+	{"refill after restart", 12, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.3, 6)
+		x.causes = append(x.causes, m.fills(size, m.between(600, 2*day)))
+		x.restarts = m.deploys(m.even(1, 8))
+		m.room(x, x.level+size*1.2)
+	}},
+	{"teeth", 12, false, func(m maker, x *model, out *month) {
+		name, c, _ := m.runtimes(x.level)
+		out.kind += " " + name
+		x.causes = append(x.causes, c)
+		if m.chance(0.4) {
+			x.causes = append(x.causes, m.daily(x.level*m.between(0.1, 0.5)))
+		}
+		m.room(x, x.level*4)
+	}},
+	{"heap filling to Xmx", 6, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.5, 4)
+		x.causes = append(x.causes, m.fills(size, m.between(6*hour, 12*day)), m.teeth(x.level*0.1, m.between(60, 2*hour), 0.3, 1, 0))
+		m.room(x, x.level+size*1.2)
+	}},
+	{"day and night", 12, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.1, 1.5)
+		x.causes = append(x.causes, m.daily(size))
+		m.room(x, x.level+size*1.6)
+	}},
+	{"cache in the process", 6, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.2, 3)
+		x.causes = append(x.causes, m.fills(size, m.between(hour, 8*day)))
+		if m.chance(0.5) {
+			x.causes = append(x.causes, m.daily(x.level*m.between(0.05, 0.4)))
+		}
+		m.room(x, x.level+size*1.5)
+	}},
+	{"page cache or dentries", 6, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.5, 8)
+		x.cache = m.fills(size, m.between(hour, 20*day))
+		m.room(x, x.level+size)
+	}},
+	{"batch job", 8, false, func(m maker, x *model, _ *month) {
+		x.every = []float64{hour, 2 * hour, 6 * hour, day, day, day}[m.IntN(6)]
+		x.job = x.every * m.even(0.05, 0.8)
+		room := x.level * m.between(1, 8)
+		x.limit = x.level + room
+		x.restarts = nil
+		rate := room * m.even(0.4, 0.8) / x.job
+		x.causes = append(x.causes, steadily(rate, 0))
+	}},
+	{"restarted every night", 6, false, func(m maker, x *model, _ *month) {
+		at := m.even(0, day)
+		x.restarts = nil
+		for t := at; t < span; t += day {
+			x.restarts = append(x.restarts, t)
+		}
+		size := x.level * m.between(0.1, 2)
+		x.causes = append(x.causes, m.fills(size, m.between(600, 10*hour)))
+		if m.chance(0.6) {
+			x.causes = append(x.causes, m.daily(x.level*m.between(0.1, 0.8)))
+		}
+		m.room(x, x.level+size*1.5)
+	}},
+	{"a step", 5, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.1, 1.5)
+		for range 1 + m.IntN(3) {
+			x.causes = append(x.causes, stepAt(size, m.even(1, 29)*day, m.between(60, 6*hour)))
+		}
+		m.room(x, x.level+size*3.5)
+	}},
+	{"deploys at other levels", 5, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.1, 1.5)
+		x.causes = append(x.causes, m.levels(size))
+		x.restarts = m.deploys(m.even(2, 15))
+		m.room(x, x.level+size*1.5)
+	}},
+	{"spikes", 5, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.5, 4)
+		x.causes = append(x.causes, m.spikes(size, m.between(6*hour, 5*day), m.between(600, 4*hour)))
+		x.limit = x.level + size*m.even(0.9, 1.6)
+	}},
+	{"wanders", 7, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.1, 1)
+		x.causes = append(x.causes, m.wanders(size, m.between(hour, 3*day)))
+		m.room(x, x.level+size*1.5)
+	}},
+
+	{"leak, linear", 22, true, func(m maker, x *model, out *month) {
+		m.leak(x, out)
+		x.causes = append(x.causes, steadily(out.rate, out.begin))
+	}},
+	{"leak, stairs", 10, true, func(m maker, x *model, out *month) {
+		m.leak(x, out)
+		x.causes = append(x.causes, m.stairs(out.rate, m.between(600, min(day, 0.1*x.level/out.rate)), out.begin))
+	}},
+	{"leak with the load", 10, true, func(m maker, x *model, out *month) {
+		m.leak(x, out)
+		x.causes = append(x.causes, byLoad(out.rate, out.begin, m.Float64()))
+	}},
+	{"leak under day and night", 12, true, func(m maker, x *model, out *month) {
+		m.leak(x, out)
+		size := x.level * m.between(0.05, 0.5)
+		if x.limit > 0 {
+			x.limit += 1.3 * size
+		}
+		x.causes = append(x.causes, steadily(out.rate, out.begin), m.daily(size))
+	}},
+	{"leak with teeth", 20, true, func(m maker, x *model, out *month) {
+		m.leak(x, out)
+		name, c, peak := m.runtimes(x.level)
+		out.kind += " " + name
+		x.causes = append(x.causes, steadily(out.rate, out.begin), c)
+		if x.limit > 0 {
+			x.limit += peak
+		}
+	}},
+	{"leak beside a fill", 8, true, func(m maker, x *model, out *month) {
+		m.leak(x, out)
+		size := x.level * m.between(0.1, 0.5)
+		if x.limit > 0 {
+			x.limit += size
+		}
+		x.causes = append(x.causes, steadily(out.rate, out.begin), m.fills(size, m.between(600, day)))
+	}},
+	{"leak, restarted every night", 5, true, func(m maker, x *model, out *month) {
+		room := x.level * m.between(0.5, 5)
+		x.limit = x.level + room
+		out.rate = room / m.between(1.5*day, 10*day)
+		at := m.even(0, day)
+		x.restarts = nil
+		for t := at; t < span; t += day {
+			x.restarts = append(x.restarts, t)
+		}
+		x.causes = append(x.causes, steadily(out.rate, 0))
+	}},
+	{"leak behind page cache", 6, true, func(m maker, x *model, out *month) {
+		m.leak(x, out)
+		x.causes = append(x.causes, steadily(out.rate, out.begin))
+		x.cache = m.fills(x.level*m.between(0.2, 2), m.between(hour, 5*day))
+	}},
+}
