@@ -27,6 +27,9 @@ type Growth struct {
 	Seen float64
 	// Usual is the middle of the last window, Noise what growth must be above.
 	Usual, Noise float64
+	// End is where the line stands at the end, Above how high the peaks stand
+	// over it, Spread how far the readings lie apart about it.
+	End, Above, Spread float64
 	// Late is the growth of the later half by that of the earlier: 1 for a line,
 	// less for what fills.
 	Late float64
@@ -173,9 +176,9 @@ func (g *Growth) judge(b []slot, floor, usual []Point) {
 	}
 	g.Jump = max(largest(floor), largest(usual))
 	switch {
-	case g.Gain < g.Noise || up < g.Noise || g.Gain < 0.4*up || up < 0.4*g.Gain, g.Tau < 0.7:
+	case g.Gain < g.Noise || up < g.Noise || g.Gain < 0.4*up || up < 0.4*g.Gain, g.Tau < 0.8:
 		g.Course = Stays
-	case g.Late < 0.6:
+	case g.Late < 0.65:
 		g.Course = Fills
 	case g.Jump > 0.6 || steps(lows(b, 24)):
 		g.Course = Unclear
@@ -223,21 +226,49 @@ func scatter(p []Point) float64 {
 	return math.Sqrt(aboutLine(p) / float64(max(len(p)-2, 1)))
 }
 
-// slope is the rate with its interval: what the points do about the line may
-// turn it by as much as they lie apart, over the whole time.
+// sway is by how much of what the readings do about the line, end to end, the
+// line may be turned. Measured: the interval holds the truth in 95 of 100 cases
+// for teeth, stairs, and growth that follows the day.
+const (
+	sway = 1.6
+	// byDay is by what part of itself a rate may be off that was seen for one day:
+	// growth may follow the load.
+	byDay = 0.25
+)
+
+// slope is the rate with its interval, and where the line stands at the end.
 func (g *Growth) slope(b []slot) {
 	p := make([]Point, len(b))
 	for i, x := range b {
 		p[i] = Point{x.t, x.mid}
 	}
 	g.Rate = medianSlope(thin(p, 48))
-	rest := make([]float64, len(p))
+	n := len(p)
+	end := p[n-1].T
+	rest, high := make([]float64, n), make([]float64, n)
 	for i, q := range p {
-		rest[i] = q.V - g.Rate*(q.T-p[0].T)
+		shift := g.Rate * (end - q.T)
+		rest[i], high[i] = q.V+shift, b[i].high+shift
 	}
-	n := len(rest)
-	wide := (nth(rest, n-1-n/10) - nth(rest, n/10)) / Span(p)
-	g.Low, g.High = g.Rate-wide/2, g.Rate+wide/2
+	most, least := nth(rest, n-1-n/33), nth(rest, n/33)
+	turn := sway*(most-least)/Span(p) + byDay*math.Abs(g.Rate)*min(day/Span(p), 2)
+	g.Low, g.High = g.Rate-turn, g.Rate+turn
+	g.End = median(rest)
+	g.Above = max(nth(high, n-1-n/33)-g.End, 0)
+	g.Spread = most - least
+}
+
+// ToLimit is when the line, with what the readings do about it, reaches a limit:
+// seconds after the last reading. It is false where the line may not rise at all.
+func (g *Growth) ToLimit(limit float64) (Forecast, bool) {
+	if g.Low <= 0 || limit <= 0 {
+		return Forecast{}, false
+	}
+	f := Forecast{Seconds: max(0, limit-g.End-g.Above) / g.Rate}
+	soon := max(0, limit-g.End-g.Above-g.Spread) / g.High
+	late := max(0, limit-g.End+g.Spread) / g.Low
+	f.Error = max(f.Seconds-soon, late-f.Seconds)
+	return f, true
 }
 
 // Falls counts falls of at least half of the range of one run's points.

@@ -18,7 +18,7 @@ const (
 	// clearly is by what factor a level lies clearly above another.
 	clearly = 1.1
 	// patient is how old a run must be that has used up little of its room.
-	patient, little = 7 * day, 0.3
+	patient, little = 10 * day, 0.4
 )
 
 // course is how one run went.
@@ -75,7 +75,9 @@ func top(p []trend.Point) float64 {
 type evidence struct {
 	*course
 	sure incident.Confidence
-	why  string
+	// again is true where runs before it grew alike.
+	again bool
+	why   string
 }
 
 // leaking looks for the newest evidence of a leak that no later run denies.
@@ -94,6 +96,9 @@ func leaking(list []course) (evidence, bool) {
 			}
 		}
 		if i < len(list)-1 && list[len(list)-1].Course != trend.Grows {
+			if !e.again && !e.oom {
+				return e, false
+			}
 			e.sure = incident.Possible
 		}
 		return e, true
@@ -120,7 +125,7 @@ func single(list []course, i int) (evidence, bool) {
 	if c.Age < young {
 		e.sure = incident.Possible
 		if seen < 3*day {
-			return e, above && c.Gain > c.First && c.Age >= day
+			return e, above && c.Gain > c.First && c.Age >= day && c.used() >= 0.5
 		}
 		return e, above && c.Age >= 6*3600
 	}
@@ -131,6 +136,7 @@ func single(list []course, i int) (evidence, bool) {
 		}
 	}
 	if same > 0 {
+		e.again = true
 		return e, true
 	}
 	return e, above && (c.used() >= little || c.Age >= patient)
@@ -139,7 +145,7 @@ func single(list []course, i int) (evidence, bool) {
 // together judges run i and those before it: each alone would say too little.
 func together(list []course, i int) (evidence, bool) {
 	c := &list[i]
-	e := evidence{course: c, sure: incident.Likely}
+	e := evidence{course: c, sure: incident.Likely, again: true}
 	if c.Course != trend.Grows {
 		return e, false
 	}
@@ -174,6 +180,12 @@ func (j *record) grows(list []course) bool {
 	c := e.course
 	j.Class, j.Confidence = Leak, e.sure
 	j.Rate, j.RateLow, j.RateHigh = &c.Rate, &c.Low, &c.High
+	last := &list[len(list)-1]
+	if last.Course == trend.Grows && last.end == j.to {
+		if f, ok := last.ToLimit(j.limit); ok {
+			j.SecondsToLimit, j.SecondsError = &f.Seconds, &f.Error
+		}
+	}
 	j.Reasons = append(j.Reasons, fmt.Sprintf("age %s, gain %.0f of %.0f, late %.2f jump %.2f tau %.2f used %.2f", units.Seconds(c.Age), c.Gain/(1<<20), c.First/(1<<20), c.Late, c.Jump, c.Tau, c.used()))
 	return true
 }

@@ -74,6 +74,10 @@ type Service struct {
 	Rate     *float64 `json:"rate_bytes_per_second,omitempty"`
 	RateLow  *float64 `json:"rate_low_bytes_per_second,omitempty"`
 	RateHigh *float64 `json:"rate_high_bytes_per_second,omitempty"`
+	// SecondsToLimit is how long after the last reading a leak reaches the limit,
+	// SecondsError by how much that may be wrong, earlier or later.
+	SecondsToLimit *float64 `json:"seconds_to_limit,omitempty"`
+	SecondsError   *float64 `json:"seconds_to_limit_error,omitempty"`
 	// Limit is the memory limit it died at, or has. Suggested is what Advice
 	// says to try; never given for a leak.
 	Limit     *int64 `json:"limit_bytes,omitempty"`

@@ -3,6 +3,7 @@ package months
 import (
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -150,6 +151,9 @@ func (x *month) look(t *testing.T, say bool) tally {
 	}
 	if x.leaks && x.firstOOM > 0 {
 		c.ooms = 1
+		if say && !found {
+			t.Logf("LATE %s: begin %.2f, first OOM %.2f, rate %.3g MiB/d, runs %d, looks %v", x.kind, x.begin/day, (x.firstOOM-zero)/day, x.rate*day/mib, len(x.h.Runs), x.course())
+		}
 		if found {
 			c.before = 1
 		}
@@ -163,6 +167,22 @@ func (x *month) intervals(s *triage.Service, at float64, c *tally) {
 		c.rates++
 		if *s.RateLow <= x.rate && x.rate <= *s.RateHigh {
 			c.rateIn++
+		} else if *show == "rates" {
+			fmt.Printf("RATE %s %.3g [%.3g %.3g]\n", x.kind, *s.Rate/x.rate, *s.RateLow/x.rate, *s.RateHigh/x.rate)
+		}
+	}
+	// The end of the run that is looked at, where it was its limit.
+	for i, r := range x.h.Runs {
+		end := r.Readings[len(r.Readings)-1].At
+		if s.SecondsToLimit == nil || x.ends[i] == 0 || at < r.Readings[0].At || at > end {
+			continue
+		}
+		c.times++
+		off := x.ends[i] - at - *s.SecondsToLimit
+		if math.Abs(off) <= *s.SecondsError {
+			c.timeIn++
+		} else if *show == "times" {
+			fmt.Printf("TIME %s truth %.2f said %.2f err %.2f age %.2f\n", x.kind, (x.ends[i]-at)/day, *s.SecondsToLimit/day, *s.SecondsError/day, (at-r.Readings[0].At)/day)
 		}
 	}
 }
@@ -230,4 +250,13 @@ func TestLong(t *testing.T) {
 		list = append(list, generate(*seed*1000+uint64(r), 1)...)
 	}
 	judgeAll(t, list)
+}
+
+// course are the first readings of each run and its length, for what is printed.
+func (x *month) course() (out []string) {
+	for _, r := range x.h.Runs[:min(len(x.h.Runs), 8)] {
+		q := r.Readings
+		out = append(out, fmt.Sprintf("%.2f+%.2f: %.0f-%.0f/%.0f %v", (q[0].At-zero)/day, (q[len(q)-1].At-q[0].At)/day, q[0].Held/mib, q[len(q)-1].Held/mib, r.Limit/mib, r.OOM))
+	}
+	return out
 }
