@@ -129,17 +129,25 @@ func single(list []course, i int) (evidence, bool) {
 		}
 		return e, above && c.Age >= 6*3600
 	}
-	same := 0
+	grown, against := c.Age, 0
 	for k := range i {
-		if o := &list[k]; o.Course == trend.Grows && o.Rate < 3*c.Rate && c.Rate < 3*o.Rate && o.Age >= day {
-			same++
+		switch o := &list[k]; {
+		case o.alike(c) && o.Age >= day:
+			grown += o.Age
+			e.again = true
+		case o.denies(c.Rate) && o.Age >= 0.8*c.Age:
+			against++
 		}
 	}
-	if same > 0 {
-		e.again = true
+	if e.again && against == 0 && (grown >= patient || c.used() >= little) {
 		return e, true
 	}
 	return e, above && (c.used() >= little || c.Age >= patient)
+}
+
+// alike tells runs that grow at about the same rate.
+func (c *course) alike(o *course) bool {
+	return c.Course == trend.Grows && o.Course == trend.Grows && c.Rate < 3*o.Rate && o.Rate < 3*c.Rate
 }
 
 // together judges run i and those before it: each alone would say too little.
@@ -153,11 +161,11 @@ func together(list []course, i int) (evidence, bool) {
 	for k := max(0, i-5); k <= i; k++ {
 		o := &list[k]
 		switch {
-		case o.Course == trend.Grows && o.Rate < 3*c.Rate && c.Rate < 3*o.Rate:
+		case o.alike(c):
 			if o.oom {
 				kills++
 			}
-			if o.Age >= 20*3600 {
+			if o.Age >= 20*3600 && (k == i || list[k+1].start-o.end < 900) {
 				long++
 			}
 		case o.denies(c.Rate):
