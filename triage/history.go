@@ -19,6 +19,10 @@ type Reading struct {
 	// Held is the part the kernel cannot take back: all but the page cache of
 	// files on disk, with what is in swap. It is Used where that is not known.
 	Held float64
+	// Of Held: what programs have for themselves, shared memory and tmpfs, kernel
+	// memory that cannot be taken back, and what is in swap; all 0 where that is
+	// not known.
+	Anon, Shmem, Kernel, Swap float64
 }
 
 // Run is the readings of one run of a service: from a start to the end.
@@ -28,6 +32,10 @@ type Run struct {
 	Limit float64
 	// OOM is true when the kernel killed something of it.
 	OOM bool
+	// Kills are when the kernel killed something of it while it lived on.
+	Kills []float64
+	// Image is what it ran, where that is known.
+	Image string
 }
 
 // History is the readings of one service, oldest run first.

@@ -1,0 +1,332 @@
+// Package readings reads memory readings from elsewhere (JSON lines, and what
+// Prometheus answers to query_range) into the histories that triage judges. It
+// does no I/O but to read what it is given.
+package readings
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/oomwatch/oomwatch/triage"
+)
+
+// The bounds of a Set: readings kept in all and of one service. Beyond them, of
+// every four neighbours the lowest and the highest stay.
+const (
+	maxReadings = 4_000_000
+	perService  = 32_768
+	leastKept   = 2_048
+	// smallRun is up to how many readings a run is kept whole.
+	smallRun = 64
+)
+
+// row is one reading. Sizes are bytes, NaN where they are not known.
+type row struct {
+	at         float64
+	used, held float64
+	anon       float32
+	shmem      float32
+	kernel     float32
+	swap       float32
+	limit      float64
+	kills      float32
+	start      bool
+}
+
+// series is the readings of one service.
+type series struct {
+	service string
+	// part tells series of one service apart: a pod, a container's id.
+	part   string
+	rows   []row
+	late   bool // not in the order of time
+	squash int
+}
+
+// Set collects readings of many services.
+type Set struct {
+	// Until leaves out what is later, Since what is earlier (Unix seconds); 0 for none.
+	Until, Since float64
+	// Read counts the readings that were taken.
+	Read int
+
+	byName map[string]*series
+	order  []*series
+	last   *series
+	total  int
+	most   int // kept of one service
+
+	tables     map[string]*wide
+	tableOrder []string
+}
+
+// Add reads one stream of readings: JSON lines or Prometheus' answer.
+func (s *Set) Add(r io.Reader, name string) error {
+	br := bufio.NewReaderSize(r, 1<<20)
+	if answers(br) {
+		return s.addPrometheus(br, name)
+	}
+	var l line
+	for n := 1; ; n++ {
+		text, err := br.ReadSlice('\n')
+		if err == bufio.ErrBufferFull {
+			return fmt.Errorf("read %q: line %d is longer than 1 MiB; give one reading a line", name, n)
+		}
+		if text = bytes.TrimSpace(text); len(text) > 0 {
+			if perr := l.parse(text); perr != nil {
+				return fmt.Errorf("read %q: line %d: %w", name, n, perr)
+			}
+			s.add(l.service, nil, l.row())
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read %q: %w", name, err)
+		}
+	}
+}
+
+// answers tells Prometheus' answer by its first key.
+func answers(br *bufio.Reader) bool {
+	head, _ := br.Peek(512)
+	head = bytes.TrimLeft(head, " \t\r\n")
+	head, ok := bytes.CutPrefix(head, []byte("{"))
+	if !ok {
+		return false
+	}
+	head = bytes.TrimLeft(head, " \t\r\n")
+	for _, key := range []string{`"status"`, `"data"`, `"resultType"`} {
+		if bytes.HasPrefix(head, []byte(key)) {
+			return true
+		}
+	}
+	return false
+}
+
+// add takes one reading of a service.
+func (s *Set) add(service []byte, part []byte, r row) {
+	if s.Until != 0 && r.at > s.Until || r.at < s.Since {
+		return
+	}
+	x := s.last
+	if x == nil || x.service != string(service) || x.part != string(part) {
+		x = s.find(service, part)
+	}
+	s.last = x
+	if n := len(x.rows); n > 0 && r.at < x.rows[n-1].at {
+		x.late = true
+	}
+	x.rows = append(x.rows, r)
+	s.Read++
+	s.total++
+	if s.most == 0 {
+		s.most = perService
+	}
+	if len(x.rows) >= s.most<<min(x.squash, 1) {
+		s.total -= x.thin()
+	}
+	if s.total > maxReadings && s.most > leastKept {
+		s.most /= 2
+		for _, x := range s.order {
+			if len(x.rows) > s.most {
+				s.total -= x.thin()
+			}
+		}
+	}
+}
+
+func (s *Set) find(service, part []byte) *series {
+	if s.byName == nil {
+		s.byName = map[string]*series{}
+	}
+	key := string(service)
+	if len(part) > 0 {
+		key += "\x00" + string(part)
+	}
+	x := s.byName[key]
+	if x == nil {
+		x = &series{service: string(service), part: string(part)}
+		s.byName[key] = x
+		s.order = append(s.order, x)
+	}
+	return x
+}
+
+// sort puts the rows into the order of time.
+func (x *series) sort() {
+	if !x.late {
+		return
+	}
+	slices.SortStableFunc(x.rows, func(a, b row) int {
+		switch {
+		case a.at < b.at:
+			return -1
+		case a.at > b.at:
+			return 1
+		}
+		return 0
+	})
+	x.late = false
+}
+
+// thin keeps of every four neighbours of a run the lowest and the highest, and
+// returns how many went. What begins and ends a run stays.
+func (x *series) thin() int {
+	x.sort()
+	kept := x.rows[:0]
+	all := len(x.rows)
+	for i := 0; i < all; {
+		j := i + 1
+		for j < all && !x.rows[j].start {
+			j++
+		}
+		kept = thinRun(kept, x.rows[i:j])
+		i = j
+	}
+	x.rows = kept
+	x.squash = 0
+	if len(kept) > all*3/4 {
+		x.squash = 1 // of small runs little can go: ask again later
+	}
+	return all - len(kept)
+}
+
+func thinRun(kept, run []row) []row {
+	if len(run) <= smallRun {
+		return append(kept, run...)
+	}
+	first, last := run[0], run[len(run)-1]
+	kept = append(kept, first)
+	for k := 1; k < len(run)-1; k += 4 {
+		four := run[k:min(k+4, len(run)-1)]
+		low, high := 0, 0
+		for i := range four {
+			if four[i].held < four[low].held {
+				low = i
+			}
+			if four[i].held > four[high].held {
+				high = i
+			}
+		}
+		a, b := four[min(low, high)], four[max(low, high)]
+		kept = append(kept, a)
+		if low != high {
+			kept = append(kept, b)
+		}
+	}
+	return append(kept, last)
+}
+
+// Histories are those of all services, by name.
+func (s *Set) Histories() []triage.History {
+	s.settle()
+	for _, x := range s.order {
+		x.sort()
+	}
+	var out []triage.History
+	for _, group := range s.joined() {
+		h := triage.History{Service: group[0].service}
+		if group[0].part != "" && s.alongside(group[0]) {
+			h.Service += " (" + group[0].part + ")"
+		}
+		for _, x := range group {
+			h.Runs = append(h.Runs, x.runs()...)
+			if x.part != "" {
+				h.Containers = append([]string{x.part}, h.Containers...)
+			}
+		}
+		out = append(out, h)
+	}
+	slices.SortFunc(out, func(a, b triage.History) int { return strings.Compare(a.Service, b.Service) })
+	return out
+}
+
+// joined puts the parts of one service together that follow one another; those
+// that ran at the same time stay apart.
+func (s *Set) joined() [][]*series {
+	byService := map[string][]*series{}
+	var names []string
+	for _, x := range s.order {
+		if len(x.rows) == 0 {
+			continue
+		}
+		if byService[x.service] == nil {
+			names = append(names, x.service)
+		}
+		byService[x.service] = append(byService[x.service], x)
+	}
+	var out [][]*series
+	for _, name := range names {
+		list := byService[name]
+		slices.SortStableFunc(list, func(a, b *series) int {
+			if a.rows[0].at < b.rows[0].at {
+				return -1
+			}
+			return 1
+		})
+		var open [][]*series
+		for _, x := range list {
+			at := slices.IndexFunc(open, func(g []*series) bool {
+				last := g[len(g)-1].rows
+				return last[len(last)-1].at < x.rows[0].at
+			})
+			if at < 0 {
+				open = append(open, []*series{x})
+				continue
+			}
+			open[at] = append(open[at], x)
+		}
+		out = append(out, open...)
+	}
+	return out
+}
+
+// alongside tells a part that others of its service ran beside.
+func (s *Set) alongside(x *series) bool {
+	for _, o := range s.order {
+		if o != x && o.service == x.service && len(o.rows) > 0 &&
+			o.rows[0].at <= x.rows[len(x.rows)-1].at && x.rows[0].at <= o.rows[len(o.rows)-1].at {
+			return true
+		}
+	}
+	return false
+}
+
+// runs cuts a series where a run starts.
+func (x *series) runs() []triage.Run {
+	var out []triage.Run
+	for i := 0; i < len(x.rows); {
+		j := i + 1
+		for j < len(x.rows) && !x.rows[j].start {
+			j++
+		}
+		r := triage.Run{Readings: make([]triage.Reading, 0, j-i)}
+		kills := x.rows[i].kills
+		for k := i; k < j; k++ {
+			q := &x.rows[k]
+			if q.limit > 0 {
+				r.Limit = q.limit
+			}
+			if q.kills > kills || math.IsNaN(float64(kills)) {
+				if q.kills > kills {
+					r.Kills = append(r.Kills, q.at)
+				}
+				kills = q.kills
+			}
+			r.Readings = append(r.Readings, triage.Reading{At: q.at, Used: q.used, Held: q.held, Anon: float64(q.anon), Shmem: float64(q.shmem), Kernel: float64(q.kernel), Swap: float64(q.swap)})
+		}
+		// A counter that goes on over the restart tells how this one ended.
+		if j < len(x.rows) && x.rows[j].kills > kills {
+			r.OOM = true
+		}
+		out = append(out, r)
+		i = j
+	}
+	return out
+}
