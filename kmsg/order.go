@@ -72,7 +72,7 @@ func (f *firstOf) look(opt *ScanOptions) error {
 	if st.ModTime().Before(o.Now) {
 		o.Now = st.ModTime()
 	}
-	plain, done, err := decompress(file, f.name)
+	plain, done, err := Decompress(file, f.name)
 	if err != nil {
 		return err
 	}

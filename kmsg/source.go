@@ -177,7 +177,7 @@ func openSource(r io.Reader, name string) (source, func(), error) {
 			return src, func() {}, nil
 		}
 	}
-	plain, done, err := decompress(r, name)
+	plain, done, err := Decompress(r, name)
 	if err != nil {
 		return nil, done, err
 	}
@@ -221,8 +221,8 @@ func wholeFile(f *os.File) source {
 	return &fileSource{f: f, n: st.Size(), chunk: chunkSize}
 }
 
-// decompress reads through gzip, zstd, xz or bzip2 where the content says so.
-func decompress(r io.Reader, name string) (io.Reader, func(), error) {
+// Decompress reads through gzip, zstd, xz or bzip2 where the content says so.
+func Decompress(r io.Reader, name string) (io.Reader, func(), error) {
 	nothing := func() {}
 	br := bufio.NewReaderSize(r, 64<<10)
 	magic, _ := br.Peek(10)
@@ -230,13 +230,13 @@ func decompress(r io.Reader, name string) (io.Reader, func(), error) {
 	case bytes.HasPrefix(magic, gzipMagic):
 		z, err := gzip.NewReader(br)
 		if err != nil {
-			return nil, nothing, fmt.Errorf("read log %q: %w", name, err)
+			return nil, nothing, fmt.Errorf("read %q: %w", name, err)
 		}
 		return z, nothing, nil
 	case bytes.HasPrefix(magic, zstdMagic):
 		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30), zstd.WithDecoderMaxWindow(32<<20))
 		if err != nil {
-			return nil, nothing, fmt.Errorf("read log %q: %w", name, err)
+			return nil, nothing, fmt.Errorf("read %q: %w", name, err)
 		}
 		return z, z.Close, nil
 	case bytes.HasPrefix(magic, xzMagic):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,10 +26,13 @@ import (
 type triager struct {
 	where places
 	logs  []string
-	since sinceTime
-	what  string
-	limit config.Count
-	out   outputFormat
+	// readings are files of readings; at is the moment that is judged.
+	readings []string
+	at       atTime
+	since    sinceTime
+	what     string
+	limit    config.Count
+	out      outputFormat
 
 	cmd *cobra.Command
 	bad explain.BadLogs
@@ -41,7 +45,7 @@ func newTriage() *cobra.Command {
 		Short: "Rank services by evidence of a leak",
 		Long: `Triage ranks services by the evidence that they leak memory, each with its class
 (leak, limit too small, host overcommitted, spike, cache, sawtooth, steady, not
-enough data), the reasons, and what to do next.
+enough data, filling), the reasons, and what to do next.
 
 It uses what the daemon keeps: its incidents, and where it records them the
 readings of every service over 1 h, 6 h, 24 h and 7 d, across restarts. With --log
@@ -49,11 +53,17 @@ it reads kernel logs only, of this machine or another, of any format that explai
 knows, rotated and compressed ones too: kills are grouped by program and place,
 and regular times between them tell a leak from bursts.
 
+With --readings it judges readings of any other source: lines of JSON with time,
+service and used_bytes (and start, anon_bytes, file_bytes, shmem_bytes, kernel_bytes,
+kernel_reclaimable_bytes, swap_bytes, limit_bytes, oom_kills, as far as known), or what
+Prometheus answers to query_range for container_memory_working_set_bytes and the like.
+
 Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 		Example: `  oomwatch triage
   oomwatch triage --since 7d --service shop/web
   oomwatch triage --log kern.log*
-  dmesg | oomwatch triage --log - -o json`,
+  dmesg | oomwatch triage --log - -o json
+  oomwatch triage --readings month.jsonl.gz --at 2026-11-21T00:00:00Z`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			args, err := explain.TakeLogs(&t.logs, args, 0, cmd.ErrOrStderr())
@@ -69,6 +79,8 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 	t.cmd = cmd
 	fs := cmd.Flags()
 	fs.StringArrayVar(&t.logs, "log", nil, "read a saved kernel log from `FILE`, - for stdin; may be given many times")
+	fs.StringArrayVar(&t.readings, "readings", nil, "judge the readings of `FILE`, - for stdin: JSON lines, or what Prometheus answers to query_range; may be given many times")
+	addText(fs, &t.at, "at", "", "TIME", "judge as of then: Unix seconds, 2026-11-21T07:56:40Z, or how long ago (24h)")
 	addText(fs, &t.since, "since", "", "TIME", "only what happened since: 24h, 7d, 2026-11-21, 2026-11-21T07:56:40Z")
 	fs.StringVar(&t.what, "service", "", "only this service: its `NAME`, unit, program, pod uid, or the beginning of a container's id")
 	fs.StringVar(&t.what, "container", "", "the same as --service (`NAME`)")
@@ -85,13 +97,23 @@ func (t *triager) run(ctx context.Context) error {
 	var collector triage.Collector
 	var read []triage.Service
 	var err error
-	if len(t.logs) > 0 {
+	if n := len(slices.DeleteFunc(slices.Concat(t.logs, t.readings), func(name string) bool { return name != "-" })); n > 1 {
+		return usageError{errors.New("standard input can be read once: give - for one file only")}
+	}
+	if len(t.readings) > 0 {
+		if read, err = t.readReadings(ctx); err != nil {
+			return err
+		}
+	}
+	if len(t.logs)+len(t.readings) > 0 {
 		for _, flag := range []string{"socket", "store"} {
 			if t.cmd.Flags().Changed(flag) {
-				return usageError{fmt.Errorf("--%s is of no use with saved logs: take it out", flag)}
+				return usageError{fmt.Errorf("--%s is of no use with saved logs or readings: take it out", flag)}
 			}
 		}
-		err = t.readLogs(ctx, &collector)
+		if len(t.logs) > 0 {
+			err = t.readLogs(ctx, &collector)
+		}
 	} else {
 		read, err = t.readKept(ctx, &collector)
 	}
@@ -114,7 +136,7 @@ func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
 	if err := (&explain.Files{Logs: t.logs}).Check(); err != nil {
 		return usageError{err}
 	}
-	since := t.since.from(time.Now())
+	since, until := t.since.from(time.Now()), t.at.from(time.Now())
 	undated := 0
 	bar := newProgress(t.cmd.ErrOrStderr())
 	stats, err := kmsg.ScanFiles(ctx, t.logs, kmsg.ScanOptions{Location: time.Local, Progress: bar.at, Bad: t.bad.Add}, func(ev *kmsg.Event) error {
@@ -124,10 +146,10 @@ func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
 		for i := range explain.KillsOf(ev) {
 			d := triage.FromEpisode(ev.Episode, i)
 			switch {
-			case since.IsZero():
+			case since.IsZero() && until.IsZero():
 			case d.Time.IsZero():
 				undated++
-			case d.Time.Before(since):
+			case d.Time.Before(since), !until.IsZero() && d.Time.After(until):
 				continue
 			}
 			c.Add(d)
@@ -138,7 +160,7 @@ func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
 	notes := t.cmd.ErrOrStderr()
 	sayUnread(notes, &stats)
 	if undated > 0 {
-		fmt.Fprintf(notes, "note: %d kills have no date, so --since cannot leave them out\n", undated)
+		fmt.Fprintf(notes, "note: %d kills have no date, so --since and --at cannot leave them out\n", undated)
 	}
 	return err
 }
@@ -146,13 +168,16 @@ func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
 // readKept takes what the daemon keeps: its incidents, and its readings, which it
 // judges service by service: together they may not fit in memory.
 func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.Service, error) {
-	since := t.since.from(time.Now())
+	since, until := t.since.from(time.Now()), t.at.from(time.Now())
 	list, err := t.where.incidents(ctx, web.Query{Since: since}, t.cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}
 	kills := map[string][]time.Time{}
 	for _, inc := range list {
+		if !until.IsZero() && inc.Time.After(until) {
+			continue
+		}
 		service := ""
 		if inc.Container != nil && inc.Container.Name != "" {
 			service = recorder.ServiceOf(inc.Container)
@@ -173,6 +198,9 @@ func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.S
 	}
 	var out []triage.Service
 	for _, s := range services {
+		if !until.IsZero() && s.Last.After(until) {
+			s.Last = until
+		}
 		from := s.First
 		for _, at := range []time.Time{since, s.Last.Add(-triageSpan)} {
 			if at.After(from) {

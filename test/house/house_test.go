@@ -23,6 +23,7 @@ var may = map[string][]string{
 	"verdict":         {"incident", "kmsg", "cgroup", "trend", "redact", "units"},
 	"observe":         {"incident", "kmsg", "cgroup"},
 	"triage":          {"incident", "verdict", "kmsg", "trend", "redact", "units"},
+	"triage/readings": {"triage"},
 	"recorder":        {"incident", "cgroup"},
 	"warn":            {"incident", "verdict", "recorder", "trend", "redact", "units"},
 	"watcher":         {"watcher/sampler", "observe", "verdict", "incident", "kmsg", "cgroup", "recorder", "warn", "redact", "internal/crashpoint"},
