@@ -13,7 +13,7 @@ CHURN ?= 1h
 VM_SUITES ?= trixie bookworm
 export CGO_ENABLED = 0
 
-.PHONY: build run test e2e demo bench soak soak-hour fault lab-vm fuzz lint lab clean
+.PHONY: build run test e2e demo bench leaks-sim soak soak-hour fault lab-vm fuzz lint lab clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -54,6 +54,9 @@ bench: lab build ## latency, cost and speed, printed
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/e2e
 	$(GO) test -run '^$$' -bench . -benchmem ./kmsg ./cgroup ./trend ./triage ./incident ./watcher ./store ./notify
 	$(GO) test -run '^$$' -bench IncidentToPost -benchtime 1x ./daemon
+
+leaks-sim: ## a thousand made-up months of healthy and leaking services, judged daily (SEED=N, ROUNDS=N)
+	$(GO) test ./triage/internal/months -run 'Long|Logs' -rounds $(or $(ROUNDS),10) -seed $(or $(SEED),1) -count 1 -v -timeout 60m
 
 soak: lab ## a thousand random real deaths, and what each was told as
 	$(GO) test -tags soak -run '^TestSoak$$' -count 1 -v -timeout 30m ./test/e2e

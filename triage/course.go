@@ -2,10 +2,14 @@ package triage
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/trend"
 	"github.com/oomwatch/oomwatch/units"
+	rules "github.com/oomwatch/oomwatch/verdict"
 )
 
 // What a leak takes.
@@ -17,8 +21,10 @@ const (
 	young = 2 * day
 	// clearly is by what factor a level lies clearly above another.
 	clearly = 1.1
-	// patient is how old a run must be that has used up little of its room.
+	// patient is how old a run must be that has used up little of its room; half of
+	// both is enough where it grows as straight as straight says.
 	patient, little = 10 * day, 0.4
+	straight        = 0.85
 )
 
 // course is how one run went.
@@ -28,19 +34,32 @@ type course struct {
 	top        float64 // the highest that it held for a while
 	limit      float64
 	oom        bool
+	run        int // its place in the record
+	// before is what was held before it in the same run, for the end of a run that
+	// began to grow on its way.
+	before float64
 }
 
 // used is what part of its room to the limit it has used up since its start;
-// without a limit the room is taken to be twice what it began with.
+// without a limit the room is taken to be as much as it began with.
 func (c *course) used() float64 {
 	room := c.limit - c.First
 	if c.limit <= 0 {
-		room = 2 * c.First
+		room = c.First
 	}
 	if room <= 0 {
 		return 1
 	}
 	return (c.Usual - c.First) / room
+}
+
+// enough tells a run that was seen for long enough, or has come far enough, for
+// its growth to be no mere way to a level of its own.
+func (c *course) enough(seen float64) bool {
+	if c.Late >= straight {
+		return seen >= patient/2 || c.used() >= little/2
+	}
+	return seen >= patient || c.used() >= little
 }
 
 // denies tells a run that would show growth by rate, if it were there.
@@ -57,9 +76,49 @@ func (j *record) courses() []course {
 		if len(p) < minRun {
 			continue
 		}
-		out = append(out, course{Growth: trend.Grow(p), start: p[0].T, end: p[len(p)-1].T, top: top(p), limit: j.limits[i], oom: j.oom[i]})
+		out = append(out, course{Growth: trend.Grow(p), start: p[0].T, end: p[len(p)-1].T, top: top(p), limit: j.limits[i], oom: j.oom[i], run: i})
+	}
+	if n := len(out); n > 0 && out[n-1].Course != trend.Grows {
+		if tail, ok := j.tail(&out[n-1]); ok {
+			out = append(out, tail)
+		}
 	}
 	return out
+}
+
+// tail is the newest part of a run that began to grow on its way: by itself a run,
+// where it now holds clearly more than ever before.
+func (j *record) tail(c *course) (course, bool) {
+	p := j.held[c.run]
+	for _, span := range []float64{3 * day, day} {
+		from := c.end - span
+		if c.Age < 2.2*span || c.Age < 3*day {
+			continue
+		}
+		rest := since([][]trend.Point{p}, from)
+		before := until(p, from)
+		if len(rest) == 0 || len(before) < minRun {
+			continue
+		}
+		g := trend.Grow(rest[0])
+		high := top(before)
+		if g.Course != trend.Grows || g.Late < 0.75 || g.Floor < 1.25*high {
+			continue
+		}
+		t := *c
+		t.Growth, t.start, t.top, t.before = g, from, top(rest[0]), high
+		return t, true
+	}
+	return course{}, false
+}
+
+// until are the points before a time.
+func until(p []trend.Point, end float64) []trend.Point {
+	i := slices.IndexFunc(p, func(q trend.Point) bool { return q.T >= end })
+	if i < 0 {
+		i = len(p)
+	}
+	return p[:i]
 }
 
 // top is the level that a hundredth of the readings, three at least, lie above.
@@ -77,7 +136,12 @@ type evidence struct {
 	sure incident.Confidence
 	// again is true where runs before it grew alike.
 	again bool
-	why   string
+	// runs is how many grew alike, this one among them; before what the runs held
+	// that did not grow, at the most.
+	runs   int
+	before float64
+	// restarted is true for runs that each ended by a restart before it mattered.
+	restarted bool
 }
 
 // leaking looks for the newest evidence of a leak that no later run denies.
@@ -113,17 +177,30 @@ func single(list []course, i int) (evidence, bool) {
 	if c.Course != trend.Grows {
 		return e, false
 	}
-	var high, seen float64
+	var high, seen, longest float64
+	jobs := 0
 	for k := range i {
-		if list[k].oom && list[k].Course == trend.Grows {
-			continue // it was full at the end
+		if list[k].oom && list[k].Course == trend.Grows || list[k].run == c.run {
+			continue // it was full at the end, or is the same run
 		}
 		high = max(high, list[k].top)
 		seen += list[k].Age
+		longest = max(longest, list[k].Age)
+		if list[k].alike(c) {
+			jobs++
+		}
+	}
+	if c.before > 0 {
+		e.sure, e.before, e.runs = incident.Possible, max(c.before, high), 1
+		return e, c.Floor >= 1.25*e.before
 	}
 	above := c.Floor >= clearly*high
+	e.before, e.runs = high, 1
 	if c.Age < young {
 		e.sure = incident.Possible
+		if jobs >= 2 && above && c.Age >= 3*longest {
+			return e, true // a job that does not end this time
+		}
 		if seen < 3*day {
 			return e, above && c.Gain > c.First && c.Age >= day && c.used() >= 0.5
 		}
@@ -135,14 +212,16 @@ func single(list []course, i int) (evidence, bool) {
 		case o.alike(c) && o.Age >= day:
 			grown += o.Age
 			e.again = true
+			e.runs++
 		case o.denies(c.Rate) && o.Age >= 0.8*c.Age:
 			against++
 		}
 	}
-	if e.again && against == 0 && (grown >= patient || c.used() >= little) {
+	if e.again && against == 0 && (grown >= patient || c.enough(c.Age)) {
 		return e, true
 	}
-	return e, above && (c.used() >= little || c.Age >= patient)
+	e.runs = 1
+	return e, above && c.enough(c.Age)
 }
 
 // alike tells runs that grow at about the same rate.
@@ -162,6 +241,7 @@ func together(list []course, i int) (evidence, bool) {
 		o := &list[k]
 		switch {
 		case o.alike(c):
+			e.runs++
 			if o.oom {
 				kills++
 			}
@@ -175,25 +255,111 @@ func together(list []course, i int) (evidence, bool) {
 	if kills >= 2 && kills > against {
 		return e, true
 	}
-	e.sure = incident.Possible
+	e.sure, e.restarted = incident.Possible, true
 	return e, long >= 3 && against == 0 && c.Late > 0.75
 }
 
-// grows judges by the courses of the runs. It is false where they show no leak.
-func (j *record) grows(list []course) bool {
-	e, ok := leaking(list)
-	if !ok {
-		return false
-	}
-	c := e.course
+// leak says what the evidence is.
+func (j *record) leak(list []course, e evidence) {
+	c, last := e.course, &list[len(list)-1]
 	j.Class, j.Confidence = Leak, e.sure
 	j.Rate, j.RateLow, j.RateHigh = &c.Rate, &c.Low, &c.High
-	last := &list[len(list)-1]
-	if last.Course == trend.Grows && last.end == j.to {
-		if f, ok := last.ToLimit(j.limit); ok {
-			j.SecondsToLimit, j.SecondsError = &f.Seconds, &f.Error
+	why := fmt.Sprintf("grew %s for %s", units.Rate(c.Rate), units.Seconds(c.Age))
+	switch {
+	case c.oom:
+		why += ", until it was OOM-killed"
+	case c != last:
+		why += ", until its restart"
+	}
+	if e.runs > 1 {
+		why = fmt.Sprintf("in %d runs, each from its start, it %s", e.runs, why)
+	}
+	j.Reasons = append(j.Reasons, fmt.Sprintf("%s (99 %% sure: %s to %s)", why, units.Rate(c.Low), units.Rate(c.High)))
+	if kind := j.kind(c.run); kind != "" {
+		j.Reasons = append(j.Reasons, kind)
+	}
+	if e.before > 0 && e.runs <= 1 {
+		since := "since the restart at "
+		if c.before > 0 {
+			since = "since about "
+		}
+		since += time.Unix(int64(c.start), 0).UTC().Format("2006-01-02 15:04 MST")
+		if image := j.images[c.run]; image != "" {
+			since += ", image " + redact.Sanitize(image)
+		}
+		j.Reasons = append(j.Reasons, since+"; before, it held "+units.Bytes(int64(e.before))+" at the most")
+	}
+	if c.Age < young && e.runs <= 1 {
+		j.Reasons = append(j.Reasons, "this run has been seen for less than two days")
+	}
+	j.toLimit(e, last)
+	j.Advice = append(j.Advice, rules.LeakAdvice(c.Rate, int64(j.limit)))
+}
+
+// toLimit says when the limit is reached.
+func (j *record) toLimit(e evidence, last *course) {
+	if j.limit <= 0 {
+		return
+	}
+	size := units.Bytes(int64(j.limit))
+	if e.restarted {
+		if left := j.limit - e.First; left > 0 && e.Rate > 0 {
+			j.Reasons = append(j.Reasons, fmt.Sprintf("it would reach its limit of %s in %s without its restarts", size, units.Seconds(left/e.Rate)))
 		}
 	}
-	j.Reasons = append(j.Reasons, fmt.Sprintf("age %s, gain %.0f of %.0f, late %.2f jump %.2f tau %.2f used %.2f", units.Seconds(c.Age), c.Gain/(1<<20), c.First/(1<<20), c.Late, c.Jump, c.Tau, c.used()))
-	return true
+	if last.Course != trend.Grows || last.end != j.to {
+		return
+	}
+	f, ok := last.ToLimit(j.limit)
+	if !ok {
+		return
+	}
+	j.SecondsToLimit, j.SecondsError = &f.Seconds, &f.Error
+	switch {
+	case f.Seconds <= 0:
+		j.Reasons = append(j.Reasons, "its peaks reach its limit of "+size+" now")
+	case f.Error < f.Seconds && !e.restarted:
+		j.Reasons = append(j.Reasons, fmt.Sprintf("at this rate it reaches its limit of %s in %s, give or take %s", size, units.Seconds(f.Seconds), units.Seconds(f.Error)))
+	}
+}
+
+// kind says which memory it is that grew, where nearly all of it is of one kind.
+func (j *record) kind(run int) string {
+	r := j.runs[run]
+	n := len(r)
+	if n < minRun {
+		return ""
+	}
+	few := max(n/20, 3)
+	first, last := average(r[n/20:n/20+few]), average(r[n-few:])
+	grew := last.Held - first.Held
+	if grew <= 0 {
+		return ""
+	}
+	for _, k := range []struct {
+		by    float64
+		words string
+	}{
+		{last.Anon - first.Anon, "anonymous memory: heap, stacks, private mappings"},
+		{last.Shmem - first.Shmem, "shared memory or tmpfs: files that nobody deletes"},
+		{last.Kernel - first.Kernel, "kernel memory: sockets, pipes, threads, page tables"},
+		{last.Swap - first.Swap, "in swap"},
+	} {
+		if k.by > 0.7*grew {
+			return fmt.Sprintf("%.0f %% of what it grew by is %s", min(100, 100*k.by/grew), k.words)
+		}
+	}
+	return ""
+}
+
+func average(r []Reading) (m Reading) {
+	n := float64(len(r))
+	for _, q := range r {
+		m.Held += q.Held / n
+		m.Anon += q.Anon / n
+		m.Shmem += q.Shmem / n
+		m.Kernel += q.Kernel / n
+		m.Swap += q.Swap / n
+	}
+	return m
 }

@@ -43,12 +43,11 @@ type History struct {
 	Service    string
 	Containers []string // newest first
 	Runs       []Run
+	// Windows asks for what each of the last hour, six hours, day and week shows.
+	Windows bool
 	// Host is true for the host itself: its limit is all its memory.
 	Host bool
 }
-
-// The windows that are looked at, in seconds.
-var spans = []float64{3600, 6 * 3600, day, 7 * day}
 
 const (
 	day = 86400
@@ -73,6 +72,9 @@ func JudgeHistory(h *History) Service {
 	if j.limit > 0 && !j.host {
 		s.Limit = new(int64(j.limit))
 	}
+	if h.Windows {
+		j.look()
+	}
 	j.judge()
 	return s
 }
@@ -83,26 +85,21 @@ type record struct {
 	held, used [][]trend.Point // by run
 	oom        []bool          // by run: it ended with an OOM kill
 	limits     []float64       // by run
+	runs       [][]Reading     // by run
+	images     []string        // by run
 	n          int
 	from, to   float64
 	limit      float64
 	ooms       int
 	host       bool
-	windows    []window
-}
-
-// window is what one stretch of time shows.
-type window struct {
-	trend.Finding
-	shown Window
-	span  float64
-	runs  int
-	all   bool // it holds all readings
-	anew  bool // it grows in each run, and each ended before that mattered
 }
 
 func (j *record) prepare(h *History) {
-	for _, r := range h.Runs {
+	var runs []Run
+	for i := range h.Runs {
+		runs = append(runs, byKills(h.Runs[i])...)
+	}
+	for _, r := range runs {
 		r.Readings = alive(r.Readings)
 		held := make([]trend.Point, 0, len(r.Readings))
 		used := make([]trend.Point, 0, len(r.Readings))
@@ -123,7 +120,40 @@ func (j *record) prepare(h *History) {
 		j.to = held[len(held)-1].T
 		j.limit = r.Limit
 		j.held, j.used, j.oom, j.limits = append(j.held, held), append(j.used, used), append(j.oom, r.OOM), append(j.limits, r.Limit)
+		j.runs, j.images = append(j.runs, r.Readings), append(j.images, r.Image)
 	}
+}
+
+// byKills cuts a run where the kernel killed something of it and it fell: what died
+// there began anew. A kill at the end ends the run.
+func byKills(r Run) []Run {
+	var out []Run
+	for _, at := range r.Kills {
+		q := r.Readings
+		i := slices.IndexFunc(q, func(x Reading) bool { return x.At >= at })
+		if i < 0 || i >= len(q)-2 {
+			r.OOM = true
+			continue
+		}
+		if i < 2 {
+			continue
+		}
+		high := max(q[i-1].Held, q[i-2].Held)
+		if min(q[i].Held, q[i+1].Held) > 0.85*high {
+			continue // what died held little
+		}
+		// What was read at the moment of the kill may be of either.
+		cut := i
+		if q[i].Held > 0.85*high {
+			cut = i + 1
+		}
+		first := r
+		first.Readings, first.OOM, first.Kills = q[:cut], true, nil
+		out = append(out, first)
+		r.Readings = q[cut:]
+	}
+	r.Kills = nil
+	return append(out, r)
 }
 
 // alive leaves out the readings at a run's end that saw the memory of what had
@@ -157,26 +187,6 @@ func since(runs [][]trend.Point, from float64) [][]trend.Point {
 	return out
 }
 
-// window looks at the last span seconds. It is false where they hold too little.
-func (j *record) window(span float64) (window, bool) {
-	w := window{span: span, all: j.to-j.from <= span}
-	runs := since(j.held, j.to-span)
-	if len(runs) == 0 {
-		return w, false
-	}
-	w.runs = len(runs)
-	w.Finding = trend.ClassifyRuns(runs, trend.Options{Limit: j.limit, Daily: true})
-	j.startsAnew(&w)
-	w.shown = Window{Seconds: min(span, j.to-j.from), Shape: string(w.Shape), Drops: w.Drops, Runs: w.runs, Reason: w.Reason}
-	if w.Slope != nil {
-		w.shown.Slope, w.shown.SlopeLow, w.shown.SlopeHigh = &w.Slope.PerSecond, &w.Slope.Low, &w.Slope.High
-	}
-	if w.Kendall != nil {
-		w.shown.Tau, w.shown.P = &w.Kendall.Tau, &w.Kendall.P
-	}
-	return w, true
-}
-
 // judge goes by how each run went on, and by what is held of the last week.
 func (j *record) judge() {
 	list := j.courses()
@@ -191,13 +201,20 @@ func (j *record) judge() {
 	held := flat(runs)
 	seen := j.to - max(j.from, j.to-7*day)
 	drops := falls(runs)
+	e, leaks := leaking(list)
 	switch {
-	case j.grows(list):
+	case leaks:
+		j.leak(list, e)
 	case j.tight(held):
 	case j.cache(used, held):
 	case last.Course == trend.Fills:
 		j.Class = Filling
 		j.Reasons = append(j.Reasons, fmt.Sprintf("grew by %s in %s, and slows down: the later half brought %.0f %% of what the earlier did", units.Bytes(int64(last.Gain)), units.Seconds(last.Age), 100*last.Late))
+	case j.job(list):
+	case last.Course == trend.Grows:
+		j.Class, j.Confidence = NotEnoughData, ""
+		j.Reasons = append(j.Reasons, fmt.Sprintf("grew %s for %s: %s", units.Rate(last.Rate), units.Seconds(last.Age), j.undecided(list)))
+	case j.killed():
 	case j.peaks(held):
 	case float64(drops) >= 3*max(1, seen/day) && share(held, 0.95) > (1+tooth)*share(held, 0.05):
 		j.Class = Sawtooth
@@ -211,6 +228,52 @@ func (j *record) judge() {
 	}
 }
 
+// job tells what grows while it runs, ends by itself, and starts anew.
+func (j *record) job(list []course) bool {
+	last := &list[len(list)-1]
+	var rate, took []float64
+	for i := range list {
+		if c := &list[i]; c.Course == trend.Grows && !c.oom {
+			rate, took = append(rate, c.Rate), append(took, c.Age)
+		}
+	}
+	if len(rate) < 3 || 2*len(rate) < len(list)-1 || last.Course == trend.Stays {
+		return false
+	}
+	j.Class, j.Confidence = Steady, incident.Possible
+	j.Reasons = append(j.Reasons, fmt.Sprintf("grew %s in %d runs of about %s: it grows while it runs, and starts anew; no run ended with an OOM kill", units.Rate(median(rate)), len(rate), units.Seconds(median(took))))
+	return true
+}
+
+// undecided says what is missing for growth to be a leak.
+func (j *record) undecided(list []course) string {
+	last := &list[len(list)-1]
+	var high float64
+	for _, c := range list[:len(list)-1] {
+		if c.run == last.run {
+			continue
+		}
+		high = max(high, c.top)
+	}
+	if high*clearly > last.Floor {
+		return "no more than it held before, " + units.Bytes(int64(high)) + "; it may fill up again after a restart"
+	}
+	return "it may be on its way to a level of its own; a leak goes on"
+}
+
+// killed tells what was killed again and again and does not grow steadily.
+func (j *record) killed() bool {
+	if j.ooms < 2 || j.host || j.limit <= 0 {
+		return false
+	}
+	j.Class, j.Confidence = LimitTooSmall, incident.Possible
+	j.Reasons = append(j.Reasons, fmt.Sprintf("OOM-killed %d times at its limit of %s, and does not grow steadily between the kills", j.ooms, units.Bytes(int64(j.limit))))
+	next, _ := rules.SuggestLimit(int64(j.limit))
+	j.Suggested = &next
+	j.Advice = append(j.Advice, rules.LimitAdvice(int64(j.limit), ""))
+	return true
+}
+
 // falls counts falls of at least half of the range, within runs.
 func falls(runs [][]trend.Point) int {
 	n := 0
@@ -218,26 +281,6 @@ func falls(runs [][]trend.Point) int {
 		n += trend.Falls(p)
 	}
 	return n
-}
-
-func (j *record) leak(w *window) {
-	j.Class = Leak
-	j.Rate, j.RateLow, j.RateHigh = &w.Slope.PerSecond, &w.Slope.Low, &w.Slope.High
-	why := w.Reason
-	if w.runs > 1 {
-		why = fmt.Sprintf("in %d runs, each from its start, it %s", w.runs, w.Reason)
-	}
-	j.Reasons = append(j.Reasons, fmt.Sprintf("%s (99 %% sure: %s to %s)", why, units.Rate(w.Slope.Low), units.Rate(w.Slope.High)))
-	if w.Seconds < 2*day && w.runs == 1 {
-		j.Confidence = incident.Possible
-		j.Reasons = append(j.Reasons, "it has been seen for less than two days: a load that more than doubles in a day looks the same")
-	}
-	if last := j.held[len(j.held)-1]; j.limit > 0 {
-		if f, ok := trend.ToLimit(last, j.limit); ok && f.Seconds > 0 {
-			j.Reasons = append(j.Reasons, fmt.Sprintf("at this rate it reaches its limit of %s in %s, give or take %s", units.Bytes(int64(j.limit)), units.Seconds(f.Seconds), units.Seconds(f.Error)))
-		}
-	}
-	j.Advice = append(j.Advice, rules.LeakAdvice(w.Slope.PerSecond, int64(j.limit)))
 }
 
 // tight tells a service that does not grow and has hardly any room.

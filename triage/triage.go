@@ -85,7 +85,7 @@ type Service struct {
 
 	// Kills are what the kernel killed of it.
 	Kills *Kills `json:"kills,omitempty"`
-	// Windows are its readings over 1 h, 6 h, 24 h and 7 d.
+	// Windows are its readings over 1 h, 6 h, 24 h and 7 d, where they were asked for.
 	Windows []Window `json:"windows,omitempty"`
 
 	// Program is the process that was killed, Containers the newest ids (and
@@ -124,7 +124,7 @@ type Kills struct {
 // Window is what the readings of one stretch of time show.
 type Window struct {
 	Seconds float64 `json:"seconds"`
-	// Shape is trend's: leak, spike, sawtooth, flat or unknown.
+	// Shape is growth, spike, sawtooth, flat or unknown.
 	Shape string `json:"shape"`
 	// Slope is in bytes per second, with its 99 % interval.
 	Slope     *float64 `json:"slope_bytes_per_second,omitempty"`

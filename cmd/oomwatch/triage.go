@@ -13,6 +13,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/explain"
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/terminal"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/recorder"
@@ -198,6 +199,9 @@ func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.S
 	}
 	var out []triage.Service
 	for _, s := range services {
+		if t.what != "" && !t.may(s.Name, list) {
+			continue
+		}
 		if !until.IsZero() && s.Last.After(until) {
 			s.Last = until
 		}
@@ -221,13 +225,32 @@ func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.S
 		for _, at := range kills[s.Name] {
 			killed(runs, at)
 		}
-		h := triage.History{Service: s.Name, Runs: runs}
+		h := triage.History{Service: s.Name, Runs: runs, Windows: t.what != ""}
 		if s.Name == recorder.Host {
 			h.Service, h.Host = triage.HostName, true
 		}
 		out = append(out, triage.JudgeHistory(&h))
 	}
 	return out, nil
+}
+
+// may tells a service whose readings can be of what a person named: an id or a
+// program is known only from incidents.
+func (t *triager) may(service string, list []*incident.Incident) bool {
+	shown := service
+	if service == recorder.Host {
+		shown = triage.HostName
+	}
+	if named(&triage.Service{Service: shown}, t.what) {
+		return true
+	}
+	for _, inc := range list {
+		if d, ok := triage.FromIncident(inc, service); ok && inc.Container != nil && recorder.ServiceOf(inc.Container) == service &&
+			named(&triage.Service{Service: service, Program: d.Comm, Pod: d.Pod, Unit: d.Unit, Containers: []string{d.Container, d.Name}}, t.what) {
+			return true
+		}
+	}
+	return false
 }
 
 // triageSpan is how far back readings are looked at.

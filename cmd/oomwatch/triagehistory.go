@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/oomwatch/oomwatch/recorder"
@@ -28,11 +29,22 @@ func runsOf(s *recorder.Series) []triage.Run {
 			if r.Swap > 0 {
 				q.Held += float64(r.Swap)
 			}
+			q.Anon, q.Shmem = float64(max(r.Anon, 0)), float64(max(r.Shmem, 0))
+			q.Kernel, q.Swap = float64(max(r.Kernel, 0)), float64(max(r.Swap, 0))
 			run.Readings = append(run.Readings, q)
 			run.Limit = float64(max(r.Limit, 0))
 		}
-		if n := len(g); g[n-1].OOMKill > max(g[0].OOMKill, 0) {
-			run.OOM = true
+		n := len(g)
+		kills := g[0].OOMKill
+		for i := range g {
+			switch now := g[i].OOMKill; {
+			case kills < 0, now <= kills:
+			case i >= n-2:
+				run.OOM = true
+			default:
+				run.Kills = append(run.Kills, float64(g[i].At.UnixNano())/1e9)
+			}
+			kills = max(kills, g[i].OOMKill)
 		}
 		if len(run.Readings) > 0 {
 			runs = append(runs, run)
@@ -62,7 +74,12 @@ func killed(runs []triage.Run, at time.Time) {
 		if i+1 < len(runs) {
 			end = min(end, runs[i+1].Readings[0].At)
 		}
-		if t >= r[0].At && t <= end {
+		switch {
+		case t < r[0].At || t > end:
+		case len(r) > 2 && t < r[len(r)-2].At:
+			runs[i].Kills = append(runs[i].Kills, t) // it lived on
+			slices.Sort(runs[i].Kills)
+		default:
 			runs[i].OOM = true
 		}
 	}

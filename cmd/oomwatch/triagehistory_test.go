@@ -26,7 +26,7 @@ func TestRunsOf(t *testing.T) {
 		reading(10, false, func(r *recorder.Reading) { r.File, r.Limit = 200, -1 }),
 	}}
 	want := []triage.Run{
-		{Limit: 500, OOM: true, Readings: []triage.Reading{{At: 1e6, Used: 100, Held: 100}, {At: 1e6 + 1, Used: 100, Held: 55}, {At: 1e6 + 2, Used: 100, Held: 100}}},
+		{Limit: 500, OOM: true, Readings: []triage.Reading{{At: 1e6, Used: 100, Held: 100}, {At: 1e6 + 1, Used: 100, Held: 55, Shmem: 10, Swap: 5}, {At: 1e6 + 2, Used: 100, Held: 100}}},
 		{Limit: 0, Readings: []triage.Reading{{At: 1e6 + 10, Used: 100, Held: 0}}},
 	}
 	got := runsOf(&s)

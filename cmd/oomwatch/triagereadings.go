@@ -51,6 +51,7 @@ func (t *triager) readReadings(ctx context.Context) ([]triage.Service, error) {
 		if t.what != "" && !named(&triage.Service{Service: h.Service, Containers: h.Containers}, t.what) {
 			continue
 		}
+		h.Windows = t.what != ""
 		out = append(out, triage.JudgeHistory(&h))
 	}
 	if len(out) == 0 && set.Read == 0 {

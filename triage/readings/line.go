@@ -1,6 +1,7 @@
 package readings
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,9 +32,29 @@ const (
 	fields
 )
 
-var names = map[string]int{
-	"used_bytes": used, "anon_bytes": anon, "file_bytes": file, "shmem_bytes": shmem, "kernel_bytes": kernel,
-	"kernel_reclaimable_bytes": reclaimable, "swap_bytes": swap, "limit_bytes": limit, "oom_kills": kills,
+// place is where a field is kept; false for what is none of ours.
+func place(key []byte) (int, bool) {
+	switch string(key) {
+	case "used_bytes":
+		return used, true
+	case "anon_bytes":
+		return anon, true
+	case "file_bytes":
+		return file, true
+	case "shmem_bytes":
+		return shmem, true
+	case "kernel_bytes":
+		return kernel, true
+	case "kernel_reclaimable_bytes":
+		return reclaimable, true
+	case "swap_bytes":
+		return swap, true
+	case "limit_bytes":
+		return limit, true
+	case "oom_kills":
+		return kills, true
+	}
+	return 0, false
 }
 
 // parse reads one line: {"time": ..., "service": ..., "used_bytes": ...}. Flat
@@ -70,51 +91,27 @@ func (l *line) parse(b []byte) error {
 
 // fast reads the common shape; false for anything else.
 func (l *line) fast(b []byte) bool {
-	i, n := 0, len(b)
-	skip := func() {
-		for i < n && (b[i] == ' ' || b[i] == '\t') {
-			i++
-		}
-	}
-	text := func() ([]byte, bool) {
-		if i >= n || b[i] != '"' {
-			return nil, false
-		}
-		from := i + 1
-		for i = from; i < n && b[i] != '"'; i++ {
-			if b[i] == '\\' || b[i] < ' ' {
-				return nil, false
-			}
-		}
-		if i >= n {
-			return nil, false
-		}
-		i++
-		return b[from : i-1], true
-	}
+	n := len(b)
 	if n < 2 || b[0] != '{' || b[n-1] != '}' {
 		return false
 	}
-	for i = 1; ; {
-		skip()
-		key, ok := text()
-		if !ok {
+	for i := 1; ; {
+		key, at := quoted(b, blank(b, i))
+		if at < 0 {
 			return false
 		}
-		skip()
-		if i >= n || b[i] != ':' {
+		if i = blank(b, at); i >= n || b[i] != ':' {
 			return false
 		}
-		i++
-		skip()
-		if i >= n {
+		if i = blank(b, i+1); i >= n {
 			return false
 		}
 		if b[i] == '"' {
-			value, ok := text()
-			if !ok || !l.text(key, value) {
+			value, at := quoted(b, i)
+			if at < 0 || !l.text(key, value) {
 				return false
 			}
+			i = at
 		} else {
 			from := i
 			for i < n && b[i] != ',' && b[i] != '}' && b[i] != ' ' {
@@ -124,7 +121,7 @@ func (l *line) fast(b []byte) bool {
 				return false
 			}
 		}
-		skip()
+		i = blank(b, i)
 		switch {
 		case i < n && b[i] == ',':
 			i++
@@ -134,6 +131,32 @@ func (l *line) fast(b []byte) bool {
 			return false
 		}
 	}
+}
+
+// blank is where what is no blank begins.
+func blank(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// quoted reads a string without escapes, and returns where it ends; -1 for none.
+func quoted(b []byte, i int) ([]byte, int) {
+	if i >= len(b) || b[i] != '"' {
+		return nil, -1
+	}
+	end := bytes.IndexByte(b[i+1:], '"')
+	if end < 0 {
+		return nil, -1
+	}
+	s := b[i+1 : i+1+end]
+	for _, c := range s {
+		if c == '\\' || c < ' ' || c >= 0x80 {
+			return nil, -1
+		}
+	}
+	return s, i + end + 2
 }
 
 func (l *line) text(key, value []byte) bool {
@@ -147,7 +170,7 @@ func (l *line) text(key, value []byte) bool {
 		}
 		l.time = unix(t)
 	default:
-		_, ours := names[string(key)]
+		_, ours := place(key)
 		return !ours && string(key) != "start"
 	}
 	return true
@@ -162,7 +185,7 @@ func (l *line) bare(key, value []byte) bool {
 			l.start = value[0] == 't'
 			return true
 		}
-		_, ours := names[string(key)]
+		_, ours := place(key)
 		return !ours
 	}
 	v, ok := number(value)
@@ -171,7 +194,7 @@ func (l *line) bare(key, value []byte) bool {
 	}
 	if string(key) == "time" {
 		l.time = v
-	} else if at, ours := names[string(key)]; ours {
+	} else if at, ours := place(key); ours {
 		l.v[at] = v
 	} else if string(key) == "service" || string(key) == "start" {
 		return false

@@ -145,6 +145,11 @@ func (s *Set) find(service, part []byte) *series {
 	if s.byName == nil {
 		s.byName = map[string]*series{}
 	}
+	if len(part) == 0 {
+		if x := s.byName[string(service)]; x != nil {
+			return x // without making a string of it
+		}
+	}
 	key := string(service)
 	if len(part) > 0 {
 		key += "\x00" + string(part)

@@ -249,7 +249,8 @@ func TestLong(t *testing.T) {
 	for r := range *rounds {
 		list = append(list, generate(*seed*1000+uint64(r), 1)...)
 	}
-	judgeAll(t, list)
+	healthy, leaky := judgeAll(t, list)
+	bars(t, &healthy, &leaky, 0.5, 4)
 }
 
 // course are the first readings of each run and its length, for what is printed.
@@ -259,4 +260,32 @@ func (x *month) course() (out []string) {
 		out = append(out, fmt.Sprintf("%.2f+%.2f: %.0f-%.0f/%.0f %v", (q[0].At-zero)/day, (q[len(q)-1].At-q[0].At)/day, q[0].Held/mib, q[len(q)-1].Held/mib, r.Limit/mib, r.OOM))
 	}
 	return out
+}
+
+// TestMonths looks at one round of months: a quick check of what TestLong measures.
+// Of about fifty healthy services one may be called a leak.
+func TestMonths(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+	healthy, leaky := judgeAll(t, generate(77, 0.5))
+	bars(t, &healthy, &leaky, 2, 4)
+}
+
+// bars are in percent of healthy services.
+func bars(t *testing.T, healthy, leaky *tally, last, ever float64) {
+	t.Helper()
+	share := func(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) }
+	if s := share(healthy.last, healthy.months); s > last {
+		t.Errorf("%.1f %% of the healthy are called a leak at the last look, at most %.1f may be", s, last)
+	}
+	if s := share(healthy.ever, healthy.months); s > ever {
+		t.Errorf("%.1f %% of the healthy are called a leak at any look, at most %.1f may be", s, ever)
+	}
+	if s := share(leaky.last, leaky.months); s < 85 {
+		t.Errorf("%.1f %% of the leaks are found, at least 85 are to be", s)
+	}
+	if a, b := share(leaky.rateIn, leaky.rates), share(leaky.timeIn, leaky.times); a < 95 || b < 95 {
+		t.Errorf("%.1f %% of the rates and %.1f %% of the times lie in their intervals, at least 95 are to", a, b)
+	}
 }
