@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/notify"
@@ -42,24 +41,31 @@ type backend struct {
 }
 
 // Incidents implements web.Backend.
-func (b *backend) Incidents(ctx context.Context, q web.Query) ([]*incident.Incident, error) {
-	return listIncidents(ctx, b.store, q)
+func (b *backend) Incidents(ctx context.Context, q web.Query, each func(web.Found) error) error {
+	sq, err := storeQuery(q)
+	if err != nil {
+		return err
+	}
+	return b.store.EachBody(ctx, sq, found(each))
 }
 
 // Explain implements web.Backend.
-func (b *backend) Explain(ctx context.Context, what string, all bool) ([]*incident.Incident, error) {
-	list, err := listIncidents(ctx, b.store, web.Query{})
-	if err != nil {
-		return nil, err
-	}
-	return explain.Pick(list, what, all), nil
+func (b *backend) Explain(ctx context.Context, what string, all bool, each func(web.Found) error) error {
+	return b.store.Explain(ctx, what, all, found(each))
 }
+
+func found(each func(web.Found) error) func(store.Place, []byte) error {
+	return func(p store.Place, body []byte) error { return each(web.Found{Place: p.String(), Body: body}) }
+}
+
+// Alive implements web.Backend.
+func (b *backend) Alive() bool { return time.Since(b.watcher.Beat()) < aliveFor }
 
 // Status implements web.Backend.
 func (b *backend) Status(ctx context.Context) web.Status {
 	st := web.Status{
 		Version: build.Version(), PID: os.Getpid(), StartedAt: b.started, Store: b.path,
-		Alive: time.Since(b.watcher.Beat()) < aliveFor,
+		Alive: b.Alive(),
 	}
 	states := b.watcher.Sources()
 	for _, s := range states {

@@ -29,7 +29,22 @@ func ReadStore(ctx context.Context, path string, q web.Query) ([]*incident.Incid
 
 // listIncidents reads what matches q.
 func listIncidents(ctx context.Context, st *store.Store, q web.Query) ([]*incident.Incident, error) {
-	return st.List(ctx, store.Query{Since: q.Since, Container: q.Container, Cause: string(q.Cause), Kind: string(q.Kind), Limit: q.Limit})
+	sq, err := storeQuery(q)
+	if err != nil {
+		return nil, err
+	}
+	return st.List(ctx, sq)
+}
+
+// storeQuery is a question of the web's as the store's.
+func storeQuery(q web.Query) (store.Query, error) {
+	sq := store.Query{Since: q.Since, Container: q.Container, Cause: string(q.Cause), Kind: string(q.Kind), Limit: q.Limit, NewestFirst: q.NewestFirst}
+	if q.Before == "" {
+		return sq, nil
+	}
+	var err error
+	sq.Before, err = store.ParsePlace(q.Before)
+	return sq, err
 }
 
 // DeliveryStatus is an account as it is shown.

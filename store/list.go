@@ -90,6 +90,20 @@ func (s *Store) List(ctx context.Context, q Query) ([]*incident.Incident, error)
 // reads a page at a time, and holds nothing of the store while f runs: what is kept
 // meanwhile may be among them. It ends with the first error of f, which it returns.
 func (s *Store) Each(ctx context.Context, q Query, f func(Place, *incident.Incident) error) error {
+	return s.EachBody(ctx, q, func(p Place, body []byte) error {
+		inc := &incident.Incident{}
+		if err := json.Unmarshal(body, inc); err != nil {
+			s.bad()
+			s.log.Error("a kept incident cannot be read", zap.Stringer("place", p), zap.Error(err))
+			return nil
+		}
+		return f(p, inc)
+	})
+}
+
+// EachBody is Each with the incidents as they are kept, each one JSON object on a
+// line. f has the body for the time of the call.
+func (s *Store) EachBody(ctx context.Context, q Query, f func(Place, []byte) error) error {
 	if s.old && q.Container != "" {
 		return s.eachOld(ctx, q, f)
 	}
@@ -114,8 +128,8 @@ func (s *Store) Each(ctx context.Context, q Query, f func(Place, *incident.Incid
 		}
 		for i := range page {
 			p := &page[i]
-			if inc := s.decode(p.id, p.body, p.crc); inc != nil {
-				if err := f(p.Place, inc); err != nil {
+			if s.good(p.body, p.crc, "incident", p.id) {
+				if err := f(p.Place, p.body); err != nil {
 					return err
 				}
 			}
@@ -133,18 +147,23 @@ func (s *Store) Each(ctx context.Context, q Query, f func(Place, *incident.Incid
 }
 
 // eachOld is Each in a file that is only read and is of a version without names.
-func (s *Store) eachOld(ctx context.Context, q Query, f func(Place, *incident.Incident) error) error {
+func (s *Store) eachOld(ctx context.Context, q Query, f func(Place, []byte) error) error {
 	word, limit, newestFirst := strings.TrimPrefix(q.Container, "/"), q.Limit, q.NewestFirst
 	q.Container, q.Limit, q.NewestFirst = "", 0, true
 	type hit struct {
 		place Place
-		inc   *incident.Incident
+		body  []byte
 	}
 	var hits []hit
-	err := s.Each(ctx, q, func(p Place, inc *incident.Incident) error {
-		for _, n := range namesOf(inc) {
+	err := s.EachBody(ctx, q, func(p Place, body []byte) error {
+		var inc incident.Incident
+		if err := json.Unmarshal(body, &inc); err != nil {
+			s.bad()
+			return nil
+		}
+		for _, n := range namesOf(&inc) {
 			if (limit == 0 || len(hits) < limit) && (n.text == word || n.short && len(word) >= shortID && strings.HasPrefix(n.text, word)) {
-				hits = append(hits, hit{p, inc})
+				hits = append(hits, hit{p, body})
 				break
 			}
 		}
@@ -155,7 +174,7 @@ func (s *Store) eachOld(ctx context.Context, q Query, f func(Place, *incident.In
 	}
 	for _, h := range hits {
 		if err == nil {
-			err = f(h.place, h.inc)
+			err = f(h.place, h.body)
 		}
 	}
 	return err
@@ -335,28 +354,28 @@ func (q *Query) conditions(ctx context.Context, source querier) (string, []any, 
 	return from, args, nil
 }
 
-// Explain calls f with what answers "why did it die?", oldest first: the incident
-// with that id, or the newest death of what is called so ("" for anything), or its
-// newest kill or warning where nothing has died; with all, everything of it.
-func (s *Store) Explain(ctx context.Context, what string, all bool, f func(*incident.Incident) error) error {
+// Explain calls f with what answers "why did it die?", oldest first, as it is kept:
+// the incident with that id, or the newest death of what is called so ("" for
+// anything), or its newest kill or warning where nothing has died; with all,
+// everything of it.
+func (s *Store) Explain(ctx context.Context, what string, all bool, f func(Place, []byte) error) error {
 	if what != "" {
-		inc, err := s.exact(ctx, what)
+		x, err := s.exact(ctx, what)
 		if err != nil {
 			return fmt.Errorf("explain %q: %w", what, explainSQLite(err))
 		}
-		if inc != nil {
-			return f(inc)
+		if x != nil && s.good(x.body, x.crc, "incident", x.id) {
+			return f(x.Place, x.body)
 		}
 	}
-	each := func(_ Place, inc *incident.Incident) error { return f(inc) }
 	if all {
-		return s.Each(ctx, Query{Container: what}, each)
+		return s.EachBody(ctx, Query{Container: what}, f)
 	}
 	for _, kind := range []incident.Kind{incident.KindDeath, ""} {
 		n := 0
-		if err := s.Each(ctx, Query{Container: what, Kind: string(kind), NewestFirst: true, Limit: 1}, func(p Place, inc *incident.Incident) error {
+		if err := s.EachBody(ctx, Query{Container: what, Kind: string(kind), NewestFirst: true, Limit: 1}, func(p Place, body []byte) error {
 			n++
-			return each(p, inc)
+			return f(p, body)
 		}); err != nil || n > 0 {
 			return err
 		}
@@ -365,12 +384,12 @@ func (s *Store) Explain(ctx context.Context, what string, all bool, f func(*inci
 }
 
 // exact is the newest incident with an id; nil where there is none.
-func (s *Store) exact(ctx context.Context, id string) (*incident.Incident, error) {
+func (s *Store) exact(ctx context.Context, id string) (*found, error) {
 	for i, source := range s.sources() {
 		var x found
-		err := scanOne(ctx, source, "SELECT id, body, crc FROM incidents WHERE id = ? ORDER BY time_ns DESC LIMIT 1", []any{id}, &x.id, &x.body, &x.crc)
+		err := scanOne(ctx, source, "SELECT time_ns, seq, id, body, crc FROM incidents WHERE id = ? ORDER BY time_ns DESC LIMIT 1", []any{id}, &x.TimeNS, &x.Seq, &x.id, &x.body, &x.crc)
 		if err == nil {
-			return s.decode(x.id, x.body, x.crc), nil
+			return &x, nil
 		}
 		if !errors.Is(err, sql.ErrNoRows) && i == 0 {
 			return nil, err
@@ -382,12 +401,15 @@ func (s *Store) exact(ctx context.Context, id string) (*incident.Incident, error
 // Incident returns the incident of an id, or of the beginning of one (at least
 // four characters) that only one incident has; ErrNotFound where there is none.
 func (s *Store) Incident(ctx context.Context, id string) (*incident.Incident, error) {
-	inc, err := s.exact(ctx, id)
+	x, err := s.exact(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("read incident %q: %w", id, explainSQLite(err))
 	}
-	if inc != nil {
-		return inc, nil
+	if x != nil {
+		if inc := s.decode(x.id, x.body, x.crc); inc != nil {
+			return inc, nil
+		}
+		return nil, fmt.Errorf("incident %q: %w: what is kept of it is damaged", id, ErrNotFound)
 	}
 	if len(id) < shortID {
 		return nil, fmt.Errorf("incident %q: %w", id, ErrNotFound)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -16,25 +17,26 @@ import (
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.index)
-	mux.HandleFunc("GET /incident/{id}", s.one)
-	mux.HandleFunc("GET /incident/{id}/memory.svg", s.memory)
+	mux.HandleFunc("GET /{$}", s.bounded(s.index))
+	mux.HandleFunc("GET /incident/{id}", s.bounded(s.one))
+	mux.HandleFunc("GET /incident/{id}/memory.svg", s.bounded(s.memory))
 	mux.Handle("GET /style.css", http.FileServerFS(assets()))
 	mux.HandleFunc("GET /healthz", s.healthz)
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.HandleFunc("GET /v1/status", s.status)
-	mux.HandleFunc("GET /v1/incidents", s.incidents)
-	mux.HandleFunc("GET /v1/explain", s.explain)
-	mux.HandleFunc("GET /v1/top", s.top)
+	mux.HandleFunc("GET /readyz", s.bounded(s.readyz))
+	mux.HandleFunc("GET /v1/status", s.bounded(s.status))
+	mux.HandleFunc("GET /v1/incidents", s.bounded(s.incidents))
+	mux.HandleFunc("GET /v1/explain", s.bounded(s.explain))
+	mux.HandleFunc("GET /v1/top", s.bounded(s.top))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.opt.Metrics, promhttp.HandlerOpts{
 		ErrorLog: zap.NewStdLog(s.opt.Log), MaxRequestsInFlight: 4, Timeout: readTimeout,
 	}))
 	return mux
 }
 
-// healthz says whether the process moves; whether it sees anything is readyz's.
-func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
-	if !s.opt.Backend.Status(r.Context()).Alive {
+// healthz says whether the process moves; whether it sees anything is readyz's. It
+// waits for nobody.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	if !s.opt.Backend.Alive() {
 		http.Error(w, "the main loop does not move", http.StatusServiceUnavailable)
 		return
 	}
@@ -61,8 +63,7 @@ func (s *Server) incidents(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err)
 		return
 	}
-	list, err := s.opt.Backend.Incidents(r.Context(), q)
-	s.writeLines(w, list, err)
+	s.stream(w, r, func(each func(Found) error) error { return s.opt.Backend.Incidents(r.Context(), q, each) })
 }
 
 func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
@@ -73,8 +74,9 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	list, err := s.opt.Backend.Explain(r.Context(), v.Get("q"), v.Get("all") == "true")
-	s.writeLines(w, list, err)
+	s.stream(w, r, func(each func(Found) error) error {
+		return s.opt.Backend.Explain(r.Context(), v.Get("q"), v.Get("all") == "true", each)
+	})
 }
 
 // top answers with one container per line, the most in danger first.
@@ -84,22 +86,6 @@ func (s *Server) top(w http.ResponseWriter, r *http.Request) {
 	enc := json.NewEncoder(w)
 	for i := range rows {
 		if enc.Encode(&rows[i]) != nil {
-			return // the client is gone
-		}
-	}
-}
-
-// writeLines answers with one incident per line, oldest first.
-func (s *Server) writeLines(w http.ResponseWriter, list []*incident.Incident, err error) {
-	if err != nil {
-		s.opt.Log.Warn("cannot answer from the store", zap.Error(err))
-		writeError(w, http.StatusInternalServerError, fmt.Errorf("read the store: %w", err))
-		return
-	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	enc := json.NewEncoder(w)
-	for _, inc := range list {
-		if enc.Encode(inc) != nil {
 			return // the client is gone
 		}
 	}
@@ -120,19 +106,36 @@ func parseQuery(v url.Values) (Query, error) {
 			q.Cause = incident.Cause(val)
 		case "kind":
 			q.Kind = incident.Kind(val)
+		case "before":
+			q.Before, err = val, checkPlace(val)
+		case "order":
+			if q.NewestFirst = val == "newest"; !q.NewestFirst && val != "oldest" {
+				err = fmt.Errorf("order %q: want newest or oldest", val)
+			}
 		case "limit":
 			q.Limit, err = strconv.Atoi(val)
 			if err == nil && q.Limit < 0 {
 				err = fmt.Errorf("limit %d is below 0", q.Limit)
 			}
 		default:
-			err = fmt.Errorf("unknown parameter %q: since, container, cause, kind and limit are known", k)
+			err = fmt.Errorf("unknown parameter %q: since, container, cause, kind, limit, before and order are known", k)
 		}
 		if err != nil {
 			return q, err
 		}
 	}
 	return q, nil
+}
+
+// checkPlace refuses what no answer gave.
+func checkPlace(s string) error {
+	at, seq, ok := strings.Cut(s, ".")
+	_, err := strconv.ParseInt(at, 10, 64)
+	_, err2 := strconv.ParseInt(seq, 10, 64)
+	if !ok || err != nil || err2 != nil {
+		return fmt.Errorf("before %q: want a place, as the link to older ones gives it", s)
+	}
+	return nil
 }
 
 // values is the reverse of parseQuery.
@@ -149,6 +152,10 @@ func (q Query) values() url.Values {
 	set("container", q.Container)
 	set("cause", string(q.Cause))
 	set("kind", string(q.Kind))
+	set("before", q.Before)
+	if q.NewestFirst {
+		v.Set("order", "newest")
+	}
 	if q.Limit > 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}

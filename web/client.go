@@ -19,8 +19,8 @@ import (
 
 const (
 	// maxAnswer bounds what a Client reads of one answer.
-	maxAnswer = 256 << 20
-	// answerWait is how long a daemon may take for one answer.
+	maxAnswer = 1 << 30
+	// answerWait is how long a daemon may take for one answer, or the next part of it.
 	answerWait = 10 * time.Second
 )
 
@@ -38,9 +38,24 @@ type Client struct {
 func NewClient(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
+		c, err := d.DialContext(ctx, "unix", path)
+		if err != nil {
+			return nil, err
+		}
+		return patient{c}, nil
 	}
-	return &Client{path: path, http: &http.Client{Timeout: answerWait, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return &Client{path: path, http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// patient is a connection whose other end must go on within answerWait.
+type patient struct{ net.Conn }
+
+// Read implements net.Conn.
+func (p patient) Read(b []byte) (int, error) {
+	if err := p.SetReadDeadline(time.Now().Add(answerWait)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Read(b)
 }
 
 // Incidents asks for what matches q, oldest first.

@@ -127,6 +127,9 @@ type peerKey struct{}
 
 // withPeer notes who is at the other end of a unix socket.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
+	if one, ok := c.(*slot); ok {
+		c = one.Conn
+	}
 	u, ok := c.(*net.UnixConn)
 	if !ok {
 		return ctx

@@ -3,11 +3,13 @@ package web
 import (
 	"bytes"
 	"embed"
+	"encoding/json"
+	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
 	"os"
-	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -51,17 +53,46 @@ func pages() *template.Template {
 }
 
 func (s *Server) index(w http.ResponseWriter, r *http.Request) {
-	list, err := s.opt.Backend.Incidents(r.Context(), Query{Limit: pageLimit})
+	before := r.URL.Query().Get("before")
+	if before != "" && checkPlace(before) != nil {
+		http.Error(w, "there is no such page", http.StatusBadRequest)
+		return
+	}
+	var list []*incident.Incident
+	older := ""
+	err := s.opt.Backend.Incidents(r.Context(), Query{Limit: pageLimit, Before: before, NewestFirst: true}, func(f Found) error {
+		inc := new(incident.Incident)
+		if err := json.Unmarshal(f.Body, inc); err != nil {
+			return fmt.Errorf("read an incident: %w", err)
+		}
+		inc.Summary = clip(inc.Summary)
+		// The page shows no more of it, and a hundred whole ones are megabytes.
+		list = append(list, &incident.Incident{ID: inc.ID, Kind: inc.Kind, Time: inc.Time, Severity: inc.Severity, Cause: inc.Cause,
+			Confidence: inc.Confidence, Summary: inc.Summary, Historic: inc.Historic})
+		older = f.Place
+		return nil
+	})
 	if err != nil {
 		s.opt.Log.Warn("cannot show the page", zap.Error(err))
 		http.Error(w, "the store cannot be read; see the daemon's log", http.StatusInternalServerError)
 		return
 	}
-	slices.Reverse(list)
+	if len(list) < pageLimit {
+		older = ""
+	}
 	host, _ := os.Hostname() // a page without the name is still a page
 	s.render(w, "index.html", map[string]any{
-		"Host": host, "Status": s.opt.Backend.Status(r.Context()), "Incidents": list, "Limit": pageLimit,
+		"Host": host, "Status": s.opt.Backend.Status(r.Context()), "Incidents": list, "Limit": pageLimit, "Older": older, "Before": before,
 	})
+}
+
+// clip cuts a summary for a list.
+func clip(s string) string {
+	const most = 1000
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
 func (s *Server) one(w http.ResponseWriter, r *http.Request) {
@@ -93,18 +124,27 @@ func (s *Server) memory(w http.ResponseWriter, r *http.Request) {
 // find is the incident that is asked for; nil once the answer is that there is none.
 func (s *Server) find(w http.ResponseWriter, r *http.Request) *incident.Incident {
 	id := r.PathValue("id")
-	list, err := s.opt.Backend.Explain(r.Context(), id, false)
+	var found *incident.Incident
+	err := s.opt.Backend.Explain(r.Context(), id, false, func(f Found) error {
+		inc := new(incident.Incident)
+		if err := json.Unmarshal(f.Body, inc); err != nil {
+			return fmt.Errorf("read an incident: %w", err)
+		}
+		if inc.ID == id {
+			found = inc
+		}
+		return nil
+	})
 	if err != nil {
 		s.opt.Log.Warn("cannot show an incident", zap.Error(err))
 		http.Error(w, "the store cannot be read; see the daemon's log", http.StatusInternalServerError)
 		return nil
 	}
-	i := slices.IndexFunc(list, func(inc *incident.Incident) bool { return inc.ID == id })
-	if i < 0 {
+	if found == nil {
 		http.Error(w, "no incident with this id is kept", http.StatusNotFound)
 		return nil
 	}
-	return list[i]
+	return found
 }
 
 // render writes the page only when all of it could be made.

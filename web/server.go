@@ -25,7 +25,7 @@ const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
-	idleTimeout   = 60 * time.Second
+	idleTimeout   = 15 * time.Second
 	maxHeader     = 16 << 10
 	closeTimeout  = 2 * time.Second
 )
@@ -53,10 +53,14 @@ type Server struct {
 	pages *template.Template
 	tcp   net.Listener
 	unix  net.Listener
+
+	answers chan struct{} // those that are being made
 }
 
 // New returns a Server that listens on nothing yet.
-func New(opt Options) *Server { return &Server{opt: opt, pages: pages()} }
+func New(opt Options) *Server {
+	return &Server{opt: opt, pages: pages(), answers: make(chan struct{}, maxAnswers)}
+}
 
 // ListenTCP takes the TCP address, so that a busy port is told before anything
 // else starts.
@@ -160,7 +164,7 @@ func (s *Server) Run(ctx context.Context) error {
 			ErrorLog: zap.NewStdLog(s.opt.Log), ConnContext: withPeer,
 		}
 		servers = append(servers, srv)
-		go func() { errs <- srv.Serve(l) }()
+		go func() { errs <- srv.Serve(limit(l)) }()
 	}
 	serve(s.tcp, hostGuard(s.opt.AllowedHosts, api))
 	serve(s.unix, s.control(api))

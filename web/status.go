@@ -8,15 +8,27 @@ import (
 	"github.com/oomwatch/oomwatch/warn"
 )
 
+// Found is one incident of an answer.
+type Found struct {
+	// Place is where it stands in the order of time, for Query.Before.
+	Place string
+	// Body is the incident as JSON, without a line break. It is good until the
+	// next one is asked for.
+	Body []byte
+}
+
 // Backend is what the server asks. Every method may be called from many
 // goroutines at once and returns soon after ctx ends.
 type Backend interface {
-	// Incidents returns the kept incidents that match q, oldest first.
-	Incidents(ctx context.Context, q Query) ([]*incident.Incident, error)
-	// Explain returns what answers "why did it die": the incident with that
-	// id, or those of the newest death of the container with that name or id,
+	// Incidents calls each with the kept incidents that match q. It holds nothing
+	// of the store while each runs, and ends with the first error of it.
+	Incidents(ctx context.Context, q Query, each func(Found) error) error
+	// Explain calls each with what answers "why did it die": the incident with
+	// that id, or those of the newest death of the container with that name or id,
 	// or the newest death of all when what is "". Nothing found is no error.
-	Explain(ctx context.Context, what string, all bool) ([]*incident.Incident, error)
+	Explain(ctx context.Context, what string, all bool, each func(Found) error) error
+	// Alive is true while the main loop moves. It answers at once.
+	Alive() bool
 	// Status returns how the daemon is doing.
 	Status(ctx context.Context) Status
 	// Top returns how every running container stands, the most in danger first.
@@ -30,6 +42,10 @@ type Query struct {
 	Cause     incident.Cause
 	Kind      incident.Kind
 	Limit     int // the newest so many; 0 is all
+	// Before is the place of an earlier answer: only what comes before it is meant.
+	Before string
+	// NewestFirst turns the order round; the default is oldest first.
+	NewestFirst bool
 }
 
 // Status is how the daemon is doing.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -33,19 +34,40 @@ type backend struct {
 	rows   []warn.Row
 }
 
-func (b *backend) Incidents(_ context.Context, q Query) ([]*incident.Incident, error) {
+func (b *backend) Incidents(_ context.Context, q Query, each func(Found) error) error {
 	b.got = q
-	return append([]*incident.Incident(nil), b.list...), b.err
-}
-
-func (b *backend) Explain(_ context.Context, what string, _ bool) ([]*incident.Incident, error) {
-	for _, i := range b.list {
-		if i.ID == what || what == "" {
-			return []*incident.Incident{i}, b.err
+	if b.err != nil {
+		return b.err
+	}
+	for n, inc := range b.list {
+		if err := each(found(n, inc)); err != nil {
+			return err
 		}
 	}
-	return nil, b.err
+	return nil
 }
+
+func found(n int, inc *incident.Incident) Found {
+	body, err := json.Marshal(inc)
+	if err != nil {
+		panic(err)
+	}
+	return Found{Place: fmt.Sprintf("%d.%d", inc.Time.UnixNano(), n), Body: body}
+}
+
+func (b *backend) Explain(_ context.Context, what string, _ bool, each func(Found) error) error {
+	if b.err != nil {
+		return b.err
+	}
+	for n, i := range b.list {
+		if i.ID == what || what == "" {
+			return each(found(n, i))
+		}
+	}
+	return nil
+}
+
+func (b *backend) Alive() bool { return b.status.Alive }
 
 func (b *backend) Status(context.Context) Status { return b.status }
 
@@ -67,6 +89,11 @@ func newBackend() *backend {
 
 // start runs a Server until the test ends and returns it with its URL.
 func start(t *testing.T, b *backend, opt Options) (*Server, string) {
+	t.Helper()
+	return startWith(t, b, opt)
+}
+
+func startWith(t *testing.T, b Backend, opt Options) (*Server, string) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "oomwatch_test_total"})

@@ -1,0 +1,101 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// endless is a backend with more incidents than anybody reads.
+type endless struct{ *backend }
+
+func (endless) Incidents(ctx context.Context, _ Query, each func(Found) error) error {
+	body := []byte(`{"id":"a","summary":"` + strings.Repeat("x", 4000) + `"}`)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := each(Found{Body: body}); err != nil {
+			return err
+		}
+	}
+}
+
+// TestClientsThatDoNotRead: a hundred clients ask for everything and read nothing.
+// Health answers at once, memory is bounded, and they are cut off.
+func TestClientsThatDoNotRead(t *testing.T) {
+	b := newBackend()
+	s, url := startWith(t, endless{b}, Options{})
+	var before, during runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	conns := make([]net.Conn, 100)
+	for i := range conns {
+		c, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := fmt.Fprintf(c, "GET /v1/incidents HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		conns[i] = c
+	}
+	slowest := time.Duration(0)
+	for range 20 {
+		begun := time.Now()
+		if code, _, _ := get(t, url+"/healthz", nil); code != http.StatusOK {
+			t.Errorf("healthz answers %d", code)
+		}
+		slowest = max(slowest, time.Since(begun))
+		time.Sleep(20 * time.Millisecond)
+	}
+	if slowest > time.Second {
+		t.Errorf("healthz took %v", slowest)
+	}
+	runtime.ReadMemStats(&during)
+	grown := int64(during.HeapInuse) - int64(before.HeapInuse)
+	if grown > 16<<20 {
+		t.Errorf("memory grew by %d MiB", grown>>20)
+	}
+	code, _, h := get(t, url+"/v1/incidents", nil)
+	if code != http.StatusServiceUnavailable || h.Get("Retry-After") == "" {
+		t.Errorf("one more is answered %d", code)
+	}
+	cut := time.Now()
+	for len(s.answers) > 0 && time.Since(cut) < 10*stallTimeout {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if len(s.answers) > 0 {
+		t.Errorf("%d answers are still being made", len(s.answers))
+	}
+	t.Logf("healthz took %v at most, memory grew by %d KiB, all were cut off after %v", slowest, grown>>10, time.Since(cut).Round(time.Second))
+}
+
+// TestOlderPages: the page leads to what is older, and that to the newest.
+func TestOlderPages(t *testing.T) {
+	b := newBackend()
+	for i := range pageLimit - 1 {
+		b.list = append(b.list, &incident.Incident{ID: fmt.Sprintf("x%03d", i), Time: time.Unix(1e9, int64(i)), Summary: strings.Repeat("y", 5000)})
+	}
+	_, url := start(t, b, Options{})
+	_, page, _ := get(t, url+"/", nil)
+	if !strings.Contains(page, `href="/?before=1000000000000000098.99"`) || strings.Contains(page, "the newest") || strings.Contains(page, strings.Repeat("y", 1001)) {
+		t.Errorf("the first page:\n%.2000s", page)
+	}
+	if b.got.Limit != pageLimit || !b.got.NewestFirst {
+		t.Errorf("asked for %+v", b.got)
+	}
+	b.list = b.list[:3]
+	_, page, _ = get(t, url+"/?before=7.8", nil)
+	if b.got.Before != "7.8" || strings.Contains(page, "older</a>") || !strings.Contains(page, "the newest") {
+		t.Errorf("the last page, of %+v:\n%s", b.got, page)
+	}
+}
