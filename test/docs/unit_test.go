@@ -19,7 +19,7 @@ const unit = "examples/oomwatch.service"
 var spelled = map[string][]string{
 	"Unit": {"Description", "Documentation", "After"},
 	"Service": {"Type", "NotifyAccess", "ExecStart", "ExecReload", "Restart", "RestartSec", "WatchdogSec", "TimeoutStopSec",
-		"OOMScoreAdjust", "MemoryMin", "MemoryMax", "Environment", "StateDirectory", "RuntimeDirectory", "ConfigurationDirectory",
+		"OOMScoreAdjust", "MemoryMin", "MemoryMax", "Environment", "StateDirectory", "StateDirectoryMode", "UMask", "RuntimeDirectory", "ConfigurationDirectory",
 		"User", "CapabilityBoundingSet", "AmbientCapabilities", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp",
 		"ProtectControlGroups", "ProtectKernelModules", "ProtectKernelTunables", "ReadWritePaths", "ProtectClock", "DevicePolicy",
 		"DeviceAllow", "ProtectHostname", "LockPersonality", "MemoryDenyWriteExecute", "RestrictRealtime", "RestrictSUIDSGID",
@@ -77,6 +77,8 @@ func TestUnitHidesNothing(t *testing.T) {
 		{"RestrictAddressFamilies", "AF_INET6", "receivers cannot be reached"},
 		{"SystemCallFilter", "@system-service", "the program cannot run"},
 		{"StateDirectory", "oomwatch", "the default store cannot be written"},
+		{"StateDirectoryMode", "0750", "anybody may read the store's folder"},
+		{"UMask", "0027", "anybody may read what the daemon writes"},
 		{"RuntimeDirectory", "oomwatch", "the default socket cannot be made"},
 	} {
 		if !has(need.name, need.word) {
