@@ -37,10 +37,12 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 	rows, err := s.readers.QueryContext(ctx, `
 		SELECT receiver, generated, delivered, parked, parked, 0, 0, 0, 0 FROM tally
 		UNION ALL
-		SELECT receiver, 0, sum(state = 'delivered'), sum(state = 'parked'), 0, sum(state = 'pending'), sum(state = 'pending' AND held = 1),
-			min(CASE WHEN state = 'pending' THEN kept_ns ELSE 9223372036854775807 END),
-			min(CASE WHEN state = 'pending' THEN next_ns ELSE 9223372036854775807 END)
-			FROM deliveries GROUP BY receiver`)
+		SELECT receiver, 0, (state = 'delivered') * n, (state = 'parked') * n, 0, (state = 'pending') * n, 0, 0, 0
+			FROM (SELECT receiver, state, count(*) AS n FROM deliveries INDEXED BY deliveries_due GROUP BY receiver, state)
+		UNION ALL
+		SELECT receiver, 0, 0, 0, 0, 0, held,
+			coalesce((SELECT kept_ns FROM deliveries d WHERE d.receiver = q.receiver AND d.state = 'pending' ORDER BY d.seq LIMIT 1), 0), next
+			FROM (SELECT receiver, sum(held) AS held, min(next_ns) AS next FROM deliveries INDEXED BY deliveries_queue WHERE state = 'pending' GROUP BY receiver) q`)
 	if err != nil {
 		return nil, fmt.Errorf("read the accounts: %w", err)
 	}
@@ -51,13 +53,16 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 		if err := rows.Scan(&a.Receiver, &a.Generated, &a.Delivered, &a.Parked, &a.Pruned, &a.Pending, &a.Held, &oldest, &next); err != nil {
 			return nil, fmt.Errorf("read the accounts: %w", err)
 		}
-		if a.Pending > 0 {
-			a.Oldest, a.Next = time.Unix(0, oldest), time.Unix(0, next)
+		b := by[a.Receiver]
+		if b == nil {
+			b = &Account{Receiver: a.Receiver}
+			by[a.Receiver] = b
 		}
-		if b := by[a.Receiver]; b != nil {
-			a.Generated, a.Delivered, a.Parked, a.Pruned = a.Generated+b.Generated, a.Delivered+b.Delivered, a.Parked+b.Parked, a.Pruned+b.Pruned
+		b.Generated, b.Delivered, b.Parked, b.Pruned = b.Generated+a.Generated, b.Delivered+a.Delivered, b.Parked+a.Parked, b.Pruned+a.Pruned
+		b.Pending, b.Held = b.Pending+a.Pending, b.Held+a.Held
+		if oldest != 0 {
+			b.Oldest, b.Next = time.Unix(0, oldest), time.Unix(0, next)
 		}
-		by[a.Receiver] = &a
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read the accounts: %w", err)

@@ -197,6 +197,17 @@ func (h *History) renew(ctx context.Context, why error) error {
 }
 
 func (h *History) tryOpen(ctx context.Context) error {
+	// Beside a store, or with a log of its own, it is ours until its tables say otherwise.
+	mark := h.opt.Store + ".lock"
+	if _, err := os.Stat(mark); err != nil {
+		mark = h.path + "-wal"
+	}
+	if err := foreign(h.path, mark, historyID); err != nil {
+		return err
+	}
+	if err := private(h.path); err != nil {
+		return err
+	}
 	db, err := sql.Open("sqlite", dsn(h.path, pragmas+"&_txlock=immediate&_pragma=cache_size(-256)"))
 	if err != nil {
 		return err

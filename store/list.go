@@ -122,10 +122,12 @@ func (s *Store) EachBody(ctx context.Context, q Query, f func(Place, []byte) err
 		if q.Limit > 0 {
 			limit = min(limit, q.Limit-n)
 		}
+		begun := time.Now()
 		page, more, err := s.page(ctx, q, limit)
 		if err != nil {
 			return fmt.Errorf("list incidents: %w", explainSQLite(err))
 		}
+		took := time.Since(begun)
 		for i := range page {
 			p := &page[i]
 			if s.good(p.body, p.crc, "incident", p.id) {
@@ -142,6 +144,13 @@ func (s *Store) EachBody(ctx context.Context, q Query, f func(Place, []byte) err
 		}
 		if n += len(page); !more || q.Limit > 0 && n >= q.Limit {
 			return nil
+		}
+		if !s.readOnly {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(min(took, longestRest)):
+			}
 		}
 	}
 }

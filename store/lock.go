@@ -94,7 +94,8 @@ func damaged(err error) bool {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT:
 		return true
 	}
-	return false
+	// A byte of the header that no version of SQLite has written.
+	return e.Code() == sqlite3.SQLITE_ERROR && strings.Contains(e.Error(), "unsupported file format")
 }
 
 // explainSQLite adds the next step to the errors that have one.

@@ -4,13 +4,19 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 )
 
-// maxReaders is how many questions are answered at once: each has a connection of
-// its own beside the writer's, with a small cache. More wait.
-const maxReaders = 4
+// maxReaders is how many questions read at once: each has a connection of its own
+// beside the writer's, with a small cache, and half of the processors is the
+// writer's. More wait.
+var maxReaders = max(1, runtime.NumCPU()/2)
+
+// longestRest is how long a long answer rests after a page at most: it rests as long
+// as the page took, so that it leaves the processor and the disk to what dies now.
+const longestRest = 50 * time.Millisecond
 
 // readPragmas are those of a connection that only reads.
 const readPragmas = "&_pragma=busy_timeout(2000)&_pragma=mmap_size(0)&_pragma=query_only(ON)&_pragma=cache_size(-256)"

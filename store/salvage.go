@@ -28,6 +28,18 @@ func (n salvaged) String() string {
 // back. It does what it can; what it could not is counted where it can be.
 func (s *Store) salvage(ctx context.Context, from string) salvaged {
 	var n salvaged
+	copied, err := mended(from)
+	if err != nil {
+		s.log.Warn("the header of the damaged store is read as it is", zap.Error(err))
+	}
+	if copied != "" {
+		from = copied
+		defer func() {
+			if err := dropMended(copied); err != nil {
+				s.log.Warn("a copy of the damaged store stays", zap.String("path", copied), zap.Error(err))
+			}
+		}()
+	}
 	old, err := sql.Open("sqlite", dsn(from, "mode=ro&_pragma=mmap_size(0)&_pragma=query_only(ON)&_pragma=cell_size_check(ON)"))
 	if err != nil {
 		return n

@@ -218,8 +218,7 @@ func (s *Store) check(ctx context.Context, db *parsed, fresh bool) error {
 // checkHeader reads whose file it is, and of which version. What the header says of
 // that may be damaged: the state says it again.
 func checkHeader(ctx context.Context, db *parsed) error {
-	var id uint32
-	var version int
+	var id, version int
 	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
 		return err
 	}
