@@ -14,7 +14,18 @@ import (
 // ErrNoStore is returned where there is no store to read.
 var ErrNoStore = errors.New("there is no store")
 
-// ReadStore reads incidents from a store's file, beside a daemon or without one.
+// LeftOutError says that a damaged store did not give all that it keeps.
+type LeftOutError struct {
+	Path string
+	N    int64 // rows, and parts of the file
+}
+
+func (e *LeftOutError) Error() string {
+	return fmt.Sprintf("%s is damaged: %d rows or parts of it cannot be read and are left out; oomwatch run moves it aside and carries over what it can", e.Path, e.N)
+}
+
+// ReadStore reads incidents from a store's file, beside a daemon or without one. With
+// a LeftOutError it returns what could be read.
 func ReadStore(ctx context.Context, path string, q web.Query) ([]*incident.Incident, error) {
 	st, err := store.Open(ctx, store.Options{Path: path, ReadOnly: true})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -24,7 +35,11 @@ func ReadStore(ctx context.Context, path string, q web.Query) ([]*incident.Incid
 		return nil, err
 	}
 	defer st.Close()
-	return listIncidents(ctx, st, q)
+	list, err := listIncidents(ctx, st, q)
+	if n := st.LeftOut(); err == nil && n > 0 {
+		err = &LeftOutError{path, n}
+	}
+	return list, err
 }
 
 // listIncidents reads what matches q.

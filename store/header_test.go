@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
 )
 
 // TestFlippedHeader damages one byte of a store's header: whichever it is, the store
@@ -129,5 +132,58 @@ func TestFilesAreNotForAll(t *testing.T) {
 	}
 	if st, err := os.Stat(filepath.Dir(p)); err != nil || st.Mode().Perm() != folderMode {
 		t.Errorf("folder: %v, %v", st.Mode(), err)
+	}
+}
+
+// TestReadingADamagedStore: without a daemon nobody moves a damaged store aside: what
+// can be read of it is given, by any question, and what cannot is counted.
+func TestReadingADamagedStore(t *testing.T) {
+	p := path(t)
+	s := open(t, p)
+	for i := range 400 {
+		x := inc(fmt.Sprintf("id%04d", i), fmt.Sprint(i), t0.Add(time.Duration(i)*time.Second))
+		x.Evidence = []incident.Evidence{{Source: "kmsg", Text: strings.Repeat("x", 800)}}
+		save(t, s, Entry{Incident: x})
+	}
+	s.Close()
+	b, err := os.ReadFile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := len(b) / 2 / pageSize * pageSize; at < len(b); at += pageSize {
+		if b[at] == 0x0d && strings.Count(string(b[at:at+pageSize]), strings.Repeat("x", 800)) > 1 {
+			for i := range 100 {
+				b[at+i] = 0xff
+			}
+			break
+		}
+	}
+	if err := os.WriteFile(p, b, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []Query{{}, {NewestFirst: true}, {Kind: "death"}, {Limit: 300}} {
+		s, err := Open(ctx, Options{Path: p, ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.List(ctx, q)
+		want := 390
+		if q.Limit > 0 {
+			want = q.Limit
+		}
+		if err != nil || len(list) < want || len(list) >= 400 || s.LeftOut() == 0 {
+			t.Errorf("%+v: %d incidents, %d left out, %v", q, len(list), s.LeftOut(), err)
+		}
+		seen := map[string]bool{}
+		for i, x := range list {
+			if seen[x.ID] || i > 0 && x.Time.After(list[i-1].Time) == q.NewestFirst {
+				t.Errorf("%+v: %s is out of order or there twice", q, x.ID)
+			}
+			seen[x.ID] = true
+		}
+		s.Close()
+	}
+	if now, err := os.ReadFile(p); err != nil || !bytes.Equal(now, b) {
+		t.Errorf("reading changed the file: %v", err)
 	}
 }

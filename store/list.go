@@ -104,6 +104,29 @@ func (s *Store) Each(ctx context.Context, q Query, f func(Place, *incident.Incid
 // EachBody is Each with the incidents as they are kept, each one JSON object on a
 // line. f has the body for the time of the call.
 func (s *Store) EachBody(ctx context.Context, q Query, f func(Place, []byte) error) error {
+	if !s.readOnly {
+		return s.eachBody(ctx, q, f)
+	}
+	n := 0
+	err := s.eachBody(ctx, q, func(p Place, body []byte) error {
+		n++
+		if q.NewestFirst {
+			q.Before = p
+		} else {
+			q.After = p
+		}
+		return f(p, body)
+	})
+	if !damaged(err) {
+		return err
+	}
+	if q.Limit > 0 {
+		q.Limit -= n
+	}
+	return s.eachReadable(ctx, q, f)
+}
+
+func (s *Store) eachBody(ctx context.Context, q Query, f func(Place, []byte) error) error {
 	if s.old && q.Container != "" {
 		return s.eachOld(ctx, q, f)
 	}
@@ -170,11 +193,8 @@ func (s *Store) eachOld(ctx context.Context, q Query, f func(Place, []byte) erro
 			s.bad()
 			return nil
 		}
-		for _, n := range namesOf(&inc) {
-			if (limit == 0 || len(hits) < limit) && (n.text == word || n.short && len(word) >= shortID && strings.HasPrefix(n.text, word)) {
-				hits = append(hits, hit{p, body})
-				break
-			}
+		if (limit == 0 || len(hits) < limit) && isCalled(&inc, word) {
+			hits = append(hits, hit{p, body})
 		}
 		return nil
 	})

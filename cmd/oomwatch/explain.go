@@ -120,6 +120,8 @@ func (e *explainer) ask(ctx context.Context, what string) ([]*incident.Incident,
 	kept, err := daemon.ReadStore(ctx, e.where.storePath(), web.Query{})
 	switch {
 	case err == nil:
+	case errors.As(err, new(*daemon.LeftOutError)):
+		fmt.Fprintf(e.cmd.ErrOrStderr(), "note: %v\n", err)
 	case e.where.store != "":
 		return nil, err
 	case !errors.Is(err, daemon.ErrNoStore):

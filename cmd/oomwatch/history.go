@@ -60,24 +60,27 @@ func newHistory() *cobra.Command {
 		Use:   "history",
 		Short: "Print the incidents that are kept, oldest first",
 		Long: `History prints the incidents that are kept: from the running daemon, or from its
-store where no daemon runs. Nothing kept is no error.`,
+store where no daemon runs. Nothing kept is no error; what a damaged store does not
+give is left out, said, and exit status 1.`,
 		Example: `  oomwatch history --since 24h
   oomwatch history --container web --cause oom.container
   oomwatch history --since 2026-11-01 -o json | jq -r .summary`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q := web.Query{Since: since.from(time.Now()), Container: name, Cause: incident.Cause(code), Kind: incident.Kind(kind), Limit: int(limit)}
-			list, err := where.incidents(cmd.Context(), q, cmd.ErrOrStderr())
-			if err != nil {
-				return err
+			list, left := where.incidents(cmd.Context(), q, cmd.ErrOrStderr())
+			if left != nil && !errors.As(left, new(*daemon.LeftOutError)) {
+				return left
 			}
-			if out.json() {
-				return writeLines(cmd.OutOrStdout(), list)
+			switch {
+			case out.json():
+				return errors.Join(writeLines(cmd.OutOrStdout(), list), left)
+			case len(list) > 0:
+				return errors.Join(writeTable(cmd.OutOrStdout(), cmd.OutOrStdout(), list), left)
+			case left != nil:
+				return left
 			}
-			if len(list) == 0 {
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "nothing that matches is kept")
-				return err
-			}
-			return writeTable(cmd.OutOrStdout(), cmd.OutOrStdout(), list)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "nothing that matches is kept")
+			return err
 		},
 	}
 	flags := cmd.Flags()
@@ -159,6 +162,9 @@ func (p *places) incidents(ctx context.Context, q web.Query, notes io.Writer) ([
 		}
 	}
 	list, err := daemon.ReadStore(ctx, p.storePath(), q)
+	if errors.As(err, new(*daemon.LeftOutError)) {
+		return list, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w; no daemon was asked or answered: start one with `oomwatch run`, or name its store with --store PATH", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/daemon"
 	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/terminal"
@@ -171,6 +172,10 @@ func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
 func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.Service, error) {
 	since, until := t.since.from(time.Now()), t.at.from(time.Now())
 	list, err := t.where.incidents(ctx, web.Query{Since: since}, t.cmd.ErrOrStderr())
+	if errors.As(err, new(*daemon.LeftOutError)) {
+		fmt.Fprintf(t.cmd.ErrOrStderr(), "note: %v\n", err)
+		err = nil
+	}
 	if err != nil {
 		return nil, err
 	}
