@@ -91,7 +91,7 @@ func (b *backend) Status(ctx context.Context) web.Status {
 	if err != nil {
 		b.log.Warn("deliveries cannot be counted", zap.Error(err))
 	}
-	down, told, unstored := b.outbox.Down(), b.keep.told.Load().names(), b.outbox.Unstored()
+	down, told, unstored := b.outbox.Down(), b.keep.recipients.Load().names(), b.outbox.Unstored()
 	for _, a := range accounts {
 		d := DeliveryStatus(a)
 		d.Unstored = unstored[a.Receiver]

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,9 +50,11 @@ func BenchmarkIncidentToPost(b *testing.B) {
 	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: []notify.Receiver{{Name: "hook", Notifier: to}}, Logger: zap.NewNop(),
 		Group: notify.GroupOptions{Window: time.Minute, Pause: time.Minute, LongestPause: time.Hour}})
 	k := &keeper{store: st, silences: silences, outbox: out, seen: func(*incident.Incident) {}}
-	k.told.Store(&recipients{list: []config.Receiver{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
-	ctx, cancel := context.WithCancel(b.Context())
-	done, kept := start(ctx, out.Run), start(ctx, st.Run)
+	k.recipients.Store(&recipients{list: []config.Receiver{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
+	running := newParts(zap.NewNop())
+	running.add("store", st.Run, nil)
+	running.add("outbox", out.Run, nil)
+	running.start(b.Context())
 	line, err := os.Create(filepath.Join(dir, "peer"))
 	if err != nil {
 		b.Fatal(err)
@@ -96,9 +97,9 @@ func BenchmarkIncidentToPost(b *testing.B) {
 			mine = append(mine, hook.pace(b, "ours", 100, next, ours)...)
 		}
 	}
-	cancel()
-	<-done
-	<-kept
+	if err := running.end(endWithin); err != nil {
+		b.Error(err)
+	}
 	for who, ms := range map[string][]float64{"": mine, "peer-": its} {
 		slices.Sort(ms)
 		b.ReportMetric(ms[len(ms)/2], who+"ms-median")

@@ -8,21 +8,28 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/internal/host"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/web"
-	"go.uber.org/zap"
 )
 
-// drainWait bounds an orderly end: what is not delivered by then stays owed.
-const drainWait = 5 * time.Second
+const (
+	// endWithin bounds an orderly end: what is not delivered by then stays owed.
+	endWithin = 5 * time.Second
+	// afterDrain is how much of it is left to the parts that end after the last deliveries.
+	afterDrain = time.Second
+)
 
 // Options are what a Daemon takes from the program that runs it. All may be left out.
 type Options struct {
@@ -39,6 +46,29 @@ type Options struct {
 type Daemon struct {
 	cfg *config.Config
 	opt Options
+
+	started time.Time
+	log     *zap.Logger
+	level   zap.AtomicLevel
+	metrics *prometheus.Registry
+	host    incident.Host
+	parts   *parts
+
+	supervisor *supervisor
+	store      *store.Store
+	restored   *restored
+	recorder   *recorder.Recorder
+	history    *store.History
+	sources    *sources
+	selves     *selfReports
+	silences   *silencer
+	recipients *recipients
+	outbox     *notify.Outbox
+	onWarning  *onWarning
+	heartbeat  *heartbeat
+	keeper     *keeper
+	watcher    *watcher.Watcher
+	server     *web.Server
 }
 
 // New returns a Daemon with a configuration; Run starts it.
@@ -52,226 +82,211 @@ func New(cfg *config.Config, opt Options) *Daemon {
 	return &Daemon{cfg: cfg, opt: opt}
 }
 
-// Run wires the parts and owns their lives: sources and watcher end first, then
-// the deliveries, then the web server, the store last.
-func (d *Daemon) Run(ctx context.Context) (err error) {
-	started, cfg := time.Now(), d.cfg
-	keepLean()
-	log, level := newLogger(d.opt.Stderr, cfg.Log)
+// Run starts all parts, goes on until ctx ends or a part fails, and ends them all. A
+// Daemon runs once.
+func (d *Daemon) Run(ctx context.Context) error {
+	d.started = time.Now()
+	defer limitGarbage()()
+	d.log, d.level = newLogger(d.opt.Stderr, d.cfg.Log)
 	for _, w := range d.opt.Warnings {
-		log.Warn(w)
+		d.log.Warn(w)
 	}
-	sup, err := newSupervisor()
-	if err != nil {
-		return err
+	d.parts = newParts(d.log)
+	err := d.open(ctx)
+	if err == nil {
+		d.addRuns()
+		d.parts.start(ctx)
+		d.wait(ctx)
 	}
-	defer closing(log, "supervisor", sup)
+	return errors.Join(err, d.parts.end(endWithin))
+}
 
-	reg := newRegistry()
-	self := host.Facts()
-	selves := newSelfReports(self, log)
-	var silences *silencer
-	st, err := openStore(ctx, cfg, log, reg, func(ctx context.Context, said string) {
-		if err := silences.reload(ctx, time.Now()); err != nil {
-			log.Error("the silences of the store are not in force", zap.Error(err))
+// open opens what the daemon needs, each part after those that it uses. Nothing runs yet.
+func (d *Daemon) open(ctx context.Context) error {
+	for _, open := range []func(context.Context) error{
+		d.openSupervisor, d.openStore, d.openHistory, d.openSources, d.openReceivers, d.openWatcher, d.openServer,
+	} {
+		if err := open(ctx); err != nil {
+			return err
 		}
-		if said != "" {
-			selves.replaced(said)
-		}
-	})
-	if err != nil {
-		return err
 	}
-	selves.unwritable = st.Unwritable
-	defer closing(log, "store", st)
-	if self.Instance, err = instanceOf(ctx, st); err != nil {
-		return err
-	}
-	selves.host = self
-	if said := st.Recovered(); said != "" {
-		sup.say(status(said))
-		selves.replaced(said)
-	}
-	past, err := remember(ctx, st, started)
-	if err != nil {
-		return err
-	}
+	d.log.Info("oomwatch runs", zap.String("version", build.Version()), zap.String("store", d.cfg.Store.Path),
+		zap.String("listen", d.server.Addr()), zap.String("socket", d.cfg.Socket), zap.Strings("receivers", d.recipients.names()))
+	return nil
+}
 
-	rec, kept, err := openRecorder(ctx, cfg, st, log, reg)
-	if err != nil {
-		return err
+// addRuns adds what runs. The last ends first: whatever reports and watches, then the
+// sources with the join, then the deliveries, and what the deliveries need at last.
+func (d *Daemon) addRuns() {
+	for _, r := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"store upkeep", d.store.Run},
+		{"history upkeep", d.recorder.Run},
+		{"pressure", d.sources.countPressure},
+		{"deliveries", d.outbox.Run},
+		{"command for warnings", d.onWarning.run},
+		{"web", d.server.Run},
+		{"last deliveries", d.drain},
+		{"watch", d.watch},
+		{"heartbeat", func(ctx context.Context) error {
+			return d.heartbeat.run(ctx, func(ctx context.Context) error { return stuck(ctx, d.watcher.Beat(), d.outbox.Beat(), d.store) })
+		}},
+		{"self-reports", d.selves.run},
+		{"removed receivers", d.endRemoved},
+		{"watchdog", func(ctx context.Context) error { return d.supervisor.feed(ctx, d.watcher.Beat, d.log) }},
+		{"supervise", func(ctx context.Context) error { return supervise(ctx, d.supervisor, d.watcher.Sources) }},
+		{"footprint", func(ctx context.Context) error { return keepFootprint(ctx, d.log) }},
+	} {
+		d.parts.add(r.name, r.run, nil)
 	}
-	defer closing(log, "history", kept)
-	src, err := newSources(cfg, past, rec, log, reg)
-	if err != nil {
-		return err
-	}
-	defer src.close()
-	corr, err := watcher.NewCorrelator(watcher.Options{Host: self, Epoch: past.epoch}, past.roster)
-	if err != nil {
-		return fmt.Errorf("%w; the store %s holds it: move that file away, or choose another with --store PATH", err, cfg.Store.Path)
-	}
-	told, err := newRecipients(cfg, d.opt.Stdout, log)
-	if err != nil {
-		return err
-	}
-	if silences, err = newSilencer(ctx, st, started); err != nil {
-		return err
-	}
-	out := notify.NewOutbox(notify.OutboxOptions{Queue: st, Receivers: told.send, Group: cfg.Alerts.Group(), Trouble: selves.parked, Logger: log, Registerer: reg})
-	hook := newHook(log)
-	if err := hook.set(&cfg.Warnings.OnWarning); err != nil {
-		return err
-	}
-	keep := &keeper{store: st, silences: silences, outbox: out, warned: hook.fire,
-		seen: func(inc *incident.Incident) { selves.victim(inc, st.Predecessor()) }}
-	keep.told.Store(told)
-	for i := range src.list {
-		src.list[i] = overheard{src.list[i], selves.observe}
-	}
-	w, err := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: src.list, Sampler: src.sampler, Keeper: keep, Logger: log, Registerer: reg,
-		Rules: new(cfg.Warnings.Rules()), Warnings: past.warned, Chronicle: kept})
-	if err != nil {
-		return fmt.Errorf("%w; the store %s holds them: move that file away, or choose another with --store PATH", err, cfg.Store.Path)
-	}
+}
 
-	selves.keep, selves.states, selves.down = keep.Keep, w.Sources, out.Down
-	selves.resume(ctx, past.cursors[selfCursor], st)
-	pulse, err := newPulse(cfg, log)
-	if err != nil {
-		return err
-	}
-	defer pulse.close()
-
-	back := &backend{started: started, path: cfg.Store.Path, store: st, watcher: w, kernel: src.kernel, since: src.since, outbox: out, keep: keep, log: log,
-		sampler: src.sampler, recorder: rec, history: kept}
-	reg.MustRegister(newRecordCounts(src.kernel))
-	srv := web.New(web.Options{Addr: string(cfg.Listen), Socket: cfg.Socket, AllowedHosts: cfg.AllowedHosts, Backend: back, Control: back, Metrics: reg, Log: log})
-	defer closing(log, "listeners", srv)
-	if err := listen(srv, cfg, log); err != nil {
-		return err
-	}
-	log.Info("oomwatch runs", zap.String("version", build.Version()), zap.String("store", cfg.Store.Path),
-		zap.String("listen", srv.Addr()), zap.String("socket", cfg.Socket), zap.Strings("receivers", told.names()))
-
-	// From here on goroutines run: each is waited for below, in this order.
-	intake, stopIntake := context.WithCancel(ctx)
-	defer stopIntake()
-	edges, stopEdges := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopEdges()
-	watched, delivered, served := start(intake, w.Run), start(edges, out.Run), start(edges, srv.Run)
-	hooked := start(edges, hook.Run)
-	minded := start(intake, func(ctx context.Context) error { return mind(ctx, sup, w.Sources) })
-	reported := start(intake, selves.run)
-	orphans := start(intake, func(ctx context.Context) error { return keep.endOrphans(ctx, selves.parked, log) })
-	pulsed := start(edges, func(ctx context.Context) error {
-		return pulse.run(ctx, func(ctx context.Context) error { return turning(ctx, w.Beat(), out.Beat(), st) })
-	})
-	counted := start(edges, func(ctx context.Context) error {
-		if src.pressure == nil {
-			return nil
-		}
-		return src.pressure.Run(ctx)
-	})
-	recorded, tended := start(edges, rec.Run), start(edges, st.Run)
-	fed := start(edges, func(ctx context.Context) error { sup.Run(ctx, w.Beat, log); return nil })
-
-	watching := true
-	lean, leans := time.NewTicker(leanEvery), 0
-	defer lean.Stop()
-	own, unseen := ownMappings()
-	if unseen != nil {
-		log.Debug("memory is not given back", zap.Error(unseen))
-	}
+// wait goes on until ctx ends or a part fails, and reloads the configuration meanwhile.
+func (d *Daemon) wait(ctx context.Context) {
 	for running := true; running; {
 		select {
 		case <-ctx.Done():
 			running = false
-		case err = <-watched:
-			running, watching = false, false
-			err = failed("watch", err)
-		case err = <-served:
-			running, served = false, ended()
-		case err = <-minded:
-			running, minded = err == nil && ctx.Err() == nil, ended()
-		case <-lean.C:
-			if leans++; leans%heapEvery == 1 { // the first time too: what the start has left
-				debug.FreeOSMemory()
-			}
-			if err := shed(own); err != nil {
-				log.Debug("memory is not given back", zap.Error(err))
-			}
+		case <-d.parts.failed: // end returns its error
+			running = false
 		case <-d.opt.Hangups:
-			sup.say("RELOADING=1")
-			cfg = reload(d.opt.Load, cfg, keep, out, level, d.opt.Stdout, log)
-			w.SetRules(cfg.Warnings.Rules())
-			if err := hook.set(&cfg.Warnings.OnWarning); err != nil {
-				log.Error("the command for warnings stays as it was", zap.Error(err))
-			}
-			sup.say("READY=1")
+			d.supervisor.say("RELOADING=1")
+			d.reload()
+			d.supervisor.say("READY=1")
 		}
 	}
+	d.log.Info("oomwatch ends", zap.Duration("at_most", endWithin))
+	d.supervisor.say("STOPPING=1", status("ending"))
+}
 
-	log.Info("oomwatch ends", zap.Duration("at_most", drainWait))
-	sup.say("STOPPING=1", status("ending"))
-	stopIntake()
-	late := time.NewTimer(drainWait)
-	defer late.Stop()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWait-time.Second)
+func (d *Daemon) watch(ctx context.Context) error {
+	if err := d.watcher.Run(ctx); err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
+	return nil
+}
+
+// drain waits for the end, and then makes one attempt at everything that is due. An
+// attempt that outlasts the time there is stays owed.
+func (d *Daemon) drain(ctx context.Context) error {
+	<-ctx.Done()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.parts.left()-afterDrain)
 	defer cancel()
-	if watching {
-		select {
-		case werr := <-watched:
-			err = errors.Join(err, failed("watch", werr))
-		case <-late.C:
-			return errors.Join(err, errors.New("the sources did not end in time; what was not kept is read again at the next start"))
-		}
+	d.outbox.Drain(last)
+	return nil
+}
+
+func (d *Daemon) openSupervisor(context.Context) (err error) {
+	if d.supervisor, err = newSupervisor(); err != nil {
+		return err
 	}
-	// An attempt under way may outlast the time there is: it is cut short then,
-	// and stays owed.
-	drained := start(drain, func(ctx context.Context) error { out.Drain(ctx); return nil })
-	select {
-	case <-drained:
-		drained = ended()
-	case <-drain.Done():
+	d.parts.add("supervisor", nil, d.supervisor.close)
+	return nil
+}
+
+// openStore opens the store and reads what an earlier run left in it.
+func (d *Daemon) openStore(ctx context.Context) (err error) {
+	d.metrics, d.host = newRegistry(), host.Facts()
+	d.selves = newSelfReports(d.host, d.log)
+	if d.store, err = openStore(ctx, d.cfg, d.log, d.metrics, d.storeReplaced); err != nil {
+		return err
 	}
-	stopEdges()
-	for _, part := range []<-chan error{minded, reported, orphans, drained, delivered, served, hooked, counted, recorded, tended, pulsed, fed} {
-		select {
-		case perr := <-part:
-			err = errors.Join(err, perr)
-		case <-late.C:
-			return errors.Join(err, errors.New("a delivery did not end in time; it is still owed and is made at the next start"))
-		}
+	d.parts.add("store", nil, d.store.Close)
+	d.selves.unwritable = d.store.Unwritable
+	if d.host.Instance, err = instanceOf(ctx, d.store); err != nil {
+		return err
 	}
+	d.selves.host = d.host
+	if said := d.store.Recovered(); said != "" {
+		d.supervisor.say(status(said))
+		d.selves.replaced(said)
+	}
+	if d.restored, err = restore(ctx, d.store, d.started); err != nil {
+		return err
+	}
+	d.silences, err = newSilencer(ctx, d.store, d.started)
 	return err
 }
 
-// ended stands for a part that has ended and been heard.
-func ended() <-chan error {
-	c := make(chan error)
-	close(c)
-	return c
-}
-
-// start runs a part and tells how it ended.
-func start(ctx context.Context, part func(context.Context) error) <-chan error {
-	done := make(chan error, 1)
-	go func() { done <- part(ctx) }()
-	return done
-}
-
-// failed names the part that failed.
-func failed(part string, err error) error {
-	if err == nil {
-		return nil
+// storeReplaced is called when the store goes to memory and back, and when a damaged one
+// was moved aside: what was read of it is read again.
+func (d *Daemon) storeReplaced(ctx context.Context, said string) {
+	if err := d.silences.reload(ctx, time.Now()); err != nil {
+		d.log.Error("the silences of the store are not in force", zap.Error(err))
 	}
-	return fmt.Errorf("%s: %w", part, err)
+	if said != "" {
+		d.selves.replaced(said)
+	}
 }
 
-// closing closes a part at the end; what goes wrong then can only be logged.
-func closing(log *zap.Logger, name string, c io.Closer) {
-	if err := c.Close(); err != nil {
-		log.Error("close", zap.String("part", name), zap.Error(err))
+func (d *Daemon) openHistory(ctx context.Context) (err error) {
+	if d.recorder, d.history, err = openRecorder(ctx, d.cfg, d.store, d.log, d.metrics); err != nil {
+		return err
 	}
+	d.parts.add("history", nil, d.history.Close)
+	return nil
+}
+
+func (d *Daemon) openSources(context.Context) (err error) {
+	if d.sources, err = newSources(d.cfg, d.restored, d.recorder, d.log, d.metrics); err != nil {
+		return err
+	}
+	d.parts.add("control groups", nil, d.sources.close)
+	return nil
+}
+
+// openReceivers makes the senders, and what decides who is sent what.
+func (d *Daemon) openReceivers(context.Context) (err error) {
+	if d.recipients, err = newRecipients(d.cfg, d.opt.Stdout, d.log); err != nil {
+		return err
+	}
+	d.outbox = notify.NewOutbox(notify.OutboxOptions{Queue: d.store, Receivers: d.recipients.send, Group: d.cfg.Alerts.Group(), Trouble: d.selves.deadLettered,
+		Logger: d.log, Registerer: d.metrics})
+	d.onWarning = newOnWarning(d.log)
+	if err := d.onWarning.set(&d.cfg.Warnings.OnWarning); err != nil {
+		return err
+	}
+	if d.heartbeat, err = newHeartbeat(d.cfg, d.log); err != nil {
+		return err
+	}
+	d.parts.add("heartbeat", nil, d.heartbeat.close)
+	d.keeper = &keeper{store: d.store, silences: d.silences, outbox: d.outbox, warned: d.onWarning.fire,
+		seen: func(inc *incident.Incident) { d.selves.victim(inc, d.store.Predecessor()) }}
+	d.keeper.recipients.Store(d.recipients)
+	return nil
+}
+
+// openWatcher makes the join and the loop that feeds it.
+func (d *Daemon) openWatcher(ctx context.Context) error {
+	corr, err := watcher.NewCorrelator(watcher.Options{Host: d.host, Epoch: d.restored.epoch}, d.restored.roster)
+	if err != nil {
+		return d.badState(err)
+	}
+	d.sources.alsoTo(d.selves.observe)
+	d.watcher, err = watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: d.sources.list, Sampler: d.sources.sampler, Keeper: d.keeper,
+		Logger: d.log, Registerer: d.metrics, Rules: new(d.cfg.Warnings.Rules()), Warnings: d.restored.warned, Chronicle: d.history})
+	if err != nil {
+		return d.badState(err)
+	}
+	d.selves.keep, d.selves.states, d.selves.down = d.keeper.Keep, d.watcher.Sources, d.outbox.Down
+	d.selves.resume(ctx, d.restored.cursors[selfCursor], d.store)
+	return nil
+}
+
+// badState is for what the store holds and cannot be read.
+func (d *Daemon) badState(err error) error {
+	return fmt.Errorf("%w; it is in the store %s: move that file away, or choose another with --store PATH", err, d.cfg.Store.Path)
+}
+
+// openServer takes the address and the socket.
+func (d *Daemon) openServer(context.Context) error {
+	d.metrics.MustRegister(newRecordCounts(d.sources.kernel))
+	back := &backend{started: d.started, path: d.cfg.Store.Path, store: d.store, watcher: d.watcher, kernel: d.sources.kernel, since: d.sources.since,
+		outbox: d.outbox, keep: d.keeper, log: d.log, sampler: d.sources.sampler, recorder: d.recorder, history: d.history}
+	d.server = web.New(web.Options{Addr: string(d.cfg.Listen), Socket: d.cfg.Socket, AllowedHosts: d.cfg.AllowedHosts, Backend: back, Control: back,
+		Metrics: d.metrics, Log: d.log})
+	d.parts.add("listeners", nil, d.server.Close)
+	return listen(d.server, d.cfg, d.log)
 }

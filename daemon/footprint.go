@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,24 +10,51 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // A watchdog for memory must not be what fills it. The heap that lives is a few
-// megabytes; a smaller pace of the collector keeps the garbage in that order too.
+// megabytes; a lower GOGC keeps the garbage in that order too.
 const gcPercent = 25
 
-// leanEvery is how often the program's own pages are given back, and the heap at
-// every heapEvery-th time: that collects all garbage first, and the collector's
-// pace leaves little to give back.
+// releaseEvery is how often the program's own pages are released, and the heap at every
+// heapEvery-th time: that collects all garbage first, and gcPercent leaves little.
 const (
-	leanEvery = 10 * time.Second
-	heapEvery = 30
+	releaseEvery = 10 * time.Second
+	heapEvery    = 30
 )
 
-// keepLean sets the collector's pace, unless GOGC sets another.
-func keepLean() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+// limitGarbage sets gcPercent, unless the environment sets GOGC, and returns what sets it
+// back.
+func limitGarbage() (undo func()) {
+	if os.Getenv("GOGC") != "" {
+		return func() {}
+	}
+	before := debug.SetGCPercent(gcPercent)
+	return func() { debug.SetGCPercent(before) }
+}
+
+// keepFootprint releases memory that the program does not need, until ctx ends.
+func keepFootprint(ctx context.Context, log *zap.Logger) error {
+	own, err := ownMappings()
+	if err != nil {
+		log.Debug("the program's pages are not released", zap.Error(err))
+	}
+	tick := time.NewTicker(releaseEvery)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if n%heapEvery == 0 { // the first time too: what the start has left
+			debug.FreeOSMemory()
+		}
+		if err := releasePages(own); err != nil {
+			log.Debug("the program's pages are not released", zap.Error(err))
+		}
 	}
 }
 
@@ -61,13 +89,13 @@ func ownMappings() ([]mapping, error) {
 	return own, nil
 }
 
-// shed gives back the pages of the program file itself that were touched once, most
+// releasePages releases the pages of the program file itself that were touched once, most
 // of them at the start. Those that are needed again come back from the page cache.
-func shed(own []mapping) error {
+func releasePages(own []mapping) error {
 	var all error
 	for _, m := range own {
 		if _, _, errno := syscall.Syscall(syscall.SYS_MADVISE, m.from, m.size, syscall.MADV_DONTNEED); errno != 0 {
-			all = errors.Join(all, fmt.Errorf("let go of the program's pages: %w", errno))
+			all = errors.Join(all, fmt.Errorf("release the program's pages: %w", errno))
 		}
 	}
 	return all

@@ -12,19 +12,19 @@ import (
 	"github.com/oomwatch/oomwatch/store"
 )
 
-// workerFor is how long a receiver's worker may take for one round: the longest
+// workerMoves is how long a receiver's worker may take for one round: the longest
 // attempt, the note of it, and its sleep.
-const workerFor = 3 * time.Minute
+const workerMoves = 3 * time.Minute
 
-// pulse is the dead man's switch: it goes out only while everything turns.
-type pulse struct {
+// heartbeat is the dead man's switch: it is sent only while everything moves.
+type heartbeat struct {
 	to    *notify.Heartbeat // nil for none
 	every time.Duration
 	log   *zap.Logger
 }
 
-func newPulse(cfg *config.Config, log *zap.Logger) (*pulse, error) {
-	p := &pulse{every: time.Duration(cfg.Alerts.HeartbeatEvery), log: log}
+func newHeartbeat(cfg *config.Config, log *zap.Logger) (*heartbeat, error) {
+	p := &heartbeat{every: time.Duration(cfg.Alerts.HeartbeatEvery), log: log}
 	if cfg.Alerts.HeartbeatURL == "" {
 		return p, nil
 	}
@@ -33,19 +33,20 @@ func newPulse(cfg *config.Config, log *zap.Logger) (*pulse, error) {
 	return p, err
 }
 
-func (p *pulse) close() {
+func (p *heartbeat) close() error {
 	if p.to != nil {
 		p.to.Close()
 	}
+	return nil
 }
 
-// run beats until ctx ends, as long as turning finds nothing wrong.
-func (p *pulse) run(ctx context.Context, turning func(context.Context) error) error {
+// run sends until ctx ends, as long as check finds nothing wrong.
+func (p *heartbeat) run(ctx context.Context, check func(context.Context) error) error {
 	if p.to == nil {
 		return nil
 	}
 	for {
-		err := turning(ctx)
+		err := check(ctx)
 		if err == nil {
 			err = p.to.Beat(ctx)
 		}
@@ -60,14 +61,14 @@ func (p *pulse) run(ctx context.Context, turning func(context.Context) error) er
 	}
 }
 
-// turning says what does not move: the watcher's loop, a receiver's worker, or the
-// store, which is written to find out.
-func turning(ctx context.Context, loop, workers time.Time, st *store.Store) error {
-	if d := time.Since(loop); d > aliveFor {
-		return fmt.Errorf("the main loop has not moved for %s", d.Round(time.Second))
+// stuck says what does not move: the watcher's loop, a receiver's worker, or the store,
+// which is written to find out. It returns nil where all moves.
+func stuck(ctx context.Context, loop, workers time.Time, st *store.Store) error {
+	if since := time.Since(loop); since > aliveFor {
+		return fmt.Errorf("the main loop has not moved for %s", since.Round(time.Second))
 	}
-	if d := time.Since(workers); !workers.IsZero() && d > workerFor {
-		return fmt.Errorf("a receiver's worker has not moved for %s", d.Round(time.Second))
+	if since := time.Since(workers); !workers.IsZero() && since > workerMoves {
+		return fmt.Errorf("a receiver's worker has not moved for %s", since.Round(time.Second))
 	}
 	if err := st.Probe(ctx); err != nil {
 		return err

@@ -16,8 +16,8 @@ import (
 // transaction. It implements watcher.Keeper.
 type keeper struct {
 	store *store.Store
-	// told are the receivers; a reload changes them.
-	told atomic.Pointer[recipients]
+	// recipients are those of the present configuration; a reload changes them.
+	recipients atomic.Pointer[recipients]
 	// silences are those that have not ended.
 	silences *silencer
 	outbox   *notify.Outbox
@@ -30,7 +30,7 @@ type keeper struct {
 // Keep implements watcher.Keeper. While the disk takes no writes the store keeps it
 // in memory.
 func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
-	told := k.told.Load()
+	told := k.recipients.Load()
 	b := store.Batch{State: make(map[string][]byte, len(kept.Roster)+len(kept.Cursors))}
 	for _, t := range kept.Told {
 		b.Entries = append(b.Entries, k.entry(told, t))

@@ -13,51 +13,51 @@ import (
 )
 
 const (
-	// maxHooks bounds the commands that run at once: a heap dump costs memory
+	// maxCommands bounds the commands that run at once: a heap dump costs memory
 	// and time on a host that may be short of both.
-	maxHooks = 2
+	maxCommands = 2
 	// maxWaiting bounds those that wait for that.
 	maxWaiting = 16
-	// defaultHooks is how many are started in a minute at most.
-	defaultHooks = 6
+	// commandsPerMinute is how many are started in a minute at most.
+	commandsPerMinute = 6
 )
 
-// hook runs a command when a warning begins: once, at once, and not again if it
+// onWarning runs a command when a warning begins: once, at once, and not again if it
 // fails, since what it is for (a heap dump before the kill) does not wait.
-type hook struct {
+type onWarning struct {
 	log  *zap.Logger
 	wake chan *incident.Incident
 
 	mu      sync.Mutex
-	run     notify.Notifier // nil for none
+	command notify.Notifier // nil for none
 	every   int
 	started []time.Time // within the last minute
 }
 
-func newHook(log *zap.Logger) *hook {
-	return &hook{log: log, wake: make(chan *incident.Incident, maxWaiting)}
+func newOnWarning(log *zap.Logger) *onWarning {
+	return &onWarning{log: log, wake: make(chan *incident.Incident, maxWaiting)}
 }
 
 // set puts a command into force.
-func (h *hook) set(c *config.OnWarning) error {
-	run, err := c.Notifier()
+func (h *onWarning) set(c *config.OnWarning) error {
+	command, err := c.Notifier()
 	if err != nil {
 		return err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.run, h.every = run, int(c.PerMinute)
+	h.command, h.every = command, int(c.PerMinute)
 	if h.every == 0 {
-		h.every = defaultHooks
+		h.every = commandsPerMinute
 	}
 	return nil
 }
 
 // fire asks for the command to be run; it does not wait for it.
-func (h *hook) fire(inc *incident.Incident, now time.Time) {
+func (h *onWarning) fire(inc *incident.Incident, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.run == nil {
+	if h.command == nil {
 		return
 	}
 	for len(h.started) > 0 && now.Sub(h.started[0]) >= time.Minute {
@@ -75,11 +75,11 @@ func (h *hook) fire(inc *incident.Incident, now time.Time) {
 	}
 }
 
-// Run runs commands until ctx ends; those that run then are killed.
-func (h *hook) Run(ctx context.Context) error {
+// run runs commands until ctx ends; those that run then are killed.
+func (h *onWarning) run(ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
-	for range maxHooks {
+	for range maxCommands {
 		all.Go(func() {
 			for {
 				select {
@@ -94,15 +94,15 @@ func (h *hook) Run(ctx context.Context) error {
 	return nil
 }
 
-func (h *hook) one(ctx context.Context, inc *incident.Incident) {
+func (h *onWarning) one(ctx context.Context, inc *incident.Incident) {
 	h.mu.Lock()
-	run := h.run
+	command := h.command
 	h.mu.Unlock()
-	if run == nil {
+	if command == nil {
 		return // a reload took it away
 	}
 	began := time.Now()
-	if err := run.Notify(ctx, notify.Alert{DeliveryID: inc.ID, Incident: inc, Attempt: 1}); err != nil {
+	if err := command.Notify(ctx, notify.Alert{DeliveryID: inc.ID, Incident: inc, Attempt: 1}); err != nil {
 		h.log.Error("the command for warnings", zap.String("incident", inc.ID), zap.Error(err))
 		return
 	}

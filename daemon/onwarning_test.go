@@ -27,7 +27,7 @@ func TestHook(t *testing.T) {
 		t.Fatal(err)
 	}
 	core, logs := observer.New(zap.InfoLevel)
-	h := newHook(zap.New(core))
+	h := newOnWarning(zap.New(core))
 	now := time.Now()
 	h.fire(&incident.Incident{ID: "none"}, now) // nothing is to be run yet
 	if err := h.set(&config.OnWarning{Exec: []string{script}, Timeout: config.Duration(300 * time.Millisecond), PerMinute: 3}); err != nil {
@@ -35,7 +35,7 @@ func TestHook(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- h.Run(ctx) }()
+	go func() { ended <- h.run(ctx) }()
 	for _, id := range []string{"slow", "one", "two", "three"} {
 		h.fire(&incident.Incident{ID: id, Kind: incident.KindWarning, Summary: "web\n$(touch /tmp/x)"}, now)
 	}

@@ -44,7 +44,7 @@ func TestKeeperAndMemory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "o.db")
 	st := openTestStore(t, path)
 	first := time.Date(2026, 11, 21, 1, 2, 3, 4, time.UTC)
-	past, err := remember(ctx, st, first)
+	past, err := restore(ctx, st, first)
 	if err != nil || !past.epoch.Equal(first) || len(past.cursors)+len(past.roster) != 0 {
 		t.Fatalf("first run: %+v, %v", past, err)
 	}
@@ -54,7 +54,7 @@ func TestKeeperAndMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := testKeeper(st, silences)
-	k.told.Store(told)
+	k.recipients.Store(told)
 	one := func(id string, c incident.Cause, s incident.Severity) *incident.Incident {
 		return &incident.Incident{ID: id, Cause: c, Severity: s, Time: first, Kind: incident.KindDeath, Container: &incident.Container{ID: strings.Repeat("a", 64), Name: "web"}}
 	}
@@ -80,12 +80,12 @@ func TestKeeperAndMemory(t *testing.T) {
 	if err := k.Keep(ctx, watcher.Kept{Roster: map[string][]byte{"c2": nil}}); err != nil {
 		t.Fatal(err)
 	}
-	past, err = remember(ctx, st, first.Add(time.Hour))
+	past, err = restore(ctx, st, first.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &memory{epoch: first, cursors: map[string]string{"kmsg": "boot:5"}, roster: map[string][]byte{"c1": []byte(`{"a":1}`)}}
-	if diff := cmp.Diff(want, past, cmp.AllowUnexported(memory{})); diff != "" {
+	want := &restored{epoch: first, cursors: map[string]string{"kmsg": "boot:5"}, roster: map[string][]byte{"c1": []byte(`{"a":1}`)}}
+	if diff := cmp.Diff(want, past, cmp.AllowUnexported(restored{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 
@@ -128,9 +128,9 @@ func TestReadyAndBlind(t *testing.T) {
 	}
 }
 
-func TestMindEndsWhenNobodyCanSee(t *testing.T) {
+func TestSuperviseEndsWhenNobodyCanSee(t *testing.T) {
 	states := []observe.SourceState{{Name: "docker", Reason: "no socket"}, {Name: "kmsg", Reason: "denied"}}
-	err := mind(context.Background(), &supervisor{}, func() []observe.SourceState { return states })
+	err := supervise(context.Background(), &supervisor{}, func() []observe.SourceState { return states })
 	if err == nil || !strings.Contains(err.Error(), "oomwatch doctor") {
 		t.Errorf("%v", err)
 	}

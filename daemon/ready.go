@@ -9,13 +9,13 @@ import (
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
-// witnesses are the sources that see deaths; the control groups alone see none.
-var witnesses = []string{"docker", "kmsg"}
+// deathSources are the sources that see deaths; the control groups alone see none.
+var deathSources = []string{"docker", "kmsg"}
 
-// ready reports whether a witness works, and if not, why.
+// ready reports whether a source of deaths works, and if not, why.
 func ready(states []observe.SourceState) (bool, string) {
 	var why []string
-	for _, name := range witnesses {
+	for _, name := range deathSources {
 		reason := "has not reported yet"
 		for _, s := range states {
 			if s.Name == name {
@@ -30,17 +30,17 @@ func ready(states []observe.SourceState) (bool, string) {
 	return false, strings.Join(why, "; ")
 }
 
-// blind returns an error when every witness has reported and none can see.
+// blind returns an error when every source of deaths has reported and none can see.
 func blind(states []observe.SourceState) error {
 	var seen []observe.SourceState
 	for _, s := range states {
-		for _, name := range witnesses {
+		for _, name := range deathSources {
 			if s.Name == name {
 				seen = append(seen, s)
 			}
 		}
 	}
-	if len(seen) < len(witnesses) {
+	if len(seen) < len(deathSources) {
 		return nil
 	}
 	return watcher.AllBlind(seen)

@@ -103,7 +103,7 @@ func TestSilences(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := testKeeper(st, s)
-	k.told.Store(&recipients{list: []config.Receiver{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
+	k.recipients.Store(&recipients{list: []config.Receiver{{Name: "hook"}}, log: zap.NewNop(), unknown: map[string]bool{}})
 	one := func(id, name string, at time.Time) *incident.Incident {
 		return &incident.Incident{ID: id, Cause: incident.OOMContainer, Severity: incident.Critical, Kind: incident.KindDeath, Time: at,
 			Container: &incident.Container{ID: id, Name: name, Labels: map[string]string{}}}

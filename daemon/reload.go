@@ -1,39 +1,40 @@
 package daemon
 
 import (
-	"io"
 	"strings"
 
 	"github.com/oomwatch/oomwatch/config"
-	"github.com/oomwatch/oomwatch/notify"
 	"go.uber.org/zap"
 )
 
-// reload reads the configuration again and puts what can change while running
-// into force: who is told of what, and how much is logged. It returns what holds
-// from now on, which is the old configuration when the new one is bad.
-func reload(load func() (*config.Config, []string, error), old *config.Config, keep *keeper, out *notify.Outbox, level zap.AtomicLevel, stdout io.Writer, log *zap.Logger) *config.Config {
-	cfg, warnings, err := load()
-	var told *recipients
+// reload reads the configuration again and puts into force what can change while running:
+// who is sent what, when to warn, and how much is logged. A bad one changes nothing.
+func (d *Daemon) reload() {
+	cfg, warnings, err := d.opt.Load()
+	var to *recipients
 	if err == nil {
-		told, err = newRecipients(cfg, stdout, log)
+		to, err = newRecipients(cfg, d.opt.Stdout, d.log)
 	}
 	if err != nil {
-		log.Error("the configuration is bad and was not put into force; the old one goes on", zap.Error(err))
-		return old
+		d.log.Error("the configuration is bad and was not put into force; the old one goes on", zap.Error(err))
+		return
 	}
 	for _, w := range warnings {
-		log.Warn(w)
+		d.log.Warn(w)
 	}
-	before := keep.told.Swap(told)
-	out.Receivers(told.send)
+	before := d.keeper.recipients.Swap(to)
+	d.outbox.Receivers(to.send)
 	config.CloseSenders(before.send)
-	level.SetLevel(zapLevel(cfg.Log.Level))
-	if keys := needRestart(old, cfg); len(keys) > 0 {
-		log.Warn("changed, and put into force at the next start only", zap.Strings("keys", keys))
+	d.level.SetLevel(zapLevel(cfg.Log.Level))
+	d.watcher.SetRules(cfg.Warnings.Rules())
+	if err := d.onWarning.set(&cfg.Warnings.OnWarning); err != nil {
+		d.log.Error("the command for warnings stays as it was", zap.Error(err))
 	}
-	log.Info("configuration put into force", zap.Strings("receivers", told.names()))
-	return cfg
+	if keys := needRestart(d.cfg, cfg); len(keys) > 0 {
+		d.log.Warn("changed, and put into force at the next start only", zap.Strings("keys", keys))
+	}
+	d.cfg = cfg
+	d.log.Info("configuration put into force", zap.Strings("receivers", to.names()))
 }
 
 // needRestart names the changed keys that a running daemon cannot take up.

@@ -30,7 +30,7 @@ func TestOrphans(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := testKeeper(st, silences)
-	k.told.Store(&recipients{list: []config.Receiver{{Name: "stays"}, {Name: "removed"}}})
+	k.recipients.Store(&recipients{list: []config.Receiver{{Name: "stays"}, {Name: "removed"}}})
 	keep := func(id string) {
 		t.Helper()
 		inc := &incident.Incident{ID: id, Cause: incident.OOMHost, Severity: incident.Critical, Time: now, Kind: incident.KindDeath}
@@ -47,7 +47,7 @@ func TestOrphans(t *testing.T) {
 	if err := st.Settle(ctx, incident.Outcome{State: incident.Delivered, At: now}, ds...); err != nil {
 		t.Fatal(err)
 	}
-	k.told.Store(&recipients{list: []config.Receiver{{Name: "stays"}}})
+	k.recipients.Store(&recipients{list: []config.Receiver{{Name: "stays"}}})
 	keep("third")
 
 	check := func(when string, want map[string]web.DeliveryStatus) {
@@ -73,12 +73,12 @@ func TestOrphans(t *testing.T) {
 	check("removed", map[string]web.DeliveryStatus{"stays": stays, "removed": {Receiver: "removed", Generated: 2, Delivered: 1, Pending: 1}})
 	var said []string
 	gaveUp := func(x notify.Trouble) { said = append(said, fmt.Sprintf("%s %d", x.Receiver, x.Parked)) }
-	k.giveUpOrphans(ctx, now.Add(notify.GiveUp-time.Minute), gaveUp, zap.NewNop())
+	k.giveUpRemoved(ctx, now.Add(notify.GiveUp-time.Minute), gaveUp, zap.NewNop())
 	if len(said) != 0 {
 		t.Errorf("given up before its time: %q", said)
 	}
 	for range 2 { // once
-		k.giveUpOrphans(ctx, now.Add(notify.GiveUp+time.Minute), gaveUp, zap.NewNop())
+		k.giveUpRemoved(ctx, now.Add(notify.GiveUp+time.Minute), gaveUp, zap.NewNop())
 	}
 	if len(said) != 1 || said[0] != "removed 1" {
 		t.Errorf("told %q", said)

@@ -17,7 +17,7 @@ const (
 )
 
 // memory is what an earlier run left in the store.
-type memory struct {
+type restored struct {
 	epoch   time.Time
 	cursors map[string]string
 	roster  map[string][]byte
@@ -26,12 +26,12 @@ type memory struct {
 
 // remember reads it. At the very first run the epoch is now, and is kept: what
 // happened before it is history and is told nobody.
-func remember(ctx context.Context, st *store.Store, now time.Time) (*memory, error) {
+func restore(ctx context.Context, st *store.Store, now time.Time) (*restored, error) {
 	state, err := st.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m := &memory{cursors: map[string]string{}, roster: map[string][]byte{}, warned: state[keyWarn]}
+	m := &restored{cursors: map[string]string{}, roster: map[string][]byte{}, warned: state[keyWarn]}
 	for key, value := range state {
 		if source, ok := strings.CutPrefix(key, keyCursor); ok {
 			m.cursors[source] = string(value)

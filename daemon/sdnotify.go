@@ -58,11 +58,11 @@ func (s *supervisor) say(assignments ...string) {
 // status is one line for `systemctl status`.
 func status(text string) string { return "STATUS=" + strings.ReplaceAll(text, "\n", " ") }
 
-// Run feeds the supervisor's watchdog until ctx ends, but only when beat has
-// moved since the last time: a daemon whose main loop is stuck is restarted.
-func (s *supervisor) Run(ctx context.Context, beat func() time.Time, log *zap.Logger) {
+// feed feeds the supervisor's watchdog until ctx ends, but only when beat has moved since
+// the last time: a daemon whose main loop is stuck is restarted.
+func (s *supervisor) feed(ctx context.Context, beat func() time.Time, log *zap.Logger) error {
 	if s.watchdog == 0 {
-		return
+		return nil
 	}
 	tick := time.NewTicker(s.watchdog / 3)
 	defer tick.Stop()
@@ -70,7 +70,7 @@ func (s *supervisor) Run(ctx context.Context, beat func() time.Time, log *zap.Lo
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
 		}
 		now := beat()
@@ -83,8 +83,8 @@ func (s *supervisor) Run(ctx context.Context, beat func() time.Time, log *zap.Lo
 	}
 }
 
-// Close lets go of the supervisor.
-func (s *supervisor) Close() error {
+// close ends the connection to the supervisor.
+func (s *supervisor) close() error {
 	if s.conn == nil {
 		return nil
 	}

@@ -22,7 +22,7 @@ func TestSupervisor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer s.close()
 	if os.Getenv("NOTIFY_SOCKET") != "" {
 		t.Error("the variables stay in the environment")
 	}
@@ -38,7 +38,7 @@ func TestSupervisor(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.Run(ctx, func() time.Time {
+		s.feed(ctx, func() time.Time {
 			if !stuck.Load() {
 				beat.Add(1)
 			}
@@ -67,8 +67,8 @@ func TestNoSupervisor(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.say("READY=1")
-	s.Run(context.Background(), nil, nil) // without a watchdog it returns at once
-	if err := s.Close(); err != nil {
+	s.feed(context.Background(), nil, nil) // without a watchdog it returns at once
+	if err := s.close(); err != nil {
 		t.Error(err)
 	}
 	t.Setenv("NOTIFY_SOCKET", "/nonexistent/notify")

@@ -173,8 +173,8 @@ func (s *selfReports) incident(what, subject string, at time.Time, summary, fix 
 	return inc
 }
 
-// parked tells the other receivers that one refuses.
-func (s *selfReports) parked(t notify.Trouble) {
+// deadLettered tells the other receivers that one refuses.
+func (s *selfReports) deadLettered(t notify.Trouble) {
 	summary := fmt.Sprintf("the receiver %s did not take %d alerts, and they were given up: %s", t.Receiver, t.Parked, t.Reason)
 	if t.Gone {
 		summary = fmt.Sprintf("the receiver %s is gone and is told nothing more: %s", t.Receiver, t.Reason)

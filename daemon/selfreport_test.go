@@ -89,7 +89,7 @@ func TestSelfReports(t *testing.T) {
 		delete(down, "slack")
 		want("back", 10*time.Second, "receiver_down slack over")
 		for range 1000 {
-			s.parked(notify.Trouble{Receiver: "hook", Parked: 3, Reason: "400"})
+			s.deadLettered(notify.Trouble{Receiver: "hook", Parked: 3, Reason: "400"})
 			s.observe(observe.Observation{Lost: &incident.Gap{Source: "kmsg", Lost: 7}})
 		}
 		want("a thousand times", time.Minute, "receiver_parked hook", "records_lost kmsg")
@@ -99,7 +99,7 @@ func TestSelfReports(t *testing.T) {
 			t.Errorf("of the rest it is said: %q", said)
 		}
 		want("all is told", time.Hour)
-		s.parked(notify.Trouble{Receiver: "hook", Parked: 1, Reason: "400"})
+		s.deadLettered(notify.Trouble{Receiver: "hook", Parked: 1, Reason: "400"})
 		want("and later", time.Minute, "receiver_parked hook")
 		full = true
 		why = "disk full"
@@ -132,8 +132,8 @@ func TestSelfReportsGoToTheOthers(t *testing.T) {
 	}
 }
 
-// TestPulseTrustsItsCA asks a service that the system's authorities do not know.
-func TestPulseTrustsItsCA(t *testing.T) {
+// TestHeartbeatTrustsItsCA asks a service that the system's authorities do not know.
+func TestHeartbeatTrustsItsCA(t *testing.T) {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer srv.Close()
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // it would tell of the one that is refused
@@ -145,7 +145,7 @@ func TestPulseTrustsItsCA(t *testing.T) {
 	for file, want := range map[string]bool{"": false, trusted: true} {
 		cfg := config.Default()
 		cfg.Alerts.HeartbeatURL, cfg.Alerts.HeartbeatCAFile = config.Secret(srv.URL), file
-		p, err := newPulse(cfg, zap.NewNop())
+		p, err := newHeartbeat(cfg, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,8 +156,8 @@ func TestPulseTrustsItsCA(t *testing.T) {
 	}
 }
 
-// TestPulse goes out only while all turns, and never says its URL.
-func TestPulse(t *testing.T) {
+// TestHeartbeat: it is sent only while everything moves, and never says its URL.
+func TestHeartbeat(t *testing.T) {
 	var asked atomic.Int64
 	status := http.StatusOK
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -169,7 +169,7 @@ func TestPulse(t *testing.T) {
 	defer srv.Close()
 	cfg := config.Default()
 	cfg.Alerts.HeartbeatURL, cfg.Alerts.HeartbeatEvery = config.Secret(srv.URL+"/canary-ping"), config.Duration(time.Millisecond)
-	p, err := newPulse(cfg, zap.NewNop())
+	p, err := newHeartbeat(cfg, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,17 +202,17 @@ func TestPulse(t *testing.T) {
 		loop, workers time.Time
 		ok            bool
 	}{
-		"all turns":      {now, now, true},
-		"nobody is told": {now, time.Time{}, true},
-		"the loop":       {now.Add(-time.Minute), now, false},
-		"a worker":       {now, now.Add(-time.Hour), false},
+		"everything moves":        {now, now, true},
+		"nobody is sent anything": {now, time.Time{}, true},
+		"the loop":                {now.Add(-time.Minute), now, false},
+		"a worker":                {now, now.Add(-time.Hour), false},
 	} {
-		if err := turning(t.Context(), tt.loop, tt.workers, st); (err == nil) != tt.ok {
+		if err := stuck(t.Context(), tt.loop, tt.workers, st); (err == nil) != tt.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	st.Close()
-	if err := turning(t.Context(), now, now, st); err == nil {
+	if err := stuck(t.Context(), now, now, st); err == nil {
 		t.Errorf("a store that cannot be written: %v", err)
 	}
 }

@@ -30,8 +30,8 @@ func TestSelfReportsOutliveARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		k := testKeeper(st, silences)
-		k.told.Store(&recipients{list: []config.Receiver{{Name: "a"}, {Name: "b"}}, log: zap.NewNop()})
-		past, err := remember(ctx, st, now)
+		k.recipients.Store(&recipients{list: []config.Receiver{{Name: "a"}, {Name: "b"}}, log: zap.NewNop()})
+		past, err := restore(ctx, st, now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -24,7 +25,7 @@ import (
 	"github.com/oomwatch/oomwatch/web"
 )
 
-// sources are the daemon's witnesses.
+// sources are what the daemon follows.
 type sources struct {
 	list   []observe.Source
 	kernel *kernlog.Source
@@ -33,13 +34,14 @@ type sources struct {
 	sampler  *sampler.Source
 	pressure *cgroup.Pressure
 	since    *stateClock
-	close    func()
+	close    func() error
+	log      *zap.Logger
 }
 
-// newSources makes the witnesses, each to go on where an earlier run had read to.
+// newSources makes the sources, each to go on where an earlier run had read to.
 // None is tried yet: one that is missing says so when it runs.
-func newSources(cfg *config.Config, past *memory, rec *recorder.Recorder, log *zap.Logger, reg prometheus.Registerer) (*sources, error) {
-	s := &sources{kernel: &kernlog.Source{}, since: newStateClock(), close: func() {}}
+func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log *zap.Logger, reg prometheus.Registerer) (*sources, error) {
+	s := &sources{kernel: &kernlog.Source{}, since: newStateClock(), close: func() error { return nil }, log: log}
 	if c := past.cursors[s.kernel.Name()]; c != "" {
 		after, err := kernlog.ParsePosition(c)
 		if err != nil {
@@ -74,11 +76,7 @@ func newSources(cfg *config.Config, past *memory, rec *recorder.Recorder, log *z
 
 // openSampler reads the control groups of running containers.
 func (s *sources) openSampler(cg *cgroup.FS, rec *recorder.Recorder, log *zap.Logger, reg prometheus.Registerer) {
-	s.close = func() {
-		if err := cg.Close(); err != nil {
-			log.Error("close", zap.String("part", "cgroup"), zap.Error(err))
-		}
-	}
+	s.close = cg.Close
 	if p, err := cgroup.NewPressure(cg); err == nil {
 		s.pressure = p
 	} else {
@@ -86,6 +84,25 @@ func (s *sources) openSampler(cg *cgroup.FS, rec *recorder.Recorder, log *zap.Lo
 	}
 	s.sampler = sampler.New(sampler.Options{FS: cg, Pressure: s.pressure, Recorder: rec, Registerer: reg})
 	s.list = append(s.list, s.sampler)
+}
+
+// alsoTo has another hear every observation.
+func (s *sources) alsoTo(hear func(observe.Observation)) {
+	for i := range s.list {
+		s.list[i] = overheard{s.list[i], hear}
+	}
+}
+
+// countPressure counts what the kernel notifies of, until ctx ends. Without it the
+// readings still tell the story.
+func (s *sources) countPressure(ctx context.Context) error {
+	if s.pressure == nil {
+		return nil
+	}
+	if err := s.pressure.Run(ctx); err != nil {
+		s.log.Warn("no more notifications of pressure", zap.Error(err))
+	}
+	return nil
 }
 
 // newRegistry is the metrics of this process, what it costs included.

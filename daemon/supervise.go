@@ -15,10 +15,10 @@ const (
 	lookAfter         = 5 * time.Second
 )
 
-// mind tells the supervisor when the daemon is ready and how it does, until ctx
-// ends. It fails when no witness could be read from the start: to go on would
-// look like peace. Later outages are told and waited out.
-func mind(ctx context.Context, sup *supervisor, states func() []observe.SourceState) error {
+// supervise reports to the supervisor when the daemon is ready and how it does, until
+// ctx ends. It fails when no source of deaths could be read from the start: to go on
+// would look as if nothing died. Later outages are reported and waited out.
+func supervise(ctx context.Context, sup *supervisor, states func() []observe.SourceState) error {
 	wait, said := lookWhileStarting, ""
 	for {
 		select {

@@ -221,10 +221,13 @@ func (o *Outbox) Run(ctx context.Context) error {
 
 // Drain makes one attempt at everything that is due, and returns when that is
 // done or ctx ends. It is for the last seconds of a program, while Run goes on or after it.
+// It does not wait for an attempt that Run's worker has under way: Run does.
 func (o *Outbox) Drain(ctx context.Context) {
-	var wg sync.WaitGroup
+	var all sync.WaitGroup
 	for _, w := range o.all() {
-		wg.Go(func() {
+		all.Add(1)
+		o.wg.Go(func() {
+			defer all.Done()
 			for ctx.Err() == nil {
 				if n := w.round(ctx, ctx, true); n == 0 {
 					return
@@ -232,7 +235,12 @@ func (o *Outbox) Drain(ctx context.Context) {
 			}
 		})
 	}
-	wg.Wait()
+	done := make(chan struct{})
+	o.wg.Go(func() { all.Wait(); close(done) })
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // launch starts a worker; o.mu is held.
