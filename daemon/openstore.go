@@ -29,7 +29,21 @@ func openRecorder(ctx context.Context, cfg *config.Config, st *store.Store, log 
 	if err != nil {
 		return nil, nil, err
 	}
-	rec := recorder.New(recorder.Options{Keeper: hist, Logger: log, Registerer: reg})
+	rec := recorder.New(recorder.Options{Keeper: hist, Trouble: func(err error) {
+		if err != nil {
+			log.Error("history is not kept; incidents come first, and it is tried again", zap.Error(err))
+		} else {
+			log.Info("history is kept again")
+		}
+	}})
+	reg.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "oomwatch_history_refused_total", Help: "Times that history could not be kept; it is offered again."},
+			func() float64 { return float64(rec.Stats().Refused) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "oomwatch_history_dropped_total", Help: "Readings given up because they could not be kept for long."},
+			func() float64 { return float64(rec.Stats().Dropped) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "oomwatch_recorded_containers", Help: "Containers whose memory is being recorded."},
+			func() float64 { return float64(rec.Containers()) }),
+	)
 	if err := rec.Restore(ctx, hist); err != nil {
 		log.Warn("the recent past is not taken up", zap.Error(err))
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // Block is a stretch of one service's readings at one step, packed; Decode reads it.
@@ -191,7 +189,7 @@ func (r *Recorder) commit(done []keeping, now time.Time) {
 	defer r.mu.Unlock()
 	if r.failing {
 		r.failing = false
-		r.log.Info("history is kept again")
+		r.trouble(nil)
 	}
 	for id, t := range r.tracks {
 		if !t.ended.IsZero() && now.Sub(t.ended) > keepEnded {
@@ -232,15 +230,15 @@ func (s *series) turn(until int64) {
 func (r *Recorder) refused(err error, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.metrics.refused.Inc()
+	r.refusals++
 	if !r.failing {
 		r.failing = true
-		r.log.Error("history is not kept; incidents come first, and it is tried again", zap.Error(err))
+		r.trouble(err)
 	}
 	old := ticksAt(now.Add(-maxUnkept))
 	for _, s := range r.series {
 		if s.now.n > 0 && (s.now.first < old || len(s.now.block) > 2*rollBytes) {
-			r.metrics.dropped.Add(float64(s.now.n))
+			r.dropped += int64(s.now.n)
 			s.kept, s.base = len(s.now.block), s.now.last
 			s.turn(s.last)
 		}

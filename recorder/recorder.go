@@ -5,30 +5,44 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 )
 
 // Options are what New needs.
 type Options struct {
 	// Keeper is nil where nothing outlives the program.
-	Keeper     Keeper
-	Logger     *zap.Logger
-	Registerer prometheus.Registerer
+	Keeper Keeper
+	// Trouble is called with an error when the keeper begins to refuse, and with nil when
+	// it takes again; nil for nobody. It must not call the Recorder.
+	Trouble func(error)
 }
 
 // Recorder holds the recent past of every container, and of the host, and hands
 // it to its Keeper. Its methods may be called from any goroutine.
 type Recorder struct {
 	keeper  Keeper
-	log     *zap.Logger
-	metrics *metrics
+	trouble func(error)
 
 	mu      sync.Mutex
 	series  map[string]*series
 	tracks  map[string]*Track // by container id; those that ended stay for keepEnded
 	failing bool
+
+	refusals, dropped int64 // see Stats
+}
+
+// Stats are what the recorder has counted since it began.
+type Stats struct {
+	// Refused is how many times the keeper took nothing; it is offered again.
+	Refused int64
+	// Dropped is how many readings were given up because they could not be kept for long.
+	Dropped int64
+}
+
+// Stats are the counters.
+func (r *Recorder) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Stats{Refused: r.refusals, Dropped: r.dropped}
 }
 
 const (
@@ -42,12 +56,10 @@ const (
 
 // New returns a Recorder. Run hands what it holds to the keeper.
 func New(opt Options) *Recorder {
-	r := &Recorder{keeper: opt.Keeper, log: opt.Logger, series: map[string]*series{}, tracks: map[string]*Track{}}
-	if r.log == nil {
-		r.log = zap.NewNop()
+	if opt.Trouble == nil {
+		opt.Trouble = func(error) {}
 	}
-	r.metrics = newMetrics(r, opt.Registerer)
-	return r
+	return &Recorder{keeper: opt.Keeper, trouble: opt.Trouble, series: map[string]*series{}, tracks: map[string]*Track{}}
 }
 
 // series is the recent past of one service. The newer part, now, is what has not

@@ -3,7 +3,11 @@
 package house
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +15,7 @@ import (
 
 const module = "github.com/oomwatch/oomwatch/"
 
-// may lists what each package may import of this module.
+// may lists what each package may import of this module. One that is not listed fails.
 var may = map[string][]string{
 	"kmsg":            {},
 	"cgroup":          {},
@@ -22,11 +26,12 @@ var may = map[string][]string{
 	"incident":        {"redact", "units"},
 	"verdict":         {"incident", "kmsg", "cgroup", "trend", "redact", "units"},
 	"observe":         {"incident", "kmsg", "cgroup"},
+	"correlate":       {"observe", "verdict", "incident", "recorder", "kmsg", "cgroup", "redact", "units"},
 	"triage":          {"incident", "verdict", "kmsg", "trend", "redact", "units"},
 	"triage/readings": {"triage"},
 	"recorder":        {"incident", "cgroup"},
 	"warn":            {"incident", "verdict", "recorder", "trend", "redact", "units"},
-	"watcher":         {"watcher/sampler", "observe", "verdict", "incident", "kmsg", "cgroup", "recorder", "warn", "redact", "internal/crashpoint"},
+	"watcher":         {"correlate", "watcher/sampler", "observe", "verdict", "incident", "kmsg", "cgroup", "recorder", "warn", "redact", "internal/crashpoint"},
 	"watcher/kernlog": {"observe", "incident", "kmsg"},
 	"watcher/signals": {"observe", "incident", "trace"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
@@ -37,53 +42,184 @@ var may = map[string][]string{
 	"chart":           {"incident", "redact"},
 	"web":             {"incident", "chart", "warn", "redact"},
 	"config":          {"notify", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/terminal"},
+
+	"kmsg/internal/makelog":  {},
+	"kmsg/internal/loggen":   {"kmsg/internal/makelog"},
+	"kmsg/internal/vsgrep":   {"kmsg/internal/makelog"},
+	"triage/internal/months": {},
+
 	"daemon": {"config", "explain", "notify", "store", "web", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler", "watcher/signals", "warn",
 		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
-	"internal/build":    {},
-	"internal/host":     {"incident", "cgroup"},
-	"internal/terminal": {},
+	"cmd/oomwatch": {"daemon", "config", "explain", "chart", "render", "web", "store", "notify", "triage", "triage/readings", "warn", "recorder", "verdict", "observe", "incident",
+		"redact", "units", "cgroup", "kmsg", "trace", "correlate", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler",
+		"internal/build", "internal/host", "internal/terminal"},
+	"internal/build":      {},
+	"internal/crashpoint": {},
+	"internal/host":       {"incident", "cgroup"},
+	"internal/terminal":   {},
 }
 
-// doors lists where each third party may be imported.
+// doors lists where each third party may be imported. One that is not listed fails, and so
+// does a door that nobody uses.
 var doors = map[string][]string{
-	"github.com/moby/":              {"watcher/docker"},
-	"modernc.org/":                  {"store"},
-	"golang.org/x/sys/unix":         {"kmsg", "cgroup", "trace"},
-	"github.com/containerd/cgroups": {"cgroup"},
-	"github.com/spf13/":             {"cmd/oomwatch"},
-	"github.com/goccy/":             {"config"},
-	"golang.org/x/term":             {"internal/terminal"},
-	"charm.land/":                   {"cmd/oomwatch"},
-	"github.com/klauspost/compress": {"kmsg"},
-	"github.com/ulikunitz/xz":       {"kmsg"},
+	"github.com/moby/moby/":               {"watcher/docker"},
+	"github.com/containerd/errdefs":       {"watcher/docker"},
+	"modernc.org/sqlite":                  {"store"},
+	"golang.org/x/sys/unix":               {"kmsg", "cgroup", "trace"},
+	"golang.org/x/sys/cpu":                {"kmsg"},
+	"golang.org/x/term":                   {"internal/terminal"},
+	"github.com/containerd/cgroups/":      {"cgroup"},
+	"github.com/spf13/":                   {"cmd/oomwatch"},
+	"github.com/goccy/go-yaml":            {"config"},
+	"charm.land/":                         {"cmd/oomwatch"},
+	"github.com/klauspost/compress/":      {"kmsg"},
+	"github.com/ulikunitz/xz":             {"kmsg"},
+	"go.uber.org/zap":                     {"cmd/oomwatch", "daemon", "notify", "store", "watcher", "watcher/docker", "web"},
+	"github.com/prometheus/client_golang": {"daemon", "notify", "store", "watcher", "watcher/docker", "watcher/sampler", "web"},
 }
 
-func TestImports(t *testing.T) {
-	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", module+"...").CombinedOutput()
+// pure are the packages that only compute: time comes in as an argument, and what they
+// find goes out as a value.
+var pure = []string{"correlate", "verdict", "trend", "warn"}
+
+// In a pure package nothing of these is imported, and nothing of package time is called
+// that asks the clock.
+var (
+	effects = []string{"os", "io/ioutil", "log", "log/slog", "net", "net/http", "database/sql", "go.uber.org/zap", "github.com/prometheus/client_golang"}
+	clock   = []string{"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTicker", "NewTimer"}
+	// Neither are these by what it imports of this module.
+	effectsBelow = []string{"go.uber.org/zap", "github.com/prometheus/client_golang"}
+)
+
+// pkg is a package of the product, as go list tells of it.
+type pkg struct {
+	name, dir            string
+	files, imports, deps []string
+}
+
+// packages lists those of the product: all of the module but its tests.
+func packages(t *testing.T) (all []pkg) {
+	t.Helper()
+	const form = `{{.ImportPath}}|{{.Dir}}|{{join .GoFiles " "}}|{{join .Imports " "}}|{{join .Deps " "}}`
+	out, err := exec.Command("go", "list", "-f", form, module+"...").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, out)
 	}
 	for line := range strings.Lines(string(out)) {
-		f := strings.Fields(line)
-		pkg := strings.TrimPrefix(f[0], module)
-		if strings.HasPrefix(pkg, "test/") || strings.Contains(pkg, "/internal/") {
-			continue
+		f := strings.Split(strings.TrimSpace(line), "|")
+		if len(f) != 5 {
+			t.Fatalf("go list says %q", line)
 		}
-		for _, imp := range f[1:] {
-			if own, ok := strings.CutPrefix(imp, module); ok {
-				if allowed, listed := may[pkg]; listed && !slices.Contains(allowed, own) {
-					t.Errorf("%s imports %s; it may import only %v", pkg, own, allowed)
-				}
-				if strings.HasPrefix(own, "test/") {
-					t.Errorf("%s imports %s: the product does not use its tests", pkg, own)
-				}
-				continue
-			}
-			for third, at := range doors {
-				if strings.HasPrefix(imp, third) && !slices.Contains(at, pkg) {
-					t.Errorf("%s imports %s; only %v may", pkg, imp, at)
+		if name := strings.TrimPrefix(f[0], module); !strings.HasPrefix(name, "test/") {
+			all = append(all, pkg{name, f[1], strings.Fields(f[2]), strings.Fields(f[3]), strings.Fields(f[4])})
+		}
+	}
+	if len(all) < 20 {
+		t.Fatalf("go list names %d packages", len(all))
+	}
+	return all
+}
+
+func TestImports(t *testing.T) {
+	used := map[string]bool{}
+	for _, p := range packages(t) {
+		allowed, listed := may[p.name]
+		if !listed {
+			t.Errorf("%s is not in the sheet of imports: give it a row", p.name)
+		}
+		for _, imp := range p.imports {
+			own, isOwn := strings.CutPrefix(imp, module)
+			switch {
+			case isOwn && strings.HasPrefix(own, "test/"):
+				t.Errorf("%s imports %s: the product does not use its tests", p.name, own)
+			case isOwn && !slices.Contains(allowed, own):
+				t.Errorf("%s imports %s; it may import only %v", p.name, own, allowed)
+			case !isOwn && isThirdParty(imp):
+				door := doorOf(imp)
+				used[door] = true
+				switch {
+				case door == "":
+					t.Errorf("%s imports %s, a third party that has no door", p.name, imp)
+				case !slices.Contains(doors[door], p.name):
+					t.Errorf("%s imports %s; only %v may", p.name, imp, doors[door])
 				}
 			}
 		}
 	}
+	for door := range doors {
+		if !used[door] {
+			t.Errorf("nobody imports %s: take its door out", door)
+		}
+	}
+}
+
+// isThirdParty is true for what is not of the standard library: its path begins with a host.
+func isThirdParty(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return strings.Contains(first, ".")
+}
+
+// doorOf is the door that an import goes through; "" for none.
+func doorOf(path string) string {
+	for door := range doors {
+		if within(path, door) {
+			return door
+		}
+	}
+	return ""
+}
+
+// within is true for a package and what lies below it.
+func within(path, top string) bool {
+	top = strings.TrimSuffix(top, "/")
+	return path == top || strings.HasPrefix(path, top+"/")
+}
+
+func TestPurePackages(t *testing.T) {
+	seen := 0
+	for _, p := range packages(t) {
+		if !slices.Contains(pure, p.name) {
+			continue
+		}
+		seen++
+		for _, imp := range p.imports {
+			if slices.ContainsFunc(effects, func(e string) bool { return imp == e || isThirdParty(e) && within(imp, e) }) {
+				t.Errorf("%s imports %s: it only computes", p.name, imp)
+			}
+		}
+		for _, dep := range p.deps {
+			if slices.ContainsFunc(effectsBelow, func(e string) bool { return within(dep, e) }) {
+				t.Errorf("%s reaches %s by what it imports", p.name, dep)
+			}
+		}
+		for _, file := range p.files {
+			noClock(t, p, file)
+		}
+	}
+	if seen < 3 {
+		t.Errorf("only %d of %v are there", seen, pure)
+	}
+}
+
+// noClock looks for calls that ask the clock, or wait for it.
+func noClock(t *testing.T, p pkg, file string) {
+	t.Helper()
+	files := token.NewFileSet()
+	f, err := parser.ParseFile(files, filepath.Join(p.dir, file), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, imp := range f.Imports {
+		if imp.Path.Value == `"time"` && imp.Name != nil {
+			t.Errorf("%s/%s imports time as %s: this test looks for time.Now", p.name, file, imp.Name)
+		}
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clock, sel.Sel.Name) {
+				t.Errorf("%s: %s uses time.%s: time comes in as an argument", files.Position(n.Pos()), p.name, sel.Sel.Name)
+			}
+		}
+		return true
+	})
 }
