@@ -58,3 +58,11 @@ func RecordID(boot string, seq uint64, uptime time.Duration, at time.Time, pid i
 	b = append(strconv.AppendInt(b, int64(pid), 10), 0)
 	return hashID(append(b, comm...))
 }
+
+// ShortID shortens what looks like a container's id to what engines print of it.
+func ShortID(id string) string {
+	if len(id) > 12 {
+		return id[:12]
+	}
+	return id
+}

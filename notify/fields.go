@@ -356,12 +356,7 @@ func name(comm string, pid int) string {
 	return fmt.Sprintf("%s (pid %d)", n, pid)
 }
 
-func short(id string) string {
-	if len(id) > 12 {
-		return id[:12]
-	}
-	return id
-}
+func short(id string) string { return incident.ShortID(id) }
 
 // sparks are the eighths of a column.
 var sparks = []rune("▁▂▃▄▅▆▇█")

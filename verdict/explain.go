@@ -295,10 +295,8 @@ func containerName(c *incident.Container) string {
 		return ""
 	case c.Name != "":
 		return c.Name
-	case len(c.ID) > 12:
-		return c.ID[:12]
 	}
-	return c.ID
+	return incident.ShortID(c.ID)
 }
 
 // fillFromSamples adds what the sampler had read before the incident.

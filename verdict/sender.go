@@ -124,7 +124,7 @@ func senderName(s *incident.Sent) string {
 // shortName shortens what looks like a container's id.
 func shortName(name string) string {
 	if len(name) == 64 {
-		return name[:12]
+		return incident.ShortID(name)
 	}
 	return name
 }

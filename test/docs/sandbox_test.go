@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oomwatch/oomwatch/test/harness"
 	"github.com/oomwatch/oomwatch/test/real"
 )
 
@@ -65,7 +66,7 @@ func newSandbox(t *testing.T, host string) *sandbox {
 	s.holder = exec.Command("unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script)
 	s.holder.Env = s.env
 	s.holder.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	var out lockedBuffer
+	var out harness.Buffer
 	s.holder.Stdout, s.holder.Stderr = &out, &out
 	if err := s.holder.Start(); err != nil {
 		t.Fatal(err)
@@ -132,7 +133,7 @@ func (s *sandbox) write(t *testing.T, path, text string, mode os.FileMode) {
 func (s *sandbox) start(t *testing.T, line string) {
 	t.Helper()
 	s.stop()
-	var log lockedBuffer
+	var log harness.Buffer
 	cmd := s.command(context.Background(), "sh", "-c", line)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {

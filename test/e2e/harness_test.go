@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/test/harness"
 	"github.com/oomwatch/oomwatch/test/lab"
 	"github.com/oomwatch/oomwatch/test/real"
 )
@@ -155,26 +156,9 @@ type daemon struct {
 	dir    string
 	socket string
 	args   []string
-	stderr *lockedBuffer
-	stdout *lockedBuffer
+	stderr *harness.Buffer
+	stdout *harness.Buffer
 	done   chan struct{}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // startDaemon starts oomwatch on a host's engine, telling everything, also what
@@ -232,7 +216,7 @@ func (d *daemon) hideTracefs(t testing.TB) {
 
 func (d *daemon) start(t testing.TB) {
 	t.Helper()
-	d.stderr, d.stdout, d.done = &lockedBuffer{}, &lockedBuffer{}, make(chan struct{})
+	d.stderr, d.stdout, d.done = &harness.Buffer{}, &harness.Buffer{}, make(chan struct{})
 	d.cmd = exec.Command(d.args[0], d.args[1:]...)
 	d.cmd.Stderr, d.cmd.Stdout = d.stderr, d.stdout
 	if err := d.cmd.Start(); err != nil {

@@ -21,6 +21,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"github.com/oomwatch/oomwatch/test/harness"
 	"github.com/oomwatch/oomwatch/test/lab"
 	"github.com/oomwatch/oomwatch/test/real"
 )
@@ -149,7 +150,7 @@ func eventually(t *testing.T, most time.Duration, try func() error) {
 // startApart starts a program and ends it with the test.
 func startApart(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
-	var said lockedBuffer
+	var said harness.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/test/harness"
 	"github.com/oomwatch/oomwatch/test/lab"
 	"github.com/oomwatch/oomwatch/test/real"
 )
@@ -175,7 +176,7 @@ func TestEarlyoom(t *testing.T) {
 	ctx, cancel := context.WithCancel(timeout(t, 3*time.Minute))
 	// SIGKILL at once (both percentages are the same), no reports.
 	cmd := exec.CommandContext(ctx, "earlyoom", "-r", "0", "-m", "40,40", "-s", "100,100", "--avoid", "oomwatch|e2e.test|dockerd|containerd")
-	out := &lockedBuffer{}
+	out := &harness.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
