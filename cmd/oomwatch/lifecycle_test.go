@@ -40,35 +40,17 @@ func needKernelLog(t *testing.T) {
 
 // process is oomwatch as a process of its own.
 type process struct {
-	*exec.Cmd
-	dir  string
-	err  harness.Buffer
-	out  harness.Buffer
-	done chan struct{}
+	*harness.Daemon
+	dir string
 }
 
 // launch starts oomwatch run in dir, without an engine.
 func launch(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{dir: dir, done: make(chan struct{})}
+	p := &process{dir: dir}
 	base := []string{"run", "--store", filepath.Join(dir, "o.db"), "--socket", p.socket(), "--listen", "127.0.0.1:0",
 		"--docker", "unix://" + filepath.Join(dir, "no-docker.sock"), "--log-format", "json"}
-	p.Cmd = exec.Command("oomwatch", append(base, args...)...)
-	p.Stdout, p.Stderr = &p.out, &p.err
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = p.Wait() // how it ended is in ProcessState
-		close(p.done)
-	}()
-	t.Cleanup(func() {
-		_ = p.Process.Kill() // it has usually ended
-		<-p.done
-		if t.Failed() {
-			t.Logf("it said:\n%s", p.err.String())
-		}
-	})
+	p.Daemon = harness.Launch(t, exec.Command("oomwatch", append(base, args...)...), p.socket())
 	return p
 }
 
@@ -77,28 +59,18 @@ func (p *process) socket() string { return filepath.Join(p.dir, "s.sock") }
 // ready waits until the daemon says that it is.
 func (p *process) ready(t *testing.T) *web.Status {
 	t.Helper()
-	var last error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		select {
-		case <-p.done:
-			t.Fatalf("it ended: %v\n%s", p.ProcessState, p.err.String())
-		default:
-		}
-		st, err := web.NewClient(p.socket()).Status(context.Background())
-		if err == nil && st.Ready {
-			return st
-		}
-		last = err
+	st, err := p.Ready(t.Context(), 20*time.Second, func(st *web.Status) bool { return st.Ready })
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("it is not ready: %v", last)
-	return nil
+	return st
 }
 
 // ends waits for the end and returns the exit status.
 func (p *process) ends(t *testing.T, within time.Duration) int {
 	t.Helper()
 	select {
-	case <-p.done:
+	case <-p.Done:
 	case <-time.After(within):
 		t.Fatalf("it did not end within %s", within)
 	}
@@ -115,9 +87,9 @@ func (p *process) signal(t *testing.T, s syscall.Signal) {
 // says waits until a text stands in the log n times.
 func (p *process) says(t *testing.T, text string, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); strings.Count(p.err.String(), text) < n; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); strings.Count(p.Err.String(), text) < n; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it did not say %q %d times:\n%s", text, n, p.err.String())
+			t.Fatalf("it did not say %q %d times:\n%s", text, n, p.Err.String())
 		}
 	}
 }
@@ -177,9 +149,9 @@ func TestDeliversWhatIsOwedAndEndsInOrder(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the webhook was not told")
 	}
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(p.out.String(), "oomwatch-test"); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(p.Out.String(), "oomwatch-test"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("standard output was not told: %q", p.out.String())
+			t.Fatalf("standard output was not told: %q", p.Out.String())
 		}
 	}
 	list, err := web.NewClient(p.socket()).Explain(context.Background(), "oomwatch-test", false)
@@ -283,7 +255,7 @@ func TestReload(t *testing.T) {
 		p.signal(t, syscall.SIGHUP)
 		p.says(t, "configuration put into force", i+1)
 	}
-	log := p.err.String()
+	log := p.Err.String()
 	if !strings.Contains(log, "c.yaml:2:14") || !strings.Contains(log, "Known: debug, info, warn, error") {
 		t.Errorf("the bad file's mistake is not named:\n%s", log)
 	}
@@ -306,12 +278,12 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	if code := second.ends(t, 10*time.Second); code != exitLocked {
 		t.Errorf("exit status %d", code)
 	}
-	if pid := strconv.Itoa(first.Process.Pid); !strings.Contains(second.err.String(), pid) || !strings.Contains(second.err.String(), "--store") {
-		t.Errorf("the message names neither pid %s nor the next step: %s", pid, second.err.String())
+	if pid := strconv.Itoa(first.Process.Pid); !strings.Contains(second.Err.String(), pid) || !strings.Contains(second.Err.String(), "--store") {
+		t.Errorf("the message names neither pid %s nor the next step: %s", pid, second.Err.String())
 	}
 	first.ready(t)
 	first.signal(t, syscall.SIGKILL)
-	<-first.done
+	<-first.Done
 	third := launch(t, dir)
 	third.ready(t)
 }
@@ -344,8 +316,8 @@ func TestRefusesWhatItCannotUse(t *testing.T) {
 			t.Errorf("%s: exit status %d", tt.name, code)
 		}
 		for _, want := range tt.want {
-			if !strings.Contains(p.err.String(), want) {
-				t.Errorf("%s: %q is not in %q", tt.name, want, p.err.String())
+			if !strings.Contains(p.Err.String(), want) {
+				t.Errorf("%s: %q is not in %q", tt.name, want, p.Err.String())
 			}
 		}
 	}

@@ -115,7 +115,7 @@ func TestNoSecretComesOut(t *testing.T) {
 	}
 	for _, who := range []string{"closed", "nobody", "command"} {
 		eventually(t, 60*time.Second, func() error {
-			if !strings.Contains(d.stderr.String(), `"receiver":"`+who+`"`) {
+			if !strings.Contains(d.Err.String(), `"receiver":"`+who+`"`) {
 				return fmt.Errorf("%s was not tried", who)
 			}
 			return nil
@@ -127,7 +127,7 @@ func TestNoSecretComesOut(t *testing.T) {
 		}
 	}
 
-	seen := map[string]string{"standard output": d.stdout.String()}
+	seen := map[string]string{"standard output": d.Out.String()}
 	for _, path := range []string{"/metrics", "/v1/status", "/v1/incidents", "/v1/explain?what=leaky", "/v1/top", "/", "/v1/silences"} {
 		b, err := d.get(path)
 		if err != nil && path != "/v1/explain?what=leaky" {
@@ -155,14 +155,14 @@ func TestNoSecretComesOut(t *testing.T) {
 	} else {
 		seen["the command's input"] = string(b)
 	}
-	if err := d.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+	if err := d.Process.Signal(syscall.SIGQUIT); err != nil {
 		t.Fatal(err)
 	}
-	<-d.done
-	if !strings.Contains(d.stderr.String(), "goroutine ") {
+	<-d.Done
+	if !strings.Contains(d.Err.String(), "goroutine ") {
 		t.Error("it left no dump")
 	}
-	seen["log and crash"] = d.stderr.String()
+	seen["log and crash"] = d.Err.String()
 	files, err := filepath.Glob(filepath.Join(d.dir, "store*"))
 	if err != nil || len(files) < 3 {
 		t.Errorf("the store is in %q, %v", files, err)

@@ -49,15 +49,15 @@ func TestSoakChurn(t *testing.T) {
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-		case <-d.done:
-			t.Fatalf("the daemon ended: %v", d.cmd.ProcessState)
+		case <-d.Done:
+			t.Fatalf("the daemon ended: %v", d.ProcessState)
 		case now := <-tick.C:
 			if now.Sub(began) < warm {
 				continue
 			}
 			at := now.Sub(began).Seconds()
-			rss = append(rss, trend.Point{T: at, V: resident(t, d.cmd.Process.Pid, "RssAnon") * (1 << 20)})
-			fds = append(fds, trend.Point{T: at, V: descriptors(t, d.cmd.Process.Pid)})
+			rss = append(rss, trend.Point{T: at, V: resident(t, d.Process.Pid, "RssAnon") * (1 << 20)})
+			fds = append(fds, trend.Point{T: at, V: descriptors(t, d.Process.Pid)})
 		}
 	}
 	wg.Wait()

@@ -35,10 +35,10 @@ func TestFrozen(t *testing.T) {
 		ids, done = append(ids, id), append(done, fmt.Sprintf("/proc/%d/root/dev/shm/done", pid))
 	}
 	time.Sleep(settled) // each has been read
-	if err := d.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := d.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	thaw := func() { _ = d.cmd.Process.Signal(syscall.SIGCONT) } // it may have ended
+	thaw := func() { _ = d.Process.Signal(syscall.SIGCONT) } // it may have ended
 	defer thaw()
 	for _, path := range done {
 		if err := os.WriteFile(strings.TrimSuffix(path, "done")+"go", nil, 0o644); err != nil {

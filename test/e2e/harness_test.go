@@ -23,6 +23,7 @@ import (
 	"github.com/oomwatch/oomwatch/test/harness"
 	"github.com/oomwatch/oomwatch/test/lab"
 	"github.com/oomwatch/oomwatch/test/real"
+	"github.com/oomwatch/oomwatch/web"
 )
 
 var binary string
@@ -152,13 +153,10 @@ func (r *receiver) waitFor(t testing.TB, id string, n int, wait time.Duration) [
 
 // daemon is a running `oomwatch run`.
 type daemon struct {
-	cmd    *exec.Cmd
-	dir    string
-	socket string
-	args   []string
-	stderr *harness.Buffer
-	stdout *harness.Buffer
-	done   chan struct{}
+	*harness.Daemon // nil until it was started
+	dir             string
+	socket          string
+	args            []string
 }
 
 // startDaemon starts oomwatch on a host's engine, telling everything, also what
@@ -192,12 +190,12 @@ func newDaemon(t testing.TB, host string, hook *receiver, config string, extra .
 	d.args = append([]string{binary, "run", "--config", conf, "--store", filepath.Join(dir, "store.db"), "--socket", d.socket,
 		"--listen", "127.0.0.1:0", "--docker", host, "--webhook", hook.URL, "--log-format", "json"}, extra...)
 	t.Cleanup(func() {
-		if d.cmd == nil {
+		if d.Daemon == nil {
 			return
 		}
 		d.stop(syscall.SIGTERM)
 		if t.Failed() {
-			t.Logf("daemon said:\n%s", d.stderr)
+			t.Logf("daemon said:\n%s", d.Err.String())
 		}
 	})
 	return d
@@ -216,43 +214,28 @@ func (d *daemon) hideTracefs(t testing.TB) {
 
 func (d *daemon) start(t testing.TB) {
 	t.Helper()
-	d.stderr, d.stdout, d.done = &harness.Buffer{}, &harness.Buffer{}, make(chan struct{})
-	d.cmd = exec.Command(d.args[0], d.args[1:]...)
-	d.cmd.Stderr, d.cmd.Stdout = d.stderr, d.stdout
-	if err := d.cmd.Start(); err != nil {
+	var err error
+	if d.Daemon, err = harness.Start(exec.Command(d.args[0], d.args[1:]...), d.socket); err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = d.cmd.Wait(); close(d.done) }() // how it ended shows in ProcessState
 	d.ready(t)
 }
 
 // ready waits until the daemon says that every source which can be up is.
 func (d *daemon) ready(t testing.TB) {
 	t.Helper()
-	deadline := time.Now().Add(lab.Slow(20 * time.Second))
-	for {
-		status, body, err := d.status(t)
-		if err == nil {
-			up := 0
-			for _, s := range status.Sources {
-				if s.Up {
-					up++
-				}
-			}
-			// docker, kmsg and cgroup; trace only where tracefs is mounted.
-			if up >= 3 && len(status.Sources) >= 4 {
-				return
+	_, err := d.Ready(t.Context(), lab.Slow(20*time.Second), func(st *web.Status) bool {
+		up := 0
+		for _, s := range st.Sources {
+			if s.Up {
+				up++
 			}
 		}
-		select {
-		case <-d.done:
-			t.Fatalf("the daemon ended: %v\n%s", d.cmd.ProcessState, d.stderr)
-		default:
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the daemon is not ready: %v %s\n%s", err, body, d.stderr)
-		}
-		time.Sleep(20 * time.Millisecond)
+		// docker, kmsg and cgroup; trace only where tracefs is mounted.
+		return up >= 3 && len(st.Sources) >= 4
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -322,20 +305,7 @@ func (d *daemon) kept(t testing.TB, id string) []byte {
 }
 
 // stop sends a signal and waits for the end.
-func (d *daemon) stop(sig syscall.Signal) {
-	select {
-	case <-d.done:
-		return
-	default:
-	}
-	_ = d.cmd.Process.Signal(sig) // it may have ended meanwhile
-	select {
-	case <-d.done:
-	case <-time.After(lab.Slow(15 * time.Second)):
-		_ = d.cmd.Process.Kill()
-		<-d.done
-	}
-}
+func (d *daemon) stop(sig syscall.Signal) { d.Stop(sig, lab.Slow(15*time.Second)) }
 
 // oomwatch runs a command and returns its output and exit status.
 func oomwatch(t testing.TB, args ...string) (stdout, stderr string, code int) {

@@ -60,7 +60,7 @@ func TestAccounting(t *testing.T) {
 	}
 	began := time.Now()
 	d.stop(syscall.SIGTERM)
-	if code := d.cmd.ProcessState.ExitCode(); code != 0 || time.Since(began) > 6*time.Second {
+	if code := d.ProcessState.ExitCode(); code != 0 || time.Since(began) > 6*time.Second {
 		t.Errorf("SIGTERM: exit status %d after %s", code, time.Since(began))
 	}
 }

@@ -93,7 +93,7 @@ func TestRealReceivers(t *testing.T) {
 	check("journald", orMissing(journal, "systemd-journald, or root to run it apart"), func() error { return journalShows(journal, id) })
 
 	d.stop(syscall.SIGTERM)
-	everything := d.stderr.String() + d.stdout.String()
+	everything := d.Err.String() + d.Out.String()
 	for _, path := range []string{taken, rsyslog} {
 		if b, err := os.ReadFile(path); err == nil {
 			everything += string(b)

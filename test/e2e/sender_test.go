@@ -112,7 +112,7 @@ func TestSenders(t *testing.T) {
 	})
 	// The instance goes with the daemon; another daemon of this machine has its own.
 	d.stop(syscall.SIGTERM)
-	if left, _ := filepath.Glob(fmt.Sprintf("/sys/kernel/tracing/instances/oomwatch-%d*", d.cmd.Process.Pid)); len(left) > 0 {
+	if left, _ := filepath.Glob(fmt.Sprintf("/sys/kernel/tracing/instances/oomwatch-%d*", d.Process.Pid)); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }

@@ -56,7 +56,7 @@ func TestKill9(t *testing.T) {
 				}
 				time.Sleep(time.Duration(5+rnd.IntN(395)) * time.Millisecond)
 				_ = d.Process.Kill()
-				<-d.done
+				<-d.Done
 				was = w.noStepBack(t, was)
 			}
 			stop()
@@ -93,12 +93,12 @@ func TestCrashPoints(t *testing.T) {
 			for i := range n {
 				d := w.start(t, fmt.Sprintf("%s:%d", point, 1+3*i))
 				select {
-				case <-d.done:
+				case <-d.Done:
 				case <-time.After(lab.Slow(time.Minute)):
 					t.Fatalf("round %d: it never came by %s", i, point)
 				}
 				if d.ProcessState.ExitCode() != -1 {
-					t.Fatalf("round %d: it ended by itself: %v\n%s", i, d.ProcessState, d.out.String())
+					t.Fatalf("round %d: it ended by itself: %v\n%s", i, d.ProcessState, d.Err.String())
 				}
 				was = w.noStepBack(t, was)
 			}

@@ -3,7 +3,6 @@
 package fault
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/test/harness"
 	"github.com/oomwatch/oomwatch/test/lab"
 	"github.com/oomwatch/oomwatch/web"
 )
@@ -146,32 +146,15 @@ func newWorld(t testing.TB) *world {
 }
 
 // daemon is one life of it.
-type daemon struct {
-	*exec.Cmd
-	out  bytes.Buffer
-	done chan struct{}
-}
+type daemon struct{ *harness.Daemon }
 
 // start starts the daemon; crash is "" or "POINT:N".
 func (w *world) start(t testing.TB, crash string) *daemon {
 	t.Helper()
-	d := &daemon{done: make(chan struct{})}
-	d.Cmd = exec.Command(binary, "run", "--config", filepath.Join(w.dir, "c.yaml"), "--store", w.store, "--socket", w.socket(),
+	cmd := exec.Command(binary, "run", "--config", filepath.Join(w.dir, "c.yaml"), "--store", w.store, "--socket", w.socket(),
 		"--listen", "off", "--docker", w.host, "--log-format", "json")
-	d.Env = append(os.Environ(), "OOMWATCH_CRASH="+crash)
-	d.Stderr, d.Stdout = &d.out, io.Discard
-	if err := d.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = d.Wait(); close(d.done) }() // how it ended is in ProcessState
-	t.Cleanup(func() {
-		_ = d.Process.Kill() // it has usually ended
-		<-d.done
-		if t.Failed() {
-			t.Logf("a daemon said:\n%.4000s", d.out.String())
-		}
-	})
-	return d
+	cmd.Env = append(os.Environ(), "OOMWATCH_CRASH="+crash)
+	return &daemon{harness.Launch(t, cmd, w.socket())}
 }
 
 func (w *world) socket() string { return filepath.Join(w.dir, "s.sock") }
@@ -181,8 +164,8 @@ func (w *world) ready(t testing.TB, d *daemon) {
 	t.Helper()
 	w.until(t, 30*time.Second, "the daemon is not ready", func() bool {
 		select {
-		case <-d.done:
-			t.Fatalf("it ended: %v\n%s", d.ProcessState, d.out.String())
+		case <-d.Done:
+			t.Fatalf("it ended: %v\n%s", d.ProcessState, d.Err.String())
 		default:
 		}
 		st, err := web.NewClient(w.socket()).Status(context.Background())
@@ -214,12 +197,12 @@ func (d *daemon) end(t testing.TB) {
 	t.Helper()
 	_ = d.Process.Signal(syscall.SIGTERM) // where it has ended, that is seen below
 	select {
-	case <-d.done:
+	case <-d.Done:
 	case <-time.After(lab.Slow(15 * time.Second)):
 		t.Fatal("it does not end")
 	}
 	if code := d.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit status %d\n%s", code, d.out.String())
+		t.Errorf("exit status %d\n%s", code, d.Err.String())
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/oomwatch/oomwatch/test/harness"
 	"github.com/oomwatch/oomwatch/test/lab"
-	"github.com/oomwatch/oomwatch/web"
 )
 
 // demoName is the container that dies in the demo.
@@ -106,9 +106,8 @@ func indent(s string) string {
 
 // demoDaemon is `oomwatch run` with a store of its own, its output in files.
 type demoDaemon struct {
+	*harness.Daemon
 	program, dir string
-	cmd          *exec.Cmd
-	done         chan struct{}
 }
 
 func (d *demoDaemon) socket() string { return filepath.Join(d.dir, "oomwatch.sock") }
@@ -130,39 +129,19 @@ func (d *demoDaemon) start(ctx context.Context, host string) error {
 		return err
 	}
 	defer stderr.Close()
-	d.cmd = exec.Command(d.program, "run", "--docker", host, "--store", filepath.Join(d.dir, "oomwatch.db"),
+	cmd := exec.Command(d.program, "run", "--docker", host, "--store", filepath.Join(d.dir, "oomwatch.db"),
 		"--socket", d.socket(), "--listen", "off")
-	d.cmd.Stdout, d.cmd.Stderr = stdout, stderr
+	cmd.Stdout, cmd.Stderr = stdout, stderr
 	// A Ctrl-C at the terminal is for the demo, which then ends the daemon.
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := d.cmd.Start(); err != nil {
-		return fmt.Errorf("start oomwatch: %w", err)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if d.Daemon, err = harness.Start(cmd, d.socket()); err != nil {
+		return err
 	}
-	d.done = make(chan struct{})
-	go func() { _ = d.cmd.Wait(); close(d.done) }() // how it ended shows in its log
-	for client := web.NewClient(d.socket()); ; {
-		st, err := client.Status(ctx)
-		if err == nil && sees(st, "docker", "kmsg", "cgroup") {
-			return nil
-		}
-		if err := d.wait(ctx); err != nil {
-			d.stop()
-			return fmt.Errorf("oomwatch does not see the engine, the kernel log and the cgroups: %w", err)
-		}
+	if _, err := d.Ready(ctx, time.Minute, harness.Sees("docker", "kmsg", "cgroup")); err != nil {
+		d.stop()
+		return fmt.Errorf("oomwatch does not see the engine, the kernel log and the cgroups: %w", d.logged(err))
 	}
-}
-
-func sees(st *web.Status, names ...string) bool {
-	up := map[string]bool{}
-	for _, s := range st.Sources {
-		up[s.Name] = s.Up
-	}
-	for _, n := range names {
-		if !up[n] {
-			return false
-		}
-	}
-	return true
+	return nil
 }
 
 // alert is what the daemon printed, once it has printed an alert to its end:
@@ -184,15 +163,18 @@ func (d *demoDaemon) alert(ctx context.Context) (string, error) {
 
 // wait waits a moment; the error holds what the daemon logged.
 func (d *demoDaemon) wait(ctx context.Context) error {
-	var why error
 	select {
 	case <-time.After(50 * time.Millisecond):
 		return nil
 	case <-ctx.Done():
-		why = ctx.Err()
-	case <-d.done:
-		why = errors.New("it ended")
+		return d.logged(ctx.Err())
+	case <-d.Done:
+		return d.logged(errors.New("it ended"))
 	}
+}
+
+// logged adds what the daemon logged to an error.
+func (d *demoDaemon) logged(why error) error {
 	log, err := os.ReadFile(d.stderr())
 	if err != nil {
 		return errors.Join(why, err)
@@ -201,12 +183,4 @@ func (d *demoDaemon) wait(ctx context.Context) error {
 }
 
 // stop ends the daemon as a service manager does.
-func (d *demoDaemon) stop() {
-	_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-	select {
-	case <-d.done:
-	case <-time.After(10 * time.Second):
-		_ = d.cmd.Process.Kill()
-		<-d.done
-	}
-}
+func (d *demoDaemon) stop() { d.Stop(syscall.SIGTERM, 10*time.Second) }
