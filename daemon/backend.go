@@ -91,11 +91,11 @@ func (b *backend) Status(ctx context.Context) web.Status {
 	if err != nil {
 		b.log.Warn("deliveries cannot be counted", zap.Error(err))
 	}
-	down, told, unstored := b.outbox.Down(), b.keep.recipients.Load().names(), b.outbox.Unstored()
+	down, names, unstored := b.outbox.Down(), b.keep.recipients.Load().names(), b.outbox.Unstored()
 	for _, a := range accounts {
 		d := DeliveryStatus(a)
 		d.Unstored = unstored[a.Receiver]
-		d.Down, d.Configured = down[a.Receiver], slices.Contains(told, a.Receiver)
+		d.Down, d.Configured = down[a.Receiver], slices.Contains(names, a.Receiver)
 		st.Deliveries = append(st.Deliveries, d)
 	}
 	return st

@@ -13,7 +13,7 @@ import (
 const keyInstance = "instance"
 
 // instanceOf names the daemon of a store, the same over restarts: two on one host,
-// each with a store of its own, tell the same deaths, and a reader has to know whose
+// each with a store of its own, report the same deaths, and a reader has to know whose
 // alert it is.
 func instanceOf(ctx context.Context, st *store.Store) (string, error) {
 	state, err := st.State(ctx)

@@ -21,7 +21,7 @@ type keeper struct {
 	// silences are those that have not ended.
 	silences *silencer
 	outbox   *notify.Outbox
-	// seen is told every new incident.
+	// seen is called with every new incident.
 	seen func(*incident.Incident)
 	// warned is called with a warning that begins, once it is kept; nil for none.
 	warned func(*incident.Incident, time.Time)
@@ -30,10 +30,10 @@ type keeper struct {
 // Keep implements watcher.Keeper. While the disk takes no writes the store keeps it
 // in memory.
 func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
-	told := k.recipients.Load()
+	to := k.recipients.Load()
 	b := store.Batch{State: make(map[string][]byte, len(kept.Roster)+len(kept.Cursors))}
 	for _, t := range kept.Told {
-		b.Entries = append(b.Entries, k.entry(told, t))
+		b.Entries = append(b.Entries, k.entry(to, t))
 	}
 	for id, value := range kept.Roster {
 		b.State[keyRoster+id] = value
@@ -61,7 +61,7 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 }
 
 // entry says who is owed an incident.
-func (k *keeper) entry(told *recipients, t watcher.Told) store.Entry {
+func (k *keeper) entry(to *recipients, t watcher.Told) store.Entry {
 	e := store.Entry{Incident: t.Incident, Update: t.Update, Silent: t.Quiet || t.Incident.Historic}
 	if !t.Update {
 		k.seen(t.Incident)
@@ -73,6 +73,6 @@ func (k *keeper) entry(told *recipients, t watcher.Told) store.Entry {
 		e.Silent = true
 		return e
 	}
-	e.Receivers = told.owed(t.Incident)
+	e.Receivers = to.owed(t.Incident)
 	return e
 }

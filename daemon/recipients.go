@@ -21,7 +21,7 @@ const (
 	labelReceiver = "oomwatch.receiver"
 )
 
-// recipients are those who are told, and what each wants to hear of.
+// recipients are the configured receivers, and which incidents each is sent.
 type recipients struct {
 	info bool
 	list []config.Receiver
@@ -41,7 +41,7 @@ func newRecipients(cfg *config.Config, stdout io.Writer, log *zap.Logger) (*reci
 	return &recipients{info: cfg.Alerts.Info, list: cfg.Receivers, send: send, log: log, unknown: map[string]bool{}}, nil
 }
 
-// owed names the receivers who are to be told of an incident: those that the
+// owed names the receivers that an incident is sent to: those that the
 // container's label picks, else those whose matchers fit, else the default ones.
 func (r *recipients) owed(inc *incident.Incident) []string {
 	if inc.Severity == incident.Info && !r.info {
@@ -59,8 +59,8 @@ func (r *recipients) owed(inc *incident.Incident) []string {
 	return r.those(func(c *config.Receiver) bool { return c.Default && c.Severe(inc) })
 }
 
-// owedSelf names those who are told of the watcher's own troubles: everybody but the
-// receiver that is the trouble; who is told grave things only, where nobody else is.
+// owedSelf names the receivers of self-reports: all but the one that is the trouble.
+// Those with a min_severity above a warning get them only where no other does.
 func (r *recipients) owedSelf(subject string, inc *incident.Incident) []string {
 	if out := r.those(func(c *config.Receiver) bool { return string(c.Name) != subject && c.Severe(inc) }); len(out) > 0 {
 		return out

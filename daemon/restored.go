@@ -25,7 +25,7 @@ type restored struct {
 }
 
 // remember reads it. At the very first run the epoch is now, and is kept: what
-// happened before it is history and is told nobody.
+// happened before it is history, and nobody is alerted.
 func restore(ctx context.Context, st *store.Store, now time.Time) (*restored, error) {
 	state, err := st.State(ctx)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// supervisor tells systemd how the daemon is doing (sd_notify(3)). Without a
+// supervisor reports to systemd how the daemon is doing (sd_notify(3)). Without a
 // supervisor every method does nothing.
 type supervisor struct {
 	conn     net.Conn

@@ -21,10 +21,10 @@ import (
 const (
 	// lookAtSelf is how often it looks at itself.
 	lookAtSelf = 5 * time.Second
-	// blindFor and downFor are how long a trouble lasts before it is told.
+	// blindFor and downFor are how long a trouble lasts before it is reported.
 	blindFor = time.Minute
 	downFor  = 15 * time.Minute
-	// sameAgain is how long the same event is gathered before it is told again.
+	// sameAgain is how long the same event is counted before it is reported again.
 	sameAgain = 10 * time.Minute
 )
 
@@ -32,12 +32,12 @@ const (
 type trouble struct {
 	what, subject string
 	since         time.Time
-	told          *incident.Incident // nil until it is told
-	before        bool               // told by an earlier run, and not tried yet; for look alone
+	reported      *incident.Incident // nil until it is reported
+	before        bool               // reported by an earlier run, and not tried yet; for look alone
 }
 
-// selfReports tells what is wrong with the watcher itself, as warnings of its own,
-// through whatever still works. A state is told once when it begins to matter, and
+// selfReports reports what is wrong with the daemon itself, as warnings of its own,
+// through whatever still works. A state is reported once when it begins to matter, and
 // as over when it is; an event once in a while, with its count.
 type selfReports struct {
 	host incident.Host
@@ -53,14 +53,14 @@ type selfReports struct {
 
 	mu     sync.Mutex
 	open   map[string]*trouble
-	events map[string]*happened
+	events map[string]*occurrence
 	seenUp map[string]bool // sources that could be read
 	unkept []watcher.Told  // what is to be kept yet
 }
 
 func newSelfReports(host incident.Host, log *zap.Logger) *selfReports {
 	return &selfReports{host: host, log: log, unwritable: func() string { return "" }, owed: func(string) bool { return false },
-		open: map[string]*trouble{}, events: map[string]*happened{}, seenUp: map[string]bool{}}
+		open: map[string]*trouble{}, events: map[string]*occurrence{}, seenUp: map[string]bool{}}
 }
 
 // run looks at how everything does until ctx ends.
@@ -78,7 +78,7 @@ func (s *selfReports) run(ctx context.Context) error {
 	}
 }
 
-// look compares how everything does with what was told of it.
+// look compares how everything does with what was reported of it.
 func (s *selfReports) look(now time.Time) {
 	states, down := s.states(), s.down()
 	untried := s.untried(down)
@@ -103,7 +103,7 @@ func (s *selfReports) look(now time.Time) {
 	why := s.unwritable()
 	s.state(incident.SelfStore, "", why != "", 0, now, "the store cannot be written: "+why+"; alerts are sent from memory, and a crash would lose them",
 		"make room, or mend the disk: it goes on by itself. See: oomwatch doctor")
-	s.rest(now)
+	s.reportGathered(now)
 }
 
 // state notes whether a trouble is there; s.mu is held.
@@ -118,23 +118,23 @@ func (s *selfReports) state(what, subject string, wrong bool, after time.Duratio
 			return
 		}
 		fallthrough
-	case wrong && t.told == nil && now.Sub(t.since) >= after:
-		t.told = s.incident(what, subject, t.since, summary, fix)
-		s.tell(watcher.Told{Incident: t.told})
+	case wrong && t.reported == nil && now.Sub(t.since) >= after:
+		t.reported = s.incident(what, subject, t.since, summary, fix)
+		s.report(watcher.Told{Incident: t.reported})
 	case !wrong && t != nil:
 		delete(s.open, key)
-		if t.told == nil {
+		if t.reported == nil {
 			return
 		}
-		over := *t.told
+		over := *t.reported
 		over.ResolvedAt = now.UTC()
 		over.Summary = "over after " + incident.FormatDuration(now.Sub(t.since)) + ": " + over.Summary
-		s.tell(watcher.Told{Incident: &over, Update: true})
+		s.report(watcher.Told{Incident: &over, Update: true})
 	}
 }
 
-// tell queues an incident for flush; s.mu is held.
-func (s *selfReports) tell(t watcher.Told) {
+// report queues an incident for flush; s.mu is held.
+func (s *selfReports) report(t watcher.Told) {
 	const most = 100
 	if len(s.unkept) < most {
 		s.unkept = append(s.unkept, t)
@@ -142,21 +142,21 @@ func (s *selfReports) tell(t watcher.Told) {
 	s.log.Warn("self-report", zap.String("what", t.Incident.Warning.What), zap.String("subject", t.Incident.Warning.Subject), zap.Bool("over", t.Update), zap.String("summary", t.Incident.Summary))
 }
 
-// flush keeps what was told, and offers it again next time where that fails.
+// flush keeps what was reported, and offers it again next time where that fails.
 func (s *selfReports) flush(ctx context.Context) {
 	s.mu.Lock()
-	told := s.unkept
+	reported := s.unkept
 	at, err := s.cursor()
 	s.mu.Unlock()
 	if err != nil {
-		s.log.Error("what is told of the watcher itself is not kept", zap.Error(err))
+		s.log.Error("self-reports are not kept", zap.Error(err))
 		return
 	}
-	if len(told) == 0 || s.keep(ctx, watcher.Kept{Told: told, Cursors: map[string]string{selfCursor: at}}) != nil {
+	if len(reported) == 0 || s.keep(ctx, watcher.Kept{Told: reported, Cursors: map[string]string{selfCursor: at}}) != nil {
 		return
 	}
 	s.mu.Lock()
-	s.unkept = s.unkept[len(told):]
+	s.unkept = s.unkept[len(reported):]
 	s.mu.Unlock()
 }
 
@@ -173,7 +173,7 @@ func (s *selfReports) incident(what, subject string, at time.Time, summary, fix 
 	return inc
 }
 
-// deadLettered tells the other receivers that one refuses.
+// deadLettered reports to the other receivers that one refuses.
 func (s *selfReports) deadLettered(t notify.Trouble) {
 	summary := fmt.Sprintf("the receiver %s did not take %d alerts, and they were given up: %s", t.Receiver, t.Parked, t.Reason)
 	if t.Gone {
@@ -182,7 +182,7 @@ func (s *selfReports) deadLettered(t notify.Trouble) {
 	s.event(incident.SelfParked, t.Receiver, t.Parked, time.Now(), summary, "mend the receiver, then: oomwatch notify retry "+t.Receiver)
 }
 
-// observe tells of records that a source lost.
+// observe reports records that a source lost.
 func (s *selfReports) observe(o observe.Observation) {
 	if o.Lost != nil && o.Lost.Lost > 0 {
 		s.event(incident.SelfLost, o.Lost.Source, int(o.Lost.Lost), time.Now(),
@@ -191,12 +191,12 @@ func (s *selfReports) observe(o observe.Observation) {
 	}
 }
 
-// replaced tells that the store was moved aside, or was not where it had been.
+// replaced reports that the store was moved aside, or was not where it had been.
 func (s *selfReports) replaced(said string) {
 	s.event(incident.SelfRestored, "", 1, time.Now(), said, "see what is left with: oomwatch history")
 }
 
-// victim tells that the watcher of before was itself killed. pid is that one's.
+// victim reports that the earlier daemon was itself killed; pid was its process.
 func (s *selfReports) victim(inc *incident.Incident, pid int) {
 	if v := inc.Victim; v != nil && pid != 0 && v.PID == pid && v.Comm == "oomwatch" && inc.OOM != nil {
 		s.event(incident.SelfKilled, "", 1, time.Now(), fmt.Sprintf("oomwatch itself (pid %d) was OOM-killed and has been restarted; what happened meanwhile was read again: %s", pid, inc.Summary),

@@ -121,7 +121,7 @@ func listen(srv *web.Server, cfg *config.Config, log *zap.Logger) error {
 	if err := srv.ListenTCP(); err != nil {
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
-			return fmt.Errorf("%w: another program has it (ss -ltnp tells which); end it, or give another address with --listen ADDR, or --listen off", err)
+			return fmt.Errorf("%w: another program has it (ss -ltnp shows which); end it, or give another address with --listen ADDR, or --listen off", err)
 		case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, new(*net.DNSError)):
 			return fmt.Errorf("%w: give another address with --listen ADDR, or --listen off", err)
 		}
