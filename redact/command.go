@@ -1,0 +1,244 @@
+package redact
+
+import (
+	"regexp"
+	"strings"
+)
+
+// A tool is a command that takes a secret by an option that does not say so, or by
+// the place of an argument.
+type tool struct {
+	names string // parted by blanks; a "*" at the end stands for any letters
+	// flags whose value is the secret; "=" behind one: only attached to it; ":" or "%"
+	// behind one: what follows that sign in the value.
+	flags string
+	needs string // an argument without which the flags mean something else
+	// place is the number of the secret among the arguments that are no options,
+	// counted behind the word needs; -1 is the last.
+	place int
+}
+
+var tools = []tool{
+	{names: "docker podman nerdctl buildah skopeo crane oras helm az oc cf ibmcloud", flags: "-p --password", needs: "login"},
+	{names: "mysql* mariadb*", flags: "-p="},
+	{names: "mysqladmin", needs: "password", place: 1},
+	{names: "mongo mongosh mongodump mongorestore mongoexport mongoimport mongostat mongotop cqlsh rdesktop sshpass useradd usermod twine poetry psexec nodetool", flags: "-p"},
+	{names: "7z 7za 7zr rar unrar", flags: "-p="},
+	{names: "htpasswd", flags: "", needs: "-b", place: -1},
+	{names: "ldapsearch ldapadd ldapmodify ldapdelete ldappasswd ldapwhoami ldapcompare ldapmodrdn", flags: "-w"},
+	{names: "ldappasswd", flags: "-s -a"},
+	{names: "mosquitto_pub mosquitto_sub mosquitto_rr sqlcmd bcp isql zip unzip ipmitool", flags: "-P"},
+	{names: "curl", flags: "-u: -U: --user: --proxy-user:"},
+	{names: "http https xh", flags: "-a: --auth:"},
+	{names: "redis-cli keydb-cli valkey-cli", flags: "-a --pass"},
+	{names: "openssl", flags: "-k -K", needs: "enc"},
+	{names: "smbclient rpcclient smbget smbmap", flags: "-U% --user%"},
+	{names: "snmpget snmpwalk snmpset snmpbulkwalk snmpbulkget snmptable snmptrap", flags: "-c -A -X"},
+	{names: "xfreerdp wfreerdp mstsc", flags: "/p:="},
+	{names: "lftp", flags: "-u,"},
+	{names: "rabbitmqctl", needs: "add_user", place: 2},
+	{names: "rabbitmqctl", needs: "change_password", place: 2},
+	{names: "rabbitmqctl", needs: "authenticate_user", place: 2},
+	{names: "vault", needs: "login", place: 1},
+	{names: "vault", needs: "unseal", place: 1},
+	{names: "mc", needs: "set", place: 4},
+	{names: "mc", needs: "add", place: 4},
+	{names: "wpa_passphrase", place: 2},
+	{names: "nmcli", needs: "password", place: 1},
+	{names: "wg", needs: "private-key", place: 1},
+	{names: "wg", needs: "preshared-key", place: 1},
+	{names: "chpasswd", flags: ""},
+}
+
+var toolHints = []string{"docker", "podman", "nerdctl", "buildah", "skopeo", "crane", "oras", "helm", "az login", "mysql", "mariadb", "mongo", "cqlsh", "rdesktop", "sshpass", "user", "twine", "poetry", "psexec", "nodetool",
+	"7z", "rar ", "htpasswd", "ldap", "mosquitto", "sqlcmd", "bcp", "isql", "zip", "ipmitool", "curl", "http ", "https ", "xh ", "-cli", "openssl", "smb", "rpcclient", "snmp", "freerdp", "mstsc", "lftp", "rabbitmqctl",
+	"vault", "mc ", "wpa_", "nmcli", "wg ", "oc login", "cf login", "ibmcloud"}
+
+var toolsByName = func() map[string][]tool {
+	byName := map[string][]tool{}
+	for _, t := range tools {
+		for n := range strings.FieldsSeq(t.names) {
+			byName[strings.TrimSuffix(n, "*")] = append(byName[strings.TrimSuffix(n, "*")], t)
+		}
+	}
+	return byName
+}()
+
+// An arg is one argument of a command, without its quotes.
+type arg struct{ from, to int }
+
+// maxArgs is how many arguments of a command are looked at.
+const maxArgs = 64
+
+// commands hides the secrets in the arguments of well-known commands.
+func (m *masker) commands() {
+	if !hinted(m.lower, toolHints...) {
+		return
+	}
+	s := m.lower
+	for i := 0; i < len(s); {
+		if !wordByte(s[i]) || i > 0 && (wordByte(s[i-1]) || s[i-1] == '-' || s[i-1] == '.') {
+			i++
+			continue
+		}
+		j := i
+		for j < len(s) && (wordByte(s[j]) || s[j] == '-') {
+			j++
+		}
+		for _, t := range toolsFor(s[i:j]) {
+			m.tool(t, j)
+		}
+		i = j
+	}
+}
+
+func toolsFor(word string) []tool {
+	switch {
+	case strings.HasPrefix(word, "mysqladmin"):
+		return append(toolsByName["mysqladmin"], toolsByName["mysql"]...)
+	case strings.HasPrefix(word, "mysql"):
+		return toolsByName["mysql"]
+	case strings.HasPrefix(word, "mariadb"):
+		return toolsByName["mariadb"]
+	}
+	return toolsByName[word]
+}
+
+// args reads the arguments behind i, of a command line or of an array in JSON.
+func (m *masker) args(i int) []arg {
+	s := m.s
+	var out []arg
+	for len(out) < maxArgs {
+		for i < len(s) && strings.IndexByte(" \t\"',\\", s[i]) >= 0 && !(s[i] == '\'' || s[i] == '"') {
+			i++
+		}
+		if i >= len(s) || strings.IndexByte("|;&\n)]", s[i]) >= 0 {
+			break
+		}
+		if q := s[i]; q == '"' || q == '\'' {
+			if i+1 < len(s) && (s[i+1] == ',' || s[i+1] == ' ') && len(out) == 0 { // the quote behind the command
+				i++
+				continue
+			}
+			end := i + 1 + quotedEnd(s[i+1:], string(q))
+			out = append(out, arg{i + 1, end})
+			i = min(len(s), end+1)
+			continue
+		}
+		from := i
+		for i < len(s) && strings.IndexByte(" \t|;&\n\"", s[i]) < 0 {
+			if s[i] == '\'' {
+				i = min(len(s)-1, i+1+quotedEnd(s[i+1:], "'"))
+			}
+			i++
+		}
+		out = append(out, arg{from, i})
+	}
+	return out
+}
+
+// tool hides the secret among the arguments behind i.
+func (m *masker) tool(t tool, i int) {
+	args := m.args(i)
+	behind := 0
+	if t.needs != "" {
+		behind = -1
+		for k, a := range args {
+			if w := m.s[a.from:a.to]; w == t.needs || t.needs == "-b" && len(w) > 1 && w[0] == '-' && w[1] != '-' && strings.Contains(w, "b") {
+				behind = k + 1
+				break
+			}
+		}
+		if behind < 0 {
+			return
+		}
+	}
+	if t.place != 0 {
+		m.placed(t.place, args[behind:])
+	}
+	for flag := range strings.FieldsSeq(t.flags) {
+		m.flagged(flag, args)
+	}
+}
+
+// placed hides the argument at a place among those that are no options.
+func (m *masker) placed(place int, args []arg) {
+	n := 0
+	for k, a := range args {
+		w := m.s[a.from:a.to]
+		if strings.HasPrefix(w, "-") {
+			continue
+		}
+		if n++; n == place || place < 0 && k == len(args)-1 && n > 1 {
+			m.hideArg(a.from, a.to)
+			return
+		}
+	}
+}
+
+// flagged hides the values of one flag.
+func (m *masker) flagged(flag string, args []arg) {
+	last := flag[len(flag)-1]
+	after := ""
+	attached := last == '='
+	if strings.IndexByte("=:%,", last) >= 0 {
+		flag = flag[:len(flag)-1]
+		if last != '=' {
+			after = string(last)
+		}
+	}
+	for k, a := range args {
+		w := m.s[a.from:a.to]
+		rest, ok := strings.CutPrefix(w, flag)
+		if !ok && len(flag) == 2 && after != "" && len(w) > 2 && w[0] == '-' && w[1] != '-' && w[len(w)-1] == flag[1] {
+			rest, ok = "", true // -su
+		}
+		switch {
+		case !ok, rest != "" && strings.HasPrefix(flag, "--") && rest[0] != '=', rest != "" && (rest[0] == '-' || len(flag) == 2 && after != ""):
+			continue
+		case rest == "" && (attached || k+1 >= len(args)):
+			continue
+		case rest == "":
+			a = args[k+1]
+			if strings.HasPrefix(m.s[a.from:a.to], "-") {
+				continue
+			}
+		default:
+			a.from += len(w) - len(rest)
+			for a.from < a.to && strings.IndexByte(`='"`, m.s[a.from]) >= 0 {
+				a.from++
+			}
+		}
+		if after != "" {
+			v := m.s[a.from:a.to]
+			c := strings.Index(v, after)
+			if c < 0 {
+				continue
+			}
+			if c+1 < len(v) {
+				a.from += c + 1 // else the user is the token: curl -u token:
+			}
+		}
+		m.hideArg(a.from, a.to)
+	}
+}
+
+var rePorts = regexp.MustCompile(`^[0-9.:]+(?:/(?:tcp|udp))?$|^[A-Z_]+$`)
+
+// hideArg hides an argument, unless it is a port, a placeholder or a reference.
+func (m *masker) hideArg(from, to int) {
+	for from < to && (m.s[from] == '"' || m.s[from] == '\'' || m.s[from] == '\\') {
+		from++
+	}
+	for from < to && (m.s[to-1] == '"' || m.s[to-1] == '\'' || m.s[to-1] == '\\' || m.s[to-1] == ']' || m.s[to-1] == ',') {
+		to--
+	}
+	if v := m.s[from:to]; v == "" || rePorts.MatchString(v) || reReference.MatchString(v) || maskWord(v) || placeholderArg(v) || strings.HasPrefix(v, Redacted) {
+		return
+	}
+	m.hide(from, to)
+}
+
+func placeholderArg(v string) bool {
+	return strings.HasPrefix(v, "<") && strings.HasSuffix(v, ">")
+}

@@ -1,0 +1,179 @@
+package redact
+
+import (
+	"regexp"
+	"strings"
+)
+
+var (
+	reNumber = regexp.MustCompile(`^(?:-?[0-9][0-9.,_]*[a-zA-Z%]{0,3}|[0-9]+/[0-9]+|true|false|null|nil|none)$`)
+	// What is said of a test that passes.
+	reResult = regexp.MustCompile(`(?i)^(?:[0-9]+(?:[./%][0-9]*)?|ok|yes|no|y|n|on|off|pass|passed|fail|failed|skip|skipped|success|error|all|any|undefined|true|false|null|none)[,;|]?$`)
+	// A variable, a template, a verb of a format: the value stands elsewhere.
+	reReference = regexp.MustCompile(`^(?:\$[A-Za-z_{(\[]|\$\$?$|%[svqdr+#@(]|%\{|\{\{|\{[a-z_.]+\}$|#\{|<%|@@|ENC\[|env\(|os\.|process\.env|self\.|this\.|config\.|settings\.|request\.|req\.|ctx\.|args\.|vault:|ssm:|arn:|secretsmanager|\*\*|file:|/(?:run|var|etc|root|home|opt|tmp|srv|usr|mnt|app|secrets|data|dev|proc)/|\./|~/|[A-Z]:\\)`)
+	// A call: getPassword(), and so on.
+	reCalled = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.:>\-]*\(`)
+	// Hidden already.
+	reMasked = regexp.MustCompile(`(?i)^[\[(<{*"' ]*(?:redacted|filtered|hidden|masked|removed|omitted|protected|sensitive|private|secret|sanitized|censored|not shown|\*+|x{3,}|•+|\.{3,}|-+|#+|_+|…|\?+|empty|none|nil|null|unset|not set|undefined|set)[\])>}*"' ]*$`)
+)
+
+// nothing are words that stand for a missing value, types are those of programs and
+// said are what prose says of a secret.
+var (
+	nothing = wordSet(`null nil none undefined true false yes no on off empty unset default n/a na nan void ok required optional string str text varchar char bytes byte int bool boolean integer number
+		object optional.empty any unknown never basic`)
+	said = wordSet(`a an the in on at by for from to with of as no not now only also being already never still too very same different weak strong short long unsafe secure insecure valid
+		invalid correct incorrect wrong bad empty blank missing absent mandatory necessary set unset known unknown hidden visible plain yours your case-sensitive one there here stale old new about
+		where what how longer shorter less more out must cannot can't could should may might can will would was were is are has have had does doesn't did didn't isn't wasn't won't don't do be been
+		and or but if when while because please enter use using via per than that this these those it its both either neither each every all some any another other
+		expired failed denied rejected refused revoked found unexpected malformed mismatch error errors failure failing ok success successful successfully enabled disabled required needed optional
+		reset changed updated created deleted removed generated rotated refreshed issued verified accepted expires expiring unavailable unsupported available exists exist match matches matched does-not-match
+		field fields value type length check checks policy hash hashing hashes authentication auth authorization login logins manager management protected protection prompt input file files path
+		expiration expiry rotation refresh validation verification update change recovery request requests requested response header parameter option argument provided supplied given specified
+		must-change forbidden unauthorized timeout permission bucket cache count usage limit stream bearer store service server provider endpoint url name id ids secret secrets password passwords
+		token tokens key keys credentials used sent received storage based only-once history strength complexity attempts attempt entry user username usernames algorithm format
+		complete done pending loading loaded reading read decode decoded parse parsed parsing processing ring vault backend plugin module handler filter callback function method class object
+		falsch ungültig ungueltig fehlt abgelaufen geändert incorrecta incorrecto inválida inválido invalide incorrect incorrecte expiré expirado expirada requerida requis obligatoire vergessen
+		oublié olvidada erforderlich zurücksetzen non nicht no ne errata scaduta неверный неверен истек`)
+)
+
+func hasDigit(s string) bool { return strings.ContainsAny(s, "0123456789") }
+
+func hasLetter(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r > 0x7f })
+}
+
+func firstWord(s string) string {
+	if i := strings.IndexAny(s, " \t,;|"); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
+// maskWord is true for what stands in the place of a secret: ****, FILTERED.
+func maskWord(s string) bool { return len(s) < 40 && reMasked.MatchString(s) }
+
+// placeholder is true for what stands in angle brackets and names what belongs there.
+func placeholder(text string, nm name) bool {
+	l := strings.ToLower(text)
+	return maskWord(text) || nothing[l] || strings.ContainsAny(l, " ") || l == strings.ToLower(nm.text) ||
+		hinted(l, "password", "token", "secret", "your", "key", "pass", "redact", "value", "nil", "none", "null", "object", "insert", "string") || strings.HasPrefix(l, "/")
+}
+
+// harmless is true where a value is none: a reference, a type, a word of prose.
+func (m *masker) harmless(nm name, l link, v read, text string) bool {
+	s := m.s
+	if nm.is != isPassword && l.is == byColon && !l.quoted && !v.quoted && len(text) > 0 && isPort(text) {
+		return true // token:8443
+	}
+	if nm.from >= 2 && l.is == byComma && !nm.flag && nothing[strings.ToLower(text)] {
+		return true
+	}
+	base := strings.ToLower(nm.text)
+	if (base == "pwd" || base == "oldpwd") && !v.quoted && (strings.HasPrefix(text, "/") || strings.HasPrefix(text, "~") || len(text) > 2 && text[1:3] == `:\`) {
+		return true
+	}
+	if l.is == byCompare && !v.quoted {
+		after := strings.TrimSpace(s[v.after:])
+		if after != "" && strings.IndexByte("{:)", after[0]) >= 0 || strings.HasSuffix(s, "{") || strings.HasSuffix(s, ":") || strings.EqualFold(text, "password") {
+			return true
+		}
+	}
+	if l.is == bySpace && nm.flag && !v.quoted {
+		if l.at-nm.to >= 2 || text == strings.ToUpper(text) && !hasDigit(text) && hasLetter(text) || strings.HasPrefix(text, "-") || strings.HasPrefix(text, "[") {
+			return true
+		}
+	}
+	if !v.quoted && strings.Contains(base, "token") && !l.quoted && unexpectedToken(m.lower[:nm.from]) {
+		return true
+	}
+	if !v.quoted && (nm.is == isSecret || nm.is == isToken) && strings.HasSuffix(base, "s") && reNumber.MatchString(firstWord(text)) {
+		return true
+	}
+	if !v.quoted && reCalled.MatchString(text) {
+		return true
+	}
+	if !v.quoted && v.open == 0 && codeValue(s, nm, l, v, text) {
+		return true
+	}
+	return harmlessValue(text, nm.is, v.quoted)
+}
+
+func unexpectedToken(before string) bool {
+	before = strings.TrimRight(before, " ")
+	return strings.HasSuffix(before, "unexpected") || strings.HasSuffix(before, "illegal") || strings.HasSuffix(before, "near")
+}
+
+// codeValue is true where a value is an expression of a program: password = pw.get,
+// token: Token, secret: &str.
+func codeValue(s string, nm name, l link, v read, text string) bool {
+	if strings.HasPrefix(text, "&") || strings.HasPrefix(text, "*") && len(text) > 1 && hasLetter(text) && !hasDigit(text) {
+		return true
+	}
+	if strings.HasPrefix(text, "await ") || strings.HasPrefix(text, "new ") {
+		return true
+	}
+	// A field of an object: config.password, user->token.
+	if i := strings.LastIndexByte(text, '.'); i > 0 && !hasDigit(text) && strings.Contains(strings.ToLower(text[i:]), "pass") {
+		return true
+	}
+	return strings.EqualFold(text, nm.text)
+}
+
+func isPort(s string) bool {
+	w := s
+	if i := strings.IndexAny(s, "/ ,;:"); i >= 0 {
+		w = s[:i]
+	}
+	return w != "" && len(w) <= 5 && digits(w)
+}
+
+func digits(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// harmlessValue is true for text that is no secret whatever its name promises.
+func harmlessValue(text string, is promise, quoted bool) bool {
+	t := strings.TrimSpace(text)
+	if t == "" || maskWord(t) || strings.Contains(t, Redacted) {
+		return true
+	}
+	if !hasDigit(t) && !hasLetter(t) && len(t) <= 3 {
+		return true // ';'
+	}
+	if reReference.MatchString(t) {
+		return true
+	}
+	w := strings.ToLower(strings.TrimRight(firstWord(t), ".!:?)"))
+	if nothing[w] && len(firstWord(t)) == len(t) {
+		return true
+	}
+	switch is {
+	case isPin:
+		if digits(w) {
+			return len(w) < 4
+		}
+		return !hasDigit(w)
+	case isSession:
+		return strings.HasPrefix(w, "0x") || len(w) < 6 || said[w] || reNumber.MatchString(w) && len(w) < 10
+	}
+	if quoted && is != isPassword {
+		return said[w] && strings.Contains(t, " ") || w == "secret" && len(t) == 6
+	}
+	if quoted {
+		return said[w] && strings.Contains(t, " ") && !hasDigit(t)
+	}
+	if said[w] {
+		return true
+	}
+	if is == isToken && digits(w) && len(w) < 8 {
+		return true
+	}
+	// The class of an error, a type: words with blanks between, and no digit.
+	return len(t) > 60 && strings.Count(t, " ") > 6
+}

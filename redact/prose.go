@@ -1,0 +1,201 @@
+package redact
+
+import (
+	"regexp"
+	"strings"
+)
+
+var (
+	// Words before a name behind which its value is the next argument.
+	reSetting = regexp.MustCompile(`(?i)(?:\b(?:setenv|export|ENV|ARG|set|setq|echo|config set|configure set|set -(?:x|gx|Ux))|//[a-z0-9./-]+:)\s+$|//[a-z0-9./-]+:$`)
+	// Verbs behind a name.
+	reVerb = regexp.MustCompile(`^(?:,?\s*for (?:user )?\S{1,40})?\s+(?:is|was|are|lautet|ist|est|es|é|è|e'|er|to|(?:is |was |has been |now |successfully )*(?:set|changed|reset|updated|rotated|generated|created)(?: to| as|:)|(?:changed|rotated|updated) from)\s*:?\s+`)
+	reTo   = regexp.MustCompile(`^["']?\s+to\s+`)
+	// Words before a name.
+	reWith = regexp.MustCompile(`(?:^|[^a-z])(with|using|wrong|bad|invalid|incorrect|generated|new|temporary|temp|random|initial|old|mit|avec|con|com|rejected|login|user \S+|username \S+|login \S+|bob \S+|connect \S+|account \S+)(?: the| a| an| this| admin| root| default| random)*\s+$`)
+	// "password is generated for root@localhost: x", at the end of a line.
+	reLast = regexp.MustCompile(`^[^:=]{0,80}(?:for|to|of|dell'|del|de|du|von|für|zu|generated|created|\))[^:=]{0,60}:\s+(\S+)\s*$`)
+	reFail = regexp.MustCompile(`fail|error|invalid|unable|cannot|denied|missing|refus|warn|exception|could not|authentication|mismatch|without| no `)
+)
+
+// spaced is true where a value stands behind its name with a blank between.
+func (m *masker) spaced(nm name, l link) bool {
+	if nm.flag {
+		return true
+	}
+	s := m.s
+	before := s[max(0, nm.from-60):nm.from]
+	q := l.at < len(s) && closer(s[l.at:]) > 0 && strings.IndexByte("\"'\\", s[l.at]) >= 0
+	lineStart := strings.Trim(s[:nm.from], " \t") == ""
+	only := !strings.ContainsAny(strings.TrimRight(s[l.at:], " \t;"), " \t")
+	switch {
+	case l.quoted:
+		// A name in quotes, and then a word: 'password' is.
+		return strings.HasSuffix(before, `:"`) || strings.HasSuffix(before, "((\"")
+	case reSetting.MatchString(before) && nm.is != isWeak && !reFail.MatchString(m.lower):
+		return s[l.at] != '=' && (nm.text == strings.ToUpper(nm.text) || only || q || strings.Contains(nm.text, "_"))
+	case strings.HasSuffix(before, ":") && q, strings.HasSuffix(before, "(setq "):
+		return true // :password "x"
+	case lineStart && only && strings.Contains(nm.text, ".") && !strings.HasSuffix(s, ".") && hasLetter(s[l.at:]):
+		return true // db.password x
+	case lineStart && only && strings.HasSuffix(s, ";"):
+		return true
+	}
+	switch strings.ToLower(nm.text) {
+	case "requirepass", "masterauth", "bindpw", "rootpw", "_authtoken":
+		return true
+	}
+	return false
+}
+
+// prose hides a secret that words tell: the password is x, with password x, password
+// for bob: x. It returns where what it hid ends, or 0.
+func (m *masker) prose(nm name, l link) int {
+	if nm.is == isWeak || nm.is == isSession || strings.ContainsAny(nm.text, "._") {
+		return 0
+	}
+	rest, lower := m.s[nm.to:], m.lower[nm.to:]
+	head := lower[:min(len(lower), 160)]
+	if v := reVerb.FindString(head); v != "" {
+		at := nm.to + len(v)
+		to := m.told(at)
+		told := m.s[at:to]
+		if told == "" || harmlessTold(told, nm.is, closer(m.s[at:]) > 0, strings.HasSuffix(strings.TrimSpace(v), "to")) {
+			return 0
+		}
+		m.hide(m.told0(at), to)
+		if strings.Contains(v, " from") {
+			if t := reTo.FindString(m.lower[to:min(len(m.s), to+20)]); t != "" {
+				next := to + len(t)
+				m.hide(m.told0(next), m.told(next))
+			}
+		}
+		return to
+	}
+	at := blanks(m.s, nm.to)
+	if at == nm.to || at >= len(m.s) {
+		return 0
+	}
+	before := m.lower[max(0, nm.from-60):nm.from]
+	with := reWith.FindString(before)
+	quoted := closer(m.s[at:]) > 0
+	to := m.told(at)
+	from := m.told0(at)
+	told := m.s[from:to]
+	if from < to && !unexpectedToken(before) {
+		switch {
+		case quoted && nm.is == isPassword && !harmlessTold(told, nm.is, true, true),
+			quoted && nm.is != isPassword && len(told) >= 8 && hasDigit(told) && hasLetter(told) && !strings.ContainsAny(told, " /:") && !strings.HasSuffix(nm.text, "ecret"),
+			with != "" && !harmlessTold(told, nm.is, quoted, false) && (looksSecret(told) || nm.is == isPassword && sentenceGoesOn(m.lower[to:])),
+			nm.is == isSecret && looksSecret(told) && len(told) >= 8 && strings.HasSuffix(strings.ToLower(nm.text), "key"):
+			m.hide(from, to)
+			return to
+		}
+		if nm.is == isPin && digits(told) && len(told) >= 4 && len(told) <= 8 && strings.EqualFold(nm.text, "code") {
+			m.hide(from, to)
+			return to
+		}
+	}
+	// "Default credentials: admin/x" is a joint; "credentials bob:x" is not.
+	if strings.HasPrefix(strings.ToLower(nm.text), "credential") {
+		if i := strings.IndexByte(told, ':'); i > 0 && i+1 < len(told) && !strings.Contains(told, "/") {
+			m.hide(from+i+1, to)
+			return to
+		}
+	}
+	if p := reLast.FindStringSubmatchIndex(rest[:min(len(rest), 400)]); p != nil && len(rest) <= 400 && !reFail.MatchString(m.lower) {
+		if v := rest[p[2]:p[3]]; !harmlessTold(v, nm.is, false, false) {
+			m.hide(nm.to+p[2], nm.to+p[3])
+			return nm.to + p[3]
+		}
+	}
+	return 0
+}
+
+// told is where the word ends, or what stands in quotes, that is told at i; told0 is
+// where it begins.
+func (m *masker) told(i int) int {
+	if i >= len(m.s) {
+		return len(m.s)
+	}
+	if n := closer(m.s[i:]); n > 0 {
+		return i + n + quotedEnd(m.s[i+n:], m.s[i:i+n])
+	}
+	end := i
+	for end < len(m.s) && !strings.ContainsRune(" \t\n\r\"<", rune(m.s[end])) && !strings.HasPrefix(m.s[end:], "\\n") && !strings.HasPrefix(m.s[end:], "\\r") {
+		end++
+	}
+	for end > i && strings.IndexByte(".,;:)'", m.s[end-1]) >= 0 {
+		end--
+	}
+	return end
+}
+
+func (m *masker) told0(i int) int {
+	if i >= len(m.s) {
+		return len(m.s)
+	}
+	return i + closer(m.s[i:])
+}
+
+// harmlessTold is true where what is told of a secret is not the secret.
+func harmlessTold(told string, is promise, quoted, sure bool) bool {
+	t := strings.Trim(told, "\\\"'`")
+	if is == isToken && !sure && !quoted && !looksSecret(t) {
+		return true
+	}
+	if is == isSecret && !quoted && !looksSecret(t) && !sure && len(t) < 5 {
+		return true
+	}
+	w := strings.ToLower(strings.TrimRight(t, ".,!:;?"))
+	return said[w] || strings.HasSuffix(w, "ing") && !quoted || reNumber.MatchString(t) && is != isPassword && is != isPin || harmlessValue(t, is, quoted)
+}
+
+// looksSecret is true for what is no word: it holds a digit or a sign.
+func looksSecret(s string) bool {
+	return len(s) >= 4 && (hasDigit(s) && hasLetter(s) || hasLetter(s) && strings.ContainsAny(s, "!@#$%^&*+=~?")) && !strings.ContainsAny(s, "/()[]{}")
+}
+
+// sentenceGoesOn is true where a sentence ends, or goes on as it does behind a secret.
+func sentenceGoesOn(rest string) bool {
+	rest = strings.TrimLeft(rest, "'\"")
+	if rest == "" {
+		return true
+	}
+	for _, p := range []string{" for ", " on ", " at ", " and ", " to ", ",", ".", ";", " from ", ")", "\n", " was ", " is "} {
+		if strings.HasPrefix(rest, p) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	// {"name":"X","value":"Y"}, - name: X value: Y, key="X" value="Y", and the other way round.
+	reNameBefore  = regexp.MustCompile(`(?i)(?:\b|_)(?:name|key|field|variable|param|header|setting|option|env)\\*["']?\s*[:=]?\s*\\*["']?$`)
+	reValueBehind = regexp.MustCompile(`(?i)^\\*["']?\s*[,;{]?\s*\\*["']?(?:value|val|data|content|default)\\*["']?\s*[:=]\s*`)
+	reValueBefore = regexp.MustCompile(`(?i)\bvalue\\*["']?\s*[:=]\s*\\*["']([^"'\\]+)\\*["']\s*,?\s*\\*["']?(?:name|key|field)\\*["']?\s*[:=]\s*\\*["']?$`)
+)
+
+// namedValue hides the value of a name that is itself a value, as Kubernetes writes
+// variables of the environment.
+func (m *masker) namedValue(nm name) bool {
+	if !strings.Contains(m.lower, "val") && !strings.Contains(m.lower, "default") && !strings.Contains(m.lower, "data") && !strings.Contains(m.lower, "content") {
+		return false
+	}
+	const look = 200
+	before := m.s[max(0, nm.from-look):nm.from]
+	if p := reValueBefore.FindStringSubmatchIndex(before); p != nil && !harmlessValue(before[p[2]:p[3]], nm.is, true) {
+		m.hide(nm.from-len(before)+p[2], nm.from-len(before)+p[3])
+		return true
+	}
+	n := len(reValueBehind.FindString(m.s[nm.to:min(len(m.s), nm.to+look)]))
+	if n == 0 || !reNameBefore.MatchString(before) && !strings.HasSuffix(strings.TrimRight(before, `"'`), "variable ") {
+		return false
+	}
+	l := link{is: byEquals, quoted: true, at: nm.to + n}
+	if l.at >= len(m.s) || nm.is == isWeak && reResult.MatchString(strings.Trim(firstWord(m.s[l.at:]), `\"'}`)) {
+		return false
+	}
+	return m.hideValue(nm, l) > 0
+}

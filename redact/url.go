@@ -1,0 +1,156 @@
+package redact
+
+import (
+	"regexp"
+	"strings"
+)
+
+// slashes are "://" as it is and as it is escaped.
+var slashes = []string{"://", `:\/\/`, "%3a%2f%2f", `:\u002f\u002f`, "&#58;//"}
+
+var (
+	// Secrets of signed links and of sign-ins have very short names.
+	reShortKey = regexp.MustCompile(`(?i)(?:[?&;#]|&amp;|%26|%3f)(sig|key|code|auth|sas|se|pass|pw|pwd|state|ticket|hash|hmac|samlresponse|assertion|k)(?:=|%3d)([^\s&"'<>;#%\\]+)`)
+	// A path that ends with a secret: /reset-password/x.
+	rePath = regexp.MustCompile(`(?i)/(?:[a-z_\-]*(?:reset|confirm|activat|verif|magic|invit|unsubscribe|recover|accept|unlock|setup|token|webhook|hooks?|passwd|forgot|sso|autologin)[a-z_\-]*)((?:/[A-Za-z0-9_\-.~=%]+)+)`)
+	rePage = regexp.MustCompile(`\.(?:js|css|html?|php|png|jpg|svg|go|py|java|rb|ts|json|ya?ml|txt|md|gz|log|so|tar|zip|map|sh|conf|pem|crt)(?:$|[:?])`)
+)
+
+// urls hides user and password of every URL, and the parts of path and query that
+// are secrets by their place.
+func (m *masker) urls() {
+	if !hinted(m.s, "/", "%2F", "%2f", `\u002f`, "?", "&", "%26") {
+		return
+	}
+	for _, sl := range slashes {
+		for i := 0; ; {
+			j := strings.Index(m.lower[i:], sl)
+			if j < 0 {
+				break
+			}
+			i += j + len(sl)
+			m.userinfo(i, sl)
+		}
+	}
+	if hinted(m.lower, "?", "&", ";", "#", "%26", "%3f") && hinted(m.lower, "=", "%3d") {
+		for _, p := range reShortKey.FindAllStringSubmatchIndex(m.s, -1) {
+			if v := m.s[p[4]:p[5]]; !harmlessParam(m.lower[p[2]:p[3]], v) {
+				m.hide(p[4], p[5])
+			}
+		}
+	}
+	if !hinted(m.lower, "/reset", "/confirm", "/activat", "/verif", "/magic", "/invit", "/unsubscribe", "/recover", "/accept", "/unlock", "/setup", "/token", "hook", "/passw", "/forgot", "reset/", "/sso", "login/") {
+		return
+	}
+	for _, p := range rePath.FindAllStringSubmatchIndex(m.s, -1) {
+		path := m.s[p[2]:p[3]]
+		if rePage.MatchString(path) || !hinted(m.s[p[0]:p[2]], "/") {
+			continue
+		}
+		at := p[2]
+		for part := range strings.SplitSeq(path[1:], "/") {
+			at++
+			if tokenLike(part) && !hinted(m.lower[p[0]:p[2]], "github", "stripe") {
+				m.hide(at, at+len(part))
+			}
+			at += len(part)
+		}
+	}
+}
+
+// tokenLike is true for a part of a path that no person would name anything.
+func tokenLike(s string) bool {
+	if len(s) < 7 || strings.Contains(s, ".") || looksID(s) {
+		return false
+	}
+	upper, lower := 0, 0
+	for i := range len(s) {
+		switch {
+		case s[i] >= 'A' && s[i] <= 'Z':
+			upper++
+		case s[i] >= 'a' && s[i] <= 'z':
+			lower++
+		}
+	}
+	return hasDigit(s) && upper+lower >= 2 && (len(s) >= 8) || upper > 1 && lower > 1 && len(s) >= 8 && changes(s) > 2
+}
+
+// changes counts where capitals and small letters take turns.
+func changes(s string) int {
+	n := 0
+	for i := 1; i < len(s); i++ {
+		a, b := s[i-1], s[i]
+		if a >= 'a' && a <= 'z' && b >= 'A' && b <= 'Z' || a >= 'A' && a <= 'Z' && b >= 'a' && b <= 'z' {
+			n++
+		}
+	}
+	return n
+}
+
+// looksID is true for v1, 2026-11-21, order-42.
+func looksID(s string) bool {
+	return strings.Trim(s, "0123456789-_:TZ") == "" || strings.HasPrefix(s, "v") && digits(s[1:])
+}
+
+func harmlessParam(name, v string) bool {
+	if strings.HasPrefix(v, Redacted) || strings.HasPrefix(v, "[") {
+		return true
+	}
+	switch name {
+	case "code":
+		return len(v) <= 3 || digits(v) && len(v) < 6
+	case "state", "hash", "k", "key", "auth":
+		if len(v) < 4 || !hasDigit(v) && strings.ToLower(v) == v && len(v) < 16 && name != "key" && name != "auth" {
+			return true
+		}
+	case "se":
+		return !strings.Contains(v, "-")
+	}
+	return reNumber.MatchString(v) && len(v) < 4 || reReference.MatchString(v) || reMasked.MatchString(v)
+}
+
+// userinfo hides user and password of the URL whose authority begins at i.
+func (m *masker) userinfo(i int, sl string) {
+	s := m.s
+	j := i
+	for j < len(s) && strings.IndexByte(" \t\n\r\"'<>`", s[j]) < 0 && !(s[j] == '\\' && !strings.HasPrefix(s[j:], `\/`)) && !strings.HasPrefix(s[j:], "://") {
+		j++
+	}
+	rest := s[i:j]
+	if strings.HasPrefix(rest, Redacted) {
+		return
+	}
+	at, colon := "@", ":"
+	authority := rest
+	if k := strings.IndexAny(rest, "/?#"); k >= 0 {
+		authority = rest[:k]
+	}
+	if strings.HasPrefix(sl, "%") {
+		at, colon = "%40", "%3a"
+		authority = rest
+		if k := strings.Index(strings.ToLower(rest), "%2f"); k >= 0 {
+			authority = rest[:k]
+		}
+	}
+	end := strings.LastIndex(authority, at)
+	c := strings.Index(strings.ToLower(authority), colon)
+	if end < 0 {
+		// A password may hold a slash: then what follows the colon is no port.
+		if c < 0 || digits(authority[c+len(colon):]) || strings.HasPrefix(authority, "[") {
+			return
+		}
+		if end = strings.LastIndex(rest, at); end < 0 {
+			return
+		}
+	}
+	user := rest[:end]
+	if c < 0 || c > end {
+		// A user alone is none, unless it is a token.
+		if !hasDigit(user) || len(user) < 8 || strings.ContainsAny(user, ".") {
+			return
+		}
+	} else if v := user[c+len(colon):]; reReference.MatchString(v) || maskWord(v) || v == "" && !hasDigit(user) {
+		return
+	}
+	m.hide(i, i+end)
+}

@@ -1,0 +1,306 @@
+package redact
+
+import (
+	"regexp"
+	"strings"
+)
+
+// A read is what was understood of the text behind a joint.
+type read struct {
+	from, to int // the value, without its quotes and brackets
+	after    int // behind them
+	quoted   bool
+	open     byte // the bracket it stands in, or 0
+	called   bool // in the brackets of a function that is not known
+}
+
+// wrappers are types and functions in whose brackets a value stands as it is.
+var wrappers = wordSet(`some ok just optional option right left string str bytes bytearray byte rune uint8 char text literal secret secretstr secretstring secretbytes secretvalue password
+	box rc arc cow owned borrowed value redacted sensitive token nsstring new jstring buffer base64 b64 credential zeroizing utf8string sql.nullstring nullstring quote repr to_securestring convertto-securestring pointer`)
+
+var (
+	// A type between a name and "=": password: Option<String> = "x".
+	reType = regexp.MustCompile(`^&?(?:'[a-z]+ )?(?:mut )?[A-Za-z_][A-Za-z0-9_.:]*(?:[<\[][A-Za-z0-9_., &<>\[\]|]{0,40}[>\]])?[?*]?(?:\s*\|\s*[A-Za-z]+)?\s+=\s+`)
+	// What debug printers put before a string.
+	rePrinted = regexp.MustCompile(`^(?:string ?\([0-9]+\) |string (?:')|s:[0-9]+:|\(\*?[a-z.]+\)\((?:0x[0-9a-f]+\)\()?|Optional<String> - some : |!!?[a-z]+ |[|>][-+]? |\(len=[0-9]+\) |<<|r#+|\[\](?:byte|uint8|rune|string)[({]|\*?&)`)
+	// A prefix of a string: b"x", @"x", N'x', $'x'.
+	rePrefix = regexp.MustCompile(`^(?:[bBuUrRfFLN@$]{1,2}|u8)["']`)
+	// A function, a type or a constructor, and its bracket.
+	reCall = regexp.MustCompile(`^(?:new |await |\(\) => )?[*&]?([A-Za-z_][A-Za-z0-9_.:\-]{0,40})(?:[!]?[(\[]| (?:["(']))`)
+)
+
+// read finds the value that begins at i.
+func (m *masker) read(i int, nm name, l link) read {
+	s := m.s
+	open, called := byte(0), false
+	for range 6 {
+		i = blanks(s, i)
+		rest := s[i:min(len(s), i+120)]
+		if rest == "" {
+			return read{from: i, to: i, after: i}
+		}
+		if c := rest[0]; c == '"' || c == '\'' || c == '`' || c == '\\' {
+			break
+		}
+		if n := len(reType.FindString(rest)); n > 0 && l.is == byColons {
+			i += n
+			continue
+		}
+		if n := len(rePrinted.FindString(rest)); n > 0 {
+			if rest[n-1] == '\'' {
+				n--
+			}
+			i += n
+			continue
+		}
+		if n := len(rePrefix.FindString(rest)); n > 0 {
+			i += n - 1
+			break
+		}
+		if c := reCall.FindStringSubmatchIndex(rest); c != nil {
+			word := rest[c[2]:c[3]]
+			last := strings.ToLower(word[strings.LastIndexAny(word, ".:")+1:])
+			bracket := rest[c[1]-1]
+			if !wrappers[last] && !wrappers[strings.ToLower(word)] {
+				if bracket != '(' || strings.IndexByte(rest[:c[1]], ' ') == c[1]-2 && l.is != byEquals {
+					break
+				}
+				called = true
+				break
+			}
+			if bracket == '"' || bracket == '\'' || bracket == '(' && rest[c[1]-2] == ' ' {
+				i += c[1] - 1
+				continue
+			}
+			open = bracket
+			i += c[1]
+			continue
+		}
+		break
+	}
+	v := m.measure(i, nm, l)
+	v.called = called
+	if v.open == 0 {
+		v.open = open
+	}
+	return v
+}
+
+// measure finds the end of the value that begins at i.
+func (m *masker) measure(i int, nm name, l link) read {
+	s := m.s
+	if n := closer(s[i:]); n > 0 && !strings.HasPrefix(s[i:], "%2") || n > 0 && strings.HasPrefix(s[i:], "%22") {
+		q := s[i : i+n]
+		from := i + n
+		if q == "„" || q == "“" {
+			q = "”"
+		}
+		if q == "»" {
+			q = "«"
+		}
+		to := from + quotedEnd(s[from:], q)
+		return read{from: from, to: to, after: min(len(s), to+len(q)), quoted: true}
+	}
+	if strings.HasPrefix(s[i:], "„") {
+		from := i + len("„")
+		if j := strings.IndexAny(s[from:], "“”\""); j >= 0 {
+			return read{from: from, to: from + j, after: from + j + 1, quoted: true}
+		}
+	}
+	if strings.HasPrefix(s[i:], "<![CDATA[") {
+		from := i + len("<![CDATA[")
+		if j := strings.Index(s[from:], "]]>"); j >= 0 {
+			return read{from: from, to: from + j, after: from + j + 3, quoted: true}
+		}
+	}
+	if c := s[i]; strings.IndexByte("[({<", c) >= 0 && !strings.HasPrefix(s[i:], Redacted) {
+		if n := bracketEnd(s[i:]); n > 0 {
+			return read{from: i + 1, to: i + n, after: i + n + 1, open: c}
+		}
+	}
+	to := i + bareEnd(m.lower[i:], l.is)
+	return read{from: i, to: to, after: to}
+}
+
+// quotedEnd is the length of s up to the closing quote q. A plain quote is escaped by
+// an odd number of backslashes.
+func quotedEnd(s, q string) int {
+	if len(q) > 1 {
+		if j := strings.Index(s, q); j >= 0 {
+			return j
+		}
+		return len(s)
+	}
+	slashes := 0
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\':
+			slashes++
+			continue
+		case s[i] == q[0] && slashes%2 == 0:
+			return i
+		}
+		slashes = 0
+	}
+	return len(s)
+}
+
+// maxBracket is how far the end of a bracket is looked for.
+const maxBracket = 4096
+
+// bracketEnd is the index of the bracket that closes the one s begins with, or 0.
+func bracketEnd(s string) int {
+	open := s[0]
+	closing := map[byte]byte{'[': ']', '(': ')', '{': '}', '<': '>'}[open]
+	depth := 0
+	quote := byte(0)
+	for i := 0; i < len(s) && i < maxBracket; i++ {
+		switch c := s[i]; {
+		case c == '\\':
+			i++
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"':
+			quote = c
+		case c == open:
+			depth++
+		case c == closing:
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	if quote != 0 {
+		if i := strings.IndexByte(s[:min(len(s), maxBracket)], closing); i > 0 {
+			return i
+		}
+	}
+	return 0
+}
+
+// bareEnd is the length of a value without quotes. After a colon and a blank it may
+// hold blanks. lower is in lower case.
+func bareEnd(lower string, is joint) int {
+	s := lower
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '\n', '\r', '&', '"', '`':
+			return i
+		case '<', '>', '\'', '|', '\t':
+			if i > 0 {
+				return i
+			}
+		case '\\':
+			if n := closer(s[i:]); n > 0 || strings.HasPrefix(s[i:], `\n`) || strings.HasPrefix(s[i:], `\r`) {
+				return i
+			}
+		case '%':
+			if strings.HasPrefix(s[i:], "%26") || strings.HasPrefix(s[i:], "%22") || strings.HasPrefix(s[i:], "%27") {
+				return i
+			}
+		case ' ':
+			if is != byColons || endsValue(s[i+1:]) {
+				return i
+			}
+		case ',', ';', ')', ']', '}':
+			if strings.HasPrefix(s, Redacted) && i < len(Redacted) {
+				continue
+			}
+			if c == '}' || c == ')' || c == ']' || i+1 == len(s) || s[i+1] == ' ' || pairBegins(s[i+1:]) {
+				return i
+			}
+		}
+	}
+	return len(s)
+}
+
+// endsValue is true where behind a blank something else begins: another pair, a
+// remark in brackets, a comment.
+func endsValue(s string) bool {
+	if s == "" || strings.IndexByte(" (|-#;[\t", s[0]) >= 0 {
+		return true
+	}
+	return pairBegins(s)
+}
+
+// pairBegins is true where s begins with a name and "=" or ":".
+func pairBegins(s string) bool {
+	i := 0
+	for i < len(s) && i < 40 && (wordByte(s[i]) || s[i] == '.' || s[i] == '-' || s[i] == '"' || s[i] == '\'') {
+		i++
+	}
+	return i > 0 && i < len(s) && (s[i] == '=' || s[i] == ':')
+}
+
+// hideValue hides what a name promises. It returns where that ends, or 0.
+func (m *masker) hideValue(nm name, l link) int {
+	v := m.read(l.at, nm, l)
+	if v.to <= v.from {
+		return 0
+	}
+	text := m.s[v.from:v.to]
+	if strings.HasPrefix(m.s[v.from:], Redacted) {
+		return 0
+	}
+	if v.called {
+		return 0 // password = getPassword()
+	}
+	switch v.open {
+	case '{':
+		if n := m.object(nm, v); n >= 0 {
+			return n
+		}
+	case '<':
+		if placeholder(text, nm) {
+			return 0
+		}
+	case '[', '(':
+		if maskWord(text) || l.at < len(m.s) && m.s[l.at] == '(' && l.is == byColon && !callOfName(text, nm, v) {
+			return 0
+		}
+	}
+	if m.harmless(nm, l, v, text) {
+		return 0
+	}
+	m.hide(v.from, v.to)
+	return v.to
+}
+
+// callOfName is true where brackets right behind a name hold a literal: token(abc-1).
+func callOfName(text string, nm name, v read) bool {
+	t := strings.Trim(text, `"'`)
+	if len(t) < len(text) && !strings.ContainsAny(t, `"'`) {
+		return true // set_password("x")
+	}
+	return nm.is != isPassword && hasDigit(t) && hasLetter(t) && !strings.ContainsAny(t, " ,()=.*&[]") && len(t) >= 6
+}
+
+// object hides the values in the JSON object of a name. It returns -1 where it is
+// none: a value in braces.
+func (m *masker) object(nm name, v read) int {
+	text := m.s[v.from:v.to]
+	if !strings.ContainsAny(text, ":=") {
+		if strings.ContainsAny(text, " {}") {
+			return 0
+		}
+		return -1
+	}
+	many := strings.HasSuffix(strings.ToLower(nm.text), "s")
+	for _, p := range rePair.FindAllStringSubmatchIndex(text, 64) {
+		key := strings.ToLower(text[p[2]:p[3]])
+		if inSecret[key] || many && !besideSecret[key] {
+			if val := text[p[4]:p[5]]; !harmlessValue(val, nm.is, true) {
+				m.hide(v.from+p[4], v.from+p[5])
+			}
+		}
+	}
+	return 0
+}
+
+var (
+	rePair       = regexp.MustCompile(`\\*["']?([A-Za-z0-9_\-]+)\\*["']?\s*(?::|=>?)\s*\\*["']([^"'\\]+)`)
+	inSecret     = wordSet("value val data default text content plain plaintext raw string current")
+	besideSecret = wordSet("user username name id type email host url realm kind namespace key account role region provider status message error created updated")
+)
