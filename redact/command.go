@@ -50,9 +50,10 @@ var tools = []tool{
 	{names: "chpasswd", flags: ""},
 }
 
-var toolHints = []string{"docker", "podman", "nerdctl", "buildah", "skopeo", "crane", "oras", "helm", "az login", "mysql", "mariadb", "mongo", "cqlsh", "rdesktop", "sshpass", "user", "twine", "poetry", "psexec", "nodetool",
-	"7z", "rar ", "htpasswd", "ldap", "mosquitto", "sqlcmd", "bcp", "isql", "zip", "ipmitool", "curl", "http ", "https ", "xh ", "-cli", "openssl", "smb", "rpcclient", "snmp", "freerdp", "mstsc", "lftp", "rabbitmqctl",
-	"vault", "mc ", "wpa_", "nmcli", "wg ", "oc login", "cf login", "ibmcloud"}
+var toolHints = hinting("docker&login", "podman&login", "nerdctl&login", "buildah&login", "skopeo&login", "crane&login", "oras&login", "helm&login", "az login", "mysql&-p", "mysql&password", "mariadb&-p", "mongo&-p",
+	"cqlsh&-p", "rdesktop&-p", "sshpass", "useradd&-p", "usermod&-p", "twine&-p", "poetry&-p", "psexec&-p", "nodetool&-p", "7z&-p", "7za&-p", "rar &-p", "htpasswd&-", "ldap&-w", "ldappasswd", "mosquitto&-p",
+	"sqlcmd&-p", "bcp&-p", "isql&-p", "zip&-p", "ipmitool&-p", "curl&-", "http &-", "https &-", "xh &-", "-cli&-a", "-cli&--pass", "openssl&-k", "smb&-u", "rpcclient&-u", "snmp&-", "freerdp", "mstsc", "lftp&-u",
+	"rabbitmqctl", "vault&login", "vault&unseal", "mc&set", "mc&add", "wpa_", "nmcli", "wg&-key", "oc login", "cf login", "ibmcloud")
 
 var toolsByName = func() map[string][]tool {
 	byName := map[string][]tool{}
@@ -72,7 +73,7 @@ const maxArgs = 64
 
 // commands hides the secrets in the arguments of well-known commands.
 func (m *masker) commands() {
-	if !hinted(m.lower, toolHints...) {
+	if !toolHints.met(m.found) {
 		return
 	}
 	s := m.lower

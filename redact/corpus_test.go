@@ -54,8 +54,11 @@ func (s sample) leaks(masked string) bool {
 		if strings.Contains(masked, secret) {
 			return true
 		}
-		if n := len(secret); n >= 8 && (strings.Contains(masked, secret[:n/2]) || strings.Contains(masked, secret[n/2:])) {
-			return true
+		for _, half := range []string{secret[:len(secret)/2], secret[len(secret)/2:]} {
+			// A half that stands elsewhere in the line, too, says nothing.
+			if len(half) >= 4 && strings.Count(s.line, half) == 1 && strings.Contains(masked, half) {
+				return true
+			}
 		}
 	}
 	return false
@@ -64,7 +67,7 @@ func (s sample) leaks(masked string) bool {
 // TestCorpus holds Line to its bar on both sides: secrets that leak and harmless
 // lines that are changed. The rules were written against the tuning half only.
 func TestCorpus(t *testing.T) {
-	for _, half := range []string{"tuning", "heldout"} {
+	for _, half := range []string{"tuning", "heldout", "fresh"} {
 		t.Run(half, func(t *testing.T) {
 			leaked, kinds, bad := 0, map[string]bool{}, map[string]bool{}
 			secrets := corpus(t, half+"/secrets.txt")

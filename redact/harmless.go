@@ -10,9 +10,11 @@ var (
 	// What is said of a test that passes.
 	reResult = regexp.MustCompile(`(?i)^(?:[0-9]+(?:[./%][0-9]*)?|ok|yes|no|y|n|on|off|pass|passed|fail|failed|skip|skipped|success|error|all|any|undefined|true|false|null|none)[,;|]?$`)
 	// A variable, a template, a verb of a format: the value stands elsewhere.
-	reReference = regexp.MustCompile(`^(?:\$[A-Za-z_{(\[]|\$\$?$|%[svqdr+#@(]|%\{|\{\{|\{[a-z_.]+\}$|#\{|<%|@@|ENC\[|env\(|os\.|process\.env|self\.|this\.|config\.|settings\.|request\.|req\.|ctx\.|args\.|vault:|ssm:|arn:|secretsmanager|\*\*|file:|/(?:run|var|etc|root|home|opt|tmp|srv|usr|mnt|app|secrets|data|dev|proc)/|\./|~/|[A-Z]:\\)`)
+	reReference = regexp.MustCompile(`^(?:\$[A-Za-z_{(\[]|\$\$?$|%[svqdr+#@(]|%\{|\{\{|\{[a-z_.]+\}$|#\{|<%|@@|ENC\[|env\(|os\.|process\.env|self\.|this\.|config\.|settings\.|request\.|req\.|ctx\.|args\.|vault:|ssm:|arn:|secretsmanager|\*\*|file:|/(?:run|var|etc|root|home|opt|tmp|srv|usr|mnt|app|secrets|data|dev|proc)/|\./|~/|[a-z]+(?:\.[A-Za-z0-9_$]+)+@[0-9a-f]{4,16}$|[A-Z]:\\)`)
 	// A call: getPassword(), and so on.
 	reCalled = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.:>\-]*\(`)
+	// An object of Kubernetes: namespace/name.
+	reObject = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*$`)
 	// Hidden already.
 	reMasked = regexp.MustCompile(`(?i)^[\[(<{*"' ]*(?:redacted|filtered|hidden|masked|removed|omitted|protected|sensitive|private|secret|sanitized|censored|not shown|\*+|x{3,}|•+|\.{3,}|-+|#+|_+|…|\?+|empty|none|nil|null|unset|not set|undefined|set)[\])>}*"' ]*$`)
 )
@@ -30,7 +32,7 @@ var (
 		reset changed updated created deleted removed generated rotated refreshed issued verified accepted expires expiring unavailable unsupported available exists exist match matches matched does-not-match
 		field fields value type length check checks policy hash hashing hashes authentication auth authorization login logins manager management protected protection prompt input file files path
 		expiration expiry rotation refresh validation verification update change recovery request requests requested response header parameter option argument provided supplied given specified
-		must-change forbidden unauthorized timeout permission bucket cache count usage limit stream bearer store service server provider endpoint url name id ids secret secrets password passwords
+		command must-change hashed encrypted stored logged forbidden unauthorized timeout permission bucket cache count usage limit stream bearer store service server provider endpoint url name id ids secret secrets password passwords
 		token tokens key keys credentials used sent received storage based only-once history strength complexity attempts attempt entry user username usernames algorithm format
 		complete done pending loading loaded reading read decode decoded parse parsed parsing processing ring vault backend plugin module handler filter callback function method class object
 		falsch ungültig ungueltig fehlt abgelaufen geändert incorrecta incorrecto inválida inválido invalide incorrect incorrecte expiré expirado expirada requerida requis obligatoire vergessen
@@ -70,6 +72,17 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 		return true
 	}
 	base := strings.ToLower(nm.text)
+	blank := strings.ContainsAny(text, " \t")
+	switch {
+	case nm.is == isMaybe:
+		if v.open != 0 || blank || !looksSecret(text) || uuid(text) || len(text) < 8 || strings.Contains(text, ":") && !v.quoted {
+			return true
+		}
+	case l.is == byColons && !l.quoted && !v.quoted && blank && (strings.Contains(nm.text, "-") || base == "passwd" || base == "pwd" || nm.is == isToken || nm.is == isSecret && base != "mnemonic" && base != "phrase") && prosaic(text):
+		return true // a component of a program, and its message
+	case strings.HasSuffix(s[:nm.from], "::"), nm.from > 1 && strings.HasPrefix(s[nm.to:], "::") && (s[nm.from-1] == ':' || s[nm.from-1] == '.'):
+		return true // a path of Rust or C++
+	}
 	if (base == "pwd" || base == "oldpwd") && !v.quoted && (strings.HasPrefix(text, "/") || strings.HasPrefix(text, "~") || len(text) > 2 && text[1:3] == `:\`) {
 		return true
 	}
@@ -90,6 +103,9 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 	if !v.quoted && (nm.is == isSecret || nm.is == isToken) && strings.HasSuffix(base, "s") && reNumber.MatchString(firstWord(text)) {
 		return true
 	}
+	if nm.text == "Secret" && !v.quoted && reObject.MatchString(text) {
+		return true
+	}
 	if !v.quoted && reCalled.MatchString(text) {
 		return true
 	}
@@ -97,6 +113,11 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 		return true
 	}
 	return harmlessValue(text, nm.is, v.quoted)
+}
+
+// prosaic is true for three words and more that hold no digit.
+func prosaic(text string) bool {
+	return strings.Count(text, " ") >= 2 && !hasDigit(text) && strings.ToLower(text[1:]) == text[1:]
 }
 
 func unexpectedToken(before string) bool {

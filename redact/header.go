@@ -6,17 +6,23 @@ import (
 )
 
 var (
-	reHeader = regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|(?:set-)?cookie2?|x-[a-z0-9-]*(?:token|key|secret|auth|password|signature)|api-?key|private-token|job-token|[a-z-]*subscription-key|access-?token)((?:\\*["']|&quot;)?\s*(?::\s*|=\s*|,\s*|=>\s*|\s+)(?:b?\\*["'\x60]|\[\s*(?:\\*["'])?|&quot;)*)`)
-	reScheme = regexp.MustCompile(`(?i)^(basic|bearer|token|negotiate|apikey|api-key|key|ntlm|splunk|oauth|genie-?key)\s+`)
+	reHeader = regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|(?:set-)?cookie2?|x-[a-z0-9-]*(?:token|key|secret|auth|password|signature)|api-?key|private-token|job-token|[a-z-]*subscription-key|access-?token)((?:\\*["']|&quot;)?\s*(?::\s*|=\s*|,\s*(?:\\*["']?val(?:ue)?\\*["']?\s*[:=]\s*)?|=>\s*|\s+)(?:b?\\*["'\x60]|\[\s*(?:\\*["'])?|&quot;)*)`)
+	reScheme = regexp.MustCompile(`(?i)^(basic|bearer|(?:api-?)?token|negotiate|api-?key|key|ntlm|splunk|oauth|genie-?key|hawk|ssws|pve[a-z]*)\s+`)
+	reParam  = regexp.MustCompile(`^[a-z_]+=`)
 	// A scheme and its credentials, wherever they stand.
 	reBearer = regexp.MustCompile(`(?i)\b(?:bearer|basic)\s+([A-Za-z0-9._~+/=-]{6,})`)
 	reDigest = regexp.MustCompile(`(?i)^(?:digest|aws4-hmac-sha256|hmac[a-z0-9-]*|signature|oauth)\s`)
 )
 
+var (
+	headerHints = hinting("authorization", "cookie", "x-&token", "x-&key", "x-&secret", "x-&auth", "x-&passw", "x-&signature", "apikey", "api-key", "-token", "subscription-key", "accesstoken", "access-token")
+	bearerHints = hinting("bearer ", "basic ")
+)
+
 // headers hides the values of HTTP headers that carry credentials; of Authorization
 // the scheme stays.
 func (m *masker) headers() {
-	if hinted(m.lower, "authorization", "cookie", "x-", "apikey", "api-key", "-token", "subscription-key", "accesstoken", "access-token") {
+	if headerHints.met(m.found) {
 		for from := 0; from < len(m.s); {
 			p := reHeader.FindStringSubmatchIndex(m.s[from:])
 			if p == nil {
@@ -25,11 +31,14 @@ func (m *masker) headers() {
 			from += m.header(from+p[2], from+p[3], from+p[4], from+p[1])
 		}
 	}
-	if !hinted(m.lower, "bearer", "basic") {
+	if !bearerHints.met(m.found) {
 		return
 	}
 	for _, p := range reBearer.FindAllStringSubmatchIndex(m.s, -1) {
 		v := m.s[p[2]:p[3]]
+		if reParam.MatchString(v) {
+			continue
+		}
 		if hasDigit(v) && !strings.HasSuffix(v, "=") || len(v) >= 16 && !strings.Contains(v, "-") || strings.HasSuffix(v, "=") && changes(v) > 0 {
 			m.hide(p[2], p[3])
 		}

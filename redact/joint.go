@@ -1,6 +1,9 @@
 package redact
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // A joint is how a name and its value are joined.
 type joint byte
@@ -27,10 +30,20 @@ var joints = []struct {
 	text string
 	is   joint
 }{
+	{":::=", byEquals}, {"::=", byEquals}, {".=", byEquals}, {"||=", byEquals}, {"??=", byEquals}, {"|=", byEquals}, {"~=", byEquals}, {"-=", byEquals}, {"||", byEquals},
 	{"===", byCompare}, {"!==", byCompare}, {"==", byCompare}, {"!=", byCompare}, {"=>", byArrow}, {":=", byEquals}, {"::", byColon},
 	{"=", byEquals}, {":", byColon}, {"->", byArrow}, {"<-", byArrow}, {"→", byArrow}, {"：", byColon}, {"＝", byEquals},
 	{"%3d", byEquals}, {"%3a", byColon}, {`\u003d`, byEquals}, {`\u003a`, byColon}, {"&#61;", byEquals}, {"+=", byEquals}, {"?=", byEquals},
 }
+
+var (
+	reTime     = regexp.MustCompile(`^[0-9.:]+[a-z%]{0,2}(?:\s|$)`)
+	reNumbered = regexp.MustCompile(`^ #?[0-9]{1,2}[:=]`)
+	reLeader   = regexp.MustCompile(`^(?:\.{3,}|-{4,}|_{4,}) ?`)
+)
+
+// reDeclared is the type in a declaration: password As String = "x".
+var reDeclared = regexp.MustCompile(`^(?:[Aa]s )?[*]?[A-Za-z_][A-Za-z0-9_.\[\]]* :?= ?`)
 
 // prefixOf returns the member of list that s begins with, or "".
 func prefixOf(s string, list []string) string {
@@ -91,6 +104,13 @@ func (m *masker) link(nm name) link {
 		}
 		break
 	}
+	if n := len(reNumbered.FindString(s[i:min(len(s), i+8)])); n > 0 {
+		i += n - 1 // Unseal Key 1: x
+	}
+	if n := len(reLeader.FindString(s[i:])); n > 0 {
+		l.is, l.at = byEquals, i+n // password.......x
+		return l
+	}
 	sep := blanks(s, i)
 	if rest := m.lower[sep:min(len(s), sep+8)]; rest != "" {
 		for _, j := range joints {
@@ -119,6 +139,10 @@ func (m *masker) link(nm name) link {
 		}
 	}
 	if sep > i && sep < len(s) {
+		if n := len(reDeclared.FindString(s[sep:min(len(s), sep+60)])); n > 0 {
+			l.is, l.at = byEquals, sep+n
+			return l
+		}
 		l.is, l.at = bySpace, sep
 		if strings.IndexByte(s[i:sep], '\t') >= 0 && !l.quoted {
 			l.is = byTab
@@ -168,7 +192,7 @@ func (m *masker) valueOf(nm name) int {
 			return m.prose(nm, l)
 		}
 	case byTab:
-		if nm.is == isWeak {
+		if nm.is == isWeak || nm.from > 0 && m.s[nm.from-1] == '/' || reTime.MatchString(m.s[l.at:]) {
 			return 0
 		}
 	case noJoint:
@@ -194,6 +218,9 @@ func (m *masker) pairs(nm name, l link) bool {
 		if open >= 6 && m.s[open-6:open] == "&quot;" {
 			open -= 6
 		}
+	}
+	for open > 0 && m.s[open-1] == ' ' {
+		open--
 	}
 	if open == 0 || strings.IndexByte("[({", m.s[open-1]) < 0 {
 		return false
@@ -224,7 +251,7 @@ func (m *masker) weak(nm name, l link) bool {
 	v := m.s[l.at:min(len(m.s), l.at+100)]
 	switch {
 	case l.is == byEquals, l.is == byArrow, l.quoted && l.is != bySpace, strings.EqualFold(nm.text, "pw"):
-	case l.is == byColons && closer(v) > 0:
+	case (l.is == byColons || l.is == byColon) && closer(v) > 0:
 	case nm.text == "pass" && l.is == byColons && strings.Trim(m.s[:nm.from], " \t-") == "" && !strings.ContainsAny(strings.TrimSpace(m.s[l.at:]), " \t"):
 	default:
 		return false
@@ -233,7 +260,7 @@ func (m *masker) weak(nm name, l link) bool {
 		w := firstWord(v)
 		return len(w) >= 8 && hasDigit(w) && hasLetter(w)
 	}
-	return !reResult.MatchString(firstWord(strings.TrimLeft(v, "\\\"'`")))
+	return !reResult.MatchString(strings.TrimRight(firstWord(strings.TrimLeft(v, "\\\"'`")), "\\\"'`}"))
 }
 
 // xmlText hides the text of an XML element with a promising name, or with a
@@ -278,7 +305,8 @@ func (m *masker) xmlText(nm name) bool {
 		i, text, closing = i+len(text)-len(rest), rest, "]]>"
 	}
 	j := strings.Index(text, closing)
-	if j <= 0 || strings.TrimSpace(text[:j]) == "" || harmlessValue(text[:j], nm.is, true) {
+	if j <= 0 || strings.TrimSpace(text[:j]) == "" || harmlessValue(text[:j], nm.is, true) || nm.is == isWeak && reResult.MatchString(text[:j]) ||
+		strings.HasSuffix(strings.ToLower(nm.text), "s") && digits(text[:j]) {
 		return false
 	}
 	m.hide(i, i+j)

@@ -17,6 +17,7 @@ const (
 	isPin              // four digits or more
 	isSession          // a session id
 	isWeak             // pass, pw, key: needs "=", or quotes
+	isMaybe            // auth, session: only what looks like one
 )
 
 // stems are parts of a word that promise a secret wherever they stand in it.
@@ -39,6 +40,7 @@ var words = map[string]promise{
 	"xsrf": isSecret, "csrf": isSecret, "nonce": isSession, "otp": isPin, "totp": isPin, "pin": isPin, "pincode": isPin, "mfacode": isPin,
 	"dsn": noPromise, "requirepass": isPassword, "masterauth": isPassword, "masteruser": noPromise,
 	"bindpw": isPassword, "rootpw": isPassword, "olcrootpw": isPassword, "secrettext": isSecret, "rootdnpw": isPassword,
+	"auth": isMaybe, "session": isMaybe, "cookie": isMaybe, "sig": isMaybe, "hmac": isMaybe, "bearer": isMaybe, "samlresponse": isMaybe, "assertion": isMaybe,
 	// Other languages.
 	"passe": isPassword, "clave": isPassword, "senha": isPassword, "parola": isPassword, "hasło": isPassword, "hasło:": isPassword, "haslo": isPassword,
 	"пароль": isPassword, "пароля": isPassword, "пароли": isPassword, "heslo": isPassword, "lösenord": isPassword, "losenord": isPassword,
@@ -48,13 +50,11 @@ var words = map[string]promise{
 	"zugangsdaten": isSecret, "zugangscode": isPin, "geheimnis": isSecret, "kodeord": isPassword, "sandi": isPassword, "slaptažodis": isPassword, "parool": isPassword, "kennung": noPromise,
 }
 
-// foreign are the parts of these words by which a line is looked at more closely.
-var foreign = []string{"clave", "senha", "parola", "parolă", "hasło", "haslo", "парол", "heslo", "lösenord", "losenord", "adgangskode", "salasana", "şifre", "sifre",
-	"密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호", "jelsz", "lozinka", "geslo", "κωδικός", "zugang", "geheimnis", "kodeord", "sandi", "slaptažodis", "parool"}
-
-// keyHints are words of which each name that promises a secret holds one.
-var keyHints = []string{"pass", "pwd", "pw", "psw", "secret", "token", "key", "cred", "sess", "signature", "csrf", "xsrf", "nonce", "otp", "pin", "webhook",
-	"mnemonic", "phrase", "kennwort", "contrase", "wachtwoord", "pword", "psk", "jwt", "salt", "code", "_pat", "auth", "connect.sid"}
+// nameHints are the parts of which each name that promises a secret holds one.
+var nameHints = hinting("pass", "pwd", "pw", "psw", "secret", "token", "key", "cred", "sess", "signature", "csrf", "xsrf", "nonce", "otp", "pin", "webhook",
+	"mnemonic", "phrase", "kennwort", "contrase", "wachtwoord", "pword", "psk", "jwt", "salt", "code", "_pat", "auth", "cookie", "sig", "hmac", "bearer", "saml", "assertion", "session", "connect.sid",
+	"clave", "senha", "parola", "parolă", "hasło", "haslo", "парол", "Парол", "heslo", "lösenord", "losenord", "adgangskode", "salasana", "şifre", "Şifre", "sifre",
+	"密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호", "jelsz", "lozinka", "geslo", "κωδικός", "Κωδικός", "zugang", "geheimnis", "kodeord", "sandi", "slaptažodis", "parool")
 
 // secretKeys are words before "key" that make it a secret; harmlessKeys make it none.
 var secretKeys = wordSet(`api access secret private auth authorization signing sign encryption encrypt crypt crypto decryption master account ssh license licence
@@ -75,11 +75,12 @@ var aboutSecrets = wordSet(`file files path paths dir directory folder name name
 	index position offset exception filter factory encoder encoders decoder handler validator util utils controller repository test tests spec specs interceptor resolver generator helper
 	builder module page view event events listener request requests response dto entity model parser reader writer client mismatch failure authenticator authentication processor impl bean
 	source java kt go py rs js ts tsx jsx rb php cs cpp cc c h hpp scala yaml yml json xml html css txt log md sql sh conf cfg toml crt pem pub so dll jar class
-	required optional missing supported allowed rotation interval timeout retries window bytes chars column table link email form input required present set attempts attempt history change
-	lifetime duration duration_seconds per secs sec bucket buckets limiter ring identifier idle active match check checks refresh_interval mgr ctx context schema scope scopes review accessor`)
+	required optional missing supported allowed rotation interval timeout retries window bytes chars column table link email form input present set attempts attempt history change
+	lifetime duration duration_seconds per secs sec bucket buckets limiter ring identifier idle active match check checks refresh_interval mgr ctx context schema scope scopes review accessor
+	reset mailer mailers controllers operator rejects refresher syncer injector exporter webhook driver`)
 
 // questions begin names that are answered by yes or no, or by a number.
-var questions = wordSet(`has is use uses using require requires allow show enable disable need needs no num max min count total prompt completion input output used remaining missing invalid expired generate supports with without skip forgot change update reset validate verify check public`)
+var questions = wordSet(`has is use uses using require requires allow show enable disable need needs no num max min count total prompt completion input output used remaining missing invalid expired generate supports with without skip forgot change update reset validate verify check public pull`)
 
 func wordSet(s string) map[string]bool {
 	m := map[string]bool{}
@@ -113,7 +114,7 @@ const maxName = 80
 
 // names hides the values of names that promise a secret.
 func (m *masker) names() {
-	if !hinted(m.lower, keyHints...) && (isASCII(m.s) && !hinted(m.lower, "clave", "senha", "parola", "haslo", "heslo", "sifre", "geslo", "sandi", "zugang", "parool", "adgang", "salasana", "lozinka", "losenord", "jelszo", "geheimnis", "kodeord") || !isASCII(m.s) && !hinted(m.lower, foreign...)) {
+	if !nameHints.met(m.found) {
 		return
 	}
 	before := name{}
@@ -124,7 +125,7 @@ func (m *masker) names() {
 			continue
 		}
 		from := i
-		for i < len(m.s) {
+		for i += n; i < len(m.s) && !strings.HasPrefix(m.s[i:], "..."); {
 			if r, n = utf8.DecodeRuneInString(m.s[i:]); !nameRune(r) {
 				break
 			}
@@ -139,15 +140,6 @@ func (m *masker) names() {
 			i = end // what is hidden names nothing
 		}
 	}
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }
 
 // nameAt reads the name at s[from:to]; before is the one in front of it.
@@ -190,9 +182,11 @@ func twoWords(s string, before, nm name) promise {
 	}
 	b := strings.ToLower(before.text)
 	switch strings.ToLower(nm.text) {
-	case "key":
-		switch b {
-		case "api", "access", "secret", "private", "license", "encryption", "signing", "master":
+	case "key", "keys":
+		switch {
+		case b == "api", b == "access", b == "secret", b == "private", b == "license", b == "encryption", b == "signing", b == "master", b == "unseal":
+			return isSecret
+		case secretKeys[b] && nm.to < len(s) && (s[nm.to] == ':' || s[nm.to] == '='):
 			return isSecret
 		}
 	case "phrase":
@@ -200,9 +194,9 @@ func twoWords(s string, before, nm name) promise {
 		case "seed", "recovery", "pass", "mnemonic":
 			return isSecret
 		}
-	case "code":
+	case "code", "codes":
 		switch b {
-		case "verification", "one-time", "otp", "2fa", "mfa", "security", "login", "authentication", "confirmation", "sms", "pin", "recovery", "backup", "reset", "time", "auth":
+		case "verification", "one-time", "otp", "2fa", "mfa", "security", "login", "authentication", "confirmation", "sms", "pin", "recovery", "backup", "reset", "time", "auth", "access", "zugangs":
 			return isPin
 		}
 	case "ordine":
@@ -227,7 +221,7 @@ func classify(text string) promise {
 		if k > 0 && questions[ws[k-1]] && (is == isToken || is == isSecret || k == 1 && yesNo[ws[0]]) && ws[k-1] != "reset" && ws[k-1] != "verify" && ws[k-1] != "public" {
 			return noPromise
 		}
-		if k < len(ws)-1 && ws[len(ws)-1] == "id" && is == isToken {
+		if k < len(ws)-1 && (is == isMaybe || is == isToken && ws[len(ws)-1] == "id") {
 			return noPromise
 		}
 		return is
@@ -242,6 +236,10 @@ func wordPromise(ws []string, k int, text string) promise {
 	w := ws[k]
 	if is, ok := words[w]; ok {
 		switch {
+		case w == "session" && k > 0 && k == len(ws)-1 && frameworks[ws[k-1]]:
+			return isSession
+		case w == "salt" && k < len(ws)-1:
+			return noPromise // salt-minion
 		case w == "pass" && k > 0 && (ws[k-1] == "first" || ws[k-1] == "second" || ws[k-1] == "by" || ws[k-1] == "render"):
 			return noPromise
 		case is == isWeak && k > 0:
@@ -261,21 +259,19 @@ func wordPromise(ws []string, k int, text string) promise {
 		return isPin
 	}
 	switch {
-	case w == "session" && k == len(ws)-1 && k > 0 && (ws[k-1] == "laravel" || ws[k-1] == "gitlab" || ws[k-1] == "rails" || ws[k-1] == "django"):
-		return isSession
 	case w == "pat" && k > 0 && k == len(ws)-1, w == "auth" && k == len(ws)-1 && strings.HasPrefix(text, "_"):
 		return isSecret
 	case w == "url" && k > 0 && ws[k-1] == "webhook":
 		return isSecret
-	case len(w) > 4 && len(w) < 20 && strings.HasSuffix(w, "pass") && !wordSetPass[w]:
+	case len(w) > 3 && len(w) < 11 && strings.HasSuffix(w, "pw"), len(w) > 4 && len(w) < 20 && strings.HasSuffix(w, "pass") && !wordSetPass[w]:
 		return isPassword
 	}
 	for _, st := range stems {
 		if !strings.Contains(w, st.text) {
 			continue
 		}
-		if i := strings.Index(w, st.text) + len(st.text); st.is != isPassword && i < len(w) && !strings.HasPrefix(w[i:], "s") && !strings.HasPrefix(w[i:], "key") && !strings.HasPrefix(w[i:], "id") {
-			if _, more := words[w[i:]]; !more && !hinted(w[i:], "token", "secret", "value", "data", "string") {
+		if i := strings.Index(w, st.text) + len(st.text); st.is != isPassword && i < len(w) && !strings.HasPrefix(w[i:], "key") && !strings.HasPrefix(w[i:], "id") {
+			if _, more := words[w[i:]]; w[i:] != "s" && !more && !hinted(w[i:], "token", "secret", "value", "data", "string") {
 				return noPromise // tokenizer, secretary
 			}
 		}
@@ -286,6 +282,8 @@ func wordPromise(ws []string, k int, text string) promise {
 	}
 	return noPromise
 }
+
+var frameworks = wordSet("laravel gitlab rails django rack flask express symfony ci")
 
 var wordSetPass = wordSet("bypass compass trespass underpass overpass encompass surpass subpass multipass singlepass firstpass onepass lastpass keepass renderpass byepass repass")
 

@@ -9,13 +9,15 @@ var (
 	// Words before a name behind which its value is the next argument.
 	reSetting = regexp.MustCompile(`(?i)(?:\b(?:setenv|export|ENV|ARG|set|setq|echo|config set|configure set|set -(?:x|gx|Ux))|//[a-z0-9./-]+:)\s+$|//[a-z0-9./-]+:$`)
 	// Verbs behind a name.
-	reVerb = regexp.MustCompile(`^(?:,?\s*for (?:user )?\S{1,40})?\s+(?:is|was|are|lautet|ist|est|es|é|è|e'|er|to|(?:is |was |has been |now |successfully )*(?:set|changed|reset|updated|rotated|generated|created)(?: to| as|:)|(?:changed|rotated|updated) from)\s*:?\s+`)
+	reVerb = regexp.MustCompile(`^["']?(?:\s+(?:temporal|temporaire|temporanea|provisoire|provisional|tempor[aá]ria|now|actuel|actual|currently))?(?:,?\s*for (?:user )?\S{1,40})?\s+(?:is|was|are|lautet|ist|est|es|é|è|e'|er|är|to|jest|(?:is |was |has been |now |successfully )*(?:set|changed|reset|updated|rotated|generated|created)(?: to| as|:)|(?:changed|rotated|updated) from)\s*:?\s+`)
 	reTo   = regexp.MustCompile(`^["']?\s+to\s+`)
 	// Words before a name.
 	reWith = regexp.MustCompile(`(?:^|[^a-z])(with|using|wrong|bad|invalid|incorrect|generated|new|temporary|temp|random|initial|old|mit|avec|con|com|rejected|login|user \S+|username \S+|login \S+|bob \S+|connect \S+|account \S+)(?: the| a| an| this| admin| root| default| random)*\s+$`)
 	// "password is generated for root@localhost: x", at the end of a line.
 	reLast = regexp.MustCompile(`^[^:=]{0,80}(?:for|to|of|dell'|del|de|du|von|für|zu|generated|created|\))[^:=]{0,60}:\s+(\S+)\s*$`)
-	reFail = regexp.MustCompile(`fail|error|invalid|unable|cannot|denied|missing|refus|warn|exception|could not|authentication|mismatch|without| no `)
+	// The same for what has several words.
+	reLastWords = regexp.MustCompile(`^ (?:for|to|of) [^:=]{1,40}: ([a-z]+(?: [a-z]+){2,24})\s*$`)
+	reFail      = regexp.MustCompile(`fail|error|invalid|unable|cannot|denied|missing|refus|warn|exception|could not|authentication|mismatch|without| no `)
 )
 
 // spaced is true where a value stands behind its name with a blank between.
@@ -51,17 +53,18 @@ func (m *masker) spaced(nm name, l link) bool {
 // prose hides a secret that words tell: the password is x, with password x, password
 // for bob: x. It returns where what it hid ends, or 0.
 func (m *masker) prose(nm name, l link) int {
-	if nm.is == isWeak || nm.is == isSession || strings.ContainsAny(nm.text, "._") {
+	if nm.is == isWeak || nm.is == isSession || nm.is == isMaybe {
 		return 0
 	}
-	rest, lower := m.s[nm.to:], m.lower[nm.to:]
+	named := strings.ContainsAny(nm.text, "._") // it is not a word
+	lower := m.lower[nm.to:]
 	head := lower[:min(len(lower), 160)]
-	if v := reVerb.FindString(head); v != "" {
+	if v := reVerb.FindString(head); v != "" && (!named || strings.TrimSpace(strings.TrimLeft(v, "'\"")) == "to") {
 		at := nm.to + len(v)
 		to := m.told(at)
 		told := m.s[at:to]
 		if told == "" || harmlessTold(told, nm.is, closer(m.s[at:]) > 0, strings.HasSuffix(strings.TrimSpace(v), "to")) {
-			return 0
+			return m.last(nm)
 		}
 		m.hide(m.told0(at), to)
 		if strings.Contains(v, " from") {
@@ -84,6 +87,11 @@ func (m *masker) prose(nm name, l link) int {
 	told := m.s[from:to]
 	if from < to && !unexpectedToken(before) {
 		switch {
+		case nm.is == isPassword && !quoted && looksSecret(told) && hasDigit(told) && !algorithm[strings.ToLower(told)] && !harmlessTold(told, nm.is, false, true),
+			nm.is == isToken && !quoted && !named && looksSecret(told) && len(told) >= 8 && !algorithm[strings.ToLower(told)] && !uuid(told) && !hexadecimal(told) && len(strings.Trim(told, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_")) > 0 && strings.IndexByte(told, ':') < 0 && hasDigit(told):
+			m.hide(from, to)
+			return to
+		case named:
 		case quoted && nm.is == isPassword && !harmlessTold(told, nm.is, true, true),
 			quoted && nm.is != isPassword && len(told) >= 8 && hasDigit(told) && hasLetter(told) && !strings.ContainsAny(told, " /:") && !strings.HasSuffix(nm.text, "ecret"),
 			with != "" && !harmlessTold(told, nm.is, quoted, false) && (looksSecret(told) || nm.is == isPassword && sentenceGoesOn(m.lower[to:])),
@@ -103,11 +111,24 @@ func (m *masker) prose(nm name, l link) int {
 			return to
 		}
 	}
+	return m.last(nm)
+}
+
+// last hides the last word of a line that says at length whose secret it is.
+func (m *masker) last(nm name) int {
+	if strings.ContainsAny(nm.text, "._") {
+		return 0
+	}
+	rest := m.s[nm.to:]
 	if p := reLast.FindStringSubmatchIndex(rest[:min(len(rest), 400)]); p != nil && len(rest) <= 400 && !reFail.MatchString(m.lower) {
-		if v := rest[p[2]:p[3]]; !harmlessTold(v, nm.is, false, false) {
+		if v := rest[p[2]:p[3]]; !harmlessTold(v, nm.is, false, nm.is == isPassword) && !reCalled.MatchString(v) {
 			m.hide(nm.to+p[2], nm.to+p[3])
 			return nm.to + p[3]
 		}
+	}
+	if p := reLastWords.FindStringSubmatchIndex(rest[:min(len(rest), 400)]); p != nil && hinted(strings.ToLower(nm.text), "phrase", "mnemonic") && !reFail.MatchString(m.lower) {
+		m.hide(nm.to+p[2], nm.to+p[3])
+		return nm.to + p[3]
 	}
 	return 0
 }
@@ -148,8 +169,10 @@ func harmlessTold(told string, is promise, quoted, sure bool) bool {
 		return true
 	}
 	w := strings.ToLower(strings.TrimRight(t, ".,!:;?"))
-	return said[w] || strings.HasSuffix(w, "ing") && !quoted || reNumber.MatchString(t) && is != isPassword && is != isPin || harmlessValue(t, is, quoted)
+	return said[w] || !quoted && !hasDigit(w) && (strings.HasSuffix(w, "ing") || strings.HasSuffix(w, "ed")) || reNumber.MatchString(t) && is != isPassword && is != isPin || harmlessValue(t, is, quoted)
 }
+
+var algorithm = wordSet("sha1 sha224 sha256 sha384 sha512 sha-256 sha-512 md5 md4 bcrypt argon2 argon2i argon2id pbkdf2 scrypt base64 base32 oauth2 oauth1 utf8 utf-8 rs256 hs256 es256 aes256 http2 openid2 v1 v2 v3 tls1.2 mysql_native_password caching_sha2_password")
 
 // looksSecret is true for what is no word: it holds a digit or a sign.
 func looksSecret(s string) bool {

@@ -1,6 +1,9 @@
 package redact
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // Strings shorter than these are too short to be told from words and ids.
 const (
@@ -60,10 +63,33 @@ func (m *masker) token(from, to int) {
 		for j < len(s) && s[j] != '.' {
 			j++
 		}
-		if j-i >= minRandom && random(s[i:j], m.lower[:from+i], to < len(m.s) && m.s[to] == '=' && j == len(s)) {
-			m.hide(from+i, from+j)
+		if j-i >= minRandom {
+			m.random(from+i, from+j)
 		}
 		i = j + 1
+	}
+}
+
+// random hides s[from:to], or the parts of it where it is a path, if it is random.
+func (m *masker) random(from, to int) {
+	t := m.s[from:to]
+	// Base64 has a slash at every 64th letter, a path has more.
+	if strings.Count(t, "/") > 1+len(t)/24 || strings.HasPrefix(t, "/") {
+		for i := from; i < to; {
+			j := i
+			for j < to && m.s[j] != '/' {
+				j++
+			}
+			if j-i >= minRandom {
+				m.random(i, j)
+			}
+			i = j + 1
+		}
+		return
+	}
+	padded := to < len(m.s) && m.s[to] == '='
+	if random(t, m.lower[:from], padded) {
+		m.hide(from, to)
 	}
 }
 
@@ -95,16 +121,7 @@ func random(t, before string, padded bool) bool {
 	if hexadecimal(t) {
 		return len(t) >= minHex && namedKey(before)
 	}
-	// A path is judged by its parts: base64 has a slash at every 64th letter.
-	if strings.Count(t, "/") > 1+len(t)/24 || strings.HasPrefix(t, "/") {
-		for part := range strings.SplitSeq(t, "/") {
-			if len(part) >= minRandom && random(part, before, false) {
-				return true
-			}
-		}
-		return false
-	}
-	if uuid(t) {
+	if uuid(t) || strings.HasPrefix(t, "_ZN") || strings.HasPrefix(t, "_R") || plain(t) {
 		return false
 	}
 	return shuffled(t, padded)
@@ -134,7 +151,7 @@ func namedKey(before string) bool {
 	if len(before) > look {
 		before = before[len(before)-look:]
 	}
-	if hinted(before, "key id", "cache key", "public", "keyid", "fingerprint", "s3 key", "object key", "token id") {
+	if hinted(before, "key id", "cache key", "public", "keyid", "fingerprint", "s3 key", "object key", "token id", "kernel key") {
 		return false
 	}
 	return hinted(before, "key", "secret", "token", "hmac", "seed", "salt", "passw", "apikey", "credential")
@@ -150,11 +167,25 @@ func hexadecimal(s string) bool {
 	return true
 }
 
+// plain is true where the parts of a name, but for its words and numbers, are short.
+func plain(t string) bool {
+	left := 0
+	for part := range strings.FieldsFuncSeq(t, func(r rune) bool { return r == '-' || r == '_' }) {
+		if reWordOrNumber.MatchString(part) {
+			continue
+		}
+		left += len(part)
+	}
+	return left < minRandom*3/4
+}
+
+var reWordOrNumber = regexp.MustCompile(`^(?:[A-Z]?[a-z]+|[A-Z]+|[0-9TZv]+|(?:[A-Z]?[a-z]{2,})+)$`)
+
 // shuffled is true when digits, capitals and small letters take turns at more than
 // a third of the steps, and each of them is there. Words and paths change rarely,
 // random text at every second step. Signs between words do not count.
 func shuffled(s string, padded bool) bool {
-	var turns, steps, digit, upper, lower, signs int
+	var turns, steps, digit, upper, lower, signs, run, inWords int
 	prev := -1
 	for i := 0; i < len(s); i++ {
 		class := -1
@@ -167,6 +198,13 @@ func shuffled(s string, padded bool) bool {
 			class, lower = 2, lower+1
 		default:
 			signs++
+		}
+		if class != 2 {
+			run = 0
+		} else if run++; run == 2 {
+			inWords += 2
+		} else if run > 2 {
+			inWords++
 		}
 		if prev >= 0 && class >= 0 {
 			steps++
@@ -182,5 +220,5 @@ func shuffled(s string, padded bool) bool {
 	if digit < 2 && !padded || upper < 3 || lower < 3 || signs > 1+len(s)/10 {
 		return false
 	}
-	return float64(turns) >= 0.4*float64(steps)
+	return float64(turns) >= 0.4*float64(steps) && inWords*20 < 9*len(s)
 }

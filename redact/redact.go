@@ -62,7 +62,10 @@ func pass(s string) string {
 	if strings.IndexByte(s, 0x1b) >= 0 {
 		s = reANSI.ReplaceAllString(s, "")
 	}
-	m := masker{s: s, lower: asciiLower(s)}
+	m := masker{s: s, lower: s, found: hintFinder().find(s)}
+	if m.found != (hintSet{}) {
+		m.lower = asciiLower(s)
+	}
 	if strings.Contains(s, "-----BEGIN ") {
 		for _, p := range rePEM.FindAllStringIndex(s, -1) {
 			m.hide(p[0], p[1])
@@ -81,6 +84,7 @@ func pass(s string) string {
 type masker struct {
 	s     string // the line
 	lower string // the line with its ASCII letters in lower case
+	found hintSet
 	spans [][2]int
 }
 

@@ -210,13 +210,21 @@ func BenchmarkRedact(b *testing.B) {
 }
 
 func FuzzRedact(f *testing.F) {
-	for _, s := range []string{"", "password=x", `{"token":"a\"b"}`, "a://b:c@d", "\x1b[0m", "Authorization: Basic x", "\xff\xfe"} {
+	for _, s := range []string{"", "password=x", `{"token":"a\"b"}`, "a://b:c@d", "\x1b[0m", "Authorization: Basic x", "\xff\xfe", "..password...x"} {
 		f.Add(s)
+	}
+	for _, half := range []string{"tuning", "heldout", "fresh"} {
+		for _, s := range corpus(f, half+"/secrets.txt") {
+			f.Add(s.line)
+		}
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		out := Line(s)
-		if len(out) > 16*len(s)+64 {
+		if len(out) > maxGrowth*len(s)+maxExtra {
 			t.Fatalf("%d bytes became %d", len(s), len(out))
+		}
+		if again := Line(out); again != out {
+			t.Fatalf("Line(%q) = %q, and once more %q", s, out, again)
 		}
 		if p := strings.Map(alnum, s); len(p) < 40 {
 			// A secret behind a plain key goes, whatever stands in front.

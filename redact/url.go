@@ -6,23 +6,36 @@ import (
 )
 
 // slashes are "://" as it is and as it is escaped.
-var slashes = []string{"://", `:\/\/`, "%3a%2f%2f", `:\u002f\u002f`, "&#58;//"}
+var slashes = []string{"://", `:\/\/`, "%3a%2f%2f", `:\u002f\u002f`}
 
 var (
 	// Secrets of signed links and of sign-ins have very short names.
-	reShortKey = regexp.MustCompile(`(?i)(?:[?&;#]|&amp;|%26|%3f)(sig|key|code|auth|sas|se|pass|pw|pwd|state|ticket|hash|hmac|samlresponse|assertion|k)(?:=|%3d)([^\s&"'<>;#%\\]+)`)
+	reShortKey = regexp.MustCompile(`(?i)(?:[?&;#]|&amp;|%26|%3f)(sig|key|code|auth|sas|se|pass|pw|pwd|state|ticket|hash|hmac|samlresponse|assertion|k)(?:=|%3d)((?:[^\s&"'<>;#%\\]|%[013-9a-f][0-9a-f]|%2[0-57-9a-f])+)`)
 	// A path that ends with a secret: /reset-password/x.
-	rePath = regexp.MustCompile(`(?i)/(?:[a-z_\-]*(?:reset|confirm|activat|verif|magic|invit|unsubscribe|recover|accept|unlock|setup|token|webhook|hooks?|passwd|forgot|sso|autologin)[a-z_\-]*)((?:/[A-Za-z0-9_\-.~=%]+)+)`)
-	rePage = regexp.MustCompile(`\.(?:js|css|html?|php|png|jpg|svg|go|py|java|rb|ts|json|ya?ml|txt|md|gz|log|so|tar|zip|map|sh|conf|pem|crt)(?:$|[:?])`)
+	rePath   = regexp.MustCompile(`(?i)/(?:[a-z_\-]*(?:reset|confirm|activat|verif|magic|invit|unsubscribe|recover|accept|unlock|setup|token|webhook|hooks?|passwd|forgot|sso|autologin)[a-z_\-]*)((?:/[A-Za-z0-9_\-.~=%]+)*)(\?[^\s"'<>]*)?`)
+	reParams = regexp.MustCompile(`[?&][A-Za-z_]+=([A-Za-z0-9_\-.~%]+)`)
+	rePage   = regexp.MustCompile(`\.(?:js|css|html?|php|png|jpg|svg|go|py|java|rb|ts|json|ya?ml|txt|md|gz|log|so|tar|zip|map|sh|conf|pem|crt)(?:$|[:?])`)
+)
+
+var (
+	shortWords = []string{"key=", "code=", "auth=", "sas=", "se=", "pass=", "pw=", "pwd=", "state=", "ticket=", "hash=", "hmac=", "samlresponse=", "assertion=", "?k=", "%3d", "sig="}
+	pathWords  = []string{"reset", "confirm", "activat", "verif", "magic", "invit", "unsubscribe", "recover", "accept/", "unlock", "setup/", "token/", "tokens/", "hook", "/passw", "forgot", "/sso", "autologin"}
+	slashHints = []hint{hinting("://&@"), hinting(`:\/\/`), hinting("%3a%2f%2f"), hinting(`:\u002f\u002f`)}
+	shortHints = hinting(shortWords...)
+	pathHints  = hinting(pathWords...)
+	urlHints   = hinting(append([]string{"://", `:\/\/`, "%3a%2f%2f", `:\u002f\u002f`}, append(shortWords, pathWords...)...)...)
 )
 
 // urls hides user and password of every URL, and the parts of path and query that
 // are secrets by their place.
 func (m *masker) urls() {
-	if !hinted(m.s, "/", "%2F", "%2f", `\u002f`, "?", "&", "%26") {
+	if !urlHints.met(m.found) {
 		return
 	}
-	for _, sl := range slashes {
+	for n, sl := range slashes {
+		if !slashHints[n].met(m.found) {
+			continue
+		}
 		for i := 0; ; {
 			j := strings.Index(m.lower[i:], sl)
 			if j < 0 {
@@ -32,18 +45,28 @@ func (m *masker) urls() {
 			m.userinfo(i, sl)
 		}
 	}
-	if hinted(m.lower, "?", "&", ";", "#", "%26", "%3f") && hinted(m.lower, "=", "%3d") {
+	if shortHints.met(m.found) {
 		for _, p := range reShortKey.FindAllStringSubmatchIndex(m.s, -1) {
 			if v := m.s[p[4]:p[5]]; !harmlessParam(m.lower[p[2]:p[3]], v) {
 				m.hide(p[4], p[5])
 			}
 		}
 	}
-	if !hinted(m.lower, "/reset", "/confirm", "/activat", "/verif", "/magic", "/invit", "/unsubscribe", "/recover", "/accept", "/unlock", "/setup", "/token", "hook", "/passw", "/forgot", "reset/", "/sso", "login/") {
+	if !pathHints.met(m.found) {
 		return
 	}
 	for _, p := range rePath.FindAllStringSubmatchIndex(m.s, -1) {
+		if p[4] >= 0 {
+			for _, q := range reParams.FindAllStringSubmatchIndex(m.s[p[4]:p[5]], 16) {
+				if v := m.s[p[4]+q[2] : p[4]+q[3]]; tokenLike(v) {
+					m.hide(p[4]+q[2], p[4]+q[3])
+				}
+			}
+		}
 		path := m.s[p[2]:p[3]]
+		if path == "" {
+			continue
+		}
 		if rePage.MatchString(path) || !hinted(m.s[p[0]:p[2]], "/") {
 			continue
 		}

@@ -22,7 +22,7 @@ var (
 	// A type between a name and "=": password: Option<String> = "x".
 	reType = regexp.MustCompile(`^&?(?:'[a-z]+ )?(?:mut )?[A-Za-z_][A-Za-z0-9_.:]*(?:[<\[][A-Za-z0-9_., &<>\[\]|]{0,40}[>\]])?[?*]?(?:\s*\|\s*[A-Za-z]+)?\s+=\s+`)
 	// What debug printers put before a string.
-	rePrinted = regexp.MustCompile(`^(?:string ?\([0-9]+\) |string (?:')|s:[0-9]+:|\(\*?[a-z.]+\)\((?:0x[0-9a-f]+\)\()?|Optional<String> - some : |!!?[a-z]+ |[|>][-+]? |\(len=[0-9]+\) |<<|r#+|\[\](?:byte|uint8|rune|string)[({]|\*?&)`)
+	rePrinted = regexp.MustCompile(`^(?:string ?\([0-9]+\) |string (?:')|s:[0-9]+:|\(\*?[a-z.]+\)\((?:0x[0-9a-f]+\)\()?|Optional<String> - some : |!!?[a-z]+ |[|>][-+]? |\([a-z]+\) (?:\(len=[0-9]+\) )?|<<|r#+|\[\](?:byte|uint8|rune|string)[({]|\*?&)`)
 	// A prefix of a string: b"x", @"x", N'x', $'x'.
 	rePrefix = regexp.MustCompile(`^(?:[bBuUrRfFLN@$]{1,2}|u8)["']`)
 	// A function, a type or a constructor, and its bracket.
@@ -47,8 +47,8 @@ func (m *masker) read(i int, nm name, l link) read {
 			continue
 		}
 		if n := len(rePrinted.FindString(rest)); n > 0 {
-			if rest[n-1] == '\'' {
-				n--
+			if strings.IndexByte("'({", rest[n-1]) >= 0 && n > 1 && !strings.HasPrefix(rest, "(") {
+				n-- // the quote or the bracket is the value's
 			}
 			i += n
 			continue
@@ -69,6 +69,9 @@ func (m *masker) read(i int, nm name, l link) read {
 				break
 			}
 			if bracket == '"' || bracket == '\'' || bracket == '(' && rest[c[1]-2] == ' ' {
+				if last != "just" && last != "right" && last != "left" && last != "some" && last != "string" {
+					break
+				}
 				i += c[1] - 1
 				continue
 			}
@@ -115,7 +118,11 @@ func (m *masker) measure(i int, nm name, l link) read {
 	}
 	if c := s[i]; strings.IndexByte("[({<", c) >= 0 && !strings.HasPrefix(s[i:], Redacted) {
 		if n := bracketEnd(s[i:]); n > 0 {
-			return read{from: i + 1, to: i + n, after: i + n + 1, open: c}
+			v := read{from: i + 1, to: i + n, after: i + n + 1, open: c}
+			if t := s[v.from:v.to]; len(t) > 1 && (t[0] == '"' || t[0] == '\'') && strings.IndexByte(t[1:], t[0]) == len(t)-2 {
+				v.from, v.to, v.quoted = v.from+1, v.to-1, true
+			}
+			return v
 		}
 	}
 	to := i + bareEnd(m.lower[i:], l.is)
@@ -271,7 +278,7 @@ func (m *masker) hideValue(nm name, l link) int {
 // callOfName is true where brackets right behind a name hold a literal: token(abc-1).
 func callOfName(text string, nm name, v read) bool {
 	t := strings.Trim(text, `"'`)
-	if len(t) < len(text) && !strings.ContainsAny(t, `"'`) {
+	if v.quoted || len(t) < len(text) && !strings.ContainsAny(t, `"'`) {
 		return true // set_password("x")
 	}
 	return nm.is != isPassword && hasDigit(t) && hasLetter(t) && !strings.ContainsAny(t, " ,()=.*&[]") && len(t) >= 6
@@ -282,7 +289,7 @@ func callOfName(text string, nm name, v read) bool {
 func (m *masker) object(nm name, v read) int {
 	text := m.s[v.from:v.to]
 	if !strings.ContainsAny(text, ":=") {
-		if strings.ContainsAny(text, " {}") {
+		if strings.ContainsAny(text, " {}") && strings.Trim(text, "0123456789abcdefx, ") != "" {
 			return 0
 		}
 		return -1
