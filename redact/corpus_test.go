@@ -12,7 +12,7 @@ const corpusBar = 2.0
 
 var reMarked = regexp.MustCompile(`«[^»]*»`)
 
-// A sample is one line of testdata/{tuning,heldout}: the line as it is logged, and
+// A sample is one line of testdata/{tuning,heldout,fresh}: the line as it is logged, and
 // the secrets that stand in it.
 type sample struct {
 	kind, line string
@@ -65,7 +65,7 @@ func (s sample) leaks(masked string) bool {
 }
 
 // TestCorpus holds Line to its bar on both sides: secrets that leak and harmless
-// lines that are changed. The rules were written against the tuning half only.
+// lines that are changed. The rules were first written against tuning; the others were unseen then.
 func TestCorpus(t *testing.T) {
 	for _, half := range []string{"tuning", "heldout", "fresh"} {
 		t.Run(half, func(t *testing.T) {

@@ -34,7 +34,7 @@ func (m *masker) spaced(nm name, l link) bool {
 	case l.quoted:
 		// A name in quotes, and then a word: 'password' is.
 		return strings.HasSuffix(before, `:"`) || strings.HasSuffix(before, "((\"")
-	case reSetting.MatchString(before) && nm.is != isWeak && !reFail.MatchString(m.lower):
+	case reSetting.MatchString(before) && nm.is != isWeak && !m.fails(nm):
 		return s[l.at] != '=' && (nm.text == strings.ToUpper(nm.text) || only || q || strings.Contains(nm.text, "_"))
 	case strings.HasSuffix(before, ":") && q, strings.HasSuffix(before, "(setq "):
 		return true // :password "x"
@@ -120,13 +120,13 @@ func (m *masker) last(nm name) int {
 		return 0
 	}
 	rest := m.s[nm.to:]
-	if p := reLast.FindStringSubmatchIndex(rest[:min(len(rest), 400)]); p != nil && len(rest) <= 400 && !reFail.MatchString(m.lower) {
+	if p := reLast.FindStringSubmatchIndex(rest[:min(len(rest), 400)]); p != nil && len(rest) <= 400 && !m.fails(nm) {
 		if v := rest[p[2]:p[3]]; !harmlessTold(v, nm.is, false, nm.is == isPassword) && !reCalled.MatchString(v) {
 			m.hide(nm.to+p[2], nm.to+p[3])
 			return nm.to + p[3]
 		}
 	}
-	if p := reLastWords.FindStringSubmatchIndex(rest[:min(len(rest), 400)]); p != nil && hinted(strings.ToLower(nm.text), "phrase", "mnemonic") && !reFail.MatchString(m.lower) {
+	if p := reLastWords.FindStringSubmatchIndex(rest[:min(len(rest), 400)]); p != nil && hinted(strings.ToLower(nm.text), "phrase", "mnemonic") && !m.fails(nm) {
 		m.hide(nm.to+p[2], nm.to+p[3])
 		return nm.to + p[3]
 	}
@@ -170,6 +170,12 @@ func harmlessTold(told string, is promise, quoted, sure bool) bool {
 	}
 	w := strings.ToLower(strings.TrimRight(t, ".,!:;?"))
 	return said[w] || !quoted && !hasDigit(w) && (strings.HasSuffix(w, "ing") || strings.HasSuffix(w, "ed")) || reNumber.MatchString(t) && is != isPassword && is != isPin || harmlessValue(t, is, quoted)
+}
+
+// fails is true where the words around a name tell of a failure.
+func (m *masker) fails(nm name) bool {
+	const look = 200
+	return reFail.MatchString(m.lower[max(0, nm.from-look):min(len(m.lower), nm.to+look)])
 }
 
 var algorithm = wordSet("sha1 sha224 sha256 sha384 sha512 sha-256 sha-512 md5 md4 bcrypt argon2 argon2i argon2id pbkdf2 scrypt base64 base32 oauth2 oauth1 utf8 utf-8 rs256 hs256 es256 aes256 http2 openid2 v1 v2 v3 tls1.2 mysql_native_password caching_sha2_password")

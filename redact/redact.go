@@ -9,7 +9,7 @@
 // line; render hides what is marked.
 //
 // testdata holds the corpus that it is measured by, secrets and harmless lines.
-// docs/redaction.md tells the figures, and why no foreign rule set is used.
+// docs/redaction.md has the figures, and why no foreign rule set is used.
 package redact
 
 import (
@@ -24,7 +24,7 @@ const Redacted = "[redacted]"
 
 // Bounds of Line. A line that would break one of them is hidden whole.
 const (
-	maxPasses = 4  // until another pass changes nothing
+	maxPasses = 8  // until another pass changes nothing
 	maxGrowth = 4  // times the length of the line ...
 	maxExtra  = 64 // ... and so many bytes
 )
@@ -62,22 +62,58 @@ func pass(s string) string {
 	if strings.IndexByte(s, 0x1b) >= 0 {
 		s = reANSI.ReplaceAllString(s, "")
 	}
-	m := masker{s: s, lower: s, found: hintFinder().find(s)}
-	if m.found != (hintSet{}) {
-		m.lower = asciiLower(s)
-	}
+	m := masker{s: s}
 	if strings.Contains(s, "-----BEGIN ") {
 		for _, p := range rePEM.FindAllStringIndex(s, -1) {
 			m.hide(p[0], p[1])
 		}
 	}
-	m.urls()
-	m.headers()
-	m.names()
-	m.commands()
-	m.phrases()
-	m.tokens()
+	for at := 0; at < len(s); {
+		at = m.window(at)
+	}
 	return m.render()
+}
+
+// A line is looked at in windows, which makes the work for a long one linear. A
+// window reaches into the next one, so that a name and its value are seen together.
+const (
+	windowBytes  = 2048
+	overlapBytes = 256
+)
+
+// window looks at one window, from a given place on. It returns where the next begins.
+func (m *masker) window(at int) int {
+	s := m.s
+	end, next := len(s), len(s)
+	if at+windowBytes+overlapBytes < len(s) {
+		end, next = at+windowBytes+overlapBytes, at+windowBytes
+		if i := strings.IndexByte(s[next:end], ' '); i >= 0 {
+			next += i
+		}
+	}
+	w := masker{s: s[at:end], lower: s[at:end], found: hintFinder().find(s[at:end])}
+	if w.found != (hintSet{}) {
+		w.lower = asciiLower(w.s)
+	}
+	w.urls()
+	w.headers()
+	w.names()
+	w.commands()
+	w.phrases()
+	w.tokens()
+	for _, p := range w.spans {
+		from, to := at+p[0], at+p[1]
+		if to == end && end < len(s) { // a secret that is longer than the window
+			if i := strings.IndexAny(s[end:], " \t\n\"'"); i >= 0 {
+				to += i
+			} else {
+				to = len(s)
+			}
+			next = max(next, to)
+		}
+		m.hide(from, to)
+	}
+	return next
 }
 
 // A masker collects the parts of one line that are to be hidden.

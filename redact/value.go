@@ -153,7 +153,7 @@ func quotedEnd(s, q string) int {
 }
 
 // maxBracket is how far the end of a bracket is looked for.
-const maxBracket = 4096
+const maxBracket = 1024
 
 // bracketEnd is the index of the bracket that closes the one s begins with, or 0.
 func bracketEnd(s string) int {
