@@ -112,12 +112,15 @@ type name struct {
 // maxName is the longest name that is read; of a longer run its end is.
 const maxName = 80
 
+// maxNames is how many names that promise a secret are looked at in one window.
+const maxNames = 64
+
 // names hides the values of names that promise a secret.
 func (m *masker) names() {
 	if !nameHints.met(m.found) {
 		return
 	}
-	before := name{}
+	before, promising := name{}, 0
 	for i := 0; i < len(m.s); {
 		r, n := utf8.DecodeRuneInString(m.s[i:])
 		if !nameRune(r) {
@@ -135,6 +138,10 @@ func (m *masker) names() {
 		before = nm
 		if nm.is == noPromise {
 			continue
+		}
+		if promising++; promising > maxNames {
+			m.hide(i, len(m.s)) // no program writes that many in one window
+			return
 		}
 		if end := m.valueOf(nm); end > i {
 			i = end // what is hidden names nothing
