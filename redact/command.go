@@ -224,7 +224,7 @@ func (m *masker) flagged(flag string, args []arg) {
 	}
 }
 
-var rePorts = regexp.MustCompile(`^[0-9.:]+(?:/(?:tcp|udp))?$|^[A-Z_]+$`)
+var rePorts = regexp.MustCompile(`^[0-9.:]+(?:/(?:tcp|udp))?$`)
 
 // hideArg hides an argument, unless it is a port, a placeholder or a reference.
 func (m *masker) hideArg(from, to int) {
@@ -241,5 +241,10 @@ func (m *masker) hideArg(from, to int) {
 }
 
 func placeholderArg(v string) bool {
-	return strings.HasPrefix(v, "<") && strings.HasSuffix(v, ">")
+	return strings.HasPrefix(v, "<") && strings.HasSuffix(v, ">") || upperPlaceholder(v)
+}
+
+// upperPlaceholder is true for PASSWORD, YOUR_TOKEN and the like, as a usage has them.
+func upperPlaceholder(v string) bool {
+	return v == strings.ToUpper(v) && !hasDigit(v) && hinted(strings.ToLower(v), "pass", "token", "secret", "key", "user", "value", "your", "pw", "cred", "string", "xxx")
 }

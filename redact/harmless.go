@@ -93,7 +93,7 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 		}
 	}
 	if l.is == bySpace && nm.flag && !v.quoted {
-		if l.at-nm.to >= 2 || text == strings.ToUpper(text) && !hasDigit(text) && hasLetter(text) || strings.HasPrefix(text, "-") || strings.HasPrefix(text, "[") {
+		if l.at-nm.to >= 2 || upperPlaceholder(text) || strings.HasPrefix(text, "-") || strings.HasPrefix(text, "[") {
 			return true
 		}
 	}
