@@ -63,9 +63,6 @@ func (f *feeder) line(s string) bool {
 
 // textLine takes a line of a log that holds one record a line.
 func (f *feeder) textLine(s string) bool {
-	if strings.IndexByte(s, 0x1b) >= 0 && isColoured(s) {
-		s = stripColour(s)
-	}
 	if f.next == nil {
 		f.pend, f.next = new(line), new(line)
 	}

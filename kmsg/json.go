@@ -193,6 +193,9 @@ func (f *feeder) wrapped(e *entry) (matters bool) {
 	f.base = &base
 	for s := range strings.Lines(e.text) {
 		if s = strings.TrimRight(s, "\r\n"); s != "" {
+			if strings.IndexByte(s, 0x1b) >= 0 && isColoured(s) {
+				s = stripColour(s)
+			}
 			matters = f.textLine(s) || matters
 		}
 	}

@@ -89,6 +89,9 @@ func (f *feeder) fieldPrefix(s string) bool {
 	}
 	f.shape = append(f.shape[:0], s[:at]...)
 	f.shapeHost = p.host()
+	if sameShape(s[:at], s) == 0 {
+		return false
+	}
 	f.stats.Lines--
 	f.line(s)
 	return true
