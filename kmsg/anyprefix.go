@@ -35,6 +35,7 @@ type prefixScan struct {
 	named   bool // "kernel:" was seen
 	raw     bool // the prefix is /dev/kmsg's
 	program string
+	behind  bool // what is asked about stands behind a number
 }
 
 // scan cuts s up to the place at. Without anchor the prefix ends where a token
@@ -284,6 +285,10 @@ func (p *prefixScan) begins(s string) bool {
 		if _, ok := l.rawRecord(s); ok || q.head(s, len(s)) > 0 {
 			return true
 		}
+		if p.behind {
+			return false // grep puts one number before a line
+		}
+		q.behind = true
 		n := lineNumber(s, len(s))
 		return n > 0 && n < len(s) && (s[n-1] == ':' || s[n-1] == '-') && q.begins(s[n:])
 	case strings.HasPrefix(s, "kernel:"):

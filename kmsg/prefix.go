@@ -164,6 +164,13 @@ func (l *line) rawRecord(s string) (string, bool) {
 	if len(s) < 8 || s[0]-'0' > 9 {
 		return "", false
 	}
+	digits := 1
+	for digits < 6 && s[digits]-'0' <= 9 {
+		digits++
+	}
+	if s[digits] != ',' { // its error would cost more than the line
+		return "", false
+	}
 	text, caller, err := parseHeader(bytesOf(s), &l.rec)
 	if err != nil {
 		l.rec = Record{Facility: FacilityUnknown, Level: -1}
