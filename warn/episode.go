@@ -12,7 +12,8 @@ import (
 // ends it when none is left.
 func (w *Warner) settle(st *state) []Alert {
 	var out []Alert
-	for _, name := range order {
+	for i := range signs {
+		name := signs[i].name
 		s := st.signs[name]
 		if s == nil || !s.on {
 			continue

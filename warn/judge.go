@@ -10,19 +10,19 @@ import (
 // the limit is not near: each costs up to a tenth of a millisecond.
 const forecastEvery = 5 * time.Second
 
-// judge looks at the last reading, and at what came before it, for every sign.
+// judge looks at the last reading, and at what came before it, for every sign that is
+// read of it.
 func (st *state) judge(r *Rules) {
-	at, rest := st.last.At, r.ResolveAfter
-	st.see(Headroom, st.headroom(r), at, holdMemory, rest)
-	st.see(Forecast, st.foreseen(r), at, holdForecast, rest)
-	st.see(Pressure, st.pressed(r), at, 0, rest)
-	if st.id == HostID {
-		return
+	for i := range signs {
+		k := &signs[i]
+		switch {
+		case st.id == HostID && !k.host:
+		case k.judge != nil:
+			st.see(k.name, k.judge(st, r), st.last.At, k.hold, r.ResolveAfter)
+		case k.readToo:
+			k.event(st, r, st.last.At)
+		}
 	}
-	st.see(Throttled, st.throttled(r), at, 0, rest)
-	st.see(LimitHits, st.hits(r), at, 0, rest)
-	st.see(PIDs, st.pids(r), at, holdPIDs, rest)
-	st.judgeHealth(r, at)
 }
 
 // limit is the limit of the last reading, 0 where there is none.
@@ -175,34 +175,42 @@ func (st *state) judgeRestarts(r *Rules, at time.Time) {
 
 // of names the warning that a sign belongs to: signs of one cause are one warning.
 func (st *state) of(name string) string {
-	if name == RestartLoop {
-		return RestartLoop
+	if signs.named(name).own {
+		return name
 	}
 	return string(st.cause(name))
 }
 
 // cause is that of the death that a sign announces.
-func (st *state) cause(name string) incident.Cause {
-	switch name {
-	case PIDs:
-		return incident.LimitPids
-	case Unhealthy:
-		return incident.UnknownCause
-	case RestartLoop:
-		if n := len(st.deaths); n > 0 {
-			return st.deaths[n-1].cause
-		}
-		return incident.UnknownCause
-	}
+func (st *state) cause(name string) incident.Cause { return signs.named(name).cause(st) }
+
+// memoryCause is that of a death for want of memory.
+func memoryCause(st *state) incident.Cause {
 	if st.id == HostID {
 		return incident.OOMHost
 	}
-	// Without a limit of its own, or far from it, it is the host's memory, or
-	// that of a group above, that is short, but where its own memory.high stops it.
-	if name == Pressure && !st.heldBack() && (st.limit() == 0 || st.last.Used < st.limit()*9/10) {
+	return incident.OOMContainer
+}
+
+// pressureCause: without a limit of its own, or far from it, it is the host's memory,
+// or that of a group above, that is short, but where its own memory.high stops it.
+func pressureCause(st *state) incident.Cause {
+	if !st.heldBack() && (st.limit() == 0 || st.last.Used < st.limit()*9/10) {
 		return incident.OOMHost
 	}
-	return incident.OOMContainer
+	return memoryCause(st)
+}
+
+func lastCause(st *state) incident.Cause {
+	if n := len(st.deaths); n > 0 {
+		return st.deaths[n-1].cause
+	}
+	return incident.UnknownCause
+}
+
+// always is a cause that hangs on nothing.
+func always(c incident.Cause) func(*state) incident.Cause {
+	return func(*state) incident.Cause { return c }
 }
 
 // heldBack is true while its memory.high holds it back.
@@ -210,6 +218,3 @@ func (st *state) heldBack() bool {
 	l, _ := rises(st.counters, func(c *counters) int64 { return c.highs })
 	return l > calm
 }
-
-// order is that in which signs are told.
-var order = []string{Forecast, Headroom, LimitHits, Throttled, Pressure, PIDs, Unhealthy, RestartLoop}

@@ -64,7 +64,8 @@ func (w *Warner) Looks() []Look {
 		}
 		l := Look{id: id, name: st.name, at: st.seen, last: st.last, held: st.held, counters: slices.Clone(st.counters)}
 		l.series.seconds, l.series.minutes = slices.Clone(st.series.seconds), slices.Clone(st.series.minutes)
-		for _, name := range order {
+		for i := range signs {
+			name := signs[i].name
 			if s := st.signs[name]; s != nil && s.on {
 				l.on = append(l.on, name)
 			}

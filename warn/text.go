@@ -21,100 +21,136 @@ type told struct {
 
 // tell puts a sign into words.
 func (st *state) tell(name string, f *verdict.Facts) told {
-	who := subject(st, f)
-	limit, holds := st.limit(), incident.FormatBytes(max(st.held, 0))
-	size := incident.FormatBytes(limit)
+	return signs.named(name).words(st, subject(st, f))
+}
+
+func headroomWords(st *state, who string) told {
+	limit := st.limit()
+	holds := incident.FormatBytes(max(st.held, 0))
+	size := incident.FormatBytes(st.limit())
+	t := told{confidence: incident.Possible, source: "recorder"}
+	left := max(limit-st.held, 0)
+	t.text = fmt.Sprintf("%s of %s held, %.1f %%", holds, size, 100*st.share())
+	t.means = "little is left, and nothing of what is held can be reclaimed"
+	if st.id == HostID {
+		t.summary = fmt.Sprintf("%s has %s of its %s of memory available: when that is gone the kernel kills a process", who, incident.FormatBytes(left), size)
+		t.advice = "See who holds the most (oomwatch top), and give containers that have no limit one: without it any of them can take what is left."
+		return t
+	}
+	t.summary = fmt.Sprintf("%s has %s of its %s limit left: it holds %s that cannot be reclaimed", who, incident.FormatBytes(left), size, holds)
+	t.advice = fmt.Sprintf("Page cache is not counted here, so this is what the program needs: watch it with oomwatch top. If it stays at this level, a limit of %s keeps a fifth free (%s / 0.8); if it still grows, look for a leak first.",
+		incident.FormatBytes(roundUp(st.held*5/4)), holds)
+	return t
+}
+
+func forecastWords(st *state, who string) told {
+	limit := st.limit()
+	holds := incident.FormatBytes(max(st.held, 0))
+	size := incident.FormatBytes(st.limit())
+	t := told{confidence: incident.Possible, source: "recorder"}
+	ttl, err := seconds(st.forecast.seconds), seconds(st.forecast.err)
+	slope := float64(limit-st.held) / max(st.forecast.seconds, 1)
+	t.confidence = incident.Likely
+	t.text = fmt.Sprintf("%s of %s held, growing %s/s: limit in %s ± %s", holds, size, incident.FormatBytes(int64(slope)), ttl, err)
+	t.means = "at the present slope the limit is reached then; it has never held as much before"
+	what := "its " + size + " limit"
+	if st.id == HostID {
+		what = "the end of its " + size + " of memory"
+	}
+	t.summary = fmt.Sprintf("%s reaches %s in about %s (± %s): it holds %s and grows %s/s", who, what, ttl, err, holds, incident.FormatBytes(int64(slope)))
+	t.advice = "Take a heap dump or a profile while it still lives; a higher limit only buys time while it grows like this."
+	if st.id == HostID {
+		t.advice = "See who grows (oomwatch top, sorted by danger): whom the kernel kills need not be who grew."
+	}
+	return t
+}
+
+func hitsWords(st *state, who string) told {
+	holds := incident.FormatBytes(max(st.held, 0))
+	size := incident.FormatBytes(st.limit())
 	span := incident.FormatDuration(recently)
 	t := told{confidence: incident.Possible, source: "recorder"}
-	switch name {
-	case Headroom:
-		left := max(limit-st.held, 0)
-		t.text = fmt.Sprintf("%s of %s held, %.1f %%", holds, size, 100*st.share())
-		t.means = "little is left, and nothing of what is held can be reclaimed"
-		if st.id == HostID {
-			t.summary = fmt.Sprintf("%s has %s of its %s of memory available: when that is gone the kernel kills a process", who, incident.FormatBytes(left), size)
-			t.advice = "See who holds the most (oomwatch top), and give containers that have no limit one: without it any of them can take what is left."
-			break
-		}
-		t.summary = fmt.Sprintf("%s has %s of its %s limit left: it holds %s that cannot be reclaimed", who, incident.FormatBytes(left), size, holds)
-		t.advice = fmt.Sprintf("Page cache is not counted here, so this is what the program needs: watch it with oomwatch top. If it stays at this level, a limit of %s keeps a fifth free (%s / 0.8); if it still grows, look for a leak first.",
-			incident.FormatBytes(roundUp(st.held*5/4)), holds)
-	case Forecast:
-		ttl, err := seconds(st.forecast.seconds), seconds(st.forecast.err)
-		slope := float64(limit-st.held) / max(st.forecast.seconds, 1)
-		t.confidence = incident.Likely
-		t.text = fmt.Sprintf("%s of %s held, growing %s/s: limit in %s ± %s", holds, size, incident.FormatBytes(int64(slope)), ttl, err)
-		t.means = "at the present slope the limit is reached then; it has never held as much before"
-		what := "its " + size + " limit"
-		if st.id == HostID {
-			what = "the end of its " + size + " of memory"
-		}
-		t.summary = fmt.Sprintf("%s reaches %s in about %s (± %s): it holds %s and grows %s/s", who, what, ttl, err, holds, incident.FormatBytes(int64(slope)))
-		t.advice = "Take a heap dump or a profile while it still lives; a higher limit only buys time while it grows like this."
-		if st.id == HostID {
-			t.advice = "See who grows (oomwatch top, sorted by danger): whom the kernel kills need not be who grew."
-		}
-	case LimitHits:
-		_, by := rises(st.counters, func(c *counters) int64 { return c.hits })
-		t.source = "cgroup"
-		t.text = fmt.Sprintf("limit hit %d times in %s; %s of %s held, %.1f %%", by, span, holds, size, 100*st.share())
-		t.means = "each allocation at the limit must first reclaim, and there is little to reclaim"
-		t.summary = fmt.Sprintf("%s runs into its %s limit again and again, %d times in %s: it holds %s that cannot be reclaimed", who, size, by, span, holds)
-		t.advice = "It lives off the last of its page cache and slows down: give it room, or less to do at once."
-	case Pressure:
-		t.summary = fmt.Sprintf("%s stands still for want of memory", who)
-		if p := share(st.counters, func(c *counters) int64 { return c.full }); p >= 0 {
-			t.text = fmt.Sprintf("all tasks stalled %.1f %% of the last %s", p, span)
-			t.summary += fmt.Sprintf(": %.0f %% of the last %s", p, span)
-		}
-		if l, by := rises(st.counters, func(c *counters) int64 { return c.stalls }); l > calm {
-			if t.text != "" {
-				t.text += "; "
-			}
-			t.text += fmt.Sprintf("the kernel notified of it %d times in %s", by, span)
-			if st.last.PSIFull < 0 {
-				t.summary += fmt.Sprintf(": the kernel reclaims next to nothing (%d notifications of critical pressure in %s)", by, span)
-			}
-		}
-		t.means = "the kernel spends the time reclaiming pages that are needed again at once"
-		t.advice = "Its working set, page cache included, does not fit: give it more memory, or less to do at once."
-		switch {
-		case st.cause(Pressure) == incident.OOMHost:
-			t.advice = "The host, or a group above, is short of memory: see who holds the most with oomwatch top."
-		case st.heldBack():
-			t.advice = "It waits at its own memory.high: raise that (the limit is memory.max), or make the program need less."
-		}
-	case Throttled:
-		_, by := rises(st.counters, func(c *counters) int64 { return c.highs })
-		t.source = "cgroup"
-		t.text = fmt.Sprintf("memory.high exceeded %d times in %s", by, span)
-		t.means = "the kernel slows every allocation down and reclaims"
-		t.summary = fmt.Sprintf("%s is slowed down at its memory.high (%d times in %s)", who, by, span)
-		t.advice = "memory.high throttles and never kills: raise it (the limit is memory.max), or make the program need less."
-	case PIDs:
-		t.source = "cgroup"
-		t.text = fmt.Sprintf("%d of %d pids in use", st.last.PIDs, st.last.PIDsLimit)
-		t.means = "at the limit it can start no process and no thread"
-		t.summary = fmt.Sprintf("%s has %d of its %d processes and threads in use", who, st.last.PIDs, st.last.PIDsLimit)
-		t.advice = "See what it starts (ps -eLf in the container): children that nobody waits for stay as zombies and count. If it needs them all, raise --pids-limit."
-	case Unhealthy:
-		t.source = "docker"
-		t.text = "health_status: unhealthy"
-		t.means = "the image's health check failed as often as it may"
-		t.summary = fmt.Sprintf("%s is unhealthy: its health check fails", who)
-		t.advice = fmt.Sprintf("See what the check says: docker inspect -f '{{json .State.Health}}' %s", who)
-	case RestartLoop:
-		n := len(st.deaths)
-		first, last := st.deaths[0], st.deaths[n-1]
-		t.confidence, t.source = incident.Certain, "docker"
-		t.text = fmt.Sprintf("%d deaths in %s", n, incident.FormatDuration(last.at.Sub(first.at)))
-		t.means = last.what
-		t.summary = fmt.Sprintf("%s dies again and again: %d times in %s, the last as %s", who, n, incident.FormatDuration(last.at.Sub(first.at)), last.cause)
-		if b := backoff(st.deaths); b > 0 {
-			t.summary += fmt.Sprintf("; Docker waits about %s before the next start", incident.FormatDuration(b))
-		}
-		t.advice = "Look at the first of these deaths, not the last: oomwatch explain --all " + who
+	_, by := rises(st.counters, func(c *counters) int64 { return c.hits })
+	t.source = "cgroup"
+	t.text = fmt.Sprintf("limit hit %d times in %s; %s of %s held, %.1f %%", by, span, holds, size, 100*st.share())
+	t.means = "each allocation at the limit must first reclaim, and there is little to reclaim"
+	t.summary = fmt.Sprintf("%s runs into its %s limit again and again, %d times in %s: it holds %s that cannot be reclaimed", who, size, by, span, holds)
+	t.advice = "It lives off the last of its page cache and slows down: give it room, or less to do at once."
+	return t
+}
+
+func pressureWords(st *state, who string) told {
+	span := incident.FormatDuration(recently)
+	t := told{confidence: incident.Possible, source: "recorder"}
+	t.summary = fmt.Sprintf("%s stands still for want of memory", who)
+	if p := share(st.counters, func(c *counters) int64 { return c.full }); p >= 0 {
+		t.text = fmt.Sprintf("all tasks stalled %.1f %% of the last %s", p, span)
+		t.summary += fmt.Sprintf(": %.0f %% of the last %s", p, span)
 	}
+	if l, by := rises(st.counters, func(c *counters) int64 { return c.stalls }); l > calm {
+		if t.text != "" {
+			t.text += "; "
+		}
+		t.text += fmt.Sprintf("the kernel notified of it %d times in %s", by, span)
+		if st.last.PSIFull < 0 {
+			t.summary += fmt.Sprintf(": the kernel reclaims next to nothing (%d notifications of critical pressure in %s)", by, span)
+		}
+	}
+	t.means = "the kernel spends the time reclaiming pages that are needed again at once"
+	t.advice = "Its working set, page cache included, does not fit: give it more memory, or less to do at once."
+	switch {
+	case st.cause(Pressure) == incident.OOMHost:
+		t.advice = "The host, or a group above, is short of memory: see who holds the most with oomwatch top."
+	case st.heldBack():
+		t.advice = "It waits at its own memory.high: raise that (the limit is memory.max), or make the program need less."
+	}
+	return t
+}
+
+func throttledWords(st *state, who string) told {
+	span := incident.FormatDuration(recently)
+	t := told{confidence: incident.Possible, source: "recorder"}
+	_, by := rises(st.counters, func(c *counters) int64 { return c.highs })
+	t.source = "cgroup"
+	t.text = fmt.Sprintf("memory.high exceeded %d times in %s", by, span)
+	t.means = "the kernel slows every allocation down and reclaims"
+	t.summary = fmt.Sprintf("%s is slowed down at its memory.high (%d times in %s)", who, by, span)
+	t.advice = "memory.high throttles and never kills: raise it (the limit is memory.max), or make the program need less."
+	return t
+}
+
+func pidsWords(st *state, who string) told {
+	t := told{confidence: incident.Possible, source: "recorder"}
+	t.source = "cgroup"
+	t.text = fmt.Sprintf("%d of %d pids in use", st.last.PIDs, st.last.PIDsLimit)
+	t.means = "at the limit it can start no process and no thread"
+	t.summary = fmt.Sprintf("%s has %d of its %d processes and threads in use", who, st.last.PIDs, st.last.PIDsLimit)
+	t.advice = "See what it starts (ps -eLf in the container): children that nobody waits for stay as zombies and count. If it needs them all, raise --pids-limit."
+	return t
+}
+
+func unhealthyWords(st *state, who string) told {
+	t := told{confidence: incident.Possible, source: "recorder"}
+	t.source = "docker"
+	t.text = "health_status: unhealthy"
+	t.means = "the image's health check failed as often as it may"
+	t.summary = fmt.Sprintf("%s is unhealthy: its health check fails", who)
+	t.advice = fmt.Sprintf("See what the check says: docker inspect -f '{{json .State.Health}}' %s", who)
+	return t
+}
+
+func loopWords(st *state, who string) told {
+	t := told{confidence: incident.Possible, source: "recorder"}
+	n := len(st.deaths)
+	first, last := st.deaths[0], st.deaths[n-1]
+	t.confidence, t.source = incident.Certain, "docker"
+	t.text = fmt.Sprintf("%d deaths in %s", n, incident.FormatDuration(last.at.Sub(first.at)))
+	t.means = last.what
+	t.summary = fmt.Sprintf("%s dies again and again: %d times in %s, the last as %s", who, n, incident.FormatDuration(last.at.Sub(first.at)), last.cause)
+	if b := backoff(st.deaths); b > 0 {
+		t.summary += fmt.Sprintf("; Docker waits about %s before the next start", incident.FormatDuration(b))
+	}
+	t.advice = "Look at the first of these deaths, not the last: oomwatch explain --all " + who
 	return t
 }
 

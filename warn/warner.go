@@ -270,14 +270,14 @@ func (st *state) restart(at time.Time) {
 // part puts the warnings of a run that ended aside, until its death is told.
 func (st *state) part(at time.Time) {
 	for _, of := range sorted(st.open) {
-		if e := st.open[of]; of != RestartLoop {
+		if e := st.open[of]; !signs.named(of).lasts {
 			e.passed = at
 			st.passed = append(st.passed, e)
 			delete(st.open, of)
 		}
 	}
 	for name := range st.signs {
-		if name != RestartLoop {
+		if !signs.named(name).lasts {
 			delete(st.signs, name)
 		}
 	}
@@ -362,7 +362,7 @@ func (w *Warner) Died(inc *incident.Incident) []Alert {
 	st.passed = nil
 	if !st.start.After(inc.Time) {
 		for _, of := range sorted(st.open) {
-			if e := st.open[of]; of != RestartLoop && !e.Incident.Time.After(inc.Time) {
+			if e := st.open[of]; !signs.named(of).lasts && !e.Incident.Time.After(inc.Time) {
 				out = append(out, w.end(e, inc.Time, "it died", inc.ID))
 				delete(st.open, of)
 			}
@@ -403,11 +403,10 @@ func (w *Warner) Due(now time.Time) []Alert {
 			out = append(out, w.end(st.passed[0], st.passed[0].passed, "the container has ended", ""))
 			st.passed = st.passed[1:]
 		}
-		st.judgeRestarts(&w.opt.Rules, now)
-		st.judgeHealth(&w.opt.Rules, now)
+		st.events(&w.opt.Rules, now)
 		if now.Sub(st.seen) > blind {
 			for name := range st.signs {
-				if name != RestartLoop && name != Unhealthy {
+				if !signs.named(name).apart {
 					st.see(name, calm, now, 0, w.opt.Rules.ResolveAfter)
 				}
 			}
