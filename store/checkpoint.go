@@ -85,16 +85,28 @@ func (s *Store) committed(n int64) {
 }
 
 // checkpoint moves what it can of the write-ahead log without making anybody wait.
+// Where somebody keeps it from being moved, and it has grown too long, the store goes
+// on in a new file.
 func (s *Store) checkpoint(ctx context.Context) error {
 	s.moving.Lock()
 	defer s.moving.Unlock()
+	whole, err := s.moveLog(ctx)
+	if err == nil && !whole && logSize(s.path) > maxLog {
+		err = s.renew(ctx)
+	}
+	return err
+}
+
+// moveLog is checkpoint without a new file; whole is true when nothing is left in the log.
+func (s *Store) moveLog(ctx context.Context) (whole bool, err error) {
 	// Opened each time: the file under the path may be another by now.
 	db, err := sql.Open("sqlite", dsn(s.path, "mode=rw&_pragma=mmap_size(0)&_pragma=synchronous(FULL)"))
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	_, err = db.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
-	return err
+	var busy, pages, moved int64
+	err = db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &pages, &moved)
+	return moved >= pages, err
 }
