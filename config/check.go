@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/notify/receiver"
 )
 
 // source is one of the ways in which a value can be given: by itself, in a file,
@@ -122,7 +122,7 @@ func (d *document) checkReceiver(at string, r *Receiver) (warnings []string) {
 	if w := InsideWarning(fmt.Sprintf("receiver %q", string(r.Name)), string(r.URL)); w != "" {
 		warnings = append(warnings, w)
 	}
-	if r.Type == "syslog" && notify.JournalBehind(r.Socket) {
+	if r.Type == "syslog" && receiver.JournalBehind(r.Socket) {
 		warnings = append(warnings, fmt.Sprintf("receiver %q: the systemd journal listens there and does not read RFC 5424: take the type journal", string(r.Name)))
 	}
 	return warnings
@@ -130,7 +130,7 @@ func (d *document) checkReceiver(at string, r *Receiver) (warnings []string) {
 
 // blame is the place of the key that an error is about.
 func (r *Receiver) blame(at string, err error) string {
-	var option *notify.BadOption
+	var option *receiver.BadOption
 	if !errors.As(err, &option) {
 		return at
 	}

@@ -5,12 +5,12 @@ import (
 	"fmt"
 
 	"github.com/oomwatch/oomwatch/internal/build"
-	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/notify/receiver"
 )
 
 // Heartbeat makes the sender of heartbeats; heartbeat_url is given.
-func (a *Alerts) Heartbeat() (*notify.Heartbeat, error) {
-	opt := notify.HTTPOptions{URL: string(a.HeartbeatURL), Version: build.Version()}
+func (a *Alerts) Heartbeat() (*receiver.Heartbeat, error) {
+	opt := receiver.HTTPOptions{URL: string(a.HeartbeatURL), Version: build.Version()}
 	if a.HeartbeatCAFile != "" {
 		pool, err := rootsWith(a.HeartbeatCAFile)
 		if err != nil {
@@ -18,7 +18,7 @@ func (a *Alerts) Heartbeat() (*notify.Heartbeat, error) {
 		}
 		opt.TLS = &tls.Config{RootCAs: pool}
 	}
-	return notify.NewHeartbeat(opt)
+	return receiver.NewHeartbeat(opt)
 }
 
 // checkHeartbeat reads and judges the heartbeat's URL.
@@ -43,7 +43,7 @@ func (d *document) checkHeartbeat(a *Alerts) (warnings []string) {
 	v, warning, err := readSecret(a.HeartbeatURL, s.file, s.env)
 	if err == nil {
 		a.HeartbeatURL = v
-		err = notify.CheckURL(string(v), false)
+		err = receiver.CheckURL(string(v), false)
 	}
 	if err != nil {
 		d.problem("alerts."+s.by(), err.Error())

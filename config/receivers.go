@@ -14,6 +14,8 @@ import (
 	"github.com/oomwatch/oomwatch/internal/host"
 	"github.com/oomwatch/oomwatch/internal/terminal"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/notify/receiver"
+	"github.com/oomwatch/oomwatch/render"
 )
 
 // receiverKind is a type of receiver: which keys it takes and how it is made.
@@ -33,73 +35,73 @@ var overHTTP = []string{"url", "allow_http", "ca_file"}
 
 // receiverKinds are all types of receivers.
 var receiverKinds = []receiverKind{
-	{name: "slack", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: notify.SlackEvery, burst: notify.SlackBurst,
+	{name: "slack", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: receiver.SlackEvery, burst: receiver.SlackBurst,
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
-			return httpReceiver(c, notify.NewSlack)
+			return httpReceiver(c, receiver.NewSlack)
 		}},
-	{name: "slack_bot", needs: []string{"token", "channel"}, takes: append([]string{"template"}, overHTTP...), every: notify.SlackEvery, burst: notify.SlackBurst,
+	{name: "slack_bot", needs: []string{"token", "channel"}, takes: append([]string{"template"}, overHTTP...), every: receiver.SlackEvery, burst: receiver.SlackBurst,
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
-			return httpReceiver(c, func(h notify.HTTPOptions, t *notify.Template) (*notify.SlackBot, error) {
-				return notify.NewSlackBot(notify.SlackBotOptions{HTTPOptions: h, Token: string(c.Token), Channel: c.Channel, Template: t})
+			return httpReceiver(c, func(h receiver.HTTPOptions, t *render.Template) (*receiver.SlackBot, error) {
+				return receiver.NewSlackBot(receiver.SlackBotOptions{HTTPOptions: h, Token: string(c.Token), Channel: c.Channel, Template: t})
 			})
 		}},
 	{name: "webhook", needs: []string{"url"}, takes: append([]string{"secret", "cloudevents"}, overHTTP...),
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
-			return httpReceiver(c, func(h notify.HTTPOptions, _ *notify.Template) (*notify.Webhook, error) {
-				return notify.NewWebhook(notify.WebhookOptions{HTTPOptions: h, Secret: string(c.Secret), CloudEvents: c.CloudEvents, Host: host.Facts().Name})
+			return httpReceiver(c, func(h receiver.HTTPOptions, _ *render.Template) (*receiver.Webhook, error) {
+				return receiver.NewWebhook(receiver.WebhookOptions{HTTPOptions: h, Secret: string(c.Secret), CloudEvents: c.CloudEvents, Host: host.Facts().Name})
 			})
 		}},
 	{name: "pagerduty", needs: []string{"token"}, takes: append([]string{"template"}, overHTTP...), every: time.Second, burst: 10,
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
-			return httpReceiver(c, func(h notify.HTTPOptions, t *notify.Template) (*notify.PagerDuty, error) {
-				return notify.NewPagerDuty(notify.PagerDutyOptions{HTTPOptions: h, Key: string(c.Token), Template: t})
+			return httpReceiver(c, func(h receiver.HTTPOptions, t *render.Template) (*receiver.PagerDuty, error) {
+				return receiver.NewPagerDuty(receiver.PagerDutyOptions{HTTPOptions: h, Key: string(c.Token), Template: t})
 			})
 		}},
 	{name: "alertmanager", needs: []string{"url"}, takes: append([]string{"token", "resolve_after", "template"}, overHTTP...),
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
-			return httpReceiver(c, func(h notify.HTTPOptions, t *notify.Template) (*notify.Alertmanager, error) {
-				return notify.NewAlertmanager(notify.AlertmanagerOptions{HTTPOptions: h, Token: string(c.Token), ResolveAfter: time.Duration(c.ResolveAfter), Template: t})
+			return httpReceiver(c, func(h receiver.HTTPOptions, t *render.Template) (*receiver.Alertmanager, error) {
+				return receiver.NewAlertmanager(receiver.AlertmanagerOptions{HTTPOptions: h, Token: string(c.Token), ResolveAfter: time.Duration(c.ResolveAfter), Template: t})
 			})
 		}},
-	{name: "discord", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: notify.DiscordEvery, burst: notify.DiscordBurst,
+	{name: "discord", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: receiver.DiscordEvery, burst: receiver.DiscordBurst,
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
-			return httpReceiver(c, notify.NewDiscord)
+			return httpReceiver(c, receiver.NewDiscord)
 		}},
-	{name: "teams", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: notify.TeamsEvery, burst: notify.TeamsBurst,
+	{name: "teams", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: receiver.TeamsEvery, burst: receiver.TeamsBurst,
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
-			return httpReceiver(c, notify.NewTeams)
+			return httpReceiver(c, receiver.NewTeams)
 		}},
 	{name: "exec", needs: []string{"command"}, takes: []string{"timeout"},
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
-			return notify.NewExec(notify.ExecOptions{Command: c.Command, Timeout: time.Duration(c.Timeout)})
+			return receiver.NewExec(receiver.ExecOptions{Command: c.Command, Timeout: time.Duration(c.Timeout)})
 		}},
 	{name: "syslog", takes: []string{"socket", "template"},
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
-			return templated(c, func(t *notify.Template) (*notify.Syslog, error) {
-				return notify.NewSyslog(notify.SyslogOptions{Socket: c.Socket, Host: host.Facts().Name, Template: t})
+			return templated(c, func(t *render.Template) (*receiver.Syslog, error) {
+				return receiver.NewSyslog(receiver.SyslogOptions{Socket: c.Socket, Host: host.Facts().Name, Template: t})
 			})
 		}},
 	{name: "journal", takes: []string{"socket", "template"},
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
-			return templated(c, func(t *notify.Template) (*notify.Journal, error) {
-				return notify.NewJournal(notify.JournalOptions{Socket: c.Socket, Template: t})
+			return templated(c, func(t *render.Template) (*receiver.Journal, error) {
+				return receiver.NewJournal(receiver.JournalOptions{Socket: c.Socket, Template: t})
 			})
 		}},
 	{name: "stdout", takes: []string{"template"},
 		make: func(c *Receiver, stdout io.Writer) (notify.Notifier, error) {
-			return templated(c, func(t *notify.Template) (*notify.Text, error) {
-				return notify.NewText(stdout, notify.TextOptions{Width: terminal.Width(stdout), Color: terminal.Colour(stdout)}, t), nil
+			return templated(c, func(t *render.Template) (*receiver.Text, error) {
+				return receiver.NewText(stdout, render.TextOptions{Width: terminal.Width(stdout), Color: terminal.Colour(stdout)}, t), nil
 			})
 		}},
 }
 
 // templated makes a receiver with the template that the configuration gives it.
-func templated[N notify.Notifier](c *Receiver, make func(*notify.Template) (N, error)) (notify.Notifier, error) {
-	var t *notify.Template
+func templated[N notify.Notifier](c *Receiver, make func(*render.Template) (N, error)) (notify.Notifier, error) {
+	var t *render.Template
 	if c.Template != "" {
 		var err error
-		if t, err = notify.NewTemplate(c.Template); err != nil {
-			return nil, &notify.BadOption{Key: "template", Err: err}
+		if t, err = render.NewTemplate(c.Template); err != nil {
+			return nil, &receiver.BadOption{Key: "template", Err: err}
 		}
 	}
 	n, err := make(t)
@@ -110,16 +112,16 @@ func templated[N notify.Notifier](c *Receiver, make func(*notify.Template) (N, e
 }
 
 // httpReceiver makes a receiver that is told over HTTP.
-func httpReceiver[N notify.Notifier](c *Receiver, make func(notify.HTTPOptions, *notify.Template) (N, error)) (notify.Notifier, error) {
-	h := notify.HTTPOptions{URL: string(c.URL), Version: build.Version(), AllowInsecure: c.AllowHTTP}
+func httpReceiver[N notify.Notifier](c *Receiver, make func(receiver.HTTPOptions, *render.Template) (N, error)) (notify.Notifier, error) {
+	h := receiver.HTTPOptions{URL: string(c.URL), Version: build.Version(), AllowInsecure: c.AllowHTTP}
 	if c.CAFile != "" {
 		pool, err := rootsWith(c.CAFile)
 		if err != nil {
-			return nil, &notify.BadOption{Key: "ca_file", Err: err}
+			return nil, &receiver.BadOption{Key: "ca_file", Err: err}
 		}
 		h.TLS = &tls.Config{RootCAs: pool}
 	}
-	return templated(c, func(t *notify.Template) (N, error) { return make(h, t) })
+	return templated(c, func(t *render.Template) (N, error) { return make(h, t) })
 }
 
 func receiverTypes() []string {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/notify/receiver"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
@@ -78,7 +79,7 @@ func (c *OnWarning) Notifier() (notify.Notifier, error) {
 	if len(c.Exec) == 0 {
 		return nil, nil
 	}
-	return notify.NewExec(notify.ExecOptions{Command: c.Exec, Timeout: time.Duration(c.Timeout)})
+	return receiver.NewExec(receiver.ExecOptions{Command: c.Exec, Timeout: time.Duration(c.Timeout)})
 }
 
 // percent is a share from 1 to 100, or 0 for off.

@@ -20,6 +20,7 @@ import (
 	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/notify/receiver"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/verdict"
 	"github.com/oomwatch/oomwatch/watcher"
@@ -38,7 +39,7 @@ func BenchmarkIncidentToPost(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer st.Close()
-	to, err := notify.NewWebhook(notify.WebhookOptions{HTTPOptions: notify.HTTPOptions{URL: hook.URL, Version: "bench"}})
+	to, err := receiver.NewWebhook(receiver.WebhookOptions{HTTPOptions: receiver.HTTPOptions{URL: hook.URL, Version: "bench"}})
 	if err != nil {
 		b.Fatal(err)
 	}

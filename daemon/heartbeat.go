@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/config"
-	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/notify/receiver"
 	"github.com/oomwatch/oomwatch/store"
 )
 
@@ -18,7 +18,7 @@ const workerMoves = 3 * time.Minute
 
 // heartbeat is the dead man's switch: it is sent only while everything moves.
 type heartbeat struct {
-	to    *notify.Heartbeat // nil for none
+	to    *receiver.Heartbeat // nil for none
 	every time.Duration
 	log   *zap.Logger
 }

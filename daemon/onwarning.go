@@ -102,7 +102,7 @@ func (h *onWarning) one(ctx context.Context, inc *incident.Incident) {
 		return // a reload took it away
 	}
 	began := time.Now()
-	if err := command.Notify(ctx, notify.Alert{DeliveryID: inc.ID, Incident: inc, Attempt: 1}); err != nil {
+	if err := command.Notify(ctx, incident.Alert{DeliveryID: inc.ID, Incident: inc, Attempt: 1}); err != nil {
 		h.log.Error("the command for warnings", zap.String("incident", inc.ID), zap.Error(err))
 		return
 	}

@@ -167,7 +167,7 @@ type recipient struct {
 	got []string
 }
 
-func (n *recipient) Notify(_ context.Context, a notify.Alert) error {
+func (n *recipient) Notify(_ context.Context, a incident.Alert) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.got = append(n.got, fmt.Sprintf("%s update=%t over=%t unstored=%t", a.DeliveryID, a.Update, !a.Incident.ResolvedAt.IsZero(), a.Incident.NotStored != ""))

@@ -129,6 +129,10 @@ func (i *Incident) News() string {
 	return s
 }
 
+// Over is true when there is nothing to be woken for any more: it has ended, or
+// was nothing bad after all.
+func (i *Incident) Over() bool { return !i.ResolvedAt.IsZero() || i.Cause == ExitOK }
+
 // Key names what an incident is one more of: the same service (or container, or
 // unit, or the host), kind and cause. It outlives a restart and a re-creation of
 // the container.

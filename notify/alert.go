@@ -1,5 +1,7 @@
-// Package notify delivers incidents to people: as text, to Slack and to a webhook,
-// from an outbox with retry.
+// Package notify is the outbox: it takes deliveries from a queue and hands each to
+// its receiver, in order for each container, with grouping, rate limits and retry.
+// What a receiver is (Slack, a webhook, a command and others) stands in package
+// notify/receiver, one file for each service.
 package notify
 
 import (
@@ -10,28 +12,11 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// Alert is one delivery to be told.
-type Alert struct {
-	// DeliveryID is the same for every attempt: a receiver can tell a repeat by it.
-	DeliveryID string
-	Incident   *incident.Incident
-	// Attempt counts from 1.
-	Attempt int
-	// Repeat is true when an earlier attempt may have arrived.
-	Repeat bool
-	// Update is true when the receiver was told of this incident before, and
-	// more is known now: a warning is over, a verdict is final.
-	Update bool
-	// Thread is what a Threader gave back for the first message about the same
-	// container and cause; "" for that first message.
-	Thread string
-}
-
 // Notifier tells one alert to one receiver. It knows nothing of retry: nil means
 // told, a *Rejected never again, a *RetryAfter not before then, and any other
 // error again. No error holds a secret.
 type Notifier interface {
-	Notify(ctx context.Context, a Alert) error
+	Notify(ctx context.Context, a incident.Alert) error
 }
 
 // Threader is a Notifier that can add to a message it has posted: what comes
@@ -39,7 +24,7 @@ type Notifier interface {
 type Threader interface {
 	// NotifyThread is Notify; thread is kept, and comes back as Alert.Thread with
 	// what follows.
-	NotifyThread(ctx context.Context, a Alert) (thread string, err error)
+	NotifyThread(ctx context.Context, a incident.Alert) (thread string, err error)
 }
 
 // Runner is a Notifier with work of its own beside telling: Run does it until ctx

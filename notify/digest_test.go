@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -29,9 +28,9 @@ type follower struct{ script }
 
 func (*follower) Follows() {}
 
-func (f *follower) Notify(ctx context.Context, a Alert) error {
+func (f *follower) Notify(ctx context.Context, a incident.Alert) error {
 	word := "begins"
-	if over(a.Incident) {
+	if a.Incident.Over() {
 		word = "is over"
 	}
 	i := *a.Incident
@@ -55,7 +54,7 @@ func TestUpdatesAreNoDigest(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			q, up := &memQueue{}, time.Now().Add(tt.outage)
-			reply := func(int, Alert) error {
+			reply := func(int, incident.Alert) error {
 				if time.Now().Before(up) {
 					return fmt.Errorf("connection refused")
 				}
@@ -133,52 +132,6 @@ func TestUpdatesKeepToTheirLane(t *testing.T) {
 	}
 }
 
-// TestDigestOfUpdates: what the receiver knew is not counted again, and what is over is said to be.
-func TestDigestOfUpdates(t *testing.T) {
-	at := time.Date(2026, 11, 21, 7, 0, 0, 0, time.UTC)
-	death := warned(5, 0, at.Add(time.Hour))
-	death.Incident.Kind, death.Incident.Cause, death.Incident.Severity = incident.KindDeath, incident.OOMContainer, incident.Critical
-	for name, tt := range map[string]struct {
-		list            []incident.Delivery
-		late            time.Duration
-		count           int
-		summary, causes string
-		severity        incident.Severity
-	}{
-		"ends":           {[]incident.Delivery{warned(1, 1, at), warned(2, 1, at)}, 0, 0, "2 updates on what was told before on node-7", "map[]", incident.Info},
-		"ends, late":     {[]incident.Delivery{warned(1, 1, at), warned(2, 1, at)}, time.Hour, 0, "2 updates on what was told before on node-7 while pager was unreachable for 1 h", "map[]", incident.Info},
-		"a death beside": {[]incident.Delivery{warned(1, 1, at), death}, 0, 1, "1 incident on node-7 within 0 ms, 1 oom.container, and 1 update on what was told before", "map[oom.container:1]", incident.Critical},
-		"never told":     {[]incident.Delivery{warned(1, 0, at), warned(1, 1, at), death}, 0, 2, "2 incidents on node-7 within 1 h, 2 containers, 1 oom.container, 1 unknown", "map[oom.container:1 unknown:1]", incident.Critical},
-	} {
-		d := digest(message{deliveries: tt.list, digest: true, late: tt.late}, "pager")
-		if d.Count != tt.count || d.Summary != tt.summary || fmt.Sprint(d.ByCause) != tt.causes || worst(d) != tt.severity || d.Host != "node-7" {
-			t.Errorf("%s: %d of %s, %q, %s, of %q", name, d.Count, fmt.Sprint(d.ByCause), d.Summary, worst(d), d.Host)
-		}
-	}
-	d := digest(message{deliveries: []incident.Delivery{warned(1, 1, at), death}, digest: true}, "pager")
-	b, err := json.Marshal(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{`"resolved_at":"2026-11-21T07:01:00Z","update":true`, `"updates":1`, `"host":"node-7"`} {
-		if !strings.Contains(string(b), want) {
-			t.Errorf("no %s in %s", want, b)
-		}
-	}
-	for name, v := range map[string]any{"slack": slackMessageOf(outlineOfDigest(d)), "discord": discordMessageOf(outlineOfDigest(d)), "teams": teamsMessageOf(outlineOfDigest(d))} {
-		b, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(b), "unknown, over") || !strings.Contains(string(b), " node-7") && !strings.Contains(string(b), " node\\\\-7") {
-			t.Errorf("%s does not say that one is over, or where: %s", name, b)
-		}
-	}
-	if o := outlineOfDigest(digest(message{deliveries: []incident.Delivery{warned(1, 1, at), warned(2, 1, at)}}, "pager")); o.mark() != "🟢" || o.title != "2 updates" {
-		t.Errorf("of ends alone: %s %s", o.mark(), o.title)
-	}
-}
-
 // TestMoreOnOneOfSeveral: that one of a group is over does not say it of the group.
 func TestMoreOnOneOfSeveral(t *testing.T) {
 	now := time.Now()
@@ -194,7 +147,7 @@ func TestMoreOnOneOfSeveral(t *testing.T) {
 	}
 	lasts, ended := as(warned(1, 0, now), "w1"), as(warned(1, 1, now), "w2")
 	ended.Rev = 0
-	if a := (message{deliveries: []incident.Delivery{lasts, ended}}).alert(); a.Incident.ID != "w1" || over(a.Incident) {
+	if a := (message{deliveries: []incident.Delivery{lasts, ended}}).alert(); a.Incident.ID != "w1" || a.Incident.Over() {
 		t.Errorf("one that lasts and one that is over are told as %s", a.Incident.ID)
 	}
 }

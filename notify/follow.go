@@ -2,7 +2,6 @@ package notify
 
 import (
 	"slices"
-	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
 )
@@ -20,7 +19,7 @@ func (w *worker) setApart(list []message) {
 		return
 	}
 	for i := range list {
-		list[i].single = list[i].update() || over(list[i].newest().Incident)
+		list[i].single = list[i].update() || list[i].newest().Incident.Over()
 	}
 }
 
@@ -34,20 +33,12 @@ func (m message) newest() *incident.Delivery {
 	seen := map[string]bool{}
 	for i := range slices.Backward(m.deliveries) {
 		d := &m.deliveries[i]
-		if !seen[d.Incident.ID] && !over(d.Incident) {
+		if !seen[d.Incident.ID] && !d.Incident.Over() {
 			return d
 		}
 		seen[d.Incident.ID] = true
 	}
 	return last
-}
-
-// over is true when there is nothing to be woken for any more.
-func over(inc *incident.Incident) bool { return ended(inc.ResolvedAt, inc.Cause) }
-
-// ended is true for what has ended, or was nothing bad after all.
-func ended(resolved time.Time, cause incident.Cause) bool {
-	return !resolved.IsZero() || cause == incident.ExitOK
 }
 
 // mark notes the lanes of a message.

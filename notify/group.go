@@ -60,7 +60,7 @@ func (g GroupOptions) messages(due []incident.Delivery, now time.Time) (told, pa
 			continue
 		}
 		i, ok := byID[d.Incident.ID]
-		if ok && len(out[i].incidents()) > 1 {
+		if ok && len(incident.IncidentsOf(out[i].deliveries)) > 1 {
 			ok = false // more on one of several is not more on all
 		} else if !ok {
 			i, ok = byKey[d.Key]
@@ -166,25 +166,12 @@ func (m message) batch() string {
 	return incident.DeliveryID(strings.Join(ids, " "), m.deliveries[0].Receiver)
 }
 
-// incidents are those of the message, each once, in order.
-func (m message) incidents() []*incident.Incident {
-	var out []*incident.Incident
-	seen := map[string]bool{}
-	for i := range m.deliveries {
-		if inc := m.deliveries[i].Incident; !seen[inc.ID] {
-			seen[inc.ID] = true
-			out = append(out, inc)
-		}
-	}
-	return out
-}
-
 // alert is what the receiver is given: the newest of several incidents of a
 // kind, with their count and the ids of the others.
-func (m message) alert() Alert {
-	list := m.incidents()
+func (m message) alert() incident.Alert {
+	list := incident.IncidentsOf(m.deliveries)
 	newest := m.newest()
-	a := Alert{DeliveryID: m.id(), Attempt: m.deliveries[0].Attempts + 1, Incident: newest.Incident, Update: m.update(),
+	a := incident.Alert{DeliveryID: m.id(), Attempt: m.deliveries[0].Attempts + 1, Incident: newest.Incident, Update: m.update(),
 		Repeat: slices.ContainsFunc(m.deliveries, func(d incident.Delivery) bool { return d.Unknown })}
 	if time.Since(newest.Last.At) <= threadLife {
 		a.Thread = newest.Last.Thread

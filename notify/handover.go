@@ -15,6 +15,13 @@ type Heir interface {
 	Inherit(from Notifier)
 }
 
+// Restorer is a Notifier that must know again after a restart what it has told and
+// what goes on. told gives the incidents that its receiver has had: all warnings
+// that last, and of what has happened what it was told since a time.
+type Restorer interface {
+	Restore(told func(since time.Time) ([]incident.Delivery, error)) error
+}
+
 // follow makes w the worker after old, which begins nothing more.
 func (w *worker) follow(old *worker) {
 	w.before, w.ready = old, make(chan struct{})

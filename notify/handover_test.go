@@ -19,7 +19,7 @@ type unhurried struct {
 	cut   int
 }
 
-func (b *unhurried) Notify(ctx context.Context, a Alert) error {
+func (b *unhurried) Notify(ctx context.Context, a incident.Alert) error {
 	_ = b.script.Notify(ctx, a)
 	select {
 	case <-ctx.Done():
@@ -88,7 +88,7 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 		"gone":            {answer: &Rejected{Err: errors.New("410"), Gone: true}, same: 0, changed: 1, down: "410"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			q, s := &memQueue{}, &script{reply: func(int, Alert) error { return tt.answer }}
+			q, s := &memQueue{}, &script{reply: func(int, incident.Alert) error { return tt.answer }}
 			r := Receiver{Name: "hook", Notifier: s, Settings: "one"}
 			o, end := run(t, q, GroupOptions{}, r)
 			defer end()

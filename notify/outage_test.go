@@ -34,7 +34,7 @@ func TestThreeHoursOutOfReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &peak{memQueue: &memQueue{}}
 		outage := time.Now().Add(3 * time.Hour)
-		hook := &script{reply: func(int, Alert) error {
+		hook := &script{reply: func(int, incident.Alert) error {
 			if time.Now().Before(outage) {
 				return &Unsure{Err: errors.New("post: timeout")}
 			}
@@ -42,7 +42,7 @@ func TestThreeHoursOutOfReach(t *testing.T) {
 		}}
 		var worst time.Duration
 		var queued time.Time
-		other := &script{reply: func(int, Alert) error { worst = max(worst, time.Since(queued)); return nil }}
+		other := &script{reply: func(int, incident.Alert) error { worst = max(worst, time.Since(queued)); return nil }}
 		o, end := run(t, q, GroupOptions{Window: 10 * time.Minute, Pause: time.Minute, LongestPause: time.Hour},
 			Receiver{Name: "hook", Notifier: hook}, Receiver{Name: "other", Notifier: other})
 		defer end()
@@ -87,7 +87,7 @@ func TestALongOutageIsBoundedInMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &peak{memQueue: &memQueue{}}
 		up := time.Now().Add(3 * time.Hour)
-		hook := &script{reply: func(int, Alert) error {
+		hook := &script{reply: func(int, incident.Alert) error {
 			if time.Now().Before(up) {
 				return errors.New("connection refused")
 			}
@@ -117,7 +117,7 @@ func TestALongOutageIsBoundedInMemory(t *testing.T) {
 func TestOneBadMessageIsNoOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &memQueue{}
-		hook := &script{reply: func(_ int, a Alert) error {
+		hook := &script{reply: func(_ int, a incident.Alert) error {
 			if a.Incident.ID == "bad" {
 				return errors.New("500")
 			}
@@ -143,7 +143,7 @@ func TestADeadReceiverDoesNotPileUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &memQueue{}
 		var troubles []Trouble
-		hook := &script{reply: func(int, Alert) error { return errors.New("no such host") }}
+		hook := &script{reply: func(int, incident.Alert) error { return errors.New("no such host") }}
 		for i := range 50 {
 			q.add("hook", fmt.Sprint("i", i), fmt.Sprint("c", i), incident.OOMContainer)
 		}
@@ -191,7 +191,7 @@ func TestADeadReceiverDoesNotPileUp(t *testing.T) {
 func TestRetryOutlivesTheDaemon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &memQueue{}
-		s := &script{reply: func(int, Alert) error { return errors.New("connection refused") }}
+		s := &script{reply: func(int, incident.Alert) error { return errors.New("connection refused") }}
 		for i := range 5 {
 			q.add("hook", fmt.Sprint("i", i), fmt.Sprint("c", i), incident.OOMContainer)
 			q.list[i].KeptAt, q.list[i].FirstAttempt = time.Now().Add(-100*time.Hour), time.Now()
@@ -331,7 +331,7 @@ type threaded struct {
 	updates []bool
 }
 
-func (s *threaded) NotifyThread(ctx context.Context, a Alert) (string, error) {
+func (s *threaded) NotifyThread(ctx context.Context, a incident.Alert) (string, error) {
 	s.threads, s.updates = append(s.threads, a.Thread), append(s.updates, a.Update)
 	if err := s.Notify(ctx, a); err != nil {
 		return "", err
@@ -376,7 +376,7 @@ func TestABatchIsRepeatedAsItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &memQueue{}
 		var ids []string
-		s := &script{reply: func(n int, a Alert) error {
+		s := &script{reply: func(n int, a incident.Alert) error {
 			ids = append(ids, fmt.Sprint(a.DeliveryID[:4], a.Repeat))
 			if n == 1 {
 				return &Unsure{Err: errors.New("timeout")}
@@ -406,7 +406,7 @@ func TestRetryAsksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &memQueue{}
 		gone := true
-		s := &script{reply: func(int, Alert) error {
+		s := &script{reply: func(int, incident.Alert) error {
 			if gone {
 				return &Rejected{Err: errors.New("410"), Gone: true}
 			}

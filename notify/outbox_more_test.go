@@ -117,7 +117,7 @@ func TestSettledWhileItIsKept(t *testing.T) {
 func TestOutboxSleepsWhileALaneWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &sick{}
-		s := &script{reply: func(int, Alert) error { return errors.New("503") }}
+		s := &script{reply: func(int, incident.Alert) error { return errors.New("503") }}
 		q.add("hook", "a1", "a", incident.OOMContainer)
 		q.add("hook", "a2", "a", incident.ExitError)
 		_, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: s})
@@ -223,7 +223,7 @@ func TestMessagesKeepTheOrder(t *testing.T) {
 func TestReloadDoesNotTellTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &memQueue{}
-		slow := &script{reply: func(int, Alert) error { time.Sleep(3 * time.Second); return nil }}
+		slow := &script{reply: func(int, incident.Alert) error { time.Sleep(3 * time.Second); return nil }}
 		q.add("hook", "a", "c1", incident.OOMContainer)
 		o, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: slow})
 		defer end()

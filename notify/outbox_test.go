@@ -148,10 +148,10 @@ type script struct {
 	mu    sync.Mutex
 	told  []string
 	times []time.Time
-	reply func(n int, a Alert) error
+	reply func(n int, a incident.Alert) error
 }
 
-func (s *script) Notify(_ context.Context, a Alert) error {
+func (s *script) Notify(_ context.Context, a incident.Alert) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = append(s.told, fmt.Sprintf("%s x%d", a.Incident.ID, a.Incident.Count))
@@ -162,7 +162,7 @@ func (s *script) Notify(_ context.Context, a Alert) error {
 	return s.reply(len(s.told), a)
 }
 
-func (s *script) NotifyDigest(_ context.Context, _ string, d *Digest) error {
+func (s *script) NotifyDigest(_ context.Context, _ string, d *incident.Digest) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = append(s.told, fmt.Sprintf("digest of %d", d.Count))
@@ -206,7 +206,7 @@ func TestOutboxTriesAgainAndKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &memQueue{}
 		fails := 3
-		s := &script{reply: func(n int, a Alert) error {
+		s := &script{reply: func(n int, a incident.Alert) error {
 			if a.Incident.ID == "a1" && fails > 0 {
 				fails--
 				return errors.New("503")
@@ -244,7 +244,7 @@ func TestOutboxTriesAgainAndKeepsTheOrder(t *testing.T) {
 func TestOutboxGivesUpAfterThreeDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &memQueue{}
-		s := &script{reply: func(int, Alert) error { return errors.New("no route to host") }}
+		s := &script{reply: func(int, incident.Alert) error { return errors.New("no route to host") }}
 		q.add("hook", "a", "a", incident.OOMContainer)
 		_, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: s})
 		defer end()
@@ -267,7 +267,7 @@ func TestOutboxGivesUpAfterThreeDays(t *testing.T) {
 func TestOutboxObeysRetryAfterForTheWholeReceiver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &memQueue{}
-		s := &script{reply: func(n int, _ Alert) error {
+		s := &script{reply: func(n int, _ incident.Alert) error {
 			if n == 1 {
 				return &RetryAfter{Err: errors.New("429"), At: time.Now().Add(40 * time.Second)}
 			}
@@ -301,7 +301,7 @@ func TestOutboxObeysRetryAfterForTheWholeReceiver(t *testing.T) {
 func TestOutboxParksWhatIsRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &memQueue{}
-		s := &script{reply: func(_ int, a Alert) error {
+		s := &script{reply: func(_ int, a incident.Alert) error {
 			switch a.Incident.ID {
 			case "bad":
 				return &Rejected{Err: errors.New("400 invalid_payload")}

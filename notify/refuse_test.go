@@ -17,7 +17,7 @@ import (
 func TestWhoOnlyAsksToWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, refuses := &memQueue{}, true
-		s := &script{reply: func(int, Alert) error {
+		s := &script{reply: func(int, incident.Alert) error {
 			if refuses {
 				return &RetryAfter{Err: errors.New("429"), At: time.Now().Add(10 * time.Minute)}
 			}

@@ -19,9 +19,9 @@ type letters struct {
 	fails bool
 }
 
-func (l *letters) Notify(_ context.Context, a Alert) error {
+func (l *letters) Notify(_ context.Context, a incident.Alert) error {
 	word := "begins"
-	if over(a.Incident) {
+	if a.Incident.Over() {
 		word = "over"
 	}
 	if a.Update {
@@ -106,7 +106,7 @@ func TestMemoryIsBroughtUpToDate(t *testing.T) {
 		}
 		var got []string
 		for _, d := range due {
-			got = append(got, fmt.Sprint(d.Rev, over(d.Incident)))
+			got = append(got, fmt.Sprint(d.Rev, d.Incident.Over()))
 		}
 		want := "[0 true]"
 		if onItsWay {

@@ -299,14 +299,14 @@ func (w *worker) send(ctx context.Context, m message, threads map[string]string)
 // DigestNotifier is a Notifier that can tell a digest; to others a storm is told
 // one by one.
 type DigestNotifier interface {
-	NotifyDigest(ctx context.Context, id string, d *Digest) error
+	NotifyDigest(ctx context.Context, id string, d *incident.Digest) error
 }
 
 // notify hands a message to the receiver's Notifier, and returns the thread that
 // it is in.
 func (w *worker) notify(ctx context.Context, m message, threads map[string]string) (string, error) {
 	if d, ok := w.r.Notifier.(DigestNotifier); ok && m.digest {
-		return "", d.NotifyDigest(ctx, m.id(), digest(m, w.r.Name))
+		return "", d.NotifyDigest(ctx, m.id(), incident.NewDigest(m.deliveries, w.r.Name, m.late))
 	}
 	a := m.alert()
 	if t, ok := threads[m.deliveries[0].Key]; ok {

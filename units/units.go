@@ -96,3 +96,11 @@ func Rate(perSecond float64) string {
 	}
 	return Bytes(int64(perSecond*86400)) + "/day"
 }
+
+// Count writes a number of things: "1 alert", "3 alerts".
+func Count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oomwatch/oomwatch/config"
-	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/notify/receiver"
 )
 
 // daemonFlags are the flags of the daemon, and of what judges its surroundings.
@@ -82,7 +82,7 @@ func (f *daemonFlags) config() (*config.Config, []string, error) {
 		if w.url == "" {
 			continue
 		}
-		if err := notify.CheckURL(w.url, false); err != nil {
+		if err := receiver.CheckURL(w.url, false); err != nil {
 			return nil, nil, usageError{fmt.Errorf("--%s: %w", w.flag, err)}
 		}
 		for _, r := range cfg.Receivers {

@@ -5,16 +5,16 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/terminal"
-	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/render"
 )
 
 // writeStory tells one incident to a person. w is the buffer or stream to write
 // to, screen what it ends up on.
 func writeStory(w, screen io.Writer, inc *incident.Incident) error {
-	return notify.WriteText(w, inc, notify.TextOptions{Width: terminal.Width(screen), Color: terminal.Colour(screen)})
+	return render.WriteText(w, inc, render.TextOptions{Width: terminal.Width(screen), Color: terminal.Colour(screen)})
 }
 
 // writeTable tells incidents to a person, one a line.
 func writeTable(w, screen io.Writer, list []*incident.Incident) error {
-	return notify.WriteTable(w, list, notify.TextOptions{Width: terminal.Width(screen), Color: terminal.Colour(screen)})
+	return render.WriteTable(w, list, render.TextOptions{Width: terminal.Width(screen), Color: terminal.Colour(screen)})
 }

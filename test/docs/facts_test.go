@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/notify"
 )
 
 // firstColumn is what stands, quoted, in the first column of a document's tables.
@@ -99,8 +98,8 @@ func TestJSONExamples(t *testing.T) {
 		switch head.Schema {
 		case incident.Schema:
 			into = &incident.Incident{}
-		case notify.DigestSchema:
-			into = &notify.Digest{}
+		case incident.DigestSchema:
+			into = &incident.Digest{}
 		default:
 			t.Errorf("%s:%d: unknown schema %q", b.doc, b.line, head.Schema)
 			continue
@@ -126,7 +125,7 @@ func TestJSONExamples(t *testing.T) {
 			t.Errorf("%s:%d: -shown +written again:\n%s", b.doc, b.line, diff)
 		}
 	}
-	if schemas[incident.Schema] != 1 || schemas[notify.DigestSchema] != 1 {
+	if schemas[incident.Schema] != 1 || schemas[incident.DigestSchema] != 1 {
 		t.Errorf("examples in docs/alerts.md: %v", schemas)
 	}
 }

@@ -1,0 +1,164 @@
+package receiver
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/render"
+)
+
+// Discord posts alerts to a Discord webhook, as an embed.
+type Discord struct {
+	p        *poster
+	template *render.Template
+}
+
+// The pace that Discord allows for a webhook: about 5 in 2 seconds and 30 a
+// minute; what it refuses counts, too.
+const (
+	DiscordBurst = 4
+	DiscordEvery = 2 * time.Second
+)
+
+// NewDiscord checks the options; nothing is sent. template may be nil.
+func NewDiscord(opt HTTPOptions, template *render.Template) (*Discord, error) {
+	p, err := newPoster(opt, "")
+	if err != nil {
+		return nil, err
+	}
+	return &Discord{p: p, template: template}, nil
+}
+
+// Close ends idle connections.
+func (d *Discord) Close() { d.p.close() }
+
+// Notify posts the alert.
+func (d *Discord) Notify(ctx context.Context, a incident.Alert) error {
+	_, err := d.p.postJSON(ctx, discordMessageOf(d.template.Apply(render.OutlineOf(a, true), a, discordEscape)))
+	return err
+}
+
+// NotifyDigest posts a digest.
+func (d *Discord) NotifyDigest(ctx context.Context, _ string, g *incident.Digest) error {
+	_, err := d.p.postJSON(ctx, discordMessageOf(render.OutlineOfDigest(g)))
+	return err
+}
+
+// discordMessage is the part of a webhook's message that is used
+// (discord.com/developers/docs/resources/webhook#execute-webhook).
+type discordMessage struct {
+	Content string         `json:"content"`
+	Embeds  []discordEmbed `json:"embeds"`
+	// AllowedMentions with an empty list lets nobody be mentioned.
+	AllowedMentions discordMentions `json:"allowed_mentions"`
+}
+
+type discordMentions struct {
+	Parse []string `json:"parse"`
+}
+
+type discordEmbed struct {
+	Description string        `json:"description"`
+	Color       int           `json:"color"`
+	Footer      discordFooter `json:"footer"`
+	Timestamp   time.Time     `json:"timestamp,omitzero"`
+}
+
+type discordFooter struct {
+	Text string `json:"text"`
+}
+
+// Discord's limits, in characters: 2,000 of content, 4,096 of a description,
+// 2,048 of a footer, 6,000 of all embeds
+// (discord.com/developers/docs/resources/message#embed-object-embed-limits).
+const (
+	maxDiscordContent = 400
+	maxDiscordText    = 4000
+	maxDiscordFooter  = 1000
+)
+
+func discordMessageOf(o *render.Outline) *discordMessage {
+	m := &discordMessage{AllowedMentions: discordMentions{Parse: []string{}},
+		Content: clipBackslash(o.Mark()+" "+discordEscape(o.Title), maxDiscordContent)}
+	text := clipBackslash(discordEscape(o.Lead), 1000)
+	if o.Cause != "" {
+		text += "\n**" + discordEscape(o.Cause) + "** · " + discordEscape(o.Sure)
+	}
+	if o.Body != "" {
+		text = clipBackslash(o.Body, maxDiscordText)
+	}
+	add := func(s string, most int) {
+		room := min(most, maxDiscordText-utf8.RuneCountInString(text)-1)
+		if s != "" && room > 40 {
+			text += "\n" + clipBackslash(s, room)
+		}
+	}
+	for _, f := range o.Facts {
+		add("**"+f.Label+":** "+discordEscape(f.Value), 300)
+	}
+	if len(o.Advice) > 0 {
+		add("**Do next:** "+discordEscape(strings.Join(o.Advice, " ")), 900)
+	}
+	if o.Gaps != "" {
+		add("**Not seen:** "+discordEscape(o.Gaps), 300)
+	}
+	var out []string
+	for _, l := range o.Lists {
+		const frame = 60 // the title, and the fences
+		room := min(l.Most, maxDiscordText-utf8.RuneCountInString(text)-frame)
+		escape := discordCode
+		if l.Prose {
+			escape = discordEscape
+		}
+		title, kept := l.Fit(room, 300, escape, func(s string) int { return render.Runes(s) + 2 })
+		switch {
+		case len(kept) > 0 && l.Prose:
+			text += "\n**" + title + ":**\n• " + strings.Join(kept, "\n• ")
+		case len(kept) > 0:
+			text += "\n**" + title + ":**\n```\n" + strings.Join(kept, "\n") + "\n```"
+		case len(l.Lines) > 0:
+			out = append(out, l.Title)
+		}
+	}
+	o.LeftOut(out)
+	colour := map[string]int{"🔴": 0xd92d20, "🟠": 0xf79009, "🟢": 0x12b76a, "🔵": 0x2e90fa}[o.Mark()]
+	// A footer knows no markdown.
+	m.Embeds = []discordEmbed{{Description: text, Color: colour, Timestamp: o.At, Footer: discordFooter{render.Clip(render.Defang(strings.Join(o.Foot, " · ")), maxDiscordFooter)}}}
+	return m
+}
+
+var (
+	discordFormats = strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "~", `\~`, "`", "\\`", "|", `\|`, ">", `\>`, "<", `\<`,
+		"#", `\#`, "[", `\[`, "]", `\]`, "(", `\(`, ")", `\)`, ":", `\:`, "-", `\-`, "+", `\+`, "@", "＠")
+	discordNumber = regexp.MustCompile(`^(\s*\d+)\.`)
+)
+
+// discordEscape makes foreign text safe in Discord's markdown: a backslash takes
+// its meaning from every character that formats, links or names an emoji.
+func discordEscape(s string) string {
+	return discordNumber.ReplaceAllString(discordFormats.Replace(redact.Sanitize(s)), `$1\.`)
+}
+
+// discordCode makes foreign text safe in a code block, where only the fence
+// has a meaning.
+func discordCode(s string) string {
+	return strings.NewReplacer("`", "ˋ", "@", "＠").Replace(redact.Sanitize(s))
+}
+
+// clipBackslash shortens text without leaving a backslash that would escape
+// what follows.
+func clipBackslash(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	s = s[:render.RuneIndex(s, n-1)]
+	if tail := len(s) - len(strings.TrimRight(s, `\`)); tail%2 == 1 {
+		s = s[:len(s)-1]
+	}
+	return s + "…"
+}

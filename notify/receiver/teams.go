@@ -1,0 +1,200 @@
+package receiver
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/render"
+)
+
+// Teams posts alerts to a Microsoft Teams workflow ("Post to a channel when a
+// webhook request is received"), as an Adaptive Card.
+type Teams struct {
+	p        *poster
+	template *render.Template
+}
+
+// The pace that Teams allows: more than four requests a second are throttled.
+const (
+	TeamsBurst = 3
+	TeamsEvery = time.Second
+)
+
+// NewTeams checks the options; nothing is sent. template may be nil.
+func NewTeams(opt HTTPOptions, template *render.Template) (*Teams, error) {
+	p, err := newPoster(opt, "")
+	if err != nil {
+		return nil, err
+	}
+	return &Teams{p: p, template: template}, nil
+}
+
+// Close ends idle connections.
+func (t *Teams) Close() { t.p.close() }
+
+// Notify posts the alert.
+func (t *Teams) Notify(ctx context.Context, a incident.Alert) error {
+	_, err := t.p.postJSON(ctx, teamsMessageOf(t.template.Apply(render.OutlineOf(a, true), a, teamsEscape)))
+	return err
+}
+
+// NotifyDigest posts a digest.
+func (t *Teams) NotifyDigest(ctx context.Context, _ string, d *incident.Digest) error {
+	_, err := t.p.postJSON(ctx, teamsMessageOf(render.OutlineOfDigest(d)))
+	return err
+}
+
+type teamsMessage struct {
+	Type        string            `json:"type"`
+	Summary     string            `json:"summary"` // what notifications show
+	Attachments []teamsAttachment `json:"attachments"`
+}
+
+type teamsAttachment struct {
+	ContentType string       `json:"contentType"`
+	Content     adaptiveCard `json:"content"`
+}
+
+// adaptiveCard is the part of an Adaptive Card that is used. All text stands in
+// TextRuns: those know no markdown, so nothing in them can format or link
+// (learn.microsoft.com/adaptive-cards/authoring-cards/text-features).
+type adaptiveCard struct {
+	Schema  string         `json:"$schema"`
+	Type    string         `json:"type"`
+	Version string         `json:"version"`
+	MSTeams teamsWidth     `json:"msteams"`
+	Body    []richTextLine `json:"body"`
+}
+
+type teamsWidth struct {
+	Width string `json:"width"`
+}
+
+type richTextLine struct {
+	Type    string    `json:"type"`
+	Spacing string    `json:"spacing,omitempty"`
+	Inlines []textRun `json:"inlines"`
+}
+
+type textRun struct {
+	Type     string `json:"type"`
+	Text     string `json:"text"`
+	Size     string `json:"size,omitempty"`
+	Weight   string `json:"weight,omitempty"`
+	Color    string `json:"color,omitempty"`
+	FontType string `json:"fontType,omitempty"`
+	IsSubtle bool   `json:"isSubtle,omitempty"`
+}
+
+// maxTeams bounds a message, in bytes: Teams takes 28 KB, all that the workflow
+// puts around it included
+// (learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors).
+const maxTeams = 24_000
+
+func textRunOf(s string) textRun { return textRun{Type: "TextRun", Text: s} }
+func boldRunOf(s string) textRun { return textRun{Type: "TextRun", Text: s, Weight: "bolder"} }
+
+func teamsMessageOf(o *render.Outline) *teamsMessage {
+	title := boldRunOf(o.Mark() + " " + render.ClipBytes(teamsEscape(o.Title), 300))
+	title.Size = "large"
+	title.Color = map[string]string{"🔴": "attention", "🟠": "warning", "🟢": "good"}[o.Mark()]
+	foot := func() richTextLine {
+		f := textRunOf(render.ClipBytes(teamsEscape(strings.Join(o.Foot, " · ")), 1200))
+		f.IsSubtle = true
+		return richTextLine{Type: "RichTextBlock", Spacing: "medium", Inlines: []textRun{f}}
+	}
+	card := adaptiveCard{Schema: "http://adaptivecards.io/schemas/adaptive-card.json", Type: "AdaptiveCard", Version: "1.4", MSTeams: teamsWidth{"Full"}}
+	room := maxTeams - 2000 - size(foot()) // the frame, and what was left out
+	add := func(spacing string, runs ...textRun) {
+		runs = slices.DeleteFunc(runs, func(r textRun) bool { return r.Text == "" })
+		if len(runs) == 0 {
+			return
+		}
+		line := richTextLine{Type: "RichTextBlock", Spacing: spacing, Inlines: runs}
+		room -= size(line)
+		card.Body = append(card.Body, line)
+	}
+	add("", title)
+	for l := range strings.Lines(o.Body) {
+		l = render.ClipBytes(strings.TrimRight(l, "\n"), 2000)
+		if room < len(l)*2+200 {
+			o.LeftOut([]string{"the rest"})
+			break
+		}
+		if l != "" {
+			add("small", textRunOf(l))
+		}
+	}
+	if o.Body == "" {
+		add("small", textRunOf(render.ClipBytes(teamsEscape(o.Lead), 1500)))
+	}
+	if o.Body == "" && o.Cause != "" {
+		add("small", boldRunOf(teamsEscape(o.Cause)), textRunOf(" · "+teamsEscape(o.Sure)))
+	}
+	for _, f := range o.Facts {
+		add("none", boldRunOf(f.Label+": "), textRunOf(render.ClipBytes(teamsEscape(f.Value), 400)))
+	}
+	for i, s := range o.Advice[:min(len(o.Advice), 3)] {
+		label := []textRun{boldRunOf("Do next: ")}
+		if i > 0 {
+			label = nil
+		}
+		add("medium", append(label, textRunOf(render.ClipBytes(teamsEscape(s), 800)))...)
+	}
+	if o.Gaps != "" {
+		add("medium", boldRunOf("Not seen: "), textRunOf(render.ClipBytes(teamsEscape(o.Gaps), 400)))
+	}
+	var out []string
+	for _, l := range o.Lists {
+		line := func(s string) textRun {
+			r := textRunOf(s)
+			if !l.Prose {
+				r.FontType = "monospace"
+			}
+			return r
+		}
+		used := func(s string) int {
+			return size(richTextLine{Type: "RichTextBlock", Spacing: "none", Inlines: []textRun{line(s)}}) + 1
+		}
+		const frame = 200 // the title
+		title, kept := l.Fit(min(3*l.Most, room-frame), 300, teamsEscape, used)
+		if len(kept) == 0 {
+			if len(l.Lines) > 0 {
+				out = append(out, l.Title)
+			}
+			continue
+		}
+		add("medium", boldRunOf(title+":"))
+		for _, s := range kept {
+			// An empty line of a log is none of a card.
+			add("none", line(s))
+		}
+	}
+	o.LeftOut(out)
+	card.Body = append(card.Body, foot())
+	return &teamsMessage{Type: "message", Summary: o.Mark() + " " + render.ClipBytes(teamsEscape(o.Lead), 500),
+		Attachments: []teamsAttachment{{ContentType: "application/vnd.microsoft.card.adaptive", Content: card}}}
+}
+
+// size is what a part takes of a message, in bytes.
+func size(v any) int {
+	b, err := encodeJSON(v)
+	if err != nil {
+		return maxTeams
+	}
+	return len(b)
+}
+
+// teamsEscape makes foreign text safe in a TextRun: no function of dates, no
+// template of the workflow, no mention, no address.
+func teamsEscape(s string) string {
+	s = strings.NewReplacer("${", "$ {", "@", "＠", "<at>", "‹at›", "</at>", "‹/at›").Replace(render.Defang(redact.Sanitize(s)))
+	for strings.Contains(s, "{{") { // three in a row need two rounds
+		s = strings.ReplaceAll(s, "{{", "{ {")
+	}
+	return s
+}
