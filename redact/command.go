@@ -47,13 +47,13 @@ var tools = []tool{
 	{names: "nmcli", needs: "password", place: 1},
 	{names: "wg", needs: "private-key", place: 1},
 	{names: "wg", needs: "preshared-key", place: 1},
-	{names: "chpasswd", flags: ""},
+	{names: "ssh-keygen", flags: "-N -P"},
 }
 
 var toolHints = hinting("docker&login", "podman&login", "nerdctl&login", "buildah&login", "skopeo&login", "crane&login", "oras&login", "helm&login", "az login", "mysql&-p", "mysql&password", "mariadb&-p", "mongo&-p",
 	"cqlsh&-p", "rdesktop&-p", "sshpass", "useradd&-p", "usermod&-p", "twine&-p", "poetry&-p", "psexec&-p", "nodetool&-p", "7z&-p", "7za&-p", "rar &-p", "htpasswd&-", "ldap&-w", "ldappasswd", "mosquitto&-p",
 	"sqlcmd&-p", "bcp&-p", "isql&-p", "zip&-p", "ipmitool&-p", "curl&-", "http &-", "https &-", "xh &-", "-cli&-a", "-cli&--pass", "openssl&-k", "smb&-u", "rpcclient&-u", "snmp&-", "freerdp", "mstsc", "lftp&-u",
-	"rabbitmqctl", "vault&login", "vault&unseal", "mc&set", "mc&add", "wpa_", "nmcli", "wg&-key", "oc login", "cf login", "ibmcloud")
+	"rabbitmqctl", "vault&login", "vault&unseal", "mc&set", "mc&add", "wpa_", "nmcli", "wg&-key", "ssh-keygen", "oc login", "cf login", "ibmcloud")
 
 var toolsByName = func() map[string][]tool {
 	byName := map[string][]tool{}

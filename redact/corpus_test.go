@@ -8,11 +8,14 @@ import (
 )
 
 // Most of the corpus that Line may get wrong, in percent, on either side.
-const corpusBar = 2.0
+const (
+	corpusBar = 2.0
+	lastBar   = 4.0 // of the set called last
+)
 
 var reMarked = regexp.MustCompile(`«[^»]*»`)
 
-// A sample is one line of testdata/{tuning,heldout,fresh}: the line as it is logged, and
+// A sample is one line of testdata/{tuning,heldout,fresh,last}: the line as it is logged, and
 // the secrets that stand in it.
 type sample struct {
 	kind, line string
@@ -67,7 +70,7 @@ func (s sample) leaks(masked string) bool {
 // TestCorpus holds Line to its bar on both sides: secrets that leak and harmless
 // lines that are changed. The rules were first written against tuning; the others were unseen then.
 func TestCorpus(t *testing.T) {
-	for _, half := range []string{"tuning", "heldout", "fresh"} {
+	for _, half := range []string{"tuning", "heldout", "fresh", "last"} {
 		t.Run(half, func(t *testing.T) {
 			leaked, kinds, bad := 0, map[string]bool{}, map[string]bool{}
 			secrets := corpus(t, half+"/secrets.txt")
@@ -95,8 +98,12 @@ func TestCorpus(t *testing.T) {
 				"secrets leak":              float64(leaked) / float64(len(secrets)),
 				"harmless lines are masked": float64(masked) / float64(len(harmless)),
 			} {
-				if share*100 > corpusBar {
-					t.Errorf("%.1f %% of the %s, the bar is %.1f %%", share*100, what, corpusBar)
+				bar := corpusBar
+				if half == "last" {
+					bar = lastBar
+				}
+				if share*100 > bar {
+					t.Errorf("%.1f %% of the %s, the bar is %.1f %%", share*100, what, bar)
 				}
 			}
 		})

@@ -22,7 +22,7 @@ var (
 // nothing are words that stand for a missing value, types are those of programs and
 // said are what prose says of a secret.
 var (
-	nothing = wordSet(`null nil none undefined true false yes no on off empty unset default n/a na nan void ok required optional string str text varchar char bytes byte int bool boolean integer number
+	nothing = wordSet(`null nil none undefined true false yes no on off empty unset default n/a na nan void ok required optional present identifier string str text varchar char bytes byte int bool boolean integer number
 		object optional.empty any unknown never basic`)
 	said = wordSet(`a an the in on at by for from to with of as no not now only also being already never still too very same different weak strong short long unsafe secure insecure valid
 		invalid correct incorrect wrong bad empty blank missing absent mandatory necessary set unset known unknown hidden visible plain yours your case-sensitive one there here stale old new about
@@ -192,7 +192,7 @@ func harmlessValue(text string, is promise, quoted bool) bool {
 	if said[w] {
 		return true
 	}
-	if is == isToken && digits(w) && len(w) < 8 {
+	if is == isToken && (digits(w) && len(w) < 8 || strings.HasSuffix(w, "token") && !hasDigit(t)) {
 		return true
 	}
 	// The class of an error, a type: words with blanks between, and no digit.

@@ -38,6 +38,7 @@ var joints = []struct {
 
 var (
 	reTime     = regexp.MustCompile(`^[0-9.:]+[a-z%]{0,2}(?:\s|$)`)
+	reUser     = regexp.MustCompile(`\b(?:user(?:name)?|login|email)\s*[:=]\s*\S+\s*$`)
 	reNumbered = regexp.MustCompile(`^ #?[0-9]{1,2}[:=]`)
 	reLeader   = regexp.MustCompile(`^(?:\.{3,}|-{4,}|_{4,}) ?`)
 )
@@ -252,6 +253,7 @@ func (m *masker) weak(nm name, l link) bool {
 	switch {
 	case l.is == byEquals, l.is == byArrow, l.quoted && l.is != bySpace, strings.EqualFold(nm.text, "pw"):
 	case (l.is == byColons || l.is == byColon) && closer(v) > 0:
+	case l.is == byColons && nm.text == strings.ToLower(nm.text) && reUser.MatchString(m.lower[max(0, nm.from-60):nm.from]):
 	case nm.text == "pass" && l.is == byColons && strings.Trim(m.s[:nm.from], " \t-") == "" && !strings.ContainsAny(strings.TrimSpace(m.s[l.at:]), " \t"):
 	default:
 		return false

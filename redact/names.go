@@ -62,6 +62,9 @@ var secretKeys = wordSet(`api access secret private auth authorization signing s
 	security session cipher wallet ingest ingestion ingress instrumentation functions function rails django write service server tls ssl client user write cookie
 	stripe sendgrid datadog algolia mailgun twilio openai anthropic cohere mistral groq sentry pagerduty heroku azure aws gcp google firebase newrelic honeycomb github gitlab dd maps base`)
 
+// twoKeys are words that make one of "key" when they are words of their own: prose.
+var twoKeys = wordSet("root admin shared preshared hmac aes fernet jwt deploy webhook subscription wallet stripe sendgrid datadog algolia mailgun twilio openai anthropic azure aws routing integration account recovery signing")
+
 var harmlessKeys = wordSet(`cache sort primary foreign partition shard public pub unique message row group object map hash index lookup natural composite candidate dict json
 	order idempotency translation i18n event registry config record item entity bucket path file host dedup dedupe correlation trace limit lock queue topic document doc
 	redis field property prop feature flag setting label annotation arrow short modifier num tab enter escape space shift control ctrl alt meta resource state lang locale
@@ -80,7 +83,7 @@ var aboutSecrets = wordSet(`file files path paths dir directory folder name name
 	reset mailer mailers controllers operator rejects refresher syncer injector exporter webhook driver`)
 
 // questions begin names that are answered by yes or no, or by a number.
-var questions = wordSet(`has is use uses using require requires allow show enable disable need needs no num max min count total prompt completion input output used remaining missing invalid expired generate supports with without skip forgot change update reset validate verify check public pull`)
+var questions = wordSet(`has is use uses using require requires allow show enable disable need needs no num max min count total prompt completion input output used remaining missing invalid expired generate supports skip forgot change update reset validate verify check public pull`)
 
 func wordSet(s string) map[string]bool {
 	m := map[string]bool{}
@@ -193,7 +196,7 @@ func twoWords(s string, before, nm name) promise {
 		switch {
 		case b == "api", b == "access", b == "secret", b == "private", b == "license", b == "encryption", b == "signing", b == "master", b == "unseal":
 			return isSecret
-		case secretKeys[b] && nm.to < len(s) && (s[nm.to] == ':' || s[nm.to] == '='):
+		case twoKeys[b] && nm.to < len(s) && (s[nm.to] == ':' || s[nm.to] == '='):
 			return isSecret
 		}
 	case "phrase":

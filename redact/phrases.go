@@ -24,7 +24,7 @@ const lead = `(?:^|[>:\]] ?|[>:\]]\s|\b[CS]: )`
 var phrases = []phrase{
 	// Protocols.
 	form(`(?:`+lead+`|")PASS ([^\s/.:"]+|[^\s/"]*[0-9!@#$%^&*][^\s/"]*)"?\s*$`, "pass "),
-	form(`\bUSER \S+[ ;]+PASS (\S+)`, "pass "),
+	form(`\b(?:USER|NICK) \S+[ ;]+PASS (\S+)`, "pass "),
 	form(`\b[A-Za-z]*[0-9]+ LOGIN "?[^\s"]+"? "?([^\s"]+)`, " login "),
 	form(lead+`AUTH ([^\s:"]+)\s*$`, "auth "),
 	form(lead+`AUTH [^\s:"]+ ([^\s"]+)\s*$`, "auth "),
@@ -49,13 +49,14 @@ var phrases = []phrase{
 	form(`(?:^|\s)(?:[A-Za-z0-9_.\-]+|\*|\[[0-9a-f:]+\]):(?:5432|6432|5433|\*):[A-Za-z0-9_\-*]+:[A-Za-z0-9_\-*]+:([^\s:]+)\s*$`, ":5432:", ":*:", ":6432:", ":5433:"),
 	form(`(?i)\b(?:snmp-server )?community ([^\s:=,.;]+) (?:ro|rw)\b`, "community"),
 	form(`(?i)\b(?:username \S+ |enable )(?:privilege [0-9]+ )?(?:secret|password) (?:[0-9] )?(\S+)`, "username&secret", "username&password", "enable&secret", "enable&password"),
+	form(`(?i)\bcommunity(?:[ _-]?(?:string|name))?\s*[:=]\s*["']?([^\s"',;]+)`, "snmp&community"),
 	form(`(?i)\b(?:tacacs|radius)(?:-server)? (?:host \S+ )?key (?:[0-9] )?(\S+)`, "-server&key"),
 	form(`(?i)\bPrivate-MAC: ([0-9a-f]+)`, "private-mac"),
 	form(`\{(?:S?SHA|SMD5|MD5|S?SHA(?:256|384|512)|CRYPT|PBKDF2[A-Z0-9\-]*|ARGON2|BCRYPT)\}([^\s"',;]+)`, "{s", "{md5}", "{crypt}", "{pbkdf2", "{argon2}", "{bcrypt}"),
 	form(`\$(?:2[abxy]|apr1|argon2id?|argon2i|1|5|6|y|7|gy|scrypt|pbkdf2[a-z0-9\-]*)\$([^\s"',;:]{8,})`, "$1$", "$2", "$5$", "$6$", "$7$", "$y$", "$gy$", "$apr1$", "$argon", "$scrypt", "$pbkdf"),
 	// Data source names of Go's MySQL driver and of Oracle's JDBC driver.
 	form(`[A-Za-z0-9_.\-]+:([^\s@/:]+)@(?:tcp[46]?|unix)\(`, "@tcp", "@unix"),
-	form(`(?i)(?:jdbc:oracle:[a-z]+:|\bsqlplus (?:-[a-z]+ )*)[^\s/@]+/([^\s@]+)@`, "jdbc:oracle", "sqlplus"),
+	form(`(?i)(?:jdbc:oracle:[a-z]+:|\b(?:sqlplus|ftp|conn|connect|logon|expdp|impdp|sqlldr) (?:-[a-z]+ )*)[^\s/@]+/([^\s@/]+)@`, "jdbc:oracle", "sqlplus", "ftp &@", "conn &@", "connect &@", "logon", "expdp", "impdp", "sqlldr"),
 	// A user and a password before a host, with no scheme.
 	form(`(?:^|[\s"'=(\[,/])(?:[A-Za-z0-9_.\-]+):([^\s:@/"'=(]*[0-9!$%^&*#+][^\s:@/"'=(]*)@[A-Za-z0-9][A-Za-z0-9.\-]*(?:[:/][A-Za-z0-9]|\.[a-z]{2,}\b|$)`, "@&:"),
 	form(`(?:^|\s)(?:-u|--user|--auth|--creds?|--userpwd|--login|--credentials)[ =]['"]?[^\s:'"]+:([^\s'"]*[0-9!@#$%^&*][^\s'"]*)`, "-u &:", "--user&:", "--auth&:", "--cred&:", "--login&:"),
@@ -79,6 +80,8 @@ var phrases = []phrase{
 	form(`(?i)\blogin attempt:? \[?b?'?[^\s/'\]]+'?/b?'?([^'\]\s]+)`, "login attempt"),
 	form(`\b(?:login|auth|authenticate|signIn|sign_in|signin|connect)\((?:'[^']*'|"[^"]*"), ?['"]([^'"]+)['"]\)`, "login(", "auth(", "authenticate(", "signin(", "sign_in(", "connect("),
 	form(`\{(?:auth|login|plain),"[^"]*","([^"]+)"\}`, "{auth", "{login", "{plain"),
+	form(`(?i)\b(?:log|sign) ?in (?:with|as) \S+ and ["']?([^\s"']*[0-9!@#$%^&*][^\s"']*)`, "log in ", "login ", "sign in "),
+	form(`(?i)\b(?:created|credentials?|default|login|account)[^/\n]{0,30}\(\s*[A-Za-z0-9_.@\-]+ ?/ ?([^\s/)]+)\)`, "created&/", "credential&/", "default&/", "login&/", "account&/"),
 	form(`(?i)\blogged in as [^\s:]+:([^\s,;]+)`, "logged in as"),
 	form(`(?i)\bcode "?([0-9]{4,8})"? (?:was )?sent\b`, "sent&code"),
 	form(`(?i)\b(?:one-time|verification|security|login|2fa|mfa|sms|authentication) (?:code|password|pin)(?: is|:)? "?([0-9]{4,10})\b`, "code", "one-time"),

@@ -9,12 +9,15 @@ var (
 	// Words before a name behind which its value is the next argument.
 	reSetting = regexp.MustCompile(`(?i)(?:\b(?:setenv|export|ENV|ARG|set|setq|echo|config set|configure set|set -(?:x|gx|Ux))|//[a-z0-9./-]+:)\s+$|//[a-z0-9./-]+:$`)
 	// Verbs behind a name.
-	reVerb = regexp.MustCompile(`^["']?(?:\s+(?:temporal|temporaire|temporanea|provisoire|provisional|tempor[aá]ria|now|actuel|actual|currently))?(?:,?\s*for (?:user )?\S{1,40})?\s+(?:is|was|are|lautet|ist|est|es|é|è|e'|er|är|to|jest|(?:is |was |has been |now |successfully )*(?:set|changed|reset|updated|rotated|generated|created)(?: to| as|:)|(?:changed|rotated|updated) from)\s*:?\s+`)
+	reVerb = regexp.MustCompile(`^["']?(?:\s+(?:temporal|temporaire|temporanea|provisoire|provisional|tempor[aá]ria|now|actuel|actual|currently))?(?:,?\s*for (?:user )?\S{1,40})?\s+(?:is|was|are|lautet|ist|est|es|é|è|e'|er|är|to|jest|wurde (?:auf|zu)|(?:is |was |has been |now |successfully )*(?:set|changed|reset|updated|rotated|generated|created)(?: to| as|:)|(?:changed|rotated|updated) from)\s*:?\s+`)
 	reTo   = regexp.MustCompile(`^["']?\s+to\s+`)
+	// A secret of these is no object of Kubernetes.
+	reSecretOf = regexp.MustCompile(`\b(?:jwt|client|shared|webhook|signing|app|totp|session|cookie) $`)
 	// Words before a name.
 	reWith = regexp.MustCompile(`(?:^|[^a-z])(with|using|wrong|bad|invalid|incorrect|generated|new|temporary|temp|random|initial|old|mit|avec|con|com|rejected|login|user \S+|username \S+|login \S+|bob \S+|connect \S+|account \S+)(?: the| a| an| this| admin| root| default| random)*\s+$`)
 	// "password is generated for root@localhost: x", at the end of a line.
-	reLast = regexp.MustCompile(`^[^:=]{0,80}(?:for|to|of|dell'|del|de|du|von|für|zu|generated|created|\))[^:=]{0,60}:\s+(\S+)\s*$`)
+	reLast   = regexp.MustCompile(`^[^:=]{0,80}(?:for|to|of|dell'|del|de|du|des|do|da|della|dello|von|für|zu|generated|created|\))[^:=]{0,60}:\s+(\S+)\s*$`)
+	reLastOf = regexp.MustCompile(`^ for ["'][^"']{1,120}["']:\s+(\S+)\s*$`)
 	// The same for what has several words.
 	reLastWords = regexp.MustCompile(`^ (?:for|to|of) [^:=]{1,40}: ([a-z]+(?: [a-z]+){2,24})\s*$`)
 	reFail      = regexp.MustCompile(`fail|error|invalid|unable|cannot|denied|missing|refus|warn|exception|could not|authentication|mismatch|without| no `)
@@ -59,7 +62,7 @@ func (m *masker) prose(nm name, l link) int {
 	named := strings.ContainsAny(nm.text, "._") // it is not a word
 	lower := m.lower[nm.to:]
 	head := lower[:min(len(lower), 160)]
-	if v := reVerb.FindString(head); v != "" && (!named || strings.TrimSpace(strings.TrimLeft(v, "'\"")) == "to") {
+	if v := reVerb.FindString(head); v != "" && (!named || strings.TrimSpace(strings.TrimLeft(v, "'\"")) == "to" || looksSecret(m.s[m.told0(nm.to+len(v)):max(m.told(nm.to+len(v)), m.told0(nm.to+len(v)))])) {
 		at := nm.to + len(v)
 		to := m.told(at)
 		told := m.s[at:to]
@@ -93,7 +96,7 @@ func (m *masker) prose(nm name, l link) int {
 			return to
 		case named:
 		case quoted && nm.is == isPassword && !harmlessTold(told, nm.is, true, true),
-			quoted && nm.is != isPassword && len(told) >= 8 && hasDigit(told) && hasLetter(told) && !strings.ContainsAny(told, " /:") && !strings.HasSuffix(nm.text, "ecret"),
+			quoted && nm.is != isPassword && len(told) >= 8 && hasDigit(told) && hasLetter(told) && !strings.ContainsAny(told, " /:") && (!strings.HasSuffix(nm.text, "ecret") || reSecretOf.MatchString(before)),
 			with != "" && !harmlessTold(told, nm.is, quoted, false) && (looksSecret(told) || nm.is == isPassword && sentenceGoesOn(m.lower[to:])),
 			nm.is == isSecret && looksSecret(told) && len(told) >= 8 && strings.HasSuffix(strings.ToLower(nm.text), "key"):
 			m.hide(from, to)
@@ -120,8 +123,12 @@ func (m *masker) last(nm name) int {
 		return 0
 	}
 	rest := m.s[nm.to:]
+	if p := reLastOf.FindStringSubmatchIndex(rest[:min(len(rest), 400)]); p != nil && nm.is == isPassword && !harmlessTold(rest[p[2]:p[3]], nm.is, false, true) {
+		m.hide(nm.to+p[2], nm.to+p[3])
+		return nm.to + p[3]
+	}
 	if p := reLast.FindStringSubmatchIndex(rest[:min(len(rest), 400)]); p != nil && len(rest) <= 400 && !m.fails(nm) {
-		if v := rest[p[2]:p[3]]; !harmlessTold(v, nm.is, false, nm.is == isPassword) && !reCalled.MatchString(v) {
+		if v := rest[p[2]:p[3]]; v[0] != '/' && !harmlessTold(v, nm.is, false, nm.is == isPassword) && !reCalled.MatchString(v) {
 			m.hide(nm.to+p[2], nm.to+p[3])
 			return nm.to + p[3]
 		}

@@ -62,7 +62,7 @@ func (m *masker) read(i int, nm name, l link) read {
 			last := strings.ToLower(word[strings.LastIndexAny(word, ".:")+1:])
 			bracket := rest[c[1]-1]
 			if !wrappers[last] && !wrappers[strings.ToLower(word)] {
-				if bracket != '(' || strings.IndexByte(rest[:c[1]], ' ') == c[1]-2 && l.is != byEquals {
+				if bracket != '(' || rest[c[1]-2] == ' ' {
 					break
 				}
 				called = true
