@@ -15,6 +15,8 @@ import (
 // it reached us. Exactly one of the other fields is set. A stream of Observations as JSON lines is a
 // bug report, a test fixture and a replay at once.
 type Observation struct {
+	// From is the name of the source that says it.
+	From string    `json:"from,omitempty"`
 	At   time.Time `json:"at"`
 	Seen time.Time `json:"seen,omitzero"`
 
@@ -22,8 +24,8 @@ type Observation struct {
 	Exit      *Exit         `json:"exit,omitempty"`
 	Detail    *Detail       `json:"detail,omitempty"`
 	Signal    *Signal       `json:"signal,omitempty"`
-	Action    *Action       `json:"action,omitempty"`
-	Reconcile *Reconcile    `json:"reconcile,omitempty"`
+	Event     *Event        `json:"event,omitempty"`
+	List      *List         `json:"list,omitempty"`
 	Episode   *kmsg.Episode `json:"episode,omitempty"`
 	// Members are the cgroups below the limit that an Episode reached, where
 	// that was not the victim's own; set beside Episode.
@@ -112,24 +114,61 @@ type Signal struct {
 	incident.Signal
 }
 
-// Action is any other engine event that the join needs: create, start, stop,
-// oom, destroy, rename, restart, pause, unpause.
-type Action struct {
+// EventKind says what an engine's event is about.
+type EventKind string
+
+// The moments in a container's life that an engine tells as they happen.
+const (
+	Created   EventKind = "created"
+	Started   EventKind = "started"
+	Stopped   EventKind = "stopped" // somebody asked for it, and it is done
+	OOM       EventKind = "oom"     // the kernel killed a process in it
+	Removed   EventKind = "removed"
+	Healthy   EventKind = "healthy"
+	Unhealthy EventKind = "unhealthy"
+	Changed   EventKind = "changed" // renamed, paused, and what else only names it
+)
+
+// Event is one such moment. Name, Image and Labels are what the event itself says.
+type Event struct {
 	ID     string            `json:"id"`
 	Name   string            `json:"name,omitempty"`
 	Image  string            `json:"image,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
-	Action string            `json:"action"`
-	Raw    string            `json:"raw,omitempty"`
+	Kind   EventKind         `json:"kind"`
+	// Owed is true when the source has asked when it began, and a Container will follow.
+	Owed bool   `json:"owed,omitempty"`
+	Raw  string `json:"raw,omitempty"`
 }
 
-// Reconcile is the engine's full list of containers, taken after a connection was
-// (re)made: what is not in it is gone. Since is the time of the last event seen
-// before; zero on the first connection of a first run.
-type Reconcile struct {
+// List is an engine's full list of its containers, taken after a connection was (re)made:
+// what is not in it is gone. Since is the time of the last event seen before; zero on the
+// first connection of a first run.
+type List struct {
 	Containers []Container `json:"containers"`
 	Since      time.Time   `json:"since,omitzero"`
 }
+
+// Followed is a running container, as the sampler needs to know it.
+type Followed struct {
+	PID     int
+	Started time.Time
+	Service string
+}
+
+// Kind is what sort of source one is.
+type Kind string
+
+// The kinds of sources.
+const (
+	KindEngine Kind = "engine"
+	KindKernel Kind = "kernel"
+	KindTrace  Kind = "trace"
+	KindCgroup Kind = "cgroup"
+)
+
+// DefaultEngine is the name of the engine's source where there is one alone.
+const DefaultEngine = "docker"
 
 // Sample is one reading of one container's cgroup. Where it tells of members or
 // of the first process alone, Current is -1.
@@ -143,6 +182,7 @@ type Sample struct {
 // SourceState is a witness's own word of its health.
 type SourceState struct {
 	Name string `json:"name"` // "docker", "kmsg", "cgroup"
+	Kind Kind   `json:"kind,omitempty"`
 	Up   bool   `json:"up"`
 	// Reason says why it is down or weak, and Fix the step that would mend it.
 	Reason string `json:"reason,omitempty"`

@@ -1,0 +1,213 @@
+package correlate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/verdict"
+)
+
+// eventSkew is how far an engine's oom event lies from the kernel's stamp of the kill:
+// some milliseconds, on a busy host. What lies further apart is two kills.
+const eventSkew = 250 * time.Millisecond
+
+// claim says that a container lost a process that no kill with a known place explains:
+// n of them between two readings of its counter, or one at the engine's oom event.
+type claim struct {
+	x        *container
+	r        *run
+	from, to time.Time // between these the kills were
+	n        int
+	by       verdict.Attribution
+}
+
+// loose are the kills of which neither path nor pid nor mark shows the container.
+func (p *killPool) loose() (out []*kill) {
+	for k := range p.open {
+		if k.pathless() && k.located() == "" {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, func(a, b *kill) int {
+		return cmp.Or(a.at().Compare(b.at()), cmp.Compare(a.Kill.PID, b.Kill.PID))
+	})
+	return out
+}
+
+// assign gives the loose kills to the containers that lost a process: first by their own
+// counters of kills, then by the engine's oom events, the nearest first. It is computed
+// of the facts as a whole, so that each new fact gives the answer anew.
+func (c *Correlator) assign() {
+	c.kills.stale = false
+	kills := c.kills.loose()
+	if len(kills) == 0 {
+		return
+	}
+	claims := c.claims()
+	rivals := c.rivals(kills, claims)
+	given := make([]*claim, len(kills))
+	for _, m := range matches(kills, claims) {
+		if given[m.kill] == nil && m.claim.n > 0 {
+			given[m.kill] = m.claim
+			m.claim.n--
+		}
+	}
+	for i, k := range kills {
+		var home *container
+		by := verdict.ByNone
+		var oneOf []string
+		if g := given[i]; g != nil {
+			home, by, oneOf = g.x, g.by, rivals[i]
+		}
+		if home != k.home || by != k.By || !slices.Equal(oneOf, k.oneOf) {
+			k.oneOf = oneOf
+			c.give(k, home, by)
+			c.kills.open[k] = true // it is a guess
+		}
+	}
+}
+
+// claims are those of all containers that have any, in the order of their names.
+func (c *Correlator) claims() (out []*claim) {
+	for x := range c.kills.claimants {
+		out = append(out, c.claimsOf(x)...)
+	}
+	slices.SortFunc(out, func(a, b *claim) int {
+		return cmp.Or(a.to.Compare(b.to), compareText(a.x.name(), b.x.name()), a.from.Compare(b.from))
+	})
+	return out
+}
+
+// claimsOf are the claims of one container.
+func (c *Correlator) claimsOf(x *container) (out []*claim) {
+	for _, r := range x.timeline() {
+		var sure []time.Time
+		for _, k := range x.kills {
+			if k.By != verdict.ByCounter && k.By != verdict.ByEvent && x.runAt(k.Kill.PID, k.at(), c.opt.Offline) == r {
+				sure = append(sure, k.at())
+			}
+		}
+		for _, rise := range x.uncounted(r, sure) {
+			out = append(out, &claim{x: x, r: r, from: rise.from, to: rise.At, n: rise.n, by: verdict.ByCounter})
+		}
+		for _, at := range x.ooms(r) {
+			// Where the counter was read after the event it knows better.
+			if r == x.current() && len(x.Counts) > 0 && x.Counted.After(at) {
+				continue
+			}
+			if i := slices.IndexFunc(sure, func(t time.Time) bool { return t.Sub(at).Abs() < eventSkew }); i >= 0 {
+				sure = slices.Delete(sure, i, i+1)
+				continue
+			}
+			out = append(out, &claim{x: x, r: r, from: at, to: at, n: 1, by: verdict.ByEvent})
+		}
+	}
+	return out
+}
+
+// fits says whether a kill can be one that the claim is about.
+func (m *claim) fits(k *kill) bool {
+	if !m.r.covers(k.Kill.PID, k.at(), false) {
+		return false
+	}
+	if m.by == verdict.ByEvent {
+		return k.at().Sub(m.to).Abs() < eventSkew
+	}
+	return k.at().After(m.from.Add(-late)) && !k.at().After(m.to.Add(late))
+}
+
+// match is a kill, by its index, and a claim that it fits.
+type match struct {
+	kill  int
+	claim *claim
+	off   time.Duration
+}
+
+// matches lists what fits, the best first: counters in the order of their readings,
+// then events by how near they are.
+func matches(kills []*kill, claims []*claim) (out []match) {
+	for i, k := range kills {
+		for _, m := range claims {
+			if m.by == verdict.ByCounter && m.fits(k) {
+				out = append(out, match{kill: i, claim: m})
+			}
+		}
+	}
+	events := len(out)
+	for i, k := range kills {
+		for _, m := range claims {
+			if m.by == verdict.ByEvent && m.fits(k) {
+				out = append(out, match{i, m, k.at().Sub(m.to).Abs()})
+			}
+		}
+	}
+	slices.SortStableFunc(out[events:], func(a, b match) int { return cmp.Compare(a.off, b.off) })
+	return out
+}
+
+// rivals are, for each kill, the victims that could be meant in its stead: all of those
+// that hang together by the claims that they fit, where more than one container claims
+// one of them, there are more kills than claims, or a source lost records just then. A
+// kill that can be no other has none.
+func (c *Correlator) rivals(kills []*kill, claims []*claim) [][]string {
+	group := make([]int, len(kills)) // kill → its group's first
+	for i := range group {
+		group[i] = i
+	}
+	root := func(i int) int {
+		for group[i] != i {
+			i = group[i]
+		}
+		return i
+	}
+	homes, slots := make([]map[*container]bool, len(kills)), make([]int, len(kills))
+	for _, m := range claims {
+		first := -1
+		for i, k := range kills {
+			if !m.fits(k) {
+				continue
+			}
+			if first < 0 {
+				first = i
+			} else {
+				group[root(i)] = root(first)
+			}
+		}
+	}
+	for _, m := range claims {
+		if i := slices.IndexFunc(kills, m.fits); i >= 0 {
+			i = root(i)
+			if homes[i] == nil {
+				homes[i] = map[*container]bool{}
+			}
+			homes[i][m.x] = true
+			slots[i] += m.n
+		}
+	}
+	members := make([][]string, len(kills))
+	for i, k := range kills {
+		members[root(i)] = append(members[root(i)], victimName(k))
+	}
+	out := make([][]string, len(kills))
+	for i, k := range kills {
+		r := root(i)
+		if len(homes[r]) > 1 || slots[r] < len(members[r]) || c.missedSome(k.at()) {
+			out[i] = members[r]
+		}
+	}
+	return out
+}
+
+func victimName(k *kill) string { return fmt.Sprintf("%s (pid %d)", k.Kill.Comm, k.Kill.PID) }
+
+// missedSome is true where the log or an engine lost something near a moment: what
+// seems to belong together then may be the halves of two.
+func (c *Correlator) missedSome(at time.Time) bool {
+	return slices.ContainsFunc(c.gapsAround(at), func(g incident.Gap) bool {
+		s := c.host.Sources[g.Source]
+		return g.Source == kernelLog || s != nil && s.State.Kind == engineKind
+	})
+}

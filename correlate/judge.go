@@ -1,0 +1,330 @@
+package correlate
+
+import (
+	"hash/fnv"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
+	"github.com/oomwatch/oomwatch/verdict"
+)
+
+// frozen is how far the engine's time of an end may lie behind the kernel's kill of the
+// main process before it is not believed: the engine was away or hung.
+const frozen = 3 * time.Second
+
+// deathTime is when a run died.
+func (r *run) deathTime() time.Time {
+	at := r.endTime()
+	m := r.mainKill()
+	switch {
+	case m != nil && (at.IsZero() || at.Sub(m.at()) > frozen):
+		return m.at()
+	case !at.IsZero():
+		return at
+	case len(r.kills) > 0:
+		return r.kills[len(r.kills)-1].at()
+	}
+	return r.hi
+}
+
+// anchor is the moment by which the death of a run is known again: its start or, where
+// nobody saw that, its end or first kill.
+func (r *run) anchor() time.Time {
+	switch {
+	case !r.start.IsZero():
+		return r.start
+	case r.exit != nil:
+		return r.exit.At
+	case len(r.kills) > 0:
+		return r.kills[0].at()
+	}
+	return r.hi
+}
+
+// deathFacts gathers what is known of the end of a run.
+func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts {
+	at := r.deathTime()
+	f := c.runFacts(x, r, at)
+	f.ID, f.Kind = id, incident.KindDeath
+	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.exit, x.asked(r), x.stopped(r), x.ooms(r)
+	f.Untraced = c.untraced(x, r, at)
+	f.Traced, f.MaybeFirst = f.Untraced == "", r.maybeMain()
+	f.Init, f.Faults = x.init(r), c.faultsOf(x, r)
+	for _, s := range x.Sent {
+		if x.runAt(s.PID, s.At, c.opt.Offline) == r && s.PID == r.pid {
+			f.Sent = append(f.Sent, c.sender(x, s))
+		}
+	}
+	if d := x.detailOf(r); d != nil {
+		f.LogTail, f.RawTail, f.NoLog = d.LogTail, d.raw, d.NoLog
+		f.Filesystems, f.FilesystemsUnread = d.Filesystems, d.Unread
+	}
+	for i := range r.kills {
+		g := &r.kills[i]
+		if g.main || r.withMain(g.kill) {
+			f.Kills = append(f.Kills, c.kernelKill(g))
+		} else {
+			f.ChildKills = append(f.ChildKills, c.kernelKill(g))
+		}
+		if g.Emitted != nil && at.Sub(g.at()) < verdict.ChildWindow && !slices.Contains(f.ChildKillIDs, g.Emitted.ID) {
+			f.ChildKillIDs = append(f.ChildKillIDs, g.Emitted.ID)
+		}
+	}
+	f.OOMKillDelta = x.uncountedAtEnd(r)
+	f.NotSeenLive = !c.opt.Offline && (r.exit == nil && r.over || r.exit != nil && !(r.end != nil && c.live(x.Engine, r.end.At)) && !r.failedLive(c, x)) || f.Historic
+	f.EngineDown = c.stoppedWithEngine(x, r) || r.exit != nil && r.end == nil && c.wasDown(x.Engine, r.endTime())
+	f.Rebooted = !x.Booted.IsZero() && !r.lo.IsZero() && r.lo.Before(x.Booted) && (r.exit == nil || r.exit.At.After(x.lastAlive(r)) && r.end == nil)
+	if c.opt.Offline {
+		f.Undated, f.Shift = x.undated(), c.shift(x, r)
+	}
+	return f
+}
+
+// failedLive is true for a start that failed while the engine was watched: no event
+// tells of it, so that nothing was missed.
+func (r *run) failedLive(c *Correlator, x *container) bool {
+	return r.failed && c.live(x.Engine, r.exit.At)
+}
+
+// lastAlive is when the engine last showed the run, or its container, alive.
+func (x *container) lastAlive(r *run) time.Time {
+	if r.look != nil {
+		return later(r.look.LastRunning, r.start)
+	}
+	return r.lo
+}
+
+// faultsOf are the kernel's records about processes of a run.
+func (c *Correlator) faultsOf(x *container, r *run) (out []kmsg.Fault) {
+	for i := range x.Faults {
+		if x.runAt(x.Faults[i].PID, x.Faults[i].Time, c.opt.Offline) == r {
+			out = append(out, x.Faults[i])
+		}
+	}
+	return out
+}
+
+// runFacts gathers what is the same for every incident of a run.
+func (c *Correlator) runFacts(x *container, r *run, at time.Time) *verdict.Facts {
+	spec := x.Spec.Container
+	spec.StartedAt, spec.FinishedAt, spec.Running = r.start, time.Time{}, nil
+	spec.ExitCode, spec.Signal, spec.OOMKilledFlag, spec.Health = nil, "", nil, nil
+	if h := x.health(r); h != nil {
+		health := *h // an incident must not change when the run's does
+		spec.Health = &health
+	}
+	f := &verdict.Facts{
+		Time: at, Host: c.opt.Host, Container: &spec, Owners: r.owners(), Offline: c.opt.Offline, Placed: c.placed,
+		Historic: c.historic(at), Blind: c.blind(at), Gaps: c.gapsAround(at),
+		Samples: readingsBefore(x.readings, r.lo, r.beforeKill(at)), Past: x.pastOf(r, r.beforeKill(at)),
+	}
+	f.NotSeenLive = f.Historic
+	return f
+}
+
+// owners name the containers of the tasks in the kernel's tables of a run's kills.
+func (r *run) owners() map[int]string {
+	var out map[int]string
+	for i := range r.kills {
+		for pid, name := range r.kills[i].owners {
+			if out == nil {
+				out = map[int]string{}
+			}
+			out[pid] = name
+		}
+	}
+	return out
+}
+
+// sender says who sent a signal, and where that one ran.
+func (c *Correlator) sender(x *container, s observe.Sent) incident.Sent {
+	in := s.Sent
+	if s.SenderCgroup == "" {
+		if from, _ := c.ofPID(in.Sender.PID, s.At); from != nil {
+			in.Container, in.Inside, in.Located = from.name(), from == x, true
+		}
+		return in
+	}
+	from := cgroup.ParsePath(s.SenderCgroup)
+	in.Unit, in.Located = from.Unit, true
+	if at, _ := c.ofPath(s.SenderCgroup); at != nil && from.InContainer() {
+		in.Container, in.Inside = at.name(), at == x
+	}
+	keep(&in.Container, from.ContainerID)
+	return in
+}
+
+// historic is true for what happened before this host was first watched.
+func (c *Correlator) historic(at time.Time) bool {
+	return !c.opt.Epoch.IsZero() && !at.IsZero() && at.Before(c.opt.Epoch)
+}
+
+// beforeKill is the moment up to which readings show what led to an incident: after the
+// kernel's kill the victim's memory is being given back.
+func (r *run) beforeKill(at time.Time) time.Time {
+	cut := at
+	for i := range r.kills {
+		if k := r.kills[i].at(); k.Before(cut) && at.Sub(k) < verdict.ChildWindow {
+			cut = k
+		}
+	}
+	return cut
+}
+
+// killFacts gathers what is known of a child's kill and of those of the same report.
+func (c *Correlator) killFacts(x *container, r *run, all []*given, id string) *verdict.Facts {
+	first := all[0]
+	f := c.runFacts(x, r, first.at())
+	f.ID, f.Kind = id, incident.KindKill
+	for _, g := range all {
+		f.Kills = append(f.Kills, c.kernelKill(g))
+	}
+	if !c.opt.Offline || !r.start.IsZero() && !first.earlier {
+		// Of a run that files do not tell of they cannot tell how it went on.
+		f.Container.Running = new(r.alive())
+	}
+	f.KillsToday = c.killsOfDay(x, first.kill)
+	return f
+}
+
+// killsOfDay is the number of a child's kill among those in its container on that day.
+func (c *Correlator) killsOfDay(x *container, k *kill) int {
+	day := k.at().UTC().Format(time.DateOnly)
+	n := 0
+	if x.Day == day {
+		n = x.DayKill
+	}
+	var last *kill
+	for _, o := range x.kills {
+		if o.at().After(k.at()) || o.at().UTC().Format(time.DateOnly) != day {
+			continue
+		}
+		if sameReport := last != nil && o.Record != nil && o.Record == last.Record; !sameReport && (o == k || o.Emitted != nil) {
+			n++
+		}
+		last = o
+	}
+	return n
+}
+
+// strayFacts gathers what is known of a kill that no container can be named for.
+func (c *Correlator) strayFacts(k *kill) *verdict.Facts {
+	ep := k.episode()
+	if at := k.located(); k.pathless() && at != "" {
+		// Where the mark found it stands for what the kernel did not print.
+		found := *ep
+		found.TaskMemcg, ep = at, &found
+	}
+	i := slices.IndexFunc(ep.Kills, func(o kmsg.Kill) bool { return o.PID == k.Kill.PID && o.Seq == k.Kill.Seq && o.Uptime == k.Kill.Uptime })
+	f := verdict.FromLog(ep, max(i, 0), c.opt.Host.BootID)
+	f.Kills[0].FromTrace, f.Kills[0].Marked = k.Record == nil, k.located()
+	if f.Kills[0].Marked != "" && k.pathless() {
+		f.Kills[0].By = verdict.ByTrace
+	}
+	f.ID, f.Offline, f.Placed, f.Host, f.Owners = k.id(c), c.opt.Offline, c.placed, c.opt.Host, k.owners
+	f.Historic = c.historic(f.Time)
+	f.NotSeenLive = f.Historic
+	f.Blind, f.Gaps = c.blind(f.Time), c.gapsAround(f.Time)
+	return f
+}
+
+// print is a fingerprint of the facts that a verdict stands on: while it stays the same
+// the verdict does.
+type print struct {
+	w io.Writer
+	h interface{ Sum64() uint64 }
+}
+
+func newPrint() print { h := fnv.New64a(); return print{h, h} }
+
+func (p print) add(parts ...any) {
+	for _, x := range parts {
+		switch v := x.(type) {
+		case string:
+			io.WriteString(p.w, v)
+		case time.Time:
+			io.WriteString(p.w, strconv.FormatInt(v.UnixNano(), 36))
+		case bool:
+			io.WriteString(p.w, strconv.FormatBool(v))
+		case int:
+			io.WriteString(p.w, strconv.Itoa(v))
+		case int64:
+			io.WriteString(p.w, strconv.FormatInt(v, 10))
+		}
+		io.WriteString(p.w, "\x00")
+	}
+}
+
+func (p print) sum() uint64 { return p.h.Sum64() }
+
+// deathPrint is the fingerprint of what is known of the end of a run.
+func (c *Correlator) deathPrint(x *container, r *run) uint64 {
+	p := newPrint()
+	p.add(r.start.IsZero(), r.pid, r.over, r.failed)
+	if r.exit != nil {
+		p.add(r.exit.ExitCode, r.exit.Error, r.exit.OOMKilled, r.end != nil, r.endTime())
+	}
+	for _, s := range x.asked(r) {
+		p.add(s.At, s.Number)
+	}
+	p.add(x.stopped(r), len(x.ooms(r)), x.uncountedAtEnd(r))
+	for i := range r.kills {
+		g := &r.kills[i]
+		p.add(g.Kill.PID, g.main, string(g.By), g.Record != nil, len(g.oneOf))
+	}
+	for _, s := range x.Sent {
+		if s.PID == r.pid {
+			p.add(s.At, s.Number)
+		}
+	}
+	for _, f := range c.faultsOf(x, r) {
+		p.add(f.PID, f.Line)
+	}
+	if d := x.detailOf(r); d != nil {
+		p.add("detail", d.Lines)
+	}
+	at := r.deathTime()
+	for _, g := range c.gapsAround(at) {
+		p.add(g.Source, g.From, g.To)
+	}
+	p.add(c.stoppedWithEngine(x, r))
+	if r.pid == 0 {
+		p.add(c.untraced(x, r, at))
+	}
+	return p.sum()
+}
+
+// contentOf is the fingerprint of what matters of an incident: it is emitted again when
+// that has changed.
+func contentOf(i *incident.Incident) uint64 {
+	p := newPrint()
+	p.add(string(i.Kind), string(i.Cause), string(i.Confidence), i.Count)
+	if k := i.Container; k != nil {
+		p.add(k.ID, k.Signal, k.FinishedAt.IsZero())
+		if k.ExitCode != nil {
+			p.add(*k.ExitCode)
+		}
+		if k.Running != nil {
+			p.add(*k.Running)
+		}
+	}
+	if i.Victim != nil {
+		p.add(i.Victim.PID, i.Victim.Comm)
+	}
+	if i.Killer != nil {
+		p.add(string(i.Killer.Kind), i.Killer.PID, i.Killer.Comm)
+	}
+	if i.OOM != nil {
+		p.add(i.OOM.OOMMemcg, i.OOM.Constraint)
+		if i.OOM.Limit != nil {
+			p.add(*i.OOM.Limit)
+		}
+	}
+	return p.sum()
+}

@@ -1,0 +1,360 @@
+package correlate
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
+)
+
+const (
+	// keepRemoved is how long a removed container is remembered, so that late word on it
+	// finds it. Where containers come and go all day those that are gone are the most of
+	// what is held.
+	keepRemoved = 10 * time.Minute
+	// maxRuns is how many runs of one container are remembered, maxKills how many of its
+	// kills once they were emitted, and keepRun how long at least.
+	maxRuns  = 8
+	maxKills = 64
+	keepRun  = 30 * time.Second
+	// forgetEvery is how often containers are looked at for what may be forgotten.
+	forgetEvery = 10 * time.Second
+	// maxKeptTasks bounds the task table that is kept of a kill over a restart.
+	maxKeptTasks = 16
+
+	hostRow    = "host"
+	killPrefix = "kill/"
+)
+
+// hostState is the row of the host: its facts, and what waits for its container.
+type hostState struct {
+	hostFacts
+	Sent   []observe.Sent `json:"sent,omitempty"`
+	Faults []kmsg.Fault   `json:"faults,omitempty"`
+}
+
+// State returns what changed since the last call and must outlive the program: a value
+// per key, nil where it is to be forgotten.
+func (c *Correlator) State() (map[string][]byte, error) {
+	out := map[string][]byte{}
+	c.forget()
+	for id, x := range c.containers {
+		if !x.unsaved {
+			continue
+		}
+		x.Boot = c.opt.Host.BootID
+		b, err := json.Marshal(x.short())
+		if err != nil {
+			return nil, fmt.Errorf("write what is known of container %.12s: %w", id, err)
+		}
+		out[id], x.unsaved = b, false
+	}
+	for _, list := range c.kills.byPID {
+		for _, k := range list {
+			if !k.unsaved {
+				continue
+			}
+			if k.key == "" {
+				k.key = fmt.Sprintf("%s%d-%d", killPrefix, k.Kill.PID, k.at().UnixNano())
+			}
+			b, err := json.Marshal(k.short())
+			if err != nil {
+				return nil, fmt.Errorf("write the kill of pid %d: %w", k.Kill.PID, err)
+			}
+			out[k.key], k.unsaved = b, false
+		}
+	}
+	for key := range c.gone {
+		out[key] = nil
+	}
+	clear(c.gone)
+	if len(out) == 0 && !c.host.unsaved {
+		return out, nil
+	}
+	b, err := json.Marshal(c.hostState())
+	if err != nil {
+		return nil, fmt.Errorf("write what is known of the host: %w", err)
+	}
+	out[hostRow], c.host.unsaved = b, false
+	return out, nil
+}
+
+func (c *Correlator) hostState() *hostState {
+	s := &hostState{hostFacts: c.host}
+	s.Until = c.now
+	for _, f := range c.stray.order {
+		if c.now.Sub(f.seen) <= patience && len(s.Sent) < maxStrayFaults {
+			s.Sent = append(s.Sent, *f.sent)
+		}
+	}
+	for _, f := range c.stray.faults {
+		s.Faults = append(s.Faults, *f.fault)
+	}
+	return s
+}
+
+// short is the container without the log lines of deaths that were emitted.
+func (x *container) short() *container {
+	out := &container{Spec: x.Spec, SpecAt: x.SpecAt, Engine: x.Engine, facts: x.facts, Emitted: x.Emitted, Day: x.Day, DayKill: x.DayKill, Boot: x.Boot}
+	out.Details = slices.Clone(x.Details)
+	for i := range out.Details {
+		if d := &out.Details[i]; slices.ContainsFunc(x.Emitted, func(e emission) bool { return !e.At.Before(d.DiedAt.Add(-frozen)) }) {
+			d.LogTail = nil
+		}
+	}
+	return out
+}
+
+// short is the kill with no more of the kernel's task table than is shown.
+func (k *kill) short() *kill {
+	if k.Record == nil || len(k.Record.Tasks) <= maxKeptTasks {
+		return k
+	}
+	out, ep := *k, *k.Record
+	ep.Tasks = ep.Tasks[:maxKeptTasks]
+	out.Record = &ep
+	return &out
+}
+
+// restore takes the rows that State of an earlier Correlator returned.
+func (c *Correlator) restore(rows map[string][]byte) error {
+	var kills []*kill
+	for key, b := range rows {
+		switch {
+		case key == hostRow:
+			var s hostState
+			if err := json.Unmarshal(b, &s); err != nil {
+				return fmt.Errorf("read what was kept of the host: %w", err)
+			}
+			c.restoreHost(&s)
+		case strings.HasPrefix(key, killPrefix):
+			k := &kill{key: key}
+			if err := json.Unmarshal(b, k); err != nil {
+				return fmt.Errorf("read the kept kill %s: %w", key, err)
+			}
+			kills = append(kills, k)
+		default:
+			x, err := restoreContainer(b)
+			if err != nil {
+				return fmt.Errorf("read what was kept of container %.12s: %w", key, err)
+			}
+			x.Spec.ID = key
+			c.containers[key] = x
+			c.index(x)
+		}
+	}
+	slices.SortFunc(kills, func(a, b *kill) int { return compareText(a.key, b.key) })
+	for _, k := range kills {
+		c.kills.add2(k, k.Kill.PID)
+		c.moved(k)
+		k.unsaved = false
+	}
+	for _, x := range c.containers {
+		x.unsaved = false
+	}
+	return nil
+}
+
+func (c *Correlator) restoreHost(s *hostState) {
+	c.host = s.hostFacts
+	if c.host.Sources == nil {
+		c.host.Sources = map[string]*source{}
+	}
+	for name, known := range c.host.Sources {
+		// It has to say anew that it is there.
+		if n := len(known.Spans); n > 0 && known.Spans[n-1].To.IsZero() {
+			known.Spans[n-1].To, known.Spans[n-1].Reason = s.Until, notRunning
+			if name != signals {
+				known.Spans[n-1].To = time.Time{} // its past is read again
+			}
+		}
+		known.State = observe.SourceState{Kind: known.State.Kind}
+	}
+	for i := range s.Sent {
+		c.stray.keep(strayFact{sent: &s.Sent[i]})
+	}
+	for i := range s.Faults {
+		c.stray.faults = append(c.stray.faults, strayFact{fault: &s.Faults[i]})
+	}
+}
+
+// notRunning is why a source was blind while oomwatch did not run.
+const notRunning = "oomwatch was not running"
+
+// index makes a restored container findable, and has it judged at the first moment.
+func (c *Correlator) index(x *container) {
+	if x.Boot != "" && c.opt.Host.BootID != "" && x.Boot != c.opt.Host.BootID {
+		c.rebooted = append(c.rebooted, x)
+	} else {
+		for i := range x.Looks {
+			if pid := x.Looks[i].PID; pid != 0 {
+				c.mains[pid] = append(c.mains[pid], x)
+			}
+		}
+	}
+	if p := x.Spec.CgroupPath; p != "" && p != "/" {
+		c.cgroups[p] = x
+	}
+	x.dirty = true
+	c.dirty = append(c.dirty, x)
+}
+
+// forget lets go of containers that have been removed for long, of kills that were in
+// none, and of readings.
+func (c *Correlator) forget() {
+	if since := c.now.Sub(c.forgot); since >= 0 && since < forgetEvery {
+		return
+	}
+	c.forgot = c.now
+	for id, x := range c.containers {
+		if r := x.current(); len(x.Gone) > 0 && (r == nil || !r.alive()) && c.now.Sub(x.Gone[len(x.Gone)-1].At) > keepRemoved && x.place == 0 && !x.dirty {
+			c.drop(id, x)
+			continue
+		}
+		if n := len(x.readings); n > 0 && x.place == 0 && c.now.Sub(x.readings[n-1].At) > keepReadings {
+			x.readings, x.past = nil, nil
+		}
+	}
+	excess := len(c.kills.open) - maxLoose
+	for _, list := range slices.Collect(maps.Values(c.kills.byPID)) {
+		for _, k := range slices.Clone(list) {
+			if k.home == nil && !c.kills.wait[k] && (excess > 0 || c.now.Sub(k.at()) > keepKills) {
+				excess--
+				c.dropKill(k)
+			}
+		}
+	}
+	for x := range c.pidless {
+		if r := x.current(); r == nil || r.pid != 0 || !r.alive() && c.now.Sub(r.hi) > keepRun {
+			delete(c.pidless, x)
+		}
+	}
+}
+
+// drop forgets a container.
+func (c *Correlator) drop(id string, x *container) {
+	for _, k := range slices.Clone(x.kills) {
+		c.dropKill(k)
+	}
+	for i := range x.Looks {
+		c.forgetMain(x.Looks[i].PID, x)
+	}
+	if c.cgroups[x.Spec.CgroupPath] == x {
+		delete(c.cgroups, x.Spec.CgroupPath)
+	}
+	delete(c.kills.claimants, x)
+	delete(c.pidless, x)
+	delete(c.containers, id)
+	c.gone[id] = true
+}
+
+func (c *Correlator) forgetMain(pid int, x *container) {
+	if c.mains[pid] = slices.DeleteFunc(c.mains[pid], func(o *container) bool { return o == x }); len(c.mains[pid]) == 0 {
+		delete(c.mains, pid)
+	}
+}
+
+// dropKill forgets a kill.
+func (c *Correlator) dropKill(k *kill) {
+	if k.key != "" {
+		c.gone[k.key] = true
+	}
+	pid := k.Kill.PID
+	if c.kills.byPID[pid] = slices.DeleteFunc(c.kills.byPID[pid], func(o *kill) bool { return o == k }); len(c.kills.byPID[pid]) == 0 {
+		delete(c.kills.byPID, pid)
+	}
+	if k.expects != "" {
+		if c.kills.byID[k.expects] = slices.DeleteFunc(c.kills.byID[k.expects], func(o *kill) bool { return o == k }); len(c.kills.byID[k.expects]) == 0 {
+			delete(c.kills.byID, k.expects)
+		}
+	}
+	delete(c.kills.open, k)
+	delete(c.kills.wait, k)
+	if x := k.home; x != nil {
+		x.kills = slices.DeleteFunc(x.kills, func(o *kill) bool { return o == k })
+	}
+}
+
+// trim forgets the oldest runs of a container that were emitted, and the oldest kills.
+func (c *Correlator) trim(x *container) {
+	if r := x.current(); r != nil && r.pid == 0 {
+		c.pidless[x] = true
+	}
+	for n := len(x.kills) - maxKills; n > 0; n-- {
+		i := slices.IndexFunc(x.kills, func(k *kill) bool { return k.Emitted != nil && k.home == x })
+		if i < 0 {
+			break
+		}
+		c.forgetKill(x, x.kills[i])
+	}
+	all := x.timeline()
+	cut := time.Time{}
+	for i := 0; i < len(all)-maxRuns; i++ {
+		r := all[i]
+		if !r.alive() && x.emissionOf(r) == nil || c.now.Sub(r.hi) < keepRun {
+			break
+		}
+		cut = r.hi
+		if r.end != nil {
+			cut = later(cut, r.end.At)
+		}
+	}
+	if cut.IsZero() || !cut.After(x.Floor) {
+		return
+	}
+	for i := range x.Looks {
+		if l := &x.Looks[i]; !l.Started.After(cut) {
+			c.forgetMain(l.PID, x)
+		}
+	}
+	x.forgetUpTo(cut)
+	for _, k := range slices.Clone(x.kills) {
+		if !k.at().After(cut) {
+			c.forgetKill(x, k)
+		}
+	}
+	x.runs, x.unsaved = nil, true
+}
+
+// forgetKill forgets a kill in a container, but for its number in the day's count.
+func (c *Correlator) forgetKill(x *container, k *kill) {
+	if k.Emitted != nil {
+		day := k.at().UTC().Format(time.DateOnly)
+		if x.Day != day {
+			x.Day, x.DayKill = day, 0
+		}
+		x.DayKill++
+	}
+	// The engine's event and the counter's value go with it: nothing would explain them.
+	before := k.at().Add(eventSkew)
+	x.OOMs = slices.DeleteFunc(x.OOMs, func(s stamp) bool { return !s.At.After(before) })
+	c.dropKill(k)
+	x.unsaved = true
+}
+
+// forgetUpTo drops the facts up to the end of a run.
+func (x *container) forgetUpTo(cut time.Time) {
+	x.Floor = cut
+	old := func(at time.Time) bool { return !at.After(cut) }
+	x.Starts = slices.DeleteFunc(x.Starts, func(s stamp) bool { return old(s.At) })
+	x.Looks = slices.DeleteFunc(x.Looks, func(l look) bool { return old(l.Started) })
+	x.Exits = slices.DeleteFunc(x.Exits, func(e exit) bool { return old(e.At) })
+	x.Asked = slices.DeleteFunc(x.Asked, func(s incident.Signal) bool { return old(s.At) })
+	x.Stops = slices.DeleteFunc(x.Stops, func(s stamp) bool { return old(s.At) })
+	x.OOMs = slices.DeleteFunc(x.OOMs, func(s stamp) bool { return old(s.At) })
+	x.Health = slices.DeleteFunc(x.Health, func(h healthWord) bool { return old(h.At) })
+	x.Details = slices.DeleteFunc(x.Details, func(d detail) bool { return old(d.DiedAt) })
+	x.Faults = slices.DeleteFunc(x.Faults, func(f kmsg.Fault) bool { return old(f.Time) })
+	x.Sent = slices.DeleteFunc(x.Sent, func(s observe.Sent) bool { return old(s.At) })
+	x.Counts = slices.DeleteFunc(x.Counts, func(n count) bool { return old(n.At) })
+	x.Inits = slices.DeleteFunc(x.Inits, func(i initSeen) bool { return old(i.At) })
+	x.Emitted = slices.DeleteFunc(x.Emitted, func(e emission) bool {
+		return e.Kind == incident.KindDeath && old(e.Anchor) || !e.At.IsZero() && old(e.At)
+	})
+}
