@@ -25,9 +25,9 @@ type claim struct {
 }
 
 // loose are the kills of which neither path nor pid nor mark shows the container.
-func (p *killPool) loose() (out []*kill) {
-	for k := range p.open {
-		if k.pathless() && k.located() == "" {
+func (c *Correlator) loose() (out []*kill) {
+	for k := range c.kills.open {
+		if k.pathless() && k.located() == "" && !c.fixed(k) {
 			out = append(out, k)
 		}
 	}
@@ -37,12 +37,21 @@ func (p *killPool) loose() (out []*kill) {
 	return out
 }
 
+// guessed is true for a kill that was given to a container because that had lost one.
+func (k *kill) guessed() bool { return k.By == verdict.ByCounter || k.By == verdict.ByEvent }
+
+// fixed is true for a kill that was emitted so long ago that no word on its moment is to
+// be expected any more: what becomes known of others does not move it.
+func (c *Correlator) fixed(k *kill) bool {
+	return k.Emitted != nil && c.now.Sub(c.arrival(k.seen)) > keepRun
+}
+
 // assign gives the loose kills to the containers that lost a process: first by their own
 // counters of kills, then by the engine's oom events, the nearest first. It is computed
 // of the facts as a whole, so that each new fact gives the answer anew.
 func (c *Correlator) assign() {
 	c.kills.stale = false
-	kills := c.kills.loose()
+	kills := c.loose()
 	if len(kills) == 0 {
 		return
 	}
@@ -86,7 +95,7 @@ func (c *Correlator) claimsOf(x *container) (out []*claim) {
 	for _, r := range x.timeline() {
 		var sure []time.Time
 		for _, k := range x.kills {
-			if k.By != verdict.ByCounter && k.By != verdict.ByEvent && x.runAt(k.Kill.PID, k.at(), c.opt.Offline) == r {
+			if (!k.guessed() || c.fixed(k)) && x.runAt(k.Kill.PID, k.at(), c.opt.Offline) == r {
 				sure = append(sure, k.at())
 			}
 		}

@@ -418,6 +418,9 @@ func TestManyKillsAtOnce(t *testing.T) {
 	if len(ids) != kills {
 		t.Errorf("told %d kills of %d", len(ids), kills)
 	}
+	c.Due(zero.Add(time.Hour))
+	c.touch(c.containers[id("web")])
+	c.Due(zero.Add(time.Hour + time.Second))
 	if x := c.containers[id("web")]; len(x.kills) != maxKills {
 		t.Errorf("%d kills are remembered", len(x.kills))
 	}

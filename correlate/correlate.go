@@ -93,6 +93,8 @@ func (c *Correlator) Observe(o observe.Observation) []Emission {
 // take adds an observation to the facts.
 func (c *Correlator) take(o *observe.Observation) {
 	switch {
+	case o.Container != nil && o.From == cgroups:
+		c.cgroupOf(o.Container)
 	case o.Container != nil:
 		c.look(o.From, o.Container, o.At, false)
 	case o.List != nil:

@@ -142,7 +142,7 @@ func (c *Correlator) deathDue(x *container, r *run) time.Time {
 	if r.alive() && main == nil {
 		return time.Time{}
 	}
-	if e := x.emissionOf(r); e != nil && e.Print == c.deathPrint(x, r) {
+	if e := x.emissionOf(r); e != nil && (e.Print == keptByOld || e.Print == c.deathPrint(x, r)) {
 		return time.Time{}
 	}
 	if r.exit == nil {
@@ -217,6 +217,17 @@ func (c *Correlator) unseenEndDue(x *container, r *run, main *given) time.Time {
 	return at
 }
 
+// patient is until when a fact of a moment, that arrived later, waits for what a source
+// that stands still may yet say of that moment.
+func (c *Correlator) patient(seen, at time.Time) time.Time {
+	seen = c.arrival(seen)
+	until := later(seen.Add(joinWait), at.Add(patience))
+	if latest := seen.Add(patience); until.After(latest) {
+		return latest
+	}
+	return until
+}
+
 // arrival is when a fact arrived: not before this Correlator began.
 func (c *Correlator) arrival(seen time.Time) time.Time { return later(seen, c.began) }
 
@@ -254,13 +265,13 @@ func (c *Correlator) killDue(x *container, r *run, g *given) time.Time {
 	if !r.ownIncident(g) || g.Emitted != nil && g.Emitted.Print == c.killPrint(x, r, g) {
 		return time.Time{}
 	}
-	wait := childWait
+	due := c.arrival(g.seen).Add(childWait)
 	if r.pid == 0 && c.up(x.Engine) {
 		// Whether the victim was its main process is not known yet, and an engine that is
 		// too busy to tell the pid tells the end late, too.
-		wait = patience
+		due = c.patient(g.seen, g.at())
 	}
-	return later(c.arrival(g.seen).Add(wait), c.recordDue(g.kill))
+	return later(due, c.recordDue(g.kill))
 }
 
 // recordDue is until when the record of a kill that only the trace told of is waited for.
@@ -271,7 +282,7 @@ func (c *Correlator) recordDue(k *kill) time.Time {
 	if slices.ContainsFunc(c.gapsAround(k.at()), func(g incident.Gap) bool { return g.Source == kernelLog }) {
 		return c.arrival(k.seen).Add(joinWait)
 	}
-	return c.arrival(k.seen).Add(patience)
+	return c.patient(k.seen, k.at())
 }
 
 // killsDue is when the first of a run's kills can be emitted; zero when none waits.
@@ -279,6 +290,9 @@ func (c *Correlator) killsDue(x *container, r *run) (next time.Time) {
 	if r.exit != nil && x.emissionOf(r) == nil {
 		// They go with the death, but for those whose record is still waited for.
 		return time.Time{}
+	}
+	if r.exit == nil && r.mainKill() != nil && x.emissionOf(r) == nil {
+		return time.Time{} // its end is on its way: nobody may say that it lives on
 	}
 	for i := range r.kills {
 		next = sooner(next, c.killDue(x, r, &r.kills[i]))
@@ -390,7 +404,7 @@ func (c *Correlator) strayDue(k *kill) time.Time {
 	case k.expects != "" && unlisted:
 		return seen.Add(listWait)
 	case k.expects != "" && engines:
-		return seen.Add(patience)
+		return c.patient(k.seen, k.at())
 	case k.expects != "":
 		return seen.Add(joinWait)
 	case !k.pathless() || k.located() != "":
@@ -398,7 +412,7 @@ func (c *Correlator) strayDue(k *kill) time.Time {
 	case verdict.VictimPath(k.episode()) == "/" && k.episode().Constraint != kmsg.ConstraintMemcg && k.episode().Constraint != "":
 		return seen
 	case engines:
-		return later(seen.Add(patience), record)
+		return later(c.patient(k.seen, k.at()), record)
 	}
 	return later(seen.Add(joinWait), record)
 }

@@ -190,12 +190,8 @@ func (c *Correlator) look(engine string, in *observe.Container, at time.Time, li
 		return
 	}
 	x := c.of(engine, in.ID, at)
-	newPath := in.CgroupPath != "" && in.CgroupPath != x.Spec.CgroupPath
+	c.cgroupOf(in)
 	x.learn(in, at)
-	if newPath && in.CgroupPath != "/" {
-		c.cgroups[in.CgroupPath] = x
-		c.located(x)
-	}
 	x.sawHealth(in.Health, at)
 	if in.StartedAt.IsZero() {
 		if in.Exit != nil && in.Exit.Error != "" {
@@ -234,6 +230,20 @@ func (c *Correlator) look(engine string, in *observe.Container, at time.Time, li
 			l.Exit, l.Shown = &e, at
 			l.Owed = l.Owed || in.DetailPending && listed
 		}
+	}
+}
+
+// cgroupOf takes the sampler's word of where a container's memory cgroup is.
+func (c *Correlator) cgroupOf(in *observe.Container) {
+	x := c.containers[in.ID]
+	if x == nil || in.CgroupPath == "" || in.CgroupPath == x.Spec.CgroupPath {
+		return
+	}
+	x.Spec.CgroupPath = in.CgroupPath
+	c.touch(x)
+	if in.CgroupPath != "/" {
+		c.cgroups[in.CgroupPath] = x
+		c.located(x)
 	}
 }
 

@@ -72,8 +72,9 @@ func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts 
 		} else {
 			f.ChildKills = append(f.ChildKills, c.kernelKill(g))
 		}
-		if g.Emitted != nil && at.Sub(g.at()) < verdict.ChildWindow && !slices.Contains(f.ChildKillIDs, g.Emitted.ID) {
-			f.ChildKillIDs = append(f.ChildKillIDs, g.Emitted.ID)
+		own := g.Emitted != nil || g.Record != nil && r.ownIncident(g) // it is emitted, or will be under this id
+		if id := g.id(c); own && at.Sub(g.at()) < verdict.ChildWindow && !slices.Contains(f.ChildKillIDs, id) {
+			f.ChildKillIDs = append(f.ChildKillIDs, id)
 		}
 	}
 	f.OOMKillDelta = x.uncountedAtEnd(r)

@@ -414,7 +414,7 @@ func (c *Correlator) isMain(r *run, k *kill) bool {
 	switch {
 	case r.pid != 0:
 		return r.pid == k.Kill.PID
-	case k.By == verdict.ByCounter || k.By == verdict.ByEvent || outlived:
+	case k.guessed() || outlived:
 		return false
 	case k.Mark != nil && k.Mark.Init:
 		return true

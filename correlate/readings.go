@@ -140,11 +140,14 @@ type rise struct {
 // times are given in their order.
 func (x *container) uncounted(r *run, kills []time.Time) (out []rise) {
 	prev := count{At: r.lo}
-	based := !r.event.IsZero() && !x.Uncounted // its counter began at zero
+	based := !r.event.IsZero() // its counter began at zero
 	for i := range x.Counts {
 		n := x.Counts[i]
 		if x.runAt(0, n.At, false) != r {
 			continue
+		}
+		if i == 0 && x.Uncounted {
+			based = false // older readings were dropped
 		}
 		upTo := 0
 		for upTo < len(kills) && !kills[upTo].After(n.At.Add(late)) {
@@ -211,11 +214,11 @@ func (c *Correlator) countsDue(x *container, r *run) (next time.Time) {
 }
 
 func (c *Correlator) countDue(n *rise) time.Time {
-	wait := counterWait
+	due := c.arrival(n.Seen).Add(counterWait)
 	if c.up(kernelLog) && !slices.ContainsFunc(c.gapsAround(n.At), func(g incident.Gap) bool { return g.Source == kernelLog }) {
-		wait = patience
+		due = later(due, c.patient(n.Seen, n.At))
 	}
-	return c.arrival(n.Seen).Add(wait)
+	return due
 }
 
 func (x *container) countEmission(r *run, n *rise) *emission {

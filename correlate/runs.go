@@ -18,6 +18,8 @@ const (
 	// sameEnd is how far an engine's event of an end may follow the moment at which it
 	// first showed that end.
 	sameEnd = time.Second
+	// slowEnd is how far a slow engine stamps that event after the end itself.
+	slowEnd = 10 * time.Second
 	// early is how long before the engine's stamp of a start the kernel can already
 	// have killed: the engine notes the start after the process runs.
 	early = 200 * time.Millisecond
@@ -185,10 +187,12 @@ func (x *container) addEnds(all []*run) []*run {
 	return all
 }
 
-// shows is true where an event of an end is that of the end which the engine shows: it
-// shows an end only once it has told it.
+// shows is true where an event of an end is that of the end which the engine shows. It
+// shows an end only once it has told it, but for a slow engine, which stamps the event by
+// seconds later than the end.
 func (r *run) shows(e *exit) bool {
-	return !e.At.After(r.look.Shown.Add(sameEnd)) || e.At.Sub(r.exit.FinishedAt).Abs() < sameEnd
+	slow := e.ExitCode == r.exit.ExitCode && e.At.Sub(r.exit.FinishedAt).Abs() < slowEnd
+	return slow || !e.At.After(r.look.Shown.Add(sameEnd))
 }
 
 // ends takes the engine's event of the end.
@@ -220,7 +224,7 @@ func earlier(a, b time.Time, first bool) time.Time {
 func (x *container) bound(all []*run) {
 	for i, r := range all {
 		if r.exit != nil {
-			r.hi = r.endTime()
+			r.hi = later(r.endTime(), r.lo) // engines have shown ends before their starts
 			continue
 		}
 		r.hi = never

@@ -13,6 +13,7 @@ import (
 const (
 	kernelLog  = "kmsg"
 	signals    = "trace"
+	cgroups    = "cgroup"
 	engineKind = observe.KindEngine
 )
 
@@ -85,6 +86,7 @@ func (c *Correlator) sourceState(from string, s observe.SourceState, at time.Tim
 	c.host.unsaved = true
 	known := c.source(s.Name)
 	was := known.State
+	keep(&s.Kind, was.Kind) // who tells that a source is lost may not know what it is
 	known.State = s
 	n := len(known.Spans)
 	open := n > 0 && known.Spans[n-1].To.IsZero()

@@ -22,6 +22,7 @@ const (
 	// kills once they were emitted, and keepRun how long at least.
 	maxRuns  = 8
 	maxKills = 64
+	maxBurst = 512 // of one container, in the seconds in which more may become known of them
 	keepRun  = 30 * time.Second
 	// forgetEvery is how often containers are looked at for what may be forgotten.
 	forgetEvery = 10 * time.Second
@@ -287,7 +288,9 @@ func (c *Correlator) trim(x *container) {
 		c.pidless[x] = true
 	}
 	for n := len(x.kills) - maxKills; n > 0; n-- {
-		i := slices.IndexFunc(x.kills, func(k *kill) bool { return k.Emitted != nil && k.home == x })
+		i := slices.IndexFunc(x.kills, func(k *kill) bool {
+			return k.Emitted != nil && (c.fixed(k) || !k.guessed() && n > maxBurst)
+		})
 		if i < 0 {
 			break
 		}
@@ -334,6 +337,9 @@ func (c *Correlator) forgetKill(x *container, k *kill) {
 	// The engine's event and the counter's value go with it: nothing would explain them.
 	before := k.at().Add(eventSkew)
 	x.OOMs = slices.DeleteFunc(x.OOMs, func(s stamp) bool { return !s.At.After(before) })
+	n := len(x.Counts)
+	x.Counts = slices.DeleteFunc(x.Counts, func(n count) bool { return !n.At.After(before) })
+	x.Uncounted = x.Uncounted || len(x.Counts) < n
 	c.dropKill(k)
 	x.unsaved = true
 }

@@ -119,7 +119,7 @@ func (r *run) maybeMain() int {
 		return 0
 	}
 	for i := range r.kills {
-		if k := &r.kills[i]; !k.main && k.By != verdict.ByCounter && k.By != verdict.ByEvent {
+		if k := &r.kills[i]; !k.main && !k.guessed() {
 			return k.Kill.PID
 		}
 	}

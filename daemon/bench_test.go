@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/notify/receiver"
@@ -72,7 +73,7 @@ func BenchmarkIncidentToPost(b *testing.B) {
 		return &inc
 	}
 	ours := func(inc *incident.Incident) error {
-		return k.Keep(b.Context(), watcher.Kept{Told: []watcher.Told{{Incident: inc}}, Cursors: map[string]string{"kmsg": fmt.Sprint("boot:", n)}})
+		return k.Keep(b.Context(), watcher.Kept{Told: []correlate.Emission{{Incident: inc}}, Cursors: map[string]string{"kmsg": fmt.Sprint("boot:", n)}})
 	}
 	peer := func(inc *incident.Incident) error {
 		body, err := json.Marshal(inc)

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/internal/host"
@@ -260,7 +261,7 @@ func (d *Daemon) openReceivers(context.Context) (err error) {
 
 // openWatcher makes the join and the loop that feeds it.
 func (d *Daemon) openWatcher(ctx context.Context) error {
-	corr, err := watcher.NewCorrelator(watcher.Options{Host: d.host, Epoch: d.restored.epoch}, d.restored.roster)
+	corr, err := correlate.New(correlate.Options{Host: d.host, Epoch: d.restored.epoch}, d.restored.roster)
 	if err != nil {
 		return d.badState(err)
 	}

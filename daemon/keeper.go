@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/crashpoint"
 	"github.com/oomwatch/oomwatch/notify"
@@ -50,7 +51,7 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 	}
 	crashpoint.At("after-commit")
 	for _, t := range kept.Told {
-		if w := t.Incident.Warning; k.warned != nil && t.Incident.Kind == incident.KindWarning && !t.Update && !t.Quiet && (w == nil || !w.Self) {
+		if w := t.Incident.Warning; k.warned != nil && t.Incident.Kind == incident.KindWarning && !t.Update && !t.Silent && (w == nil || !w.Self) {
 			k.warned(t.Incident, time.Now())
 		}
 	}
@@ -61,8 +62,8 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 }
 
 // entry says who is owed an incident.
-func (k *keeper) entry(to *recipients, t watcher.Told) store.Entry {
-	e := store.Entry{Incident: t.Incident, Update: t.Update, Silent: t.Quiet || t.Incident.Historic}
+func (k *keeper) entry(to *recipients, t correlate.Emission) store.Entry {
+	e := store.Entry{Incident: t.Incident, Update: t.Update, Silent: t.Silent || t.Incident.Historic}
 	if !t.Update {
 		k.seen(t.Incident)
 	}

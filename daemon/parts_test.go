@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/observe"
@@ -61,8 +62,8 @@ func TestKeeperAndMemory(t *testing.T) {
 	historic := one("historic", incident.OOMHost, incident.Critical)
 	historic.Historic = true
 	kept := watcher.Kept{
-		Told: []watcher.Told{{Incident: one("host", incident.OOMHost, incident.Critical)}, {Incident: one("own", incident.OOMContainer, incident.Critical)},
-			{Incident: one("asked", incident.StopRequest, incident.Info)}, {Incident: historic}, {Incident: one("quiet", incident.OOMHost, incident.Critical), Quiet: true}},
+		Told: []correlate.Emission{{Incident: one("host", incident.OOMHost, incident.Critical)}, {Incident: one("own", incident.OOMContainer, incident.Critical)},
+			{Incident: one("asked", incident.StopRequest, incident.Info)}, {Incident: historic}, {Incident: one("quiet", incident.OOMHost, incident.Critical), Silent: true}},
 		Roster: map[string][]byte{"c1": []byte(`{"a":1}`), "c2": []byte(`{}`)}, Cursors: map[string]string{"kmsg": "boot:5"},
 	}
 	for range 2 { // told again after a restart, it is owed once

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/store"
@@ -34,7 +35,7 @@ func TestOrphans(t *testing.T) {
 	keep := func(id string) {
 		t.Helper()
 		inc := &incident.Incident{ID: id, Cause: incident.OOMHost, Severity: incident.Critical, Time: now, Kind: incident.KindDeath}
-		if err := k.Keep(ctx, watcher.Kept{Told: []watcher.Told{{Incident: inc}}}); err != nil {
+		if err := k.Keep(ctx, watcher.Kept{Told: []correlate.Emission{{Incident: inc}}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/observe"
@@ -54,8 +55,8 @@ type selfReports struct {
 	mu     sync.Mutex
 	open   map[string]*trouble
 	events map[string]*occurrence
-	seenUp map[string]bool // sources that could be read
-	unkept []watcher.Told  // what is to be kept yet
+	seenUp map[string]bool      // sources that could be read
+	unkept []correlate.Emission // what is to be kept yet
 }
 
 func newSelfReports(host incident.Host, log *zap.Logger) *selfReports {
@@ -120,7 +121,7 @@ func (s *selfReports) state(what, subject string, wrong bool, after time.Duratio
 		fallthrough
 	case wrong && t.reported == nil && now.Sub(t.since) >= after:
 		t.reported = s.incident(what, subject, t.since, summary, fix)
-		s.report(watcher.Told{Incident: t.reported})
+		s.report(correlate.Emission{Incident: t.reported})
 	case !wrong && t != nil:
 		delete(s.open, key)
 		if t.reported == nil {
@@ -129,12 +130,12 @@ func (s *selfReports) state(what, subject string, wrong bool, after time.Duratio
 		over := *t.reported
 		over.ResolvedAt = now.UTC()
 		over.Summary = "over after " + incident.FormatDuration(now.Sub(t.since)) + ": " + over.Summary
-		s.report(watcher.Told{Incident: &over, Update: true})
+		s.report(correlate.Emission{Incident: &over, Update: true})
 	}
 }
 
 // report queues an incident for flush; s.mu is held.
-func (s *selfReports) report(t watcher.Told) {
+func (s *selfReports) report(t correlate.Emission) {
 	const most = 100
 	if len(s.unkept) < most {
 		s.unkept = append(s.unkept, t)

@@ -10,9 +10,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/store"
-	"github.com/oomwatch/oomwatch/watcher"
 )
 
 // selfCursor is where the store keeps which troubles were reported and are not over, as a
@@ -132,5 +132,5 @@ func (s *selfReports) reportEvent(h *occurrence, now time.Time) {
 		summary += fmt.Sprintf(" (and %d more since %s)", more, h.reported.UTC().Format("15:04:05 UTC"))
 	}
 	h.reported, h.more = now, 0
-	s.report(watcher.Told{Incident: s.incident(h.what, h.subject, now, summary, h.fix)})
+	s.report(correlate.Emission{Incident: s.incident(h.what, h.subject, now, summary, h.fix)})
 }

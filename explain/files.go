@@ -12,11 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/verdict"
-	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 )
 
@@ -117,11 +117,11 @@ func (f *Files) Joined(ctx context.Context) ([]*incident.Incident, error) {
 		}
 		return nil
 	})
-	corr, cerr := watcher.NewCorrelator(watcher.Options{Offline: true}, nil)
+	corr, cerr := correlate.New(correlate.Options{Offline: true}, nil)
 	if cerr != nil {
 		return nil, cerr
 	}
-	return latest(watcher.Replay(corr, obs)), err
+	return latest(correlate.Replay(corr, obs)), err
 }
 
 // readEngine reads what was saved of an engine: inspect output and events.

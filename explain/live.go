@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
@@ -54,11 +55,11 @@ func (h *Host) Incidents(ctx context.Context) ([]*incident.Incident, error) {
 			fmt.Fprintln(h.Notes)
 		}
 	}
-	corr, err := watcher.NewCorrelator(watcher.Options{Host: h.Facts}, nil)
+	corr, err := correlate.New(correlate.Options{Host: h.Facts}, nil)
 	if err != nil {
 		return nil, err
 	}
-	told := watcher.Replay(corr, obs)
+	told := correlate.Replay(corr, obs)
 	var blind error
 	if len(told) == 0 {
 		if blind = watcher.AllBlind(corr.Sources()); blind != nil {
@@ -69,7 +70,7 @@ func (h *Host) Incidents(ctx context.Context) ([]*incident.Incident, error) {
 }
 
 // latest is each incident once, as it was told last, in the order of the first time.
-func latest(told []watcher.Told) []*incident.Incident {
+func latest(told []correlate.Emission) []*incident.Incident {
 	at := map[string]int{}
 	var out []*incident.Incident
 	for _, t := range told {

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/watcher"
 )
 
 func at(sec int64, id string, kind incident.Kind, c *incident.Container) *incident.Incident {
@@ -75,7 +75,7 @@ func TestMergeKeepsWhatIsKept(t *testing.T) {
 func TestLatestTellsOnce(t *testing.T) {
 	first, second := at(1, "a", incident.KindDeath, nil), at(1, "a", incident.KindDeath, nil)
 	second.Summary = "more is known"
-	got := latest([]watcher.Told{{Incident: first}, {Incident: at(2, "b", incident.KindKill, nil)}, {Incident: second, Update: true}})
+	got := latest([]correlate.Emission{{Incident: first}, {Incident: at(2, "b", incident.KindKill, nil)}, {Incident: second, Update: true}})
 	if ids(got) != "a b" || got[0].Summary != "more is known" {
 		t.Errorf("%q, %q", ids(got), got[0].Summary)
 	}

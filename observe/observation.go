@@ -149,13 +149,6 @@ type List struct {
 	Since      time.Time   `json:"since,omitzero"`
 }
 
-// Followed is a running container, as the sampler needs to know it.
-type Followed struct {
-	PID     int
-	Started time.Time
-	Service string
-}
-
 // Kind is what sort of source one is.
 type Kind string
 

@@ -7,7 +7,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/recorder"
-	"github.com/oomwatch/oomwatch/verdict"
 	"github.com/oomwatch/oomwatch/watcher/sampler"
 )
 
@@ -31,7 +30,7 @@ const (
 // recall has the correlator know what is kept of a container's run from before
 // what the recorder holds.
 func (w *Watcher) recall(id string, now time.Time) {
-	service, start, ok := w.corr.lived(id)
+	service, start, ok := w.corr.Lived(id)
 	if w.chronicle == nil || !ok || now.Sub(start) < chronicleFrom {
 		return
 	}
@@ -52,42 +51,5 @@ func (w *Watcher) recall(id string, now time.Time) {
 		w.log.Debug("the verdict does without the longer past", zap.String("service", service), zap.Error(err))
 		return
 	}
-	w.corr.recall(id, s.Readings)
-}
-
-// lived says under which name a container's readings are kept, and since when its
-// present run goes.
-func (c *Correlator) lived(id string) (service string, start time.Time, ok bool) {
-	e := c.entries[id]
-	if e == nil || e.current() == nil {
-		return "", time.Time{}, false
-	}
-	return recorder.ServiceOf(&e.Spec.Container), e.current().Start, true
-}
-
-// recall takes what is kept of a container's past.
-func (c *Correlator) recall(id string, all []recorder.Reading) {
-	e := c.entries[id]
-	if e == nil {
-		return
-	}
-	e.past = e.past[:0]
-	for _, r := range all {
-		if r.Start { // what came before was another run
-			e.past = e.past[:0]
-		}
-		e.past = append(e.past, verdict.Reading{At: r.At, Used: r.Max, Anon: r.Anon, File: r.File, Shmem: r.Shmem, Kernel: r.Kernel})
-	}
-}
-
-// pastOf is what is known of a run from before a moment.
-func (e *entry) pastOf(r *run, at time.Time) []verdict.Reading {
-	from, to := 0, len(e.past)
-	for from < to && e.past[from].At.Before(r.Start) {
-		from++
-	}
-	for to > from && e.past[to-1].At.After(at) {
-		to--
-	}
-	return append([]verdict.Reading(nil), e.past[from:to]...)
+	w.corr.Recall(id, s.Readings)
 }

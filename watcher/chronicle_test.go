@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
@@ -48,7 +49,7 @@ func TestRecall(t *testing.T) {
 		r.At, r.Used, r.Max, r.Anon, r.Start = at, held, held, held, at.Equal(start)
 		b.readings = append(b.readings, r)
 	}
-	c, err := NewCorrelator(Options{}, nil)
+	c, err := correlate.New(correlate.Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

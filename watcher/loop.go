@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/internal/crashpoint"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/warn"
@@ -27,7 +28,7 @@ type Keeper interface {
 
 // Kept is what one call of Keeper keeps.
 type Kept struct {
-	Told []Told
+	Told []correlate.Emission
 	// Roster is a value per container id, nil where it is to be forgotten.
 	Roster map[string][]byte
 	// Cursors is a value per source; empty while something seen is untold.
@@ -38,7 +39,7 @@ type Kept struct {
 
 // Watcher runs the sources and joins what they see.
 type Watcher struct {
-	corr    *Correlator
+	corr    *correlate.Correlator
 	sources []observe.Source
 	sampler *sampler.Source    // nil where there are no control groups
 	round   []sampler.Snapshot // of its last round, memory that is used again
@@ -61,7 +62,7 @@ type Watcher struct {
 
 // WatcherOptions are what NewWatcher needs.
 type WatcherOptions struct {
-	Correlator *Correlator
+	Correlator *correlate.Correlator
 	Sources    []observe.Source
 	// Sampler reads the cgroups of running containers; nil for none. It is one of Sources.
 	Sampler    *sampler.Source
@@ -139,6 +140,10 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 	}
 	for _, s := range w.sources {
+		emit := func(o observe.Observation) {
+			keepFrom(&o, s)
+			emit(o)
+		}
 		wg.Go(func() {
 			if err := s.Run(intake, emit); err != nil && intake.Err() == nil {
 				w.log.Error("source ended", zap.String("source", s.Name()), zap.Error(err))
@@ -154,7 +159,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	<-done
 	// What the sources said last, and what still waited for its other half,
 	// is told with what is known by now.
-	var told []Told
+	var told []correlate.Emission
 	for len(obs) > 0 {
 		told = append(told, w.take(<-obs)...)
 	}
@@ -171,7 +176,7 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan observe.Observation) {
 	if w.sampler != nil && w.sentry != nil {
 		rounds = w.sampler.Rounds()
 	}
-	var told []Told
+	var told []correlate.Emission
 	for {
 		w.beat.Store(time.Now().UnixNano())
 		if next := w.corr.Next(); next.IsZero() {
@@ -212,7 +217,7 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan observe.Observation) {
 
 // take hands one observation to the correlator and notes what concerns the
 // watcher itself.
-func (w *Watcher) take(o observe.Observation) []Told {
+func (w *Watcher) take(o observe.Observation) []correlate.Emission {
 	crashpoint.At("after-read")
 	if o.Cursor != nil {
 		w.cursors[o.Cursor.Source] = o.Cursor.Value
@@ -223,7 +228,7 @@ func (w *Watcher) take(o observe.Observation) []Told {
 		// Who shared a limit is known only now, while they still hold it.
 		o.Members = w.sampler.Below(o.Episode)
 	}
-	var told []Told
+	var told []correlate.Emission
 	if w.sampler != nil {
 		// What led to it is read from the recorder now: the correlator is not
 		// given every reading of every container as it is made.
@@ -242,11 +247,11 @@ func (w *Watcher) take(o observe.Observation) []Told {
 	case o.Source != nil:
 		w.noteSources(*o.Source)
 	case o.Samples != nil:
-	case o.Container != nil, o.Reconcile != nil, o.Exit != nil,
-		o.Action != nil && !strings.HasPrefix(o.Action.Action, "health_status"):
+	case o.Container != nil, o.List != nil, o.Exit != nil,
+		o.Event != nil && o.Event.Kind != observe.Healthy && o.Event.Kind != observe.Unhealthy:
 		w.moved = true
 	}
-	if w.sampler != nil && (o.Episode != nil || o.Marked != nil || o.Action != nil && o.Action.Action == "oom") {
+	if w.sampler != nil && (o.Episode != nil || o.Marked != nil || o.Event != nil && o.Event.Kind == observe.OOM) {
 		// The counters of a dying container can be read for some
 		// milliseconds more, and not after.
 		w.sampler.Nudge()
@@ -265,7 +270,7 @@ func (w *Watcher) follow() {
 
 // judged is what was told because time passed, and the warnings that begin or end
 // with it.
-func (w *Watcher) judged(told []Told) []Told {
+func (w *Watcher) judged(told []correlate.Emission) []correlate.Emission {
 	if w.sentry == nil {
 		return told
 	}
@@ -287,7 +292,7 @@ func (w *Watcher) noteSources(s observe.SourceState) {
 
 // keep writes what was told together with what a restart must know. The keeper
 // takes it also while its disk takes no writes.
-func (w *Watcher) keep(told []Told) error {
+func (w *Watcher) keep(told []correlate.Emission) error {
 	w.metrics.told(told)
 	roster, err := w.corr.State()
 	if err != nil {
@@ -370,10 +375,10 @@ func (m *metrics) saw(o observe.Observation) {
 		kind = "detail"
 	case o.Signal != nil:
 		kind = "signal"
-	case o.Action != nil:
-		kind = "action"
-	case o.Reconcile != nil:
-		kind = "reconcile"
+	case o.Event != nil:
+		kind = "event"
+	case o.List != nil:
+		kind = "list"
 	case o.Episode != nil:
 		kind = "episode"
 	case o.Fault != nil:
@@ -401,7 +406,7 @@ func (m *metrics) source(s observe.SourceState) {
 	m.up.WithLabelValues(s.Name).Set(up)
 }
 
-func (m *metrics) told(told []Told) {
+func (m *metrics) told(told []correlate.Emission) {
 	for _, t := range told {
 		if !t.Update {
 			m.incidents.WithLabelValues(string(t.Incident.Cause), string(t.Incident.Kind)).Inc()

@@ -1,10 +1,10 @@
 package watcher
 
 import (
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/verdict"
 	"github.com/oomwatch/oomwatch/warn"
@@ -18,14 +18,14 @@ type sentry struct {
 	warner *warn.Warner
 }
 
-func newSentry(c *Correlator, readings *sampler.Source, rules warn.Rules, kept []byte) (*sentry, error) {
+func newSentry(c *correlate.Correlator, readings *sampler.Source, rules warn.Rules, kept []byte) (*sentry, error) {
 	facts := func(id string, at time.Time) *verdict.Facts {
 		if readings != nil {
-			c.samples(readings.Past(id)) // what led to it, as for a death
+			c.Samples(readings.Past(id)) // what led to it, as for a death
 		}
-		return c.factsOf(id, at)
+		return c.FactsAt(id, at)
 	}
-	w, err := warn.New(warn.Options{Rules: rules, Run: c.warnOf, Facts: facts}, kept)
+	w, err := warn.New(warn.Options{Rules: rules, Run: func(id string) (warn.Run, bool) { return warnOf(c, id) }, Facts: facts}, kept)
 	if err != nil {
 		return nil, err
 	}
@@ -34,13 +34,13 @@ func newSentry(c *Correlator, readings *sampler.Source, rules warn.Rules, kept [
 
 // read looks at the containers, and the host, of which all parts were read in the
 // last round.
-func (s *sentry) read(round []sampler.Snapshot) (out []Told) {
+func (s *sentry) read(round []sampler.Snapshot) (out []correlate.Emission) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range round {
 		l := &round[i]
 		for _, a := range s.warner.Read(l.ID, l.Reading, l.Stalls) {
-			out = append(out, Told{Incident: a.Incident, Update: a.Update, Quiet: a.Quiet})
+			out = append(out, correlate.Emission{Incident: a.Incident, Update: a.Update, Silent: a.Quiet})
 		}
 	}
 	return out
@@ -48,25 +48,23 @@ func (s *sentry) read(round []sampler.Snapshot) (out []Told) {
 
 // take looks at an observation after the Correlator has, and at what it told
 // because of it; it links those incidents to the warnings that came before.
-func (s *sentry) take(o *observe.Observation, told []Told) []Told {
+func (s *sentry) take(o *observe.Observation, told []correlate.Emission) []correlate.Emission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []Told
+	var out []correlate.Emission
 	add := func(alerts []warn.Alert) {
 		for _, a := range alerts {
-			out = append(out, Told{Incident: a.Incident, Update: a.Update, Quiet: a.Quiet})
+			out = append(out, correlate.Emission{Incident: a.Incident, Update: a.Update, Silent: a.Quiet})
 		}
 	}
 	switch {
-	case o.Action != nil:
-		if status, ok := strings.CutPrefix(o.Action.Action, "health_status: "); ok {
-			add(s.health(o.Action.ID, status, o.At))
-		}
+	case o.Event != nil && (o.Event.Kind == observe.Healthy || o.Event.Kind == observe.Unhealthy):
+		add(s.health(o.Event.ID, string(o.Event.Kind), o.At))
 	case o.Container != nil && o.Container.Health != nil:
 		add(s.health(o.Container.ID, o.Container.Health.Status, o.At))
-	case o.Reconcile != nil:
-		for i := range o.Reconcile.Containers {
-			if c := &o.Reconcile.Containers[i]; c.Health != nil && c.Exit == nil {
+	case o.List != nil:
+		for i := range o.List.Containers {
+			if c := &o.List.Containers[i]; c.Health != nil && c.Exit == nil {
 				add(s.health(c.ID, c.Health.Status, o.At))
 			}
 		}
@@ -85,7 +83,7 @@ func (s *sentry) health(id, status string, at time.Time) []warn.Alert {
 	return nil // starting: it is not known yet
 }
 
-func (s *sentry) died(told []Told) (out []warn.Alert) {
+func (s *sentry) died(told []correlate.Emission) (out []warn.Alert) {
 	for i := range told {
 		out = append(out, s.warner.Died(told[i].Incident)...)
 	}
@@ -94,11 +92,11 @@ func (s *sentry) died(told []Told) (out []warn.Alert) {
 
 // due is for what time alone changes, and for what the Correlator told because of
 // time alone.
-func (s *sentry) due(now time.Time, told []Told) (out []Told) {
+func (s *sentry) due(now time.Time, told []correlate.Emission) (out []correlate.Emission) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range append(s.died(told), s.warner.Due(now)...) {
-		out = append(out, Told{Incident: a.Incident, Update: a.Update, Quiet: a.Quiet})
+		out = append(out, correlate.Emission{Incident: a.Incident, Update: a.Update, Silent: a.Quiet})
 	}
 	return out
 }
@@ -116,29 +114,12 @@ func (s *sentry) setRules(r warn.Rules) {
 }
 
 // warnOf says of a container's present run what a Warner must know.
-func (c *Correlator) warnOf(id string) (warn.Run, bool) {
-	e := c.entries[id]
-	if e == nil {
+func warnOf(c *correlate.Correlator, id string) (warn.Run, bool) {
+	spec, start, ok := c.Present(id)
+	if !ok {
 		return warn.Run{}, false
 	}
-	r := e.current()
-	if r == nil || r.Exit != nil {
-		return warn.Run{}, false
-	}
-	return warn.Run{Name: e.name(), Start: r.Start, Silent: e.Spec.Labels[warn.Label] == "false"}, true
-}
-
-// factsOf is what is known of a container at a moment; nil for none, the host for
-// warn.HostID.
-func (c *Correlator) factsOf(id string, at time.Time) *verdict.Facts {
-	if id == warn.HostID {
-		return &verdict.Facts{Time: at, Host: c.opt.Host}
-	}
-	e := c.entries[id]
-	if e == nil || e.current() == nil {
-		return nil
-	}
-	return c.facts(e, e.current(), at)
+	return warn.Run{Name: spec.Name, Start: start, Silent: spec.Labels[warn.Label] == "false"}, true
 }
 
 // Top is how every container that is read stands, the most in danger first; nil

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
@@ -20,7 +21,7 @@ func TestSentry(t *testing.T) {
 	const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	start := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	rec := recorder.New(recorder.Options{})
-	c, err := NewCorrelator(Options{}, nil)
+	c, err := correlate.New(correlate.Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func TestSentry(t *testing.T) {
 	spec := incident.Container{ID: id, Name: "web", StartedAt: start, MemoryLimit: new(int64(256 << 20))}
 	w.take(observe.Observation{At: start, Container: &observe.Container{Container: spec, PID: 7}})
 	track := rec.Begin(id, "web", start)
-	var told []Told
+	var told []correlate.Emission
 	now := start
 	for i := range 240 {
 		now = start.Add(time.Duration(i) * time.Second)
@@ -73,28 +74,5 @@ func TestSentry(t *testing.T) {
 	}
 	if death == nil || over == nil || over.ResolvedAt.IsZero() || len(death.Related) != 1 || death.Related[0] != inc.ID {
 		t.Errorf("death %+v, warning %+v", death, over)
-	}
-}
-
-func TestInsertReading(t *testing.T) {
-	t0 := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	var all []cgroup.Sample
-	for _, s := range []float64{5, 1, 3, 3.01, 9, 2, 5} {
-		all = insertReading(all, cgroup.Sample{At: t0.Add(time.Duration(s * float64(time.Second)))})
-	}
-	all = insertReading(all, cgroup.Sample{At: t0.Add(9010 * time.Millisecond), Stat: &cgroup.Stat{}})
-	if len(all) != 5 || all[4].Stat == nil {
-		t.Errorf("%d readings: %+v", len(all), all)
-	}
-	for i := range 3 * maxReadings {
-		all = insertReading(all, cgroup.Sample{At: t0.Add(time.Duration((i*7919)%500) * time.Second)})
-		for j := 1; j < len(all); j++ {
-			if !all[j].At.After(all[j-1].At) {
-				t.Fatalf("reading %d is not after the one before", j)
-			}
-		}
-	}
-	if len(all) != maxReadings {
-		t.Errorf("%d readings, want %d", len(all), maxReadings)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/internal/host"
 	"github.com/oomwatch/oomwatch/internal/terminal"
 	"github.com/oomwatch/oomwatch/observe"
@@ -150,7 +151,7 @@ func (t *topCommand) watch(ctx context.Context) (rows look, end func(), err erro
 	if err != nil {
 		return nil, nil, errors.Join(err, fs.Close())
 	}
-	corr, err := watcher.NewCorrelator(watcher.Options{Host: host.Facts()}, nil)
+	corr, err := correlate.New(correlate.Options{Host: host.Facts()}, nil)
 	if err != nil {
 		return nil, nil, errors.Join(err, fs.Close())
 	}

@@ -250,6 +250,6 @@ func atStart(c observe.Container, at time.Time) observe.Container {
 	if !c.StartedAt.IsZero() && !c.StartedAt.After(at) {
 		return c
 	}
-	c.StartedAt, c.PID, c.Exit, c.ExitCode, c.FinishedAt = at, 0, nil, nil, time.Time{}
+	c.StartedAt, c.PID, c.Exit, c.ExitCode, c.FinishedAt = time.Time{}, 0, nil, nil, time.Time{}
 	return c
 }

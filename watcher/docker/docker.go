@@ -41,14 +41,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// SourceName is the name this witness gives itself.
-const SourceName = "docker"
+// SourceName is the name of the source where one engine alone is followed.
+const SourceName = observe.DefaultEngine
 
 // DefaultLogLines is how many last log lines are usually asked for.
 const DefaultLogLines = 20
 
 // Options say which engine to follow and how.
 type Options struct {
+	// Name is what the source is called, in observations and in the daemon's state; ""
+	// means SourceName. Two engines need two names.
+	Name string
 	// Host is "unix:///path" or "tcp://host:port". "" means DOCKER_HOST, else
 	// the default socket, else the user's own (rootless) one.
 	Host string
@@ -63,7 +66,7 @@ type Options struct {
 	LogLines int
 }
 
-// Source follows one engine. It implements watcher.Source.
+// Source follows one engine. It implements observe.Source.
 type Source struct {
 	opts    Options
 	log     *zap.Logger
@@ -106,11 +109,14 @@ func New(opts Options) (*Source, error) {
 	if opts.Logger == nil {
 		opts.Logger = zap.NewNop()
 	}
-	return &Source{opts: opts, log: opts.Logger.Named(SourceName), metrics: newMetrics(opts.Registerer), pace: defaultPace(), gauge: newGauge()}, nil
+	if opts.Name == "" {
+		opts.Name = SourceName
+	}
+	return &Source{opts: opts, log: opts.Logger.Named(opts.Name), metrics: newMetrics(opts.Registerer), pace: defaultPace(), gauge: newGauge()}, nil
 }
 
-// Name implements watcher.Source.
-func (s *Source) Name() string { return SourceName }
+// Name implements observe.Source.
+func (s *Source) Name() string { return s.opts.Name }
 
 // Run follows the engine until ctx ends, through every outage, and returns nil
 // then. What it emits, and in which order:

@@ -98,9 +98,30 @@ func observation(m events.Message, sh shadow) (o observe.Observation, ok bool) {
 		}
 		o.Signal = &observe.Signal{ID: id, Signal: incident.Signal{At: at, Number: number, Raw: raw}}
 	default:
-		o.Action = &observe.Action{ID: id, Name: name, Image: image, Labels: eventLabels(attrs), Action: string(m.Action), Raw: raw}
+		o.Event = &observe.Event{ID: id, Name: name, Image: image, Labels: eventLabels(attrs), Kind: kindOf(m.Action), Raw: raw}
 	}
 	return o, true
+}
+
+// kindOf is what an event's action is to the join.
+func kindOf(a events.Action) observe.EventKind {
+	switch a {
+	case events.ActionCreate:
+		return observe.Created
+	case events.ActionStart:
+		return observe.Started
+	case events.ActionStop:
+		return observe.Stopped
+	case events.ActionOOM:
+		return observe.OOM
+	case events.ActionDestroy:
+		return observe.Removed
+	case events.ActionHealthStatusHealthy:
+		return observe.Healthy
+	case events.ActionHealthStatusUnhealthy:
+		return observe.Unhealthy
+	}
+	return observe.Changed
 }
 
 // unknownExit stands for an exit code that the engine did not tell; it is what

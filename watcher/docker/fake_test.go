@@ -154,7 +154,7 @@ func TestForbiddenInspectWeakens(t *testing.T) {
 		"/version":             func(w http.ResponseWriter, _ *http.Request) { reply(w, 403, `{"message":"not for you"}`) },
 	})
 	rec := follow(t, Options{Host: f.host}, hurry)
-	list := rec.wait(t, "reconcile", isReconcile).Reconcile
+	list := rec.wait(t, "reconcile", isReconcile).List
 	c := list.Containers[0]
 	if len(list.Containers) != 1 || c.ID != "aaa" || c.Name != "web" || c.Image != "shop/web:1" || !*c.Running || c.Compose.Service != "web" {
 		t.Errorf("list %s", toJSON(t, list))
@@ -190,7 +190,7 @@ func TestCutStreamIsMadeAgain(t *testing.T) {
 		}
 	}})
 	rec := follow(t, Options{Host: f.host}, hurry)
-	rec.wait(t, "fifth event", func(o observe.Observation) bool { return o.Action != nil && o.At.UnixNano() == base+4 })
+	rec.wait(t, "fifth event", func(o observe.Observation) bool { return o.Event != nil && o.At.UnixNano() == base+4 })
 	if got := told(rec.of("aaa")); len(got) != 5 {
 		t.Errorf("%d events told, want 5: %q", len(got), got)
 	}

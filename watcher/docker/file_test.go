@@ -34,8 +34,8 @@ func TestReadEvents(t *testing.T) {
 	names := map[string]string{}
 	for _, o := range obs {
 		id := idOf(o)
-		if o.Action != nil && o.Action.Action == "create" {
-			names[id] = o.Action.Name
+		if o.Event != nil && o.Event.Kind == observe.Created {
+			names[id] = o.Event.Name
 		}
 		byName[names[id]] = append(byName[names[id]], words([]observe.Observation{o})...)
 	}
@@ -52,8 +52,8 @@ func TestReadEvents(t *testing.T) {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	first := obs[0]
-	if first.Action.Labels["com.docker.compose.project"] != "shop" || first.Action.Labels["password"] != "[redacted]" || len(first.Action.Labels) != 3 {
-		t.Errorf("labels %v", first.Action.Labels)
+	if first.Event.Labels["com.docker.compose.project"] != "shop" || first.Event.Labels["password"] != "[redacted]" || len(first.Event.Labels) != 3 {
+		t.Errorf("labels %v", first.Event.Labels)
 	}
 	if want := "2026-11-21T10:14:51.9"; !strings.HasPrefix(first.At.Format(time.RFC3339Nano), want[:10]) || first.At.Nanosecond() == 0 {
 		t.Errorf("time %s", first.At)

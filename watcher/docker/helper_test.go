@@ -138,8 +138,8 @@ func idOf(o observe.Observation) string {
 		return o.Detail.ID
 	case o.Signal != nil:
 		return o.Signal.ID
-	case o.Action != nil:
-		return o.Action.ID
+	case o.Event != nil:
+		return o.Event.ID
 	}
 	return ""
 }
@@ -157,10 +157,10 @@ func words(all []observe.Observation) []string {
 			out = append(out, "detail "+o.Detail.Problem)
 		case o.Signal != nil:
 			out = append(out, fmt.Sprintf("kill %d", o.Signal.Number))
-		case o.Action != nil:
-			out = append(out, o.Action.Action)
-		case o.Reconcile != nil:
-			out = append(out, fmt.Sprintf("reconcile of %d", len(o.Reconcile.Containers)))
+		case o.Event != nil:
+			out = append(out, string(o.Event.Kind))
+		case o.List != nil:
+			out = append(out, fmt.Sprintf("reconcile of %d", len(o.List.Containers)))
 		case o.Source != nil:
 			out = append(out, fmt.Sprintf("source up=%t %s", o.Source.Up, o.Source.Reason))
 		case o.Lost != nil:
@@ -181,7 +181,7 @@ func told(all []observe.Observation) []string {
 	})
 }
 
-func isReconcile(o observe.Observation) bool { return o.Reconcile != nil }
+func isReconcile(o observe.Observation) bool { return o.List != nil }
 func isUp(o observe.Observation) bool        { return o.Source != nil && o.Source.Up }
 func isDown(o observe.Observation) bool      { return o.Source != nil && !o.Source.Up }
 
@@ -199,7 +199,7 @@ func isExit(id string) func(observe.Observation) bool {
 
 func isAction(id, action string) func(observe.Observation) bool {
 	return func(o observe.Observation) bool {
-		return o.Action != nil && o.Action.ID == id && o.Action.Action == action
+		return o.Event != nil && o.Event.ID == id && strings.Contains(o.Event.Raw, " container "+action+" ")
 	}
 }
 

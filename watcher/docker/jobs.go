@@ -166,7 +166,11 @@ func (r *run) answered(a answer) {
 	if a.kind == jobStart {
 		c = atStart(c, a.at)
 	}
-	r.emit(observe.Observation{At: a.at, Container: &c})
+	at := a.at
+	if c.Exit != nil {
+		at = time.Now() // the engine told of the end before it showed it
+	}
+	r.emit(observe.Observation{At: at, Container: &c})
 	if a.kind == jobCreate {
 		r.afterCheck(a)
 	}

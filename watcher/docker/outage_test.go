@@ -35,7 +35,7 @@ func TestEngineComesAndGoes(t *testing.T) {
 	e := lab.Start(t, lab.Options{Dir: dir, LiveRestore: true})
 	rec.wait(t, "word that it is up", isUp)
 	first := rec.wait(t, "reconcile", isReconcile)
-	if len(first.Reconcile.Containers) != 0 || !first.Reconcile.Since.IsZero() {
+	if len(first.List.Containers) != 0 || !first.List.Since.IsZero() {
 		t.Errorf("first list: %s", toJSON(t, first))
 	}
 	if h := rec.wait(t, "host", func(o observe.Observation) bool { return o.Host != nil }).Host; !strings.HasPrefix(h.Engine, "docker ") {
@@ -80,7 +80,7 @@ func TestEngineComesAndGoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		rec.waitAfter(t, mark, how.name+": word that it is up again", isUp)
-		list := rec.waitAfter(t, mark, how.name+": reconcile", isReconcile).Reconcile
+		list := rec.waitAfter(t, mark, how.name+": reconcile", isReconcile).List
 		if list.Since.IsZero() {
 			t.Error("a later list does not say since when")
 		}
@@ -165,7 +165,7 @@ func TestSinceIsRepeatedOnce(t *testing.T) {
 	missed := cause(t, e, "exit137")
 	again := follow(t, Options{Host: e.Host, Since: since}, nil)
 	again.wait(t, "detail", isDetail(missed))
-	list := again.wait(t, "reconcile", isReconcile).Reconcile
+	list := again.wait(t, "reconcile", isReconcile).List
 	if list.Since.Before(since) {
 		t.Errorf("since %s, want %s or later", list.Since, since)
 	}

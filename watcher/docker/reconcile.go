@@ -196,7 +196,7 @@ func (r *run) listed(l listing) {
 // reconciled emits the list.
 func (r *run) reconciled(now time.Time) {
 	rec := &r.rec
-	out := observe.Reconcile{Since: rec.since, Containers: make([]observe.Container, 0, len(rec.found))}
+	out := observe.List{Since: rec.since, Containers: make([]observe.Container, 0, len(rec.found))}
 	for _, c := range rec.found {
 		out.Containers = append(out.Containers, c)
 	}
@@ -216,7 +216,7 @@ func (r *run) reconciled(now time.Time) {
 	at, again := rec.at, rec.again
 	*rec = reconcile{again: again, due: now.Add(r.s.pace.reconcile)}
 	r.s.log.Debug("reconciled", zap.Int("containers", len(out.Containers)), zap.Duration("took", now.Sub(at)))
-	r.emit(observe.Observation{At: at, Reconcile: &out})
+	r.emit(observe.Observation{At: at, List: &out})
 }
 
 // maxListed bounds the ends of one list whose last words are asked for: a host may
@@ -263,7 +263,7 @@ func (r *run) sayWeak(t *trouble) {
 	if c := r.conn.Load(); t == nil && c != nil {
 		t = c.weak
 	}
-	st := observe.SourceState{Name: SourceName, Up: true}
+	st := observe.SourceState{Name: r.s.Name(), Kind: observe.KindEngine, Up: true}
 	if t != nil {
 		st.Reason, st.Fix = t.reason, t.fix
 	}

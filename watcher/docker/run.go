@@ -121,7 +121,7 @@ func (r *run) drain(ctx context.Context) {
 	for ctx.Err() == nil {
 		msgs, lost, notes := r.inbox.take(256)
 		if lost.Lost > 0 {
-			lost.Source, lost.Reason = SourceName, "the engine's events came faster than they could be taken"
+			lost.Source, lost.Reason = r.s.Name(), "the engine's events came faster than they could be taken"
 			r.s.metrics.dropped.Add(float64(lost.Lost))
 			r.emit(observe.Observation{At: lost.To, Lost: &lost})
 			r.rec.again = true
@@ -170,8 +170,8 @@ func (r *run) event(m events.Message) {
 	case events.ActionStart:
 		k.started, k.begun = true, at
 		delete(r.checks, id)
+		o.Event.Owed = r.offer(job{kind: jobStart, id: id, at: at})
 		r.emit(o)
-		r.offer(job{kind: jobStart, id: id, at: at})
 	case events.ActionRename:
 		r.emit(o)
 		r.offer(job{kind: jobRename, id: id, at: at})
@@ -229,17 +229,17 @@ func (r *run) note(n note) {
 	case n.connected != nil:
 		h := n.connected.host
 		r.emit(observe.Observation{At: n.at, Host: &h})
-		st := observe.SourceState{Name: SourceName, Up: true}
+		st := observe.SourceState{Name: r.s.Name(), Kind: observe.KindEngine, Up: true}
 		if w := n.connected.weak; w != nil {
 			st.Reason, st.Fix = w.reason, w.fix
 		}
 		r.say(st, n.at)
 		r.rec.again = true
 	case n.answers:
-		r.say(observe.SourceState{Name: SourceName, Up: true}, n.at)
+		r.say(observe.SourceState{Name: r.s.Name(), Kind: observe.KindEngine, Up: true}, n.at)
 		r.rec.again = true
 	case n.trouble != nil:
-		r.say(observe.SourceState{Name: SourceName, Reason: n.trouble.reason, Fix: n.trouble.fix}, n.at)
+		r.say(observe.SourceState{Name: r.s.Name(), Kind: observe.KindEngine, Reason: n.trouble.reason, Fix: n.trouble.fix}, n.at)
 	}
 }
 
@@ -258,7 +258,7 @@ func (r *run) sayCursor(now time.Time) {
 		return
 	}
 	r.cursorSaid, r.cursorDue = r.cursor, time.Time{}
-	r.emit(observe.Observation{At: r.cursor, Cursor: &observe.Cursor{Source: SourceName, Value: r.cursor.Format(time.RFC3339Nano)}})
+	r.emit(observe.Observation{At: r.cursor, Cursor: &observe.Cursor{Source: r.s.Name(), Value: r.cursor.Format(time.RFC3339Nano)}})
 }
 
 // get returns what is known of a container.

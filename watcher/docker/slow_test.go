@@ -151,7 +151,7 @@ func TestStandstillLosesNothingUncounted(t *testing.T) {
 		t.Errorf("gap %+v", g)
 	}
 	i = slices.IndexFunc(all[i:], isReconcile) + i
-	list := all[i].Reconcile.Containers
+	list := all[i].List.Containers
 	j := slices.IndexFunc(list, func(c observe.Container) bool { return c.ID == r.id })
 	if j < 0 || !strings.HasSuffix(list[j].Name, fmt.Sprintf("-%d", renames)) {
 		t.Errorf("the list has not the last name: %s", toJSON(t, list))
@@ -222,7 +222,7 @@ func BenchmarkDeathToDetail(b *testing.B) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
-		case o.Reconcile != nil:
+		case o.List != nil:
 			once.Do(func() { close(ready) })
 		case o.Exit != nil:
 			lags[o.Exit.ID] = &lag{exit: now.Sub(o.At)}

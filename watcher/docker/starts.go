@@ -116,10 +116,10 @@ func (r *run) failedStart(d *document, runtime string) {
 // destroyed emits a removal. A container with --rm that goes without ever having
 // run is one whose start failed, the error gone with it.
 func (r *run) destroyed(o observe.Observation, k *known) {
-	id := o.Action.ID
+	id := o.Event.ID
 	if k.rm && !k.started && !k.failed && r.checks[id] != nil {
-		x := observe.Exit{ID: id, Name: o.Action.Name, Image: o.Action.Image, Labels: o.Action.Labels, Exit: incident.Exit{
-			At: o.At, ExitCode: startFailed, Raw: o.Action.Raw,
+		x := observe.Exit{ID: id, Name: o.Event.Name, Image: o.Event.Image, Labels: o.Event.Labels, Exit: incident.Exit{
+			At: o.At, ExitCode: startFailed, Raw: o.Event.Raw,
 			Error: "the engine removed it (--rm) before it ever ran: its start failed, and the engine's error went with it",
 		}}
 		r.emit(observe.Observation{At: o.At, Exit: &x})

@@ -175,7 +175,7 @@ func TestPodmanIsReadAsDocker(t *testing.T) {
 	if x := obs[0].Exit; x == nil || x.ExitCode != 137 || len(x.Labels) != 1 || x.Labels["tier"] != "web" {
 		t.Errorf("exit %+v", x)
 	}
-	if a := obs[1].Action; a == nil || a.Action != "destroy" || a.ID != id || a.Labels != nil {
+	if a := obs[1].Event; a == nil || a.Kind != observe.Removed || a.ID != id || a.Labels != nil {
 		t.Errorf("removal %+v", a)
 	}
 	for text, want := range map[string]int{

@@ -98,7 +98,7 @@ func (k *Source) follow(ctx context.Context, emit func(observe.Observation)) err
 		return err
 	}
 	defer r.Close()
-	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: "kmsg", Up: true}})
+	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: "kmsg", Kind: observe.KindKernel, Up: true}})
 	asm := kmsg.NewAssembler()
 	last := time.Now()
 	position := func() {

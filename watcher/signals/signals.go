@@ -55,7 +55,7 @@ func (t *Source) follow(ctx context.Context, emit func(observe.Observation)) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: "trace", Up: true}})
+	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: "trace", Kind: observe.KindTrace, Up: true}})
 	for {
 		ev, err := in.Next(ctx)
 		switch {
