@@ -364,6 +364,9 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 				s.PIDs = append(s.PIDs, v)
 			}
 		}
+		if len(s.PIDs) > 0 {
+			s.PID = s.PIDs[0] // the main process stands first
+		}
 		o.Samples = []observe.Sample{s}
 	case "up", "down":
 		o.Source = &observe.SourceState{Name: name, Kind: kindOf(name), Up: words[0] == "up", Reason: kv["reason"]}

@@ -8,6 +8,7 @@
 package correlate
 
 import (
+	"cmp"
 	"container/heap"
 	"slices"
 	"time"
@@ -133,6 +134,7 @@ func (c *Correlator) tick(now time.Time) {
 	if c.began.IsZero() && !now.IsZero() {
 		c.began = now
 		c.host.back(now)
+		c.stray.wake(now)
 		for _, x := range c.rebooted {
 			x.Booted = now
 			c.touch(x)
@@ -227,7 +229,11 @@ func (c *Correlator) settle(all bool) []Emission {
 	}
 	out := c.out
 	c.out = nil
-	slices.SortStableFunc(out, func(a, b Emission) int { return a.Incident.Time.Compare(b.Incident.Time) })
+	if !slices.ContainsFunc(out, func(e Emission) bool { return e.Update }) { // an update follows what it updates
+		slices.SortStableFunc(out, func(a, b Emission) int {
+			return cmp.Or(a.Incident.Time.Compare(b.Incident.Time), -compareText(string(a.Incident.Kind), string(b.Incident.Kind)), compareText(a.Incident.ID, b.Incident.ID))
+		})
+	}
 	return out
 }
 

@@ -41,9 +41,13 @@ type emission struct {
 	Kind   incident.Kind `json:"kind"`
 	Anchor time.Time     `json:"anchor,omitzero"` // of a death: by which its run is found again
 	At     time.Time     `json:"at,omitzero"`
-	// Print is the fingerprint of the facts it stood on, Content that of what was said.
-	Print   uint64 `json:"print,omitempty"`
+	// Print is the fingerprint of the facts it stood on, Content that of what mattered of it,
+	Print uint64 `json:"print,omitempty"`
+	// and Rest that of what was said beside it.
 	Content uint64 `json:"content,omitempty"`
+	Rest    uint64 `json:"rest,omitempty"`
+	// Doubt is why signals were not known for sure; "" where they were.
+	Doubt string `json:"doubt,omitempty"`
 	// Live is true once it was seen as it happened.
 	Live bool `json:"live,omitempty"`
 	// Nothing is true for an end that is no incident.
@@ -66,11 +70,14 @@ func (c *Correlator) emit(e *emission, f *verdict.Facts, print uint64, count int
 		inc.SeenLive = new(true)
 	}
 	e.Live = inc.SeenLive != nil && *inc.SeenLive
-	content := contentOf(inc)
+	content, rest := contentOf(inc), restOf(inc)
 	if !first && content == e.Content {
-		return
+		if rest == e.Rest {
+			return
+		}
+		silent = true // it is kept, and is no news
 	}
-	e.Content, e.Nothing = content, false
+	e.Content, e.Rest, e.Nothing = content, rest, false
 	c.out = append(c.out, Emission{Incident: inc, Update: !first, Silent: silent})
 }
 
@@ -131,7 +138,10 @@ func (c *Correlator) emitDeath(x *container, r *run) {
 		}
 	}
 	x.unsaved = true
-	c.emit(e, c.deathFacts(x, r, e.ID), c.deathPrint(x, r), 0, false)
+	f := c.deathFacts(x, r, e.ID)
+	print := c.deathPrint(x, r)
+	e.Doubt = f.Untraced
+	c.emit(e, f, print, 0, false)
 }
 
 // deathDue is when the end of a run can be judged: at once where kernel and engine agree,
@@ -153,8 +163,8 @@ func (c *Correlator) deathDue(x *container, r *run) time.Time {
 	if x.owed(r) {
 		full = base.Add(detailWait)
 	}
-	if r.look == nil && !r.event.IsZero() && x.startOwed(r) && x.detailOf(r) == nil {
-		full = later(full, c.arrival(r.seen).Add(patience)) // the engine is still asked when it began
+	if x.startOwed(r) && x.detailOf(r) == nil {
+		full = later(full, c.patient(r.seen, r.event)) // the engine is still asked when it began, and as what process
 	}
 	if r.start.IsZero() && !r.failed && r.exit.ExitCode == 137 && main == nil {
 		full = later(full, base.Add(patience)) // nobody saw it start: a kill may be what it is known by
@@ -202,7 +212,7 @@ func (c *Correlator) unseenEndDue(x *container, r *run, main *given) time.Time {
 		if r.start.IsZero() {
 			wait = patience
 		}
-		at = c.arrival(main.seen).Add(wait)
+		at = later(c.arrival(main.seen), x.heard).Add(wait) // an engine that speaks has more to say
 	}
 	if r.over {
 		wait := joinWait
@@ -213,6 +223,9 @@ func (c *Correlator) unseenEndDue(x *container, r *run, main *given) time.Time {
 		if main == nil || over.Before(at) {
 			at = over
 		}
+	}
+	if x.startOwed(r) {
+		at = later(at, c.patient(r.seen, r.event))
 	}
 	return at
 }
@@ -266,12 +279,17 @@ func (c *Correlator) killDue(x *container, r *run, g *given) time.Time {
 		return time.Time{}
 	}
 	due := c.arrival(g.seen).Add(childWait)
-	if r.pid == 0 && c.up(x.Engine) {
-		// Whether the victim was its main process is not known yet, and an engine that is
-		// too busy to tell the pid tells the end late, too.
+	if g.guessed() || c.up(x.Engine) && !r.outlived(g.kill) {
+		// The engine may be too busy to tell that this run has ended, or what its main
+		// process was.
 		due = c.patient(g.seen, g.at())
 	}
 	return later(due, c.recordDue(g.kill))
+}
+
+// outlived is true for a run that was seen alive, with its main process, after a kill in it.
+func (r *run) outlived(k *kill) bool {
+	return r.pid != 0 && r.look != nil && r.look.LastRunning.After(k.at())
 }
 
 // recordDue is until when the record of a kill that only the trace told of is waited for.
@@ -315,7 +333,7 @@ func (c *Correlator) emitKills(x *container, r *run, all, dying bool) {
 	for i := range r.kills {
 		g := &r.kills[i]
 		due := c.killDue(x, r, g)
-		early := dying && g.Record != nil // the death speaks of it
+		early := dying && c.speaksOf(r, g)
 		if due.IsZero() || !all && !early && due.After(c.now) {
 			continue
 		}
@@ -340,6 +358,16 @@ func (c *Correlator) emitKills(x *container, r *run, all, dying bool) {
 			o.unsaved = true
 		}
 	}
+}
+
+// speaksOf is true for a kill that the death of its run speaks of for sure, so that both
+// can be emitted together. What the kernel killed after the main process may have been in
+// a later run, where nobody has told the end of this one.
+func (c *Correlator) speaksOf(r *run, g *given) bool {
+	if g.Record == nil || g.guessed() || r.pid == 0 && g.Mark == nil && c.up(signals) {
+		return false // its mark may yet show that it was the main process
+	}
+	return r.exit != nil || r.mainKill() == nil || !g.at().After(r.mainKill().at())
 }
 
 // emitUndated emits the kills of a saved log that have no time, so that none of the

@@ -128,8 +128,9 @@ type container struct {
 	DayKill int    `json:"day_kills,omitempty"`
 	Boot    string `json:"boot,omitempty"`
 
-	kills    []*kill // kernel kills in it, in the order of their time
-	runs     []*run  // derived of the facts; nil when they have changed
+	heard    time.Time // arrival of the engine's last word on it
+	kills    []*kill   // kernel kills in it, in the order of their time
+	runs     []*run    // derived of the facts; nil when they have changed
 	readings []cgroup.Sample
 	past     []verdict.Reading // from before them
 	unsaved  bool
@@ -180,6 +181,7 @@ func (c *Correlator) of(engine, id string, at time.Time) *container {
 	if x.Engine == "" {
 		x.Engine = engine
 	}
+	x.heard = c.now
 	c.touch(x)
 	return x
 }
@@ -190,6 +192,11 @@ func (c *Correlator) look(engine string, in *observe.Container, at time.Time, li
 		return
 	}
 	x := c.of(engine, in.ID, at)
+	for i := range x.Starts {
+		if x.Starts[i].At.Equal(in.AnswersStart) {
+			x.Starts[i].Owed = false
+		}
+	}
 	c.cgroupOf(in)
 	x.learn(in, at)
 	x.sawHealth(in.Health, at)

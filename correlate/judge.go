@@ -53,7 +53,7 @@ func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts 
 	f := c.runFacts(x, r, at)
 	f.ID, f.Kind = id, incident.KindDeath
 	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.exit, x.asked(r), x.stopped(r), x.ooms(r)
-	f.Untraced = c.untraced(x, r, at)
+	f.Untraced = c.doubt(x, r, at)
 	f.Traced, f.MaybeFirst = f.Untraced == "", r.maybeMain()
 	f.Init, f.Faults = x.init(r), c.faultsOf(x, r)
 	for _, s := range x.Sent {
@@ -85,6 +85,16 @@ func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts 
 		f.Undated, f.Shift = x.undated(), c.shift(x, r)
 	}
 	return f
+}
+
+// doubt is why the signals to a run's main process are not known for sure; "" where they
+// are. Those to unknown processes are remembered for a while only: after that what was
+// emitted stands.
+func (c *Correlator) doubt(x *container, r *run, at time.Time) string {
+	if e := x.emissionOf(r); e != nil && r.pid == 0 && c.now.Sub(at) >= strayFor {
+		return e.Doubt
+	}
+	return c.untraced(x, r, at)
 }
 
 // failedLive is true for a start that failed while the engine was watched: no event
@@ -296,7 +306,7 @@ func (c *Correlator) deathPrint(x *container, r *run) uint64 {
 	}
 	p.add(c.stoppedWithEngine(x, r))
 	if r.pid == 0 {
-		p.add(c.untraced(x, r, at))
+		p.add(c.doubt(x, r, at))
 	}
 	return p.sum()
 }
@@ -326,6 +336,17 @@ func contentOf(i *incident.Incident) uint64 {
 		if i.OOM.Limit != nil {
 			p.add(*i.OOM.Limit)
 		}
+	}
+	return p.sum()
+}
+
+// restOf is the fingerprint of what else an incident says that may become known late. It
+// is kept, and nobody is notified again.
+func restOf(i *incident.Incident) uint64 {
+	p := newPrint()
+	p.add(i.Time, len(i.LogTail), len(i.Related))
+	if k := i.Container; k != nil {
+		p.add(k.StartedAt, k.FinishedAt)
 	}
 	return p.sum()
 }

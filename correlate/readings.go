@@ -86,6 +86,9 @@ func (c *Correlator) samples(round []observe.Sample) {
 			kept.PIDs = nil
 			x.readings = insertReading(x.readings, kept)
 		}
+		if x.readAlive(s); x.place > 0 {
+			c.touch(x) // a kill in it may have waited for that
+		}
 		for _, pid := range s.PIDs {
 			known := len(c.pids[pid]) > 0
 			c.pids.saw(pid, s.ID, s.At)
@@ -103,6 +106,16 @@ func (c *Correlator) samples(round []observe.Sample) {
 	}
 	if len(c.pids) > maxPids {
 		maps.DeleteFunc(c.pids, func(_ int, list []tenure) bool { return c.now.Sub(list[len(list)-1].last) > time.Minute })
+	}
+}
+
+// readAlive notes that the cgroup of a run was there when it was read.
+func (x *container) readAlive(s *observe.Sample) {
+	for i := len(x.Looks) - 1; s.PID != 0 && i >= 0; i-- {
+		if l := &x.Looks[i]; l.PID == s.PID {
+			l.LastRunning = later(l.LastRunning, s.At)
+			return
+		}
 	}
 }
 

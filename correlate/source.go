@@ -91,6 +91,8 @@ func (c *Correlator) sourceState(from string, s observe.SourceState, at time.Tim
 	n := len(known.Spans)
 	open := n > 0 && known.Spans[n-1].To.IsZero()
 	switch {
+	case s.Up && n > 0 && known.Spans[n-1].Reason == notRunning && !at.After(known.Spans[n-1].To):
+		known.Spans[n-1].To, known.Spans[n-1].Reason = time.Time{}, "" // it was there all the time
 	case s.Up && !open:
 		known.Spans = append(known.Spans, span{From: at})
 		known.Spans = known.Spans[max(0, len(known.Spans)-maxSpans):]

@@ -90,7 +90,7 @@ func (c *Correlator) hostState() *hostState {
 	s := &hostState{hostFacts: c.host}
 	s.Until = c.now
 	for _, f := range c.stray.order {
-		if c.now.Sub(f.seen) <= patience && len(s.Sent) < maxStrayFaults {
+		if c.now.Sub(f.seen) <= strayFor && len(s.Sent) < maxStrayFaults {
 			s.Sent = append(s.Sent, *f.sent)
 		}
 	}

@@ -82,6 +82,16 @@ func (p *strayPool) keep(s strayFact) {
 	p.sent[s.sent.PID] = append(p.sent[s.sent.PID], s)
 }
 
+// wake has what was kept over a restart wait anew.
+func (p *strayPool) wake(now time.Time) {
+	for i := range p.order {
+		p.order[i].seen = now
+	}
+	for i := range p.faults {
+		p.faults[i].seen = now
+	}
+}
+
 // takeSent takes out the signals to a pid.
 func (p *strayPool) takeSent(pid int) []strayFact {
 	out := p.sent[pid]

@@ -64,6 +64,9 @@ type Container struct {
 	Exit *incident.Exit `json:"exit,omitempty"`
 	// DetailPending is true when a Detail for this exit will follow.
 	DetailPending bool `json:"detail_pending,omitempty"`
+	// AnswersStart is the time of the start event because of which the engine was asked,
+	// be it that it gave no answer.
+	AnswersStart time.Time `json:"answers_start,omitzero"`
 }
 
 // Exit is the engine's "die" event.
@@ -167,6 +170,8 @@ const DefaultEngine = "docker"
 // of the first process alone, Current is -1.
 type Sample struct {
 	ID string `json:"id"`
+	// PID is the main process of the run whose cgroup was read; 0 where that is not known.
+	PID int `json:"pid,omitempty"`
 	cgroup.Sample
 	// Init is what was read of the container's first process this time, if it was.
 	Init *incident.Init `json:"init,omitempty"`

@@ -157,6 +157,9 @@ func (r *run) answered(a answer) {
 		if !isGone(a.err) && !errors.Is(a.err, errAway) {
 			r.s.log.Debug("inspect " + string(a.kind) + ": " + a.err.Error())
 		}
+		if a.kind == jobStart {
+			r.emit(observe.Observation{At: a.at, Container: &observe.Container{Container: incident.Container{ID: a.id}, AnswersStart: a.at}})
+		}
 		return
 	}
 	if r.known[a.doc.ID] != nil { // else it was removed meanwhile, and would be held for good
@@ -165,6 +168,10 @@ func (r *run) answered(a answer) {
 	c := a.doc.container(a.runtime)
 	if a.kind == jobStart {
 		c = atStart(c, a.at)
+		if k := r.known[a.id]; k != nil && !k.detailed.Before(a.at) {
+			c.PID = 0 // what could be learned of that run has been said
+		}
+		c.AnswersStart = a.at
 	}
 	at := a.at
 	if c.Exit != nil {
@@ -193,6 +200,9 @@ func (r *run) afterDeath(a answer) {
 			a.exit.Exit.ExitCode = d.Inspect.Exit.ExitCode
 		}
 		r.emit(*a.exit)
+	}
+	if k := r.known[a.id]; k != nil {
+		k.detailed = a.at
 	}
 	r.emit(observe.Observation{At: a.at, Detail: &d})
 }

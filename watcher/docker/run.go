@@ -43,14 +43,15 @@ type run struct {
 
 // known is what the source itself must know of a container.
 type known struct {
-	tty, rm bool
-	started bool // or its end was seen: it is no matter of a start that failed
-	failed  bool // a failed start was told
-	shadow  shadow
-	begun   time.Time // of its present run, by the engine's event
-	ended   time.Time // the newest end whose last words were asked for
-	listed  bool      // a list told that end
-	disks   []incident.Filesystem
+	tty, rm  bool
+	started  bool // or its end was seen: it is no matter of a start that failed
+	failed   bool // a failed start was told
+	shadow   shadow
+	begun    time.Time // of its present run, by the engine's event
+	ended    time.Time // the newest end whose last words were asked for
+	listed   bool      // a list told that end
+	disks    []incident.Filesystem
+	detailed time.Time // the end of which a detail was emitted last
 }
 
 // maxKnown bounds the containers remembered; beyond it an arbitrary one goes,

@@ -191,7 +191,7 @@ func (s *Source) tell(news []observe.Sample, r *reading, sample *cgroup.Sample, 
 		// A kill in it: what led to it will be asked for.
 		news = append(news, s.Past(r.id)...)
 	}
-	out := observe.Sample{ID: r.id, Init: init, Sample: cgroup.Sample{At: sample.At, Current: sample.Current, Limit: sample.Limit,
+	out := observe.Sample{ID: r.id, PID: r.pid, Init: init, Sample: cgroup.Sample{At: sample.At, Current: sample.Current, Limit: sample.Limit,
 		Swap: sample.Swap, OOMKills: sample.OOMKills}}
 	if !killed {
 		// The recorder has what was read: word of members alone would make
