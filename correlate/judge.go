@@ -91,7 +91,7 @@ func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts 
 // are. Those to unknown processes are remembered for a while only: after that what was
 // emitted stands.
 func (c *Correlator) doubt(x *container, r *run, at time.Time) string {
-	if e := x.emissionOf(r); e != nil && r.pid == 0 && c.now.Sub(at) >= strayFor {
+	if e := x.emissionOf(r); e != nil && e.Print != 0 && r.pid == 0 && c.now.Sub(at) >= strayFor {
 		return e.Doubt
 	}
 	return c.untraced(x, r, at)
