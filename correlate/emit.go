@@ -297,10 +297,15 @@ func (c *Correlator) recordDue(k *kill) time.Time {
 	if k.Record != nil || !c.up(kernelLog) {
 		return time.Time{}
 	}
-	if slices.ContainsFunc(c.gapsAround(k.at()), func(g incident.Gap) bool { return g.Source == kernelLog }) {
-		return c.arrival(k.seen).Add(joinWait)
+	if c.logLost(k.at()) {
+		return later(c.arrival(k.seen), c.host.heard).Add(joinWait) // what is left of the log follows
 	}
 	return c.patient(k.seen, k.at())
+}
+
+// logLost is true where the kernel log is known to lack records around a moment.
+func (c *Correlator) logLost(at time.Time) bool {
+	return slices.ContainsFunc(c.gapsAround(at), func(g incident.Gap) bool { return g.Source == kernelLog })
 }
 
 // killsDue is when the first of a run's kills can be emitted; zero when none waits.

@@ -227,8 +227,8 @@ func (c *Correlator) countsDue(x *container, r *run) (next time.Time) {
 }
 
 func (c *Correlator) countDue(n *rise) time.Time {
-	due := c.arrival(n.Seen).Add(counterWait)
-	if c.up(kernelLog) && !slices.ContainsFunc(c.gapsAround(n.At), func(g incident.Gap) bool { return g.Source == kernelLog }) {
+	due := later(c.arrival(n.Seen), c.host.heard).Add(counterWait)
+	if c.up(kernelLog) && !c.logLost(n.At) {
 		due = later(due, c.patient(n.Seen, n.At))
 	}
 	return due

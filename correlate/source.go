@@ -31,6 +31,7 @@ type hostFacts struct {
 	// Until is when this was kept: until then oomwatch ran.
 	Until time.Time `json:"until,omitzero"`
 
+	heard   time.Time // arrival of the last word that the kernel log lost something
 	unsaved bool
 }
 
@@ -117,6 +118,9 @@ func (c *Correlator) lost(g incident.Gap) {
 	if !slices.Contains(c.host.Lost, g) {
 		c.host.Lost = append(c.host.Lost, g)
 		c.host.Lost = c.host.Lost[max(0, len(c.host.Lost)-maxGaps):]
+	}
+	if g.Source == kernelLog {
+		c.host.heard = c.now
 	}
 	c.kills.stale, c.host.unsaved = true, true
 	for _, x := range c.containers {

@@ -232,7 +232,7 @@ func (c *Correlator) forget() {
 		}
 	}
 	for x := range c.pidless {
-		if r := x.current(); r == nil || r.pid != 0 || !r.alive() && c.now.Sub(r.hi) > keepRun {
+		if !c.isPIDless(x) {
 			delete(c.pidless, x)
 		}
 	}
@@ -284,7 +284,7 @@ func (c *Correlator) dropKill(k *kill) {
 
 // trim forgets the oldest runs of a container that were emitted, and the oldest kills.
 func (c *Correlator) trim(x *container) {
-	if r := x.current(); r != nil && r.pid == 0 {
+	if c.isPIDless(x) {
 		c.pidless[x] = true
 	}
 	for n := len(x.kills) - maxKills; n > 0; n-- {

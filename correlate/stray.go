@@ -57,10 +57,15 @@ func (c *Correlator) sent(s *observe.Sent) {
 // may have been the target.
 func (c *Correlator) touchPIDless(at time.Time) {
 	for x := range c.pidless {
-		if r := x.runAt(0, at, false); r != nil && r.pid == 0 {
+		if slices.ContainsFunc(x.timeline(), func(r *run) bool { return r.pid == 0 && r.covers(0, at, false) }) {
 			c.touch(x)
 		}
 	}
+}
+
+// isPIDless is true where the main process of one of the last runs is not known.
+func (c *Correlator) isPIDless(x *container) bool {
+	return slices.ContainsFunc(x.timeline(), func(r *run) bool { return r.pid == 0 && c.now.Sub(r.hi) < strayFor })
 }
 
 // keep remembers a signal until its target is known.
