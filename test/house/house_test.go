@@ -36,7 +36,7 @@ var may = map[string][]string{
 	"watcher/signals": {"observe", "incident", "trace"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
 	"watcher/docker":  {"observe", "verdict", "incident", "redact"},
-	"explain":         {"watcher", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "units"},
+	"explain":         {"watcher", "correlate", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "units"},
 	"store":           {"incident", "recorder", "internal/crashpoint"},
 	"render":          {"incident", "redact", "units"},
 	"notify":          {"incident", "internal/crashpoint"},
@@ -50,7 +50,7 @@ var may = map[string][]string{
 	"kmsg/internal/vsgrep":   {"kmsg/internal/makelog"},
 	"triage/internal/months": {},
 
-	"daemon": {"config", "explain", "notify", "notify/receiver", "store", "web", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler", "watcher/signals", "warn",
+	"daemon": {"config", "correlate", "explain", "notify", "notify/receiver", "store", "web", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler", "watcher/signals", "warn",
 		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
 	"cmd/oomwatch": {"daemon", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder", "verdict", "observe", "incident",
 		"redact", "units", "cgroup", "kmsg", "trace", "correlate", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler",
