@@ -49,6 +49,38 @@ func (c *chain) clocked() string {
 	return ""
 }
 
+// beats are what people set timers to, in seconds: a leak's time is none of these
+// but by chance.
+var beats = []float64{300, 600, 900, 1200, 1800, 2700, 3600, 5400, 7200, 10800, 14400, 21600, 28800, 43200}
+
+// timed tells kills that come at a beat: each interval is some beats, with a timer's
+// jitter, and on average to a hundredth. It is 0 for none.
+func (c *chain) timed() float64 {
+	if len(c.seconds) < 2 || c.stride > 1 || c.followsLimit() {
+		return 0
+	}
+	for i := len(beats) - 1; i >= 0; i-- {
+		beat := beats[i]
+		jitter := max(min(60, 0.1*beat), 0.03*beat)
+		sum, n, once := 0.0, 0.0, 0
+		for _, d := range c.seconds {
+			k := math.Round(d / beat)
+			if k < 1 || k > 3 || math.Abs(d-k*beat) > jitter {
+				n = 0
+				break
+			}
+			sum, n = sum+d-k*beat, n+k
+			if k == 1 {
+				once++
+			}
+		}
+		if n > 0 && 2*once >= len(c.seconds) && math.Abs(sum/n) <= 0.01*beat {
+			return beat
+		}
+	}
+	return 0
+}
+
 // followsLimit tells whether a change of the limit changed the times with it: that
 // is growth, and no clock.
 func (c *chain) followsLimit() bool {

@@ -36,6 +36,7 @@ func TestClock(t *testing.T) {
 	}
 	slow := func(i int) time.Duration { return time.Duration(i) * 10 * time.Minute }
 	none := func(int) time.Duration { return 0 }
+	jitter := func(int) time.Duration { return time.Duration(r.NormFloat64() * 2e11) }
 	weekdays := every(5, 24*time.Hour, few)
 	for _, at := range every(5, 24*time.Hour, few) {
 		weekdays = append(weekdays, at.AddDate(0, 0, 7))
@@ -53,7 +54,10 @@ func TestClock(t *testing.T) {
 		{"every nine hours is no schedule", every(5, 9*time.Hour, none), Leak},
 		{"an hour, and drifts", every(8, time.Hour, drift), Leak},
 		{"a day and ten minutes", every(6, 24*time.Hour, slow), Leak},
-		{"ten minutes", every(5, 10*time.Minute, few), Leak},
+		{"ten minutes", every(5, 10*time.Minute, few), Spike},
+		{"ninety minutes", every(9, 90*time.Minute, few), Spike},
+		{"eight hours, with jitter", every(12, 8*time.Hour, jitter), Spike},
+		{"eleven minutes and a half", every(6, 690*time.Second, none), Leak},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log Collector

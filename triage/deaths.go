@@ -16,6 +16,9 @@ const (
 	chanceLikely   = 0.05
 	chancePossible = 0.15
 	widest         = 0.5
+	// chanceMild is the same for times that are mildly regular, as many things
+	// that are no leak are: a load, a queue.
+	chanceMild = 0.02
 )
 
 // startUp is how soon after its last kill a program is killed again that cannot
@@ -146,8 +149,9 @@ func (c *chain) intervals() (seconds, held []float64) {
 // measure notes how regular the intervals are: it is the time for each byte that
 // was held that a leak makes alike, whatever its limit was.
 func (c *chain) measure(d dice) {
+	mildly := gammaOf(d)
 	c.seconds, c.held = c.intervals()
-	c.chance, c.adjusted = 0, 1
+	c.chance, c.mild, c.adjusted = 0, 1, 1
 	each := c.seconds
 	if len(each) < 2 {
 		return
@@ -160,6 +164,10 @@ func (c *chain) measure(d dice) {
 		}
 	}
 	c.spread, c.chance = variation(each), d.regular(each)
+	// Two intervals cannot pass it; of minutes they are asked no more than before.
+	if c.mild = mildly.regular(each); len(each) == 2 && max(c.seconds[0], c.seconds[1]) < 3600 {
+		c.mild = 0
+	}
 }
 
 // rates are the bytes per second that were held at the end of each interval.

@@ -18,7 +18,8 @@ type chain struct {
 	seconds, held []float64
 	// spread is their variation, chance how likely that is at random times (0:
 	// not known), adjusted the same with regard to how many chains there are.
-	spread, chance, adjusted float64
+	// mild is the chance where times are mildly regular anyway.
+	spread, chance, adjusted, mild float64
 }
 
 func (c *chain) first() *occasion { return c.occasions[0] }

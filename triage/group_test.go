@@ -22,9 +22,9 @@ func TestGrouping(t *testing.T) {
 	big := victim{comm: "java", path: inPod(1), limit: 512, rss: 500}
 	small := victim{comm: "java", path: inPod(2), limit: 256, rss: 240}
 	cut := big
-	cut.at, cut.nosize = newYear.Add(40*minute), true
+	cut.at, cut.nosize = newYear.Add(50*minute), true
 	bare := node
-	bare.at, bare.bare = newYear.Add(40*minute), true
+	bare.at, bare.bare = newYear.Add(50*minute), true
 	turns := func(gap time.Duration, period time.Duration) []victim {
 		var out []victim
 		for i := range 6 {
@@ -36,7 +36,8 @@ func TestGrouping(t *testing.T) {
 		}
 		return out
 	}
-	ten := []time.Duration{10 * minute, 10 * minute, 10 * minute}
+	even := 750 * time.Second // no timer's beat
+	gaps := []time.Duration{even, even, even}
 	shared := victim{comm: "app", path: inPod(1), above: pod, limit: 512, rss: 100}
 	workers := victim{comm: "php-fpm", path: docker(1), limit: 512, rss: 60, others: repeatString("php-fpm", 7), othersHeld: 60}
 	for _, c := range []struct {
@@ -45,12 +46,12 @@ func TestGrouping(t *testing.T) {
 		want  []string // class, confidence, MiB/min, limit in MiB; by rank
 		words string   // in the first's name or reasons
 	}{
-		{"another service of that name", append(series(node, newYear, ten...), other), []string{"leak likely 50 512", "not_enough_data  0 512"}, ""},
-		{"two containers of a pod", append(series(big, newYear, ten...), series(small, newYear.Add(3*minute), ten...)...), []string{"leak likely 50 512", "leak likely 24 256"}, ""},
+		{"another service of that name", append(series(node, newYear, gaps...), other), []string{"leak likely 40 512", "not_enough_data  0 512"}, ""},
+		{"two containers of a pod", append(series(big, newYear, gaps...), series(small, newYear.Add(3*minute), gaps...)...), []string{"leak likely 40 512", "leak likely 19 256"}, ""},
 		{"two replicas, seconds apart", turns(8*time.Second, 10*minute), []string{"leak possible 50 512"}, "may be two replicas"},
 		{"two replicas, minutes apart", turns(3*minute, 10*minute), []string{"leak possible 50 512"}, "(12 containers, maybe two replicas)"},
-		{"a size is missing", append(series(big, newYear, ten...), cut), []string{"leak likely 50 512"}, "10 min apart"},
-		{"the last without its cgroup", append(series(node, newYear, ten...), bare), []string{"leak possible 50 512"}, "node (container"},
+		{"a size is missing", append(series(big, newYear, gaps...), cut), []string{"leak likely 40 512"}, "12 min 30 s apart"},
+		{"the last without its cgroup", append(series(node, newYear, gaps...), bare), []string{"leak possible 40 512"}, "node (container"},
 		{"two workers on one occasion", series(workers, newYear, 10*time.Second), []string{"not_enough_data  0 512"}, "one interval is no pattern"},
 		{"again and again in a limit above", series(shared, newYear, 8*time.Second, 8*time.Second), []string{"not_enough_data  0 512"}, "whoever fills it"},
 	} {

@@ -185,7 +185,7 @@ func TestPatterns(t *testing.T) {
 		{"leak, every 9 hours", series(own, newYear, repeat(6, 9*hour, 15*minute, r)...), Leak, incident.Likely, 505.0 / 9},
 		{"leak, half a minute apart", series(own, newYear, 31*time.Second, 31500*time.Millisecond), Leak, incident.Likely, 505 * 3600 / 31.25},
 		{"cannot start", series(own, newYear, 9*time.Second, 8*time.Second, 9*time.Second, 9*time.Second), LimitTooSmall, incident.Likely, 0},
-		{"leak, three kills, minutes apart", series(own, newYear, 10*minute, 10*minute+9*time.Second), Leak, incident.Likely, 505 * 6},
+		{"leak, three kills, minutes apart", series(own, newYear, 11*minute, 11*minute+6*time.Second), Leak, incident.Likely, 505 * 60 / 11.05},
 		{"leak, containers made anew", recreated, Leak, incident.Likely, 505.0 / 9},
 		{"leak, the limit was raised", raised, Leak, incident.Likely, 505.0 / 8},
 		{"leak, the host was down for three days", down, Leak, incident.Likely, 505.0 / 9},

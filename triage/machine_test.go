@@ -15,7 +15,7 @@ func TestMachines(t *testing.T) {
 	var log string
 	for i, name := range []string{"node1", "node2.example.com"} {
 		w := logWriter{form: "iso", boot: newYear.Add(-time.Hour), pid: 2000 + 1000*i}
-		for _, v := range series(unit, newYear.Add(time.Duration(i)*4*time.Minute), gaps(600, 600, 600, 600)...) {
+		for _, v := range series(unit, newYear.Add(time.Duration(i)*4*time.Minute), gaps(640, 655, 648, 652)...) {
 			w.kill(v)
 		}
 		for _, v := range series(full, newYear.Add(2*time.Hour+time.Duration(i)*4*time.Minute), gaps(900, 905, 900)...) {
@@ -25,7 +25,7 @@ func TestMachines(t *testing.T) {
 	}
 	list := collect(t, log).Services()
 	want := map[string]float64{ // MiB/min
-		"mysqld (mysql.service) on node1": 50, "mysqld (mysql.service) on node2": 50,
+		"mysqld (mysql.service) on node1": 46.15, "mysqld (mysql.service) on node2": 46.15,
 		"batch (no limit) on node1": 240, "batch (no limit) on node2": 240,
 	}
 	if len(list) != len(want) {

@@ -15,7 +15,44 @@ const maxNumbers = 24
 
 // dice knows how regular kills at random times look. The same numbers always
 // give the same chance.
-type dice map[int][]float64 // by how many numbers: the variations of draws, in order
+type dice map[int][]float64 // by how many numbers: the variations of draws, in order; below 0 gamma's
+
+// gamma knows the same of times that are mildly regular: a gamma distribution of
+// shape 4, which varies by a half of its mean.
+type gamma struct{ dice }
+
+func gammaOf(d dice) gamma { return gamma{d} }
+
+func (d gamma) regular(v []float64) (chance float64) {
+	n := min(len(v), maxNumbers)
+	if n < 2 {
+		return 1
+	}
+	if d.dice[-n] == nil {
+		d.dice[-n] = drawn(n, func(r *rand.Rand) float64 {
+			return r.ExpFloat64() + r.ExpFloat64() + r.ExpFloat64() + r.ExpFloat64()
+		})
+	}
+	as, exact := slices.BinarySearch(d.dice[-n], variation(v))
+	if exact {
+		as++
+	}
+	return max(float64(as), 1) / draws
+}
+
+// drawn are the variations of draws of n numbers, in order.
+func drawn(n int, number func(*rand.Rand) float64) (out []float64) {
+	r := rand.New(rand.NewPCG(uint64(n), 0))
+	random := make([]float64, n)
+	for range draws {
+		for i := range random {
+			random[i] = number(r)
+		}
+		out = append(out, variation(random))
+	}
+	slices.Sort(out)
+	return out
+}
 
 // regular compares numbers that a leak makes alike (the seconds from one kill to
 // the next, for each byte that was held) with those of kills at random times,
@@ -27,15 +64,7 @@ func (d dice) regular(v []float64) (chance float64) {
 		return 1
 	}
 	if d[n] == nil {
-		r := rand.New(rand.NewPCG(uint64(n), 0))
-		random := make([]float64, n)
-		for range draws {
-			for i := range random {
-				random[i] = r.ExpFloat64()
-			}
-			d[n] = append(d[n], variation(random))
-		}
-		slices.Sort(d[n])
+		d[n] = drawn(n, (*rand.Rand).ExpFloat64)
 	}
 	as, exact := slices.BinarySearch(d[n], variation(v))
 	if exact {

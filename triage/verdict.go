@@ -89,6 +89,12 @@ func (v *verdict) starting() bool {
 // scheduled tells kills that come by the clock.
 func (v *verdict) scheduled() bool {
 	of := v.clocked()
+	if beat := v.timed(); of == "" && beat > 0 {
+		v.Class = Spike
+		v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, every %s by the clock: scheduled work; a leak's time drifts", v.Kills.Times, units.Seconds(beat)))
+		v.Advice = append(v.Advice, advicePeak)
+		return true
+	}
 	if of == "" {
 		return false
 	}
@@ -101,7 +107,7 @@ func (v *verdict) scheduled() bool {
 // regular tells whether the intervals are more alike than chance makes them.
 func (c *chain) regular() bool {
 	n := len(c.seconds)
-	return c.chance > 0 && c.chance <= possible(n) && c.adjusted <= chancePossible && c.spread <= widest
+	return c.chance > 0 && c.chance <= possible(n) && c.adjusted <= chancePossible && c.mild <= chanceLikely && c.spread <= widest
 }
 
 // leaking tells kills whose intervals are regular: what holds the same at each
@@ -116,7 +122,7 @@ func (v *verdict) leaking() bool {
 		return false
 	}
 	v.Class = Leak
-	if v.adjusted <= chanceLikely && v.known().Scope == OwnLimit {
+	if v.adjusted <= chanceLikely && v.mild <= chanceMild && v.known().Scope == OwnLimit {
 		v.Confidence = incident.Likely
 	}
 	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, %s apart (%s to %s): kills at random times would be as regular %s",
