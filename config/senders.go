@@ -24,8 +24,8 @@ func (c *Config) Senders(stdout io.Writer) ([]notify.Receiver, error) {
 // CloseSenders ends idle connections of senders that are no longer used.
 func CloseSenders(list []notify.Receiver) {
 	for _, s := range list {
-		if c, ok := s.Notifier.(interface{ Close() }); ok {
-			c.Close()
+		if end := s.Notifier.Traits().Close; end != nil {
+			end()
 		}
 	}
 }

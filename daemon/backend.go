@@ -91,10 +91,12 @@ func (b *backend) Status(ctx context.Context) web.Status {
 	if err != nil {
 		b.log.Warn("deliveries cannot be counted", zap.Error(err))
 	}
-	down, names, unstored := b.outbox.Down(), b.keep.recipients.Load().names(), b.outbox.Unstored()
+	down, names := b.outbox.Down(), b.keep.recipients.Load().names()
 	for _, a := range accounts {
 		d := DeliveryStatus(a)
-		d.Unstored = unstored[a.Receiver]
+		if b.store.InMemory() {
+			d.Unstored = a.Pending
+		}
 		d.Down, d.Configured = down[a.Receiver], slices.Contains(names, a.Receiver)
 		st.Deliveries = append(st.Deliveries, d)
 	}

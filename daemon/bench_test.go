@@ -44,7 +44,7 @@ func BenchmarkIncidentToPost(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer to.Close()
+	defer to.Traits().Close()
 	silences, err := newSilencer(b.Context(), st, time.Now())
 	if err != nil {
 		b.Fatal(err)

@@ -168,6 +168,8 @@ type recipient struct {
 	got []string
 }
 
+func (n *recipient) Traits() notify.Traits { return notify.Traits{} }
+
 func (n *recipient) Notify(_ context.Context, a incident.Alert) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -12,7 +12,7 @@ type Alert struct {
 	// Update is true when the receiver was told of this incident before, and
 	// more is known now: a warning is over, a verdict is final.
 	Update bool
-	// Thread is what a Threader gave back for the first message about the same
+	// Thread is what the receiver gave back for the first message about the same
 	// container and cause; "" for that first message.
 	Thread string
 }

@@ -12,25 +12,38 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// Notifier tells one alert to one receiver. It knows nothing of retry: nil means
-// told, a *Rejected never again, a *RetryAfter not before then, and any other
+// Notifier sends one message to one receiver. It knows nothing of retry: nil means
+// delivered, a *Rejected never again, a *RetryAfter not before then, and any other
 // error again. No error holds a secret.
 type Notifier interface {
 	Notify(ctx context.Context, a incident.Alert) error
+	Traits() Traits
 }
 
-// Threader is a Notifier that can add to a message it has posted: what comes
-// again goes into its thread, and the first message is brought up to date.
-type Threader interface {
-	// NotifyThread is Notify; thread is kept, and comes back as Alert.Thread with
-	// what follows.
-	NotifyThread(ctx context.Context, a incident.Alert) (thread string, err error)
-}
-
-// Runner is a Notifier with work of its own beside telling: Run does it until ctx
-// ends.
-type Runner interface {
-	Run(ctx context.Context)
+// Traits are what a receiver can do beside taking alerts one by one. A function that
+// is nil is an ability that it does not have.
+type Traits struct {
+	// Digest sends many incidents in one message, under the message's id. Without it
+	// a storm is sent one by one.
+	Digest func(ctx context.Context, id string, d *incident.Digest) error
+	// Thread is used in place of Notify, by a receiver that can add to a message:
+	// what repeats goes into the first message's thread, and that message is brought
+	// up to date. thread is kept, and comes back as Alert.Thread.
+	Thread func(ctx context.Context, a incident.Alert) (thread string, err error)
+	// KeepsOpen is true for a receiver that keeps an alert open, or on show, until an
+	// update closes it: updates never go into a digest.
+	KeepsOpen bool
+	// Run is the receiver's work beside sending; it ends with ctx.
+	Run func(ctx context.Context)
+	// Restore is called once after a start, so that the receiver knows again what goes
+	// on. sent returns the incidents that it has had: all warnings that last, and of
+	// the others what it was sent since a time.
+	Restore func(sent func(since time.Time) ([]incident.Delivery, error)) error
+	// Inherit takes over what the Notifier before it, of the same receiver, knew: the
+	// configuration was read again, and the receiver does not know of that.
+	Inherit func(from Notifier)
+	// Close ends idle connections.
+	Close func()
 }
 
 // Rejected is the receiver's word that it will never take this alert.

@@ -26,7 +26,7 @@ func warned(n, rev int, at time.Time) incident.Delivery {
 // follower is a script whose receiver must be told each update.
 type follower struct{ script }
 
-func (*follower) Follows() {}
+func (f *follower) Traits() Traits { return Traits{Digest: f.NotifyDigest, KeepsOpen: true} }
 
 func (f *follower) Notify(ctx context.Context, a incident.Alert) error {
 	word := "begins"

@@ -6,16 +6,9 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// Follower is a Notifier whose receiver keeps what it was told open, or on show,
-// until it is told how it went on: such a message never goes into a digest.
-type Follower interface {
-	// Follows does nothing: to have it is the answer.
-	Follows()
-}
-
-// setApart marks what a Follower must be told by itself.
+// setApart marks what a receiver that keeps alerts open must get by itself.
 func (w *worker) setApart(list []message) {
-	if _, ok := w.r.Notifier.(Follower); !ok {
+	if !w.traits.KeepsOpen {
 		return
 	}
 	for i := range list {
@@ -44,6 +37,6 @@ func (m message) newest() *incident.Delivery {
 // mark notes the lanes of a message.
 func (m message) mark(lanes map[string]bool) {
 	for i := range m.deliveries {
-		lanes[m.deliveries[i].Lane] = true
+		lanes[laneOf(&m.deliveries[i])] = true
 	}
 }

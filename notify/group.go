@@ -50,7 +50,7 @@ func (g GroupOptions) messages(due []incident.Delivery, now time.Time) (told, pa
 			out = append(out, message{})
 		}
 		out[i].deliveries = append(out[i].deliveries, d)
-		out[i].digest = out[i].digest || d.Key != out[i].deliveries[0].Key
+		out[i].digest = out[i].digest || keyOf(&d) != keyOf(&out[i].deliveries[0])
 	}
 	last := map[string]int{}  // lane → its last message's index in out
 	byKey := map[string]int{} // key → the same
@@ -59,22 +59,22 @@ func (g GroupOptions) messages(due []incident.Delivery, now time.Time) (told, pa
 		if d.Batch != "" {
 			continue
 		}
-		i, ok := byID[d.Incident.ID]
+		i, ok := byID[idOf(&d)]
 		if ok && len(incident.IncidentsOf(out[i].deliveries)) > 1 {
 			ok = false // more on one of several is not more on all
 		} else if !ok {
-			i, ok = byKey[d.Key]
+			i, ok = byKey[keyOf(&d)]
 			ok = ok && d.Key != "" && g.joins(&out[i].deliveries[len(out[i].deliveries)-1], &d)
 		}
-		if ok && last[d.Lane] <= i {
+		if ok && last[laneOf(&d)] <= i {
 			out[i].deliveries = append(out[i].deliveries, d)
 		} else {
 			i = len(out)
 			out = append(out, message{deliveries: []incident.Delivery{d}})
 		}
-		last[d.Lane], byID[d.Incident.ID] = i, i
+		last[laneOf(&d)], byID[idOf(&d)] = i, i
 		if d.Rev == 0 {
-			byKey[d.Key] = i
+			byKey[keyOf(&d)] = i
 		}
 	}
 	for _, m := range out {
@@ -86,6 +86,12 @@ func (g GroupOptions) messages(due []incident.Delivery, now time.Time) (told, pa
 	}
 	return told, pausing
 }
+
+// laneOf, keyOf and idOf name a delivery's lane, key and incident over all hosts: two
+// hosts may have containers of one name.
+func laneOf(d *incident.Delivery) string { return d.Host + "\x00" + d.Lane }
+func keyOf(d *incident.Delivery) string  { return d.Host + "\x00" + d.Key }
+func idOf(d *incident.Delivery) string   { return d.Host + "\x00" + d.Incident.ID }
 
 // joins says whether b is a's thing again.
 func (g GroupOptions) joins(a, b *incident.Delivery) bool {
@@ -135,7 +141,7 @@ func (g GroupOptions) told(m *message, at time.Time, thread string) {
 
 // behind is true when something in the message waits behind a failure in its lane.
 func (m message) behind(failed map[string]bool) bool {
-	return slices.ContainsFunc(m.deliveries, func(d incident.Delivery) bool { return failed[d.Lane] })
+	return slices.ContainsFunc(m.deliveries, func(d incident.Delivery) bool { return failed[laneOf(&d)] })
 }
 
 // fixed is true for a message that may have arrived as it is.

@@ -9,19 +9,6 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// Heir is a Notifier that goes on with what the one before it, of the same receiver,
-// knew: the configuration was read again, and the receiver does not know of that.
-type Heir interface {
-	Inherit(from Notifier)
-}
-
-// Restorer is a Notifier that must know again after a restart what it has told and
-// what goes on. told gives the incidents that its receiver has had: all warnings
-// that last, and of what has happened what it was told since a time.
-type Restorer interface {
-	Restore(told func(since time.Time) ([]incident.Delivery, error)) error
-}
-
 // follow makes w the worker after old, which begins nothing more.
 func (w *worker) follow(old *worker) {
 	w.before, w.ready = old, make(chan struct{})
@@ -58,8 +45,8 @@ func (w *worker) takeOver() {
 	if old.done != nil {
 		<-old.done
 	}
-	if heir, ok := w.r.Notifier.(Heir); ok {
-		heir.Inherit(old.r.Notifier)
+	if w.traits.Inherit != nil {
+		w.traits.Inherit(old.r.Notifier)
 	}
 	if old.again.Load() {
 		w.again.Store(true)
@@ -76,12 +63,11 @@ func (w *worker) takeOver() {
 
 // restore lets a Notifier know again what an earlier run told.
 func (w *worker) restore() {
-	r, ok := w.r.Notifier.(Restorer)
-	if !ok {
+	if w.traits.Restore == nil {
 		return
 	}
-	err := r.Restore(func(since time.Time) ([]incident.Delivery, error) {
-		return w.o.spare.queue.Told(w.o.ctx, w.r.Name, since)
+	err := w.traits.Restore(func(since time.Time) ([]incident.Delivery, error) {
+		return w.o.queue.Told(w.o.ctx, w.r.Name, since)
 	})
 	if err != nil && w.o.ctx.Err() == nil {
 		w.o.log.Error("what a receiver was told cannot be read; what goes on may show as over there", zap.String("receiver", w.r.Name), zap.Error(err))

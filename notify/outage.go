@@ -44,7 +44,7 @@ func (o *outage) quietUntil() time.Time {
 
 // failed notes a failure and returns when to try again: at, or with all others.
 func (o *outage) failed(now, at time.Time, m message, err error) time.Time {
-	lane := m.deliveries[0].Lane
+	lane := laneOf(&m.deliveries[0])
 	if o.fails == 0 {
 		o.since, o.lane, o.many = now, lane, false
 	}

@@ -147,7 +147,7 @@ func TestADeadReceiverDoesNotPileUp(t *testing.T) {
 		for i := range 50 {
 			q.add("hook", fmt.Sprint("i", i), fmt.Sprint("c", i), incident.OOMContainer)
 		}
-		o := NewOutbox(OutboxOptions{Queue: q, Receivers: []Receiver{{Name: "hook", Notifier: struct{ Notifier }{hook}}}, Logger: zap.NewNop(),
+		o := NewOutbox(OutboxOptions{Queue: q, Receivers: []Receiver{{Name: "hook", Notifier: alone{hook}}}, Logger: zap.NewNop(),
 			Trouble: func(t Trouble) { troubles = append(troubles, t) }})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -196,7 +196,7 @@ func TestRetryOutlivesTheDaemon(t *testing.T) {
 			q.add("hook", fmt.Sprint("i", i), fmt.Sprint("c", i), incident.OOMContainer)
 			q.list[i].KeptAt, q.list[i].FirstAttempt = time.Now().Add(-100*time.Hour), time.Now()
 		}
-		_, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: struct{ Notifier }{s}})
+		_, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: alone{s}})
 		defer end()
 		for _, x := range []struct {
 			wait   time.Duration
@@ -341,6 +341,10 @@ func (s *threaded) NotifyThread(ctx context.Context, a incident.Alert) (string, 
 	}
 	s.n++
 	return fmt.Sprint("t", s.n), nil
+}
+
+func (s *threaded) Traits() Traits {
+	return Traits{Digest: s.NotifyDigest, Thread: s.NotifyThread}
 }
 
 func TestThreadsAndUpdates(t *testing.T) {

@@ -55,7 +55,7 @@ type Trouble struct {
 // Outbox delivers what a Queue holds: at least once, in order for each container,
 // with patience. One worker for each receiver, so that a slow one holds up nobody else.
 type Outbox struct {
-	spare   *spare
+	queue   Queue
 	log     *zap.Logger
 	group   GroupOptions
 	trouble func(Trouble)
@@ -83,7 +83,7 @@ type OutboxOptions struct {
 
 // NewOutbox returns an Outbox; Run starts it.
 func NewOutbox(opt OutboxOptions) *Outbox {
-	o := &Outbox{spare: newSpare(opt.Queue), log: opt.Logger, group: opt.Group, trouble: opt.Trouble, workers: map[string]*worker{},
+	o := &Outbox{queue: opt.Queue, log: opt.Logger, group: opt.Group, trouble: opt.Trouble, workers: map[string]*worker{},
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_delivery_attempts_total", Help: "Attempts to deliver, by receiver and outcome."}, []string{"receiver", "outcome"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "oomwatch_delivery_seconds", Help: "Time a receiver took to answer.", Buckets: []float64{.005, .02, .1, .5, 2, 10}}, []string{"receiver"}),
 	}
@@ -91,43 +91,12 @@ func NewOutbox(opt OutboxOptions) *Outbox {
 		o.trouble = func(Trouble) {}
 	}
 	if opt.Registerer != nil {
-		opt.Registerer.MustRegister(o.results, o.latency,
-			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "oomwatch_deliveries_unstored", Help: "Deliveries that wait in memory only, as the store cannot be written."}, func() (n float64) {
-				waiting, _ := o.spare.counts()
-				for _, k := range waiting {
-					n += float64(k)
-				}
-				return n
-			}),
-			prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "oomwatch_deliveries_dropped_total", Help: "Deliveries for which neither the store nor memory had room."}, func() float64 {
-				_, lost := o.spare.counts()
-				return float64(lost)
-			}))
+		opt.Registerer.MustRegister(o.results, o.latency)
 	}
 	for _, r := range opt.Receivers {
 		o.workers[r.Name] = newWorker(o, r)
 	}
 	return o
-}
-
-// Spare owes an incident from memory, as it cannot be kept; once, however often it
-// is called. It is bounded: what there is no room for is counted.
-func (o *Outbox) Spare(u Unkept) {
-	o.spare.add(u, time.Now())
-	o.Kick()
-}
-
-// Past is what became so far of what is in memory of an incident's deliveries, by
-// their ids; nil for nothing. Kept notes that it is in the queue now, with that past.
-func (o *Outbox) Past(id string) map[string]incident.Word { return o.spare.past(id) }
-
-// Kept is the second half of Past.
-func (o *Outbox) Kept(id string, past map[string]incident.Word) { o.spare.kept(id, past) }
-
-// Unstored counts what is owed from memory only, by receiver.
-func (o *Outbox) Unstored() map[string]int64 {
-	waiting, _ := o.spare.counts()
-	return waiting
 }
 
 // Kick says that something has been added to the queue.
@@ -250,8 +219,8 @@ func (o *Outbox) launch(w *worker) {
 	o.wg.Go(func() {
 		defer close(w.done)
 		w.takeOver()
-		if r, ok := w.r.Notifier.(Runner); ok {
-			o.wg.Go(func() { r.Run(ctx) })
+		if w.traits.Run != nil {
+			o.wg.Go(func() { w.traits.Run(ctx) })
 		}
 		w.run(ctx, o.ctx)
 	})

@@ -32,84 +32,66 @@ func (q *sick) Due(ctx context.Context, r string, now time.Time, n int) ([]incid
 	return q.memQueue.Due(ctx, r, now, n)
 }
 
-// TestOutboxOnAFullDisk: what was told and could not be noted is not told again,
-// what cannot be kept is told from memory, and all is noted in the end.
-func TestOutboxOnAFullDisk(t *testing.T) {
+// TestOutcomeIsNotedInTheEnd: what was sent while the queue took no outcome is not
+// sent again; the rest follows when the queue does, and at the end of the program
+// nothing waits for it.
+func TestOutcomeIsNotedInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, s := &sick{}, &script{}
 		q.broken.Store(true)
 		q.add("hook", "a", "c1", incident.OOMContainer)
 		q.add("hook", "b", "c2", incident.OOMContainer)
-		o, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: s})
-		defer end()
-		time.Sleep(time.Minute)
+		_, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: s})
+		time.Sleep(20 * time.Minute)
 		synctest.Wait()
-		unkept := &incident.Incident{ID: "m", Cause: incident.OOMContainer, Count: 1, NotStored: "disk full", Container: &incident.Container{ID: "c3"}}
-		for range 20 {
-			o.Spare(Unkept{Incident: unkept, Receivers: []string{"hook"}}) // it is offered again and again
-			time.Sleep(time.Minute)
-			synctest.Wait()
-		}
-		if got := fmt.Sprint(s.got()); got != "[a x1 b x1 m x1]" {
-			t.Errorf("while the disk was full: told %s", got)
+		if got := fmt.Sprint(s.got()); got != "[a x1]" {
+			t.Errorf("while no outcome could be noted: sent %s", got)
 		}
 		q.broken.Store(false)
-		past := o.Past("m")
-		if past[incident.DeliveryID("m", "hook")].Outcome.State != incident.Delivered {
-			t.Errorf("past %v", past)
-		}
-		o.Kept("m", past)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := fmt.Sprint(s.got()); got != "[a x1 b x1 m x1]" {
-			t.Errorf("in the end told %s", got)
+		if got := fmt.Sprint(s.got()); got != "[a x1 b x1]" {
+			t.Errorf("in the end sent %s", got)
 		}
 		if got := q.states(); got != "a:delivered b:delivered" {
 			t.Error(got)
 		}
-		if o.Past("m") != nil || len(o.Unstored()) != 0 {
-			t.Error("it is still in memory")
+		q.broken.Store(true)
+		q.add("hook", "c", "c3", incident.OOMContainer)
+		time.Sleep(2 * time.Minute)
+		began := time.Now()
+		end()
+		if d := time.Since(began); d > settleWait {
+			t.Errorf("the end took %s", d)
 		}
 	})
 }
 
-// TestMemoryIsBounded: of thousands that cannot be kept, a thousand wait.
-func TestMemoryIsBounded(t *testing.T) {
-	s := newSpare(&memQueue{})
-	for i := range 3 * maxSpare {
-		inc := &incident.Incident{ID: fmt.Sprint(i), Cause: incident.OOMContainer}
-		s.add(Unkept{Incident: inc, Receivers: []string{"hook"}}, time.Now())
-	}
-	waiting, lost := s.counts()
-	if waiting["hook"] != maxSpare || lost != 2*maxSpare {
-		t.Errorf("%v wait, %d lost", waiting, lost)
-	}
-}
-
-// TestSettledWhileItIsKept: an outcome that comes between the two halves of keeping
-// is noted in the queue.
-func TestSettledWhileItIsKept(t *testing.T) {
-	q := &memQueue{}
-	s := newSpare(q)
-	inc := &incident.Incident{ID: "m", Cause: incident.OOMContainer, Container: &incident.Container{ID: "c"}}
-	s.add(Unkept{Incident: inc, Receivers: []string{"hook"}}, time.Now())
-	due, err := s.Due(t.Context(), "hook", time.Now(), 10)
-	if err != nil || len(due) != 1 {
-		t.Fatal(due, err)
-	}
-	past := s.past("m")
-	if err := s.Settle(t.Context(), incident.Outcome{State: incident.Delivered, At: time.Now()}, due...); err != nil {
-		t.Fatal(err)
-	}
-	q.add("hook", "m", "c", incident.OOMContainer) // the queue keeps it as pending
-	q.list[0].ID = due[0].ID
-	s.kept("m", past)
-	if due, err := s.Due(t.Context(), "hook", time.Now(), 10); err != nil || len(due) != 0 {
-		t.Errorf("it is told again: %v, %v", due, err)
-	}
-	if got := q.states(); got != "m:delivered" {
-		t.Error(got)
-	}
+// TestTwoHostsAreTwo: containers of one name on two hosts share no lane and no key:
+// neither waits behind the other, and their deaths are not counted together.
+func TestTwoHostsAreTwo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &memQueue{}
+		s := &script{reply: func(_ int, a incident.Alert) error {
+			if a.Incident.ID == "n1" {
+				return errors.New("503")
+			}
+			return nil
+		}}
+		for _, host := range []string{"n1", "n2", "n3"} {
+			q.add("hook", host, "", incident.OOMContainer)
+			d := q.list[len(q.list)-1]
+			d.Host, d.Incident.Host = host, &incident.Host{Name: host}
+			d.Incident.Container.Name = "web"
+			d.Lane, d.Key = d.Incident.Lane(), d.Incident.Key()
+		}
+		_, end := run(t, q, GroupOptions{Window: time.Hour}, Receiver{Name: "hook", Notifier: s})
+		defer end()
+		synctest.Wait()
+		if got := fmt.Sprint(s.got()); got != "[n1 x1 n2 x1 n3 x1]" {
+			t.Errorf("sent %s", got)
+		}
+	})
 }
 
 // TestOutboxSleepsWhileALaneWaits: what stands behind a failure is not asked for

@@ -49,12 +49,12 @@ func (q *memQueue) Due(_ context.Context, receiver string, now time.Time, limit 
 			continue
 		}
 		if d.next.After(now) {
-			held[d.Lane] = held[d.Lane] || !d.held
+			held[laneOf(&d.Delivery)] = held[laneOf(&d.Delivery)] || !d.held
 			continue
 		}
-		if !held[d.Lane] && len(out) < limit {
+		if !held[laneOf(&d.Delivery)] && len(out) < limit {
 			x := d.Delivery
-			x.Last = q.last[x.Receiver+" "+x.Key]
+			x.Last = q.last[x.Receiver+" "+keyOf(&x)]
 			out = append(out, x)
 		}
 	}
@@ -83,7 +83,7 @@ func (q *memQueue) Settle(_ context.Context, o incident.Outcome, ds ...incident.
 			if q.last == nil {
 				q.last = map[string]incident.Last{}
 			}
-			q.last[d.Receiver+" "+d.Key] = d.Last
+			q.last[d.Receiver+" "+keyOf(&d)] = d.Last
 		}
 	})
 	return nil
@@ -107,10 +107,10 @@ func (q *memQueue) NextDue(_ context.Context, receiver string) (time.Time, error
 	var next time.Time
 	seen := map[string]bool{}
 	for _, d := range q.list {
-		if d.Receiver != receiver || d.state != incident.Pending || seen[d.Lane] && !d.held {
+		if d.Receiver != receiver || d.state != incident.Pending || seen[laneOf(&d.Delivery)] && !d.held {
 			continue
 		}
-		seen[d.Lane] = seen[d.Lane] || !d.held
+		seen[laneOf(&d.Delivery)] = seen[laneOf(&d.Delivery)] || !d.held
 		if next.IsZero() || d.next.Before(next) {
 			next = d.next
 			if next.IsZero() {
@@ -169,6 +169,13 @@ func (s *script) NotifyDigest(_ context.Context, _ string, d *incident.Digest) e
 	s.times = append(s.times, time.Now())
 	return nil
 }
+
+func (s *script) Traits() Traits { return Traits{Digest: s.NotifyDigest} }
+
+// alone is a Notifier that takes no digest.
+type alone struct{ Notifier }
+
+func (alone) Traits() Traits { return Traits{} }
 
 func (s *script) got() []string {
 	s.mu.Lock()

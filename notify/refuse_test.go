@@ -23,7 +23,7 @@ func TestWhoOnlyAsksToWait(t *testing.T) {
 			}
 			return nil
 		}}
-		o, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: struct{ Notifier }{s}})
+		o, end := run(t, q, GroupOptions{}, Receiver{Name: "hook", Notifier: alone{s}})
 		defer end()
 		add := func(n int) {
 			for range n {

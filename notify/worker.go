@@ -29,14 +29,16 @@ const (
 	idle = time.Minute
 	// threadLife is how long after the last message a thread is added to.
 	threadLife = 24 * time.Hour
-	// settleWait bounds the note of an outcome.
-	settleWait = 10 * time.Second
+	// settleWait bounds one try to note an outcome; troubleWait lies between two.
+	settleWait  = 10 * time.Second
+	troubleWait = time.Second
 )
 
 // worker tells one receiver.
 type worker struct {
 	o      *Outbox
 	r      Receiver
+	traits Traits
 	wake   chan struct{}
 	cancel context.CancelFunc
 	done   chan struct{} // closed when it has ended
@@ -49,7 +51,6 @@ type worker struct {
 
 	mu     sync.Mutex // one round at a time
 	pace   pace
-	digest bool // the receiver can be told a digest
 	outage outage
 	hold   time.Time // the receiver asked for peace until then
 	asked  time.Time // when somebody last asked to try anew
@@ -58,15 +59,9 @@ type worker struct {
 	filled time.Time
 }
 
-// settled is an outcome of deliveries.
-type settled struct {
-	out incident.Outcome
-	ds  []incident.Delivery
-}
-
 func newWorker(o *Outbox, r Receiver) *worker {
-	w := &worker{o: o, r: r, wake: make(chan struct{}, 1), tokens: float64(r.Burst), filled: time.Now()}
-	if _, w.digest = r.Notifier.(DigestNotifier); w.digest {
+	w := &worker{o: o, r: r, traits: r.Notifier.Traits(), wake: make(chan struct{}, 1), tokens: float64(r.Burst), filled: time.Now()}
+	if w.traits.Digest != nil {
 		w.pace.perMinute, w.pace.budget = o.group.StormPerMinute, o.group.Budget
 	}
 	w.beat.Store(time.Now().UnixNano())
@@ -102,7 +97,7 @@ func (w *worker) run(ctx, attempts context.Context) {
 
 // sleep is how long there is nothing to do.
 func (w *worker) sleep(ctx context.Context) time.Duration {
-	next, err := w.o.spare.NextDue(ctx, w.r.Name)
+	next, err := w.o.queue.NextDue(ctx, w.r.Name)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil || next.IsZero() {
@@ -135,7 +130,7 @@ func (w *worker) round(ctx, attempts context.Context, hurry bool) int {
 	if w.hold.After(now) {
 		return 0
 	}
-	due, err := w.o.spare.Due(ctx, w.r.Name, now, atOnce)
+	due, err := w.o.queue.Due(ctx, w.r.Name, now, atOnce)
 	if err != nil {
 		if ctx.Err() == nil {
 			w.o.log.Error("what is owed cannot be read", zap.String("receiver", w.r.Name), zap.Error(err))
@@ -144,13 +139,13 @@ func (w *worker) round(ctx, attempts context.Context, hurry bool) int {
 	}
 	list, pausing := w.o.group.messages(due, now)
 	w.setApart(list)
-	count := w.putOff(ctx, pausing)
+	count := w.putOff(ctx, attempts, pausing)
 	if w.outage.isDown() || w.outage.refusesFor(now) > GiveUp {
 		var old int
-		list, old = w.expire(list, now)
+		list, old = w.expire(attempts, list, now)
 		count += old
 	}
-	if w.digest {
+	if w.traits.Digest != nil {
 		list = w.outage.fold(list, now)
 	}
 	threads := map[string]string{} // what this round began
@@ -173,7 +168,7 @@ func (w *worker) round(ctx, attempts context.Context, hurry bool) int {
 		}
 		if !told {
 			for _, d := range m.deliveries {
-				failed[d.Lane] = true
+				failed[laneOf(&d)] = true
 			}
 		}
 		count += len(m.deliveries)
@@ -194,13 +189,13 @@ func (w *worker) say() {
 }
 
 // putOff leaves repeats in the queue until their pause is over.
-func (w *worker) putOff(ctx context.Context, pausing []message) (n int) {
+func (w *worker) putOff(ctx, attempts context.Context, pausing []message) (n int) {
 	for _, m := range pausing {
 		if ctx.Err() != nil {
 			break
 		}
 		first := m.deliveries[0]
-		w.note(incident.Outcome{State: incident.Pending, At: time.Now(), NotTried: true, Held: true, Next: first.Last.At.Add(first.Last.Wait)}, m.deliveries)
+		w.note(attempts, incident.Outcome{State: incident.Pending, At: time.Now(), NotTried: true, Held: true, Next: first.Last.At.Add(first.Last.Wait)}, m.deliveries)
 		n += len(m.deliveries)
 	}
 	return n
@@ -220,14 +215,14 @@ func (w *worker) owedSince(m message) time.Time {
 }
 
 // expire gives up what a receiver that is down has been owed for too long.
-func (w *worker) expire(all []message, now time.Time) (rest []message, n int) {
+func (w *worker) expire(ctx context.Context, all []message, now time.Time) (rest []message, n int) {
 	for _, m := range all {
 		if now.Sub(w.owedSince(m)) <= GiveUp {
 			rest = append(rest, m)
 			continue
 		}
 		n += len(m.deliveries)
-		w.settle(m, incident.Outcome{State: incident.Parked, At: now, NotTried: true,
+		w.settle(ctx, m, incident.Outcome{State: incident.Parked, At: now, NotTried: true,
 			Error: fmt.Sprintf("the receiver took nothing for %s: %s", incident.FormatDuration(GiveUp), w.outage.reason)}, nil)
 	}
 	return rest, n
@@ -258,7 +253,7 @@ func (w *worker) permit(ctx context.Context) bool {
 // or never will. threads are those that this round began, by key.
 func (w *worker) send(ctx context.Context, m message, threads map[string]string) bool {
 	if w.gone {
-		w.settle(m, incident.Outcome{State: incident.Parked, At: time.Now(), NotTried: true, Error: "the receiver is gone"}, nil)
+		w.settle(ctx, m, incident.Outcome{State: incident.Parked, At: time.Now(), NotTried: true, Error: "the receiver is gone"}, nil)
 		return true
 	}
 	batch := ""
@@ -266,7 +261,7 @@ func (w *worker) send(ctx context.Context, m message, threads map[string]string)
 		batch = m.batch()
 	}
 	begin := func() {
-		if err := w.o.spare.Begin(ctx, batch, m.deliveries...); err != nil {
+		if err := w.o.queue.Begin(ctx, batch, m.deliveries...); err != nil {
 			// It is told all the same: a full disk must not silence an alert.
 			w.o.log.Error("an attempt cannot be noted", zap.String("receiver", w.r.Name), zap.Error(err))
 		}
@@ -289,31 +284,25 @@ func (w *worker) send(ctx context.Context, m message, threads map[string]string)
 		w.pace.sent(m, out.At)
 		w.o.group.told(&m, out.At, thread)
 		if thread != "" {
-			threads[m.deliveries[0].Key] = thread
+			threads[keyOf(&m.deliveries[0])] = thread
 		}
 	}
-	w.settle(m, out, err)
+	w.settle(ctx, m, out, err)
 	return out.State != incident.Pending
-}
-
-// DigestNotifier is a Notifier that can tell a digest; to others a storm is told
-// one by one.
-type DigestNotifier interface {
-	NotifyDigest(ctx context.Context, id string, d *incident.Digest) error
 }
 
 // notify hands a message to the receiver's Notifier, and returns the thread that
 // it is in.
 func (w *worker) notify(ctx context.Context, m message, threads map[string]string) (string, error) {
-	if d, ok := w.r.Notifier.(DigestNotifier); ok && m.digest {
-		return "", d.NotifyDigest(ctx, m.id(), incident.NewDigest(m.deliveries, w.r.Name, m.late))
+	if m.digest && w.traits.Digest != nil {
+		return "", w.traits.Digest(ctx, m.id(), incident.NewDigest(m.deliveries, w.r.Name, m.late))
 	}
 	a := m.alert()
-	if t, ok := threads[m.deliveries[0].Key]; ok {
+	if t, ok := threads[keyOf(&m.deliveries[0])]; ok {
 		a.Thread = t
 	}
-	if t, ok := w.r.Notifier.(Threader); ok {
-		return t.NotifyThread(ctx, a)
+	if w.traits.Thread != nil {
+		return w.traits.Thread(ctx, a)
 	}
 	return "", w.r.Notifier.Notify(ctx, a)
 }
@@ -365,20 +354,34 @@ func backoff(attempts int) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
-// note writes an outcome. It must not be cut short by the end of the program:
-// what was told would be told again.
-func (w *worker) note(out incident.Outcome, ds []incident.Delivery) {
+// note writes an outcome, and tries until the queue has it: what was sent would be
+// sent again. When ctx ends it is tried once more, as the program is about to end.
+func (w *worker) note(ctx context.Context, out incident.Outcome, ds []incident.Delivery) {
 	crashpoint.At("before-mark")
-	ctx, cancel := context.WithTimeout(context.Background(), settleWait)
-	defer cancel()
-	if err := w.o.spare.Settle(ctx, out, ds...); err != nil {
-		w.o.log.Error("an outcome cannot be kept yet", zap.String("receiver", w.r.Name), zap.Error(err))
+	for said := false; ; said = true {
+		ended := ctx.Err() != nil
+		try, cancel := context.WithTimeout(context.Background(), settleWait)
+		err := w.o.queue.Settle(try, out, ds...)
+		cancel()
+		if err == nil {
+			return
+		}
+		if ended || !said {
+			w.o.log.Error("an outcome cannot be kept yet; nothing else is sent until it is", zap.String("receiver", w.r.Name), zap.Bool("given_up", ended), zap.Error(err))
+		}
+		if ended {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(troubleWait):
+		}
 	}
 }
 
 // settle writes the outcome for every delivery of a message, and says it.
-func (w *worker) settle(m message, out incident.Outcome, err error) {
-	w.note(out, m.deliveries)
+func (w *worker) settle(ctx context.Context, m message, out incident.Outcome, err error) {
+	w.note(ctx, out, m.deliveries)
 	w.o.results.WithLabelValues(w.r.Name, string(out.State)).Inc()
 	id := m.deliveries[0].Incident.ID
 	switch {

@@ -182,7 +182,7 @@ func writeDeliveries(w io.Writer, list []web.DeliveryStatus, now time.Time) erro
 			s += fmt.Sprintf("\n  %d wait to be told together with others", d.Held)
 		}
 		if d.Unstored > 0 {
-			s += fmt.Sprintf("\n  %d more are in memory only: the store cannot be written", d.Unstored)
+			s += fmt.Sprintf("\n  %d are in memory only: the store cannot be written", d.Unstored)
 		}
 		if d.Pending > 0 && !d.OldestAt.IsZero() {
 			s += "\n  the oldest has waited for " + incident.FormatDuration(now.Sub(d.OldestAt))

@@ -61,11 +61,11 @@ func NewAlertmanager(opt AlertmanagerOptions) (*Alertmanager, error) {
 	return &Alertmanager{p: p, resolveAfter: cmp.Or(opt.ResolveAfter, DefaultResolveAfter), template: opt.Template, firing: map[string]*amAlert{}}, nil
 }
 
-// Close ends idle connections.
-func (m *Alertmanager) Close() { m.p.close() }
-
-// Follows implements Follower: an alert fires until it is told to be over.
-func (*Alertmanager) Follows() {}
+// Traits implements notify.Notifier. An alert
+// fires until it is ended, and Alertmanager takes storms alert by alert.
+func (m *Alertmanager) Traits() notify.Traits {
+	return notify.Traits{KeepsOpen: true, Run: m.Run, Restore: m.Restore, Inherit: m.Inherit, Close: m.p.close}
+}
 
 // amAlert is a postable alert of Alertmanager's API v2
 // (github.com/prometheus/alertmanager, api/v2/openapi.yaml).

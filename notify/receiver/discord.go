@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
 )
@@ -34,8 +35,10 @@ func NewDiscord(opt HTTPOptions, template *render.Template) (*Discord, error) {
 	return &Discord{p: p, template: template}, nil
 }
 
-// Close ends idle connections.
-func (d *Discord) Close() { d.p.close() }
+// Traits implements notify.Notifier.
+func (d *Discord) Traits() notify.Traits {
+	return notify.Traits{Digest: d.NotifyDigest, Close: d.p.close}
+}
 
 // Notify posts the alert.
 func (d *Discord) Notify(ctx context.Context, a incident.Alert) error {

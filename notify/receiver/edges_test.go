@@ -93,7 +93,7 @@ func (e *edge) at(t *testing.T, url string, conf *tls.Config) notify.Notifier {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.(interface{ Close() }).Close)
+	t.Cleanup(n.Traits().Close)
 	return n
 }
 

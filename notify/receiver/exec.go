@@ -64,6 +64,11 @@ func NewExec(opt ExecOptions) (*Exec, error) {
 	return &Exec{argv: opt.Command, timeout: opt.Timeout}, nil
 }
 
+// Traits implements notify.Notifier.
+func (e *Exec) Traits() notify.Traits {
+	return notify.Traits{Digest: e.NotifyDigest}
+}
+
 // Notify runs the command for an incident.
 func (e *Exec) Notify(ctx context.Context, a incident.Alert) error {
 	inc := a.Incident

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/notify"
 )
 
 // ours are the fields of an incident that hold our own words or numbers; all
@@ -136,8 +135,8 @@ func TestHostileText(t *testing.T) {
 						tell(t, &s, a)
 					}
 				}
-				if d, ok := s.n.(notify.DigestNotifier); ok {
-					if err := d.NotifyDigest(t.Context(), "d", storm); err != nil {
+				if send := s.n.Traits().Digest; send != nil {
+					if err := send(t.Context(), "d", storm); err != nil {
 						t.Error(err)
 					}
 					looked(t, &s, "digest")
@@ -153,8 +152,8 @@ func TestHostileText(t *testing.T) {
 func tell(t checker, s *sink, a incident.Alert) {
 	t.Helper()
 	var err error
-	if th, ok := s.n.(notify.Threader); ok {
-		_, err = th.NotifyThread(t.Context(), a)
+	if thread := s.n.Traits().Thread; thread != nil {
+		_, err = thread(t.Context(), a)
 	} else {
 		err = s.n.Notify(t.Context(), a)
 	}

@@ -38,7 +38,7 @@ func hookTo(t *testing.T, url string, conf *tls.Config) *Webhook {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.Close)
+	t.Cleanup(w.Traits().Close)
 	return w
 }
 

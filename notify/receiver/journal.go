@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
 )
@@ -40,6 +41,11 @@ func NewJournal(opt JournalOptions) (*Journal, error) {
 		return nil, badOption("socket", "%q is no full path of a socket", j.socket)
 	}
 	return j, nil
+}
+
+// Traits implements notify.Notifier.
+func (j *Journal) Traits() notify.Traits {
+	return notify.Traits{Digest: j.NotifyDigest}
 }
 
 // Notify writes the alert.

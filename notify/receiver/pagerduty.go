@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/render"
 )
 
@@ -51,11 +52,10 @@ func NewPagerDuty(opt PagerDutyOptions) (*PagerDuty, error) {
 	return &PagerDuty{p: p, key: key, template: opt.Template}, nil
 }
 
-// Close ends idle connections.
-func (p *PagerDuty) Close() { p.p.close() }
-
-// Follows implements Follower: an alert stays open until it is resolved.
-func (*PagerDuty) Follows() {}
+// Traits implements notify.Notifier. An alert stays open until it is resolved.
+func (p *PagerDuty) Traits() notify.Traits {
+	return notify.Traits{Digest: p.NotifyDigest, KeepsOpen: true, Close: p.p.close}
+}
 
 // pagerEvent is an event of the Events API v2
 // (developer.pagerduty.com/docs/send-alert-event).

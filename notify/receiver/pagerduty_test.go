@@ -26,7 +26,7 @@ func TestPagerDutyResolves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
+	defer p.Traits().Close()
 	a := incident.Alert{DeliveryID: "d-1", Incident: cases()["oom_container"], Attempt: 1}
 	a.Incident.Kind, a.Incident.Severity = incident.KindWarning, incident.Warning
 	over := a

@@ -9,7 +9,7 @@ import (
 	"github.com/oomwatch/oomwatch/notify"
 )
 
-// Restore implements Restorer: to Alertmanager a warning that is not sent again
+// Restore knows again what goes on: to Alertmanager a warning that is not sent again
 // is over, although it lasts.
 func (m *Alertmanager) Restore(told func(time.Time) ([]incident.Delivery, error)) error {
 	now := m.p.now()
@@ -33,7 +33,7 @@ func (m *Alertmanager) Restore(told func(time.Time) ([]incident.Delivery, error)
 	return nil
 }
 
-// Inherit implements Heir.
+// Inherit takes over what fires from the Alertmanager before it.
 func (m *Alertmanager) Inherit(from notify.Notifier) {
 	old, ok := from.(*Alertmanager)
 	if !ok {
@@ -50,11 +50,3 @@ func (m *Alertmanager) Inherit(from notify.Notifier) {
 		}
 	}
 }
-
-var _ interface {
-	notify.Notifier
-	notify.Runner
-	notify.Heir
-	notify.Restorer
-	notify.Follower
-} = (*Alertmanager)(nil)

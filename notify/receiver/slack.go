@@ -38,8 +38,10 @@ func NewSlack(opt HTTPOptions, template *render.Template) (*Slack, error) {
 	return &Slack{p: p, template: template}, nil
 }
 
-// Close ends idle connections.
-func (s *Slack) Close() { s.p.close() }
+// Traits implements notify.Notifier.
+func (s *Slack) Traits() notify.Traits {
+	return notify.Traits{Digest: s.NotifyDigest, Close: s.p.close}
+}
 
 // Notify posts the alert.
 func (s *Slack) Notify(ctx context.Context, a incident.Alert) error {

@@ -106,7 +106,7 @@ func meet200(t *testing.T, h http.HandlerFunc, want string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer slack.Close()
+	defer slack.Traits().Close()
 	shorten(slack.p)
 	err = slack.Notify(t.Context(), alertOf("i-1"))
 	hide(t, err)

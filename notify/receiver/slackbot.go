@@ -65,11 +65,10 @@ func NewSlackBot(opt SlackBotOptions) (*SlackBot, error) {
 	return b, nil
 }
 
-// Close ends idle connections.
-func (b *SlackBot) Close() { b.post.close() }
-
-// Follows implements Follower: the first message shows how things stand.
-func (*SlackBot) Follows() {}
+// Traits implements notify.Notifier. The first message shows how things stand.
+func (b *SlackBot) Traits() notify.Traits {
+	return notify.Traits{Digest: b.NotifyDigest, Thread: b.NotifyThread, KeepsOpen: true, Close: b.post.close}
+}
 
 // Notify posts the alert.
 func (b *SlackBot) Notify(ctx context.Context, a incident.Alert) error {
@@ -255,9 +254,3 @@ func gone(err error) bool {
 	var said *slackError
 	return errors.As(err, &said) && slices.Contains(slackTaken, said.code)
 }
-
-var _ interface {
-	notify.Notifier
-	notify.Threader
-	notify.DigestNotifier
-} = (*SlackBot)(nil)

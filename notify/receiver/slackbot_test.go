@@ -87,7 +87,7 @@ func (c *slackChannel) bot(t *testing.T) *SlackBot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.Close)
+	t.Cleanup(b.Traits().Close)
 	return b
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
 )
@@ -22,6 +23,11 @@ type Text struct {
 // NewText returns a Notifier that writes to w. template may be nil.
 func NewText(w io.Writer, opt render.TextOptions, template *render.Template) *Text {
 	return &Text{w: w, opt: opt, template: template}
+}
+
+// Traits implements notify.Notifier.
+func (t *Text) Traits() notify.Traits {
+	return notify.Traits{Digest: t.NotifyDigest}
 }
 
 // Notify implements Notifier.
@@ -50,7 +56,7 @@ func (t *Text) write(a incident.Alert) error {
 	return render.WriteUpdate(t.w, a, t.opt)
 }
 
-// NotifyDigest implements DigestNotifier.
+// NotifyDigest writes a digest.
 func (t *Text) NotifyDigest(_ context.Context, _ string, d *incident.Digest) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
 )
@@ -67,6 +68,11 @@ func gravity(inc *incident.Incident) incident.Severity {
 		return incident.Info
 	}
 	return inc.Severity
+}
+
+// Traits implements notify.Notifier.
+func (s *Syslog) Traits() notify.Traits {
+	return notify.Traits{Digest: s.NotifyDigest}
 }
 
 // Notify writes the alert.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
 )
@@ -33,8 +34,10 @@ func NewTeams(opt HTTPOptions, template *render.Template) (*Teams, error) {
 	return &Teams{p: p, template: template}, nil
 }
 
-// Close ends idle connections.
-func (t *Teams) Close() { t.p.close() }
+// Traits implements notify.Notifier.
+func (t *Teams) Traits() notify.Traits {
+	return notify.Traits{Digest: t.NotifyDigest, Close: t.p.close}
+}
 
 // Notify posts the alert.
 func (t *Teams) Notify(ctx context.Context, a incident.Alert) error {

@@ -120,7 +120,7 @@ func TestTemplateEscapes(t *testing.T) {
 			t.Errorf("%s: our own words are gone: %.300s", name, body)
 		}
 		checkBlockKit(t, name, body)
-		s.Close()
+		s.Traits().Close()
 		for what, escape := range map[string]func(string) string{"discord": discordEscape, "teams": teamsEscape, "defang": render.Defang, "text": redact.Sanitize} {
 			out, err := tm.Render(a, escape)
 			if err != nil {

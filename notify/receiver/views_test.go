@@ -12,7 +12,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/notify"
 )
 
 // TestViewsGolden shows what each receiver is sent of an OOM kill, of a warning
@@ -57,8 +56,8 @@ func TestViewsGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		show("a warning that is over")
-		if d, ok := s.n.(notify.DigestNotifier); ok {
-			if err := d.NotifyDigest(t.Context(), "delivery-3", storm); err != nil {
+		if send := s.n.Traits().Digest; send != nil {
+			if err := send(t.Context(), "delivery-3", storm); err != nil {
 				t.Fatal(err)
 			}
 			show("a storm")

@@ -145,5 +145,7 @@ func sign(key []byte, id, stamp string, body []byte) string {
 	return "v1," + base64.StdEncoding.EncodeToString(m.Sum(nil))
 }
 
-// Close ends idle connections.
-func (w *Webhook) Close() { w.p.close() }
+// Traits implements notify.Notifier.
+func (w *Webhook) Traits() notify.Traits {
+	return notify.Traits{Digest: w.NotifyDigest, Close: w.p.close}
+}

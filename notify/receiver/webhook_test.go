@@ -113,7 +113,7 @@ func TestNoPartOfTheURLIsRepeated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer hook.Close()
+	defer hook.Traits().Close()
 	for _, say = range []string{raw, "secret-" + canary, "sp ce/" + canary, "sp%20ce%2F" + canary, "a " + canary, "a%20" + canary, "k=a%20" + canary, canary + "=z", "pass-" + canary} {
 		err := hook.Notify(t.Context(), alertOf("i-1"))
 		hide(t, err)
@@ -138,7 +138,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer hook.Close()
+		defer hook.Traits().Close()
 		fmt.Printf("answer: %v\n", hook.Notify(t.Context(), alertOf("i-1")))
 		return
 	}
@@ -177,7 +177,7 @@ func TestRotation(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = hook.Notify(t.Context(), incident.Alert{DeliveryID: "msg_1", Incident: hostile(), Attempt: 1})
-		hook.Close()
+		hook.Traits().Close()
 		srv.Close()
 		if err != nil {
 			t.Fatal(err)
@@ -210,7 +210,7 @@ func TestCloudEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer hook.Close()
+	defer hook.Traits().Close()
 	a := incident.Alert{DeliveryID: "d-1", Incident: cases()["oom_container"], Attempt: 1}
 	if err := hook.Notify(t.Context(), a); err != nil {
 		t.Fatal(err)

@@ -209,7 +209,7 @@ func meet(t *testing.T, e *edge, a *animal) {
 	if errors.As(err, &later) && (later.At.Before(time.Now()) || later.At.After(time.Now().Add(maxRetryAfter))) {
 		t.Errorf("asked to wait until %v", later.At)
 	}
-	n.(interface{ Close() }).Close()
+	n.Traits().Close()
 	srv.Close()
 	<-ended
 	synctest.Wait()
