@@ -27,6 +27,13 @@ type Options struct {
 	// Offline is true when the observations come from files: nothing is emitted before
 	// Finish, and clocks may differ by seconds.
 	Offline bool
+	// Horizons, Voices and LogUnread are what verdict.Facts takes of the same names;
+	// Voices of all containers.
+	Horizons  []incident.Horizon
+	Voices    []incident.Voice
+	LogUnread string
+	// Faults are those of a log, for an end whose main process is not known by its pid.
+	Faults []kmsg.Fault
 }
 
 // Emission is an incident to keep and to notify of.

@@ -136,6 +136,14 @@ func (c *Correlator) runFacts(x *container, r *run, at time.Time) *verdict.Facts
 		Samples: readingsBefore(x.readings, r.lo, r.beforeKill(at)), Past: x.pastOf(r, r.beforeKill(at)),
 	}
 	f.NotSeenLive = f.Historic
+	f.Horizons, f.LogUnread = c.opt.Horizons, c.opt.LogUnread
+	f.Voices = verdict.VoicesOf(c.opt.Voices, &spec, r.pid, at)
+	f.AutoRemove = x.Spec.AutoRemove
+	for i := range c.opt.Faults {
+		if d := c.opt.Faults[i].Time.Sub(at); r.pid == 0 && d.Abs() < verdict.LooseFault {
+			f.LooseFaults = append(f.LooseFaults, c.opt.Faults[i])
+		}
+	}
 	return f
 }
 

@@ -14,6 +14,8 @@ const (
 	KillStopTimeout  Cause = "kill.stop_timeout"
 	KillRequest      Cause = "kill.request"
 	KillProcess      Cause = "kill.process"
+	KillEvicted      Cause = "kill.evicted"
+	KillProbe        Cause = "kill.probe"
 	KillUnknown      Cause = "kill.unknown"
 	StopRequest      Cause = "stop.request"
 	CrashSignal      Cause = "crash.signal"
@@ -46,6 +48,8 @@ var Causes = []CauseInfo{
 	{KillStopTimeout, "did not stop in time", "it was asked to stop, did not stop within the grace period, and the engine sent SIGKILL", Warning},
 	{KillRequest, "killed on request", "somebody asked the engine to kill it", Info},
 	{KillProcess, "killed by a process", "another process sent the fatal signal", Critical},
+	{KillEvicted, "evicted by the kubelet", "the kubelet evicted its pod because the node ran short of memory, disk or pids", Critical},
+	{KillProbe, "killed after a failed probe", "the kubelet killed it because its liveness or startup probe failed", Critical},
 	{KillUnknown, "killed, sender not seen", "it ended as SIGKILL ends a process, and no source saw who sent it", Critical},
 	{StopRequest, "stopped on request", "somebody asked the engine to stop it, and it stopped", Info},
 	{CrashSignal, "crashed", "the program crashed with a fatal signal", Critical},

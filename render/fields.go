@@ -221,7 +221,7 @@ func limitLine(inc *incident.Incident) string {
 	if usage != nil {
 		s += ", in use " + incident.FormatBytes(*usage) + " " + bar(*usage, *limit)
 	}
-	if inc.OOM != nil && inc.OOM.Failcnt != nil {
+	if inc.OOM != nil && inc.OOM.Failcnt != nil && *inc.OOM.Failcnt > 0 {
 		s += fmt.Sprintf(", hit %d times", *inc.OOM.Failcnt)
 	}
 	return s

@@ -22,19 +22,14 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 	}
 	switch v.cause {
 	case incident.OOMContainer:
-		return adviceOwnLimit(inc)
+		if v.flagged {
+			return "Ask sooner, or run oomwatch as a daemon: the kernel log that would prove it was not there. Until then: " + adviceOwnLimit(inc, f)
+		}
+		return adviceOwnLimit(inc, f)
 	case incident.OOMAncestor:
-		limit := "its limit"
-		if inc.OOM != nil && inc.OOM.Limit != nil {
-			limit = "its " + incident.FormatBytes(*inc.OOM.Limit)
-		}
-		path := "the group above"
-		if inc.OOM != nil && inc.OOM.OOMMemcg != "" {
-			path = redact.Sanitize(inc.OOM.OOMMemcg)
-		}
-		return "Raising " + who + "'s own limit will not help: " + path + " shares " + limit + " among all below it. Give that group more, or each member a limit so that their sum stays under it."
+		return adviceAncestor(inc, who)
 	case incident.OOMHost:
-		return adviceHost(inc, v)
+		return adviceHost(inc, f, v)
 	case incident.OOMNode:
 		return "Look at the cpuset or NUMA policy of the task (numactl -s, cpuset.mems): other nodes may have free memory that it may not use."
 	case incident.KillStopTimeout:
@@ -46,16 +41,20 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		case f.Undated > 0:
 			return "Save the kernel's log with its times (dmesg -T or journalctl -k) and ask again: then it can be told whether the OOM kill in it was this end."
 		}
+		if gap := f.kernelGap(); gap != "" && f.Offline {
+			return "Save the kernel's log of that time and ask again with --log FILE: journalctl -k -o short-iso --since, or dmesg -T; docker events --since for who asked the engine."
+		}
 		return "Run oomwatch where it can see who sends signals (oomwatch doctor says what is missing), and look for agents on the host that kill by memory or by age."
 	case incident.KillProcess:
 		return fmt.Sprintf("Ask why %s sent %s: it is the sender's decision, not a limit of this container's.", senderName(v.sender), incident.SignalName(v.signal))
 	case incident.KillUserspaceOOM:
-		return fmt.Sprintf("The host was short of memory before the kernel was: look at %s's log for what it measured, and give containers limits so that the one that grows is the one that dies.", processName(v.sender.Sender.Comm, v.sender.Sender.PID))
+		return fmt.Sprintf("The host was short of memory before the kernel was: look at the log of %s for what it measured, and give containers limits so that the one that grows is the one that dies.", killerName(&v))
+	case incident.KillEvicted:
+		return "Give the pod a memory request near what it uses (resources.requests.memory), so that the kubelet takes others first, and look at what else ran on the node: kubectl describe node."
+	case incident.KillProbe:
+		return "Compare the probe's timeoutSeconds and failureThreshold with how long the program takes when it is busy, and its log before the kill: kubectl logs --previous."
 	case incident.CrashSignal:
-		if v.signal == 6 {
-			return "Read the last log lines for the assertion or abort message; keep a core dump with --ulimit core=-1 and a kernel.core_pattern that leads out of the container."
-		}
-		return "Keep a core dump with --ulimit core=-1 and a kernel.core_pattern that leads out of the container, then look at the fault address with a debugger and the same image."
+		return adviceCrash(inc, f, v)
 	case incident.OOMRuntime:
 		var limit *int64
 		if inc.Container != nil {
@@ -67,11 +66,9 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.LimitDisk:
 		return adviceDisk(inc, v)
 	case incident.ExecFailed:
-		return "Check the command and entrypoint against the image: docker run --entrypoint sh -it IMAGE, then look whether the file exists, is executable and is built for this machine."
+		return adviceExec(v)
 	case incident.ExitError:
-		if f.Exit != nil {
-			return fmt.Sprintf("The program chose exit code %d itself: its last log lines say why (docker logs --tail 50 %s).", f.Exit.ExitCode, who)
-		}
+		return adviceExit(inc, f)
 	case incident.UnknownCause:
 		if len(f.Blind) > 0 {
 			return "Run oomwatch doctor: it names what could not be seen and the step that mends it."
@@ -92,6 +89,8 @@ var shells = map[string]bool{"sh": true, "bash": true, "dash": true, "ash": true
 func adviceStop(f *Facts, v judgement) string {
 	name := incident.SignalName(v.signal)
 	switch {
+	case f.Throttle != nil && f.Throttle.Part >= 0.5:
+		return fmt.Sprintf("Give it more CPU (now %.2g): it was throttled %.0f %% of its grace, so that it could not handle %s in time; or allow longer (docker stop -t, stop_grace_period).", f.Throttle.CPUs, 100*f.Throttle.Part, name)
 	case f.Init != nil && shells[f.Init.Comm] && !f.Init.Handles(v.signal):
 		return fmt.Sprintf("Its first process is the shell %s, which drops %s and does not pass it on: start the program with exec in the script or the JSON form of CMD, or run with --init.", f.Init.Comm, name)
 	case f.Init != nil && !f.Init.Handles(v.signal):
@@ -107,26 +106,40 @@ func adviceStop(f *Facts, v judgement) string {
 
 // adviceOwnLimit is for a container at its own limit. It never says "raise it"
 // for what a higher limit does not cure: shared memory, tmpfs, or a leak.
-func adviceOwnLimit(inc *incident.Incident) string {
+func adviceOwnLimit(inc *incident.Incident, f *Facts) string {
 	limit := ownLimitBytes(inc)
 	if m := inc.Memory; m != nil {
 		if s := FilledAdvice(orZero(m.Shmem), orZero(m.Kernel), limit); s != "" {
 			return s
 		}
+		if cacheFilled(inc, limit) {
+			return incident.FormatBytes(*m.File) + " of the " + incident.FormatBytes(limit) + " is page cache that was not written to disk yet: files were written faster than the disk takes them. Write in smaller pieces with fsync, use O_DIRECT, or lower vm.dirty_bytes on the host; a higher limit only delays it."
+		}
 	}
 	if h := inc.History; h != nil && h.Trend == "leak" && h.Slope != nil && *h.Slope > 0 {
 		return LeakAdvice(*h.Slope, limit)
 	}
-	if inc.OOM != nil && inc.OOM.Group {
-		if limit > 0 {
-			return "memory.oom.group is set, so one process over the limit took all " + strconv.Itoa(inc.OOM.Kills) + ". " + suggestLimit(inc, limit)
-		}
-	}
 	if limit <= 0 {
-		return "Compare what it needs with its limit: docker inspect -f '{{.HostConfig.Memory}}' and docker stats."
+		if byEngine(inc) && !f.gone() {
+			return "Compare what it needs with its limit: docker inspect -f '{{.HostConfig.Memory}}' " + redact.Sanitize(inc.Container.Name) + " and docker stats."
+		}
+		return "Compare what it needs with the limit in its definition."
 	}
-	return suggestLimit(inc, limit)
+	if inc.OOM != nil && inc.OOM.Group {
+		return "memory.oom.group is set, so one process over the limit took all " + strconv.Itoa(inc.OOM.Kills) + ". " + suggestLimit(inc, f, limit)
+	}
+	return suggestLimit(inc, f, limit)
 }
+
+// cacheFilled is true where page cache filled more than half of a limit, and memory
+// that no cache is did not.
+func cacheFilled(inc *incident.Incident, limit int64) bool {
+	m := inc.Memory
+	return m != nil && limit > 0 && m.File != nil && (*m.File-orZero(m.Shmem))*2 > limit && m.Anon != nil && *m.Anon*2 < limit
+}
+
+// gone is true where no command can reach the container any more.
+func (f *Facts) gone() bool { return f.Gone || f.AutoRemove && f.Exit != nil }
 
 // FilledAdvice is what to do where what no process holds filled more than half of
 // a limit: shared memory or kernel memory; "" where it did not.
@@ -136,7 +149,7 @@ func FilledAdvice(shmem, kernel, limit int64) string {
 		return ""
 	case shmem*2 > limit:
 		return incident.FormatBytes(shmem) + " of the " + incident.FormatBytes(limit) +
-			" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (--shm-size, tmpfs size=) or clean it up; a higher limit only moves the point."
+			" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (--shm-size, tmpfs size=) or clean it up; a higher limit only delays it."
 	case kernel*2 > limit:
 		return incident.FormatBytes(kernel) + " of the " + incident.FormatBytes(limit) +
 			" is kernel memory, which no process holds: full pipes and socket buffers, threads, page tables, cached directory entries. Look for descriptors or threads that only become more (ls /proc/PID/fd, ls /proc/PID/task, slabtop) before raising the limit."
@@ -153,30 +166,34 @@ func orZero(n *int64) int64 {
 
 // suggestLimit proposes limit × 1.5, rounded up to a power-of-two step, as an
 // experiment; never more than twice the limit.
-func suggestLimit(inc *incident.Incident, limit int64) string {
+func suggestLimit(inc *incident.Incident, f *Facts, limit int64) string {
 	next, _ := SuggestLimit(limit)
 	held := ""
-	if inc.Victim != nil && inc.Victim.AnonRSS != nil {
+	if inc.Victim != nil && inc.Victim.AnonRSS != nil && *inc.Victim.AnonRSS > 0 {
 		held = processName(inc.Victim.Comm, inc.Victim.PID) + " alone held " + incident.FormatBytes(*inc.Victim.AnonRSS) + " of anonymous memory. "
 	}
-	how := ""
-	switch {
-	case inc.Container != nil && inc.Container.Runtime == "docker" && inc.Container.Name != "":
-		how = fmt.Sprintf("docker update -m %d --memory-swap %d %s", next, next, redact.Sanitize(inc.Container.Name))
-	case inc.Unit != "":
-		how = fmt.Sprintf("systemctl set-property %s MemoryMax=%d", redact.Sanitize(inc.Unit), next)
+	if total := hostTotal(inc, f); total > 0 && next > total {
+		return held + "The limit to try, " + incident.FormatBytes(next) + ", is more than the host's " + incident.FormatBytes(total) + ": find out what it holds, or give it a larger host."
 	}
-	return held + LimitAdvice(limit, how)
+	return held + LimitAdvice(limit, howToLimit(inc, next, f.gone()))
+}
+
+// hostTotal is the host's memory in bytes; 0 where it is not known.
+func hostTotal(inc *incident.Incident, f *Facts) int64 {
+	if inc.OOM != nil && inc.OOM.HostTotal != nil {
+		return *inc.OOM.HostTotal
+	}
+	return f.HostMemory
 }
 
 // LimitAdvice is what to do about a limit that was reached by what has not been
-// seen to leak. how is the command that sets it, "" where that is not known.
+// seen to leak. how is the way to set it, "" where that is not known.
 func LimitAdvice(limit int64, how string) string {
 	next, formula := SuggestLimit(limit)
 	if how != "" {
-		formula += "; " + how
+		how = ": " + how
 	}
-	return "If that is what it needs, try a limit of " + incident.FormatBytes(next) + " (" + formula + "); if it happens again at the higher limit, it is a leak."
+	return "If that is what it needs, try a limit of " + incident.FormatBytes(next) + " (" + formula + ")" + how + ". Whether it leaks only its history can say: oomwatch triage."
 }
 
 // SuggestLimit is the limit to try for what does not leak, with the formula it
@@ -214,22 +231,87 @@ func ownLimitBytes(inc *incident.Incident) int64 {
 	return 0
 }
 
-func adviceHost(inc *incident.Incident, v judgement) string {
+func adviceAncestor(inc *incident.Incident, who string) string {
+	limit := "its limit"
+	if inc.OOM != nil && inc.OOM.Limit != nil {
+		limit = "its " + incident.FormatBytes(*inc.OOM.Limit)
+	}
+	path := "the group above"
+	if inc.OOM != nil && inc.OOM.OOMMemcg != "" {
+		path = redact.Sanitize(inc.OOM.OOMMemcg)
+	}
+	s := "The limit is the parent's: " + path + " shares " + limit + " among all below it"
+	if inc.OOM != nil {
+		for i := range inc.OOM.Members {
+			if m := &inc.OOM.Members[i]; m.Container != "" && m.Usage != nil && i < 3 {
+				s += "; " + redact.Sanitize(m.Container) + " held " + incident.FormatBytes(*m.Usage)
+			}
+		}
+	}
+	s += ". Give that group more, or each member a limit so that their sum stays under it"
+	if inc.Container != nil && inc.Container.MemoryLimit == nil {
+		return s + "; " + who + " has none of its own."
+	}
+	return s + "; raising " + who + "'s own limit will not help."
+}
+
+func adviceHost(inc *incident.Incident, f *Facts, v judgement) string {
 	if v.kill != nil && v.kill.Episode.SysRq {
 		return "Somebody triggered the OOM killer by hand (SysRq f or /proc/sysrq-trigger): look at who was logged in."
 	}
-	if h := inc.Hog; h != nil && h.RSS != nil && h.Container != "" && v.kill != nil && v.kill.Episode.Constraint == kmsg.ConstraintNone {
+	if v.kill != nil && v.kill.Episode.Constraint != kmsg.ConstraintNone {
+		return "Look at the lines before it in the kernel log (journalctl -k, dmesg -T): they say whose limit was reached and who held the most, and were not in what was read."
+	}
+	if unexplained(inc) {
+		return "No process in the table held much: look for memory that no process holds, on a graphics card's driver, in tmpfs and /dev/shm (df -t tmpfs), in slab (slabtop) or huge pages (/proc/meminfo)."
+	}
+	c := inc.Container
+	if c != nil && c.MemoryLimit != nil {
+		than := "the host could give"
+		if total := hostTotal(inc, f); total > 0 && *c.MemoryLimit > total {
+			than = "the host's whole " + incident.FormatBytes(total)
+		}
+		return fmt.Sprintf("The limit of %s, %s, is more than %s: lower it below what the host has left for it, or give it a larger host. Limits of all containers together are to fit into the host's memory.",
+			subject(inc), incident.FormatBytes(*c.MemoryLimit), than)
+	}
+	if h := inc.Hog; h != nil && h.RSS != nil && h.Container != "" {
 		return fmt.Sprintf("Give %s a memory limit, or look at what it needs %s for: the host's memory is shared, and whom the kernel kills need not be who grew. Every container without a limit can do this.", redact.Sanitize(h.Container), incident.FormatBytes(*h.RSS))
 	}
 	if h := inc.Hog; h != nil && h.RSS != nil {
-		where := ""
-		if h.Container != "" {
-			where = " in " + redact.Sanitize(h.Container)
-		}
-		return "Look at " + named(h.Comm, h.PID) + where + " first: it held " + incident.FormatBytes(*h.RSS) + ", the most on the host. Give every container a memory limit so that one cannot take the host's."
-	}
-	if v.kill != nil && v.kill.Episode.Constraint != kmsg.ConstraintNone {
-		return "See which process held the most at that time; the kernel did not print its table."
+		return "Look at " + named(h.Comm, h.PID) + " first: it held " + incident.FormatBytes(*h.RSS) + ", the most on the host. Give every container a memory limit so that one cannot take the host's."
 	}
 	return "Give every container a memory limit so that one cannot take the host's memory."
+}
+
+// unexplained is true for a host that ran out though no process held much: the victim
+// and the largest of the table less than a hundredth of the host.
+func unexplained(inc *incident.Incident) bool {
+	if inc.OOM == nil || inc.OOM.Constraint != string(kmsg.ConstraintNone) || inc.Victim == nil || inc.Victim.AnonRSS == nil {
+		return false
+	}
+	const little = 16 << 20
+	held := orZero(inc.Victim.AnonRSS) + orZero(inc.Victim.FileRSS) + orZero(inc.Victim.ShmemRSS)
+	if inc.Hog != nil {
+		held = max(held, orZero(inc.Hog.RSS))
+	}
+	return held < little || inc.OOM.HostTotal != nil && held < *inc.OOM.HostTotal/100
+}
+
+// adviceExit is for a program that ended itself with an error.
+func adviceExit(inc *incident.Incident, f *Facts) string {
+	if f.Exit == nil {
+		return ""
+	}
+	s := fmt.Sprintf("The program exited with code %d", f.Exit.ExitCode)
+	switch {
+	case len(f.LogTail) > 0:
+		return s + ": its last log lines say why."
+	case f.gone():
+		return s + ", and its log went with it: start it without --rm, or with a log driver that keeps it (journald)."
+	case inc.Container != nil && inc.Container.Pod != nil:
+		return s + ": read its log with kubectl logs --previous."
+	case byEngine(inc):
+		return s + ": read its log with docker logs --tail 50 " + redact.Sanitize(inc.Container.Name) + "."
+	}
+	return s + ": its log says why."
 }

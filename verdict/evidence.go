@@ -47,6 +47,9 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 	if h, at := unhealthy(f, v); h != nil {
 		out = append(out, healthEvidence(h, at))
 	}
+	if v.exec != nil {
+		out = append(out, incident.Evidence{Source: "log", Time: endTime(f), Text: redact.Sanitize(redact.Line(v.exec.line)), Means: "the command could not be executed"})
+	}
 	if v.runtime != nil {
 		out = append(out, incident.Evidence{Source: "log", Time: endTime(f), Text: redact.Sanitize(redact.Line(v.runtime.Line)), Means: v.runtime.Means})
 	}
@@ -55,6 +58,9 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 	}
 	if v.cause == incident.LimitDisk {
 		out = diskEvidence(f, v, out)
+	}
+	for i := range f.Voices {
+		out = append(out, voiceEvidence(&f.Voices[i]))
 	}
 	for i := range f.Sent {
 		out = append(out, sentEvidence(&f.Sent[i]))
@@ -119,7 +125,7 @@ func appendKill(out []incident.Evidence, k *KernelKill, main bool) []incident.Ev
 	if k.FromTrace || k.Marked != "" && (k.By == ByTrace || k.By == ByParent) {
 		out = append(out, markEvidence(k))
 	}
-	if k.Kill.Line == "" {
+	if k.Kill.Line == "" || k.Kill.PID == 0 && k.Kill.Comm == "" {
 		return out
 	}
 	which := ""
@@ -167,7 +173,7 @@ func constraintMeaning(e *kmsg.Episode) string {
 func faultMeaning(x *kmsg.Fault) string {
 	switch x.Kind {
 	case kmsg.FaultSegfault:
-		return "the process touched memory that is not its own"
+		return "the process made a bad memory access"
 	case kmsg.FaultTrap:
 		return "the processor stopped the process at a faulty instruction"
 	case kmsg.FaultForkRejected:

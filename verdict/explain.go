@@ -31,7 +31,7 @@ func (d *draft) explain(f *Facts) *incident.Incident {
 	*inc = incident.Incident{
 		Schema: incident.Schema, ID: f.ID, Kind: f.Kind, Time: f.Time,
 		Cause: v.cause, Confidence: v.confidence, Severity: severity(f, v),
-		Historic: f.Historic, Container: container(f, &d.container), Unit: f.Unit, Gaps: f.Gaps, LogTail: f.LogTail,
+		Historic: f.Historic, Container: container(f, &d.container), Unit: f.Unit, Gaps: f.gaps(), LogTail: f.LogTail,
 		Related: f.ChildKillIDs, Count: 1,
 	}
 	if f.Host != (incident.Host{}) {
@@ -106,6 +106,12 @@ func killer(v judgement, k *incident.Killer) *incident.Killer {
 	case v.kill != nil:
 		*k = incident.Killer{Kind: "kernel", Name: "OOM killer"}
 		return k
+	case v.voice != nil && v.cause == incident.KillUserspaceOOM:
+		*k = incident.Killer{Kind: "userspace_oom", Name: v.voice.Who}
+		return k
+	case v.voice != nil && v.voice.Who == "kubelet":
+		*k = incident.Killer{Kind: "process", Name: v.voice.Who}
+		return k
 	case v.sender != nil:
 		*k = incident.Killer{Kind: "process", PID: v.sender.Sender.PID, Comm: v.sender.Sender.Comm, Name: v.sender.Container}
 		if k.Name == "" {
@@ -142,7 +148,7 @@ func (d *draft) fillFromKernel(f *Facts, k *KernelKill) {
 		d.host = incident.Host{Kernel: e.Kernel}
 		inc.Host = &d.host
 	}
-	if len(k.OneOf) == 0 {
+	if len(k.OneOf) == 0 && (k.Kill.PID != 0 || k.Kill.Comm != "") {
 		inc.Victim = &d.victim
 		d.setVictim(k)
 	}
@@ -181,6 +187,8 @@ func (d *draft) fillFromKernel(f *Facts, k *KernelKill) {
 		inc.Hog, inc.Processes = &d.hog, d.rows
 		if h := hostHog(f, e); h != nil {
 			inc.Hog = h
+		} else {
+			inc.Hog = partialHog(inc, k)
 		}
 	}
 }

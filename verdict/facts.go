@@ -77,6 +77,23 @@ type Facts struct {
 	// the reason ("kmsg" → "permission denied").
 	Gaps  []incident.Gap
 	Blind map[string]string
+	// Horizons say of each source whether it was read and how far back it reaches; nil
+	// where nobody says, and then only Gaps and Blind count. No source is quoted as
+	// silent about a moment that it does not cover.
+	Horizons []incident.Horizon
+	// Voices are what other programs' logs said of this end, oldest first.
+	Voices []incident.Voice
+	// LogUnread is why the container's log was not read; "" where it was, though it
+	// may have been empty.
+	LogUnread string
+	// AutoRemove is true for a container that the engine removes when it ends (--rm),
+	// Gone where it is removed already.
+	AutoRemove, Gone bool
+	// HostMemory is the host's memory in bytes; 0 where it is not known.
+	HostMemory int64
+	// Throttle is how much of the time between the request to stop and the end the
+	// container's CPU quota held it back; nil where it was not read.
+	Throttle *Throttle
 	// NotSeenLive is true when the facts were gathered after the event.
 	NotSeenLive bool
 	// Offline is true when the facts come from files.
@@ -136,6 +153,14 @@ type KernelKill struct {
 	// Today is the number under which it was counted among the kills in its
 	// container that day; 0 while it was not.
 	Today int `json:"today,omitempty"`
+}
+
+// Throttle is how a CPU quota held a container back.
+type Throttle struct {
+	// Part is the part of the time in which it was held back, 0 to 1.
+	Part float64
+	// CPUs is the quota in CPUs.
+	CPUs float64
 }
 
 // Attribution is how a kill was joined to a container.

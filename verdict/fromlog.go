@@ -63,10 +63,15 @@ func (f *Facts) pathOf(path string) cgroup.Identity {
 // VictimPath is the cgroup the victims of an episode were in, as printed: the
 // path of a memory.oom.group kill where the summary gave none.
 func VictimPath(e *kmsg.Episode) string {
-	if e.TaskMemcg != "" {
+	switch {
+	case e.TaskMemcg != "":
 		return e.TaskMemcg
+	case e.GroupMemcg != "":
+		return e.GroupMemcg
+	case e.OOMMemcg != "" && e.Constraint == kmsg.ConstraintMemcg && cgroup.ParsePath(e.OOMMemcg).ContainerID != "":
+		return e.OOMMemcg // only the limit is named, and it is a container's
 	}
-	return e.GroupMemcg
+	return ""
 }
 
 // OwnerOf says what a cgroup path tells of its owner: a container, or nil and

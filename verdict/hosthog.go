@@ -47,3 +47,25 @@ func hostHog(f *Facts, e *kmsg.Episode) *incident.Hog {
 	}
 	return &incident.Hog{Container: name, Comm: best.largest.Comm, PID: best.largest.PID, RSS: new(best.rss)}
 }
+
+// partialHog is the hog of the table, unless the table is a part of the report: then
+// the victim, where its own line says that it held more, else nobody. The log kept a
+// row of somebody small.
+func partialHog(inc *incident.Incident, k *KernelKill) *incident.Hog {
+	h := inc.Hog
+	if k.Kill.PID == 0 || taskOf(k.Episode, k.Kill.PID) != nil || !k.Kill.AnonRSS.Printed {
+		return h
+	}
+	held := k.Kill.AnonRSS.Bytes + k.Kill.FileRSS.Bytes + k.Kill.ShmemRSS.Bytes
+	switch {
+	case h.RSS == nil || held > *h.RSS:
+		victim := &incident.Hog{Comm: k.Kill.Comm, PID: k.Kill.PID, RSS: new(held)}
+		if k.By == ByPath || k.By == ByMainPID {
+			victim.Container = containerName(inc.Container)
+		}
+		return victim
+	case !k.Episode.Complete:
+		return nil
+	}
+	return h
+}

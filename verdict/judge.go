@@ -36,6 +36,9 @@ type judgement struct {
 	runtime    *RuntimeOOM
 	disk       *DiskFull
 	fs         *incident.Filesystem // the one that was full, or that disk names
+	voice      *incident.Voice      // what another program's log said of it
+	exec       *notStarted          // what the log says of a command that could not be executed
+	flagged    bool                 // the engine's flag and 137 alone, without a kernel log
 }
 
 // judge applies the rules in the order of what can be wrong least: the kernel's
@@ -68,13 +71,18 @@ func judgeDeath(f *Facts) judgement {
 		return judgeMissed(f)
 	}
 	for _, rule := range []func(*Facts) (judgement, bool){
-		judgeStart, judgeEngineStop, judgeRequest, judgeRuntime, judgeSender, judgeChild, judgeGone, judgeSilentOOM, judgeLimits, judgeCode,
+		judgeStart, judgeEngineStop, judgeRequest, judgeVoice, judgeRuntime, judgeSender, judgeChild, judgeGone, judgeSilentOOM,
+		judgeExec, judgeLimits, judgeLooseVoice, judgeFlag, judgeCode,
 	} {
 		if v, ok := rule(f); ok {
 			return v
 		}
 	}
-	return judgement{cause: incident.ExitError, confidence: incident.Certain}
+	v := judgement{cause: incident.ExitError, confidence: incident.Certain}
+	if f.LogUnread != "" {
+		v.confidence, v.why = incident.Likely, "its log was not read: "+f.LogUnread
+	}
+	return v
 }
 
 // judgeKill judges a kill that the container survived, or one outside every container.
@@ -95,7 +103,7 @@ func judgeKill(f *Facts) judgement {
 
 // judgeStart finds a container whose command never ran.
 func judgeStart(f *Facts) (judgement, bool) {
-	if f.Exit.Error != "" && !isOnlyStopError(f) {
+	if f.Exit.Error != "" && !isOnlyStopError(f) && !staleError(f) {
 		return judgement{cause: incident.ExecFailed, confidence: incident.Certain, why: f.Exit.Error}, true
 	}
 	return judgement{}, false
@@ -218,6 +226,12 @@ func judgeSilentOOM(f *Facts) (judgement, bool) {
 				why: "the engine reported an OOM just before it ended with 137; no kernel record says who was killed or whose limit was reached"}, true
 		}
 	}
+	for i := range f.Voices {
+		if x := &f.Voices[i]; x.Kind == incident.VoiceTaskOOM && !x.Loose {
+			return judgement{cause: incident.OOMContainer, confidence: incident.Possible, voice: x,
+				why: "containerd reported an OOM in it just before it ended with 137; no kernel record says who was killed or whose limit was reached"}, true
+		}
+	}
 	return judgement{}, false
 }
 
@@ -235,19 +249,7 @@ func judgeCode(f *Facts) (judgement, bool) {
 		return judgement{cause: incident.ExitError, confidence: incident.Likely,
 			why: "exit code 137 is what SIGKILL leaves, but no SIGKILL was sent to its first process, which was watched to its end: the program itself exited with 137"}, true
 	case sig == 9:
-		why := "exit code 137 is what SIGKILL leaves; no kernel kill, no request to the engine and no counter explains it. " +
-			"A process on the host or in the container sent it, or the program itself exited with 137"
-		switch {
-		case f.Undated > 0:
-			why = "exit code 137 is what SIGKILL leaves. The kernel's log has an OOM kill in this container and no time of day (dmesg -T or journalctl -k would print it): whether that was this end cannot be told"
-		case f.Shift != 0:
-			why = fmt.Sprintf("exit code 137 is what SIGKILL leaves. The kernel's log has an OOM kill in this container %s: if the log was written in another time zone, that was this end", shifted(f.Shift))
-		case f.MaybeFirst != 0:
-			why = fmt.Sprintf("exit code 137 is what SIGKILL leaves. The kernel OOM-killed pid %d in this container before: the pid of its first process was not known before it ended, so whether that was it cannot be told", f.MaybeFirst)
-		case f.Untraced != "":
-			why += ". Which of them cannot be told: " + f.Untraced
-		}
-		return judgement{cause: incident.KillUnknown, confidence: incident.Possible, signal: 9, why: why}, true
+		return judgeSigkill(f), true
 	case crashSignals[sig] != "":
 		v := judgement{cause: incident.CrashSignal, confidence: incident.Likely, signal: sig}
 		if crashFault(f) != nil {

@@ -3,6 +3,7 @@ package verdict
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -34,12 +35,9 @@ func judgeLimits(f *Facts) (judgement, bool) {
 	if f.Exit.ExitCode == 0 {
 		return judgement{}, false
 	}
-	tail := f.RawTail
-	if tail == nil {
-		tail = f.LogTail
-	}
+	tail := f.tail()
 	heap := FindRuntimeOOM(tail)
-	if heap != nil && (heap.Elsewhere || heap.Caught) {
+	if heap != nil && (heap.Elsewhere || heap.Caught && !lastBreath(f, heap, tail)) {
 		heap = nil
 	}
 	refused := heap != nil && heap.What == "native_thread" || heap == nil && forkRefused(tail)
@@ -84,4 +82,22 @@ func crashFault(f *Facts) *kmsg.Fault {
 		return x
 	}
 	return faultOf(f, kmsg.FaultTrap)
+}
+
+// lastBreath is true where a runtime's error that may have been handled was not: the
+// program exited with an error right after it, and the trace of it is its last word.
+func lastBreath(f *Facts, r *RuntimeOOM, tail []string) bool {
+	if r.Tamed || incident.ExitSignal(f.Exit.ExitCode) != 0 {
+		return false
+	}
+	others := 0
+	for _, l := range tail[min(r.Index+1, len(tail)):] {
+		if t := strings.TrimLeft(l, " \t"); t == "" || len(t) < len(l) || strings.HasPrefix(t, "at ") || strings.HasPrefix(t, "from ") || strings.HasPrefix(t, "Caused by") {
+			continue // a stack trace
+		}
+		if others++; others > 3 {
+			return false
+		}
+	}
+	return true
 }

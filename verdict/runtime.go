@@ -32,6 +32,8 @@ type RuntimeOOM struct {
 	// Caught is true when the line reads as a record of an error that was, or may
 	// have been, handled.
 	Caught bool
+	// Tamed is true where the line says, or its level, that the program went on.
+	Tamed bool
 	// Elsewhere is true when the memory ran out in another program, such as the
 	// server that this one talks to; this container's limit then says nothing about it.
 	Elsewhere bool
@@ -172,13 +174,14 @@ func matchRow(lines []string, i int) (*RuntimeOOM, int) {
 			if talk(m.pre, m.post) {
 				continue
 			}
-			r.Caught = r.Caught || reLowLevel.MatchString(m.pre)
+			r.Tamed = reLowLevel.MatchString(m.pre)
+			r.Caught = r.Caught || r.Tamed
 		}
 		if row.around != nil && !row.around(m) {
 			continue
 		}
 		if reTamed.MatchString(m.pre) || reTamed.MatchString(m.post) {
-			r.Caught = true
+			r.Caught, r.Tamed = true, true
 		}
 		if r.Caught {
 			r.Fatal = false

@@ -2,8 +2,9 @@ package verdict
 
 import (
 	"fmt"
-	"github.com/oomwatch/oomwatch/incident"
 	"strings"
+
+	"github.com/oomwatch/oomwatch/incident"
 )
 
 // Advice gives one thing to do about it, with its numbers and how they come

@@ -4,6 +4,6 @@ package verdict
 var crashSignals = map[int]string{
 	3: "quit and dumped core", 4: "ran an illegal instruction", 5: "hit a trap", 6: "aborted itself",
 	7: "touched memory that has no backing (bus error)", 8: "divided by zero or made another arithmetic fault",
-	11: "touched memory that is not its own", 24: "used up its CPU time limit", 25: "exceeded its file size limit",
+	11: "made a bad memory access", 24: "used up its CPU time limit", 25: "exceeded its file size limit",
 	31: "made a system call that is not allowed",
 }

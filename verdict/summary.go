@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
@@ -42,29 +43,30 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 			}
 			return fmt.Sprintf("%s had %s OOM-killed: %s", who, lost, v.why)
 		}
+		if v.flagged {
+			return fmt.Sprintf("%s was probably OOM-killed (%s): %s", who, code, v.why)
+		}
 		return fmt.Sprintf("%s was most likely OOM-killed (%s): %s", who, code, v.why)
+	case incident.KillEvicted:
+		return fmt.Sprintf("%s was evicted by the kubelet (not OOM-killed): %s", who, voiceText(v.voice))
+	case incident.KillProbe:
+		return fmt.Sprintf("%s was killed by the kubelet because a probe failed (not OOM): %s", who, voiceText(v.voice))
 	case incident.KillStopTimeout:
-		return fmt.Sprintf("%s was asked to stop, had not stopped after %s, and was killed with SIGKILL (not OOM)", who, incident.FormatDuration(v.grace))
+		return fmt.Sprintf("%s was asked to stop, had not stopped%s, and was killed with SIGKILL (not OOM)%s", who, waited(v.grace), throttled(f))
 	case incident.KillProcess:
 		return fmt.Sprintf("%s was killed with %s by %s (not OOM)", who, incident.SignalName(v.signal), senderName(v.sender))
 	case incident.KillUserspaceOOM:
-		return fmt.Sprintf("%s was killed with %s by the user-space OOM killer %s", who, incident.SignalName(v.signal), senderName(v.sender))
+		return fmt.Sprintf("%s was killed with %s by the user-space OOM killer %s", who, incident.SignalName(v.signal), voiceName(&v))
 	case incident.KillRequest:
 		return fmt.Sprintf("%s was killed with %s on request to the engine (not OOM)", who, incident.SignalName(v.signal))
 	case incident.StopRequest:
 		return fmt.Sprintf("%s was asked to stop (%s) and stopped with %s", who, incident.SignalName(v.signal), code)
 	case incident.KillUnknown:
-		points := "nothing points to OOM"
-		switch {
-		case f.Shift != 0:
-			points = "an OOM kill in it is in the kernel's log, " + shifted(f.Shift)
-		case f.Undated > 0:
-			points = "an OOM kill in it is in the kernel's log, without a time of day"
-		case f.MaybeFirst != 0:
-			points = fmt.Sprintf("the kernel OOM-killed pid %d in it before, which may have been its first process", f.MaybeFirst)
-		}
-		return fmt.Sprintf("%s ended with 137 (SIGKILL) and no source saw who sent it; %s", who, points)
+		return fmt.Sprintf("%s ended with 137 (SIGKILL) and no source saw who sent it; %s", who, points(f))
 	case incident.CrashSignal:
+		if vsyscall(f) != nil {
+			return fmt.Sprintf("%s crashed with %s: it used the vsyscall page, which this kernel has turned off", who, incident.SignalName(v.signal))
+		}
 		s := fmt.Sprintf("%s crashed with %s: it %s", who, incident.SignalName(v.signal), crashSignals[v.signal])
 		if x := crashFault(f); x != nil && x.Object != "" {
 			s += " in " + redact.Sanitize(x.Object)
@@ -137,7 +139,12 @@ func named(comm string, pid int) string {
 // oomSummary is the line for a kill by the kernel.
 func oomSummary(inc *incident.Incident, f *Facts, v judgement, who string) string {
 	e := v.kill.Episode
-	victim := func() string { return processName(v.kill.Kill.Comm, v.kill.Kill.PID) }
+	victim := func() string {
+		if v.kill.Kill.PID == 0 && v.kill.Kill.Comm == "" {
+			return "(not named)"
+		}
+		return processName(v.kill.Kill.Comm, v.kill.Kill.PID)
+	}
 	var did string
 	switch {
 	case v.child:
@@ -145,17 +152,19 @@ func oomSummary(inc *incident.Incident, f *Facts, v judgement, who string) strin
 	case f.Kind == incident.KindDeath, inc.Container == nil && inc.Unit == "":
 		did = " was OOM-killed "
 	case len(v.kill.OneOf) == 1:
-		did = " had a process OOM-killed, " + joinNames(v.kill.OneOf) + " as far as is known, "
+		did = " had a process OOM-killed, " + joinNames(v.kill.OneOf) + " probably, "
 	case len(v.kill.OneOf) > 1:
 		did = " had one of its processes OOM-killed, one of " + joinNames(v.kill.OneOf) + ", "
 	case inc.Container != nil && inc.Container.Running != nil && *inc.Container.Running:
-		did = " lives on, but the kernel OOM-killed its process " + named(v.kill.Kill.Comm, v.kill.Kill.PID) + " "
+		did = " is still running; its child " + named(v.kill.Kill.Comm, v.kill.Kill.PID) + " was OOM-killed "
+	case v.kill.Kill.PID == 0 && v.kill.Kill.Comm == "":
+		did = " had a process OOM-killed, which the log does not name, "
 	default:
 		did = " had its process " + victim() + " OOM-killed "
 	}
 	s := who + did + limitReached(inc, v)
 	if f.KillsToday > 1 {
-		s += ", for the " + ordinal(f.KillsToday) + " time today"
+		s += " (" + ordinal(f.KillsToday) + " time today)"
 	}
 	if h := held(inc, e); h != "" {
 		s += ": " + h
@@ -189,7 +198,7 @@ func limitReached(inc *incident.Incident, v judgement) string {
 		limit = incident.FormatBytes(*inc.Container.MemoryLimit) + " "
 	}
 	if v.kill.FromTrace && v.confidence == incident.Possible {
-		return "at a limit that no record names"
+		return "at an unknown limit"
 	}
 	switch v.cause {
 	case incident.OOMContainer:
@@ -201,23 +210,29 @@ func limitReached(inc *incident.Incident, v judgement) string {
 		case limit == "":
 			return "at its own memory limit"
 		}
+		if unit := insideUnit(inc); unit != "" {
+			return "at the " + limit + "limit of " + redact.Sanitize(unit) + ", a unit inside it"
+		}
 		if e.MemSwapLimit.Printed && e.MemSwapUsage.Bytes >= e.MemSwapLimit.Bytes && e.MemSwapLimit.Bytes < 1<<50 && e.Usage.Bytes < e.Limit.Bytes {
 			return "at its own limit of memory and swap together, " + incident.FormatBytes(e.MemSwapLimit.Bytes)
 		}
 		return "at its own " + limit + "limit"
 	case incident.OOMAncestor:
 		if e.OOMMemcg == "" {
-			return "at a limit above it that the kernel did not name"
+			return "at its parent's limit, which the kernel did not name"
 		}
 		if limited := cgroup.ParsePath(e.OOMMemcg); limited.PodUID != "" && limited.ContainerID == "" {
 			return "at the " + limit + "limit of its pod, which all its containers share"
 		}
-		return "at the " + limit + "limit of " + redact.Sanitize(e.OOMMemcg) + ", which is above it"
+		return "because its parent cgroup " + redact.Sanitize(e.OOMMemcg) + " reached its " + limit + "limit"
 	case incident.OOMNode:
 		return "because the memory nodes it may use ran out"
 	case incident.OOMHost:
 		if e.SysRq {
 			return "because somebody asked the kernel for it (SysRq f)"
+		}
+		if e.Constraint == "" {
+			return "at an unknown limit"
 		}
 		return "because the host ran out of memory"
 	}
@@ -255,6 +270,13 @@ func held(inc *incident.Incident, e *kmsg.Episode) string {
 	if inc.Memory != nil && inc.Memory.Kernel != nil && e.Usage.Printed && *inc.Memory.Kernel*2 > e.Usage.Bytes {
 		return incident.FormatBytes(*inc.Memory.Kernel) + " of it was kernel memory"
 	}
+	if e.Usage.Printed && cacheFilled(inc, e.Usage.Bytes) {
+		s := incident.FormatBytes(*inc.Memory.File) + " of it was page cache"
+		if dirty := max(e.Stats["dirty"], e.Stats["total_dirty"], e.Stats["file_dirty"]); dirty > 0 {
+			s += ", " + incident.FormatBytes(dirty) + " not written to disk yet"
+		}
+		return s
+	}
 	if m := biggestOther(inc); m != nil {
 		return redact.Sanitize(m.Container) + " held " + incident.FormatBytes(*m.Usage) + " of it"
 	}
@@ -274,6 +296,32 @@ func held(inc *incident.Incident, e *kmsg.Episode) string {
 		return processName(v.Comm, v.PID) + " held " + incident.FormatBytes(*v.AnonRSS) + " of anonymous memory"
 	case v.TotalVM != nil:
 		return processName(v.Comm, v.PID) + " was the victim (" + incident.FormatBytes(*v.TotalVM) + " of address space)"
+	}
+	return ""
+}
+
+// voiceText is what a voice said, in a line.
+func voiceText(x *incident.Voice) string {
+	const most = 300
+	s := redact.Sanitize(redact.Line(x.Text))
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
+}
+
+// waited is how long a stop was waited for; "" where that is not known.
+func waited(grace time.Duration) string {
+	if grace <= 0 {
+		return " in time"
+	}
+	return " after " + incident.FormatDuration(grace)
+}
+
+// throttled says that the CPU quota kept it from stopping; "" where it did not.
+func throttled(f *Facts) string {
+	if t := f.Throttle; t != nil && t.Part >= 0.5 {
+		return fmt.Sprintf("; it was throttled %.0f %% of its grace at %.2g CPU", 100*t.Part, t.CPUs)
 	}
 	return ""
 }

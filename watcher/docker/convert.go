@@ -156,7 +156,7 @@ func (d *document) container(runtime string) observe.Container {
 		if h.Memory > 0 {
 			c.MemoryLimit = &h.Memory
 		}
-		if h.MemorySwap > 0 {
+		if h.MemorySwap != 0 { // -1: no limit
 			c.SwapLimit = &h.MemorySwap
 		}
 		c.AutoRemove = h.AutoRemove

@@ -1,0 +1,83 @@
+package verdict
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/redact"
+)
+
+// reVsyscall is a fault in the page of the old system call entry, which newer kernels
+// leave out, or the kernel's own word on it.
+var reVsyscall = regexp.MustCompile(`vsyscall attempted with vsyscall=none|segfault at ffffffffff60[0-9a-f]{4}\b`)
+
+// reCPU is how programs say which CPU feature they need. Group 1 names it.
+var reCPU = regexp.MustCompile(`(?i)CPU does not support (x86-64-v[2-4])|requires? (?:a )?CPU with (\w+) support|(?:without|no|lacks?|missing) (AVX2?|AVX-?512\w*|SSE4[._]2|SSSE3|POPCNT|BMI2?)\b|compiled (?:to use|with) (AVX2?|AVX-?512\w*|SSE4[._]2|FMA)\b`)
+
+// vsyscall is the kernel's record that the program used the old entry; nil where there
+// is none.
+func vsyscall(f *Facts) *kmsg.Fault {
+	for i := range f.Faults {
+		if reVsyscall.MatchString(f.Faults[i].Line) {
+			return &f.Faults[i]
+		}
+	}
+	return nil
+}
+
+// cpuFeature is the CPU feature that the log says is missing; "" where it says none.
+func cpuFeature(f *Facts) string {
+	for _, l := range f.tail() {
+		if g := reCPU.FindStringSubmatch(l); g != nil {
+			return redact.Sanitize(strings.Join(g[1:], ""))
+		}
+	}
+	return ""
+}
+
+// adviceCrash is what to do about a crash by the signal that ended it.
+func adviceCrash(inc *incident.Incident, f *Facts, v judgement) string {
+	const core = "keep a core dump with --ulimit core=-1 and a kernel.core_pattern that leads out of the container"
+	switch {
+	case vsyscall(f) != nil:
+		return "The image is older than this host's kernel allows: its C library uses the vsyscall page (CentOS 6, Debian 7 and the like). Use a newer base image, or boot the host with vsyscall=emulate."
+	case v.signal == 4:
+		if feature := cpuFeature(f); feature != "" {
+			return "This host's CPU lacks " + feature + ", which the program was built for: use an image built for an older CPU, or a host that has it (grep flags /proc/cpuinfo)."
+		}
+		return "The program was built for a CPU feature that this host lacks (AVX, AVX2, x86-64-v2 or v3; in a virtual machine often hidden by the CPU model): compare grep flags /proc/cpuinfo with what the image needs, or use an older build of it."
+	case v.signal == 7:
+		return adviceBus(inc, f)
+	case v.signal == 31:
+		return "A seccomp profile refused a system call: journalctl -k or ausearch -m SECCOMP names it (syscall=N); update the engine and libseccomp, or allow it with --security-opt seccomp=PROFILE."
+	case v.signal == 6:
+		return "Read the last log lines for the assertion or abort message; " + core + "."
+	}
+	return "For a bad memory access " + core + ", then look at the fault address with a debugger and the same image."
+}
+
+// adviceBus is for SIGBUS, which is mostly shared memory that could not be backed.
+func adviceBus(inc *incident.Incident, f *Facts) string {
+	size := "by default 64 MiB"
+	for i := range f.Filesystems {
+		if d := &f.Filesystems[i]; d.Mount == "/dev/shm" && d.Size != nil {
+			size = incident.FormatBytes(*d.Size)
+			if d.Full() {
+				size += ", and full"
+			}
+		}
+	}
+	key := "--shm-size"
+	switch c := inc.Container; {
+	case c != nil && c.Pod != nil:
+		key = "an emptyDir with medium: Memory mounted on /dev/shm"
+	case c != nil && c.Labels[labelSwarmService] != "":
+		key = "a tmpfs mount on /dev/shm in the stack's file"
+	case c != nil && c.Compose != nil:
+		key = "shm_size: in the compose file"
+	}
+	return "Look at /dev/shm first (" + size + "; df -h /dev/shm in the container): a page of shared memory that finds no room there ends in SIGBUS. Give it more (" + key +
+		"). Else a mapped file was cut short, or its disk is full or failing (journalctl -k)."
+}

@@ -1,0 +1,133 @@
+package verdict
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// kernelLog is true for a source that holds the kernel's log.
+func kernelLog(source string) bool { return source == "kmsg" || source == "journal" }
+
+// sameSource is true where one source's silence stands for the other's.
+func sameSource(a, b string) bool { return a == b || kernelLog(a) && kernelLog(b) }
+
+// covers is true where a source's silence about a moment means that there was nothing.
+func (f *Facts) covers(source string, at time.Time) bool {
+	const near = 10 * time.Second
+	for i := range f.Gaps {
+		g := &f.Gaps[i]
+		if g.Source == source && !at.Before(g.From.Add(-near)) && (g.To.IsZero() || !at.After(g.To.Add(near))) {
+			return false
+		}
+	}
+	said := false
+	for i := range f.Horizons {
+		if h := &f.Horizons[i]; sameSource(h.Source, source) {
+			if h.Covers(at) {
+				return true
+			}
+			said = true
+		}
+	}
+	// Where nobody gave a horizon the source was watched as it happened, if it is up.
+	return !said && f.Blind[source] == "" && f.Horizons == nil
+}
+
+// gaps are the stretches in which a source was blind, and those that its horizon leaves
+// out, for an end.
+func (f *Facts) gaps() []incident.Gap {
+	if f.Kind != incident.KindDeath || len(f.Horizons) == 0 {
+		return f.Gaps
+	}
+	at, out := endTime(f), f.Gaps[:len(f.Gaps):len(f.Gaps)]
+	for i := range f.Horizons {
+		h := &f.Horizons[i]
+		covered := false
+		for j := range f.Horizons {
+			covered = covered || sameSource(f.Horizons[j].Source, h.Source) && f.Horizons[j].Covers(at)
+		}
+		if !covered {
+			out = append(out, h.Gap(at))
+		}
+	}
+	return out
+}
+
+// kernelGap says in a clause why the kernel's log cannot speak of the end: "the kernel
+// log begins 14 minutes after it died"; "" where it covers the end.
+func (f *Facts) kernelGap() string {
+	at := endTime(f)
+	if f.covers("kmsg", at) {
+		return ""
+	}
+	best := ""
+	for i := range f.Horizons {
+		h := &f.Horizons[i]
+		switch {
+		case !kernelLog(h.Source):
+		case !h.Read && h.Reason != "":
+			best = cmp.Or(best, "no kernel log was read ("+h.Reason+")")
+		case !h.Read:
+			best = cmp.Or(best, "no kernel log was read")
+		case h.Undated:
+			return "the kernel log has no time of day"
+		case h.From.IsZero():
+			best = cmp.Or(best, "how far back the kernel log reaches is not known")
+		case at.Before(h.From):
+			return "the kernel log begins " + incident.FormatDuration(h.From.Sub(at)) + " after it died"
+		default:
+			return "the kernel log ends " + incident.FormatDuration(at.Sub(h.To)) + " before it died"
+		}
+	}
+	if best != "" {
+		return best
+	}
+	if r := f.Blind["kmsg"]; r != "" {
+		return "the kernel log cannot be read"
+	}
+	for i := range f.Gaps {
+		if f.Gaps[i].Source == "kmsg" {
+			return "records of the kernel log were lost around its end"
+		}
+	}
+	return "no kernel log was read"
+}
+
+// silent lists, as clauses, the sources that cover the end and say nothing of it.
+func (f *Facts) silent() []string {
+	at := endTime(f)
+	var out []string
+	if f.covers("kmsg", at) {
+		out = append(out, "no kernel kill")
+	}
+	if f.covers("docker", at) {
+		out = append(out, "no request to the engine")
+	}
+	if len(f.Samples) > 0 && f.Blind["cgroup"] == "" {
+		out = append(out, "no counter")
+	}
+	return out
+}
+
+// unread lists, as clauses, why the others cannot say.
+func (f *Facts) unread() []string {
+	at := endTime(f)
+	var out []string
+	if gap := f.kernelGap(); gap != "" {
+		out = append(out, gap)
+	}
+	if f.covers("docker", at) {
+		return out
+	}
+	for i := range f.Horizons {
+		if h := &f.Horizons[i]; h.Source == "docker" {
+			if !h.Read {
+				return append(out, "the engine's events were not read")
+			}
+			return append(out, "the engine's events do not reach back to it")
+		}
+	}
+	return out
+}

@@ -1,0 +1,147 @@
+package verdict
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
+)
+
+// staleStart is how long a run lasts at least for a start error to be of another start.
+const staleStart = 10 * time.Second
+
+// staleError is true where the engine's start error cannot be of this run: it ran.
+func staleError(f *Facts) bool {
+	code := f.Exit.ExitCode
+	return f.Container != nil && !f.Container.StartedAt.IsZero() && endTime(f).Sub(f.Container.StartedAt) > staleStart && (code < 125 || code > 128)
+}
+
+// notStarted is what a log says of a command that could not be executed.
+type notStarted struct {
+	path string // the command
+	why  string // as the system said it
+	// shebang is true where the interpreter that is missing ends in a carriage return.
+	carriage bool
+	line     string
+}
+
+// reExecs are how runc's init, shells and small init programs say that the command
+// could not be executed. Group 1 is the command, group 2 the system's reason.
+var reExecs = []*regexp.Regexp{
+	regexp.MustCompile(`^(?:\S{1,64}: )?exec:? "?([^":]{1,300})"?: ?(?:exec: )?((?:exec|Exec) format error|no such file or directory|permission denied|not a directory|is a directory|invalid argument|text file busy)$`),
+	regexp.MustCompile(`^standard_init_linux\.go:\d{1,5}: exec user process caused:? "?()((?:exec|Exec) format error|no such file or directory|permission denied)"?$`),
+	regexp.MustCompile(`(?i)^\[FATAL tini \(\d{1,7}\)\] exec (\S{1,300}) failed: (exec format error|no such file or directory|permission denied)$`),
+	regexp.MustCompile(`(?i)^\[dumb-init\] (\S{1,300}): (exec format error|no such file or directory|permission denied)$`),
+	regexp.MustCompile(`(?i)^(?:\S{1,80}: )?(?:line \d{1,6}: )?(\S{1,300}): (cannot execute: required file not found|cannot execute binary file: exec format error|bad interpreter: no such file or directory)$`),
+	regexp.MustCompile(`(?i)^(?:/usr/bin/)?env: (?:[‘'"]?)([^’'":]{1,200})(?:[’'"]?): (no such file or directory)$`),
+}
+
+// findNotStarted looks for it in a log of which it is the only word.
+func findNotStarted(tail []string) *notStarted {
+	lines, first := plainLines(tail)
+	said := 0
+	var found *notStarted
+	for i, l := range lines {
+		l = strings.TrimSpace(l)
+		if l == "" || strings.HasPrefix(l, "/usr/bin/env: use -[v]S") || strings.HasPrefix(l, "env: use -[v]S") {
+			continue
+		}
+		if said++; said > 2 {
+			return nil // it ran, and had more to say
+		}
+		for _, re := range reExecs {
+			if g := re.FindStringSubmatch(l); g != nil {
+				found = &notStarted{path: g[1], why: strings.ToLower(g[2]), line: tail[first+i]}
+				break
+			}
+		}
+	}
+	if found != nil {
+		for _, end := range []string{"\r", `\r`, "^M", `\x0d`, "$'\\r'"} {
+			if p, ok := strings.CutSuffix(found.path, end); ok {
+				found.path, found.carriage = p, true
+			}
+		}
+	}
+	return found
+}
+
+// judgeExec finds a command that runc's init, or a shell in its place, could not
+// execute: the exit code alone looks like the program's own.
+func judgeExec(f *Facts) (judgement, bool) {
+	switch f.Exit.ExitCode {
+	case 1, 2, 126, 127, 128, 255:
+	default:
+		return judgement{}, false
+	}
+	n := findNotStarted(f.tail())
+	if n == nil {
+		return judgement{}, false
+	}
+	return judgement{cause: incident.ExecFailed, confidence: incident.Likely, why: n.reason(), exec: n}, true
+}
+
+// reason says in words what the system's error means for this command.
+func (n *notStarted) reason() string {
+	what := "its command"
+	if n.path != "" {
+		what = redact.Sanitize(redact.Line(n.path))
+	}
+	switch {
+	case n.carriage:
+		return fmt.Sprintf("%s is named with a carriage return at its end: the script has Windows line ends (CRLF)", what)
+	case strings.Contains(n.why, "format error"):
+		return what + ": exec format error: it is built for another CPU architecture, or is a script without a #! line"
+	case strings.Contains(n.why, "bad interpreter"), strings.Contains(n.why, "required file not found"):
+		return what + ": the interpreter of its #! line, or its loader, is not in the image"
+	case strings.Contains(n.why, "no such file"):
+		return what + ": no such file: it, the interpreter of its #! line, or its loader (musl against glibc) is not in the image"
+	}
+	return what + ": " + n.why
+}
+
+// tail is what of the log is judged.
+func (f *Facts) tail() []string {
+	if f.RawTail != nil {
+		return f.RawTail
+	}
+	return f.LogTail
+}
+
+// startTrouble is one kind of the engine's start errors: how it reads, and what to do.
+type startTrouble struct {
+	shape  *regexp.Regexp
+	advice string
+}
+
+// startTroubles are looked through in order; the first that fits is taken.
+var startTroubles = []startTrouble{
+	{regexp.MustCompile(`(?i)exec format error`), "Build or pull the image for this machine's architecture (docker image inspect -f '{{.Architecture}}' IMAGE against uname -m; docker pull --platform), or give the script a #! line."},
+	{regexp.MustCompile(`(?i)could not select device driver|nvidia|libcuda|--gpus|\bgpu\b`), "Install the NVIDIA container toolkit on this host and restart the engine (nvidia-ctk runtime configure --runtime=docker), or start it without --gpus."},
+	{regexp.MustCompile(`(?i)gathering device information|/dev/\S+.{0,40}no such file|device cgroup|error adding device`), "The device that was asked for (--device, devices:) is not on this host: ls -l it, load its driver, or take it out."},
+	{regexp.MustCompile(`(?i)bind source path does not exist|invalid mount|error mounting|mounts? denied|not a directory.{0,80}mount|mount.{0,200}(?:not a directory|no such file|permission denied|read-only)|failed to mount`), "A mount cannot be made: look whether the source exists on this host and is of the right sort, a file on a file or a directory on a directory (docker inspect -f '{{json .Mounts}}')."},
+	{regexp.MustCompile(`(?i)rlimit|ulimit|too many open files`), "A ulimit that was asked for is above what this host allows: lower it (--ulimit, ulimits:), or raise the engine's own (LimitNOFILE of its unit, /proc/sys/fs/nr_open)."},
+	{regexp.MustCompile(`(?i)port is already allocated|address already in use|bind for`), "Another program holds the published port: ss -ltnp names it; stop that, or publish another port."},
+	{regexp.MustCompile(`(?i)bridge|iptables|network \S+ not found|endpoint|veth|failed to set up container networking|failed programming external connectivity`), "The network could not be set up: docker network ls, and restart the engine if something flushed iptables (systemctl restart docker)."},
+	{regexp.MustCompile(`(?i)seccomp|apparmor|selinux|capabilit|operation not permitted`), "A security profile or capability refused the start: compare --security-opt and --cap-add with what this host's kernel has (dmesg, journalctl -t audit)."},
+	{regexp.MustCompile(`(?i)memory limit|minimum memory|oom_score_adj|cgroup|swap limit`), "The resource settings cannot be applied on this host: compare --memory, --cpus and the cgroup version (docker info) with what was asked for."},
+	{regexp.MustCompile(`(?i)no space left|disk quota`), "The engine's disk is full: docker system df names what fills it, docker system prune frees it."},
+	{regexp.MustCompile(`(?i)permission denied`), "Make the command executable in the image (chmod +x; COPY --chmod=755), and look that its file system is not mounted noexec."},
+	{regexp.MustCompile(`(?i)executable file not found|no such file or directory|bad interpreter`), "Look whether the command is in the image, and the interpreter of its #! line or its loader (musl against glibc): docker run --rm --entrypoint sh IMAGE -c 'ls -l COMMAND; head -1 COMMAND'."},
+}
+
+// adviceExec is what to do about a container that did not start.
+func adviceExec(v judgement) string {
+	if v.exec != nil && v.exec.carriage {
+		return "Save the script with Unix line ends (dos2unix, or * text eol=lf in .gitattributes) and build the image again."
+	}
+	for i := range startTroubles {
+		if t := &startTroubles[i]; t.shape.MatchString(v.why) {
+			return t.advice
+		}
+	}
+	return "Check the command and entrypoint against the image: docker run --entrypoint sh -it IMAGE, then look whether the file exists, is executable and is built for this machine."
+}

@@ -1,0 +1,143 @@
+package verdict
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
+)
+
+const (
+	// voiceBefore is how long before an end a voice may speak of it: an eviction and
+	// a probe's kill have a grace period.
+	voiceBefore = 2 * time.Minute
+	// voiceAfter is how long after it: a log is written when there is time.
+	voiceAfter = 10 * time.Second
+	// looseBefore and looseAfter are the same for one that names no container.
+	looseBefore, looseAfter = 3 * time.Second, time.Second
+)
+
+// VoicesOf picks those that speak of a container's end. One that names nothing is
+// taken by its time alone, and marked so.
+func VoicesOf(all []incident.Voice, c *incident.Container, pid int, end time.Time) []incident.Voice {
+	var out []incident.Voice
+	for _, v := range all {
+		d := end.Sub(v.At)
+		near := v.At.IsZero() || end.IsZero() || d <= voiceBefore && d >= -voiceAfter
+		switch {
+		case near && voiceNames(&v, c, pid):
+		case near && !v.At.IsZero() && !end.IsZero() && v.Kind == incident.VoiceForce && v.ContainerID == "" && d <= looseBefore && d >= -looseAfter:
+			v.Loose = true
+		case near && !v.At.IsZero() && !end.IsZero() && v.Kind == incident.VoiceKilled && v.ContainerID == "" && v.Cgroup == "" && v.Unit == "" && (pid == 0 || v.PID == 0) && d <= looseBefore && d >= -looseAfter:
+			v.Loose = true
+		default:
+			continue
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// voiceNames is true where a voice names the container.
+func voiceNames(v *incident.Voice, c *incident.Container, pid int) bool {
+	if c == nil {
+		return false
+	}
+	for _, id := range []string{c.ID, c.OuterID} {
+		if len(id) >= 12 && (len(v.ContainerID) >= 12 && strings.HasPrefix(id, v.ContainerID) || strings.Contains(v.Cgroup, id) || strings.Contains(v.Unit, id)) {
+			return true
+		}
+	}
+	if p := c.Pod; p != nil && (p.UID != "" && (v.PodUID == p.UID || strings.Contains(strings.ReplaceAll(v.Cgroup, "_", "-"), p.UID)) ||
+		p.Name != "" && v.PodName == p.Name && (v.PodNamespace == "" || p.Namespace == "" || v.PodNamespace == p.Namespace)) {
+		return true
+	}
+	return pid != 0 && v.PID == pid
+}
+
+// judgeVoice reads what another program's log said of the end. One that names the
+// container is believed before the trace of a signal, which tells only who sent it.
+func judgeVoice(f *Facts) (judgement, bool) { return voiceVerdict(f, false) }
+
+// judgeLooseVoice is judgeVoice for those that fit by their time alone.
+func judgeLooseVoice(f *Facts) (judgement, bool) { return voiceVerdict(f, true) }
+
+func voiceVerdict(f *Facts, loose bool) (judgement, bool) {
+	for i := range f.Voices {
+		x := &f.Voices[i]
+		if x.Loose != loose {
+			continue
+		}
+		v := judgement{confidence: incident.Likely, voice: x, signal: 9}
+		if x.Trusted {
+			v.confidence = incident.Certain
+		}
+		killed := isKillCode(f.Exit.ExitCode) || x.Signal != 0 && incident.ExitSignal(f.Exit.ExitCode) == x.Signal
+		switch x.Kind {
+		case incident.VoiceKilled:
+			if !killed {
+				continue
+			}
+			v.cause, v.signal = incident.KillUserspaceOOM, incident.ExitSignal(f.Exit.ExitCode)
+		case incident.VoiceForce:
+			if !killed {
+				continue
+			}
+			v.cause, v.grace = incident.KillStopTimeout, x.Grace
+			if x.Signal != 0 {
+				v.signal = x.Signal
+			}
+		case incident.VoiceEvicted:
+			v.cause = incident.KillEvicted
+		case incident.VoiceProbe:
+			v.cause = incident.KillProbe
+		default:
+			continue
+		}
+		if loose {
+			v.confidence = incident.Possible
+			v.why = fmt.Sprintf("%s names no container; only the time fits", x.Who)
+		} else if !x.Trusted {
+			v.why = "the line stands in a log that does not vouch for who wrote it"
+		}
+		return v, true
+	}
+	return judgement{}, false
+}
+
+// voiceEvidence shows what was said.
+func voiceEvidence(x *incident.Voice) incident.Evidence {
+	means := map[incident.VoiceKind]string{
+		incident.VoiceKilled:  "the user-space OOM killer " + redact.Sanitize(x.Who) + " took it",
+		incident.VoiceForce:   "it had not stopped when the grace period was over, so the engine sent SIGKILL",
+		incident.VoiceEvicted: "the kubelet evicted its pod",
+		incident.VoiceProbe:   "the kubelet killed it because a probe failed",
+		incident.VoiceTaskOOM: "containerd saw a process in it OOM-killed (any process, not only the first)",
+	}[x.Kind]
+	if x.Loose {
+		means += "; it names no container, and only the time fits"
+	}
+	source := "journal"
+	if x.Who == "kubelet" {
+		source = "kubelet"
+	}
+	return incident.Evidence{Source: source, Time: x.At, Text: redact.Sanitize(redact.Line(x.Text)), Means: means}
+}
+
+// killerName is the program's own name, for its log to be looked for.
+func killerName(v *judgement) string {
+	if v.voice != nil {
+		return redact.Sanitize(v.voice.Who)
+	}
+	return processName(v.sender.Sender.Comm, v.sender.Sender.PID)
+}
+
+// voiceName is the killer that a voice names.
+func voiceName(v *judgement) string {
+	if v.voice != nil {
+		return redact.Sanitize(v.voice.Who)
+	}
+	return senderName(v.sender)
+}
