@@ -24,6 +24,9 @@ func vsyscall(f *Facts) *kmsg.Fault {
 			return &f.Faults[i]
 		}
 	}
+	if x := looseFault(f); x != nil && reVsyscall.MatchString(x.Line) {
+		return x
+	}
 	return nil
 }
 

@@ -35,6 +35,9 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 		x := &f.Faults[i]
 		out = append(out, incident.Evidence{Source: "kmsg", Time: x.Time, Text: redact.Sanitize(x.Line), Means: faultMeaning(x)})
 	}
+	if v.fault != nil {
+		out = append(out, incident.Evidence{Source: "kmsg", Time: v.fault.Time, Text: redact.Sanitize(v.fault.Line), Means: faultMeaning(v.fault) + "; only its time fits this end"})
+	}
 	for _, at := range f.EngineOOMs {
 		out = append(out, incident.Evidence{Source: "docker", Time: at, Text: "event oom",
 			Means: "the engine saw a process in the container OOM-killed (any process, not only the first)"})

@@ -49,6 +49,9 @@ type Facts struct {
 	EngineOOMs []time.Time
 	// Faults are kernel records about a process of this container.
 	Faults []kmsg.Fault
+	// LooseFaults are such records at the moment of the end that name a process of no
+	// known container: only the time fits.
+	LooseFaults []kmsg.Fault
 	// Samples are recent readings, oldest first; the last one is from before
 	// the incident.
 	Samples []cgroup.Sample

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/redact"
 )
 
@@ -37,6 +38,7 @@ type judgement struct {
 	disk       *DiskFull
 	fs         *incident.Filesystem // the one that was full, or that disk names
 	voice      *incident.Voice      // what another program's log said of it
+	fault      *kmsg.Fault          // the kernel's line on a fault that only fits by its time
 	exec       *notStarted          // what the log says of a command that could not be executed
 	flagged    bool                 // the engine's flag and 137 alone, without a kernel log
 }
@@ -254,6 +256,8 @@ func judgeCode(f *Facts) (judgement, bool) {
 		v := judgement{cause: incident.CrashSignal, confidence: incident.Likely, signal: sig}
 		if crashFault(f) != nil {
 			v.confidence = incident.Certain
+		} else if x := looseFault(f); x != nil {
+			v.fault, v.why = x, "the kernel's line on the fault names a process of no known container; its time fits"
 		}
 		return v, true
 	case code >= 125 && code <= 127:
@@ -280,6 +284,14 @@ func shifted(d time.Duration) string {
 // judgeMissed judges an end of which there is no exit at all: the container is
 // known to be gone, or to have been started anew.
 func judgeMissed(f *Facts) judgement {
+	for i := range f.Voices {
+		switch x := &f.Voices[i]; x.Kind {
+		case incident.VoiceEvicted:
+			return judgement{cause: incident.KillEvicted, confidence: incident.Certain, voice: x}
+		case incident.VoiceProbe:
+			return judgement{cause: incident.KillProbe, confidence: incident.Likely, voice: x}
+		}
+	}
 	if k := recentChildKill(f); k != nil {
 		v := kernelVerdict(f, k)
 		v.child, v.confidence = true, weaker(v.confidence, incident.Possible)

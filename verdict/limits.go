@@ -76,6 +76,26 @@ func faultOf(f *Facts, kind kmsg.FaultKind) *kmsg.Fault {
 	return nil
 }
 
+// LooseFault is how far from an end a fault may be that names no known container.
+const LooseFault = 2 * time.Second
+
+// looseFault is the one fault at the moment of a crash that is of no known container;
+// nil where there are several processes it may be.
+func looseFault(f *Facts) *kmsg.Fault {
+	var found *kmsg.Fault
+	for i := range f.LooseFaults {
+		x := &f.LooseFaults[i]
+		if x.Kind != kmsg.FaultSegfault && x.Kind != kmsg.FaultTrap {
+			continue
+		}
+		if found != nil && found.PID != x.PID {
+			return nil
+		}
+		found = x
+	}
+	return found
+}
+
 // crashFault returns the kernel's record of the fault that crashed the program.
 func crashFault(f *Facts) *kmsg.Fault {
 	if x := faultOf(f, kmsg.FaultSegfault); x != nil {

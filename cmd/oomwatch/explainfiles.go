@@ -59,6 +59,9 @@ func (e *explainer) finish(t *teller, what string, err error) error {
 	notes := e.cmd.ErrOrStderr()
 	stats := &e.files.Stats
 	sayUnread(notes, stats)
+	for _, s := range e.files.Spared {
+		fmt.Fprintf(notes, "note: an OOM without a kill: %s\n", redact.Sanitize(s))
+	}
 	if err := errors.Join(err, e.files.Bad.Err(len(e.files.Logs), notes)); err != nil {
 		return err
 	}
@@ -67,6 +70,9 @@ func (e *explainer) finish(t *teller, what string, err error) error {
 			fmt.Fprintf(notes, "oomwatch: no kill of %q is in what was read (%d lines)\n", what, stats.Lines)
 		} else {
 			fmt.Fprintf(notes, "oomwatch: no kill is in what was read (%d lines)\n", stats.Lines)
+		}
+		if stats.Lines > 0 && e.files.NoKernelLine() {
+			fmt.Fprintln(notes, "no line reads like one of the kernel's log: save it with journalctl -k or dmesg -T")
 		}
 		return errNothing
 	}

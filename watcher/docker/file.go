@@ -18,12 +18,12 @@ const (
 	maxInspectSize = 256 << 20
 )
 
-// ReadEvents reads what docker events --format '{{json .}}' prints: one JSON
-// object per line, in the order of the stream. Events of networks, images and the like,
+// ReadEvents reads what docker events prints, as text or with --format '{{json .}}',
+// and docker compose events --json: one event per line, in the order of the stream. Events of networks, images and the like,
 // and those that are not used (exec, attach), are left out. The first line that
 // is no event ends the reading with an error that names it; what came before is returned.
 func ReadEvents(r io.Reader) ([]observe.Observation, error) {
-	const want = "want the output of docker events --format '{{json .}}'"
+	const want = "want the output of docker events --format '{{json .}}', of docker events as it prints, or of docker compose events --json"
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 64<<10), maxEventLine)
 	shadows := map[string]*shadow{}
@@ -36,12 +36,9 @@ func ReadEvents(r io.Reader) ([]observe.Observation, error) {
 		if len(text) == 0 {
 			continue
 		}
-		var m events.Message
-		if err := json.Unmarshal(text, &m); err != nil {
-			return out, fmt.Errorf("line %d is no event: %w (%s)", line, jsonReason(err), want)
-		}
-		if m.Action == "" || m.Time == 0 && m.TimeNano == 0 {
-			return out, fmt.Errorf("line %d is no event: it has no Action or no time (%s)", line, want)
+		m, err := eventOf(text)
+		if err != nil {
+			return out, fmt.Errorf("line %d is no event: %w (%s)", line, err, want)
 		}
 		m = asDocker(m)
 		sh := shadows[m.Actor.ID]

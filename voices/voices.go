@@ -1,0 +1,148 @@
+// Package voices reads what other programs than the kernel say in a journal or log of a
+// container's end: user-space OOM killers, the engine's daemon, the kubelet, containerd.
+package voices
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
+)
+
+// maxText bounds one line.
+const maxText = 16 << 10
+
+// row is one shape of line. Its groups are named as the fields of incident.Voice: id,
+// cgroup, unit, pod, ns, uid, pid, comm, grace, signal.
+type row struct {
+	who   string   // the voice
+	from  []string // identifiers in the log that may say it
+	kind  incident.VoiceKind
+	has   string // a text without which the shape is not tried
+	shape *regexp.Regexp
+}
+
+// rows are all shapes; a new one is a row here and a line in testdata/lines.txt.
+var rows = []row{
+	{"systemd-oomd", []string{"systemd-oomd"}, incident.VoiceKilled, "Marked ", regexp.MustCompile(`^Marked (?P<cgroup>/\S+) for killing`)},
+	{"systemd-oomd", []string{"systemd-oomd"}, incident.VoiceKilled, "Killed ", regexp.MustCompile(`^Killed (?P<cgroup>/\S+) due to (?:memory|swap|pressure)`)},
+	{"systemd-oomd", []string{"systemd"}, incident.VoiceKilled, "systemd-oomd killed", regexp.MustCompile(`^(?P<unit>\S+\.(?:scope|service|slice)): systemd-oomd killed (?:\d+|some) process\(?e?s?\)? ?\(?e?s?\)? ?in this unit`)},
+	{"earlyoom", []string{"earlyoom"}, incident.VoiceKilled, "sending SIG", regexp.MustCompile(`^sending SIG(?P<signal>TERM|KILL) to process (?P<pid>\d{1,10})(?: uid \d+)? "(?P<comm>[^"]{0,64})"`)},
+	{"nohang", []string{"nohang", "nohang-desktop"}, incident.VoiceKilled, "", regexp.MustCompile(`(?:Sending SIG|\[ OK \] Sending SIG|Send(?:ing)? SIG)(?P<signal>TERM|KILL) to (?:the )?(?:process )?(?:\[?(?P<comm>[^\]()"]{1,64})\]? ?\()?(?:pid:? ?)?(?P<pid>\d{1,10})`)},
+	{"nohang", []string{"nohang", "nohang-desktop"}, incident.VoiceKilled, "Victim", regexp.MustCompile(`^\s*(?:Victim|Process) (?:is )?(?:found|terminated|killed).{0,40}?[Pp][Ii][Dd]:? ?(?P<pid>\d{1,10})(?:.{0,40}?[Nn]ame:? ?"?(?P<comm>[^",]{1,64}))?`)},
+	{"oomd", []string{"oomd"}, incident.VoiceKilled, "illing cgroup", regexp.MustCompile(`(?:Trying to kill|[Kk]illing cgroup):? ?"?(?P<cgroup>/?[^\s",]+)`)},
+	{"oomd", []string{"oomd"}, incident.VoiceKilled, "oomd kill:", regexp.MustCompile(`oomd kill: [\d. ]{1,80}(?P<cgroup>\S*/\S+)`)},
+	{"dockerd", []string{"dockerd", "docker"}, incident.VoiceForce, "using the force", regexp.MustCompile(`(?i)container (?:(?P<id>[0-9a-f]{12,64}) )?failed to (?:exit|stop) within (?P<grace>[0-9.]+ ?(?:ms|s|m|h|seconds?)?) of (?:signal (?P<signal>\d{1,2})|kill|the stop signal)[^=]{0,80}using the force(?:.{0,200}\bcontainer(?:ID)?="?(?P<id2>[0-9a-f]{12,64}))?`)},
+	{"dockerd", []string{"dockerd", "docker"}, incident.VoiceForce, "using the force", regexp.MustCompile(`(?i)failed to (?:exit|stop).{0,120}using the force(?:.{0,200}\bcontainer(?:ID)?="?(?P<id>[0-9a-f]{12,64}))?`)},
+	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceEvicted, "viction manager", regexp.MustCompile(`(?i)eviction manager: (?:pod is evicted successfully"? pod="?(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"?|pod (?P<pod2>[a-z0-9.\-]{1,253})_(?P<ns2>[a-z0-9.\-]{1,253})\((?P<uid>[0-9a-f\-]{32,36})\) is evicted successfully)`)},
+	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceProbe, "probe, will be restarted", regexp.MustCompile(`(?:Killing container with a grace period|Message for Container).{0,80}?pod="?(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"?.{0,400}failed (?:liveness|startup) probe, will be restarted`)},
+	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceProbe, "probe, will be restarted", regexp.MustCompile(`(?:Namespace:"(?P<ns>[a-z0-9.\-]{1,253})".{0,40}?Name:"(?P<pod>[a-z0-9.\-]{1,253})".{0,600}?)failed (?:liveness|startup) probe, will be restarted`)},
+	{"containerd", []string{"containerd", "k3s", "dockerd"}, incident.VoiceTaskOOM, "TaskOOM", regexp.MustCompile(`TaskOOM.{0,200}?(?:container_id:\\?"|ContainerID:)(?P<id>[0-9a-f]{12,64})`)},
+}
+
+// Line is one line of a log, taken apart.
+type Line struct {
+	At time.Time
+	// Ident is who wrote it, as the log says: "dockerd". Unit is the systemd unit that
+	// the journal itself saw it come from; "" where the log does not vouch for it.
+	Ident, Unit string
+	Text        string
+}
+
+// Parse reads a line; ok is false for one that says nothing of an end.
+func Parse(l Line) (v incident.Voice, ok bool) {
+	text := l.Text[:min(len(l.Text), maxText)]
+	ident := strings.TrimSuffix(strings.ToLower(l.Ident), ".service")
+	if !mayTell(text) {
+		return v, false
+	}
+	for i := range rows {
+		r := &rows[i]
+		if !contains(r.from, ident) || !strings.Contains(text, r.has) || l.Unit != "" && !unitFits(r, l.Unit) {
+			continue
+		}
+		g := r.shape.FindStringSubmatch(text)
+		if g == nil {
+			continue
+		}
+		v = incident.Voice{At: l.At, Who: r.who, Kind: r.kind, Trusted: l.Unit != "", Text: redact.Line(text)}
+		for n, name := range r.shape.SubexpNames() {
+			if g[n] != "" {
+				set(&v, name, g[n])
+			}
+		}
+		return v, true
+	}
+	return v, false
+}
+
+// mayTell is a quick look for lines that cannot match.
+func mayTell(text string) bool {
+	for _, w := range [...]string{"for killing", "Killed /", "systemd-oomd killed", "SIG", "Victim", "Process ", "cgroup", "Trying to kill", "oomd kill:", "using the force", "viction manager", "probe, will be restarted", "TaskOOM"} {
+		if strings.Contains(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// unitFits is true where the journal saw the line come from the program's own unit:
+// anybody can call itself what it likes.
+func unitFits(r *row, unit string) bool {
+	unit = strings.TrimSuffix(unit, ".service")
+	if r.who == "systemd-oomd" && (unit == "init.scope" || strings.HasPrefix(unit, "user@")) {
+		return true
+	}
+	for _, from := range r.from {
+		if unit == from || from == "dockerd" && unit == "docker" || from == "systemd" && unit == "systemd" || unit == "snap."+from || unit == "k3s-agent" && from == "k3s" {
+			return true
+		}
+	}
+	return false
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+func set(v *incident.Voice, name, value string) {
+	switch name {
+	case "id", "id2":
+		v.ContainerID = value
+	case "cgroup":
+		v.Cgroup = value
+	case "unit":
+		v.Unit = value
+	case "pod", "pod2":
+		v.PodName = value
+	case "ns", "ns2":
+		v.PodNamespace = value
+	case "uid":
+		v.PodUID = value
+	case "comm":
+		v.Comm = strings.TrimSpace(value)
+	case "pid":
+		v.PID, _ = strconv.Atoi(value)
+	case "signal":
+		if n, err := strconv.Atoi(value); err == nil {
+			v.Signal = n
+		} else {
+			v.Signal = incident.SignalNumber("SIG" + value)
+		}
+	case "grace":
+		value = strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(value, "econds"), "econd"), " ", "")
+		if d, err := time.ParseDuration(value); err == nil {
+			v.Grace = d
+		} else if s, err := strconv.ParseFloat(value, 64); err == nil {
+			v.Grace = time.Duration(s * float64(time.Second))
+		}
+	}
+}
