@@ -39,7 +39,7 @@ func readLines(ctx context.Context, names []string, loc *time.Location, now time
 		if err != nil {
 			continue
 		}
-		r, done, err := kmsg.Plain(f, name)
+		r, done, err := kmsg.Decompress(f, name)
 		if err == nil {
 			h := lines(ctx, r, loc, now, func(v incident.Voice) {
 				if len(spoken) < maxVoices {
@@ -133,7 +133,7 @@ func hasKernelLine(name string) bool {
 		return true // what it holds is not known
 	}
 	defer file.Close()
-	r, done, err := kmsg.Plain(file, name)
+	r, done, err := kmsg.Decompress(file, name)
 	if err != nil {
 		return true
 	}

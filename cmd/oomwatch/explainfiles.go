@@ -8,6 +8,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // offline explains from saved files alone.
