@@ -59,7 +59,7 @@ func readCRIEvents(r io.Reader) ([]observe.Observation, error) {
 		}
 		switch e.ContainerEventType {
 		case "CONTAINER_STARTED_EVENT":
-			out = append(out, observe.Observation{At: at, Action: &observe.Action{ID: e.ContainerID, Action: "start"}})
+			out = append(out, observe.Observation{At: at, Event: &observe.Event{ID: e.ContainerID, Kind: observe.Started}})
 		case "CONTAINER_STOPPED_EVENT":
 			for i := range e.ContainersStatuses {
 				if st := &e.ContainersStatuses[i]; st.ID == e.ContainerID {

@@ -191,7 +191,7 @@ func (f *Files) eventsHorizon(obs []observe.Observation) incident.Horizon {
 	}
 	for i := range obs {
 		o := &obs[i]
-		if o.Action == nil && o.Signal == nil && o.Exit == nil {
+		if o.Event == nil && o.Signal == nil && o.Exit == nil {
 			continue
 		}
 		if h.From.IsZero() || o.At.Before(h.From) {
