@@ -158,7 +158,7 @@ func words(all []observe.Observation) []string {
 		case o.Signal != nil:
 			out = append(out, fmt.Sprintf("kill %d", o.Signal.Number))
 		case o.Event != nil:
-			out = append(out, string(o.Event.Kind))
+			out = append(out, actionOf(o.Event))
 		case o.List != nil:
 			out = append(out, fmt.Sprintf("reconcile of %d", len(o.List.Containers)))
 		case o.Source != nil:
@@ -199,7 +199,7 @@ func isExit(id string) func(observe.Observation) bool {
 
 func isAction(id, action string) func(observe.Observation) bool {
 	return func(o observe.Observation) bool {
-		return o.Event != nil && o.Event.ID == id && strings.Contains(o.Event.Raw, " container "+action+" ")
+		return o.Event != nil && o.Event.ID == id && actionOf(o.Event) == action
 	}
 }
 
@@ -252,4 +252,11 @@ func toJSON(t testing.TB, v any) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// actionOf is the engine's own word for an event.
+func actionOf(e *observe.Event) string {
+	_, action, _ := strings.Cut(e.Raw, " container ")
+	action, _, _ = strings.Cut(action, " "+e.ID)
+	return action
 }
