@@ -145,12 +145,10 @@ func (s *Store) eachBody(ctx context.Context, q Query, f func(Place, []byte) err
 		if q.Limit > 0 {
 			limit = min(limit, q.Limit-n)
 		}
-		begun := time.Now()
-		page, more, err := s.page(ctx, q, limit)
+		page, more, err := s.turn(ctx, n > 0, q, limit)
 		if err != nil {
 			return fmt.Errorf("list incidents: %w", explainSQLite(err))
 		}
-		took := time.Since(begun)
 		for i := range page {
 			p := &page[i]
 			if s.good(p.body, p.crc, "incident", p.id) {
@@ -168,14 +166,25 @@ func (s *Store) eachBody(ctx context.Context, q Query, f func(Place, []byte) err
 		if n += len(page); !more || q.Limit > 0 && n >= q.Limit {
 			return nil
 		}
-		if !s.readOnly {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(min(took, longestRest)):
-			}
-		}
 	}
+}
+
+// turn reads a page. Beside a writer all pages but the first of an answer are read one
+// at a time, each with a rest after it: however many read everything, half of one
+// processor and of the disk's time is left to what dies now.
+func (s *Store) turn(ctx context.Context, long bool, q Query, limit int) ([]found, bool, error) {
+	if !long || s.readOnly {
+		return s.page(ctx, q, limit)
+	}
+	select {
+	case s.long <- struct{}{}:
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+	begun := time.Now()
+	page, more, err := s.page(ctx, q, limit)
+	time.AfterFunc(min(time.Since(begun), longestRest), func() { <-s.long })
+	return page, more, err
 }
 
 // eachOld is Each in a file that is only read and is of a version without names.

@@ -14,8 +14,7 @@ import (
 // writer's. More wait.
 var maxReaders = max(1, runtime.NumCPU()/2)
 
-// longestRest is how long a long answer rests after a page at most: it rests as long
-// as the page took, so that it leaves the processor and the disk to what dies now.
+// longestRest is how long long answers rest after a page at most: as long as it took.
 const longestRest = 50 * time.Millisecond
 
 // readPragmas are those of a connection that only reads.

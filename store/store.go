@@ -46,6 +46,7 @@ type Store struct {
 	db       *parsed // the one writer
 	place    place
 	readers  readers
+	long     chan struct{} // the turn of long answers
 	path     string
 	readOnly bool
 	log      *zap.Logger
@@ -108,7 +109,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 
 func newStore(opt Options) *Store {
 	s := &Store{path: opt.Path, readOnly: opt.ReadOnly, log: opt.Logger, maxAge: opt.MaxAge, maxBytes: opt.MaxBytes, onReplaced: opt.Replaced,
-		said: make(chan string, 10), due: make(chan struct{}, 1)}
+		said: make(chan string, 10), due: make(chan struct{}, 1), long: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
