@@ -3,6 +3,7 @@ package explain
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
 )
@@ -25,15 +26,26 @@ func About(inc *incident.Incident, what string) bool {
 	if c.Name == what || len(what) >= ShortID && (strings.HasPrefix(c.ID, what) || strings.HasPrefix(c.OuterID, what)) {
 		return true
 	}
-	if c.Compose != nil && c.Compose.Service == what {
+	if p := c.Compose; p != nil && (p.Service == what || p.Project != "" && what == p.Project+"/"+p.Service) {
 		return true
 	}
-	return c.Pod != nil && (c.Pod.Name == what || c.Pod.UID == what)
+	if service := c.Labels[swarmService]; service != "" && service == what {
+		return true
+	}
+	p := c.Pod
+	return p != nil && (p.Name == what || p.UID == what || p.Namespace != "" && (what == p.Namespace+"/"+p.Name || what == p.Namespace+"/"+p.Name+"/"+c.Name))
 }
+
+// swarmService is the label by which a swarm says whose task a container is.
+const swarmService = "com.docker.swarm.service.name"
+
+// sameEnd is how near to a kill a death counts as of it: the death is the answer then.
+const sameEnd = 5 * time.Second
 
 // Pick chooses what answers "why did it die?" from incidents, oldest first. An
 // id or a container is asked for by what; "" is anything. Unless all are wanted
-// it is the newest death, or the newest kill where nothing has died.
+// it is the newest death or kill, and of a kill and the death that came of it the
+// death; a warning only where there is nothing else.
 func Pick(list []*incident.Incident, what string, all bool) []*incident.Incident {
 	var found []*incident.Incident
 	for _, inc := range list {
@@ -48,12 +60,24 @@ func Pick(list []*incident.Incident, what string, all bool) []*incident.Incident
 	if all || len(found) == 0 {
 		return found
 	}
+	var newest *incident.Incident
 	for _, inc := range slices.Backward(found) {
-		if inc.Kind == incident.KindDeath {
-			return []*incident.Incident{inc}
+		switch {
+		case inc.Kind == incident.KindWarning:
+		case newest == nil:
+			newest = inc
+		case newest.Kind != incident.KindDeath && inc.Kind == incident.KindDeath && newest.Time.Sub(inc.Time) < sameEnd && sameContainer(newest, inc):
+			newest = inc
 		}
 	}
-	return found[len(found)-1:]
+	if newest == nil {
+		newest = found[len(found)-1]
+	}
+	return []*incident.Incident{newest}
+}
+
+func sameContainer(a, b *incident.Incident) bool {
+	return a.Container != nil && b.Container != nil && a.Container.ID == b.Container.ID
 }
 
 // Merge joins what is kept with what was just seen; of the same incident the kept

@@ -27,17 +27,21 @@ func TestPick(t *testing.T) {
 	pod := &incident.Container{ID: strings.Repeat("c", 64), Pod: &incident.Pod{UID: "u-1", Name: "pod-1"}}
 	unit := at(40, "host1", incident.KindHost, nil)
 	unit.Unit = "nginx.service"
+	job := &incident.Container{ID: strings.Repeat("d", 64), Name: "stack_api.1.x", Labels: map[string]string{"com.docker.swarm.service.name": "stack_api"},
+		Compose: &incident.Compose{Project: "shop", Service: "api"}}
+	name := &incident.Container{ID: strings.Repeat("e", 64), Name: "cart", Pod: &incident.Pod{Namespace: "ns", Name: "cart-1"}}
 	list := []*incident.Incident{
-		at(30, "death2", incident.KindDeath, web), at(10, "death1", incident.KindDeath, web), at(35, "kill1", incident.KindKill, web),
+		at(30, "death2", incident.KindDeath, web), at(10, "death1", incident.KindDeath, web), at(33, "kill1", incident.KindKill, web),
 		at(5, "pkill", incident.KindKill, pod), unit,
+		at(1, "swarm1", incident.KindDeath, job), at(4, "swarm2", incident.KindKill, name), at(12, "swarm3", incident.KindKill, job), at(13, "warn", incident.KindWarning, job),
 	}
 	for _, tt := range []struct {
 		what string
 		all  bool
 		want string
 	}{
-		{"", false, "death2"},
-		{"", true, "pkill death1 death2 kill1 host1"},
+		{"", false, "host1"},
+		{"", true, "swarm1 swarm2 pkill death1 swarm3 warn death2 kill1 host1"},
 		{"web", false, "death2"},
 		{"/web", false, "death2"},
 		{"web", true, "death1 death2 kill1"},
@@ -52,6 +56,10 @@ func TestPick(t *testing.T) {
 		{"u-1", false, "pkill"},
 		{"nginx", false, "host1"},
 		{"nginx.service", false, "host1"},
+		{"stack_api", false, "swarm3"}, // a kill that is newer than an old death
+		{"shop/api", false, "swarm3"},
+		{"ns/cart-1", false, "swarm2"},
+		{"ns/cart-1/cart", false, "swarm2"},
 		{"nothing", true, ""},
 	} {
 		if got := ids(Pick(list, tt.what, tt.all)); got != tt.want {

@@ -146,3 +146,15 @@ func set(v *incident.Voice, name, value string) {
 		}
 	}
 }
+
+// Identifiers are the names under which the programs log, each once.
+func Identifiers() (out []string) {
+	for i := range rows {
+		for _, name := range rows[i].from {
+			if !contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
