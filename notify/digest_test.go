@@ -122,8 +122,8 @@ func TestUpdatesKeepToTheirLane(t *testing.T) {
 		"a digest of two": {2, true, "w1 w9 w7 w2+w3 w8"},
 	} {
 		p := pace{perMinute: 3}
-		for range tt.told {
-			p.sent(message{}, now)
+		for i := range tt.told {
+			p.sent(one(20+i, 0, fmt.Sprint("told", i)), now)
 		}
 		p.sent(message{single: true}, now) // counts for nothing
 		if got := words(p.sort(all, now, tt.hurry)); got != tt.want {

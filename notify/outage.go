@@ -3,27 +3,29 @@ package notify
 import "time"
 
 const (
-	// downAfter is how many failures in a row, without one success between
-	// them, mean that the receiver is down and not one message bad.
-	downAfter = 3
-	// peekEvery is how often something new is tried while one message alone has
-	// failed.
-	peekEvery = time.Minute
+	// suspectAfter is how many failures in a row, without one success between them,
+	// mean that more is wrong than one message: then one at a time is tried.
+	suspectAfter = 5
+	// downAfter is how long nothing must succeed until the receiver counts as down.
+	downAfter = time.Minute
+	// suspectWait is the least time between two attempts at a suspect receiver.
+	suspectWait = time.Second
 	// overdue is how late a delivery is folded into a digest with the others
 	// that are; shortOutage is how long an outage may be without that.
 	overdue     = 2 * time.Hour
 	shortOutage = 5 * time.Minute
 )
 
-// outage is what a worker knows of its receiver's being out of reach. While it is
-// down, one delivery is tried at a time and the others wait for that.
+// outage is what a worker knows of its receiver's being out of reach. After some
+// failures in a row one delivery is tried at a time, the rarer the longer it lasts,
+// and the others wait for that; one success ends it. A receiver that fails now and
+// then is no outage: there each message has its own backoff.
 type outage struct {
 	fails  int
 	lane   string    // of the first that failed
 	many   bool      // others have failed too: it is not one bad message
 	since  time.Time // the first failure of this row
 	until  time.Time // the next attempt
-	last   time.Time // the last attempt
 	reason string
 	// refusing is since when it has only asked to be left alone (Retry-After).
 	refusing time.Time
@@ -32,11 +34,12 @@ type outage struct {
 	lasted time.Duration
 }
 
-func (o *outage) isDown() bool { return o.fails >= downAfter }
+// suspect is true while one delivery at a time is tried.
+func (o *outage) suspect() bool { return o.fails >= suspectAfter }
 
-// quietUntil is when the next attempt may be made; zero while it is not down.
+// quietUntil is when the next attempt may be made; zero while all may be tried.
 func (o *outage) quietUntil() time.Time {
-	if !o.isDown() {
+	if !o.suspect() {
 		return time.Time{}
 	}
 	return o.until
@@ -50,13 +53,15 @@ func (o *outage) failed(now, at time.Time, m message, err error) time.Time {
 	}
 	o.many = o.many || lane != o.lane
 	o.fails++
-	o.last = now
-	if !o.isDown() {
+	if !o.suspect() {
 		return at
 	}
-	o.reason = err.Error()
+	lasts := now.Sub(o.since)
+	if lasts >= downAfter {
+		o.reason = err.Error()
+	}
 	if !o.until.After(now) {
-		o.until = now.Add(backoff(o.fails - 1))
+		o.until = now.Add(spread(min(max(lasts/2, suspectWait), longestWait)))
 	}
 	return o.until
 }
@@ -81,26 +86,26 @@ func (o *outage) refusesFor(now time.Time) time.Duration {
 
 // over notes that the receiver has answered.
 func (o *outage) over(now time.Time) {
-	if o.isDown() && now.Sub(o.since) >= shortOutage {
+	if o.suspect() && now.Sub(o.since) >= shortOutage {
 		o.ended, o.lasted = now, now.Sub(o.since)
 	}
 	o.fails, o.until, o.refusing, o.reason = 0, time.Time{}, time.Time{}, ""
 }
 
-// mayTry says whether a message may be sent now: while the receiver is down one
-// that is due, and now and then one that has never been tried.
+// mayTry says whether a message may be sent now: while the receiver is suspect one
+// that is due, and as long as only one lane has failed any that was never tried.
 func (o *outage) mayTry(m message, now time.Time) bool {
-	if !o.isDown() || !o.until.After(now) {
+	if !o.suspect() || !o.until.After(now) {
 		return true
 	}
-	return !o.many && m.deliveries[0].KeptAt.After(o.last) && now.Sub(o.last) >= peekEvery
+	return !o.many && laneOf(&m.deliveries[0]) != o.lane && m.deliveries[0].Attempts == 0
 }
 
 // fold joins what is told late into one message: what came while the receiver was
 // down, and whatever is long overdue. One that is alone stays as it is. While the
-// receiver is down nothing is folded: one message is enough to find out.
+// receiver is suspect nothing is folded: one message is enough to find out.
 func (o *outage) fold(all []message, now time.Time) []message {
-	if o.isDown() {
+	if o.suspect() {
 		return all
 	}
 	late := func(m message) bool {

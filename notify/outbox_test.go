@@ -234,11 +234,11 @@ func TestOutboxTriesAgainAndKeepsTheOrder(t *testing.T) {
 		if got := fmt.Sprint(s.got()); got != "[a1 x1 b1 x1 a1 x1 a1 x1 a1 x1 a2 x1]" {
 			t.Errorf("in the end told %s", got)
 		}
-		// 5, 10, 20 s, each give or take a fifth.
-		for i, want := range []time.Duration{5, 10, 20} {
+		// Each give or take a fifth.
+		for i, want := range []time.Duration{firstWait, 2 * firstWait, 4 * firstWait} {
 			at := []int{0, 2, 3, 4}
 			d := s.times[at[i+1]].Sub(s.times[at[i]])
-			if want *= time.Second; d < want*8/10 || d > want*12/10+20*time.Millisecond {
+			if d < want*8/10 || d > want*12/10+20*time.Millisecond {
 				t.Errorf("wait %d was %s, want about %s", i, d, want)
 			}
 		}

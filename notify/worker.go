@@ -20,7 +20,11 @@ const GiveUp = 72 * time.Hour
 
 // How long a failing delivery waits, and what bounds a worker.
 const (
-	firstWait   = 5 * time.Second
+	// A message that failed is tried again soon, at most quickWait apart, for
+	// quickTries attempts; then it is the message that is bad, and it comes rarely.
+	firstWait   = 500 * time.Millisecond
+	quickWait   = 15 * time.Second
+	quickTries  = 20
 	longestWait = 30 * time.Minute
 	// atOnce bounds the deliveries that are read from the queue together, and
 	// with it those of one digest.
@@ -140,7 +144,7 @@ func (w *worker) round(ctx, attempts context.Context, hurry bool) int {
 	list, pausing := w.o.group.messages(due, now)
 	w.setApart(list)
 	count := w.putOff(ctx, attempts, pausing)
-	if w.outage.isDown() || w.outage.refusesFor(now) > GiveUp {
+	if w.outage.suspect() || w.outage.refusesFor(now) > GiveUp {
 		var old int
 		list, old = w.expire(attempts, list, now)
 		count += old
@@ -161,9 +165,9 @@ func (w *worker) round(ctx, attempts context.Context, hurry bool) int {
 			return count
 		}
 		w.beat.Store(time.Now().UnixNano())
-		down := w.outage.isDown()
+		suspect := w.outage.suspect()
 		told := w.send(attempts, m, threads)
-		if down && !w.outage.isDown() {
+		if suspect && !w.outage.suspect() {
 			return count + len(m.deliveries) // now the rest is looked at anew
 		}
 		if !told {
@@ -335,7 +339,7 @@ func (w *worker) outcome(m message, err error) incident.Outcome {
 	} else {
 		out.Next = w.outage.failed(now, out.Next, m, err)
 	}
-	if !first.FirstAttempt.IsZero() && now.Sub(first.FirstAttempt) > GiveUp || w.outage.isDown() && now.Sub(w.owedSince(m)) > GiveUp {
+	if !first.FirstAttempt.IsZero() && now.Sub(first.FirstAttempt) > GiveUp || w.outage.suspect() && now.Sub(w.owedSince(m)) > GiveUp {
 		out.State = incident.Parked
 		out.Error = fmt.Sprintf("given up after %s: %s", incident.FormatDuration(GiveUp), out.Error)
 		return out
@@ -346,11 +350,19 @@ func (w *worker) outcome(m message, err error) incident.Outcome {
 	return out
 }
 
-// backoff doubles with each attempt and spreads, so that many watchers do not
-// come back to a receiver in the same moment.
+// backoff is how long a message waits after so many attempts: it doubles, stays short
+// for long, as the receiver may only fail now and then, and doubles on from there.
 func backoff(attempts int) time.Duration {
-	d := firstWait << min(max(attempts, 0), 12)
-	d = min(d, longestWait)
+	d := min(firstWait<<min(max(attempts, 0), 12), quickWait)
+	if late := attempts - quickTries; late >= 0 {
+		d = min(quickWait<<min(late, 12), longestWait)
+	}
+	return spread(d)
+}
+
+// spread makes a time up to a fifth longer or shorter, so that many watchers do not
+// come back to a receiver in the same moment.
+func spread(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
