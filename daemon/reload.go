@@ -22,9 +22,8 @@ func (d *Daemon) reload() {
 	for _, w := range warnings {
 		d.log.Warn(w)
 	}
-	before := d.keeper.recipients.Swap(to)
+	d.keeper.recipients.Store(to)
 	d.outbox.Receivers(to.send)
-	config.CloseSenders(before.send)
 	d.level.SetLevel(zapLevel(cfg.Log.Level))
 	d.watcher.SetRules(cfg.Warnings.Rules())
 	if err := d.onWarning.set(&cfg.Warnings.OnWarning); err != nil {

@@ -197,6 +197,7 @@ func (o *Outbox) Drain(ctx context.Context) {
 		all.Add(1)
 		o.wg.Go(func() {
 			defer all.Done()
+			defer w.close()
 			for ctx.Err() == nil {
 				if n := w.round(ctx, ctx, true); n == 0 {
 					return
@@ -223,5 +224,6 @@ func (o *Outbox) launch(w *worker) {
 			o.wg.Go(func() { w.traits.Run(ctx) })
 		}
 		w.run(ctx, o.ctx)
+		w.close()
 	})
 }

@@ -99,6 +99,14 @@ func (w *worker) run(ctx, attempts context.Context) {
 	}
 }
 
+// close ends the receiver's idle connections; after the last attempt, as the one that
+// is under way makes another.
+func (w *worker) close() {
+	if w.traits.Close != nil {
+		w.traits.Close()
+	}
+}
+
 // sleep is how long there is nothing to do.
 func (w *worker) sleep(ctx context.Context) time.Duration {
 	next, err := w.o.queue.NextDue(ctx, w.r.Name)
