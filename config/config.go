@@ -43,8 +43,10 @@ type History struct {
 // Docker says which engine is followed.
 type Docker struct {
 	// Host is "" for DOCKER_HOST, else the default socket.
-	Host     DockerHost `yaml:"host,omitempty"`
-	LogLines lineCount  `yaml:"log_lines"`
+	Host DockerHost `yaml:"host,omitempty"`
+	// More are further engines on this host.
+	More     []DockerHost `yaml:"more,omitempty"`
+	LogLines lineCount    `yaml:"log_lines"`
 }
 
 // Receiver is one place that alerts are sent to. Which keys a type takes

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"reflect"
 	"strings"
 
 	"github.com/oomwatch/oomwatch/config"
@@ -47,7 +48,7 @@ func needRestart(a, b *config.Config) (keys []string) {
 		{"listen", a.Listen != b.Listen},
 		{"allowed_hosts", strings.Join(a.AllowedHosts, "\n") != strings.Join(b.AllowedHosts, "\n")},
 		{"socket", a.Socket != b.Socket},
-		{"docker", a.Docker != b.Docker},
+		{"docker", !reflect.DeepEqual(a.Docker, b.Docker)},
 		{"alerts.group_window", a.Alerts.GroupWindow != b.Alerts.GroupWindow},
 		{"alerts.pause", a.Alerts.Pause != b.Alerts.Pause},
 		{"alerts.longest_pause", a.Alerts.LongestPause != b.Alerts.LongestPause},

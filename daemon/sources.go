@@ -49,20 +49,27 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 		}
 		s.kernel.After = after
 	}
-	opt := docker.Options{Host: string(cfg.Docker.Host), LogLines: int(cfg.Docker.LogLines), Logger: log, Registerer: reg, Since: past.epoch}
-	if c := past.cursors[docker.SourceName]; c != "" {
-		since, err := time.Parse(time.RFC3339Nano, c)
-		if err != nil {
-			log.Warn("the engine is asked for what it still remembers", zap.Error(err))
-		} else {
-			opt.Since = since
+	hosts := append([]config.DockerHost{cfg.Docker.Host}, cfg.Docker.More...)
+	for i, host := range hosts {
+		opt := docker.Options{Name: engineName(i, host), Host: string(host), LogLines: int(cfg.Docker.LogLines), Logger: log, Registerer: reg, Since: past.epoch}
+		if len(hosts) > 1 {
+			opt.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"engine": opt.Name}, reg)
 		}
+		if c := past.cursors[opt.Name]; c != "" {
+			since, err := time.Parse(time.RFC3339Nano, c)
+			if err != nil {
+				log.Warn("the engine is asked for what it still remembers", zap.String("engine", opt.Name), zap.Error(err))
+			} else {
+				opt.Since = since
+			}
+		}
+		engine, err := docker.New(opt)
+		if err != nil {
+			return nil, err
+		}
+		s.list = append(s.list, engine)
 	}
-	engine, err := docker.New(opt)
-	if err != nil {
-		return nil, err
-	}
-	s.list = []observe.Source{engine, s.kernel, &signals.Source{}}
+	s.list = append(s.list, s.kernel, &signals.Source{})
 	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
 		s.list = append(s.list, absent{observe.SourceState{Name: "cgroup", Reason: err.Error(), Fix: "oomwatch doctor"}})
 	} else {
@@ -72,6 +79,15 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 		s.list[i] = noted{Source: s.list[i], clock: s.since}
 	}
 	return s, nil
+}
+
+// engineName is what an engine's source is called: the first has the usual name, so that
+// what was kept of it stays its own, and the others the name of their endpoint.
+func engineName(i int, host config.DockerHost) string {
+	if i == 0 {
+		return docker.SourceName
+	}
+	return docker.SourceName + " " + string(host)
 }
 
 // openSampler reads the control groups of running containers.

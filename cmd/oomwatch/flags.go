@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,7 @@ type daemonFlags struct {
 	store        string
 	listen       config.ListenAddr
 	socket       string
-	docker       config.DockerHost
+	docker       dockerHosts
 	webhook      string
 	slackWebhook string
 	logLevel     config.LogLevel
@@ -32,7 +33,7 @@ func (f *daemonFlags) add(cmd *cobra.Command) {
 	fs.StringVar(&f.store, "store", "", "`PATH` of the file that incidents are kept in (default "+config.DefaultStorePath()+")")
 	addText(fs, &f.listen, "listen", "", "ADDR", "web page, /metrics, /healthz and /readyz on this address, or off (default "+config.DefaultListen+")")
 	fs.StringVar(&f.socket, "socket", "", "`PATH` of the unix socket that the other commands ask (default "+config.DefaultSocketPath()+")")
-	addText(fs, &f.docker, "docker", "", "HOST", "Docker engine, as unix:///PATH or tcp://HOST:PORT (default DOCKER_HOST, else the default socket)")
+	addText(fs, &f.docker, "docker", "", "HOST", "Docker engine, as unix:///PATH or tcp://HOST:PORT; repeat it for further ones (default DOCKER_HOST, else the default socket)")
 }
 
 // addReceivers registers the flags that say where alerts go.
@@ -66,8 +67,8 @@ func (f *daemonFlags) config() (*config.Config, []string, error) {
 	if f.socket != "" {
 		cfg.Socket = f.socket
 	}
-	if f.docker != "" {
-		cfg.Docker.Host = f.docker
+	if len(f.docker) > 0 {
+		cfg.Docker.Host, cfg.Docker.More = f.docker[0], f.docker[1:]
 	}
 	if f.logLevel != "" {
 		cfg.Log.Level = f.logLevel
@@ -96,4 +97,25 @@ func (f *daemonFlags) config() (*config.Config, []string, error) {
 		cfg.Receivers = append(cfg.Receivers, config.Receiver{Name: config.ReceiverName(w.kind), Type: config.ReceiverType(w.kind), URL: config.Secret(w.url)})
 	}
 	return cfg, warnings, nil
+}
+
+// dockerHosts are the engines that --docker names, once or repeatedly.
+type dockerHosts []config.DockerHost
+
+// UnmarshalText adds one.
+func (h *dockerHosts) UnmarshalText(b []byte) error {
+	var one config.DockerHost
+	if err := one.UnmarshalText(b); err != nil {
+		return err
+	}
+	*h = append(*h, one)
+	return nil
+}
+
+func (h dockerHosts) String() string {
+	all := make([]string, len(h))
+	for i := range h {
+		all[i] = string(h[i])
+	}
+	return strings.Join(all, " ")
 }
