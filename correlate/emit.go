@@ -46,6 +46,8 @@ type emission struct {
 	// and Rest that of what was said beside it.
 	Content uint64 `json:"content,omitempty"`
 	Rest    uint64 `json:"rest,omitempty"`
+	// Known is how much of what does not outlive a restart was in it.
+	Known int `json:"known,omitempty"`
 	// Doubt is why signals were not known for sure; "" where they were.
 	Doubt string `json:"doubt,omitempty"`
 	// Live is true once it was seen as it happened.
@@ -71,13 +73,14 @@ func (c *Correlator) emit(e *emission, f *verdict.Facts, print uint64, count int
 	}
 	e.Live = inc.SeenLive != nil && *inc.SeenLive
 	content, rest := contentOf(inc), restOf(inc)
+	known := min(len(f.Samples), 1)<<16 + len(f.LogTail)
 	if !first && content == e.Content {
-		if rest == e.Rest {
-			return
+		if rest == e.Rest || known < e.Known {
+			return // nothing new, or less than was kept: readings and log lines do not outlive a restart
 		}
 		silent = true // it is kept, and is no news
 	}
-	e.Content, e.Rest, e.Nothing = content, rest, false
+	e.Content, e.Rest, e.Known, e.Nothing = content, rest, known, false
 	c.out = append(c.out, Emission{Incident: inc, Update: !first, Silent: silent})
 }
 
@@ -392,6 +395,12 @@ func (c *Correlator) emitUndated(x *container) {
 // it printed that of a container.
 func (p *killPool) settle(c *Correlator, all bool) {
 	var ripe []*kill
+	for k := range p.open {
+		if p.stale && k.guessed() && !c.fixed(k) {
+			c.assign() // what is known of a guess has changed
+			break
+		}
+	}
 	for k := range p.wait {
 		if due := c.strayDue(k); !due.IsZero() && (all || !due.After(c.now)) {
 			ripe = append(ripe, k)

@@ -131,6 +131,7 @@ type container struct {
 	heard    time.Time // arrival of the engine's last word on it
 	kills    []*kill   // kernel kills in it, in the order of their time
 	runs     []*run    // derived of the facts; nil when they have changed
+	claims   uint64    // the fingerprint of what it claims to have lost
 	readings []cgroup.Sample
 	past     []verdict.Reading // from before them
 	unsaved  bool

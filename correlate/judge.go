@@ -21,6 +21,9 @@ const frozen = 3 * time.Second
 // deathTime is when a run died.
 func (r *run) deathTime() time.Time {
 	at := r.endTime()
+	if r.end != nil && r.end.At.Sub(at).Abs() < late {
+		at = r.end.At // it is the same whether the end was shown or not
+	}
 	m := r.mainKill()
 	switch {
 	case m != nil && (at.IsZero() || at.Sub(m.at()) > frozen):

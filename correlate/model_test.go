@@ -211,6 +211,9 @@ func (w *world) live(t *rapid.T, engine, name string, at time.Time) *life {
 // readings are those of the counter of kills, until the cgroup is gone.
 func (w *world) readings(l *life, first time.Duration) {
 	for at := l.start.Add(first); at.Before(l.end); at = at.Add(400 * time.Millisecond) {
+		if !at.After(l.shown.o.At) {
+			continue // the sampler does not know of it yet
+		}
 		n := int64(0)
 		for _, k := range l.children {
 			if k.at.Before(at) {

@@ -264,13 +264,18 @@ func (c *Correlator) noteClaims(x *container) {
 	if len(x.Counts) == 0 && len(x.OOMs) == 0 {
 		return
 	}
-	if claims := len(c.claimsOf(x)) > 0; claims != c.kills.claimants[x] {
-		c.kills.stale = true
-		if claims {
-			c.kills.claimants[x] = true
-		} else {
-			delete(c.kills.claimants, x)
-		}
+	p := newPrint()
+	claims := c.claimsOf(x)
+	for _, m := range claims {
+		p.add(m.from, m.to, m.n, string(m.by))
+	}
+	if sum := p.sum(); sum != x.claims {
+		x.claims, c.kills.stale = sum, true
+	}
+	if len(claims) > 0 {
+		c.kills.claimants[x] = true
+	} else {
+		delete(c.kills.claimants, x)
 	}
 }
 

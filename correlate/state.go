@@ -104,9 +104,10 @@ func (c *Correlator) hostState() *hostState {
 func (x *container) short() *container {
 	out := &container{Spec: x.Spec, SpecAt: x.SpecAt, Engine: x.Engine, facts: x.facts, Emitted: x.Emitted, Day: x.Day, DayKill: x.DayKill, Boot: x.Boot}
 	out.Details = slices.Clone(x.Details)
-	for i := range out.Details {
-		if d := &out.Details[i]; slices.ContainsFunc(x.Emitted, func(e emission) bool { return !e.At.Before(d.DiedAt.Add(-frozen)) }) {
-			d.LogTail = nil
+	for _, r := range x.timeline() {
+		if d := x.detailOf(r); d != nil && x.emissionOf(r) != nil {
+			i := slices.IndexFunc(out.Details, func(o detail) bool { return o.DiedAt.Equal(d.DiedAt) })
+			out.Details[i].LogTail = nil
 		}
 	}
 	return out

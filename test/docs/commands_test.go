@@ -144,8 +144,24 @@ func saveFiles(t *testing.T, s *sandbox) {
 		t.Fatal(err)
 	}
 	s.write(t, "kern.log.1.gz", old.String(), 0o644)
+	s.write(t, "month.jsonl.gz", readings(t), 0o644)
 	journal := filepath.Join(s.repo, "kmsg/testdata/captures/6.12-v2-docker-limit-journal-json.txt")
 	s.write(t, filepath.Join(s.dir, "bin/journalctl"), "#!/bin/sh\nexec sed -e '1,/^-- log --$/d' -e '/^-- want --$/,$d' "+journal+"\n", 0o755)
+}
+
+// readings are those of one service over three weeks, a reading an hour, compressed.
+func readings(t *testing.T) string {
+	t.Helper()
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	for n := range 21 * 24 {
+		fmt.Fprintf(z, `{"time":%d,"service":"web","start":%t,"used_bytes":%d,"limit_bytes":%d}`+"\n", from.Add(time.Duration(n)*time.Hour).Unix(), n == 0, 100<<20+n<<18, 512<<20)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
 }
 
 // checkOutput holds what a document shows against what came out: word for word
