@@ -44,7 +44,7 @@ func (d *draft) explain(f *Facts) *incident.Incident {
 	if k := decisiveKill(f, v); k != nil {
 		d.fillFromKernel(f, k)
 	}
-	inc.Killer = killer(v, &d.killer)
+	inc.Killer = killer(f, v, &d.killer)
 	fillFromSamples(inc, f)
 	if v.cause == incident.LimitDisk {
 		inc.Filesystems = f.Filesystems
@@ -101,7 +101,7 @@ func container(f *Facts, c *incident.Container) *incident.Container {
 }
 
 // killer says in k who sent the fatal signal; nil where that is not known.
-func killer(v judgement, k *incident.Killer) *incident.Killer {
+func killer(f *Facts, v judgement, k *incident.Killer) *incident.Killer {
 	switch {
 	case v.kill != nil:
 		*k = incident.Killer{Kind: "kernel", Name: "OOM killer"}
@@ -125,7 +125,7 @@ func killer(v judgement, k *incident.Killer) *incident.Killer {
 		}
 		return k
 	case v.cause == incident.KillStopTimeout, v.cause == incident.KillRequest, v.cause == incident.StopRequest, v.cause == incident.EngineStop && v.signal != 0:
-		*k = incident.Killer{Kind: "engine", Name: "docker"}
+		*k = incident.Killer{Kind: "engine", Name: engineOf(f.Container)}
 		return k
 	}
 	return nil
