@@ -62,6 +62,8 @@ type occasion struct {
 	at, end moment // of its first and last kill
 	kills   int
 	picks   int // kills less those that died along with another
+	// comms counts the victims by their names, where the host's memory ran out.
+	comms map[string]int
 }
 
 // moment is a time that can be compared with others of the same clock.
@@ -110,9 +112,12 @@ func (c *Collector) Add(d Death) {
 	if p.host {
 		p = place{machine: d.Machine, host: true} // whom the kernel kills need not be who grew
 	}
-	if o := c.open[p]; o != nil && at.clock != unstamped && o.at.clock == at.clock && at.seconds >= o.at.seconds && at.seconds-o.end.seconds < burst.Seconds() {
+	if o := c.open[p]; o != nil && !d.SysRq && at.clock != unstamped && o.at.clock == at.clock && at.seconds >= o.at.seconds && at.seconds-o.end.seconds < burst.Seconds() {
 		o.end = at
 		o.kills++
+		if p.host {
+			o.comms[d.Comm]++
+		}
 		if !d.Along {
 			o.picks++
 		}
@@ -130,6 +135,9 @@ func (c *Collector) Add(d Death) {
 		return
 	}
 	o := &occasion{Death: d, at: at, end: at, kills: 1, picks: 1}
+	if p.host {
+		o.comms = map[string]int{d.Comm: 1}
+	}
 	c.open[p] = o
 	c.all = append(c.all, o)
 	if len(c.all) > 2*maxOccasions {

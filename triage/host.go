@@ -27,7 +27,9 @@ func judgeHost(c *chain, d dice) Service {
 	victims := map[string]int{}
 	hogs := map[string][]*occasion{}
 	for _, o := range c.occasions {
-		victims[o.Comm] += o.kills
+		for name, n := range o.comms {
+			victims[name] += n
+		}
 		s.Unverified = s.Unverified || o.Unverified
 		if o.SysRq {
 			asked++
@@ -38,12 +40,12 @@ func judgeHost(c *chain, d dice) Service {
 	seconds, _ := c.intervals()
 	s.Kills = c.kills(seconds)
 	s.Kills.RSS = nil // of different programs
-	s.Reasons = append(s.Reasons, fmt.Sprintf("the host ran out of memory %s; killed were %s", times(len(c.occasions)), counted(victims)))
 	if asked == len(c.occasions) {
 		s.Class, s.Confidence = NotEnoughData, ""
-		s.Reasons = append(s.Reasons, "somebody asked the kernel for it (SysRq f)")
+		s.Reasons = append(s.Reasons, fmt.Sprintf("somebody asked the kernel to kill (SysRq f) %s; killed were %s", times(asked), counted(victims)))
 		return s
 	}
+	s.Reasons = append(s.Reasons, fmt.Sprintf("the host ran out of memory %s; killed were %s", times(len(c.occasions)-asked), counted(victims)))
 	if len(hogs) == 0 {
 		s.Reasons = append(s.Reasons, "the log has no task table, so who held the memory is not known")
 		s.Advice = append(s.Advice, "Give every container a memory limit so that one cannot take the host's memory.")

@@ -33,6 +33,9 @@ func (c *chain) mergeBursts() {
 		l := kept[len(kept)-1]
 		if before(l.end, o.at) && o.at.seconds-l.end.seconds < within {
 			l.end, l.kills, l.picks = o.end, l.kills+o.kills, l.picks+o.picks
+			for name, n := range o.comms {
+				l.comms[name] += n
+			}
 			if l.Hog == o.Hog {
 				l.HogLost += o.HogLost
 			}
