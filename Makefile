@@ -13,7 +13,8 @@ CHURN ?= 1h
 VM_SUITES ?= trixie bookworm
 export CGO_ENABLED = 0
 
-.PHONY: build run test e2e demo bench leaks-sim soak soak-hour fault lab-vm fuzz lint lab clean
+SEED ?= $(shell date +%s)
+.PHONY: build run test e2e demo bench leaks-sim soak soak-hour fault lab-vm model fuzz lint lab clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -69,6 +70,9 @@ fault: ## kill the daemon 400 times, fill and break its disk: nothing is lost, n
 
 lab-vm: ## the same deaths in virtual machines: cgroup v2, other kernels and engines; needs no root engine here
 	test/vm/lab $(VM_SUITES)
+
+model: ## 20,000 random histories of the join, of SEED
+	$(GO) test ./correlate -run '^TestModel$$' -count 1 -timeout 30m -rapid.checks=20000 -rapid.seed=$(SEED)
 
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \
