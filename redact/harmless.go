@@ -158,6 +158,16 @@ func digits(s string) bool {
 	return true
 }
 
+// tokenKinds are the words that name a kind of token in front of "token".
+var tokenKinds = map[string]bool{"": true, "access": true, "refresh": true, "csrf": true, "xsrf": true, "bearer": true, "id": true,
+	"auth": true, "user": true, "api": true, "session": true, "device": true, "push": true, "invalid": true, "expired": true, "missing": true, "jwt": true, "oauth": true}
+
+// kindOfToken is true for what says which token is meant: access_token, no token itself.
+func kindOfToken(w string) bool {
+	kind, ok := strings.CutSuffix(w, "token")
+	return ok && tokenKinds[strings.Trim(kind, "_-")]
+}
+
 // harmlessValue is true for text that is no secret whatever its name promises.
 func harmlessValue(text string, is promise, quoted bool) bool {
 	t := strings.TrimSpace(text)
@@ -192,7 +202,7 @@ func harmlessValue(text string, is promise, quoted bool) bool {
 	if said[w] {
 		return true
 	}
-	if is == isToken && (digits(w) && len(w) < 8 || strings.HasSuffix(w, "token") && !hasDigit(t)) {
+	if is == isToken && (digits(w) && len(w) < 8 || kindOfToken(w)) {
 		return true
 	}
 	// The class of an error, a type: words with blanks between, and no digit.

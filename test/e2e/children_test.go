@@ -34,7 +34,7 @@ func TestWorkers(t *testing.T) {
 		if i.Kind != incident.KindKill || i.Cause != incident.OOMContainer || i.Victim == nil || i.Victim.Comm != "worker" || i.Container.Running == nil || !*i.Container.Running {
 			t.Errorf("%s %s: %s", i.Kind, i.Cause, i.Summary)
 		}
-		if ordinal := []string{"lives on", "2nd time today", "3rd time today"}[n]; !strings.Contains(i.Summary, ordinal) {
+		if ordinal := []string{"is still running", "2nd time today", "3rd time today"}[n]; !strings.Contains(i.Summary, ordinal) {
 			t.Errorf("%q says nothing of %q", i.Summary, ordinal)
 		}
 	}
