@@ -87,6 +87,8 @@ type healthWord struct {
 	At     time.Time       `json:"at"`
 	Event  bool            `json:"event,omitempty"`
 	Health incident.Health `json:"health"`
+	// Started is when the run began that an answer shows; zero where it does not say.
+	Started time.Time `json:"started,omitzero"`
 }
 
 // detail is what could be learned after the end that DiedAt stamps. The lines are
@@ -200,7 +202,7 @@ func (c *Correlator) look(engine string, in *observe.Container, at time.Time, li
 	}
 	c.cgroupOf(in)
 	x.learn(in, at)
-	x.sawHealth(in.Health, at)
+	x.sawHealth(in.Health, in.StartedAt, at)
 	if in.StartedAt.IsZero() {
 		if in.Exit != nil && in.Exit.Error != "" {
 			e := exit{Exit: *in.Exit, Seen: c.now}
@@ -349,20 +351,20 @@ func (c *Correlator) detail(engine string, in *observe.Detail) {
 
 // sawHealth notes the health that an answer of the engine shows. Answers that repeat
 // the last one only bring it up to date.
-func (x *container) sawHealth(h *incident.Health, at time.Time) {
+func (x *container) sawHealth(h *incident.Health, started, at time.Time) {
 	if h == nil {
 		return
 	}
 	for i := len(x.Health) - 1; i >= 0; i-- {
 		if w := &x.Health[i]; !w.At.After(at) {
-			if !w.Event && w.Health.Status == h.Status {
+			if !w.Event && w.Health.Status == h.Status && w.Started.Equal(started) {
 				w.Health.FailingStreak, w.Health.Output = h.FailingStreak, h.Output
 				return
 			}
 			break
 		}
 	}
-	x.Health = insertFact(x.Health, healthWord{At: at, Health: *h}, (*healthWord).at, maxFacts)
+	x.Health = insertFact(x.Health, healthWord{At: at, Health: *h, Started: started}, (*healthWord).at, maxFacts)
 }
 
 // name is what the container is called; the beginning of its id where that is not known.

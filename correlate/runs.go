@@ -357,7 +357,8 @@ func (x *container) ooms(r *run) (out []time.Time) {
 func (x *container) health(r *run) (h *incident.Health) {
 	for i := range x.Health {
 		w := &x.Health[i]
-		if w.At.Before(r.lo.Add(-early)) || w.At.After(r.hi.Add(late)) {
+		shown := !w.Started.IsZero() && r.look != nil
+		if shown && !w.Started.Equal(r.look.Started) || !shown && (w.At.Before(r.lo.Add(-early)) || w.At.After(r.hi.Add(late))) {
 			continue
 		}
 		switch in := w.Health; {
