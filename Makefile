@@ -57,7 +57,7 @@ bench: lab build ## latency, cost and speed, printed
 	$(GO) test -run '^$$' -bench IncidentToPost -benchtime 1x ./daemon
 
 leaks-sim: ## a thousand made-up months of healthy and leaking services, judged daily (SEED=N, ROUNDS=N)
-	$(GO) test ./triage/internal/months -run 'Long|Logs' -rounds $(or $(ROUNDS),10) -seed $(or $(SEED),1) -count 1 -v -timeout 60m
+	$(GO) test -tags leaks ./triage/internal/months -run '^TestLong$$' -rounds $(or $(ROUNDS),10) -seed $(or $(SEED),1) -count 1 -v -timeout 60m
 
 soak: lab ## a thousand random real deaths, and what each was told as
 	$(GO) test -tags soak -run '^TestSoak$$' -count 1 -v -timeout 30m ./test/e2e

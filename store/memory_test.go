@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/test/real"
 )
 
 // inMemory is a store that cannot read its file.
@@ -308,7 +309,7 @@ func TestStartsInMemory(t *testing.T) {
 	s.Close()
 	dir := filepath.Dir(p)
 	if err := syscall.Mount(dir, dir, "", syscall.MS_BIND, ""); err != nil {
-		t.Skip("needs the right to mount: ", err)
+		real.Missing(t, "the right to mount: %v", err)
 	}
 	defer syscall.Unmount(dir, syscall.MNT_DETACH) //nolint:errcheck // the temporary folder says so
 	remount := func(flags uintptr) {

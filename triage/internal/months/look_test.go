@@ -14,11 +14,7 @@ import (
 	"github.com/oomwatch/oomwatch/triage"
 )
 
-var (
-	rounds = flag.Int("rounds", 0, "how many rounds of every kind the long test makes; 0 leaves it out")
-	seed   = flag.Uint64("seed", 1, "the seed of the long test")
-	show   = flag.String("show", "", "print every wrong look of kinds that contain this")
-)
+var show = flag.String("show", "", "print every wrong look of kinds that contain this")
 
 func sortFloats(v []float64) { slices.Sort(v) }
 
@@ -240,19 +236,6 @@ func judgeAll(t *testing.T, list []*month) (healthy, leaky tally) {
 	return healthy, leaky
 }
 
-// TestLong looks at many months: make leaks-sim.
-func TestLong(t *testing.T) {
-	if *rounds == 0 {
-		t.Skip("run with -rounds N: make leaks-sim")
-	}
-	var list []*month
-	for r := range *rounds {
-		list = append(list, generate(*seed*1000+uint64(r), 1)...)
-	}
-	healthy, leaky := judgeAll(t, list)
-	bars(t, &healthy, &leaky, 0.5, 4)
-}
-
 // course are the first readings of each run and its length, for what is printed.
 func (x *month) course() (out []string) {
 	for _, r := range x.h.Runs[:min(len(x.h.Runs), 8)] {
@@ -265,9 +248,6 @@ func (x *month) course() (out []string) {
 // TestMonths looks at one round of months: a quick check of what TestLong measures.
 // Of about fifty healthy services one may be called a leak.
 func TestMonths(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes some seconds")
-	}
 	healthy, leaky := judgeAll(t, generate(77, 0.5))
 	bars(t, &healthy, &leaky, 2, 4)
 }
