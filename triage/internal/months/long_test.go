@@ -21,4 +21,3 @@ func TestLong(t *testing.T) {
 	healthy, leaky := judgeAll(t, list)
 	bars(t, &healthy, &leaky, 0.5, 4)
 }
-
