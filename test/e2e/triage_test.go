@@ -70,8 +70,8 @@ func TestTriageLeak(t *testing.T) {
 	kept := filepath.Join(d.dir, "store.db")
 	t.Run("recorder", func(t *testing.T) {
 		s := check(t, "--store", kept, "--container", "triaged")
-		if s.Service != "shop/triaged" || len(s.Windows) == 0 || s.Windows[0].Shape != "leak" || s.Windows[0].Runs < 3 {
-			t.Errorf("service %q, windows %+v; want shop/triaged to leak in 3 runs", s.Service, s.Windows)
+		if s.Service != "shop/triaged" || len(s.Windows) == 0 || s.Windows[0].Shape != "growth" || s.Windows[0].Runs < 3 {
+			t.Errorf("service %q, windows %+v; want shop/triaged to grow in 3 runs", s.Service, s.Windows)
 		}
 	})
 	t.Run("store", func(t *testing.T) {

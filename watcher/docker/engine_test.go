@@ -191,8 +191,11 @@ func TestContainerIsMappedWhole(t *testing.T) {
 	if c.PID != pid || c.StartedAt.After(started) || started.Sub(c.StartedAt) > time.Second {
 		t.Errorf("pid %d, started %s; want pid %d, started just before %s", c.PID, c.StartedAt, pid, started)
 	}
+	if !c.AnswersStart.Equal(started) {
+		t.Errorf("answers the start at %s, want %s", c.AnswersStart, started)
+	}
 	got := *c
-	got.PID, got.StartedAt = 0, time.Time{}
+	got.PID, got.StartedAt, got.AnswersStart = 0, time.Time{}, time.Time{}
 	want := `{"id":"` + id + `","name":"whole","image":"lab/busybox:1","runtime":"docker","labels":{"com.docker.compose.project":"shop",` +
 		`"com.docker.compose.service":"web","db.password":"[redacted]","io.kubernetes.pod.name":"web-0","io.kubernetes.pod.namespace":"prod",` +
 		`"io.kubernetes.pod.uid":"0a1b2c3d-0000-4000-8000-0123456789ab","team":"blue"},"compose":{"project":"shop","service":"web"},` +
