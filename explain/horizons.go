@@ -34,7 +34,7 @@ func ringHorizon(ctx context.Context) incident.Horizon {
 	ctx, cancel := context.WithTimeout(ctx, horizonWait)
 	defer cancel()
 	h := incident.Horizon{Source: "kmsg"}
-	r, err := kmsg.OpenReader(kmsg.ReaderOptions{})
+	r, err := kmsg.Open(kmsg.ReaderOptions{})
 	if err != nil {
 		h.Reason = err.Error()
 		return h

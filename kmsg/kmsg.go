@@ -13,6 +13,9 @@ type Record struct {
 	// Lost counts the records that the ring dropped between the previous
 	// record read and this one (a jump in Seq).
 	Lost uint64
+	// LostUnknown is true where records are missing right before this one and
+	// how many cannot be told: the ring is read by syslog(2).
+	LostUnknown bool
 	// Facility is the syslog facility: 0 is the kernel, anything else was
 	// written by user space. FacilityUnknown where the format lost it.
 	Facility int16

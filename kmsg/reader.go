@@ -21,10 +21,13 @@ import (
 var ErrCaughtUp = errors.New("kernel log: read up to the present")
 
 // Position names a record of the kernel log in a way that survives a restart of
-// the reader; sequence numbers begin anew at every boot.
+// the reader; sequence numbers and stamps begin anew at every boot. Seq is 0 where
+// the log was read by syslog(2), which tells none: then Uptime alone names it, and
+// whoever resumes there reads the record with that stamp again.
 type Position struct {
-	BootID string `json:"boot_id"`
-	Seq    uint64 `json:"seq"`
+	BootID string        `json:"boot_id"`
+	Seq    uint64        `json:"seq"`
+	Uptime time.Duration `json:"uptime,omitempty"`
 }
 
 // IsZero reports whether p names no record.
@@ -71,6 +74,8 @@ type Reader struct {
 	count counter
 	boot  string
 	live  bool
+	// uptime is the stamp of the last record that was counted.
+	uptime time.Duration
 }
 
 // newReader makes a Reader of an open log; that it is one has been checked.
@@ -191,6 +196,9 @@ func (r *Reader) take() bool {
 		}
 	}
 	lost, isNew := r.count.add(rec, text)
+	if isNew {
+		r.uptime = rec.Uptime
+	}
 	r.mu.Unlock()
 	if !isNew {
 		return false
@@ -249,8 +257,11 @@ func (r *Reader) Position() Position {
 	if r.count.stats.Read == 0 {
 		return r.after
 	}
-	return Position{BootID: r.boot, Seq: r.count.stats.Last}
+	return Position{BootID: r.boot, Seq: r.count.stats.Last, Uptime: r.uptime}
 }
+
+// Way implements Log.
+func (r *Reader) Way() string { return DefaultPath }
 
 // BootID is the id of the boot whose log is read.
 func (r *Reader) BootID() string {

@@ -1,6 +1,9 @@
 package kmsg
 
-import "bytes"
+import (
+	"bytes"
+	"time"
+)
 
 // ReaderStats count what a Reader did. Records read and records lost add up,
 // whatever happened: Read + Lost == Span.
@@ -42,12 +45,16 @@ type counter struct {
 	after   uint64
 	seen    uint64
 	anySeen bool
+	// skipTo is the stamp of the first record that counts, where an earlier
+	// reader had no numbers.
+	skipTo time.Duration
 }
 
 func newCounter(after Position, boot string) counter {
 	switch {
-	case after.IsZero():
-		return counter{}
+	case after.IsZero(), after.BootID == boot && after.Seq == 0 && after.Uptime > 0:
+		// Nothing says which number is due.
+		return counter{skipTo: after.Uptime}
 	case after.BootID != boot:
 		// Whoever has read up to a record of the last boot wants all of
 		// this one's: what the ring dropped since record 0 is lost.
@@ -81,6 +88,10 @@ func (c *counter) add(rec *Record, text []byte) (lost uint64, isNew bool) {
 		return 0, false
 	}
 	c.replay = false
+	if rec.Uptime < c.skipTo {
+		return 0, false
+	}
+	c.skipTo = 0
 	if c.wentBack(rec.Seq) {
 		c.reanchor()
 	}

@@ -96,7 +96,7 @@ func TestReaderResumes(t *testing.T) {
 		real.Missing(t, "the kernel log has only %d records", len(all))
 	}
 	middle := all[len(all)/2]
-	again := openReal(t, ReaderOptions{After: Position{r.BootID(), middle.Seq}})
+	again := openReal(t, ReaderOptions{After: Position{BootID: r.BootID(), Seq: middle.Seq}})
 	rest := readHistory(t, again)
 	if len(rest) == 0 || rest[0].Seq != middle.Seq+1+rest[0].Lost {
 		t.Fatalf("resumed behind %d at %+v", middle.Seq, rest[:min(1, len(rest))])

@@ -88,14 +88,14 @@ func TestReaderSequence(t *testing.T) {
 			ring:  []string{"6,7,1,-;a\n", "6,8,2,-;b\n"},
 			want:  []string{"7 a", "8 b", "live"},
 			stats: ReaderStats{Read: 2, Span: 2, First: 7, Last: 8},
-			pos:   Position{boot, 8},
+			pos:   Position{BootID: boot, Seq: 8},
 		},
 		{
 			name:  "a gap",
 			ring:  []string{"6,7,1,-;a\n", "6,12,2,-;b\n"},
 			want:  []string{"7 a", "12 b (lost 4)", "live"},
 			stats: ReaderStats{Read: 2, Lost: 4, Span: 6, First: 7, Last: 12},
-			pos:   Position{boot, 12},
+			pos:   Position{BootID: boot, Seq: 12},
 		},
 		{
 			name:  "a gap before a record nobody wants is told all the same",
@@ -103,7 +103,7 @@ func TestReaderSequence(t *testing.T) {
 			ring:  []string{"6,7,1,-;a\n", "6,12,2,-;b\n", "6,13,2,-;keep\n"},
 			want:  []string{"12 b (lost 4)", "13 keep", "live"},
 			stats: ReaderStats{Read: 3, Lost: 4, Span: 7, First: 7, Last: 13},
-			pos:   Position{boot, 13},
+			pos:   Position{BootID: boot, Seq: 13},
 		},
 		{
 			name: "a fragment goes with the record it continues",
@@ -113,69 +113,77 @@ func TestReaderSequence(t *testing.T) {
 			stats: ReaderStats{
 				Read: 5, Span: 5, First: 1, Last: 5,
 			},
-			pos: Position{boot, 5},
+			pos: Position{BootID: boot, Seq: 5},
 		},
 		{
 			name:  "resumed: what was read is not told again",
-			opt:   ReaderOptions{After: Position{boot, 8}},
+			opt:   ReaderOptions{After: Position{BootID: boot, Seq: 8}},
 			ring:  []string{"6,7,1,-;a\n", "6,8,2,-;b\n", "6,9,3,-;c\n"},
 			want:  []string{"9 c", "live"},
 			stats: ReaderStats{Read: 1, Span: 1, First: 9, Last: 9},
-			pos:   Position{boot, 9},
+			pos:   Position{BootID: boot, Seq: 9},
 		},
 		{
 			name:  "resumed behind record 0",
-			opt:   ReaderOptions{After: Position{boot, 0}},
+			opt:   ReaderOptions{After: Position{BootID: boot, Seq: 0}},
 			ring:  []string{"6,0,1,-;a\n", "6,1,2,-;b\n"},
 			want:  []string{"1 b", "live"},
 			stats: ReaderStats{Read: 1, Span: 1, First: 1, Last: 1},
-			pos:   Position{boot, 1},
+			pos:   Position{BootID: boot, Seq: 1},
+		},
+		{
+			name:  "resumed behind a stamp: the record that has it is told again",
+			opt:   ReaderOptions{After: Position{BootID: boot, Uptime: 2 * time.Microsecond}},
+			ring:  []string{"6,7,1,-;a\n", "6,8,2,-;b\n", "6,9,3,-;c\n"},
+			want:  []string{"8 b", "9 c", "live"},
+			stats: ReaderStats{Read: 2, Span: 2, First: 8, Last: 9},
+			pos:   Position{BootID: boot, Seq: 9},
 		},
 		{
 			name:  "resumed, nothing new",
-			opt:   ReaderOptions{After: Position{boot, 8}},
+			opt:   ReaderOptions{After: Position{BootID: boot, Seq: 8}},
 			ring:  []string{"6,7,1,-;a\n", "6,8,2,-;b\n"},
 			want:  []string{"live"},
 			stats: ReaderStats{First: 9},
-			pos:   Position{boot, 8},
+			pos:   Position{BootID: boot, Seq: 8},
 		},
 		{
 			name:  "resumed after the ring went over it",
-			opt:   ReaderOptions{After: Position{boot, 8}},
+			opt:   ReaderOptions{After: Position{BootID: boot, Seq: 8}},
 			ring:  []string{"6,20,1,-;a\n", "6,21,2,-;b\n"},
 			want:  []string{"20 a (lost 11)", "21 b", "live"},
 			stats: ReaderStats{Read: 2, Lost: 11, Span: 13, First: 9, Last: 21},
-			pos:   Position{boot, 21},
+			pos:   Position{BootID: boot, Seq: 21},
 		},
 		{
 			name:  "resumed in a new boot: all of it is new",
-			opt:   ReaderOptions{After: Position{"boot-0", 900}},
+			opt:   ReaderOptions{After: Position{BootID: "boot-0", Seq: 900}},
 			ring:  []string{"6,0,1,-;a\n", "6,1,2,-;b\n"},
 			want:  []string{"0 a", "1 b", "live"},
 			stats: ReaderStats{Read: 2, Span: 2, First: 0, Last: 1},
-			pos:   Position{boot, 1},
+			pos:   Position{BootID: boot, Seq: 1},
 		},
 		{
 			name:  "resumed in a new boot whose first records are gone",
-			opt:   ReaderOptions{After: Position{"boot-0", 900}},
+			opt:   ReaderOptions{After: Position{BootID: "boot-0", Seq: 900}},
 			ring:  []string{"6,3,1,-;a\n"},
 			want:  []string{"3 a (lost 3)", "live"},
 			stats: ReaderStats{Read: 1, Lost: 3, Span: 4, First: 0, Last: 3},
-			pos:   Position{boot, 3},
+			pos:   Position{BootID: boot, Seq: 3},
 		},
 		{
 			name:  "the sequence goes back",
 			ring:  []string{"6,100,1,-;a\n", "6,3,2,-;b\n", "6,4,2,-;c\n"},
 			want:  []string{"100 a", "3 b", "4 c", "live"},
 			stats: ReaderStats{Read: 3, Span: 3, First: 3, Last: 4, Reanchored: 1},
-			pos:   Position{boot, 4},
+			pos:   Position{BootID: boot, Seq: 4},
 		},
 		{
 			name:  "what is no record is passed over, and missing",
 			ring:  []string{"6,1,1,-;a\n", "rubbish", "6,3,1,-;c\n"},
 			want:  []string{"1 a", "3 c (lost 1)", "live"},
 			stats: ReaderStats{Read: 2, Lost: 1, Span: 3, First: 1, Last: 3, Malformed: 1},
-			pos:   Position{boot, 3},
+			pos:   Position{BootID: boot, Seq: 3},
 		},
 		{
 			name: "a forgery is counted and keeps its facility",
@@ -190,7 +198,7 @@ func TestReaderSequence(t *testing.T) {
 				"3 systemd[1]: hello", "live",
 			},
 			stats: ReaderStats{Read: 3, Span: 3, First: 1, Last: 3, Forged: 1},
-			pos:   Position{boot, 3},
+			pos:   Position{BootID: boot, Seq: 3},
 		},
 	}
 	for _, tt := range tests {
@@ -206,7 +214,8 @@ func TestReaderSequence(t *testing.T) {
 			if diff := cmp.Diff(tt.stats, r.Stats()); diff != "" {
 				t.Errorf("stats (-want +got):\n%s", diff)
 			}
-			if got := r.Position(); got != tt.pos {
+			got := r.Position()
+			if got.Uptime = 0; got != tt.pos {
 				t.Errorf("position %v, want %v", got, tt.pos)
 			}
 			if !r.Live() {

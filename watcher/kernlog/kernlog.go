@@ -93,7 +93,7 @@ func (k *Source) Unrecognised() (n int64, line string) {
 
 // follow reads one opening of the log until it ends.
 func (k *Source) follow(ctx context.Context, emit func(observe.Observation)) error {
-	r, err := kmsg.OpenReader(kmsg.ReaderOptions{Path: k.Path, After: k.After, Keep: kmsg.Interesting})
+	r, err := kmsg.Open(kmsg.ReaderOptions{Path: k.Path, After: k.After, Keep: kmsg.Interesting})
 	if err != nil {
 		return err
 	}
@@ -125,9 +125,12 @@ func (k *Source) follow(ctx context.Context, emit func(observe.Observation)) err
 		cancel()
 		switch {
 		case err == nil:
-			if rec.Lost > 0 {
-				emit(observe.Observation{At: rec.Time, Lost: &incident.Gap{Source: "kmsg", From: last, To: rec.Time,
-					Lost: int64(rec.Lost), Reason: "the ring was overwritten before it was read"}})
+			if rec.Lost > 0 || rec.LostUnknown {
+				reason := "the ring was overwritten before it was read"
+				if rec.LostUnknown {
+					reason = "the ring was overwritten or cleared (dmesg -C) between two polls"
+				}
+				emit(observe.Observation{At: rec.Time, Lost: &incident.Gap{Source: "kmsg", From: last, To: rec.Time, Lost: int64(rec.Lost), Reason: reason}})
 			}
 			last = rec.Time
 			k.hand(asm.Add(rec), emit)
@@ -175,17 +178,22 @@ func down(err error) observe.Observation {
 	return o
 }
 
-// FormatPosition writes a kernel log position as "BOOT-ID:SEQ".
+// FormatPosition writes a kernel log position as "BOOT-ID:SEQ:MICROSECONDS".
 func FormatPosition(p kmsg.Position) string {
-	return p.BootID + ":" + strconv.FormatUint(p.Seq, 10)
+	return fmt.Sprintf("%s:%d:%d", p.BootID, p.Seq, p.Uptime.Microseconds())
 }
 
-// ParsePosition reads what FormatPosition wrote.
+// ParsePosition reads what FormatPosition wrote, and "BOOT-ID:SEQ" of earlier versions.
 func ParsePosition(s string) (kmsg.Position, error) {
-	boot, seq, ok := strings.Cut(s, ":")
+	boot, rest, ok := strings.Cut(s, ":")
+	seq, usec, stamped := strings.Cut(rest, ":")
 	n, err := strconv.ParseUint(seq, 10, 64)
-	if !ok || err != nil {
-		return kmsg.Position{}, fmt.Errorf("kernel log position %q is not BOOT-ID:SEQ", s)
+	var us int64
+	if stamped && err == nil {
+		us, err = strconv.ParseInt(usec, 10, 64)
 	}
-	return kmsg.Position{BootID: boot, Seq: n}, nil
+	if !ok || err != nil {
+		return kmsg.Position{}, fmt.Errorf("kernel log position %q is not BOOT-ID:SEQ:MICROSECONDS", s)
+	}
+	return kmsg.Position{BootID: boot, Seq: n, Uptime: time.Duration(us) * time.Microsecond}, nil
 }

@@ -1,0 +1,43 @@
+package kmsg
+
+import (
+	"context"
+	"errors"
+)
+
+// Log is the kernel's log ring, read and followed in one of the two ways that the
+// kernel offers: Reader (/dev/kmsg) or SyslogReader (syslog(2)).
+type Log interface {
+	// Next returns the next record worth delivering, and waits for one where
+	// there is none yet. The Record belongs to the Log, which overwrites it in
+	// the next call. Next returns ErrCaughtUp once, when it first would have to
+	// wait; ctx's error when ctx ends; an error that is os.ErrClosed when the Log
+	// is closed; any other error is its end. It is for one goroutine at a time;
+	// every other method may be called from any.
+	Next(ctx context.Context) (*Record, error)
+	// Position names the last record that Next passed: what a later Log is to
+	// resume behind.
+	Position() Position
+	// Stats returns the counts so far.
+	Stats() ReaderStats
+	// Way names how the ring is read: "/dev/kmsg" or "syslog(2)".
+	Way() string
+	// Close ends the Log, and with it a Next that waits.
+	Close() error
+}
+
+// Open opens the kernel log by its device, else by syslog(2). Where neither can be
+// read the error is the device's, an *AccessError: it names the better mend.
+func Open(opt ReaderOptions) (Log, error) {
+	r, err := OpenReader(opt)
+	if err == nil {
+		return r, nil
+	}
+	if opt.Path != "" || !errors.As(err, new(*AccessError)) {
+		return nil, err
+	}
+	if s, serr := OpenSyslog(opt); serr == nil {
+		return s, nil
+	}
+	return nil, err
+}
