@@ -19,12 +19,14 @@ type Config struct {
 	History      History    `yaml:"history"`
 	Listen       ListenAddr `yaml:"listen"`
 	AllowedHosts []string   `yaml:"allowed_hosts,omitempty"`
-	Socket       string     `yaml:"socket"`
-	Docker       Docker     `yaml:"docker"`
-	Receivers    []Receiver `yaml:"receivers,omitempty"`
-	Alerts       Alerts     `yaml:"alerts"`
-	Warnings     Warnings   `yaml:"warnings"`
-	Log          Log        `yaml:"log"`
+	// ExternalURL is where people reach the page; alerts link to it.
+	ExternalURL ExternalURL `yaml:"external_url,omitempty"`
+	Socket      string      `yaml:"socket"`
+	Docker      Docker      `yaml:"docker"`
+	Receivers   []Receiver  `yaml:"receivers,omitempty"`
+	Alerts      Alerts      `yaml:"alerts"`
+	Warnings    Warnings    `yaml:"warnings"`
+	Log         Log         `yaml:"log"`
 }
 
 // Store says where incidents are kept and how long.

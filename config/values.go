@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/render"
 )
 
 // The types below are values of the configuration and of flags: each refuses
@@ -157,6 +158,19 @@ func (a *ListenAddr) UnmarshalText(b []byte) error {
 		return fmt.Errorf("%q is no address: write HOST:PORT (127.0.0.1:9468), :PORT for every interface, or off", s)
 	}
 	*a = ListenAddr(s)
+	return nil
+}
+
+// ExternalURL is where people reach the page: https://HOST/PATH, or http.
+type ExternalURL string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (e *ExternalURL) UnmarshalText(b []byte) error {
+	u, err := url.Parse(string(b))
+	if err != nil || render.Link(string(b)) == "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q is no address of a page: write https://oomwatch.example.org or http://HOST:PORT", b)
+	}
+	*e = ExternalURL(b)
 	return nil
 }
 

@@ -243,7 +243,7 @@ func (d *Daemon) openReceivers(context.Context) (err error) {
 	if d.recipients, err = newRecipients(d.cfg, d.opt.Stdout, d.log); err != nil {
 		return err
 	}
-	d.outbox = notify.NewOutbox(notify.OutboxOptions{Queue: d.store, Receivers: d.recipients.send, Group: d.cfg.Alerts.Group(), Trouble: d.selves.deadLettered,
+	d.outbox = notify.NewOutbox(notify.OutboxOptions{Queue: d.store, Receivers: d.recipients.send, Group: d.cfg.Alerts.Group(), ExternalURL: string(d.cfg.ExternalURL), Trouble: d.selves.deadLettered,
 		Logger: d.log, Registerer: d.metrics})
 	d.onWarning = newOnWarning(d.log)
 	if err := d.onWarning.set(&d.cfg.Warnings.OnWarning); err != nil {

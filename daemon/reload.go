@@ -47,6 +47,7 @@ func needRestart(a, b *config.Config) (keys []string) {
 		{"history", a.History != b.History},
 		{"listen", a.Listen != b.Listen},
 		{"allowed_hosts", strings.Join(a.AllowedHosts, "\n") != strings.Join(b.AllowedHosts, "\n")},
+		{"external_url", a.ExternalURL != b.ExternalURL},
 		{"socket", a.Socket != b.Socket},
 		{"docker", !reflect.DeepEqual(a.Docker, b.Docker)},
 		{"alerts.group_window", a.Alerts.GroupWindow != b.Alerts.GroupWindow},

@@ -133,30 +133,33 @@ func (i *Incident) News() string {
 // was nothing bad after all.
 func (i *Incident) Over() bool { return !i.ResolvedAt.IsZero() || i.Cause == ExitOK }
 
-// Key names what an incident is one more of: the same service (or container, or
-// unit, or the host), kind and cause. It outlives a restart and a re-creation of
-// the container.
+// Key names what an incident is one more of: the same Subject, kind and cause.
 func (i *Incident) Key() string {
-	who := HostLane
-	switch c := i.Container; {
-	case c == nil && i.Unit != "":
-		who = "unit:" + i.Unit
-	case c == nil:
-	case c.Compose != nil && c.Compose.Service != "":
-		who = "service:" + c.Compose.Project + "/" + c.Compose.Service
-	case c.Name != "":
-		who = "name:" + c.Name
-	case c.ID != "":
-		who = c.ID
-	}
 	what := string(i.Kind)
 	if i.Warning != nil {
 		what += ":" + i.Warning.What
-		if i.Warning.Self {
-			who = "self:" + i.Warning.Subject
-		}
 	}
-	return what + " " + string(i.Cause) + " " + who
+	return what + " " + string(i.Cause) + " " + i.Subject()
+}
+
+// Subject names what it happened to: the service (or container, or unit, or the host).
+// It outlives a restart and a re-creation of the container.
+func (i *Incident) Subject() string {
+	switch c := i.Container; {
+	case i.Warning != nil && i.Warning.Self:
+		return "self:" + i.Warning.Subject
+	case c == nil && i.Unit != "":
+		return "unit:" + i.Unit
+	case c == nil:
+		return HostLane
+	case c.Compose != nil && c.Compose.Service != "":
+		return "service:" + c.Compose.Project + "/" + c.Compose.Service
+	case c.Name != "":
+		return "name:" + c.Name
+	case c.ID != "":
+		return c.ID
+	}
+	return HostLane
 }
 
 // HostLane is the lane of what happened outside every container, SelfLane of what

@@ -23,10 +23,36 @@ type Digest struct {
 	To      time.Time `json:"to"`
 	// Count and ByCause are of what is told here first. Updates is how many of
 	// Incidents are more on what was told before.
-	Count     int           `json:"count"`
-	Updates   int           `json:"updates,omitempty"`
-	ByCause   map[Cause]int `json:"by_cause"`
+	Count   int           `json:"count"`
+	Updates int           `json:"updates,omitempty"`
+	ByCause map[Cause]int `json:"by_cause"`
+	// Groups are the incidents by container and cause, what the receiver never had
+	// first. The counts of those that are no updates add up to Count.
+	Groups    []DigestGroup `json:"groups"`
 	Incidents []DigestEntry `json:"incidents"`
+	// URL is the page that shows them all, where external_url is configured.
+	URL string `json:"url,omitempty"`
+}
+
+// DigestGroup is what one container (or unit, or the host) had of one kind and cause.
+type DigestGroup struct {
+	Kind      Kind             `json:"kind"`
+	Cause     Cause            `json:"cause"`
+	Severity  Severity         `json:"severity"`
+	Container *DigestContainer `json:"container,omitempty"`
+	Count     int              `json:"count"`
+	// FirstEver is true when the receiver never had an alert of this kind and cause
+	// for this container.
+	FirstEver bool `json:"first_ever,omitempty"`
+	// Update is true for more on what the receiver had before, Over when none of it
+	// goes on.
+	Update bool `json:"update,omitempty"`
+	Over   bool `json:"over,omitempty"`
+	// ID and Summary are of the newest, From and To the times of the first and last.
+	ID      string    `json:"id"`
+	Summary string    `json:"summary"`
+	From    time.Time `json:"from,omitzero"`
+	To      time.Time `json:"to,omitzero"`
 }
 
 // DigestEntry is one incident in a Digest.
@@ -41,6 +67,8 @@ type DigestEntry struct {
 	ResolvedAt time.Time `json:"resolved_at,omitzero"`
 	// Update is true when the receiver was told of it before.
 	Update bool `json:"update,omitempty"`
+	// URL is its page, where external_url is configured.
+	URL string `json:"url,omitempty"`
 }
 
 // DigestContainer names the container of a DigestEntry.
@@ -75,13 +103,15 @@ func (d *Digest) Severity() Severity {
 // receiver was unreachable, where that is why they go together; else zero.
 func NewDigest(deliveries []Delivery, receiver string, late time.Duration) *Digest {
 	out := &Digest{Schema: DigestSchema, ByCause: map[Cause]int{}}
-	first := map[string]bool{} // incidents that the receiver has not been told of
+	first, firstEver := map[string]bool{}, map[string]bool{} // incidents that the receiver never had; and nothing of their key
 	for i := range deliveries {
 		if d := &deliveries[i]; d.Rev == 0 {
 			first[d.Incident.ID] = true
+			firstEver[d.Incident.ID] = d.Last.At.IsZero()
 		}
 	}
 	names := map[string]bool{}
+	var groups digestGroups
 	for _, inc := range IncidentsOf(deliveries) {
 		if h := inc.Host; h != nil && out.Host == "" {
 			out.Host = h.Name // one daemon watches one host
@@ -91,6 +121,7 @@ func NewDigest(deliveries []Delivery, receiver string, late time.Duration) *Dige
 			item.Container = &DigestContainer{ID: inc.Container.ID, Name: inc.Container.Name}
 		}
 		out.Incidents = append(out.Incidents, item)
+		groups.add(inc, &item, firstEver[inc.ID])
 		if item.Update {
 			out.Updates++
 			if len(first) > 0 {
@@ -111,13 +142,14 @@ func NewDigest(deliveries []Delivery, receiver string, late time.Duration) *Dige
 			out.To = inc.Time
 		}
 	}
+	out.Groups = groups.sorted()
 	out.Summary = out.sum(receiver, late, len(names))
 	return out
 }
 
 // sum says how many, when, of how many containers, and why.
 func (d *Digest) sum(receiver string, late time.Duration, containers int) string {
-	const known = " on what was told before"
+	const known = " on earlier alerts"
 	s := units.Count(d.Count, "incident")
 	if d.Count == 0 {
 		s = units.Count(d.Updates, "update") + known
@@ -128,7 +160,9 @@ func (d *Digest) sum(receiver string, late time.Duration, containers int) string
 	switch {
 	case late > 0:
 		s += " while " + receiver + " was unreachable for " + FormatDuration(late)
-	case d.Count > 0:
+	case d.Count > 1 && d.To.Sub(d.From) < time.Second:
+		s += " at once"
+	case d.Count > 1:
 		s += " within " + FormatDuration(d.To.Sub(d.From))
 	}
 	if containers > 1 {

@@ -68,6 +68,8 @@ type Incident struct {
 	// Silenced says who asked for silence and why; such an incident is kept and
 	// told nobody.
 	Silenced string `json:"silenced,omitempty"`
+	// URL is its page, in what is sent; "" without external_url in the configuration.
+	URL string `json:"url,omitempty"`
 	// NotStored is why it is told from memory: a crash would lose it.
 	NotStored string `json:"not_stored,omitempty"`
 

@@ -25,6 +25,7 @@ func (w *jsonWriter) incident(i *Incident) {
 	w.optTime(`"resolved_at":`, i.ResolvedAt)
 	w.optTime(`"first_time":`, i.FirstTime)
 	w.optText(`"silenced":`, i.Silenced)
+	w.optText(`"url":`, i.URL)
 	w.optText(`"not_stored":`, i.NotStored)
 	if i.Host != nil {
 		w.key(`"host":`)

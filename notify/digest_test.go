@@ -142,12 +142,12 @@ func TestMoreOnOneOfSeveral(t *testing.T) {
 	}
 	g := GroupOptions{Window: time.Hour}
 	told, _ := g.messages([]incident.Delivery{as(warned(1, 0, now), "w1"), as(warned(1, 0, now), "w2"), as(warned(1, 1, now), "w1")}, now)
-	if len(told) != 2 || told[0].alert().Incident.ID != "w2" || !told[1].update() {
-		t.Fatalf("%d messages, the first of %s", len(told), told[0].alert().Incident.ID)
+	if len(told) != 2 || told[0].alert("").Incident.ID != "w2" || !told[1].update() {
+		t.Fatalf("%d messages, the first of %s", len(told), told[0].alert("").Incident.ID)
 	}
 	lasts, ended := as(warned(1, 0, now), "w1"), as(warned(1, 1, now), "w2")
 	ended.Rev = 0
-	if a := (message{deliveries: []incident.Delivery{lasts, ended}}).alert(); a.Incident.ID != "w1" || a.Incident.Over() {
+	if a := (message{deliveries: []incident.Delivery{lasts, ended}}).alert(""); a.Incident.ID != "w1" || a.Incident.Over() {
 		t.Errorf("one that lasts and one that is over are told as %s", a.Incident.ID)
 	}
 }

@@ -173,8 +173,9 @@ func (m message) batch() string {
 }
 
 // alert is what the receiver is given: the newest of several incidents of a
-// kind, with their count and the ids of the others.
-func (m message) alert() incident.Alert {
+// kind, with their count, the ids of the others, and the address of its page below
+// external, where there is one.
+func (m message) alert(external string) incident.Alert {
 	list := incident.IncidentsOf(m.deliveries)
 	newest := m.newest()
 	a := incident.Alert{DeliveryID: m.id(), Attempt: m.deliveries[0].Attempts + 1, Incident: newest.Incident, Update: m.update(),
@@ -195,6 +196,11 @@ func (m message) alert() incident.Alert {
 				inc.Related = append(inc.Related, x.ID)
 			}
 		}
+		a.Incident = &inc
+	}
+	if page := incident.PageURL(external, a.Incident.ID); page != "" {
+		inc := *a.Incident
+		inc.URL = page
 		a.Incident = &inc
 	}
 	return a

@@ -29,7 +29,7 @@ type Queue interface {
 	Told(ctx context.Context, receiver string, since time.Time) ([]incident.Delivery, error)
 }
 
-// Receiver is somebody who is told.
+// Receiver is a place that alerts are sent to.
 type Receiver struct {
 	Name     string
 	Notifier Notifier
@@ -58,6 +58,7 @@ type Outbox struct {
 	queue   Queue
 	log     *zap.Logger
 	group   GroupOptions
+	link    string
 	trouble func(Trouble)
 	results *prometheus.CounterVec
 	latency *prometheus.HistogramVec
@@ -74,6 +75,8 @@ type OutboxOptions struct {
 	Queue     Queue
 	Receivers []Receiver
 	Group     GroupOptions
+	// ExternalURL is where people reach the page; "" for alerts without an address.
+	ExternalURL string
 	// Trouble is told of deliveries that are given up; nil for nobody. It is
 	// called from the workers and must not wait for them.
 	Trouble    func(Trouble)
@@ -83,7 +86,7 @@ type OutboxOptions struct {
 
 // NewOutbox returns an Outbox; Run starts it.
 func NewOutbox(opt OutboxOptions) *Outbox {
-	o := &Outbox{queue: opt.Queue, log: opt.Logger, group: opt.Group, trouble: opt.Trouble, workers: map[string]*worker{},
+	o := &Outbox{queue: opt.Queue, log: opt.Logger, group: opt.Group, link: opt.ExternalURL, trouble: opt.Trouble, workers: map[string]*worker{},
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_delivery_attempts_total", Help: "Attempts to deliver, by receiver and outcome."}, []string{"receiver", "outcome"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "oomwatch_delivery_seconds", Help: "Time a receiver took to answer.", Buckets: []float64{.005, .02, .1, .5, 2, 10}}, []string{"receiver"}),
 	}
@@ -151,7 +154,7 @@ func (o *Outbox) all() []*worker {
 	return out
 }
 
-// Receivers sets anew who is told; what a receiver that stays is owed is kept.
+// Receivers replaces the receivers; what one that stays is owed is kept.
 func (o *Outbox) Receivers(list []Receiver) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

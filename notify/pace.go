@@ -48,7 +48,7 @@ type lone struct {
 // lone is what a message counts as, sent by itself.
 func (m message) lone(at time.Time) lone {
 	d := &m.deliveries[0]
-	return lone{at: at, container: laneOf(d), tenant: tenantOf(d), repeat: !m.firstEver()}
+	return lone{at: at, container: d.Host + "\x00" + d.Incident.Subject(), tenant: tenantOf(d), repeat: !m.firstEver()}
 }
 
 // firstEver is true for what the receiver never had: a container's first death of a

@@ -307,9 +307,9 @@ func (w *worker) send(ctx context.Context, m message, threads map[string]string)
 // it is in.
 func (w *worker) notify(ctx context.Context, m message, threads map[string]string) (string, error) {
 	if m.digest && w.traits.Digest != nil {
-		return "", w.traits.Digest(ctx, m.id(), incident.NewDigest(m.deliveries, w.r.Name, m.late))
+		return "", w.traits.Digest(ctx, m.id(), incident.NewDigest(m.deliveries, w.r.Name, m.late).Linked(w.o.link))
 	}
-	a := m.alert()
+	a := m.alert(w.o.link)
 	if t, ok := threads[keyOf(&m.deliveries[0])]; ok {
 		a.Thread = t
 	}

@@ -1,49 +1,85 @@
 package render
 
 import (
+	"fmt"
+	"strings"
+	"time"
+
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/units"
 )
 
-// digestNews is what is to be said of the entry beside its summary; "" for nothing.
-func digestNews(e *incident.DigestEntry) string {
+// maxGroups is how many groups a digest's message names: a line each, with the
+// headline, the host and the foot no more than MaxLines.
+const maxGroups = 8
+
+// GroupLine is a group of a digest in one line: how many, of which container, of which
+// cause; the newest in its own words where there is one only.
+func GroupLine(g *incident.DigestGroup) string {
+	words := string(g.Cause)
 	switch {
-	case e.Over():
-		return "over"
-	case e.Update:
-		return "update"
+	case g.Over:
+		words += ", over"
+	case g.Update:
+		words += ", update"
+	case g.FirstEver:
+		words += ", first time"
 	}
-	return ""
+	if g.Count == 1 {
+		return redact.Sanitize(g.Summary) + " (" + words + ")"
+	}
+	s := fmt.Sprintf("%d × ", g.Count)
+	if c := g.Container; c != nil && c.Name+c.ID != "" {
+		name := c.Name
+		if name == "" {
+			name = Short(c.ID)
+		}
+		s += Clip(redact.Sanitize(name), 40) + ": "
+	}
+	return s + strings.TrimSuffix(g.Cause.Info().Title+" ("+words+")", " ()") + ", the last: " + redact.Sanitize(g.Summary)
 }
 
-// digestLine is the entry in a list for people.
-func DigestLine(e *incident.DigestEntry) string {
-	words := string(e.Cause)
-	if n := digestNews(e); n != "" {
-		words += ", " + n
-	}
-	return e.Summary + " (" + words + ")"
-}
-
-// digestTitle says how many there are in the words of a headline.
+// digestTitle says how many there are in the words of a headline, and within which
+// time; at once only where that is so.
 func digestTitle(d *incident.Digest) string {
 	if d.Count == 0 {
 		return units.Count(d.Updates, "update")
 	}
-	return units.Count(d.Count, "incident") + " at once"
+	s := units.Count(d.Count, "incident")
+	switch within := d.To.Sub(d.From); {
+	case d.Count == 1:
+	case within < time.Second:
+		s += " at once"
+	default:
+		s += " within " + incident.FormatDuration(within)
+	}
+	return s
 }
 
-// outlineOfDigest lays a storm out: a line for each incident.
+// OutlineOfDigest lays a storm out: a line for each container and cause, what the
+// receiver never had first. What there is no room for is counted.
 func OutlineOfDigest(d *incident.Digest) *Outline {
-	o := &Outline{severity: d.Severity(), over: d.Over(), Title: digestTitle(d), Lead: d.Summary, At: d.To, Foot: []string{"oomwatch history"}}
+	o := &Outline{Severity: d.Severity(), Over: d.Over(), Title: digestTitle(d), Lead: redact.Sanitize(d.Summary), At: d.To,
+		Foot: []string{"oomwatch history"}, Link: Link(d.URL)}
 	if d.Host != "" {
 		o.Foot = append(o.Foot, redact.Sanitize(d.Host))
 	}
-	var lines []string
-	for _, e := range d.Incidents {
-		lines = append(lines, DigestLine(&e))
+	width := 2*lineWidth - 20
+	if len(d.Groups) > 3 {
+		width = lineWidth - 4
 	}
-	o.Lists = []Listing{{Title: "Incidents", Lines: lines, Most: 1 << 20, Prose: true}}
+	rest, count := 0, 0
+	for i := range d.Groups {
+		if g := &d.Groups[i]; i < maxGroups || len(d.Groups) == maxGroups+1 {
+			o.Lines = append(o.Lines, Line{Text: Clip(GroupLine(g), width)})
+		} else {
+			rest++
+			count += g.Count
+		}
+	}
+	if rest > 0 {
+		o.Lines = append(o.Lines, Line{Text: fmt.Sprintf("and %d more of %s", count, units.Count(rest, "other group"))})
+	}
 	return o
 }

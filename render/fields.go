@@ -9,12 +9,13 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/units"
 )
 
-// fact is one of an incident's numbers, in words.
+// Fact is one of an incident's numbers, in words.
 type Fact struct{ Label, Value string }
 
-// facts are the numbers with their units; what is not known is left out.
+// Facts are the numbers with their units; what is not known is left out.
 func Facts(inc *incident.Incident) []Fact {
 	unit := ""
 	if inc.Container == nil {
@@ -24,9 +25,8 @@ func Facts(inc *incident.Incident) []Fact {
 		{"Container", containerLine(inc.Container)},
 		{"Unit", unit},
 		{"Warning", warningLine(inc)},
-		{"Over", overLine(inc)},
-		{"Running", runningLine(inc)},
-		{"Ended", endLine(inc)},
+		{"Resolved", overLine(inc)},
+		{"Status", statusLine(inc)},
 		{"Killer", killerLine(inc.Killer)},
 		{"Limit", limitLine(inc)},
 		{"Limit of", limitOwner(inc)},
@@ -62,7 +62,7 @@ func countLine(inc *incident.Incident) string {
 	}
 	s := fmt.Sprintf("%d of these", inc.Count)
 	if d := inc.Time.Sub(inc.FirstTime); !inc.FirstTime.IsZero() && d > 0 {
-		s += fmt.Sprintf(" within %s, the first at %s", incident.FormatDuration(d), inc.FirstTime.UTC().Format("2006-01-02 15:04:05 UTC"))
+		s += fmt.Sprintf(" within %s, the first at %s", incident.FormatDuration(d), clock(inc.FirstTime, time.Second))
 	}
 	return s
 }
@@ -72,7 +72,7 @@ func triggerLine(inc *incident.Incident) string {
 	if tr == nil || inc.Victim != nil && tr.Comm == inc.Victim.Comm && (tr.PID == 0 || tr.PID == inc.Victim.PID) {
 		return ""
 	}
-	return name(tr.Comm, tr.PID) + " asked for the page that did not fit"
+	return name(tr.Comm, tr.PID) + ": its allocation triggered the OOM"
 }
 
 func containerLine(c *incident.Container) string {
@@ -107,31 +107,48 @@ func containerLine(c *incident.Container) string {
 	return out
 }
 
-func endLine(inc *incident.Incident) string {
+// statusLine says how a container ended or that it still runs, for how long it had
+// run, and how often it was restarted.
+func statusLine(inc *incident.Incident) string {
 	c := inc.Container
-	if c == nil || inc.Kind == incident.KindWarning {
+	if c == nil {
 		return ""
 	}
+	up := ""
+	if !c.StartedAt.IsZero() && inc.Time.After(c.StartedAt) {
+		up = incident.FormatDuration(inc.Time.Sub(c.StartedAt))
+	}
 	var s []string
-	if c.ExitCode != nil {
+	switch {
+	case c.ExitCode != nil && inc.Kind != incident.KindWarning:
 		e := fmt.Sprintf("exit code %d", *c.ExitCode)
 		if c.Signal != "" {
-			e += " (128+" + c.Signal + ")"
+			e += " (" + redact.Sanitize(c.Signal) + ")"
 		}
-		s = append(s, e)
-	} else if inc.Kind == incident.KindKill && c.Running != nil && *c.Running {
-		s = append(s, "it has not: the container lives on")
+		s = append(s, e, prefixed("after ", up))
+	case inc.Kind == incident.KindWarning, inc.Kind == incident.KindKill && c.Running != nil && *c.Running:
+		if up != "" || inc.Kind == incident.KindKill {
+			s = append(s, "still running", prefixed("up ", up))
+		}
+	default:
+		s = append(s, prefixed("ended after ", up))
 	}
-	if !c.StartedAt.IsZero() && !inc.Time.IsZero() && inc.Time.After(c.StartedAt) {
-		s = append(s, "after "+incident.FormatDuration(inc.Time.Sub(c.StartedAt)))
-	}
-	if c.RestartCount != nil && *c.RestartCount > 0 {
-		s = append(s, fmt.Sprintf("restarted %d times before", *c.RestartCount))
-	}
-	if c.RestartPolicy != "" && c.RestartPolicy != "no" {
+	s = append(s, restarts(c))
+	if c.RestartPolicy != "" && c.RestartPolicy != "no" && inc.Kind != incident.KindWarning {
 		s = append(s, "restart policy "+redact.Sanitize(c.RestartPolicy))
 	}
-	return strings.Join(s, ", ")
+	return strings.Join(slices.DeleteFunc(s, func(p string) bool { return p == "" }), ", ")
+}
+
+// restarts says how often a container was restarted before; "" for never, or not known.
+func restarts(c *incident.Container) string {
+	switch {
+	case c.RestartCount == nil || *c.RestartCount <= 0:
+		return ""
+	case *c.RestartCount == 1:
+		return "restarted once before"
+	}
+	return fmt.Sprintf("restarted %d times before", *c.RestartCount)
 }
 
 // warningLine says which signs there are, and what is foretold.
@@ -145,7 +162,7 @@ func warningLine(inc *incident.Incident) string {
 		s = w.What
 	}
 	if !w.Since.IsZero() {
-		s += ", since " + w.Since.UTC().Format("15:04:05 UTC")
+		s += ", since " + clock(w.Since, time.Second)
 	}
 	if w.TimeToLimit != nil {
 		s += "; limit in " + incident.FormatDuration(seconds(*w.TimeToLimit))
@@ -165,20 +182,7 @@ func overLine(inc *incident.Incident) string {
 	if inc.ResolvedAt.IsZero() {
 		return ""
 	}
-	return strings.TrimPrefix(overAfter(inc)+", at "+inc.ResolvedAt.UTC().Format("2006-01-02 15:04:05 UTC"), " ")
-}
-
-// runningLine says for how long a container had run when it was warned of.
-func runningLine(inc *incident.Incident) string {
-	c := inc.Container
-	if c == nil || inc.Kind != incident.KindWarning || c.StartedAt.IsZero() || !inc.Time.After(c.StartedAt) {
-		return ""
-	}
-	s := "for " + incident.FormatDuration(inc.Time.Sub(c.StartedAt))
-	if c.RestartCount != nil && *c.RestartCount > 0 {
-		s += fmt.Sprintf(", restarted %d times before", *c.RestartCount)
-	}
-	return s
+	return strings.TrimPrefix(overAfter(inc)+", at "+clock(inc.ResolvedAt, time.Second), " ")
 }
 
 func killerLine(k *incident.Killer) string {
@@ -202,29 +206,84 @@ func killerLine(k *incident.Killer) string {
 	return s
 }
 
-// limitLine draws usage against the limit that was reached.
-func limitLine(inc *incident.Incident) string {
-	var limit, usage *int64
+// noLimit is from where on a limit stands for none: the kernel's own "max" is in
+// pages of the largest address.
+const noLimit = 1 << 50
+
+// limitAndUsage are the limit that was reached, or the container's own, and what was in
+// use. Each is nil where it is not known; a limit of 0 is none.
+func limitAndUsage(inc *incident.Incident) (limit, usage *int64) {
 	if inc.OOM != nil {
 		limit, usage = inc.OOM.Limit, inc.OOM.Usage
 	}
-	if limit == nil && inc.Container != nil {
+	if limit == nil && inc.Cause != incident.OOMAncestor && inc.Cause != incident.OOMHost && inc.Container != nil {
 		limit = inc.Container.MemoryLimit
 	}
-	if limit == nil || *limit <= 0 || *limit >= 1<<50 {
-		if usage != nil {
-			return "none, in use " + incident.FormatBytes(*usage)
-		}
-		return ""
+	if limit != nil && (*limit <= 0 || *limit >= noLimit) {
+		limit = new(int64)
 	}
-	s := incident.FormatBytes(*limit)
+	return limit, usage
+}
+
+// limitLine draws usage against the limit that was reached. A limit that is not known
+// is called unknown, and none only where it is known that there is none.
+func limitLine(inc *incident.Incident) string {
+	limit, usage := limitAndUsage(inc)
+	s := ""
+	switch {
+	case limit == nil && usage == nil:
+		return ""
+	case limit == nil:
+		s = "unknown"
+	case *limit == 0:
+		s = "none"
+	default:
+		s = incident.FormatBytes(*limit)
+	}
 	if usage != nil {
-		s += ", in use " + incident.FormatBytes(*usage) + " " + bar(*usage, *limit)
+		s += ", in use " + incident.FormatBytes(*usage)
+		if limit != nil && *limit > 0 {
+			s += " " + bar(*usage, *limit)
+		}
 	}
 	if inc.OOM != nil && inc.OOM.Failcnt != nil && *inc.OOM.Failcnt > 0 {
-		s += fmt.Sprintf(", hit %d times", *inc.OOM.Failcnt)
+		s += ", hit " + units.Count(int(*inc.OOM.Failcnt), "time")
 	}
 	return s
+}
+
+// alertLimit is limitLine in few words: whose limit, and how much of it is in use.
+func alertLimit(inc *incident.Incident) string {
+	limit, usage := limitAndUsage(inc)
+	if limit == nil {
+		return ""
+	}
+	s := "none"
+	if *limit > 0 {
+		s = incident.FormatBytes(*limit)
+	}
+	if of := limitOwner(inc); of != "" {
+		s += " of " + Clip(shortIDs(of), 50)
+	}
+	if usage != nil {
+		s += ", in use " + incident.FormatBytes(*usage)
+	}
+	return s
+}
+
+// heldBy is who held the memory: the largest process, else the victim.
+func heldBy(inc *incident.Incident) string {
+	if h := inc.Hog; h != nil && h.RSS != nil && (h.Comm != "" || h.PID != 0) {
+		s := name(h.Comm, h.PID) + ", " + incident.FormatBytes(*h.RSS)
+		if h.Container != "" && h.Container != who(inc) {
+			s += ", in " + redact.Sanitize(h.Container)
+		}
+		return Clip(s, 2*lineWidth)
+	}
+	if v := inc.Victim; v != nil && v.AnonRSS != nil && *v.AnonRSS > 0 {
+		return Clip(name(v.Comm, v.PID)+", "+incident.FormatBytes(*v.AnonRSS)+" of anonymous memory", 2*lineWidth)
+	}
+	return ""
 }
 
 // bar draws a share of a whole.
@@ -252,7 +311,7 @@ func memoryLine(m *incident.Memory) string {
 		name string
 		n    *int64
 	}{{"anon", m.Anon}, {"file", m.File}, {"shmem", m.Shmem}, {"kernel", m.Kernel}, {"slab", m.Slab}, {"swap", m.Swap}} {
-		if p.n != nil {
+		if p.n != nil && *p.n != 0 {
 			s = append(s, p.name+" "+incident.FormatBytes(*p.n))
 		}
 	}
@@ -265,7 +324,7 @@ func victimLine(p *incident.Process) string {
 	}
 	s := name(p.Comm, p.PID)
 	if p.Main != nil && *p.Main {
-		s += ", the first process"
+		s += ", the main process"
 	} else if p.Main != nil {
 		s += ", a child"
 	}
@@ -296,29 +355,25 @@ func hogLine(inc *incident.Incident) string {
 	return s
 }
 
+// pressureLine is what stalled for want of memory; what is zero is left out.
 func pressureLine(p *incident.Pressure) string {
 	if p == nil {
 		return ""
 	}
 	var s []string
-	if p.SomeAvg10 != nil {
-		s = append(s, fmt.Sprintf("some %.1f %%", *p.SomeAvg10))
+	if v := p.SomeAvg10; v != nil && *v > 0 {
+		s = append(s, fmt.Sprintf("some %.1f %%", *v))
 	}
-	if p.FullAvg10 != nil {
-		s = append(s, fmt.Sprintf("full %.1f %%", *p.FullAvg10))
+	if v := p.FullAvg10; v != nil && *v > 0 {
+		s = append(s, fmt.Sprintf("full %.1f %%", *v))
 	}
 	out := strings.Join(s, ", ")
 	if out != "" {
 		out += " of the last 10 s, of the " + p.Scope
 	}
-	if len(p.Levels) > 0 {
-		if out != "" {
-			out += "; "
-		}
-		if n, stalls := p.Levels["stalled"]; stalls {
-			out += fmt.Sprintf("notified of stalls %d times", n)
-		} else {
-			out += fmt.Sprintf("notified low %d, medium %d, critical %d times", p.Levels["low"], p.Levels["medium"], p.Levels["critical"])
+	for _, level := range []string{"stalled", "critical"} {
+		if n := p.Levels[level]; n > 0 {
+			out = strings.TrimPrefix(out+"; the kernel signalled "+map[string]string{"stalled": "stalls ", "critical": "critical pressure "}[level]+units.Count(int(n), "time"), "; ")
 		}
 	}
 	return out
@@ -362,7 +417,7 @@ func Short(id string) string { return incident.ShortID(id) }
 // sparks are the eighths of a column.
 var sparks = []rune("▁▂▃▄▅▆▇█")
 
-// historyLine draws the readings before the incident, oldest first.
+// HistoryLine draws the readings before the incident, oldest first.
 func HistoryLine(h *incident.History) string {
 	if h == nil || len(h.Points) < 2 {
 		return ""

@@ -1,8 +1,10 @@
 package render
 
 import (
-	"fmt"
+	"cmp"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -11,242 +13,294 @@ import (
 	"github.com/oomwatch/oomwatch/redact"
 )
 
-// outline is an alert in parts, the most important first: what every chat
-// receiver shows. Its texts are foreign: each receiver escapes them in its own
-// way and cuts to its own limits, the least important first.
+// MaxLines is how many lines a message has at most, on a screen of lineWidth columns.
+const MaxLines = 12
+
+const (
+	// lineWidth is how much of a text stands on one line: a terminal, about a chat.
+	lineWidth = 80
+	// maxTitle is the shortest of the services' limits for a headline (Slack's).
+	maxTitle = 140
+	// maxStep is how long the next step may be, maxLogLine the log's line.
+	maxStep    = 240
+	maxLogLine = 160
+)
+
+// Outline is an alert in at most MaxLines lines, the most important first: what every
+// message shows. Its texts are foreign: each receiver escapes them in its own way.
 type Outline struct {
-	severity incident.Severity
-	over     bool   // what it tells of is over
-	Title    string // a headline
-	Lead     string // the summary
+	Severity incident.Severity
+	Over     bool   // nothing of it goes on
+	Title    string // what died and why, in a line
+	Lead     string // the whole summary, where Title is not all of it
 	Cause    string
 	Sure     string // how sure that is
-	Facts    []Fact
-	Advice   []string
-	Gaps     string
-	Lists    []Listing
-	Foot     []string
-	At       time.Time
-	// body is the user's own template, escaped already; it stands in place of all
-	// but the title and the foot.
+	Lines    []Line
+	// Foot says when and where, and the command that shows more.
+	Foot []string
+	// Link is the address of the page that shows more; "" without external_url.
+	Link string
+	At   time.Time
+	// Body is the user's own template, escaped already; it stands in place of Lead,
+	// Cause and Lines.
 	Body string
 }
 
-// listing are lines of which as many are shown as there is room for.
-type Listing struct {
-	Title  string
-	Lines  []string
-	Most   int  // characters
-	newest bool // the last lines matter, not the first
-	Prose  bool // sentences, not lines as they were written
+// Line is one labelled line of a message.
+type Line struct {
+	Label, Text string
+	// Code is true for a line that a program wrote: it is shown as it is.
+	Code bool
 }
 
-// mark is the sign before a headline.
+// Mark is the sign before a headline.
 func (o *Outline) Mark() string {
 	switch {
-	case o.over:
+	case o.Over:
 		return "🟢"
-	case o.severity == incident.Critical:
+	case o.Severity == incident.Critical:
 		return "🔴"
-	case o.severity == incident.Warning:
+	case o.Severity == incident.Warning:
 		return "🟠"
 	}
 	return "🔵"
 }
 
-// warningTitles say in a headline what a warning is about.
-var warningTitles = map[string]string{
-	"headroom": "little memory left", "forecast": "memory will run out", "pressure": "memory pressure", "throttled": "throttled",
-	"limit_hits": "hits its limit again and again", "restart_loop": "restarts again and again", "unhealthy": "unhealthy", "pids": "near its pids limit",
-	incident.SelfBlind: "a source is blind", incident.SelfLost: "records were lost", incident.SelfParked: "alerts were given up",
-	incident.SelfDown: "a receiver takes no alerts", incident.SelfStore: "the store is in trouble", incident.SelfRestored: "the store was replaced",
-	incident.SelfKilled: "it was killed itself",
-}
-
-// headline names what it happened to and what happened, in a few words.
-func Headline(inc *incident.Incident) string {
-	subject := who(inc)
-	if subject == "-" {
-		subject = "host"
-		if inc.Host != nil && inc.Host.Name != "" {
-			subject = redact.Sanitize(inc.Host.Name)
-		}
-	}
-	if inc.Warning != nil && inc.Warning.Self {
-		subject = "oomwatch on " + subject
-	}
-	what := inc.Cause.Info().Title
-	if inc.Kind == incident.KindWarning {
-		what = "warning: " + what
-		if w := inc.Warning; w != nil && warningTitles[w.What] != "" {
-			what = "warning: " + warningTitles[w.What]
-		}
-	}
-	return Clip(subject, 80) + ": " + what
-}
-
-// outlineOf lays an alert out for somebody who was woken by it: what died, why,
-// how sure; the numbers; what to do; the last log lines; where to look further.
-// What a receiver has had already (an Update) comes short when brief is true.
+// OutlineOf lays an alert out for somebody who was woken by it: what died, why, how
+// sure; the limit and who held it; the log's reason; the trend; one next step; where
+// to look further. An update of what a receiver has had comes without the numbers
+// where brief is true.
 func OutlineOf(a incident.Alert, brief bool) *Outline {
 	inc := a.Incident
-	o := &Outline{severity: inc.Severity, over: !inc.ResolvedAt.IsZero(), Title: Headline(inc), Lead: inc.Summary,
-		Cause: string(inc.Cause), Sure: ConfidenceWords(inc), At: inc.Time}
-	if inc.Count > 1 {
-		o.Title += fmt.Sprintf(" (x%d)", inc.Count)
+	o := &Outline{Severity: inc.Severity, Over: !inc.ResolvedAt.IsZero(), Cause: string(inc.Cause), Sure: ConfidenceWords(inc), At: inc.Time, Link: Link(inc.URL)}
+	said := cmp.Or(strings.TrimSpace(inc.Summary), Headline(inc))
+	if o.Over {
+		said = resolved(inc)
 	}
-	switch {
-	case o.over:
-		o.Title += " (over)"
-		o.Lead = "Over" + overAfter(inc) + ": " + inc.Summary
-	case a.Update:
-		o.Title += " (update)"
+	news := ""
+	if inc.Count > 1 && !strings.Contains(inc.Summary, " time today)") {
+		news += " (x" + strconv.Itoa(inc.Count) + ")"
+	}
+	if a.Update && !o.Over {
+		news += " (update)"
 	}
 	if a.Repeat {
-		o.Title += " (repeat)"
+		news += " (repeat)"
 	}
-	o.Foot = []string{"oomwatch"}
-	if inc.ID != "" {
-		o.Foot[0] += " explain " + inc.ID
+	o.Title = Clip(said, maxTitle-Runes(news)) + news
+	if utf8.RuneCountInString(said) > maxTitle-Runes(news) {
+		o.Lead = said
 	}
-	for _, s := range []string{when(inc), hostLine(inc.Host)} {
-		if s != "" {
-			o.Foot = append(o.Foot, s)
-		}
-	}
+	o.Foot = foot(inc)
 	if a.Update && brief {
 		return o
 	}
-	o.Facts = Facts(inc)
-	o.Advice = inc.Advice
-	o.Gaps = GapsLine(inc.Gaps)
-	o.Lists = []Listing{
-		{Title: "Last log lines", Lines: inc.LogTail, Most: 3000, newest: true},
-		{Title: "Largest processes", Lines: ProcessLines(inc), Most: 1000},
-		{Title: "Evidence", Lines: EvidenceLines(inc), Most: 2000},
-	}
+	o.Lines = lines(inc)
+	o.fit()
 	return o
 }
 
-// overAfter is how long a warning lasted: " after 5 min".
-func overAfter(inc *incident.Incident) string {
-	since := inc.Time
-	if inc.Warning != nil && !inc.Warning.Since.IsZero() {
-		since = inc.Warning.Since
+// foot says when and where, and the command that shows more.
+func foot(inc *incident.Incident) []string {
+	out := []string{"oomwatch"}
+	if inc.ID != "" {
+		out[0] += " explain " + inc.ID
 	}
-	if since.IsZero() || !inc.ResolvedAt.After(since) {
+	if at := when(inc, time.Second); at != "" {
+		out = append(out, at)
+	}
+	if h := inc.Host; h != nil && h.Name != "" {
+		out = append(out, redact.Sanitize(h.Name))
+	}
+	return out
+}
+
+// Labels of the lines that fit looks for.
+const (
+	labelSeen  = "Not seen"
+	labelTrend = "Memory"
+	labelState = "Status"
+	labelNext  = "Next"
+	labelLog   = "Log"
+)
+
+// lines are an alert's numbers and what to do.
+func lines(inc *incident.Incident) []Line {
+	memory := aboutMemory(inc)
+	var out []Line
+	add := func(label, text string, shown bool) {
+		if shown && text != "" {
+			out = append(out, Line{Label: label, Text: text})
+		}
+	}
+	add("Limit", alertLimit(inc), memory)
+	add("Held by", heldBy(inc), memory)
+	add(labelState, statusLine(inc), true)
+	if l := logLine(inc); l != "" {
+		out = append(out, Line{Label: labelLog, Text: l, Code: true})
+	}
+	add(labelTrend, HistoryLine(inc.History), memory)
+	if len(inc.Advice) > 0 {
+		add(labelNext, nextStep(inc.Advice[0], maxStep), true)
+	}
+	add("Silenced", redact.Sanitize(inc.Silenced), true)
+	add("Not stored", redact.Sanitize(inc.NotStored), true)
+	add(labelSeen, Clip(GapsLine(inc.Gaps), lineWidth), true)
+	return out
+}
+
+// aboutMemory is true where the memory's numbers have to do with what happened.
+func aboutMemory(inc *incident.Incident) bool {
+	switch inc.Cause {
+	case incident.ExitError, incident.ExitOK, incident.ExecFailed, incident.CrashSignal, incident.StopRequest, incident.KillRequest,
+		incident.KillStopTimeout, incident.KillProbe, incident.LimitPids, incident.LimitDisk, incident.HostShutdown, incident.EngineStop:
+		return false
+	}
+	return inc.Warning == nil || !inc.Warning.Self
+}
+
+// logLine is the line of the log that reads as the reason, where the headline has it
+// not already; else the last one that says anything.
+func logLine(inc *incident.Incident) string {
+	reason := incident.ReasonLine(inc.LogTail)
+	if reason != "" && strings.Contains(inc.Summary, reason) {
 		return ""
 	}
-	return " after " + incident.FormatDuration(inc.ResolvedAt.Sub(since))
-}
-
-// fit returns the lines that there is room for, escaped, and the title, which
-// says how many of them that is. It returns nothing when none fits. size is
-// what a line takes of the room.
-func (l *Listing) Fit(room, widest int, escape func(string) string, size func(string) int) (title string, kept []string) {
-	lines := slices.Clone(l.Lines)
-	if l.newest {
-		slices.Reverse(lines)
-	}
-	for _, line := range lines {
-		line = ClipEscaped(escape(line), widest)
-		if room -= size(line); room < 0 {
-			break
+	if reason == "" {
+		for _, l := range inc.LogTail {
+			if l = strings.TrimSpace(l); l != "" {
+				reason = l
+			}
 		}
-		kept = append(kept, line)
 	}
-	if len(kept) == 0 {
-		return l.Title, nil
-	}
-	title = l.Title
-	switch {
-	case len(kept) == len(lines):
-	case l.newest:
-		title += fmt.Sprintf(" (newest %d of %d)", len(kept), len(lines))
-	default:
-		title += fmt.Sprintf(" (first %d of %d)", len(kept), len(lines))
-	}
-	if l.newest {
-		slices.Reverse(kept)
-	}
-	return title, kept
+	return Clip(redact.Sanitize(reason), maxLogLine)
 }
 
-// leftOut says in the foot which parts there was no room for.
-func (o *Outline) LeftOut(titles []string) {
-	if len(titles) > 0 {
-		o.Foot = append(o.Foot, "left out, too long: "+strings.ToLower(strings.Join(titles, ", ")))
+// nextStep is an advice in few words: what only says again who held the memory is left
+// out.
+func nextStep(s string, most int) string {
+	if first, rest, more := strings.Cut(s, ". "); more && strings.Contains(first, " alone held ") {
+		s = rest
+	}
+	return sentence(s, most)
+}
+
+// sentence shortens a text to whole sentences where some fit.
+func sentence(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	head := s[:RuneIndex(s, most)]
+	if i := strings.LastIndex(head, ". "); i > most/3 {
+		return head[:i+1]
+	}
+	return Clip(s, most)
+}
+
+// fit takes away, the least important first, until no more than MaxLines are left.
+func (o *Outline) fit() {
+	for o.height() > MaxLines && o.shorten() {
 	}
 }
 
-// runes is the size of a line in characters, its end included.
+// shorten takes the least important part away; false when nothing is left to take.
+func (o *Outline) shorten() bool {
+	if o.drop(labelSeen) || o.drop(labelState) || o.clipStep() || o.drop(labelTrend) || o.drop(labelLog) {
+		return true
+	}
+	for i := len(o.Lines) - 1; i >= 0; i-- {
+		if n := utf8.RuneCountInString(o.Lines[i].Text); n > lineWidth/2 {
+			o.Lines[i].Text = Clip(o.Lines[i].Text, max(n/2, lineWidth/2))
+			return true
+		}
+	}
+	if n := utf8.RuneCountInString(o.Lead); n > lineWidth {
+		o.Lead = Clip(o.Lead, max(n/2, lineWidth))
+		return true
+	}
+	if len(o.Lines) == 0 {
+		return false
+	}
+	o.Lines = o.Lines[:len(o.Lines)-1]
+	return true
+}
+
+// clipStep shortens the next step to two lines; false where it is no longer.
+func (o *Outline) clipStep() bool {
+	for i := range o.Lines {
+		if l := &o.Lines[i]; l.Label == labelNext {
+			short := sentence(l.Text, 2*lineWidth-len(labelNext)-2)
+			was := l.Text
+			l.Text = short
+			return short != was
+		}
+	}
+	return false
+}
+
+// drop takes the line of a label out; false where there is none.
+func (o *Outline) drop(label string) bool {
+	i := slices.IndexFunc(o.Lines, func(l Line) bool { return l.Label == label })
+	if i < 0 {
+		return false
+	}
+	o.Lines = slices.Delete(o.Lines, i, i+1)
+	return true
+}
+
+// height is how many lines the outline takes.
+func (o *Outline) height() int {
+	n := linesOf(o.Title) + 2 // the cause, the foot
+	if o.Lead != "" {
+		n += linesOf(o.Lead)
+	}
+	if o.Link != "" {
+		n++
+	}
+	for _, l := range o.Lines {
+		n += linesOf(l.Label + ": " + l.Text)
+	}
+	return n
+}
+
+// linesOf is how many lines one text takes.
+func linesOf(s string) int {
+	return max((utf8.RuneCountInString(s)+lineWidth-1)/lineWidth, 1)
+}
+
+// Link is an address that may stand in a message as a link, or "" for a text that is
+// no plain one of http: what external_url was checked to be, and nothing else.
+func Link(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || len(s) > 500 {
+		return ""
+	}
+	for _, r := range s {
+		if r <= ' ' || r > '~' || strings.ContainsRune("<>|\"'`()[]{}\\*~@&", r) {
+			return ""
+		}
+	}
+	return s
+}
+
+// Runes is the size of a line in characters, its end included.
 func Runes(s string) int { return utf8.RuneCountInString(s) + 1 }
 
-// processLines are the largest rows of the kernel's table, the victim marked.
-func ProcessLines(inc *incident.Incident) []string {
-	const rows = 5
-	if len(inc.Processes) < 2 {
-		return nil
-	}
-	var lines []string
-	for _, p := range inc.Processes[:min(len(inc.Processes), rows)] {
-		mark := " "
-		if inc.Victim != nil && p.PID == inc.Victim.PID {
-			mark = "×"
-		}
-		lines = append(lines, strings.TrimRight(fmt.Sprintf("%s %10s  %-15s  %7d  %s", mark, bytesOr(p.RSS), redact.Sanitize(p.Comm), p.PID, redact.Sanitize(p.Container)), " "))
-	}
-	if n := len(inc.Processes) - rows; n > 0 {
-		lines = append(lines, fmt.Sprintf("  and %d more", n))
-	}
-	return lines
-}
-
-// evidenceLines are what each source said and what it means.
-func EvidenceLines(inc *incident.Incident) []string {
-	const most = 6
-	var lines []string
-	for i, e := range inc.Evidence {
-		if i == most {
-			return append(lines, fmt.Sprintf("and %d more", len(inc.Evidence)-i))
-		}
-		lines = append(lines, e.Source+": "+Clip(e.Text, 240))
-		if e.Means != "" {
-			lines = append(lines, "  = "+Clip(e.Means, 160))
-		}
-	}
-	return lines
-}
-
-func GapsLine(gaps []incident.Gap) string {
-	var s []string
-	for _, g := range gaps {
-		one := g.Source
-		if g.Lost > 0 {
-			one += fmt.Sprintf(" lost %d records", g.Lost)
-		}
-		if g.Reason != "" {
-			one += " (" + g.Reason + ")"
-		}
-		s = append(s, one)
-	}
-	return strings.Join(s, ", ")
-}
-
-// lineOf is an alert in one line.
+// LineOf is an alert in one line, for a log.
 func LineOf(a incident.Alert) string {
-	inc := a.Incident
 	o := OutlineOf(a, true)
-	s := o.Lead
-	if inc.Count > 1 {
-		s += fmt.Sprintf(" (x%d)", inc.Count)
+	s := cmp.Or(o.Lead, o.Title)
+	if a.Incident.Count > 1 && o.Lead != "" {
+		s += " (x" + strconv.Itoa(a.Incident.Count) + ")"
 	}
 	s += " [" + o.Cause + ", " + o.Sure + "]"
-	if len(o.Advice) > 0 {
-		s += " Do next: " + o.Advice[0]
+	for _, l := range o.Lines {
+		if l.Label == labelNext {
+			s += " Next: " + l.Text
+		}
 	}
-	if inc.ID != "" {
-		s += " More: oomwatch explain " + inc.ID
+	if a.Incident.ID != "" {
+		s += " More: " + cmp.Or(o.Link, "oomwatch explain "+a.Incident.ID)
 	}
 	return redact.Sanitize(s)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -14,16 +15,14 @@ import (
 func WriteTable(w io.Writer, list []*incident.Incident, opt TextOptions) error {
 	t := newPage(opt)
 	// The columns are as wide as what is in them, so that the last gets the most.
-	rows := [][4]string{{"TIME (UTC)", "CONTAINER", "CAUSE", "SURE"}}
+	rows := [][4]string{{"TIME", "CONTAINER", "CAUSE", "SURE"}}
 	whats := []string{"WHAT"}
 	for _, inc := range list {
-		at := when(inc)
-		if !inc.Time.IsZero() {
-			at = inc.Time.UTC().Format("2006-01-02 15:04:05")
-		} else if inc.UptimeSeconds != nil {
+		at := when(inc, time.Second)
+		if inc.Time.IsZero() && inc.UptimeSeconds != nil {
 			at = fmt.Sprintf("[%.6f]", *inc.UptimeSeconds)
 		}
-		rows = append(rows, [4]string{at, Clip(who(inc), 16), redact.Sanitize(string(inc.Cause)), redact.Sanitize(string(inc.Confidence))})
+		rows = append(rows, [4]string{at, t.name(who(inc)), redact.Sanitize(string(inc.Cause)), redact.Sanitize(string(inc.Confidence))})
 		whats = append(whats, what(inc))
 	}
 	var wide [4]int
@@ -34,14 +33,22 @@ func WriteTable(w io.Writer, list []*incident.Incident, opt TextOptions) error {
 	}
 	for i, r := range rows {
 		row := fmt.Sprintf("%-*s  %-*s  %-*s  %-*s  %s", wide[0], r[0], wide[1], r[1], wide[2], r[2], wide[3], r[3], whats[i])
-		row = Clip(strings.TrimRight(row, " "), t.opt.Width)
+		style := func(s string) string { return s }
 		if i == 0 {
-			row = t.dim(row)
+			style = t.dim
 		}
-		t.line(row)
+		t.row(strings.TrimRight(row, " "), style)
 	}
 	_, err := io.WriteString(w, t.b.String())
 	return err
+}
+
+// name is a container's name in a column: on a screen it is cut.
+func (t *page) name(s string) string {
+	if !t.cut {
+		return s
+	}
+	return Clip(s, max(16, t.opt.Width/4))
 }
 
 // who is the container's name, else its id, the unit, or nothing.

@@ -230,7 +230,7 @@ func plainError(err error) error {
 	return errors.New(Clip(redact.Sanitize(s), 300))
 }
 
-// apply puts the template's words into an outline. A template that fails costs
+// Apply puts the template's words into an outline. A template that fails costs
 // its wording, never the alert.
 func (t *Template) Apply(o *Outline, a incident.Alert, escape func(string) string) *Outline {
 	if t == nil {
@@ -241,11 +241,11 @@ func (t *Template) Apply(o *Outline, a incident.Alert, escape func(string) strin
 		o.Foot = append(o.Foot, "the template failed: "+err.Error())
 		return o
 	}
-	o.Body, o.Facts, o.Advice, o.Gaps, o.Lists = s, nil, nil, "", nil
+	o.Body, o.Lead, o.Cause, o.Lines = s, "", "", nil
 	return o
 }
 
-// text is the alert in the template's words, or "" where there is no template or
+// Text is the alert in the template's words, or "" where there is no template or
 // it fails.
 func (t *Template) Text(a incident.Alert, escape func(string) string) string {
 	if t == nil {
@@ -275,7 +275,7 @@ func (f *firstBytes) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// samples are the alerts that a template is tried on: one of which all is known,
+// Samples are the alerts that a template is tried on: one of which all is known,
 // one of which nothing is, a warning that is over.
 func Samples() []incident.Alert {
 	now := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)

@@ -16,7 +16,8 @@ import (
 
 // TextOptions say how WriteText lays out.
 type TextOptions struct {
-	// Width is the number of columns, 80 when zero.
+	// Width is the number of columns. Zero is for what is no screen: sentences are
+	// wrapped at 80, and nothing is cut.
 	Width int
 	// Color allows ANSI colours.
 	Color bool
@@ -32,63 +33,50 @@ const (
 	maxParagraph = 2000
 )
 
-// WriteText writes an incident for a person: what happened and how sure, the
-// numbers, what to do, then what each source said. All foreign text is made safe
-// for a terminal. The error is w's.
+// WriteText writes all of an incident for a person: what happened and how sure, the
+// numbers, what to do, the log, the processes, then what each source said. All foreign
+// text is made safe for a terminal. The error is w's.
 func WriteText(w io.Writer, inc *incident.Incident, opt TextOptions) error {
 	t := newPage(opt)
 	t.headline(inc)
 	t.facts(inc)
+	t.list("Next", inc.Advice)
+	t.logTail(inc)
 	t.processes(inc)
-	t.list("Do next", inc.Advice)
 	t.evidence(inc)
 	t.gaps(inc)
-	t.logTail(inc)
-	// What was read from files is in no store: its id leads nowhere.
-	if inc.ID != "" && inc.SeenLive != nil {
+	if link := Link(inc.URL); link != "" {
 		t.line("")
-		t.wrapped("", "  ", "More: oomwatch explain -o json "+inc.ID, t.dim)
+		t.line("More: " + link)
 	}
-	_, err := io.WriteString(w, t.b.String())
-	return err
-}
-
-// WriteUpdate writes what is new of an incident that was written before, in a line.
-// The error is w's.
-func WriteUpdate(w io.Writer, a incident.Alert, opt TextOptions) error {
-	t := newPage(opt)
-	t.wrapped("", "", LineOf(a), t.bold)
-	_, err := io.WriteString(w, t.b.String())
-	return err
-}
-
-// WriteDigest writes a digest, a line for each incident. The error is w's.
-func WriteDigest(w io.Writer, d *incident.Digest, opt TextOptions) error {
-	t := newPage(opt)
-	t.wrapped("", "", d.Summary, t.bold)
-	for _, i := range d.Incidents {
-		said := i.Summary
-		if n := digestNews(&i); n != "" {
-			said = n + ": " + said
-		}
-		t.line(Clip(redact.Sanitize(fmt.Sprintf("  %s  %-16s  %s", i.ID, i.Cause, said)), t.opt.Width))
-	}
-	t.line("")
 	_, err := io.WriteString(w, t.b.String())
 	return err
 }
 
 func newPage(opt TextOptions) *page {
+	t := &page{opt: opt, cut: opt.Width > 0}
 	if opt.Width <= 0 {
-		opt.Width = 80
+		t.opt.Width = lineWidth
 	}
-	return &page{opt: opt}
+	return t
 }
 
 // page collects lines no wider than the options say.
 type page struct {
 	b   strings.Builder
 	opt TextOptions
+	cut bool // what cannot be wrapped is cut at the width
+}
+
+// row writes a line that is not wrapped: on a screen it is cut, in a file it is whole.
+func (t *page) row(s string, style func(string) string) {
+	if t.cut {
+		s = Clip(s, t.opt.Width)
+	}
+	if style != nil {
+		s = style(s)
+	}
+	t.line(s)
 }
 
 func (t *page) line(s string) { t.b.WriteString(s); t.b.WriteByte('\n') }
@@ -127,7 +115,7 @@ func (t *page) headline(inc *incident.Incident) {
 	t.wrapped("", "", inc.Summary, func(s string) string { return t.paint(severityColor[inc.Severity], s) })
 	parts := []string{string(inc.Kind), string(inc.Cause), ConfidenceWords(inc)}
 	left := strings.Join(parts, " · ")
-	right := when(inc)
+	right := when(inc, time.Millisecond)
 	gap := t.opt.Width - utf8.RuneCountInString(left) - utf8.RuneCountInString(right)
 	if gap < 2 {
 		t.wrapped("", "", left, t.dim)
@@ -137,7 +125,7 @@ func (t *page) headline(inc *incident.Incident) {
 	t.line("")
 }
 
-// confidenceWords is the confidence, with what takes from it.
+// ConfidenceWords is the confidence, with what takes from it.
 func ConfidenceWords(inc *incident.Incident) string {
 	s := string(inc.Confidence)
 	if inc.Unverified {
@@ -151,11 +139,11 @@ func ConfidenceWords(inc *incident.Incident) string {
 	return s
 }
 
-// when is the incident's time as well as it is known.
-func when(inc *incident.Incident) string {
+// when is the incident's time as well as it is known, to the second or the millisecond.
+func when(inc *incident.Incident, to time.Duration) string {
 	switch {
 	case !inc.Time.IsZero():
-		return inc.Time.UTC().Format("2006-01-02 15:04:05.000 UTC")
+		return clock(inc.Time, to)
 	case inc.UptimeSeconds != nil:
 		return "at " + incident.FormatDuration(time.Duration(*inc.UptimeSeconds*float64(time.Second))) + " of uptime"
 	}
@@ -168,7 +156,7 @@ func (t *page) processes(inc *incident.Incident) {
 		return
 	}
 	t.section(fmt.Sprintf("Processes (%d, largest first)", len(inc.Processes)))
-	t.line(t.dim(Clip(fmt.Sprintf("  %8s  %10s  %10s  %7s  %-16s %s", "PID", "RSS", "SWAP", "OOM_ADJ", "NAME", "CONTAINER"), t.opt.Width)))
+	t.row(fmt.Sprintf("  %8s  %10s  %10s  %7s  %-16s %s", "PID", "RSS", "SWAP", "OOM_ADJ", "NAME", "CONTAINER"), t.dim)
 	for _, p := range inc.Processes[:min(len(inc.Processes), maxRows)] {
 		mark := " "
 		if inc.Victim != nil && p.PID == inc.Victim.PID {
@@ -180,7 +168,7 @@ func (t *page) processes(inc *incident.Incident) {
 		}
 		row := fmt.Sprintf(" %s%8d  %10s  %10s  %7s  %-16s %s", mark, p.PID, bytesOr(p.RSS), bytesOr(p.Swap), adj,
 			redact.Sanitize(p.Comm), redact.Sanitize(p.Container))
-		t.line(Clip(strings.TrimRight(row, " "), t.opt.Width))
+		t.row(strings.TrimRight(row, " "), nil)
 	}
 }
 
@@ -222,14 +210,14 @@ func (t *page) evidence(inc *incident.Incident) {
 		if timed {
 			at := ""
 			if !e.Time.IsZero() {
-				at = e.Time.UTC().Format("15:04:05.000")
+				at = e.Time.Local().Format("15:04:05.000")
 			}
 			first += fmt.Sprintf("%-12s ", at)
 		}
 		first += fmt.Sprintf("%-8s ", redact.Sanitize(e.Source))
-		t.wrapped(first, strings.Repeat(" ", len(first)), redact.Sanitize(e.Text), nil)
+		t.wrapped(first, strings.Repeat(" ", len(first)), shortIDs(redact.Sanitize(e.Text)), nil)
 		if e.Means != "" {
-			t.wrapped(strings.Repeat(" ", len(first))+"= ", strings.Repeat(" ", len(first))+"  ", redact.Sanitize(e.Means), t.dim)
+			t.wrapped(strings.Repeat(" ", len(first))+"= ", strings.Repeat(" ", len(first))+"  ", shortIDs(redact.Sanitize(e.Means)), t.dim)
 		}
 	}
 }
@@ -246,7 +234,7 @@ func (t *page) gaps(inc *incident.Incident) {
 		}
 		s := g.Source
 		if !g.From.IsZero() {
-			s += " from " + g.From.UTC().Format("15:04:05") + " to " + g.To.UTC().Format("15:04:05")
+			s += " from " + g.From.Local().Format("15:04:05") + " to " + g.To.Local().Format("15:04:05")
 		}
 		if g.Lost > 0 {
 			s += fmt.Sprintf(", %d records lost", g.Lost)
@@ -264,6 +252,6 @@ func (t *page) logTail(inc *incident.Incident) {
 	}
 	t.section("Last log lines")
 	for _, l := range inc.LogTail {
-		t.line(Clip("  | "+redact.Sanitize(l), t.opt.Width))
+		t.row("  | "+redact.Sanitize(l), nil)
 	}
 }

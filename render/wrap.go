@@ -54,7 +54,7 @@ func wrap(text string, first, rest int) []string {
 	return lines
 }
 
-// runeIndex is the byte offset of the n-th rune of s.
+// RuneIndex is the byte offset of the n-th rune of s.
 func RuneIndex(s string, n int) int {
 	for i := range s {
 		if n == 0 {
@@ -65,6 +65,7 @@ func RuneIndex(s string, n int) int {
 	return len(s)
 }
 
+// Clip shortens s to at most width characters.
 func Clip(s string, width int) string {
 	if utf8.RuneCountInString(s) <= width {
 		return s
@@ -72,7 +73,7 @@ func Clip(s string, width int) string {
 	return s[:RuneIndex(s, width-1)] + "…"
 }
 
-// clipBytes is clip for limits that count bytes. s is UTF-8.
+// ClipBytes is Clip for limits that count bytes. s is UTF-8.
 func ClipBytes(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -84,7 +85,7 @@ func ClipBytes(s string, n int) string {
 	return s[:end] + "…"
 }
 
-// pieces cuts a text of at most whole characters into pieces of at most each, at
+// Pieces cuts a text of at most whole characters into pieces of at most each, at
 // ends of lines where there are any.
 func Pieces(text string, whole, each int) []string {
 	text = ClipEscaped(strings.TrimRight(text, "\n"), max(whole, 1))
@@ -105,7 +106,7 @@ func Pieces(text string, whole, each int) []string {
 	return out
 }
 
-// clipEscaped shortens text without leaving half an &amp;.
+// ClipEscaped shortens text without leaving half an &amp;.
 func ClipEscaped(s string, n int) string {
 	if utf8.RuneCountInString(s) <= n {
 		return s

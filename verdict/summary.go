@@ -81,9 +81,13 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.ExecFailed:
 		return fmt.Sprintf("%s did not start (%s): %s", who, code, redact.Sanitize(v.why))
 	case incident.ExitError:
-		return fmt.Sprintf("%s ended by itself with %s", who, code)
+		s := fmt.Sprintf("%s exited with code %d", who, f.Exit.ExitCode)
+		if reason := incident.ReasonLine(f.LogTail); reason != "" {
+			s += ": " + reason
+		}
+		return s
 	case incident.ExitOK:
-		return fmt.Sprintf("%s ended by itself with exit code 0", who)
+		return fmt.Sprintf("%s exited with code 0", who)
 	case incident.HostShutdown:
 		return fmt.Sprintf("%s went down with the host", who)
 	case incident.EngineStop:

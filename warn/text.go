@@ -2,6 +2,7 @@ package warn
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -146,7 +147,12 @@ func loopWords(st *state, who string) told {
 	t.confidence, t.source = incident.Certain, "docker"
 	t.text = fmt.Sprintf("%d deaths in %s", n, incident.FormatDuration(last.at.Sub(first.at)))
 	t.means = last.what
-	t.summary = fmt.Sprintf("%s dies again and again: %d times in %s, the last as %s", who, n, incident.FormatDuration(last.at.Sub(first.at)), last.cause)
+	t.summary = fmt.Sprintf("%s is crash-looping: %d deaths in %s", who, n, incident.FormatDuration(last.at.Sub(first.at)))
+	if how, ok := strings.CutPrefix(last.what, who+" "); ok {
+		t.summary += "; the last time it " + how
+	} else {
+		t.summary += ", the last as " + string(last.cause)
+	}
 	if b := backoff(st.deaths); b > 0 {
 		t.summary += fmt.Sprintf("; Docker waits about %s before the next start", incident.FormatDuration(b))
 	}

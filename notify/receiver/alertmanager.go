@@ -73,7 +73,9 @@ type amAlert struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
 	StartsAt    time.Time         `json:"startsAt"`
-	EndsAt      time.Time         `json:"endsAt"`
+	// GeneratorURL is the page that the alert links to.
+	GeneratorURL string    `json:"generatorURL,omitempty"`
+	EndsAt       time.Time `json:"endsAt"`
 
 	lasting bool            // it ends when we say so
 	until   time.Time       // when it is not sent again any more, where it does not last
@@ -130,6 +132,10 @@ func (m *Alertmanager) alertOf(a incident.Alert, now time.Time) *amAlert {
 	if inc.ID != "" {
 		put(out.Annotations, "explain", "oomwatch explain "+inc.ID, 200)
 	}
+	if link := render.Link(inc.URL); link != "" {
+		out.Annotations["url"] = link
+		out.GeneratorURL = link
+	}
 	put(out.Annotations, "count", strconv.Itoa(max(inc.Count, 1)), 20)
 	if len(inc.Advice) > 0 {
 		put(out.Annotations, "advice", inc.Advice[0], 1000)
@@ -144,7 +150,7 @@ func (m *Alertmanager) alertOf(a incident.Alert, now time.Time) *amAlert {
 		for _, f := range l {
 			lines = append(lines, f.Label+": "+f.Value)
 		}
-		out.Annotations["description"] = pagerLines(lines)
+		out.Annotations["description"] = pagerLines(render.Fit(lines, maxPagerDetail, 500, render.Defang, render.Runes))
 	}
 	out.StartsAt = inc.Time
 	if out.StartsAt.IsZero() || out.StartsAt.After(now) {

@@ -35,9 +35,9 @@ func TestDigestOfUpdates(t *testing.T) {
 		summary, causes string
 		severity        incident.Severity
 	}{
-		"ends":           {[]incident.Delivery{endable(1, 1, at), endable(2, 1, at)}, 0, 0, "2 updates on what was told before on node-7", "map[]", incident.Info},
-		"ends, late":     {[]incident.Delivery{endable(1, 1, at), endable(2, 1, at)}, time.Hour, 0, "2 updates on what was told before on node-7 while pager was unreachable for 1 h", "map[]", incident.Info},
-		"a death beside": {[]incident.Delivery{endable(1, 1, at), death}, 0, 1, "1 incident on node-7 within 0 ms, 1 oom.container, and 1 update on what was told before", "map[oom.container:1]", incident.Critical},
+		"ends":           {[]incident.Delivery{endable(1, 1, at), endable(2, 1, at)}, 0, 0, "2 updates on earlier alerts on node-7", "map[]", incident.Info},
+		"ends, late":     {[]incident.Delivery{endable(1, 1, at), endable(2, 1, at)}, time.Hour, 0, "2 updates on earlier alerts on node-7 while pager was unreachable for 1 h", "map[]", incident.Info},
+		"a death beside": {[]incident.Delivery{endable(1, 1, at), death}, 0, 1, "1 incident on node-7, 1 oom.container, and 1 update on earlier alerts", "map[oom.container:1]", incident.Critical},
 		"never told":     {[]incident.Delivery{endable(1, 0, at), endable(1, 1, at), death}, 0, 2, "2 incidents on node-7 within 1 h, 2 containers, 1 oom.container, 1 unknown", "map[oom.container:1 unknown:1]", incident.Critical},
 	} {
 		d := incident.NewDigest(tt.list, "pager", tt.late)

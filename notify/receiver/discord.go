@@ -88,51 +88,41 @@ const (
 func discordMessageOf(o *render.Outline) *discordMessage {
 	m := &discordMessage{AllowedMentions: discordMentions{Parse: []string{}},
 		Content: clipBackslash(o.Mark()+" "+discordEscape(o.Title), maxDiscordContent)}
-	text := clipBackslash(discordEscape(o.Lead), 1000)
-	if o.Cause != "" {
-		text += "\n**" + discordEscape(o.Cause) + "** · " + discordEscape(o.Sure)
+	text := clipBackslash(o.Body, maxDiscordText)
+	if o.Body == "" {
+		text = discordLines(o)
 	}
-	if o.Body != "" {
-		text = clipBackslash(o.Body, maxDiscordText)
+	if o.Link != "" {
+		// In angle brackets it is a link without a preview.
+		text += "\n[More](<" + o.Link + ">)"
 	}
-	add := func(s string, most int) {
-		room := min(most, maxDiscordText-utf8.RuneCountInString(text)-1)
-		if s != "" && room > 40 {
-			text += "\n" + clipBackslash(s, room)
-		}
-	}
-	for _, f := range o.Facts {
-		add("**"+f.Label+":** "+discordEscape(f.Value), 300)
-	}
-	if len(o.Advice) > 0 {
-		add("**Do next:** "+discordEscape(strings.Join(o.Advice, " ")), 900)
-	}
-	if o.Gaps != "" {
-		add("**Not seen:** "+discordEscape(o.Gaps), 300)
-	}
-	var out []string
-	for _, l := range o.Lists {
-		const frame = 60 // the title, and the fences
-		room := min(l.Most, maxDiscordText-utf8.RuneCountInString(text)-frame)
-		escape := discordCode
-		if l.Prose {
-			escape = discordEscape
-		}
-		title, kept := l.Fit(room, 300, escape, func(s string) int { return render.Runes(s) + 2 })
-		switch {
-		case len(kept) > 0 && l.Prose:
-			text += "\n**" + title + ":**\n• " + strings.Join(kept, "\n• ")
-		case len(kept) > 0:
-			text += "\n**" + title + ":**\n```\n" + strings.Join(kept, "\n") + "\n```"
-		case len(l.Lines) > 0:
-			out = append(out, l.Title)
-		}
-	}
-	o.LeftOut(out)
 	colour := map[string]int{"🔴": 0xd92d20, "🟠": 0xf79009, "🟢": 0x12b76a, "🔵": 0x2e90fa}[o.Mark()]
 	// A footer knows no markdown.
 	m.Embeds = []discordEmbed{{Description: text, Color: colour, Timestamp: o.At, Footer: discordFooter{render.Clip(render.Defang(strings.Join(o.Foot, " · ")), maxDiscordFooter)}}}
 	return m
+}
+
+// discordLines are the lines of an outline; there is one at least.
+func discordLines(o *render.Outline) string {
+	var lines []string
+	if o.Lead != "" {
+		lines = append(lines, clipBackslash(discordEscape(o.Lead), 1200))
+	}
+	if o.Cause != "" {
+		lines = append(lines, "**"+discordEscape(o.Cause)+"** · "+discordEscape(o.Sure))
+	}
+	for _, l := range o.Lines {
+		text := clipBackslash(discordEscape(l.Text), 400)
+		if l.Code {
+			text = "`" + render.Clip(discordCode(l.Text), 300) + "`"
+		}
+		if l.Label == "" {
+			lines = append(lines, "• "+text)
+		} else {
+			lines = append(lines, "**"+l.Label+":** "+text)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 var (

@@ -18,11 +18,15 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
+	rules "github.com/oomwatch/oomwatch/verdict"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 const mib = 1 << 20
+
+// init sets the zone in which times are written for people.
+func init() { time.Local = time.UTC }
 
 func at(s string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, s)
@@ -70,18 +74,18 @@ func cases() map[string]*incident.Incident {
 		{Source: "kmsg", Time: at("2026-11-21T07:56:40.812Z"), Text: "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/docker/4fd2,task_memcg=/docker/4fd2,task=tail,pid=5300,uid=0", Means: "the kernel reached the container's own limit"},
 		{Source: "docker", Time: at("2026-11-21T07:56:40.848Z"), Text: "die (exitCode=137)", Means: "the engine saw it end with SIGKILL"},
 	}
-	own.Advice = []string{"tail alone held 31.6 MiB of anonymous memory. If that is what it needs, try a limit of 48 MiB (32 MiB × 1.5); if it happens again at the higher limit, it is a leak."}
+	own.Advice = []string{"tail alone held 31.6 MiB of anonymous memory. " + rules.LimitAdvice(32*mib, "set mem_limit: 48m (or deploy.resources.limits.memory) for service web in the compose file, then docker compose up -d")}
 	own.LogTail = []string{"listening on :8080", "GET /export 200 18ms", "loading the whole table into memory"}
 	out["oom_container"] = own
 
-	child := base("child", incident.OOMContainer, incident.Certain, "web lives on, but the kernel OOM-killed its process worker (pid 812) at its own 64 MiB limit")
+	child := base("child", incident.OOMContainer, incident.Certain, "web is still running; its child worker (pid 812) was OOM-killed at its own 64 MiB limit (14th time today)")
 	child.Kind, child.Container.Running, child.Container.FinishedAt = incident.KindKill, new(true), time.Time{}
 	child.Victim = &incident.Process{PID: 812, Comm: "worker", Main: new(false), AnonRSS: new(int64(50 * mib))}
 	child.OOM = &incident.OOM{Constraint: "memcg", Usage: new(int64(64 * mib)), Limit: new(int64(64 * mib)), Complete: true, Kills: 1}
 	child.Count = 14
 	out["oom_child"] = child
 
-	parent := base("parent", incident.OOMAncestor, incident.Certain, "web was OOM-killed at the 512 MiB limit of /shop.slice, which is above it: db (pid 77) held the most, 400 MiB, in db")
+	parent := base("parent", incident.OOMAncestor, incident.Certain, "web was OOM-killed because its parent cgroup /shop.slice reached its 512 MiB limit: postgres (pid 77) held the most, 400 MiB, in db")
 	parent.Victim = &incident.Process{PID: 5300, Comm: "node", Main: new(true), AnonRSS: new(int64(90 * mib))}
 	parent.Trigger = &incident.Process{PID: 91, Comm: "postgres"}
 	parent.OOM = &incident.OOM{Constraint: "memcg", OOMMemcg: "/shop.slice", TaskMemcg: "/shop.slice/web", Usage: new(int64(512 * mib)), Limit: new(int64(512 * mib)), Complete: true, Kills: 1}
@@ -104,7 +108,7 @@ func cases() map[string]*incident.Incident {
 	unknown.Gaps = []incident.Gap{{Source: "docker", From: at("2026-11-21T07:50:00Z"), To: at("2026-11-21T07:57:00Z"), Reason: "the engine was down"}}
 	out["kill_unknown"] = unknown
 
-	crash := base("crash", incident.CrashSignal, incident.Certain, "web crashed with SIGSEGV: it touched memory that is not its own in libssl.so.3")
+	crash := base("crash", incident.CrashSignal, incident.Certain, "web crashed with SIGSEGV: it made a bad memory access in libssl.so.3")
 	crash.Container.ExitCode, crash.Container.Signal = new(139), "SIGSEGV"
 	crash.LogTail = []string{"panic: nil pointer"}
 	out["crash_signal"] = crash
@@ -113,8 +117,9 @@ func cases() map[string]*incident.Incident {
 	exec.Container.ExitCode = new(127)
 	out["exec_failed"] = exec
 
-	exit := base("exit", incident.ExitError, incident.Certain, "web ended by itself with exit code 3")
+	exit := base("exit", incident.ExitError, incident.Certain, "web exited with code 3: KeyError: 'DATABASE_URL'")
 	exit.Container.ExitCode = new(3)
+	exit.LogTail = []string{"Traceback (most recent call last):", "  File \"/app/main.py\", line 12, in <module>", "KeyError: 'DATABASE_URL'"}
 	out["exit_error"] = exit
 
 	out["bare"] = &incident.Incident{Schema: incident.Schema, ID: "x", Kind: incident.KindHost, UptimeSeconds: new(812.5), Cause: incident.UnknownCause,
@@ -196,11 +201,10 @@ func checkSlack(t *testing.T, name string, m *slackMessage) {
 		if n == 0 || n > limit || !utf8.ValidString(s) {
 			t.Errorf("%s: %s of %d characters, at most %d", name, kind, n, limit)
 		}
-		// Code fences are ours: the log's, and in pairs.
-		bare := strings.ReplaceAll(s, "```\n", "")
-		bare = strings.TrimSuffix(bare, "\n```")
-		if strings.Count(s, "```")%2 != 0 || strings.Contains(bare, "`") {
-			t.Errorf("%s: a code fence can be left: %q", name, s)
+		// The one code span is ours: the log's line.
+		s = slackLogLine.ReplaceAllString(s, "")
+		if strings.Contains(s, "`") {
+			t.Errorf("%s: code can be left: %q", name, s)
 		}
 		if strings.ContainsAny(s, "<>@~") {
 			t.Errorf("%s: %s can mention, link or format: %q", name, kind, s)
@@ -285,6 +289,11 @@ func TestTextGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		golden(t, name+".txt", b.Bytes())
+		b.Reset()
+		if err := render.WriteAlert(&b, incident.Alert{Incident: inc}, render.TextOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".alert.txt", b.Bytes())
 	}
 	var list []*incident.Incident
 	for _, name := range []string{"oom_container", "oom_child", "oom_host", "kill_stop_timeout", "hostile", "bare"} {

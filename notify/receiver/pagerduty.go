@@ -64,6 +64,7 @@ type pagerEvent struct {
 	Action     string        `json:"event_action"`
 	DedupKey   string        `json:"dedup_key"`
 	Client     string        `json:"client,omitempty"`
+	ClientURL  string        `json:"client_url,omitempty"` // the page that "view in oomwatch" opens
 	Payload    *pagerPayload `json:"payload,omitempty"`
 }
 
@@ -115,10 +116,13 @@ func (p *PagerDuty) Notify(ctx context.Context, a incident.Alert) error {
 	for _, f := range render.Facts(inc) {
 		pay.Details[f.Label] = render.Clip(render.Defang(f.Value), 1000)
 	}
-	for label, lines := range map[string][]string{"Do next": inc.Advice, "Last log lines": inc.LogTail, "Evidence": render.EvidenceLines(inc), "Largest processes": render.ProcessLines(inc)} {
+	for label, lines := range map[string][]string{"Next": inc.Advice, "Evidence": render.EvidenceLines(inc), "Largest processes": render.ProcessLines(inc)} {
 		if len(lines) > 0 {
-			pay.Details[label] = pagerLines(lines)
+			pay.Details[label] = pagerLines(render.Fit(lines, maxPagerDetail, 500, render.Defang, render.Runes))
 		}
+	}
+	if len(inc.LogTail) > 0 {
+		pay.Details["Last log lines"] = pagerLines(render.FitNewest(inc.LogTail, maxPagerDetail, 500, render.Defang, render.Runes))
 	}
 	if len(inc.Gaps) > 0 {
 		pay.Details["Not seen"] = render.Clip(render.Defang(render.GapsLine(inc.Gaps)), 1000)
@@ -126,28 +130,29 @@ func (p *PagerDuty) Notify(ctx context.Context, a incident.Alert) error {
 	if inc.ID != "" {
 		pay.Details["More"] = "oomwatch explain " + render.Clip(render.Defang(inc.ID), 200)
 	}
-	e.Client, e.Payload = "oomwatch", pay
+	e.Client, e.ClientURL, e.Payload = "oomwatch", render.Link(inc.URL), pay
 	return p.send(ctx, e)
 }
 
 // NotifyDigest triggers one alert for a storm.
 func (p *PagerDuty) NotifyDigest(ctx context.Context, id string, d *incident.Digest) error {
 	var lines []string
-	for _, e := range d.Incidents {
-		lines = append(lines, render.DigestLine(&e))
+	for i := range d.Groups {
+		lines = append(lines, render.GroupLine(&d.Groups[i]))
 	}
-	return p.send(ctx, pagerEvent{RoutingKey: p.key, Action: "trigger", DedupKey: "oomwatch/" + id, Client: "oomwatch",
+	return p.send(ctx, pagerEvent{RoutingKey: p.key, Action: "trigger", DedupKey: "oomwatch/" + id, Client: "oomwatch", ClientURL: render.Link(d.URL),
 		Payload: &pagerPayload{Summary: render.Clip(render.Defang(d.Summary), 1000), Source: cmp.Or(render.Clip(render.Defang(d.Host), 200), "oomwatch"), Severity: string(d.Severity()), Timestamp: d.To,
-			Class: "storm", Details: map[string]string{"Incidents": pagerLines(lines), "More": "oomwatch history"}}})
+			Class: "storm", Details: map[string]string{"Incidents": pagerLines(render.Fit(lines, maxPagerDetail, 500, render.Defang, render.Runes)), "More": "oomwatch history"}}})
 }
 
-// pagerLines are lines of a detail. All details together stay far below
+// maxPagerDetail bounds a detail, in characters. All details together stay far below
 // PagerDuty's 512 KB for an event.
-func pagerLines(lines []string) string {
-	l := render.Listing{Title: "", Lines: lines}
-	title, kept := l.Fit(30_000, 500, render.Defang, render.Runes)
-	if title != "" {
-		kept = append(kept, strings.TrimSpace(title))
+const maxPagerDetail = 30_000
+
+// pagerLines are the lines of a detail, and how many more there were.
+func pagerLines(kept []string, out int) string {
+	if out > 0 {
+		kept = append(kept, fmt.Sprintf("and %d more", out))
 	}
 	return strings.Join(kept, "\n")
 }

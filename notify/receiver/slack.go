@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -106,6 +107,7 @@ const (
 	maxSection  = 3000
 	maxSlack    = 9500
 	maxFallback = 600
+	maxFoot     = 1000
 )
 
 func plain(s string) *slackText { return &slackText{Type: "plain_text", Text: s} }
@@ -117,108 +119,50 @@ func section(s string) slackBlock {
 
 // slackMessageOf writes an outline in Block Kit, within Slack's limits.
 func slackMessageOf(o *render.Outline) *slackMessage {
-	first := o.Lead
+	first := cmp.Or(o.Lead, o.Title)
 	if o.Sure != "" {
 		first += " (" + o.Sure + ")"
 	}
 	m := &slackMessage{Text: render.ClipEscaped(o.Mark()+" "+slackEscape(first), maxFallback)}
-	add := func(s string, most int) {
-		if s != "" {
-			m.Blocks = append(m.Blocks, section(render.ClipEscaped(s, most)))
-		}
-	}
 	m.Blocks = append(m.Blocks, slackBlock{Type: "header", Text: plain(render.ClipEscaped(o.Mark()+" "+slackEscape(o.Title), maxHeader))})
-	lead := render.ClipEscaped(slackEscape(o.Lead), 1300) // leaves room for the cause's line, whole
-	if o.Cause != "" {
-		lead += "\n*" + slackEscape(o.Cause) + "* · " + slackEscape(o.Sure)
-	}
 	if o.Body == "" {
-		add(lead, 1500)
+		m.Blocks = append(m.Blocks, slackLines(o)...)
 	}
-	add(slackFacts(o.Facts), maxSection)
-	if len(o.Advice) > 0 {
-		add("*Do next:* "+slackEscapeLines(o.Advice), 1500)
-	}
-	if o.Gaps != "" {
-		add("*Not seen:* "+slackEscape(o.Gaps), 500)
-	}
-	// The lists have what room is left: the log first, then the rest.
-	const maxFoot = 1000
-	room := maxSlack - utf8.RuneCountInString(m.Text) - maxFoot
-	for i := range m.Blocks {
-		room -= m.Blocks[i].size()
-	}
-	for _, s := range render.Pieces(o.Body, min(room, 8*maxSection), maxSection) {
+	for _, s := range render.Pieces(o.Body, min(maxSlack-maxFallback-maxFoot, 8*maxSection), maxSection) {
 		m.Blocks = append(m.Blocks, section(s))
-		room -= render.Runes(s)
 	}
-	var out []string
-	for _, l := range o.Lists {
-		const frame = 60 // the title, and the fences
-		title, kept := l.Fit(min(l.Most, room-frame), 300, slackEscape, func(s string) int { return render.Runes(s) + 2 })
-		if len(kept) == 0 {
-			if len(l.Lines) > 0 {
-				out = append(out, l.Title)
-			}
-			continue
-		}
-		text := strings.Join(kept, "\n")
-		if l.Prose {
-			text = "• " + strings.Join(kept, "\n• ")
-		}
-		room -= utf8.RuneCountInString(text) + frame
-		for i, s := range render.Pieces(text, len(text), maxSection-frame) {
-			if !l.Prose {
-				s = "```\n" + s + "\n```"
-			}
-			if i == 0 {
-				s = "*" + title + ":*\n" + s
-			}
-			m.Blocks = append(m.Blocks, section(s))
-		}
+	foot := render.ClipEscaped(slackEscape(strings.Join(o.Foot, " · ")), maxFoot)
+	if o.Link != "" {
+		foot = "<" + o.Link + "|More> · " + foot
 	}
-	o.LeftOut(out)
-	foot := mrkdwn(render.ClipEscaped(slackEscape(strings.Join(o.Foot, " · ")), maxFoot))
-	m.Blocks = append(m.Blocks, slackBlock{Type: "context", Elements: []slackText{foot}})
+	m.Blocks = append(m.Blocks, slackBlock{Type: "context", Elements: []slackText{mrkdwn(foot)}})
 	return m
 }
 
-// slackFacts writes a line for each fact. Too many long ones share the section
-// evenly: each keeps its label whole, and none is left out.
-func slackFacts(facts []render.Fact) string {
-	write := func(most int) string {
-		var lines []string
-		for _, f := range facts {
-			lines = append(lines, render.ClipEscaped("*"+f.Label+":* "+slackEscape(f.Value), most))
+// slackLines are the lines of an outline in one section; it has one at least.
+func slackLines(o *render.Outline) []slackBlock {
+	var lines []string
+	if o.Lead != "" {
+		lines = append(lines, render.ClipEscaped(slackEscape(o.Lead), 1200))
+	}
+	if o.Cause != "" {
+		lines = append(lines, "*"+slackEscape(o.Cause)+"* · "+slackEscape(o.Sure))
+	}
+	for _, l := range o.Lines {
+		text := render.ClipEscaped(slackEscape(l.Text), 400)
+		if l.Code {
+			text = "`" + text + "`"
 		}
-		return strings.Join(lines, "\n")
+		if l.Label == "" {
+			lines = append(lines, "• "+text)
+		} else {
+			lines = append(lines, "*"+l.Label+":* "+text)
+		}
 	}
-	text := write(420)
-	if utf8.RuneCountInString(text) > maxSection {
-		text = write(maxSection/len(facts) - 1)
+	if len(lines) == 0 {
+		return nil
 	}
-	return text
-}
-
-// slackEscapeLines escapes several texts, a line each.
-func slackEscapeLines(texts []string) string {
-	var out []string
-	for _, s := range texts {
-		out = append(out, slackEscape(s))
-	}
-	return strings.Join(out, "\n")
-}
-
-// size counts the block's characters.
-func (b *slackBlock) size() int {
-	n := 0
-	if b.Text != nil {
-		n += utf8.RuneCountInString(b.Text.Text)
-	}
-	for _, t := range b.Elements {
-		n += utf8.RuneCountInString(t.Text)
-	}
-	return n
+	return []slackBlock{section(render.ClipEscaped(strings.Join(lines, "\n"), maxSection))}
 }
 
 // slackEscape makes foreign text safe in mrkdwn: nothing in it can mention, link,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/render"
 )
 
 func TestSlackDigestGolden(t *testing.T) {
@@ -37,27 +38,40 @@ func TestSlackDigestGolden(t *testing.T) {
 	checkSlack(t, "digest", m)
 }
 
-// TestSlackKeepsTheLogFirst: when there is no room for all, the newest log lines
-// go along and the evidence stays behind.
-func TestSlackKeepsTheLogFirst(t *testing.T) {
+// TestMessagesAreShort: whatever is known of an incident, no message has more than 12
+// lines, and what matters most is among them.
+func TestMessagesAreShort(t *testing.T) {
 	inc := cases()["oom_container"]
-	inc.Summary = strings.Repeat("s", maxSection)
-	inc.Advice = []string{strings.Repeat("a", 2000)}
-	inc.LogTail = nil
-	for i := range 100 {
-		inc.LogTail = append(inc.LogTail, fmt.Sprintf("line %d %s", i, strings.Repeat("x", 100)))
-	}
+	inc.Summary = strings.Repeat("long words ", 60)
+	inc.Advice = []string{strings.Repeat("advice ", 200)}
+	inc.LogTail = []string{"one", "panic: the reason " + strings.Repeat("x", 300)}
 	for range 50 {
-		inc.Evidence = append(inc.Evidence, inc.Evidence[0])
+		inc.Gaps = append(inc.Gaps, incident.Gap{Source: "kmsg", Reason: strings.Repeat("blind ", 20)})
 	}
-	m := slackAlert(incident.Alert{Incident: inc})
-	checkSlack(t, "full", m)
-	all, err := json.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Contains(all, []byte("line 99 ")) || bytes.Contains(all, []byte("line 0 ")) || bytes.Contains(all, []byte("and 46 more")) || !bytes.Contains(all, []byte("oomwatch explain "+inc.ID)) {
-		t.Errorf("message: %s", all)
+	all := cases()
+	all["long"] = inc
+	for name, inc := range all {
+		inc.URL = "https://oomwatch.example.org/incident/" + inc.ID
+		for _, width := range []int{0, 60, 120} {
+			var b bytes.Buffer
+			if err := render.WriteAlert(&b, incident.Alert{Incident: inc}, render.TextOptions{Width: width}); err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(b.String(), "\n"); n > render.MaxLines || !strings.Contains(b.String(), inc.URL) {
+				t.Errorf("%s at %d: %d lines:\n%s", name, width, n, b.String())
+			}
+		}
+		o := render.OutlineOf(incident.Alert{Incident: inc}, true)
+		n := 3 // the headline, the cause, the foot
+		for _, l := range o.Lines {
+			n += (len([]rune(l.Label+": "+l.Text)) + 79) / 80
+		}
+		if n += (len([]rune(o.Lead)) + 79) / 80; n > render.MaxLines {
+			t.Errorf("%s: %d lines in a chat: %+v", name, n, o)
+		}
+		if m := slackMessageOf(o); len(m.Blocks) > 3 || !strings.Contains(m.Blocks[len(m.Blocks)-1].Elements[0].Text, "<"+inc.URL+"|More>") {
+			t.Errorf("%s: %d blocks: %+v", name, len(m.Blocks), m.Blocks)
+		}
 	}
 }
 

@@ -125,10 +125,10 @@ func TestSlackThread(t *testing.T) {
 	}
 	first := c.messages[0].ts
 	want := []string{
-		`🔴 host: out of memory: parent's limit (x6) in "", 3 edits`,
-		`🔴 host: out of memory: own limit in "` + first + `", 0 edits`,
-		`🔴 host: out of memory: own limit (x4) in "` + first + `", 0 edits`,
-		`🔴 host: out of memory: parent's limit (update) in "` + first + `", 0 edits`,
+		`🔴 web was OOM-killed (x6) in "", 3 edits`,
+		`🔴 web was OOM-killed in "` + first + `", 0 edits`,
+		`🔴 web was OOM-killed (x4) in "` + first + `", 0 edits`,
+		`🔴 web was OOM-killed (update) in "` + first + `", 0 edits`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the channel shows\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -149,7 +149,7 @@ func TestSlackWarningOver(t *testing.T) {
 	inc.ResolvedAt = inc.Time.Add(5 * time.Minute)
 	over.Incident, over.Update = &inc, true
 	thread(t, b, over, at)
-	if got := c.messages[0].header; got != "🟢 host: warning: memory will run out (over)" || c.messages[0].edits != 1 || len(c.messages) != 2 {
+	if got := c.messages[0].header; got != "🟢 Resolved after 5 min: host is no longer heading for its memory limit" || c.messages[0].edits != 1 || len(c.messages) != 2 {
 		t.Errorf("%q, %d edits, %d messages", got, c.messages[0].edits, len(c.messages))
 	}
 }
@@ -231,7 +231,7 @@ func TestSlackThreadRetry(t *testing.T) {
 		}
 	}
 	thread(t, b, alertOf("i-2"), at)
-	if len(c.messages) != 2 || c.messages[0].header != "🔴 host: out of memory: own limit (x2)" {
+	if len(c.messages) != 2 || c.messages[0].header != "🔴 web was OOM-killed (x2)" {
 		t.Errorf("%v", c.messages)
 	}
 }

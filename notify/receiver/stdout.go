@@ -12,7 +12,7 @@ import (
 	"github.com/oomwatch/oomwatch/render"
 )
 
-// Text tells each alert to a writer, for a person to read.
+// Text writes each alert to a writer, for a person to read.
 type Text struct {
 	mu       sync.Mutex
 	w        io.Writer
@@ -43,17 +43,14 @@ func (t *Text) Notify(_ context.Context, a incident.Alert) error {
 	return nil
 }
 
-// write tells the whole of it, or what is new of what was told before.
+// write writes the alert in the template's words, else in our own.
 func (t *Text) write(a incident.Alert) error {
 	if s := t.template.Text(a, redact.Sanitize); s != "" {
 		// The template's own words are kept as they are, colours too.
 		_, err := fmt.Fprintln(t.w, s)
 		return err
 	}
-	if !a.Update {
-		return render.WriteText(t.w, a.Incident, t.opt)
-	}
-	return render.WriteUpdate(t.w, a, t.opt)
+	return render.WriteAlert(t.w, a, t.opt)
 }
 
 // NotifyDigest writes a digest.
@@ -61,6 +58,9 @@ func (t *Text) NotifyDigest(_ context.Context, _ string, d *incident.Digest) err
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := render.WriteDigest(t.w, d, t.opt); err != nil {
+		return fmt.Errorf("write alert: %w", err)
+	}
+	if _, err := fmt.Fprintln(t.w); err != nil {
 		return fmt.Errorf("write alert: %w", err)
 	}
 	return nil

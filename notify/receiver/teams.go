@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -71,6 +72,15 @@ type adaptiveCard struct {
 	Version string         `json:"version"`
 	MSTeams teamsWidth     `json:"msteams"`
 	Body    []richTextLine `json:"body"`
+	Actions []openURL      `json:"actions,omitempty"`
+}
+
+// openURL is a button that opens a page
+// (adaptivecards.io/explorer/Action.OpenUrl.html).
+type openURL struct {
+	Type  string `json:"type"`
+	Title string `json:"title"`
+	URL   string `json:"url"`
 }
 
 type teamsWidth struct {
@@ -125,7 +135,7 @@ func teamsMessageOf(o *render.Outline) *teamsMessage {
 	for l := range strings.Lines(o.Body) {
 		l = render.ClipBytes(strings.TrimRight(l, "\n"), 2000)
 		if room < len(l)*2+200 {
-			o.LeftOut([]string{"the rest"})
+			o.Foot = append(o.Foot, "the rest was too long")
 			break
 		}
 		if l != "" {
@@ -135,51 +145,25 @@ func teamsMessageOf(o *render.Outline) *teamsMessage {
 	if o.Body == "" {
 		add("small", textRunOf(render.ClipBytes(teamsEscape(o.Lead), 1500)))
 	}
-	if o.Body == "" && o.Cause != "" {
+	if o.Cause != "" {
 		add("small", boldRunOf(teamsEscape(o.Cause)), textRunOf(" · "+teamsEscape(o.Sure)))
 	}
-	for _, f := range o.Facts {
-		add("none", boldRunOf(f.Label+": "), textRunOf(render.ClipBytes(teamsEscape(f.Value), 400)))
+	for _, l := range o.Lines {
+		text := textRunOf(render.ClipBytes(teamsEscape(l.Text), 800))
+		if l.Code {
+			text.FontType = "monospace"
+		}
+		label := l.Label + ": "
+		if l.Label == "" {
+			label = "• "
+		}
+		add("none", boldRunOf(label), text)
 	}
-	for i, s := range o.Advice[:min(len(o.Advice), 3)] {
-		label := []textRun{boldRunOf("Do next: ")}
-		if i > 0 {
-			label = nil
-		}
-		add("medium", append(label, textRunOf(render.ClipBytes(teamsEscape(s), 800)))...)
-	}
-	if o.Gaps != "" {
-		add("medium", boldRunOf("Not seen: "), textRunOf(render.ClipBytes(teamsEscape(o.Gaps), 400)))
-	}
-	var out []string
-	for _, l := range o.Lists {
-		line := func(s string) textRun {
-			r := textRunOf(s)
-			if !l.Prose {
-				r.FontType = "monospace"
-			}
-			return r
-		}
-		used := func(s string) int {
-			return size(richTextLine{Type: "RichTextBlock", Spacing: "none", Inlines: []textRun{line(s)}}) + 1
-		}
-		const frame = 200 // the title
-		title, kept := l.Fit(min(3*l.Most, room-frame), 300, teamsEscape, used)
-		if len(kept) == 0 {
-			if len(l.Lines) > 0 {
-				out = append(out, l.Title)
-			}
-			continue
-		}
-		add("medium", boldRunOf(title+":"))
-		for _, s := range kept {
-			// An empty line of a log is none of a card.
-			add("none", line(s))
-		}
-	}
-	o.LeftOut(out)
 	card.Body = append(card.Body, foot())
-	return &teamsMessage{Type: "message", Summary: o.Mark() + " " + render.ClipBytes(teamsEscape(o.Lead), 500),
+	if o.Link != "" {
+		card.Actions = []openURL{{"Action.OpenUrl", "More", o.Link}}
+	}
+	return &teamsMessage{Type: "message", Summary: o.Mark() + " " + render.ClipBytes(teamsEscape(cmp.Or(o.Lead, o.Title)), 500),
 		Attachments: []teamsAttachment{{ContentType: "application/vnd.microsoft.card.adaptive", Content: card}}}
 }
 
