@@ -242,6 +242,9 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 			c.StartedAt = sec("started")
 		}
 		c.StopSignal = kv["stopsignal"]
+		if kv["service"] != "" {
+			c.Compose = &incident.Compose{Project: "shop", Service: kv["service"]}
+		}
 		if kv["health"] != "" {
 			c.Health = &incident.Health{Status: kv["health"], FailingStreak: num("streak"), Output: strings.ReplaceAll(kv["output"], "_", " ")}
 			if kv["since"] != "" {

@@ -57,6 +57,7 @@ type Correlator struct {
 	stray      strayPool
 	mains      map[int][]*container  // by the host pid of a run's main process
 	cgroups    map[string]*container // by the path of its memory cgroup
+	services   map[string]map[*container]bool
 	pids       pidTable
 	pidless    map[*container]bool // with a run of the last seconds whose main process is not known
 
@@ -75,7 +76,7 @@ type Correlator struct {
 func New(opt Options, rows map[string][]byte) (*Correlator, error) {
 	c := &Correlator{
 		opt: opt, host: hostFacts{Sources: map[string]*source{}}, containers: map[string]*container{}, mains: map[int][]*container{},
-		cgroups: map[string]*container{}, pids: pidTable{}, pidless: map[*container]bool{}, gone: map[string]bool{},
+		cgroups: map[string]*container{}, services: map[string]map[*container]bool{}, pids: pidTable{}, pidless: map[*container]bool{}, gone: map[string]bool{},
 		kills: killPool{byPID: map[int][]*kill{}, byID: map[string][]*kill{}, open: map[*kill]bool{}, claimants: map[*container]bool{}, wait: map[*kill]bool{}},
 		stray: strayPool{sent: map[int][]strayFact{}},
 	}
@@ -204,6 +205,7 @@ func (c *Correlator) Sources() []observe.SourceState {
 // touch notes that facts of a container have changed.
 func (c *Correlator) touch(x *container) {
 	x.runs, x.unsaved = nil, true
+	c.joinService(x)
 	if s := c.host.Sources[x.Engine]; s != nil {
 		s.version++
 	}

@@ -92,6 +92,9 @@ func (c *Correlator) settleContainer(x *container, all bool) (next time.Time) {
 	due := func(at time.Time) bool { return !at.IsZero() && (all || !at.After(c.now)) }
 	for _, r := range runs {
 		death := c.deathDue(x, r)
+		if !death.IsZero() {
+			death = c.replaceDue(x, r, death)
+		}
 		kills := c.killsDue(x, r)
 		counts := c.countsDue(x, r)
 		if (due(death) || due(counts)) && c.kills.stale {

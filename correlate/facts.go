@@ -130,6 +130,7 @@ type container struct {
 	DayKill int    `json:"day_kills,omitempty"`
 	Boot    string `json:"boot,omitempty"`
 
+	service  string    // whose it is, as recorder.ServiceOf; "" where only its id is known
 	heard    time.Time // arrival of the engine's last word on it
 	kills    []*kill   // kernel kills in it, in the order of their time
 	runs     []*run    // derived of the facts; nil when they have changed
@@ -202,6 +203,7 @@ func (c *Correlator) look(engine string, in *observe.Container, at time.Time, li
 	}
 	c.cgroupOf(in)
 	x.learn(in, at)
+	c.joinService(x)
 	x.sawHealth(in.Health, in.StartedAt, at)
 	if in.StartedAt.IsZero() {
 		if in.Exit != nil && in.Exit.Error != "" {
@@ -215,6 +217,9 @@ func (c *Correlator) look(engine string, in *observe.Container, at time.Time, li
 		return
 	}
 	x.Looks = insertFact(x.Looks, look{Started: in.StartedAt, Seen: c.now}, (*look).at, maxFacts)
+	if len(x.Looks) == 1 {
+		c.wakeReplaced(x)
+	}
 	for i := range x.Looks {
 		l := &x.Looks[i]
 		if !l.Started.Equal(in.StartedAt) {
@@ -292,11 +297,13 @@ func (c *Correlator) event(engine string, in *observe.Event, at time.Time) {
 	}
 	x := c.of(engine, in.ID, at)
 	x.learn(&observe.Container{Container: incident.Container{ID: in.ID, Name: in.Name, Image: in.Image, Labels: in.Labels}}, at)
+	c.joinService(x)
 	now := stamp{At: at, Owed: in.Owed, Seen: c.now}
 	switch in.Kind {
 	case observe.Started:
 		if at.After(x.Floor) {
 			x.Starts = insertFact(x.Starts, now, (*stamp).at, maxFacts)
+			c.wakeReplaced(x)
 		}
 	case observe.Stopped:
 		x.Stops = insertFact(x.Stops, now, (*stamp).at, maxFacts)

@@ -59,6 +59,9 @@ func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts 
 	f.Untraced = c.doubt(x, r, at)
 	f.Traced, f.MaybeFirst = f.Untraced == "", r.maybeMain()
 	f.Init, f.Faults = x.init(r), c.faultsOf(x, r)
+	if y := c.successor(x, r); y != nil {
+		f.ReplacedBy = y.name()
+	}
 	for _, s := range x.Sent {
 		if x.runAt(s.PID, s.At, c.opt.Offline) == r && s.PID == r.pid {
 			f.Sent = append(f.Sent, c.sender(x, s))
@@ -315,7 +318,7 @@ func (c *Correlator) deathPrint(x *container, r *run) uint64 {
 	for _, g := range c.gapsAround(at) {
 		p.add(g.Source, g.From, g.To)
 	}
-	p.add(c.stoppedWithEngine(x, r))
+	p.add(c.stoppedWithEngine(x, r), c.replacedID(x, r))
 	if r.pid == 0 {
 		p.add(c.doubt(x, r, at))
 	}
@@ -355,7 +358,7 @@ func contentOf(i *incident.Incident) uint64 {
 // is kept, and nobody is notified again.
 func restOf(i *incident.Incident) uint64 {
 	p := newPrint()
-	p.add(i.Time, len(i.LogTail), len(i.Related))
+	p.add(i.Time, len(i.LogTail), len(i.Related), string(i.Severity))
 	if k := i.Container; k != nil {
 		p.add(k.StartedAt, k.FinishedAt)
 	}

@@ -203,8 +203,11 @@ func (c *Correlator) index(x *container) {
 	if p := x.Spec.CgroupPath; p != "" && p != "/" {
 		c.cgroups[p] = x
 	}
-	x.dirty = true
-	c.dirty = append(c.dirty, x)
+	c.joinService(x)
+	if !x.dirty {
+		x.dirty = true
+		c.dirty = append(c.dirty, x)
+	}
 }
 
 // forget lets go of containers that have been removed for long, of kills that were in
@@ -252,6 +255,7 @@ func (c *Correlator) drop(id string, x *container) {
 	}
 	delete(c.kills.claimants, x)
 	delete(c.pidless, x)
+	c.leaveService(x)
 	delete(c.containers, id)
 	c.gone[id] = true
 }

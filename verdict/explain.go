@@ -75,7 +75,20 @@ func severity(f *Facts, v judgement) incident.Severity {
 	if v.cause == incident.UnknownCause && f.NotSeenLive {
 		return incident.Warning
 	}
+	if deployed(f, v) {
+		return incident.Info
+	}
 	return v.cause.Info().Severity
+}
+
+// deployed is true for an end that somebody asked for, of a container that another of
+// the same service took the place of.
+func deployed(f *Facts, v judgement) bool {
+	switch v.cause {
+	case incident.StopRequest, incident.KillStopTimeout, incident.KillRequest:
+		return f.ReplacedBy != ""
+	}
+	return false
 }
 
 // container dresses the roster's knowledge with how it ended, in c.

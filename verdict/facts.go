@@ -92,6 +92,9 @@ type Facts struct {
 	// AutoRemove is true for a container that the engine removes when it ends (--rm),
 	// Gone where it is removed already.
 	AutoRemove, Gone bool
+	// ReplacedBy names the container of the same service that started about when this one
+	// was asked to stop: a deploy. "" where none did.
+	ReplacedBy string
 	// HostMemory is the host's memory in bytes; 0 where it is not known.
 	HostMemory int64
 	// Throttle is how much of the time between the request to stop and the end the

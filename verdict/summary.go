@@ -22,6 +22,9 @@ func summary(inc *incident.Incident, f *Facts, v judgement) string {
 			s += "; it had been unhealthy" + unhealthyFor(h, at)
 		}
 	}
+	if deployed(f, v) {
+		s += "; " + redact.Sanitize(f.ReplacedBy) + " of the same service took its place (a deploy)"
+	}
 	return s
 }
 
