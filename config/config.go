@@ -26,6 +26,7 @@ type Config struct {
 	Receivers   []Receiver  `yaml:"receivers,omitempty"`
 	Alerts      Alerts      `yaml:"alerts"`
 	Warnings    Warnings    `yaml:"warnings"`
+	Audit       Audit       `yaml:"audit"`
 	Log         Log         `yaml:"log"`
 }
 
@@ -90,7 +91,7 @@ type Receiver struct {
 	// What it is told of: all that is given must fit.
 	Causes      []Cause        `yaml:"causes,omitempty"`
 	Kinds       []IncidentKind `yaml:"kinds,omitempty"`
-	MinSeverity severity       `yaml:"min_severity,omitempty"`
+	MinSeverity Severity       `yaml:"min_severity,omitempty"`
 	Containers  []Pattern      `yaml:"containers,omitempty"`
 	Labels      []LabelPattern `yaml:"labels,omitempty"`
 	Projects    []Pattern      `yaml:"projects,omitempty"`
@@ -148,6 +149,7 @@ func Default() *Config {
 		Alerts: Alerts{GroupWindow: window(defaultGroupWindow), Pause: window(defaultPause), LongestPause: Duration(longestPause),
 			StormPerMinute: defaultStorm, Budget: defaultBudget, HeartbeatEvery: Duration(defaultHeartbeat)},
 		Warnings: defaultWarnings(),
+		Audit:    Audit{Every: window(defaultAudit)},
 		Log:      Log{Level: "info"},
 	}
 }
@@ -182,6 +184,7 @@ func Load(path string) (cfg *Config, warnings []string, err error) {
 // check judges what single values cannot tell, and reads the secrets.
 func (d *document) check(cfg *Config) (warnings []string) {
 	d.checkWarnings(&cfg.Warnings)
+	d.checkAudit(&cfg.Audit)
 	names := map[ReceiverName]string{}
 	for i := range cfg.Receivers {
 		r := &cfg.Receivers[i]

@@ -76,6 +76,9 @@ warnings:
   startup: 0s
   resolve_after: 1m
   on_warning: {exec: [/bin/cat, "-"], timeout: 5s, per_minute: 2}
+audit:
+  every: 0s
+  ignore: [{rule: sec.root_user}, {rule: "memory.*", containers: ["ci-*"]}]
 log: {level: debug, format: json}
 `, 0o600)
 	got, warnings, err := Load(path)
@@ -96,7 +99,8 @@ log: {level: debug, format: json}
 			HeartbeatURL: "https://beat.example/canary-ping", HeartbeatEvery: Duration(30 * time.Second)},
 		Warnings: Warnings{Enabled: true, MemoryPercent: 80, PressurePercent: 100, RestartWindow: Duration(time.Hour), PIDsPercent: 75,
 			ResolveAfter: Duration(time.Minute), OnWarning: OnWarning{Exec: []string{"/bin/cat", "-"}, Timeout: Duration(5 * time.Second), PerMinute: 2}},
-		Log: Log{Level: "debug", Format: "json"},
+		Audit: Audit{Ignore: []Ignore{{Rule: "sec.root_user"}, {Rule: "memory.*", Containers: []Pattern{"ci-*"}}}},
+		Log:   Log{Level: "debug", Format: "json"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -137,12 +141,14 @@ func TestEmptyConfigIsTheDefault(t *testing.T) {
 func TestConfigRefuses(t *testing.T) {
 	const hook = "receivers:\n  - name: a\n    type: webhook\n    "
 	tests := []struct{ name, src, at, want string }{
+		{"a rule that is none", "audit: {ignore: [{rule: memory.nolimit}]}\n", "1:", `"memory.nolimit" is no rule, did you mean "memory.no_limit"?`},
+		{"an exclusion of nothing", "audit: {ignore: [{containers: [a]}]}\n", "1:", "it needs a rule"},
 		{"a warning's percentage", "warnings: {memory_percent: 101}\n", "1:", `"101" is no percentage: write a number from 1 to 100, or 0 for off`},
 		{"one death is no loop", "warnings: {restarts: 1}\n", "1:", `"1" is not from 2 to 1000 deaths, or 0 for off`},
 		{"a command without its path", "warnings: {on_warning: {exec: [dump]}}\n", "1:", "program, by its full path"},
 		{"a command that is not there", "warnings: {on_warning: {exec: [/no/such/dump]}}\n", "1:", "no such file"},
 		{"a time without a command", "warnings: {on_warning: {timeout: 1s}}\n", "1:", "of use only beside exec"},
-		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, history, listen, allowed_hosts, external_url, socket, docker, receivers, alerts, warnings, log`},
+		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, history, listen, allowed_hosts, external_url, socket, docker, receivers, alerts, warnings, audit, log`},
 		{"unknown key below", "store:\n  pth: x\n", "2:3", `unknown key "pth", did you mean "path"? Known here: path, retention`},
 		{"unknown key far off", "store:\n  zzzzzzzz: x\n", "2:3", `unknown key "zzzzzzzz". Known here: path, retention`},
 		{"unknown receiver key", hook + "urll: https://h/CANARY\n", "4:5", `did you mean "url"?`},

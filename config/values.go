@@ -208,10 +208,12 @@ func (t *ReceiverType) UnmarshalText(b []byte) error {
 
 var Severities = []string{string(incident.Info), string(incident.Warning), string(incident.Critical)}
 
-type severity string
+// Severity is how grave something is.
+type Severity string
 
-func (s *severity) UnmarshalText(b []byte) error {
-	*s = severity(b)
+// UnmarshalText refuses what is none.
+func (s *Severity) UnmarshalText(b []byte) error {
+	*s = Severity(b)
 	return Choice(string(b), Severities)
 }
 

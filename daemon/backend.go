@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/audit"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/notify"
@@ -38,6 +39,7 @@ type backend struct {
 	sampler  *sampler.Source // nil where there are no control groups
 	recorder *recorder.Recorder
 	history  *store.History
+	auditing *auditing
 }
 
 // Incidents implements web.Backend.
@@ -134,6 +136,9 @@ func (b *backend) Retry(ctx context.Context, receiver string) (int, error) {
 	}
 	return n, err
 }
+
+// Audit implements web.Backend.
+func (b *backend) Audit(ctx context.Context) (*audit.Report, error) { return b.auditing.report(ctx) }
 
 // Top implements web.Backend.
 func (b *backend) Top(context.Context) []warn.Row { return b.watcher.Top() }

@@ -69,6 +69,7 @@ type Daemon struct {
 	heartbeat  *heartbeat
 	keeper     *keeper
 	watcher    *watcher.Watcher
+	auditing   *auditing
 	server     *web.Server
 }
 
@@ -129,6 +130,7 @@ func (d *Daemon) addRuns() {
 		{"deliveries", d.outbox.Run},
 		{"command for warnings", d.onWarning.run},
 		{"web", d.server.Run},
+		{"audit", d.auditing.run},
 		{"last deliveries", d.drain},
 		{"watch", d.watch},
 		{"heartbeat", func(ctx context.Context) error {
@@ -284,7 +286,8 @@ func (d *Daemon) badState(err error) error {
 // openServer takes the address and the socket.
 func (d *Daemon) openServer(context.Context) error {
 	d.metrics.MustRegister(newRecordCounts(d.sources.kernel))
-	back := &backend{started: d.started, path: d.cfg.Store.Path, store: d.store, watcher: d.watcher, kernel: d.sources.kernel, since: d.sources.since,
+	d.auditing = newAuditing(d.cfg, d.store, d.history, d.log, d.metrics)
+	back := &backend{auditing: d.auditing, started: d.started, path: d.cfg.Store.Path, store: d.store, watcher: d.watcher, kernel: d.sources.kernel, since: d.sources.since,
 		outbox: d.outbox, keep: d.keeper, log: d.log, sampler: d.sources.sampler, recorder: d.recorder, history: d.history}
 	d.server = web.New(web.Options{Addr: string(d.cfg.Listen), Socket: d.cfg.Socket, AllowedHosts: d.cfg.AllowedHosts, Backend: back, Control: back,
 		Metrics: d.metrics, Log: d.log})

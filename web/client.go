@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/oomwatch/oomwatch/audit"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/warn"
 )
@@ -89,6 +90,20 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 // Top asks how every running container stands, the most in danger first.
 func (c *Client) Top(ctx context.Context) ([]*warn.Row, error) {
 	return lines[warn.Row](ctx, c, "/v1/top", nil)
+}
+
+// Audit asks which running containers are set up to die badly.
+func (c *Client) Audit(ctx context.Context) (*audit.Report, error) {
+	body, err := c.get(ctx, "/v1/audit", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	var r audit.Report
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&r); err != nil {
+		return nil, fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return &r, nil
 }
 
 func (c *Client) lines(ctx context.Context, path string, v url.Values) ([]*incident.Incident, error) {

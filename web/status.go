@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/oomwatch/oomwatch/audit"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/warn"
 )
@@ -33,6 +34,8 @@ type Backend interface {
 	Status(ctx context.Context) Status
 	// Top returns how every running container stands, the most in danger first.
 	Top(ctx context.Context) []warn.Row
+	// Audit returns which running containers are set up to die badly.
+	Audit(ctx context.Context) (*audit.Report, error)
 }
 
 // Query selects incidents. A zero field selects everything.

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/audit"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/warn"
 )
@@ -32,6 +33,7 @@ type backend struct {
 	err    error
 	got    Query
 	rows   []warn.Row
+	report *audit.Report
 }
 
 func (b *backend) Incidents(_ context.Context, q Query, each func(Found) error) error {
@@ -72,6 +74,8 @@ func (b *backend) Alive() bool { return b.status.Alive }
 func (b *backend) Status(context.Context) Status { return b.status }
 
 func (b *backend) Top(context.Context) []warn.Row { return b.rows }
+
+func (b *backend) Audit(context.Context) (*audit.Report, error) { return b.report, nil }
 
 func newBackend() *backend {
 	return &backend{

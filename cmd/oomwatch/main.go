@@ -74,6 +74,8 @@ func execute(ctx context.Context, args []string, std *streams) int {
 		return exitDone
 	case errors.Is(err, errNothing):
 		return exitNothing
+	case errors.Is(err, errFindings):
+		return exitFailed
 	case errors.As(err, new(*store.LockedError)):
 		fmt.Fprintf(std.err, "oomwatch: %v\n", err)
 		return exitLocked
@@ -110,7 +112,7 @@ engine and the control groups say, and names the cause with its evidence.`,
 		return usageError{fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		newRun(), newExplain(), newTop(), newHistory(), newTriage(), newDoctor(), newNotify(), newSilence(), newConfig(), newVersion(), newMan(root),
+		newRun(), newExplain(), newTop(), newHistory(), newTriage(), newAudit(), newDoctor(), newNotify(), newSilence(), newConfig(), newVersion(), newMan(root),
 	)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -35,25 +35,28 @@ var may = map[string][]string{
 	"watcher/kernlog": {"observe", "incident", "kmsg"},
 	"watcher/signals": {"observe", "incident", "trace"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
-	"watcher/docker":  {"observe", "verdict", "incident", "redact"},
+	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact"},
 	"explain":         {"watcher", "correlate", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "units", "voices"},
 	"voices":          {"incident", "redact"},
+	"proc":            {},
+	"audit":           {"incident", "redact", "units"},
+	"audit/gather":    {"audit", "watcher/docker", "recorder", "incident", "cgroup", "proc"},
 	"store":           {"incident", "recorder", "internal/crashpoint"},
 	"render":          {"incident", "redact", "units"},
 	"notify":          {"incident", "internal/crashpoint"},
 	"notify/receiver": {"notify", "render", "incident", "redact"},
 	"chart":           {"incident", "redact"},
-	"web":             {"incident", "chart", "warn", "redact"},
-	"config":          {"notify", "notify/receiver", "render", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/terminal"},
+	"web":             {"audit", "incident", "chart", "warn", "redact"},
+	"config":          {"audit", "notify", "notify/receiver", "render", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/terminal"},
 
 	"kmsg/internal/makelog":  {},
 	"kmsg/internal/loggen":   {"kmsg/internal/makelog"},
 	"kmsg/internal/vsgrep":   {"kmsg/internal/makelog"},
 	"triage/internal/months": {},
 
-	"daemon": {"config", "correlate", "explain", "notify", "notify/receiver", "store", "web", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler", "watcher/signals", "warn",
+	"daemon": {"audit", "audit/gather", "config", "correlate", "explain", "notify", "notify/receiver", "store", "web", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler", "watcher/signals", "warn",
 		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
-	"cmd/oomwatch": {"daemon", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder", "verdict", "observe", "incident",
+	"cmd/oomwatch": {"audit", "audit/gather", "daemon", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder", "verdict", "observe", "incident",
 		"redact", "units", "cgroup", "kmsg", "trace", "correlate", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler",
 		"internal/build", "internal/host", "internal/terminal"},
 	"internal/build":      {},
@@ -83,7 +86,7 @@ var doors = map[string][]string{
 
 // pure are the packages that only compute: time comes in as an argument, and what they
 // find goes out as a value.
-var pure = []string{"correlate", "verdict", "trend", "warn"}
+var pure = []string{"audit", "correlate", "verdict", "trend", "warn"}
 
 // In a pure package nothing of these is imported, and nothing of package time is called
 // that asks the clock.

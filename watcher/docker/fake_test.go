@@ -283,7 +283,7 @@ func TestOnlyReads(t *testing.T) {
 			_, err := cli.ContainerCreate(ctx, client.ContainerCreateOptions{Image: "x"})
 			return err
 		},
-		"images": func() error { _, err := cli.ImageList(ctx, client.ImageListOptions{}); return err },
+		"history": func() error { _, err := cli.ImageHistory(ctx, "x"); return err },
 		"archive": func() error {
 			_, err := cli.CopyFromContainer(ctx, "x", client.CopyFromContainerOptions{SourcePath: "/etc/shadow"})
 			return err
@@ -304,7 +304,7 @@ func TestOnlyReads(t *testing.T) {
 		"GET /v1.41/events": "events", "GET /version": "version", "HEAD /_ping": "ping", "GET /v1.41/containers/json": "list",
 		"GET /v1.44/containers/web_1.x-y/json": "inspect", "GET /v1.44/containers/aaa/logs": "logs", "GET /v1.44/info": "info",
 		"POST /v1.41/events": "", "HEAD /version": "", "GET /v1.41/containers/aaa/archive": "", "GET /containers/a/b/json": "", "GET /v1.41/containers/aaa/json/x": "",
-		"DELETE /v1.41/containers/aaa": "", "GET /v1.41/containers/../json": "", "GET /v1.41/images/json": "", "GET /containers/aaa/export": "", "PUT /_ping": "",
+		"DELETE /v1.41/containers/aaa": "", "GET /v1.41/containers/../json": "", "GET /v1.41/images/json": "images", "GET /v1.41/images/x/json": "", "GET /v1.41/system/df": "usage", "POST /v1.41/images/json": "", "GET /containers/aaa/export": "", "PUT /_ping": "",
 	} {
 		method, path, _ := strings.Cut(call, " ")
 		if got := callName(method, path); got != want {

@@ -69,26 +69,14 @@ func ReadEvents(r io.Reader) ([]observe.Observation, error) {
 // last Exit when it has ended, at the time of that exit, else of its start.
 // Anything that is no container ends the reading with an error that names the line.
 func ReadInspect(r io.Reader) ([]observe.Observation, error) {
-	in, err := io.ReadAll(io.LimitReader(r, maxInspectSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read inspect output: %w", err)
-	}
-	if len(in) > maxInspectSize {
-		return nil, fmt.Errorf("the inspect output is longer than %d MiB", maxInspectSize>>20)
-	}
-	lineAt := func(off int64) int { return 1 + bytes.Count(in[:min(off, int64(len(in)))], []byte{'\n'}) }
-	dec := json.NewDecoder(bytes.NewReader(in))
 	var out []observe.Observation
-	one := func() error {
-		// The offset is before any blank or comma: the object begins after.
-		start := dec.InputOffset()
-		start += int64(len(in[start:]) - len(bytes.TrimLeft(in[start:], " \t\r\n,")))
+	err := eachInspected(r, func(raw json.RawMessage) error {
 		var d document
-		if err := dec.Decode(&d); err != nil {
-			return fmt.Errorf("line %d is no container: %w (want the output of docker inspect CONTAINER)", lineAt(errorOffset(err, start, dec)), jsonReason(err))
+		if err := json.Unmarshal(raw, &d); err != nil {
+			return err
 		}
 		if d.ID == "" || d.State == nil {
-			return fmt.Errorf("line %d is no container: it has no Id or no State (want the output of docker inspect --type container CONTAINER)", lineAt(start))
+			return errNoContainer
 		}
 		c := d.container("docker")
 		o := observe.Observation{Container: &c, At: c.StartedAt}
@@ -100,28 +88,63 @@ func ReadInspect(r io.Reader) ([]observe.Observation, error) {
 		}
 		out = append(out, o)
 		return nil
+	})
+	return out, err
+}
+
+// errNoContainer is for an object that is not of a container.
+var errNoContainer = errors.New("it has no Id or no State (want the output of docker inspect --type container CONTAINER)")
+
+// eachInspected gives each object that docker inspect printed to take. The first error
+// ends the reading; it names the line.
+func eachInspected(r io.Reader, take func(json.RawMessage) error) error {
+	in, err := io.ReadAll(io.LimitReader(r, maxInspectSize+1))
+	if err != nil {
+		return fmt.Errorf("read inspect output: %w", err)
+	}
+	if len(in) > maxInspectSize {
+		return fmt.Errorf("the inspect output is longer than %d MiB", maxInspectSize>>20)
+	}
+	lineAt := func(off int64) int { return 1 + bytes.Count(in[:min(off, int64(len(in)))], []byte{'\n'}) }
+	dec := json.NewDecoder(bytes.NewReader(in))
+	one := func() error {
+		// The offset is before any blank or comma: the object begins after.
+		start := dec.InputOffset()
+		start += int64(len(in[start:]) - len(bytes.TrimLeft(in[start:], " \t\r\n,")))
+		var raw json.RawMessage
+		err := dec.Decode(&raw)
+		if err == nil {
+			err = take(raw)
+		}
+		switch {
+		case errors.Is(err, errNoContainer):
+			return fmt.Errorf("line %d is no container: %w", lineAt(start), err)
+		case err != nil:
+			return fmt.Errorf("line %d is no container: %w (want the output of docker inspect CONTAINER)", lineAt(errorOffset(err, start, dec)), jsonReason(err))
+		}
+		return nil
 	}
 	for {
 		rest := bytes.TrimLeft(in[dec.InputOffset():], " \t\r\n")
 		if len(rest) == 0 {
-			return out, nil
+			return nil
 		}
 		if rest[0] != '[' {
 			if err := one(); err != nil {
-				return out, err
+				return err
 			}
 			continue
 		}
 		if _, err := dec.Token(); err != nil {
-			return out, fmt.Errorf("line %d: %w", lineAt(dec.InputOffset()), jsonReason(err))
+			return fmt.Errorf("line %d: %w", lineAt(dec.InputOffset()), jsonReason(err))
 		}
 		for dec.More() {
 			if err := one(); err != nil {
-				return out, err
+				return err
 			}
 		}
 		if _, err := dec.Token(); err != nil {
-			return out, fmt.Errorf("line %d: the list does not end: %w", lineAt(int64(len(in))), jsonReason(err))
+			return fmt.Errorf("line %d: the list does not end: %w", lineAt(int64(len(in))), jsonReason(err))
 		}
 	}
 }

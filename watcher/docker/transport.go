@@ -22,7 +22,7 @@ type readOnly struct {
 }
 
 // readable are the paths, with or without a version before them.
-var readable = regexp.MustCompile(`^(?:/v[0-9]+\.[0-9]+)?/(?:(_ping|version|info|events)|containers/(json)|containers/[a-zA-Z0-9][a-zA-Z0-9_.-]*/(json|logs))$`)
+var readable = regexp.MustCompile(`^(?:/v[0-9]+\.[0-9]+)?/(?:(_ping|version|info|events)|(containers/json|images/json|system/df)|containers/[a-zA-Z0-9][a-zA-Z0-9_.-]*/(json|logs))$`)
 
 // callName returns the name of an allowed call, or "".
 func callName(method, path string) string {
@@ -39,6 +39,10 @@ func callName(method, path string) string {
 		return ""
 	case m[1] != "":
 		return m[1]
+	case m[2] == "images/json":
+		return "images"
+	case m[2] == "system/df":
+		return "usage"
 	case m[2] != "":
 		return "list"
 	case m[3] == "json":

@@ -22,6 +22,7 @@ prog stubborn                                                             run an
 prog exit CODE
 prog pipes [-comm NAME]                                                   fill pipes, the kernel's memory, without end
 prog fork N                                                               start N sleeping children and wait
+prog zombies N                                                            leave N children that ended unwaited for, until SIGTERM
 `
 
 func main() {
@@ -72,6 +73,15 @@ func run(name string, args []string) error {
 			return err
 		}
 		return fork(n)
+	case "zombies":
+		if len(args) != 1 {
+			return errors.New("zombies takes one number")
+		}
+		n, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		return zombies(n)
 	case "nap":
 		time.Sleep(time.Hour)
 	default:
@@ -264,5 +274,23 @@ func fork(n int) error {
 	}
 	fmt.Println("ready")
 	time.Sleep(time.Hour)
+	return nil
+}
+
+// zombies leaves children that have ended behind, as a program does that does not wait.
+func zombies(n int) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGTERM)
+	for i := range n {
+		if err := exec.Command(self, "exit", "0").Start(); err != nil {
+			return fmt.Errorf("child %d: %w", i+1, err)
+		}
+	}
+	fmt.Println("ready")
+	<-asked
 	return nil
 }

@@ -1,0 +1,202 @@
+// Package proc reads what /proc says of processes, and of what the host has of them
+// (proc(5)). Root is where it is mounted, usually DefaultRoot.
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// DefaultRoot is the usual place.
+const DefaultRoot = "/proc"
+
+// Unlimited is a limit without a bound.
+const Unlimited int64 = -1
+
+// Task is one process.
+type Task struct {
+	PID, Parent int
+	Comm        string
+	// State is the kernel's letter: R, S, D, Z for a zombie, ...
+	State byte
+}
+
+// Zombie is true for one that has ended and whose parent has not waited for it.
+func (t *Task) Zombie() bool { return t.State == 'Z' }
+
+// Tasks lists all processes. Those that end meanwhile are left out.
+func Tasks(root string) ([]Task, error) {
+	dir, err := os.Open(root)
+	if err != nil {
+		return nil, fmt.Errorf("list the processes: %w", err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("list the processes: %w", err)
+	}
+	out := make([]Task, 0, len(names))
+	var buf [1024]byte
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		b, err := readSome(filepath.Join(root, name, "stat"), buf[:])
+		if err != nil {
+			continue // it has ended
+		}
+		if t, ok := parseStat(b); ok {
+			t.PID = pid
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
+// parseStat reads the beginning of /proc/PID/stat. The name stands in brackets and may
+// hold any character, brackets too:
+//
+//	4711 (some) name) Z 4700 ...
+func parseStat(b []byte) (t Task, ok bool) {
+	from, to := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if from < 0 || to < from {
+		return t, false
+	}
+	t.Comm = string(b[from+1 : to])
+	f := bytes.Fields(b[to+1:])
+	if len(f) < 2 || len(f[0]) != 1 {
+		return t, false
+	}
+	t.State = f[0][0]
+	parent, err := strconv.Atoi(string(f[1]))
+	t.Parent = parent
+	return t, err == nil
+}
+
+// Status is a part of /proc/PID/status.
+type Status struct {
+	Comm string
+	// Caught, Blocked and Ignored are sets of signals, bit N-1 for signal N.
+	Caught, Blocked, Ignored uint64
+	NoNewPrivileges          bool
+}
+
+// ReadStatus reads the status of a process.
+func ReadStatus(root string, pid int) (Status, error) {
+	var s Status
+	b, err := os.ReadFile(filepath.Join(root, strconv.Itoa(pid), "status"))
+	if err != nil {
+		return s, fmt.Errorf("read the status of process %d: %w", pid, err)
+	}
+	for line := range strings.Lines(string(b)) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":\t")
+		switch key {
+		case "Name":
+			s.Comm = value
+		case "SigBlk":
+			s.Blocked = signals(value)
+		case "SigIgn":
+			s.Ignored = signals(value)
+		case "SigCgt":
+			s.Caught = signals(value)
+		case "NoNewPrivs":
+			s.NoNewPrivileges = value == "1"
+		}
+	}
+	return s, nil
+}
+
+func signals(hex string) uint64 {
+	n, err := strconv.ParseUint(hex, 16, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// OpenFilesLimit is a process's soft limit of open files; Unlimited for none.
+func OpenFilesLimit(root string, pid int) (int64, error) {
+	b, err := os.ReadFile(filepath.Join(root, strconv.Itoa(pid), "limits"))
+	if err != nil {
+		return 0, fmt.Errorf("read the limits of process %d: %w", pid, err)
+	}
+	for line := range strings.Lines(string(b)) {
+		rest, ok := strings.CutPrefix(line, "Max open files")
+		if !ok {
+			continue
+		}
+		f := strings.Fields(rest)
+		if len(f) == 0 {
+			break
+		}
+		if f[0] == "unlimited" {
+			return Unlimited, nil
+		}
+		return strconv.ParseInt(f[0], 10, 64)
+	}
+	return 0, errors.New("its limits say nothing of open files")
+}
+
+// OpenFiles is how many files a process has open. Linux 6.2 and later say it as the size
+// of the folder; before that its entries are counted.
+func OpenFiles(root string, pid int) (int64, error) {
+	path := filepath.Join(root, strconv.Itoa(pid), "fd")
+	st, err := os.Stat(path)
+	if err != nil {
+		return 0, fmt.Errorf("count the open files of process %d: %w", pid, err)
+	}
+	if st.Size() > 0 {
+		return st.Size(), nil
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("count the open files of process %d: %w", pid, err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return 0, fmt.Errorf("count the open files of process %d: %w", pid, err)
+	}
+	return int64(len(names)), nil
+}
+
+// CommandLine is the words of a process's command.
+func CommandLine(root string, pid int) ([]string, error) {
+	const most = 32 << 10
+	b, err := readSome(filepath.Join(root, strconv.Itoa(pid), "cmdline"), make([]byte, most))
+	if err != nil {
+		return nil, fmt.Errorf("read the command of process %d: %w", pid, err)
+	}
+	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00"), nil
+}
+
+// Shm is the size of a process's /dev/shm and what is used of it, in bytes.
+func Shm(root string, pid int) (size, used int64, err error) {
+	var st syscall.Statfs_t
+	path := filepath.Join(root, strconv.Itoa(pid), "root/dev/shm")
+	if err := syscall.Statfs(path, &st); err != nil {
+		return 0, 0, fmt.Errorf("look at %s: %w", path, err)
+	}
+	return int64(st.Blocks) * st.Bsize, int64(st.Blocks-st.Bfree) * st.Bsize, nil
+}
+
+// readSome reads a file as far as the buffer goes.
+func readSome(path string, buf []byte) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	n, err := f.Read(buf)
+	if n == 0 && err != nil {
+		return nil, err
+	}
+	return buf[:n], nil
+}
