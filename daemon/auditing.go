@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,7 +20,7 @@ import (
 type auditing struct {
 	engines []string
 	every   time.Duration
-	exclude []audit.Exclusion
+	exclude atomic.Pointer[[]audit.Exclusion]
 	store   *store.Store
 	history *store.History
 	log     *zap.Logger
@@ -41,15 +42,19 @@ const (
 )
 
 func newAuditing(cfg *config.Config, st *store.Store, history *store.History, log *zap.Logger, reg prometheus.Registerer) *auditing {
-	a := &auditing{every: time.Duration(cfg.Audit.Every), exclude: cfg.Audit.Exclusions(), store: st, history: history, log: log,
+	a := &auditing{every: time.Duration(cfg.Audit.Every), store: st, history: history, log: log,
 		findings:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_audit_findings", Help: "Containers that break a rule of the audit, the host counted as one."}, []string{"rule", "severity"}),
 		containers: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_audit_containers", Help: "Containers that the last audit looked at."}, nil)}
 	for _, host := range append([]config.DockerHost{cfg.Docker.Host}, cfg.Docker.More...) {
 		a.engines = append(a.engines, string(host))
 	}
+	a.leaveOut(cfg.Audit.Exclusions())
 	reg.MustRegister(a.findings, a.containers)
 	return a
 }
+
+// leaveOut puts other exclusions into force, from the next audit on.
+func (a *auditing) leaveOut(exclude []audit.Exclusion) { a.exclude.Store(&exclude) }
 
 // run audits now and then until ctx ends.
 func (a *auditing) run(ctx context.Context) error {
@@ -93,7 +98,7 @@ func (a *auditing) report(ctx context.Context) (*audit.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.last, a.at = audit.Judge(facts, a.exclude), time.Now()
+	a.last, a.at = audit.Judge(facts, *a.exclude.Load()), time.Now()
 	a.count()
 	return a.last, nil
 }

@@ -27,6 +27,7 @@ func (d *Daemon) reload() {
 	d.outbox.Receivers(to.send)
 	d.level.SetLevel(zapLevel(cfg.Log.Level))
 	d.watcher.SetRules(cfg.Warnings.Rules())
+	d.auditing.leaveOut(cfg.Audit.Exclusions())
 	if err := d.onWarning.set(&cfg.Warnings.OnWarning); err != nil {
 		d.log.Error("the command for warnings stays as it was", zap.Error(err))
 	}
@@ -57,6 +58,7 @@ func needRestart(a, b *config.Config) (keys []string) {
 		{"alerts.budget", a.Alerts.Budget != b.Alerts.Budget},
 		{"alerts.heartbeat_url", a.Alerts.HeartbeatURL != b.Alerts.HeartbeatURL},
 		{"alerts.heartbeat_every", a.Alerts.HeartbeatEvery != b.Alerts.HeartbeatEvery},
+		{"audit.every", a.Audit.Every != b.Audit.Every},
 		{"log.format", a.Log.Format != b.Log.Format},
 	} {
 		if k.changed {

@@ -44,6 +44,15 @@ func knownKeys(t *testing.T) []string {
 			for _, k := range ask("warnings: {on_warning: {zzzzzzzz: 1}}\n") {
 				keys = append(keys, top+".on_warning."+k)
 			}
+		case "audit":
+			for _, k := range ask("audit: {zzzzzzzz: 1}\n") {
+				if k != "ignore" {
+					keys = append(keys, top+"."+k)
+				}
+			}
+			for _, k := range ask("audit: {ignore: [{zzzzzzzz: 1}]}\n") {
+				keys = append(keys, top+".ignore."+k)
+			}
 		case "store", "history", "docker", "alerts", "log":
 			for _, k := range ask(top + ": {zzzzzzzz: 1}\n") {
 				keys = append(keys, top+"."+k)

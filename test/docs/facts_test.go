@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/oomwatch/oomwatch/audit"
 	"github.com/oomwatch/oomwatch/incident"
 )
 
@@ -37,6 +38,21 @@ func TestCausesAreDocumented(t *testing.T) {
 	got = slices.Compact(got) // the table of what was told of real deaths names them again
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("docs/causes.md: -causes there are +causes documented:\n%s", diff)
+	}
+}
+
+// TestRulesAreDocumented holds the audit's table to its rules: id, severity and CIS number.
+func TestRulesAreDocumented(t *testing.T) {
+	var want []string
+	for _, r := range audit.Rules() {
+		want = append(want, fmt.Sprintf("%s %s %s", r.ID, r.Severity, r.CIS))
+	}
+	var got []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\w+) \\| ([0-9.]*) *\\|(?: [^|]+ \\|){4}$").FindAllStringSubmatch(read(t, "docs/audit.md"), -1) {
+		got = append(got, strings.Join(m[1:], " "))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("docs/audit.md: -rules there are +rules documented:\n%s", diff)
 	}
 }
 
