@@ -158,3 +158,15 @@ func orNothing(keys []string) string {
 	slices.Sort(keys)
 	return List(slices.Compact(keys))
 }
+
+// checkEngines refuses an engine that is given twice: each of its deaths would be told twice.
+func (d *document) checkEngines(c *Docker) {
+	for i, host := range c.More {
+		at := fmt.Sprintf("docker.more[%d]", i)
+		if host == c.Host {
+			d.problem(at, fmt.Sprintf("the engine %q is docker.host already: give each engine once", string(host)))
+		} else if j := slices.Index(c.More, host); j < i {
+			d.problem(at, fmt.Sprintf("the engine %q is docker.more[%d] already: give each engine once", string(host), j))
+		}
+	}
+}

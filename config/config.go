@@ -13,7 +13,7 @@ import (
 )
 
 // Config is what a configuration file can say. The yaml names are the keys; what
-// is not in the file keeps the value of defaultConfig.
+// is not in the file keeps the value of Default.
 type Config struct {
 	Store        Store      `yaml:"store"`
 	History      History    `yaml:"history"`
@@ -138,7 +138,7 @@ const (
 	defaultHeartbeat   = time.Minute
 )
 
-// defaultConfig is what holds where neither a file nor a flag says otherwise.
+// Default is what holds where neither a file nor a flag says otherwise.
 func Default() *Config {
 	return &Config{
 		Store:   Store{Path: DefaultStorePath(), Retention: Duration(defaultRetention), MaxSize: defaultStoreSize},
@@ -154,7 +154,7 @@ func Default() *Config {
 	}
 }
 
-// loadConfig reads a configuration file over the defaults. The warnings are
+// Load reads a configuration file over the defaults. The warnings are
 // about what works and should not stay so. path "" is no file.
 func Load(path string) (cfg *Config, warnings []string, err error) {
 	cfg = Default()
@@ -185,6 +185,7 @@ func Load(path string) (cfg *Config, warnings []string, err error) {
 func (d *document) check(cfg *Config) (warnings []string) {
 	d.checkWarnings(&cfg.Warnings)
 	d.checkAudit(&cfg.Audit)
+	d.checkEngines(&cfg.Docker)
 	names := map[ReceiverName]string{}
 	for i := range cfg.Receivers {
 		r := &cfg.Receivers[i]

@@ -174,6 +174,8 @@ func TestConfigRefuses(t *testing.T) {
 		{"listen", "listen: localhost\n", "1:9", "HOST:PORT"},
 		{"listen port", "listen: localhost:99999\n", "1:9", "HOST:PORT"},
 		{"docker host", "docker: {host: ssh://x}\n", "1:16", "unix:///run/docker.sock"},
+		{"engine twice", "docker: {host: unix:///a.sock, more: [unix:///b.sock, unix:///b.sock]}\n", "1:55", `the engine "unix:///b.sock" is docker.more[0] already`},
+		{"engine as the first", "docker: {host: unix:///a.sock, more: [unix:///a.sock]}\n", "1:39", `the engine "unix:///a.sock" is docker.host already`},
 		{"type", "receivers: [{name: a, type: email}]\n", "1:29", "Known: slack, slack_bot, webhook, pagerduty, alertmanager, discord, teams, exec, syslog, journal, stdout"},
 		{"no type", "receivers: [{name: a}]\n", "1:", "a receiver needs a type: slack, slack_bot, webhook"},
 		{"no name", "receivers: [{type: stdout}]\n", "1:", "a receiver needs a name"},

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/verdict"
 )
 
@@ -22,6 +24,7 @@ type claim struct {
 	from, to time.Time // between these the kills were
 	n        int
 	by       verdict.Attribution
+	events   []time.Time // the engine's oom events of the run that no sure kill explains
 }
 
 // loose are the kills of which neither path nor pid nor mark shows the container.
@@ -46,9 +49,9 @@ func (c *Correlator) fixed(k *kill) bool {
 	return k.Emitted != nil && c.now.Sub(c.arrival(k.seen)) > keepRun
 }
 
-// assign gives the loose kills to the containers that lost a process: first by their own
-// counters of kills, then by the engine's oom events, the nearest first. It is computed
-// of the facts as a whole, so that each new fact gives the answer anew.
+// assign gives the loose kills to the containers that lost a process: by their own oom
+// events and counters of kills, the nearest first. It is computed of the facts as a
+// whole, so that each new fact gives the answer anew.
 func (c *Correlator) assign() {
 	c.kills.stale = false
 	kills := c.loose()
@@ -85,33 +88,51 @@ func (c *Correlator) claims() (out []*claim) {
 		out = append(out, c.claimsOf(x)...)
 	}
 	slices.SortFunc(out, func(a, b *claim) int {
-		return cmp.Or(a.to.Compare(b.to), compareText(a.x.name(), b.x.name()), a.from.Compare(b.from))
+		return cmp.Or(a.to.Compare(b.to), strings.Compare(a.x.name(), b.x.name()), a.from.Compare(b.from))
 	})
 	return out
 }
 
 // claimsOf are the claims of one container.
 func (c *Correlator) claimsOf(x *container) (out []*claim) {
+	if len(x.Counts) == 0 && len(x.OOMs) == 0 {
+		return nil
+	}
+	sure, events := map[*run][]time.Time{}, map[*run][]time.Time{}
+	for _, k := range x.kills {
+		if r := x.runAt(k.Kill.PID, k.at(), c.opt.Offline); r != nil && (!k.guessed() || c.fixed(k)) {
+			sure[r] = append(sure[r], k.at())
+		}
+	}
+	for i := range x.OOMs {
+		if r := x.runAt(0, x.OOMs[i].At, false); r != nil {
+			events[r] = append(events[r], x.OOMs[i].At)
+		}
+	}
 	for _, r := range x.timeline() {
-		var sure []time.Time
-		for _, k := range x.kills {
-			if (!k.guessed() || c.fixed(k)) && x.runAt(k.Kill.PID, k.at(), c.opt.Offline) == r {
-				sure = append(sure, k.at())
-			}
+		loose := unexplained(events[r], sure[r])
+		for _, rise := range x.uncounted(r, sure[r]) {
+			out = append(out, &claim{x: x, r: r, from: rise.from, to: rise.At, n: rise.n, by: verdict.ByCounter, events: loose})
 		}
-		for _, rise := range x.uncounted(r, sure) {
-			out = append(out, &claim{x: x, r: r, from: rise.from, to: rise.At, n: rise.n, by: verdict.ByCounter})
-		}
-		for _, at := range x.ooms(r) {
+		for _, at := range loose {
 			// Where the counter was read after the event it knows better.
-			if r == x.current() && len(x.Counts) > 0 && x.Counted.After(at) {
-				continue
+			if r != x.current() || len(x.Counts) == 0 || !x.Counted.After(at) {
+				out = append(out, &claim{x: x, r: r, from: at, to: at, n: 1, by: verdict.ByEvent, events: []time.Time{at}})
 			}
-			if i := slices.IndexFunc(sure, func(t time.Time) bool { return t.Sub(at).Abs() < eventSkew }); i >= 0 {
-				sure = slices.Delete(sure, i, i+1)
-				continue
-			}
-			out = append(out, &claim{x: x, r: r, from: at, to: at, n: 1, by: verdict.ByEvent})
+		}
+	}
+	return out
+}
+
+// unexplained are the engine's oom events near which no kill is known for sure; each
+// kill explains one.
+func unexplained(events, sure []time.Time) (out []time.Time) {
+	sure = slices.Clone(sure)
+	for _, at := range events {
+		if i := slices.IndexFunc(sure, func(t time.Time) bool { return t.Sub(at).Abs() < eventSkew }); i >= 0 {
+			sure = slices.Delete(sure, i, i+1)
+		} else {
+			out = append(out, at)
 		}
 	}
 	return out
@@ -128,33 +149,35 @@ func (m *claim) fits(k *kill) bool {
 	return k.at().After(m.from.Add(-late)) && !k.at().After(m.to.Add(late))
 }
 
-// match is a kill, by its index, and a claim that it fits.
+// match is a kill, by its index, and a claim that it fits; off is how far the kill lies
+// from the nearest oom event of the claim's container.
 type match struct {
 	kill  int
 	claim *claim
 	off   time.Duration
 }
 
-// matches lists what fits, the best first: counters in the order of their readings,
-// then events by how near they are.
+// matches lists what fits, the best first: kills next to an oom event by how near it is,
+// then those that only lie between two readings of a counter, in their order.
 func matches(kills []*kill, claims []*claim) (out []match) {
 	for i, k := range kills {
 		for _, m := range claims {
-			if m.by == verdict.ByCounter && m.fits(k) {
-				out = append(out, match{kill: i, claim: m})
+			if m.fits(k) {
+				out = append(out, match{i, m, m.off(k)})
 			}
 		}
 	}
-	events := len(out)
-	for i, k := range kills {
-		for _, m := range claims {
-			if m.by == verdict.ByEvent && m.fits(k) {
-				out = append(out, match{i, m, k.at().Sub(m.to).Abs()})
-			}
-		}
-	}
-	slices.SortStableFunc(out[events:], func(a, b match) int { return cmp.Compare(a.off, b.off) })
+	slices.SortStableFunc(out, func(a, b match) int { return cmp.Compare(a.off, b.off) })
 	return out
+}
+
+// off is how far a kill lies from the claim's nearest oom event; eventSkew where none is near.
+func (m *claim) off(k *kill) time.Duration {
+	off := eventSkew
+	for _, at := range m.events {
+		off = min(off, k.at().Sub(at).Abs())
+	}
+	return off
 }
 
 // rivals are, for each kill, the victims that could be meant in its stead: all of those
@@ -217,6 +240,6 @@ func victimName(k *kill) string { return fmt.Sprintf("%s (pid %d)", k.Kill.Comm,
 func (c *Correlator) missedSome(at time.Time) bool {
 	return slices.ContainsFunc(c.gapsAround(at), func(g incident.Gap) bool {
 		s := c.host.Sources[g.Source]
-		return g.Source == kernelLog || s != nil && s.State.Kind == engineKind
+		return g.Source == observe.KernelLog || s != nil && s.State.Kind == observe.KindEngine
 	})
 }

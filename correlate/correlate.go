@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -62,6 +63,7 @@ type Correlator struct {
 	pidless    map[*container]bool // with a run of the last seconds whose main process is not known
 
 	dirty    []*container // facts have changed since they were settled last
+	unsaved  map[*container]bool
 	due      dueHeap
 	gone     map[string]bool // keys of rows to delete from the kept state
 	out      []Emission
@@ -76,8 +78,8 @@ type Correlator struct {
 func New(opt Options, rows map[string][]byte) (*Correlator, error) {
 	c := &Correlator{
 		opt: opt, host: hostFacts{Sources: map[string]*source{}}, containers: map[string]*container{}, mains: map[int][]*container{},
-		cgroups: map[string]*container{}, services: map[string]map[*container]bool{}, pids: pidTable{}, pidless: map[*container]bool{}, gone: map[string]bool{},
-		kills: killPool{byPID: map[int][]*kill{}, byID: map[string][]*kill{}, open: map[*kill]bool{}, claimants: map[*container]bool{}, wait: map[*kill]bool{}},
+		cgroups: map[string]*container{}, services: map[string]map[*container]bool{}, pids: pidTable{}, pidless: map[*container]bool{}, gone: map[string]bool{}, unsaved: map[*container]bool{},
+		kills: killPool{byPID: map[int][]*kill{}, byID: map[string][]*kill{}, open: map[*kill]bool{}, claimants: map[*container]bool{}, wait: map[*kill]bool{}, unsaved: map[*kill]bool{}},
 		stray: strayPool{sent: map[int][]strayFact{}},
 	}
 	if err := c.restore(rows); err != nil {
@@ -103,7 +105,7 @@ func (c *Correlator) Observe(o observe.Observation) []Emission {
 // take adds an observation to the facts.
 func (c *Correlator) take(o *observe.Observation) {
 	switch {
-	case o.Container != nil && o.From == cgroups:
+	case o.Container != nil && o.From == observe.Cgroups:
 		c.cgroupOf(o.Container)
 	case o.Container != nil:
 		c.look(o.From, o.Container, o.At, false)
@@ -112,7 +114,7 @@ func (c *Correlator) take(o *observe.Observation) {
 	case o.Event != nil:
 		c.event(o.From, o.Event, o.At)
 	case o.Signal != nil:
-		x := c.of(o.From, o.Signal.ID, o.Signal.At)
+		x := c.of(o.From, o.Signal.ID)
 		x.Asked = insertFact(x.Asked, o.Signal.Signal, func(s *incident.Signal) time.Time { return s.At }, maxFacts)
 	case o.Exit != nil:
 		c.exit(o.From, o.Exit)
@@ -148,6 +150,7 @@ func (c *Correlator) tick(now time.Time) {
 			x.Booted = now
 			c.touch(x)
 		}
+		c.rebooted = nil
 	}
 	if now.After(c.now) {
 		c.now = now
@@ -167,7 +170,7 @@ func (c *Correlator) Finish() []Emission { return c.settle(true) }
 // Open is true while something seen has not been emitted: until then the cursors of
 // the sources must not be kept, or a crash would lose it.
 func (c *Correlator) Open() bool {
-	return len(c.due) > 0 || len(c.dirty) > 0 || c.kills.waiting()
+	return len(c.due) > 0 || len(c.dirty) > 0 || len(c.kills.wait) > 0
 }
 
 // Next is when Due should be called; zero when nothing waits.
@@ -176,7 +179,7 @@ func (c *Correlator) Next() time.Time {
 	if len(c.due) > 0 {
 		next = c.due[0].dueAt
 	}
-	return sooner(next, c.kills.nextDue(c))
+	return sooner(next, c.kills.next)
 }
 
 // Running lists the containers that run, by id, for the sampler.
@@ -198,13 +201,13 @@ func (c *Correlator) Sources() []observe.SourceState {
 			out = append(out, s.State)
 		}
 	}
-	slices.SortFunc(out, func(a, b observe.SourceState) int { return compareText(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b observe.SourceState) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
 // touch notes that facts of a container have changed.
 func (c *Correlator) touch(x *container) {
-	x.runs, x.unsaved = nil, true
+	x.runs, c.unsaved[x] = nil, true
 	c.joinService(x)
 	if s := c.host.Sources[x.Engine]; s != nil {
 		s.version++
@@ -218,6 +221,11 @@ func (c *Correlator) touch(x *container) {
 // settle emits what is ready: of the containers whose facts changed, and of those whose
 // wait is over. all emits everything, ready or not.
 func (c *Correlator) settle(all bool) []Emission {
+	if all || len(c.kills.wait) > 0 {
+		for _, x := range c.dirty {
+			c.noteClaims(x) // before a kill that one of them claims is given up for lost
+		}
+	}
 	c.kills.settle(c, all)
 	if all {
 		for len(c.due) > 0 {
@@ -241,7 +249,7 @@ func (c *Correlator) settle(all bool) []Emission {
 	c.out = nil
 	if !slices.ContainsFunc(out, func(e Emission) bool { return e.Update }) { // an update follows what it updates
 		slices.SortStableFunc(out, func(a, b Emission) int {
-			return cmp.Or(a.Incident.Time.Compare(b.Incident.Time), -compareText(string(a.Incident.Kind), string(b.Incident.Kind)), compareText(a.Incident.ID, b.Incident.ID))
+			return cmp.Or(a.Incident.Time.Compare(b.Incident.Time), -strings.Compare(string(a.Incident.Kind), string(b.Incident.Kind)), strings.Compare(a.Incident.ID, b.Incident.ID))
 		})
 	}
 	return out

@@ -143,7 +143,7 @@ func (c *Correlator) emitDeath(x *container, r *run) {
 			r.stamps = append(r.stamps, r.anchor())
 		}
 	}
-	x.unsaved = true
+	c.unsaved[x] = true
 	f := c.deathFacts(x, r, e.ID)
 	print := c.deathPrint(x, r)
 	e.Doubt = f.Untraced
@@ -175,7 +175,7 @@ func (c *Correlator) deathDue(x *container, r *run) time.Time {
 	if r.start.IsZero() && !r.failed && r.exit.ExitCode == 137 && main == nil {
 		full = later(full, base.Add(patience)) // nobody saw it start: a kill may be what it is known by
 	}
-	code, kernel := r.exit.ExitCode, c.up(kernelLog)
+	code, kernel := r.exit.ExitCode, c.up(observe.KernelLog)
 	sig := incident.ExitSignal(code)
 	asked, killed := requests(x.asked(r))
 	stopped := !x.stopped(r).IsZero()
@@ -300,18 +300,15 @@ func (r *run) outlived(k *kill) bool {
 
 // recordDue is until when the record of a kill that only the trace told of is waited for.
 func (c *Correlator) recordDue(k *kill) time.Time {
-	if k.Record != nil || !c.up(kernelLog) {
+	if k.Record != nil || !c.up(observe.KernelLog) {
 		return time.Time{}
-	}
-	if c.logLost(k.at()) {
-		return later(c.arrival(k.seen), c.host.heard).Add(joinWait) // what is left of the log follows
 	}
 	return c.patient(k.seen, k.at())
 }
 
 // logLost is true where the kernel log is known to lack records around a moment.
 func (c *Correlator) logLost(at time.Time) bool {
-	return slices.ContainsFunc(c.gapsAround(at), func(g incident.Gap) bool { return g.Source == kernelLog })
+	return slices.ContainsFunc(c.gapsAround(at), func(g incident.Gap) bool { return g.Source == observe.KernelLog })
 }
 
 // killsDue is when the first of a run's kills can be emitted; zero when none waits.
@@ -341,33 +338,48 @@ func (c *Correlator) killPrint(x *container, r *run, g *given) uint64 {
 // emitKills emits the kills of children that are due, one incident for each report of
 // the kernel. dying is true when the death of the run is emitted right after.
 func (c *Correlator) emitKills(x *container, r *run, all, dying bool) {
+	for _, report := range r.reports() {
+		ready := slices.ContainsFunc(report, func(g *given) bool {
+			due := c.killDue(x, r, g)
+			return !due.IsZero() && (all || dying && c.speaksOf(r, g) || !due.After(c.now))
+		})
+		if ready {
+			c.emitReport(x, r, report)
+		}
+	}
+}
+
+// reports are the kills of a run that are incidents of their own, those of one report of
+// the kernel together.
+func (r *run) reports() (out [][]*given) {
 	for i := range r.kills {
 		g := &r.kills[i]
-		due := c.killDue(x, r, g)
-		early := dying && c.speaksOf(r, g)
-		if due.IsZero() || !all && !early && due.After(c.now) {
+		if !r.ownIncident(g) {
 			continue
 		}
-		group := []*given{g}
-		for j := i + 1; j < len(r.kills); j++ {
-			if o := &r.kills[j]; g.Record != nil && o.Record == g.Record && r.ownIncident(o) {
-				group = append(group, o)
-			}
+		if at := slices.IndexFunc(out, func(report []*given) bool { return report[0].sameReport(g.kill) }); at >= 0 {
+			out[at] = append(out[at], g)
+		} else {
+			out = append(out, []*given{g})
 		}
-		id := g.id(c)
-		if g.Emitted == nil {
-			g.Emitted = &emission{ID: id, Kind: incident.KindKill}
-		}
-		end := r.endTime()
-		silent := !end.IsZero() && end.Sub(g.at()) < verdict.ChildWindow // the death speaks of it
-		c.emit(g.Emitted, c.killFacts(x, r, group, id), c.killPrint(x, r, g), len(group), silent)
-		for _, o := range group {
-			if o.Emitted == nil {
-				o.Emitted = &emission{ID: id, Kind: incident.KindKill, Content: g.Emitted.Content}
-			}
-			o.Emitted.Print = c.killPrint(x, r, o)
-			o.unsaved = true
-		}
+	}
+	return out
+}
+
+// emitReport emits what one report of the kernel tells of children.
+func (c *Correlator) emitReport(x *container, r *run, report []*given) {
+	first := report[max(0, slices.IndexFunc(report, func(g *given) bool { return g.Emitted != nil }))]
+	if first.Emitted == nil {
+		first.Emitted = &emission{ID: first.id(c), Kind: incident.KindKill}
+	}
+	end := r.endTime()
+	silent := !end.IsZero() && end.Sub(first.at()) < verdict.ChildWindow // the death speaks of it
+	c.emit(first.Emitted, c.killFacts(x, r, report, first.Emitted.ID), c.killPrint(x, r, first), len(report), silent)
+	for _, g := range report {
+		said := *first.Emitted
+		said.Print = c.killPrint(x, r, g)
+		g.Emitted = &said
+		c.kills.unsaved[g.kill] = true
 	}
 }
 
@@ -375,7 +387,7 @@ func (c *Correlator) emitKills(x *container, r *run, all, dying bool) {
 // can be emitted together. What the kernel killed after the main process may have been in
 // a later run, where nobody has told the end of this one.
 func (c *Correlator) speaksOf(r *run, g *given) bool {
-	if g.Record == nil || g.guessed() || r.pid == 0 && g.Mark == nil && c.up(signals) {
+	if g.Record == nil || g.guessed() || r.pid == 0 && g.Mark == nil && c.up(observe.Trace) {
 		return false // its mark may yet show that it was the main process
 	}
 	return r.exit != nil || r.mainKill() == nil || !g.at().After(r.mainKill().at())
@@ -393,43 +405,66 @@ func (c *Correlator) emitUndated(x *container) {
 	}
 }
 
+// await has a kill without a container emitted as one, in time.
+func (c *Correlator) await(k *kill) {
+	if due := c.strayDue(k); !due.IsZero() {
+		c.kills.wait[k] = true
+		c.kills.next = sooner(c.kills.next, due)
+	}
+}
+
 // settle emits the kills that no container can be named for, once they have waited long
 // enough: for counters and events where the kernel printed no cgroup, for the engine where
 // it printed that of a container.
 func (p *killPool) settle(c *Correlator, all bool) {
-	var ripe []*kill
-	for k := range p.open {
-		if p.stale && k.guessed() && !c.fixed(k) {
-			c.assign() // what is known of a guess has changed
-			break
+	if p.stale {
+		for k := range p.open {
+			if k.guessed() && !c.fixed(k) {
+				c.assign() // what is known of a guess has changed
+				break
+			}
 		}
 	}
-	for k := range p.wait {
-		if due := c.strayDue(k); !due.IsZero() && (all || !due.After(c.now)) {
-			ripe = append(ripe, k)
-		} else if due.IsZero() {
-			delete(p.wait, k)
-		}
-	}
-	if len(ripe) == 0 {
+	if len(p.wait) == 0 {
+		p.next = time.Time{}
 		return
 	}
-	if p.stale {
+	if !all && p.next.After(c.now) {
+		return
+	}
+	ripe := p.ripe(c, all)
+	if len(ripe) > 0 && p.stale {
 		c.assign()
 	}
-	slices.SortFunc(ripe, func(a, b *kill) int { return a.at().Compare(b.at()) })
 	for _, k := range ripe {
-		delete(p.wait, k)
-		if k.home != nil {
-			continue // it was given to one
+		if delete(p.wait, k); k.home == nil { // else it was given to one
+			c.emitStray(k)
 		}
-		f := c.strayFacts(k)
-		if k.Emitted == nil {
-			k.Emitted = &emission{ID: f.ID, Kind: incident.KindHost}
-		}
-		c.emit(k.Emitted, f, k.strayPrint(), 0, false)
-		k.unsaved = true
 	}
+}
+
+// ripe are the waiting kills that have waited long enough, oldest first.
+func (p *killPool) ripe(c *Correlator, all bool) (out []*kill) {
+	p.next = time.Time{}
+	for k := range p.wait {
+		if due := c.strayDue(k); all || !due.After(c.now) {
+			out = append(out, k)
+		} else {
+			p.next = sooner(p.next, due)
+		}
+	}
+	slices.SortFunc(out, func(a, b *kill) int { return a.at().Compare(b.at()) })
+	return out
+}
+
+// emitStray emits a kill that no container can be named for.
+func (c *Correlator) emitStray(k *kill) {
+	f := c.strayFacts(k)
+	if k.Emitted == nil {
+		k.Emitted = &emission{ID: f.ID, Kind: incident.KindHost}
+	}
+	c.emit(k.Emitted, f, k.strayPrint(), 0, false)
+	c.kills.unsaved[k] = true
 }
 
 func (k *kill) strayPrint() uint64 {
@@ -467,7 +502,7 @@ func (c *Correlator) strayDue(k *kill) time.Time {
 func (c *Correlator) engines() (there, unlisted bool) {
 	known := false
 	for _, s := range c.host.Sources {
-		if s.State.Kind != engineKind {
+		if s.State.Kind != observe.KindEngine {
 			continue
 		}
 		known = true
@@ -475,15 +510,4 @@ func (c *Correlator) engines() (there, unlisted bool) {
 		unlisted = unlisted || s.State.Up && !s.listed
 	}
 	return there, unlisted || !known && len(c.containers) > 0
-}
-
-// waiting is true while a kill without a container has not been emitted.
-func (p *killPool) waiting() bool { return len(p.wait) > 0 }
-
-// nextDue is when the first of the kills without a container is due; zero for none.
-func (p *killPool) nextDue(c *Correlator) (next time.Time) {
-	for k := range p.wait {
-		next = sooner(next, c.strayDue(k))
-	}
-	return next
 }

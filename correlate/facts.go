@@ -137,7 +137,6 @@ type container struct {
 	claims   uint64    // the fingerprint of what it claims to have lost
 	readings []cgroup.Sample
 	past     []verdict.Reading // from before them
-	unsaved  bool
 	dirty    bool
 	dueAt    time.Time
 	place    int // in the due heap, from 1
@@ -172,7 +171,7 @@ func (n *count) at() time.Time      { return n.At }
 func (i *initSeen) at() time.Time   { return i.At }
 
 // of returns the container that an engine speaks of, and notes that it did.
-func (c *Correlator) of(engine, id string, at time.Time) *container {
+func (c *Correlator) of(engine, id string) *container {
 	x := c.containers[id]
 	if x == nil {
 		x = &container{}
@@ -195,7 +194,7 @@ func (c *Correlator) look(engine string, in *observe.Container, at time.Time, li
 	if in.ID == "" {
 		return
 	}
-	x := c.of(engine, in.ID, at)
+	x := c.of(engine, in.ID)
 	for i := range x.Starts {
 		if x.Starts[i].At.Equal(in.AnswersStart) {
 			x.Starts[i].Owed = false
@@ -254,11 +253,18 @@ func (c *Correlator) cgroupOf(in *observe.Container) {
 	if x == nil || in.CgroupPath == "" || in.CgroupPath == x.Spec.CgroupPath {
 		return
 	}
+	c.forgetCgroup(x)
 	x.Spec.CgroupPath = in.CgroupPath
 	c.touch(x)
 	if in.CgroupPath != "/" {
 		c.cgroups[in.CgroupPath] = x
 		c.located(x)
+	}
+}
+
+func (c *Correlator) forgetCgroup(x *container) {
+	if c.cgroups[x.Spec.CgroupPath] == x {
+		delete(c.cgroups, x.Spec.CgroupPath)
 	}
 }
 
@@ -276,14 +282,14 @@ func (x *container) learn(in *observe.Container, at time.Time) {
 
 // list takes an engine's full list of its containers: those that are not in it are gone.
 func (c *Correlator) list(engine string, list *observe.List, at time.Time) {
-	c.source(engine).listed = true
+	c.source(engine).listed, c.kills.next = true, c.now
 	in := make(map[string]bool, len(list.Containers))
 	for i := range list.Containers {
 		in[list.Containers[i].ID] = true
 		c.look(engine, &list.Containers[i], at, true)
 	}
 	for id, x := range c.containers {
-		if x.Engine == engine && !in[id] && len(x.Gone) == 0 {
+		if x.Engine == engine && !in[id] && !x.gone() {
 			x.Gone = insertFact(x.Gone, absence{At: at, Listed: true, Seen: c.now}, (*absence).at, 4)
 			c.touch(x)
 		}
@@ -295,7 +301,7 @@ func (c *Correlator) event(engine string, in *observe.Event, at time.Time) {
 	if in.Kind == observe.Removed && c.containers[in.ID] == nil {
 		return
 	}
-	x := c.of(engine, in.ID, at)
+	x := c.of(engine, in.ID)
 	x.learn(&observe.Container{Container: incident.Container{ID: in.ID, Name: in.Name, Image: in.Image, Labels: in.Labels}}, at)
 	c.joinService(x)
 	now := stamp{At: at, Owed: in.Owed, Seen: c.now}
@@ -323,7 +329,7 @@ func (c *Correlator) event(engine string, in *observe.Event, at time.Time) {
 
 // exit takes the engine's event of an end.
 func (c *Correlator) exit(engine string, in *observe.Exit) {
-	x := c.of(engine, in.ID, in.At)
+	x := c.of(engine, in.ID)
 	x.learn(&observe.Container{Container: incident.Container{ID: in.ID, Name: in.Name, Image: in.Image, Labels: in.Labels}}, in.At)
 	if in.At.After(x.Floor) {
 		x.Exits = insertFact(x.Exits, exit{Exit: in.Exit, Owed: in.DetailPending, Seen: c.now}, (*exit).at, maxFacts)
@@ -335,7 +341,7 @@ func (c *Correlator) detail(engine string, in *observe.Detail) {
 	if c.containers[in.ID] == nil {
 		return
 	}
-	x := c.of(engine, in.ID, in.DiedAt)
+	x := c.of(engine, in.ID)
 	if in.Inspect != nil {
 		inspect := *in.Inspect
 		inspect.PID = 0
@@ -347,11 +353,6 @@ func (c *Correlator) detail(engine string, in *observe.Detail) {
 	d := detail{DiedAt: in.DiedAt, LogTail: in.LogTail, raw: in.RawTail, Filesystems: in.Filesystems, Unread: in.FilesystemsUnread, Lines: len(in.LogTail)}
 	if len(in.LogTail) == 0 {
 		d.NoLog = in.Problem
-	}
-	for i := range x.Details {
-		if x.Details[i].DiedAt.Equal(in.DiedAt) {
-			return
-		}
 	}
 	x.Details = insertFact(x.Details, d, (*detail).at, maxFacts)
 }

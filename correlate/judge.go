@@ -37,9 +37,12 @@ func (r *run) deathTime() time.Time {
 }
 
 // anchor is the moment by which the death of a run is known again: its start or, where
-// nobody saw that, its end or first kill.
+// nobody saw that, its end or first kill. Of the two times of a start the event's counts:
+// it comes as the run begins, and the time that the engine shows may come ever so late.
 func (r *run) anchor() time.Time {
 	switch {
+	case !r.event.IsZero():
+		return r.event
 	case !r.start.IsZero():
 		return r.start
 	case r.exit != nil:
@@ -136,15 +139,17 @@ func (c *Correlator) runFacts(x *container, r *run, at time.Time) *verdict.Facts
 		health := *h // an incident must not change when the run's does
 		spec.Health = &health
 	}
+	before := r.beforeKill(at)
 	f := &verdict.Facts{
 		Time: at, Host: c.opt.Host, Container: &spec, Owners: r.owners(), Offline: c.opt.Offline, Placed: c.placed,
 		Historic: c.historic(at), Blind: c.blind(at), Gaps: c.gapsAround(at),
-		Samples: readingsBefore(x.readings, r.lo, r.beforeKill(at)), Past: x.pastOf(r, r.beforeKill(at)),
+		Samples: between(x.readings, r.lo, before, func(s *cgroup.Sample) time.Time { return s.At }),
+		Past:    between(x.past, r.lo, before, func(s *verdict.Reading) time.Time { return s.At }),
 	}
 	f.NotSeenLive = f.Historic
 	f.Horizons, f.LogUnread = c.opt.Horizons, c.opt.LogUnread
 	f.Voices = verdict.VoicesOf(c.opt.Voices, &spec, r.pid, at)
-	f.AutoRemove = x.Spec.AutoRemove
+	f.AutoRemove, f.Gone = x.Spec.AutoRemove, x.gone()
 	for i := range c.opt.Faults {
 		if d := c.opt.Faults[i].Time.Sub(at); r.pid == 0 && d.Abs() < verdict.LooseFault {
 			f.LooseFaults = append(f.LooseFaults, c.opt.Faults[i])
@@ -230,7 +235,7 @@ func (c *Correlator) killsOfDay(x *container, k *kill) int {
 		if o.at().After(k.at()) || o.at().UTC().Format(time.DateOnly) != day {
 			continue
 		}
-		if sameReport := last != nil && o.Record != nil && o.Record == last.Record; !sameReport && (o == k || o.Emitted != nil) {
+		if (last == nil || !last.sameReport(o)) && (o == k || o.Emitted != nil) {
 			n++
 		}
 		last = o
@@ -246,8 +251,7 @@ func (c *Correlator) strayFacts(k *kill) *verdict.Facts {
 		found := *ep
 		found.TaskMemcg, ep = at, &found
 	}
-	i := slices.IndexFunc(ep.Kills, func(o kmsg.Kill) bool { return o.PID == k.Kill.PID && o.Seq == k.Kill.Seq && o.Uptime == k.Kill.Uptime })
-	f := verdict.FromLog(ep, max(i, 0), c.opt.Host.BootID)
+	f := verdict.FromLog(ep, k.index(), c.opt.Host.BootID)
 	f.Kills[0].FromTrace, f.Kills[0].Marked = k.Record == nil, k.located()
 	if f.Kills[0].Marked != "" && k.pathless() {
 		f.Kills[0].By = verdict.ByTrace

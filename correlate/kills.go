@@ -33,16 +33,14 @@ type kill struct {
 	Members []cgroup.Level  `json:"members,omitempty"`
 	// Emitted is what was said of it as an incident of its own.
 	Emitted *emission `json:"emitted,omitempty"`
-	// Home is the container it is in, and By how that is known.
-	Home string              `json:"home,omitempty"`
-	By   verdict.Attribution `json:"by,omitempty"`
+	// By is how the container that it is in is known.
+	By verdict.Attribution `json:"by,omitempty"`
 
 	home    *container
 	expects string   // the id of a container that the engine has not spoken of
 	oneOf   []string // the possible victims, where it is given to home by a guess
 	owners  map[int]string
 	seen    time.Time
-	unsaved bool
 	key     string // of its row
 }
 
@@ -54,7 +52,9 @@ type killPool struct {
 	// claimants are the containers that lost a process which no placed kill explains.
 	claimants map[*container]bool
 	wait      map[*kill]bool // those of open that are to be emitted as they are, in time
+	next      time.Time      // no kill of wait is due before; zero for none
 	stale     bool           // loose kills or what claims them have changed
+	unsaved   map[*kill]bool
 }
 
 // at is when the kernel killed.
@@ -79,6 +79,13 @@ func (k *kill) episode() *kmsg.Episode {
 	ep := &kmsg.Episode{Time: k.MarkAt, Uptime: k.Mark.Uptime, Kills: []kmsg.Kill{k.Kill}}
 	ep.Trigger.PID, ep.Trigger.Comm = k.Mark.Trigger.PID, k.Mark.Trigger.Comm
 	return ep
+}
+
+// index is the place of the kill among those of its report.
+func (k *kill) index() int {
+	return max(0, slices.IndexFunc(k.episode().Kills, func(o kmsg.Kill) bool {
+		return o.PID == k.Kill.PID && o.Seq == k.Kill.Seq && o.Uptime == k.Kill.Uptime
+	}))
 }
 
 // id is the id of the kill as an incident: that under which it was emitted, if it was.
@@ -115,7 +122,7 @@ func (c *Correlator) episode(ep *kmsg.Episode, below []cgroup.Level) {
 		switch {
 		case known == nil:
 			known = &kill{Kill: k, seen: c.now}
-			c.kills.add(known)
+			c.kills.add(known, k.PID)
 		case known.Record != nil && (known.Kill.Seq < k.Seq || known.Kill.Seq == k.Seq && known.Kill.Uptime == k.Uptime):
 			continue // the same record, or a second line about the same victim
 		}
@@ -131,7 +138,7 @@ func (c *Correlator) marked(m *observe.Marked, at time.Time) {
 	switch {
 	case k == nil:
 		k = &kill{seen: c.now}
-		c.kills.add2(k, m.PID)
+		c.kills.add(k, m.PID)
 	case k.Mark != nil:
 		if !k.Mark.Killed && m.Killed {
 			k.Mark.Killed = true
@@ -181,13 +188,11 @@ func (p *killPool) find(pid int, at time.Time, offline bool) *kill {
 	return nil
 }
 
-func (p *killPool) add(k *kill) { p.add2(k, k.Kill.PID) }
-
-func (p *killPool) add2(k *kill, pid int) { p.byPID[pid] = append(p.byPID[pid], k) }
+func (p *killPool) add(k *kill, pid int) { p.byPID[pid] = append(p.byPID[pid], k) }
 
 // moved finds the container of a kill anew, now that more is known.
 func (c *Correlator) moved(k *kill) {
-	k.unsaved = true
+	c.kills.unsaved[k] = true
 	if !k.real() {
 		return
 	}
@@ -196,12 +201,7 @@ func (c *Correlator) moved(k *kill) {
 		k.oneOf = nil
 	}
 	if k.expects != expects {
-		if k.expects != "" {
-			c.kills.byID[k.expects] = slices.DeleteFunc(c.kills.byID[k.expects], func(o *kill) bool { return o == k })
-			if len(c.kills.byID[k.expects]) == 0 {
-				delete(c.kills.byID, k.expects)
-			}
-		}
+		unlist(c.kills.byID, k.expects, k)
 		if expects != "" {
 			c.kills.byID[expects] = append(c.kills.byID[expects], k)
 		}
@@ -222,13 +222,13 @@ func (c *Correlator) give(k *kill, home *container, by verdict.Attribution) {
 	if home != nil && k.home != home {
 		home.kills = append(home.kills, k)
 	}
-	k.home, k.By, k.Home, k.unsaved = home, by, "", true
+	k.home, k.By, c.kills.unsaved[k] = home, by, true
 	if home == nil {
-		c.kills.open[k], c.kills.wait[k] = true, true
+		c.kills.open[k] = true
+		c.await(k)
 		return
 	}
 	delete(c.kills.wait, k)
-	k.Home = home.Spec.ID
 	delete(c.kills.open, k)
 	slices.SortStableFunc(home.kills, func(a, b *kill) int { return a.at().Compare(b.at()) })
 	c.touch(home)
@@ -331,9 +331,11 @@ func (c *Correlator) located(x *container) {
 	for _, k := range slices.Clone(c.kills.byID[x.Spec.ID]) {
 		c.moved(k)
 	}
-	for k := range c.kills.open {
-		if k.expects == "" && !k.pathless() && x.Spec.CgroupPath != "" {
-			c.moved(k)
+	if x.Spec.CgroupPath != "" {
+		for k := range c.kills.open {
+			if k.expects == "" && !k.pathless() && x.holds(verdict.VictimPath(k.episode())) {
+				c.moved(k)
+			}
 		}
 	}
 	c.placeFaults()
@@ -457,7 +459,17 @@ func (r *run) mainKill() *given {
 // withMain is true for a member of the group that was killed with the main process.
 func (r *run) withMain(k *kill) bool {
 	m := r.mainKill()
-	return m != nil && m.Record != nil && k.Record != nil && m.Record.Group && m.Record.Seq == k.Record.Seq
+	return m != nil && m.sameReport(k) && k.Record.Group
+}
+
+// sameReport is true for two kills that one report of the kernel tells. After a restart
+// each has a copy of it.
+func (k *kill) sameReport(o *kill) bool {
+	a, b := k.Record, o.Record
+	if a == nil || b == nil {
+		return false
+	}
+	return a == b || a.Seq != 0 && a.Seq == b.Seq && a.Uptime == b.Uptime && a.Time.Equal(b.Time)
 }
 
 // recentKill is true where a child was killed within seconds of the end.

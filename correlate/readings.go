@@ -54,16 +54,12 @@ func (p pidTable) saw(pid int, id string, at time.Time) {
 	p[pid] = list[max(0, len(list)-maxTenures):]
 }
 
-// taskOwners names the containers of the tasks in a kernel's table, by what was known of
-// their pids before the kill.
+// taskOwners names the containers of the tasks in a kernel's table, by what is known of
+// their pids at that moment.
 func (c *Correlator) taskOwners(ep *kmsg.Episode) map[int]string {
 	var out map[int]string
 	for i := range ep.Tasks {
-		list := c.pids[ep.Tasks[i].PID]
-		if len(list) == 0 || c.now.Sub(list[len(list)-1].last) >= pidTrust {
-			continue
-		}
-		if x := c.containers[list[len(list)-1].id]; x != nil {
+		if x, _ := c.ofPID(ep.Tasks[i].PID, ep.Time); x != nil {
 			if out == nil {
 				out = map[int]string{}
 			}
@@ -98,7 +94,7 @@ func (c *Correlator) samples(round []observe.Sample) {
 		}
 		if s.Init != nil {
 			x.Inits = insertFact(x.Inits, initSeen{s.At, *s.Init}, (*initSeen).at, 8)
-			x.unsaved = true
+			c.unsaved[x] = true
 		}
 		if s.OOMKills >= 0 {
 			c.counted(x, s.At, s.OOMKills)
@@ -152,6 +148,9 @@ type rise struct {
 // uncounted are the rises of the counter in a run beyond the kills that are known, whose
 // times are given in their order.
 func (x *container) uncounted(r *run, kills []time.Time) (out []rise) {
+	if len(x.Counts) == 0 {
+		return nil
+	}
 	prev := count{At: r.lo}
 	based := !r.event.IsZero() // its counter began at zero
 	for i := range x.Counts {
@@ -202,9 +201,6 @@ func (n *rise) atEnd(r *run) bool {
 
 // uncountedAtEnd is how many kills only the counter told of just before the end of a run.
 func (x *container) uncountedAtEnd(r *run) (n int64) {
-	if len(x.Counts) == 0 {
-		return 0
-	}
 	for _, rise := range x.uncounted(r, r.killTimes()) {
 		if rise.atEnd(r) {
 			n += int64(rise.n)
@@ -215,9 +211,6 @@ func (x *container) uncountedAtEnd(r *run) (n int64) {
 
 // countsDue is when kills can be emitted that only the counter told of; zero for none.
 func (c *Correlator) countsDue(x *container, r *run) (next time.Time) {
-	if len(x.Counts) == 0 {
-		return time.Time{}
-	}
 	for _, n := range x.uncounted(r, r.killTimes()) {
 		if !n.atEnd(r) && x.countEmission(r, &n) == nil {
 			next = sooner(next, c.countDue(&n))
@@ -228,16 +221,16 @@ func (c *Correlator) countsDue(x *container, r *run) (next time.Time) {
 
 func (c *Correlator) countDue(n *rise) time.Time {
 	due := later(c.arrival(n.Seen), c.host.heard).Add(counterWait)
-	if c.up(kernelLog) && !c.logLost(n.At) {
+	if c.up(observe.KernelLog) && !c.logLost(n.At) {
 		due = later(due, c.patient(n.Seen, n.At))
 	}
 	return due
 }
 
 func (x *container) countEmission(r *run, n *rise) *emission {
-	id := incident.CounterID(x.Spec.ID, r.start, n.N)
-	for i := range x.Emitted {
-		if x.Emitted[i].ID == id {
+	for _, began := range r.stamps { // it may have been known by another word of its start
+		id := incident.CounterID(x.Spec.ID, began, n.N)
+		if i := slices.IndexFunc(x.Emitted, func(e emission) bool { return e.ID == id }); i >= 0 {
 			return &x.Emitted[i]
 		}
 	}
@@ -251,23 +244,26 @@ func (c *Correlator) emitCounts(x *container, r *run, all bool) {
 			continue
 		}
 		f := c.runFacts(x, r, n.At)
-		f.ID, f.Kind, f.OOMKillDelta, f.EngineOOMs = incident.CounterID(x.Spec.ID, r.start, n.N), incident.KindKill, int64(n.n), x.ooms(r)
+		f.ID, f.Kind, f.OOMKillDelta, f.EngineOOMs = incident.CounterID(x.Spec.ID, r.anchor(), n.N), incident.KindKill, int64(n.n), x.ooms(r)
 		f.Container.Running = new(r.alive())
 		x.Emitted = append(x.Emitted, emission{ID: f.ID, Kind: incident.KindKill})
-		x.unsaved = true
+		c.unsaved[x] = true
 		c.emit(&x.Emitted[len(x.Emitted)-1], f, uint64(n.n), n.n, false)
 	}
 }
 
 // noteClaims notes whether a container lost a process that no placed kill explains.
 func (c *Correlator) noteClaims(x *container) {
-	if len(x.Counts) == 0 && len(x.OOMs) == 0 {
+	if len(x.Counts) == 0 && len(x.OOMs) == 0 && !c.kills.claimants[x] {
 		return
 	}
 	p := newPrint()
 	claims := c.claimsOf(x)
 	for _, m := range claims {
-		p.add(m.from, m.to, m.n, string(m.by))
+		p.add(m.from, m.to, m.n, string(m.by), m.r.lo, m.r.hi, m.r.pid)
+		for _, at := range m.events {
+			p.add(at)
+		}
 	}
 	if sum := p.sum(); sum != x.claims {
 		x.claims, c.kills.stale = sum, true
@@ -308,28 +304,15 @@ func insertReading(all []cgroup.Sample, s cgroup.Sample) []cgroup.Sample {
 	return slices.Insert(all, i, s)
 }
 
-// readingsBefore returns the readings of one run up to a moment.
-func readingsBefore(all []cgroup.Sample, start, at time.Time) []cgroup.Sample {
-	from, to := 0, len(all)
-	for from < to && all[from].At.Before(start) {
-		from++
+// between copies the part of a list in order of time from one moment to another.
+func between[T any](all []T, from, to time.Time, at func(*T) time.Time) []T {
+	for len(all) > 0 && at(&all[0]).Before(from) {
+		all = all[1:]
 	}
-	for to > from && all[to-1].At.After(at) {
-		to--
+	for len(all) > 0 && at(&all[len(all)-1]).After(to) {
+		all = all[:len(all)-1]
 	}
-	return append([]cgroup.Sample(nil), all[from:to]...)
-}
-
-// pastOf is what is known of a run from before its readings, up to a moment.
-func (x *container) pastOf(r *run, at time.Time) []verdict.Reading {
-	from, to := 0, len(x.past)
-	for from < to && x.past[from].At.Before(r.lo) {
-		from++
-	}
-	for to > from && x.past[to-1].At.After(at) {
-		to--
-	}
-	return append([]verdict.Reading(nil), x.past[from:to]...)
+	return slices.Clone(all)
 }
 
 // Concerns names the containers that an observation may be a death or a kill of: what
@@ -380,19 +363,6 @@ func (c *Correlator) Recall(id string, all []recorder.Reading) {
 
 // Samples takes readings of one container that were made before.
 func (c *Correlator) Samples(past []observe.Sample) { c.samples(past) }
-
-// Readings returns the kept samples of a container, oldest first.
-func (c *Correlator) Readings(id string) []observe.Sample {
-	x := c.containers[id]
-	if x == nil {
-		return nil
-	}
-	out := make([]observe.Sample, len(x.readings))
-	for i, s := range x.readings {
-		out[i] = observe.Sample{ID: id, Sample: s}
-	}
-	return out
-}
 
 // Present returns a container's description and when its present run began; ok is false
 // for one that does not run.

@@ -219,6 +219,15 @@ func earlier(a, b time.Time, first bool) time.Time {
 	return a
 }
 
+// gone is true for a container that was removed, as far as its engine has said.
+func (x *container) gone() bool {
+	if len(x.Gone) == 0 {
+		return false
+	}
+	g, r := x.Gone[len(x.Gone)-1], x.current()
+	return (!g.Listed || !x.spokenAfter(g.At)) && (r == nil || !r.alive() && !r.lo.After(g.At))
+}
+
 // bound says from when to when each run lived at the most, and which are over though
 // nobody saw their end.
 func (x *container) bound(all []*run) {
@@ -346,7 +355,7 @@ func (x *container) stopped(r *run) time.Time {
 // ooms are the engine's oom events in the run.
 func (x *container) ooms(r *run) (out []time.Time) {
 	for i := range x.OOMs {
-		if at := x.OOMs[i].At; x.runAt(0, at, false) == r || x.spokenOf(at) == r && at.Sub(r.hi) <= late {
+		if at := x.OOMs[i].At; x.runAt(0, at, false) == r {
 			out = append(out, at)
 		}
 	}

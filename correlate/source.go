@@ -1,20 +1,12 @@
 package correlate
 
 import (
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/observe"
-)
-
-// The names of the host's own sources, and the kind of those that are engines.
-const (
-	kernelLog  = "kmsg"
-	signals    = "trace"
-	cgroups    = "cgroup"
-	engineKind = observe.KindEngine
 )
 
 const (
@@ -31,6 +23,7 @@ type hostFacts struct {
 	// Until is when this was kept: until then oomwatch ran.
 	Until time.Time `json:"until,omitzero"`
 
+	names   []string  // of Sources, sorted
 	heard   time.Time // arrival of the last word that the kernel log lost something
 	unsaved bool
 }
@@ -60,9 +53,13 @@ func (c *Correlator) source(name string) *source {
 	if s == nil {
 		s = &source{}
 		c.host.Sources[name] = s
+		c.host.sort()
 	}
 	return s
 }
+
+// sort brings the names of the sources into an order that is the same each time.
+func (h *hostFacts) sort() { h.names = slices.Sorted(maps.Keys(h.Sources)) }
 
 // up is true while a source is there.
 func (c *Correlator) up(name string) bool {
@@ -84,7 +81,7 @@ func (c *Correlator) sourceState(from string, s observe.SourceState, at time.Tim
 	if at.IsZero() {
 		at = c.now
 	}
-	c.host.unsaved = true
+	c.host.unsaved, c.kills.next = true, c.now // what waits may wait for this source
 	known := c.source(s.Name)
 	was := known.State
 	keep(&s.Kind, was.Kind) // who tells that a source is lost may not know what it is
@@ -105,9 +102,10 @@ func (c *Correlator) sourceState(from string, s observe.SourceState, at time.Tim
 			known.Spans = []span{{From: at, To: at, Reason: s.Reason}} // it was not there to begin with
 		}
 		known.listed = false
-		if s.Kind == engineKind {
+		if s.Kind == observe.KindEngine {
 			known.Downs = append(known.Downs, at)
 			known.Downs = known.Downs[max(0, len(known.Downs)-maxSpans):]
+			known.stops = nil
 			c.engineWent(s.Name, at)
 		}
 	}
@@ -119,7 +117,7 @@ func (c *Correlator) lost(g incident.Gap) {
 		c.host.Lost = append(c.host.Lost, g)
 		c.host.Lost = c.host.Lost[max(0, len(c.host.Lost)-maxGaps):]
 	}
-	if g.Source == kernelLog {
+	if g.Source == observe.KernelLog {
 		c.host.heard = c.now
 	}
 	c.kills.stale, c.host.unsaved = true, true
@@ -144,7 +142,7 @@ func (c *Correlator) gapsAround(at time.Time) (out []incident.Gap) {
 			out = append(out, g)
 		}
 	}
-	for _, name := range sortedKeys(c.host.Sources) {
+	for _, name := range c.host.names {
 		s := c.host.Sources[name]
 		for i := 1; i < len(s.Spans); i++ {
 			if before := &s.Spans[i-1]; near(before.To, s.Spans[i].From) {
@@ -207,7 +205,7 @@ func (c *Correlator) wasDown(engine string, at time.Time) bool {
 // around its end; "" where they were. Where its pid is not known any SIGKILL to a process
 // that is not known either may have been for it.
 func (c *Correlator) untraced(x *container, r *run, at time.Time) string {
-	s := c.host.Sources[signals]
+	s := c.host.Sources[observe.Trace]
 	switch {
 	case s == nil || len(s.Spans) == 0 || !s.there(at) && at.After(s.Spans[len(s.Spans)-1].From):
 		return "signals were not traced"
@@ -217,7 +215,7 @@ func (c *Correlator) untraced(x *container, r *run, at time.Time) string {
 		return "oomwatch did not run then"
 	}
 	for _, g := range c.host.Lost {
-		if g.Source == signals && !at.Before(g.From.Add(-time.Second)) && !at.After(g.To.Add(time.Second)) {
+		if g.Source == observe.Trace && !at.Before(g.From.Add(-time.Second)) && !at.After(g.To.Add(time.Second)) {
 			return "the trace of signals lost records around then"
 		}
 	}
@@ -332,15 +330,4 @@ func (c *Correlator) learnHost(h incident.Host) {
 			*p.to = p.v
 		}
 	}
-}
-
-func compareText(a, b string) int { return strings.Compare(a, b) }
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

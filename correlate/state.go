@@ -3,7 +3,6 @@ package correlate
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +27,8 @@ const (
 	forgetEvery = 10 * time.Second
 	// maxKeptTasks bounds the task table that is kept of a kill over a restart.
 	maxKeptTasks = 16
+	// maxKeptKills bounds the victims of one report that are kept with each of them.
+	maxKeptKills = 16
 
 	hostRow    = "host"
 	killPrefix = "kill/"
@@ -45,32 +46,26 @@ type hostState struct {
 func (c *Correlator) State() (map[string][]byte, error) {
 	out := map[string][]byte{}
 	c.forget()
-	for id, x := range c.containers {
-		if !x.unsaved {
-			continue
-		}
+	for x := range c.unsaved {
 		x.Boot = c.opt.Host.BootID
 		b, err := json.Marshal(x.short())
 		if err != nil {
-			return nil, fmt.Errorf("write what is known of container %.12s: %w", id, err)
+			return nil, fmt.Errorf("write what is known of container %.12s: %w", x.Spec.ID, err)
 		}
-		out[id], x.unsaved = b, false
+		out[x.Spec.ID] = b
 	}
-	for _, list := range c.kills.byPID {
-		for _, k := range list {
-			if !k.unsaved {
-				continue
-			}
-			if k.key == "" {
-				k.key = fmt.Sprintf("%s%d-%d", killPrefix, k.Kill.PID, k.at().UnixNano())
-			}
-			b, err := json.Marshal(k.short())
-			if err != nil {
-				return nil, fmt.Errorf("write the kill of pid %d: %w", k.Kill.PID, err)
-			}
-			out[k.key], k.unsaved = b, false
+	clear(c.unsaved)
+	for k := range c.kills.unsaved {
+		if k.key == "" {
+			k.key = fmt.Sprintf("%s%d-%d", killPrefix, k.Kill.PID, k.at().UnixNano())
 		}
+		b, err := json.Marshal(k.short())
+		if err != nil {
+			return nil, fmt.Errorf("write the kill of pid %d: %w", k.Kill.PID, err)
+		}
+		out[k.key] = b
 	}
+	clear(c.kills.unsaved)
 	for key := range c.gone {
 		out[key] = nil
 	}
@@ -113,13 +108,19 @@ func (x *container) short() *container {
 	return out
 }
 
-// short is the kill with no more of the kernel's task table than is shown.
+// short is the kill with no more of the kernel's task table than is shown, and no more
+// of those that died with it.
 func (k *kill) short() *kill {
-	if k.Record == nil || len(k.Record.Tasks) <= maxKeptTasks {
+	if k.Record == nil || len(k.Record.Tasks) <= maxKeptTasks && len(k.Record.Kills) <= maxKeptKills {
 		return k
 	}
 	out, ep := *k, *k.Record
-	ep.Tasks = ep.Tasks[:maxKeptTasks]
+	ep.Tasks = ep.Tasks[:min(maxKeptTasks, len(ep.Tasks))]
+	if i := k.index(); i >= maxKeptKills {
+		ep.Kills = append(slices.Clone(ep.Kills[:maxKeptKills-1]), ep.Kills[i])
+	} else {
+		ep.Kills = ep.Kills[:min(maxKeptKills, len(ep.Kills))]
+	}
 	out.Record = &ep
 	return &out
 }
@@ -140,6 +141,9 @@ func (c *Correlator) restore(rows map[string][]byte) error {
 			if err := json.Unmarshal(b, k); err != nil {
 				return fmt.Errorf("read the kept kill %s: %w", key, err)
 			}
+			if k.Record == nil && k.Mark == nil {
+				return fmt.Errorf("read the kept kill %s: it holds neither the kernel's record nor its mark", key)
+			}
 			kills = append(kills, k)
 		default:
 			x, err := restoreContainer(b)
@@ -151,15 +155,13 @@ func (c *Correlator) restore(rows map[string][]byte) error {
 			c.index(x)
 		}
 	}
-	slices.SortFunc(kills, func(a, b *kill) int { return compareText(a.key, b.key) })
+	slices.SortFunc(kills, func(a, b *kill) int { return strings.Compare(a.key, b.key) })
 	for _, k := range kills {
-		c.kills.add2(k, k.Kill.PID)
+		c.kills.add(k, k.Kill.PID)
 		c.moved(k)
-		k.unsaved = false
 	}
-	for _, x := range c.containers {
-		x.unsaved = false
-	}
+	clear(c.kills.unsaved)
+	clear(c.unsaved)
 	return nil
 }
 
@@ -168,11 +170,12 @@ func (c *Correlator) restoreHost(s *hostState) {
 	if c.host.Sources == nil {
 		c.host.Sources = map[string]*source{}
 	}
+	c.host.sort()
 	for name, known := range c.host.Sources {
 		// It has to say anew that it is there.
 		if n := len(known.Spans); n > 0 && known.Spans[n-1].To.IsZero() {
 			known.Spans[n-1].To, known.Spans[n-1].Reason = s.Until, notRunning
-			if name != signals {
+			if name != observe.Trace {
 				known.Spans[n-1].To = time.Time{} // its past is read again
 			}
 		}
@@ -226,18 +229,29 @@ func (c *Correlator) forget() {
 			x.readings, x.past = nil, nil
 		}
 	}
-	excess := len(c.kills.open) - maxLoose
-	for _, list := range slices.Collect(maps.Values(c.kills.byPID)) {
-		for _, k := range slices.Clone(list) {
-			if k.home == nil && !c.kills.wait[k] && (excess > 0 || c.now.Sub(k.at()) > keepKills) {
-				excess--
-				c.dropKill(k)
-			}
-		}
-	}
+	c.forgetLoose()
 	for x := range c.pidless {
 		if !c.isPIDless(x) {
 			delete(c.pidless, x)
+		}
+	}
+}
+
+// forgetLoose forgets kills that are in no container and wait for none: those that are
+// old and, beyond maxLoose, the oldest of the others.
+func (c *Correlator) forgetLoose() {
+	var loose []*kill
+	for _, list := range c.kills.byPID {
+		for _, k := range list {
+			if k.home == nil && !c.kills.wait[k] {
+				loose = append(loose, k)
+			}
+		}
+	}
+	slices.SortFunc(loose, func(a, b *kill) int { return a.at().Compare(b.at()) })
+	for i, k := range loose {
+		if i < len(loose)-maxLoose || c.now.Sub(k.at()) > keepKills {
+			c.dropKill(k)
 		}
 	}
 }
@@ -250,19 +264,23 @@ func (c *Correlator) drop(id string, x *container) {
 	for i := range x.Looks {
 		c.forgetMain(x.Looks[i].PID, x)
 	}
-	if c.cgroups[x.Spec.CgroupPath] == x {
-		delete(c.cgroups, x.Spec.CgroupPath)
-	}
+	c.forgetCgroup(x)
 	delete(c.kills.claimants, x)
 	delete(c.pidless, x)
 	c.leaveService(x)
+	delete(c.unsaved, x)
 	delete(c.containers, id)
 	c.gone[id] = true
 }
 
 func (c *Correlator) forgetMain(pid int, x *container) {
-	if c.mains[pid] = slices.DeleteFunc(c.mains[pid], func(o *container) bool { return o == x }); len(c.mains[pid]) == 0 {
-		delete(c.mains, pid)
+	unlist(c.mains, pid, x)
+}
+
+// unlist takes a value out of a list of an index, and the list where nothing is left of it.
+func unlist[K, V comparable](index map[K][]V, key K, v V) {
+	if index[key] = slices.DeleteFunc(index[key], func(o V) bool { return o == v }); len(index[key]) == 0 {
+		delete(index, key)
 	}
 }
 
@@ -271,17 +289,11 @@ func (c *Correlator) dropKill(k *kill) {
 	if k.key != "" {
 		c.gone[k.key] = true
 	}
-	pid := k.Kill.PID
-	if c.kills.byPID[pid] = slices.DeleteFunc(c.kills.byPID[pid], func(o *kill) bool { return o == k }); len(c.kills.byPID[pid]) == 0 {
-		delete(c.kills.byPID, pid)
-	}
-	if k.expects != "" {
-		if c.kills.byID[k.expects] = slices.DeleteFunc(c.kills.byID[k.expects], func(o *kill) bool { return o == k }); len(c.kills.byID[k.expects]) == 0 {
-			delete(c.kills.byID, k.expects)
-		}
-	}
+	unlist(c.kills.byPID, k.Kill.PID, k)
+	unlist(c.kills.byID, k.expects, k)
 	delete(c.kills.open, k)
 	delete(c.kills.wait, k)
+	delete(c.kills.unsaved, k)
 	if x := k.home; x != nil {
 		x.kills = slices.DeleteFunc(x.kills, func(o *kill) bool { return o == k })
 	}
@@ -300,6 +312,12 @@ func (c *Correlator) trim(x *container) {
 			break
 		}
 		c.forgetKill(x, x.kills[i])
+	}
+	if x.Uncounted && len(x.Counts) > 0 {
+		// What was said of values of the counter that are dropped cannot come again.
+		x.Emitted = slices.DeleteFunc(x.Emitted, func(e emission) bool {
+			return e.Kind == incident.KindKill && e.At.Before(x.Counts[0].At)
+		})
 	}
 	all := x.timeline()
 	cut := time.Time{}
@@ -327,12 +345,13 @@ func (c *Correlator) trim(x *container) {
 			c.forgetKill(x, k)
 		}
 	}
-	x.runs, x.unsaved = nil, true
+	x.runs, c.unsaved[x] = nil, true
 }
 
 // forgetKill forgets a kill in a container, but for its number in the day's count.
 func (c *Correlator) forgetKill(x *container, k *kill) {
-	if k.Emitted != nil {
+	alone := !slices.ContainsFunc(x.kills, func(o *kill) bool { return o != k && o.sameReport(k) })
+	if k.Emitted != nil && alone { // reports are counted, not their victims
 		day := k.at().UTC().Format(time.DateOnly)
 		if x.Day != day {
 			x.Day, x.DayKill = day, 0
@@ -346,7 +365,7 @@ func (c *Correlator) forgetKill(x *container, k *kill) {
 	x.Counts = slices.DeleteFunc(x.Counts, func(n count) bool { return !n.At.After(before) })
 	x.Uncounted = x.Uncounted || len(x.Counts) < n
 	c.dropKill(k)
-	x.unsaved = true
+	c.unsaved[x] = true
 }
 
 // forgetUpTo drops the facts up to the end of a run.

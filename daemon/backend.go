@@ -31,6 +31,7 @@ type backend struct {
 	store   *store.Store
 	watcher *watcher.Watcher
 	kernel  *kernlog.Source
+	deaths  deaths
 	since   *stateClock
 	outbox  *notify.Outbox
 	keep    *keeper
@@ -88,7 +89,7 @@ func (b *backend) Status(ctx context.Context) web.Status {
 		}
 		st.Recorder = r
 	}
-	st.Ready, st.Reason = ready(states)
+	st.Ready, st.Reason = b.deaths.ready(states)
 	accounts, err := b.store.Accounts(ctx)
 	if err != nil {
 		b.log.Warn("deliveries cannot be counted", zap.Error(err))

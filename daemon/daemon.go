@@ -139,7 +139,9 @@ func (d *Daemon) addRuns() {
 		{"self-reports", d.selves.run},
 		{"removed receivers", d.endRemoved},
 		{"watchdog", func(ctx context.Context) error { return d.supervisor.feed(ctx, d.watcher.Beat, d.log) }},
-		{"supervise", func(ctx context.Context) error { return supervise(ctx, d.supervisor, d.watcher.Sources) }},
+		{"supervise", func(ctx context.Context) error {
+			return supervise(ctx, d.supervisor, d.sources.deaths, d.watcher.Sources)
+		}},
 		{"footprint", func(ctx context.Context) error { return keepFootprint(ctx, d.log) }},
 	} {
 		d.parts.add(r.name, r.run, nil)
@@ -287,7 +289,7 @@ func (d *Daemon) badState(err error) error {
 func (d *Daemon) openServer(context.Context) error {
 	d.metrics.MustRegister(newRecordCounts(d.sources.kernel))
 	d.auditing = newAuditing(d.cfg, d.store, d.history, d.log, d.metrics)
-	back := &backend{auditing: d.auditing, started: d.started, path: d.cfg.Store.Path, store: d.store, watcher: d.watcher, kernel: d.sources.kernel, since: d.sources.since,
+	back := &backend{auditing: d.auditing, started: d.started, path: d.cfg.Store.Path, store: d.store, watcher: d.watcher, kernel: d.sources.kernel, deaths: d.sources.deaths, since: d.sources.since,
 		outbox: d.outbox, keep: d.keeper, log: d.log, sampler: d.sources.sampler, recorder: d.recorder, history: d.history}
 	d.server = web.New(web.Options{Addr: string(d.cfg.Listen), Socket: d.cfg.Socket, AllowedHosts: d.cfg.AllowedHosts, Backend: back, Control: back,
 		Metrics: d.metrics, Log: d.log})

@@ -105,6 +105,7 @@ func TestKeeperAndMemory(t *testing.T) {
 func TestReadyAndBlind(t *testing.T) {
 	up := func(n string) observe.SourceState { return observe.SourceState{Name: n, Up: true} }
 	down := func(n string) observe.SourceState { return observe.SourceState{Name: n, Reason: n + " is denied"} }
+	seers := deaths{absent{down("docker")}, absent{down("kmsg")}}
 	for _, tt := range []struct {
 		name         string
 		states       []observe.SourceState
@@ -117,11 +118,11 @@ func TestReadyAndBlind(t *testing.T) {
 		{"engine alone", []observe.SourceState{up("docker"), down("kmsg")}, true, false},
 		{"none", []observe.SourceState{down("docker"), down("kmsg"), up("cgroup")}, false, true},
 	} {
-		ok, why := ready(tt.states)
+		ok, why := seers.ready(tt.states)
 		if ok != tt.ready || ok == (why != "") {
 			t.Errorf("%s: ready %v, %q", tt.name, ok, why)
 		}
-		if err := blind(tt.states); (err != nil) != tt.blind {
+		if err := seers.blind(tt.states); (err != nil) != tt.blind {
 			t.Errorf("%s: blind: %v", tt.name, err)
 		} else if err != nil && (!strings.Contains(err.Error(), "docker is denied") || !strings.Contains(err.Error(), "kmsg is denied")) {
 			t.Errorf("%s: the reasons are not named: %v", tt.name, err)
@@ -131,7 +132,7 @@ func TestReadyAndBlind(t *testing.T) {
 
 func TestSuperviseEndsWhenNobodyCanSee(t *testing.T) {
 	states := []observe.SourceState{{Name: "docker", Reason: "no socket"}, {Name: "kmsg", Reason: "denied"}}
-	err := supervise(context.Background(), &supervisor{}, func() []observe.SourceState { return states })
+	err := supervise(context.Background(), &supervisor{}, deaths{absent{states[0]}, absent{states[1]}}, func() []observe.SourceState { return states })
 	if err == nil || !strings.Contains(err.Error(), "oomwatch doctor") {
 		t.Errorf("%v", err)
 	}

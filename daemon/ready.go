@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -9,41 +10,45 @@ import (
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
-// deathSources are the sources that see deaths; the control groups alone see none.
-var deathSources = []string{"docker", "kmsg"}
+// deaths are the sources that see deaths, the engines and the kernel log: the control
+// groups alone see none.
+type deaths []observe.Source
+
+// states are the last words of these sources alone.
+func (d deaths) states(all []observe.SourceState) (out []observe.SourceState) {
+	for _, s := range all {
+		if slices.ContainsFunc(d, func(o observe.Source) bool { return o.Name() == s.Name }) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
 
 // ready reports whether a source of deaths works, and if not, why.
-func ready(states []observe.SourceState) (bool, string) {
+func (d deaths) ready(all []observe.SourceState) (bool, string) {
+	states := d.states(all)
 	var why []string
-	for _, name := range deathSources {
-		reason := "has not reported yet"
-		for _, s := range states {
-			if s.Name == name {
-				if s.Up {
-					return true, ""
-				}
-				reason = s.Reason
-			}
+	for _, s := range d {
+		i := slices.IndexFunc(states, func(o observe.SourceState) bool { return o.Name == s.Name() })
+		switch {
+		case i < 0:
+			why = append(why, s.Name()+": has not reported yet")
+		case states[i].Up:
+			return true, ""
+		default:
+			why = append(why, s.Name()+": "+states[i].Reason)
 		}
-		why = append(why, name+": "+reason)
 	}
 	return false, strings.Join(why, "; ")
 }
 
 // blind returns an error when every source of deaths has reported and none can see.
-func blind(states []observe.SourceState) error {
-	var seen []observe.SourceState
-	for _, s := range states {
-		for _, name := range deathSources {
-			if s.Name == name {
-				seen = append(seen, s)
-			}
-		}
-	}
-	if len(seen) < len(deathSources) {
+func (d deaths) blind(all []observe.SourceState) error {
+	states := d.states(all)
+	if len(states) < len(d) {
 		return nil
 	}
-	return watcher.AllBlind(seen)
+	return watcher.AllBlind(states)
 }
 
 // stateClock notes since when each source has been in its present state.

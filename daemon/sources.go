@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 // sources are what the daemon follows.
 type sources struct {
 	list   []observe.Source
+	deaths deaths
 	kernel *kernlog.Source
 	// sampler is nil where there are no control groups, pressure where they
 	// are not v1.
@@ -69,9 +71,11 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 		}
 		s.list = append(s.list, engine)
 	}
-	s.list = append(s.list, s.kernel, &signals.Source{})
+	s.list = append(s.list, s.kernel)
+	s.deaths = slices.Clone(s.list)
+	s.list = append(s.list, &signals.Source{})
 	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
-		s.list = append(s.list, absent{observe.SourceState{Name: "cgroup", Reason: err.Error(), Fix: "oomwatch doctor"}})
+		s.list = append(s.list, absent{observe.SourceState{Name: observe.Cgroups, Kind: observe.KindCgroup, Reason: err.Error(), Fix: "oomwatch doctor"}})
 	} else {
 		s.openSampler(cg, rec, log, reg)
 	}

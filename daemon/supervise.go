@@ -18,7 +18,7 @@ const (
 // supervise reports to the supervisor when the daemon is ready and how it does, until
 // ctx ends. It fails when no source of deaths could be read from the start: to go on
 // would look as if nothing died. Later outages are reported and waited out.
-func supervise(ctx context.Context, sup *supervisor, states func() []observe.SourceState) error {
+func supervise(ctx context.Context, sup *supervisor, seers deaths, states func() []observe.SourceState) error {
 	wait, said := lookWhileStarting, ""
 	for {
 		select {
@@ -28,11 +28,11 @@ func supervise(ctx context.Context, sup *supervisor, states func() []observe.Sou
 		}
 		now := states()
 		line := stateLine(now)
-		if ok, _ := ready(now); ok && wait == lookWhileStarting {
+		if ok, _ := seers.ready(now); ok && wait == lookWhileStarting {
 			sup.say("READY=1", status(line))
 			wait, said = lookAfter, line
 		}
-		if err := blind(now); err != nil && wait == lookWhileStarting {
+		if err := seers.blind(now); err != nil && wait == lookWhileStarting {
 			return fmt.Errorf("%w; what would mend each: oomwatch doctor", err)
 		}
 		if line != said {

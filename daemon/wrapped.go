@@ -13,7 +13,7 @@ type noted struct {
 	clock *stateClock
 }
 
-// Run implements watcher.Source.
+// Run implements observe.Source.
 func (n noted) Run(ctx context.Context, emit func(observe.Observation)) error {
 	return n.Source.Run(ctx, func(o observe.Observation) {
 		if o.Source != nil {
@@ -29,7 +29,7 @@ type overheard struct {
 	also func(observe.Observation)
 }
 
-// Run implements watcher.Source.
+// Run implements observe.Source.
 func (h overheard) Run(ctx context.Context, emit func(observe.Observation)) error {
 	return h.Source.Run(ctx, func(o observe.Observation) {
 		h.also(o)
@@ -40,10 +40,10 @@ func (h overheard) Run(ctx context.Context, emit func(observe.Observation)) erro
 // absent stands for a source that cannot be made: it says so, and waits.
 type absent struct{ state observe.SourceState }
 
-// Name implements watcher.Source.
+// Name implements observe.Source.
 func (a absent) Name() string { return a.state.Name }
 
-// Run implements watcher.Source.
+// Run implements observe.Source.
 func (a absent) Run(ctx context.Context, emit func(observe.Observation)) error {
 	emit(observe.Observation{At: time.Now(), Source: &a.state})
 	<-ctx.Done()

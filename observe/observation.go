@@ -145,11 +145,9 @@ type Event struct {
 }
 
 // List is an engine's full list of its containers, taken after a connection was (re)made:
-// what is not in it is gone. Since is the time of the last event seen before; zero on the
-// first connection of a first run.
+// what is not in it is gone.
 type List struct {
 	Containers []Container `json:"containers"`
-	Since      time.Time   `json:"since,omitzero"`
 }
 
 // Kind is what sort of source one is.
@@ -163,8 +161,14 @@ const (
 	KindCgroup Kind = "cgroup"
 )
 
-// DefaultEngine is the name of the engine's source where there is one alone.
-const DefaultEngine = "docker"
+// The names of the sources. DefaultEngine is the engine's where there is one alone; a
+// host has one each of the others.
+const (
+	DefaultEngine = "docker"
+	KernelLog     = "kmsg"
+	Trace         = "trace"
+	Cgroups       = "cgroup"
+)
 
 // Sample is one reading of one container's cgroup. Where it tells of members or
 // of the first process alone, Current is -1.

@@ -289,7 +289,7 @@ func (r *run) watchPings(ctx context.Context, c *connection) {
 				t = &trouble{reason: fmt.Sprintf("docker does not answer (no reply to a ping within %s)", c.pace.pingWait),
 					fix: "look at the engine: systemctl status docker; journalctl -u docker"}
 			}
-			r.inbox.tell(note{at: at, silent: true, trouble: t})
+			r.inbox.tell(note{at: at, trouble: t})
 		case err == nil && silent:
 			r.inbox.tell(note{at: time.Now(), answers: true})
 		}

@@ -44,9 +44,6 @@ import (
 // SourceName is the name of the source where one engine alone is followed.
 const SourceName = observe.DefaultEngine
 
-// DefaultLogLines is how many last log lines are usually asked for.
-const DefaultLogLines = 20
-
 // Options say which engine to follow and how.
 type Options struct {
 	// Name is what the source is called, in observations and in the daemon's state; ""

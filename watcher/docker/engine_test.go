@@ -337,7 +337,7 @@ func TestLogTail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			id := e.MustRun(t, append(flags, lab.Image, "sh", "-c", script)...)
 			d := rec.wait(t, "detail", isDetail(id)).Detail
-			if len(d.LogTail) != DefaultLogLines {
+			if len(d.LogTail) != logLines {
 				t.Fatalf("%d lines: %q", len(d.LogTail), d.LogTail)
 			}
 			all := strings.Join(d.LogTail, "\n")

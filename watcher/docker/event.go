@@ -2,6 +2,7 @@ package docker
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -29,15 +30,6 @@ func asDocker(m events.Message) events.Message {
 		m.Action = events.ActionDestroy
 	}
 	return m
-}
-
-func wanted(a events.Action) bool {
-	for _, w := range actions {
-		if a == w {
-			return true
-		}
-	}
-	return false
 }
 
 // The engine's own attributes among an event's, Podman's in the last line; the
@@ -75,7 +67,7 @@ func (s *shadow) learnLabels(labels map[string]string) {
 // The signal number of a hidden signal is 0.
 func observation(m events.Message, sh shadow) (o observe.Observation, ok bool) {
 	id := m.Actor.ID
-	if id == "" || !wanted(m.Action) || m.Type != "" && m.Type != events.ContainerEventType {
+	if id == "" || !slices.Contains(actions, m.Action) || m.Type != "" && m.Type != events.ContainerEventType {
 		return o, false
 	}
 	attrs := m.Actor.Attributes

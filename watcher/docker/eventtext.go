@@ -3,6 +3,7 @@ package docker
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"regexp"
 	"time"
 
@@ -51,7 +52,7 @@ func textEvent(line string) (m events.Message, err error) {
 			return m, errors.New("its time cannot be read")
 		}
 	}
-	m = events.Message{Type: events.Type(g[2]), Action: events.Action(g[3]), Actor: events.Actor{ID: g[4], Attributes: map[string]string{}}, Time: at.Unix(), TimeNano: at.UnixNano()}
+	m = message(at, g[2], g[3], g[4], map[string]string{})
 	marks := reAttribute.FindAllStringSubmatchIndex(g[5], -1)
 	for i, k := range marks {
 		end := len(g[5])
@@ -79,11 +80,14 @@ func composeEvent(line []byte) (m events.Message, ok bool) {
 		}
 	}
 	attrs := map[string]string{}
-	for k, v := range c.Attributes {
-		attrs[k] = v
-	}
+	maps.Copy(attrs, c.Attributes)
 	if c.Service != "" && attrs[labelService] == "" {
 		attrs[labelService] = c.Service
 	}
-	return events.Message{Type: events.Type(c.Type), Action: events.Action(c.Action), Actor: events.Actor{ID: c.ID, Attributes: attrs}, Time: at.Unix(), TimeNano: at.UnixNano()}, true
+	return message(at, c.Type, c.Action, c.ID, attrs), true
+}
+
+// message is an event as the engine itself would give it.
+func message(at time.Time, kind, action, id string, attrs map[string]string) events.Message {
+	return events.Message{Type: events.Type(kind), Action: events.Action(action), Actor: events.Actor{ID: id, Attributes: attrs}, Time: at.Unix(), TimeNano: at.UnixNano()}
 }

@@ -17,6 +17,9 @@ import (
 	"go.uber.org/goleak"
 )
 
+// logLines is how many last log lines the tests ask for.
+const logLines = 20
+
 // shared is the engine of the tests that do it no harm.
 var shared struct {
 	once   sync.Once
@@ -240,7 +243,7 @@ func followInto(t testing.TB, opts Options, set func(*pace), emit func(observe.O
 func followShared(t testing.TB) (*lab.Engine, *recorder) {
 	t.Helper()
 	e := engine(t)
-	rec := follow(t, Options{Host: e.Host, LogLines: DefaultLogLines}, nil)
+	rec := follow(t, Options{Host: e.Host, LogLines: logLines}, nil)
 	rec.wait(t, "reconcile", isReconcile)
 	return e, rec
 }

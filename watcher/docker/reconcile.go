@@ -28,7 +28,6 @@ type reconcile struct {
 	due     time.Time // when the next step is to be made
 	stay    *connection
 	at      time.Time // when it was begun
-	since   time.Time // the last event before
 	found   map[string]observe.Container
 	touched map[string]bool // containers that had events meanwhile
 	round   int
@@ -65,7 +64,7 @@ func (r *run) stepReconcile(ctx context.Context, now time.Time) {
 	switch {
 	case c == nil || rec.waiting:
 	case !rec.running && (rec.again || !rec.due.IsZero() && !now.Before(rec.due)):
-		*rec = reconcile{running: true, waiting: true, stay: c, at: now, since: r.cursor, touched: map[string]bool{}, found: map[string]observe.Container{}}
+		*rec = reconcile{running: true, waiting: true, stay: c, at: now, touched: map[string]bool{}, found: map[string]observe.Container{}}
 		r.spawn(ctx, func() listing { return listAll(ctx, c) })
 	case rec.running && !now.Before(rec.due):
 		if len(rec.touched) == 0 || rec.round == maxRounds {
@@ -196,7 +195,7 @@ func (r *run) listed(l listing) {
 // reconciled emits the list.
 func (r *run) reconciled(now time.Time) {
 	rec := &r.rec
-	out := observe.List{Since: rec.since, Containers: make([]observe.Container, 0, len(rec.found))}
+	out := observe.List{Containers: make([]observe.Container, 0, len(rec.found))}
 	for _, c := range rec.found {
 		out.Containers = append(out.Containers, c)
 	}

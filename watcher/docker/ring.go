@@ -28,9 +28,8 @@ type inbox struct {
 type note struct {
 	at        time.Time
 	connected *connection // set when events flow
-	silent    bool        // pings go unanswered
 	answers   bool        // pings are answered again
-	trouble   *trouble    // set when there is no connection, or with silent
+	trouble   *trouble    // set when there is no connection, or pings go unanswered
 }
 
 func newInbox(size int) *inbox {

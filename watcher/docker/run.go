@@ -207,20 +207,16 @@ func (r *run) died(o observe.Observation, k *known) {
 		r.emit(o)
 		return
 	}
-	o.Exit.DetailPending = true
 	k.ended, k.listed = o.At, false
 	if k.shadow.exitCode {
-		// A label hides the exit code: the death waits for the engine's answer.
-		j.exit = &o
-		if r.offer(j) {
-			return
-		}
-	} else {
-		o.Exit.DetailPending = r.offer(j)
-		r.emit(o)
+		j.exit = &o // a label hides the exit code: the death waits for the engine's answer
+		o.Exit.DetailPending = true
+	}
+	offered := r.offer(j)
+	if offered && j.exit != nil {
 		return
 	}
-	o.Exit.DetailPending = false
+	o.Exit.DetailPending = offered
 	r.emit(o)
 }
 

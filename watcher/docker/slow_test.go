@@ -167,7 +167,7 @@ func BenchmarkRename(b *testing.B) {
 			r := newRenamer(b, e)
 			switch who {
 			case "oomwatch":
-				rec := follow(b, Options{Host: e.Host, LogLines: DefaultLogLines}, nil)
+				rec := follow(b, Options{Host: e.Host, LogLines: logLines}, nil)
 				rec.wait(b, "list", isReconcile)
 			case "oomwatch standing still":
 				still, stop := make(chan struct{}), make(chan struct{})
@@ -217,7 +217,7 @@ func BenchmarkDeathToDetail(b *testing.B) {
 	done := make(chan string, 1024)
 	ready := make(chan struct{})
 	var once sync.Once
-	followInto(b, Options{Host: e.Host, LogLines: DefaultLogLines}, nil, func(o observe.Observation) {
+	followInto(b, Options{Host: e.Host, LogLines: logLines}, nil, func(o observe.Observation) {
 		now := time.Now()
 		mu.Lock()
 		defer mu.Unlock()

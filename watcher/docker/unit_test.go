@@ -22,7 +22,7 @@ func TestInboxDropsTheOldestAndCounts(t *testing.T) {
 	for i := range int64(8) {
 		b.put(events.Message{TimeNano: i + 1})
 	}
-	b.tell(note{silent: true})
+	b.tell(note{answers: true})
 	msgs, lost, notes := b.take(2)
 	if len(msgs) != 2 || msgs[0].TimeNano != 6 || lost.Lost != 5 || lost.From.UnixNano() != 1 || lost.To.UnixNano() != 5 || notes != nil {
 		t.Errorf("first: %v %+v %v", msgs, lost, notes)

@@ -30,7 +30,7 @@ type Source struct {
 }
 
 // Name implements observe.Source.
-func (k *Source) Name() string { return "kmsg" }
+func (k *Source) Name() string { return observe.KernelLog }
 
 const (
 	// quiet is how long the log must be silent before an episode counts as
@@ -53,25 +53,14 @@ const (
 // Run implements observe.Source: it reads the ring from the last known position, and
 // tries again where it cannot be read.
 func (k *Source) Run(ctx context.Context, emit func(observe.Observation)) error {
-	said := ""
-	for {
-		err := k.follow(ctx, emit)
-		if ctx.Err() != nil || k.Once {
-			if k.Once && err != nil && ctx.Err() == nil {
-				emit(down(err))
-			}
-			return nil
-		}
-		if err != nil && err.Error() != said {
-			said = err.Error()
+	if k.Once {
+		if err := k.follow(ctx, emit); err != nil && ctx.Err() == nil {
 			emit(down(err))
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(retryEvery):
-		}
+		return nil
 	}
+	observe.Retry(ctx, retryEvery, emit, func(emit func(observe.Observation)) error { return k.follow(ctx, emit) }, down)
+	return nil
 }
 
 // Stats are the reader's counters; zero before the log was first opened.
@@ -98,7 +87,7 @@ func (k *Source) follow(ctx context.Context, emit func(observe.Observation)) err
 		return err
 	}
 	defer r.Close()
-	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: "kmsg", Kind: observe.KindKernel, Up: true}})
+	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: observe.KernelLog, Kind: observe.KindKernel, Up: true}})
 	asm := kmsg.NewAssembler()
 	last := time.Now()
 	position := func() {
@@ -106,7 +95,7 @@ func (k *Source) follow(ctx context.Context, emit func(observe.Observation)) err
 		k.stats.Store(&s)
 		if p := r.Position(); !p.IsZero() && p != k.After {
 			k.After = p
-			emit(observe.Observation{At: time.Now(), Cursor: &observe.Cursor{Source: "kmsg", Value: FormatPosition(p)}})
+			emit(observe.Observation{At: time.Now(), Cursor: &observe.Cursor{Source: observe.KernelLog, Value: FormatPosition(p)}})
 		}
 	}
 	defer position()
@@ -130,7 +119,7 @@ func (k *Source) follow(ctx context.Context, emit func(observe.Observation)) err
 				if rec.LostUnknown {
 					reason = "the ring was overwritten or cleared (dmesg -C) between two polls"
 				}
-				emit(observe.Observation{At: rec.Time, Lost: &incident.Gap{Source: "kmsg", From: last, To: rec.Time, Lost: int64(rec.Lost), Reason: reason}})
+				emit(observe.Observation{At: rec.Time, Lost: &incident.Gap{Source: observe.KernelLog, From: last, To: rec.Time, Lost: int64(rec.Lost), Reason: reason}})
 			}
 			last = rec.Time
 			k.hand(asm.Add(rec), emit)
@@ -170,7 +159,8 @@ func (k *Source) hand(events []kmsg.Event, emit func(observe.Observation)) {
 
 // down is the source's word that the log cannot be read, with the step that would mend it.
 func down(err error) observe.Observation {
-	o := observe.Down("kmsg", time.Now(), err)
+	o := observe.Down(observe.KernelLog, time.Now(), err)
+	o.Source.Kind = observe.KindKernel
 	var access *kmsg.AccessError
 	if errors.As(err, &access) {
 		o.Source.Reason, o.Source.Fix = access.Reason, access.Fix

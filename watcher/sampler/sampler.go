@@ -154,7 +154,7 @@ func signal(c chan struct{}) {
 }
 
 // Name implements observe.Source.
-func (s *Source) Name() string { return "cgroup" }
+func (s *Source) Name() string { return observe.Cgroups }
 
 // Run implements observe.Source: it reads until ctx ends.
 func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error {
@@ -254,7 +254,7 @@ func threadTime() time.Duration {
 
 // report says what can be seen of control groups from here, and how often it is looked at.
 func (s *Source) report(emit func(observe.Observation)) {
-	st := &observe.SourceState{Name: "cgroup", Up: true}
+	st := &observe.SourceState{Name: observe.Cgroups, Kind: observe.KindCgroup, Up: true}
 	if err := errors.Join(s.fs.Problems()...); err != nil {
 		st.Reason = err.Error()
 		st.Up = !errors.Is(err, cgroup.ErrNoMemory)

@@ -19,34 +19,26 @@ type Source struct {
 }
 
 // Name implements observe.Source.
-func (t *Source) Name() string { return "trace" }
+func (t *Source) Name() string { return observe.Trace }
 
 // retryEvery is how often tracefs is tried again where it cannot be opened.
 const retryEvery = 30 * time.Second
 
 // Run implements observe.Source.
 func (t *Source) Run(ctx context.Context, emit func(observe.Observation)) error {
-	said := ""
-	for {
-		err := t.follow(ctx, emit)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil && err.Error() != said {
-			said = err.Error()
-			o := observe.Down("trace", time.Now(), err)
-			var access *trace.AccessError
-			if errors.As(err, &access) {
-				o.Source.Reason, o.Source.Fix = access.Reason, access.Fix
-			}
-			emit(o)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(retryEvery):
-		}
+	observe.Retry(ctx, retryEvery, emit, func(emit func(observe.Observation)) error { return t.follow(ctx, emit) }, down)
+	return nil
+}
+
+// down is the source's word that tracefs cannot be read, with the step that would mend it.
+func down(err error) observe.Observation {
+	o := observe.Down(observe.Trace, time.Now(), err)
+	o.Source.Kind = observe.KindTrace
+	var access *trace.AccessError
+	if errors.As(err, &access) {
+		o.Source.Reason, o.Source.Fix = access.Reason, access.Fix
 	}
+	return o
 }
 
 func (t *Source) follow(ctx context.Context, emit func(observe.Observation)) (err error) {
@@ -55,7 +47,7 @@ func (t *Source) follow(ctx context.Context, emit func(observe.Observation)) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: "trace", Kind: observe.KindTrace, Up: true}})
+	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: observe.Trace, Kind: observe.KindTrace, Up: true}})
 	for {
 		ev, err := in.Next(ctx)
 		switch {
@@ -68,7 +60,7 @@ func (t *Source) follow(ctx context.Context, emit func(observe.Observation)) (er
 		case ev.Victim != nil:
 			emit(markedObservation(ev.Victim))
 		case ev.Loss != nil:
-			emit(observe.Observation{At: ev.Loss.To, Lost: &incident.Gap{Source: "trace", From: ev.Loss.From, To: ev.Loss.To,
+			emit(observe.Observation{At: ev.Loss.To, Lost: &incident.Gap{Source: observe.Trace, From: ev.Loss.From, To: ev.Loss.To,
 				Lost: int64(ev.Loss.Events), Reason: "the trace buffer was overwritten before it was read"}})
 		}
 	}
