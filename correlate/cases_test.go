@@ -373,6 +373,14 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 		o.Samples = []observe.Sample{s}
 	case "up", "down":
 		o.Source = &observe.SourceState{Name: name, Kind: kindOf(name), Up: words[0] == "up", Reason: kv["reason"]}
+	case "voice":
+		v := incident.Voice{At: o.At, Who: words[1], Kind: incident.VoiceKind(words[2]), PID: num("pid"), Trusted: kv["trusted"] == "yes", Text: "as it was said"}
+		if kv["of"] != "" {
+			v.ContainerID = id(kv["of"])
+		}
+		o.Voice = &v
+	case "reach":
+		o.Horizon = &incident.Horizon{Source: name, Read: true, From: sec("from")}
 	case "lost":
 		o.Lost = &incident.Gap{Source: name, From: sec("from"), To: o.At, Lost: int64(num("n"))}
 	default:

@@ -29,8 +29,8 @@ type Options struct {
 	// Offline is true when the observations come from files: nothing is emitted before
 	// Finish, and clocks may differ by seconds.
 	Offline bool
-	// Horizons, Voices and LogUnread are what verdict.Facts takes of the same names;
-	// Voices of all containers.
+	// Horizons, Voices and LogUnread are what verdict.Facts takes of the same names, of
+	// sources that say nothing of themselves; Voices of all containers.
 	Horizons  []incident.Horizon
 	Voices    []incident.Voice
 	LogUnread string
@@ -134,6 +134,10 @@ func (c *Correlator) take(o *observe.Observation) {
 		c.sourceState(o.From, *o.Source, o.At)
 	case o.Lost != nil:
 		c.lost(*o.Lost)
+	case o.Horizon != nil:
+		c.reach(o.Horizon)
+	case o.Voice != nil:
+		c.voice(o.Voice)
 	case o.Host != nil:
 		c.learnHost(*o.Host)
 	}

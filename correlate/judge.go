@@ -90,6 +90,7 @@ func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts 
 	f.NotSeenLive = !c.opt.Offline && (r.exit == nil && r.over || r.exit != nil && !(r.end != nil && c.live(x.Engine, r.end.At)) && !r.failedLive(c, x)) || f.Historic
 	f.EngineDown = c.stoppedWithEngine(x, r) || r.exit != nil && r.end == nil && c.wasDown(x.Engine, r.endTime())
 	f.Rebooted = !x.Booted.IsZero() && !r.lo.IsZero() && r.lo.Before(x.Booted) && (r.exit == nil || r.exit.At.After(x.lastAlive(r)) && r.end == nil)
+	f.LogUnread, f.Voices = c.logUnread(x, r), c.voices(x, r)
 	if c.opt.Offline {
 		f.Undated, f.Shift = x.undated(), c.shift(x, r)
 	}
@@ -147,8 +148,7 @@ func (c *Correlator) runFacts(x *container, r *run, at time.Time) *verdict.Facts
 		Past:    between(x.past, r.lo, before, func(s *verdict.Reading) time.Time { return s.At }),
 	}
 	f.NotSeenLive = f.Historic
-	f.Horizons, f.LogUnread = c.opt.Horizons, c.opt.LogUnread
-	f.Voices = verdict.VoicesOf(c.opt.Voices, &spec, r.pid, at)
+	f.Horizons = c.horizons(x.Engine, at)
 	f.AutoRemove, f.Gone = x.Spec.AutoRemove, x.gone()
 	for i := range c.opt.Faults {
 		if d := c.opt.Faults[i].Time.Sub(at); r.pid == 0 && d.Abs() < verdict.LooseFault {
@@ -322,7 +322,7 @@ func (c *Correlator) deathPrint(x *container, r *run) uint64 {
 	for _, g := range c.gapsAround(at) {
 		p.add(g.Source, g.From, g.To)
 	}
-	p.add(c.stoppedWithEngine(x, r), c.replacedID(x, r))
+	p.add(c.stoppedWithEngine(x, r), c.replacedID(x, r), len(c.voices(x, r)))
 	if r.pid == 0 {
 		p.add(c.doubt(x, r, at))
 	}

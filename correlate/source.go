@@ -12,12 +12,16 @@ import (
 const (
 	maxGaps  = 64 // remembered stretches of which a source lost records
 	maxSpans = 32 // remembered stretches in which a source was there
+
+	maxVoices = 256 // remembered words of other programs
 )
 
 // hostFacts are what was seen of the host and of the sources themselves.
 type hostFacts struct {
 	Sources map[string]*source `json:"sources,omitempty"`
 	Lost    []incident.Gap     `json:"lost,omitempty"`
+	// Voices are what other programs' logs said of ends, oldest first.
+	Voices []incident.Voice `json:"voices,omitempty"`
 	// Away are the stretches in which oomwatch itself did not run.
 	Away []span `json:"away,omitempty"`
 	// Until is when this was kept: until then oomwatch ran.
@@ -32,6 +36,8 @@ type hostFacts struct {
 type span struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to,omitzero"`
+	// Reach is how far back from From was read; zero where it was not.
+	Reach time.Time `json:"reach,omitzero"`
 	// Reason is why it ended.
 	Reason string `json:"reason,omitempty"`
 }
@@ -42,9 +48,10 @@ type source struct {
 	Spans []span              `json:"spans,omitempty"` // in which it was there
 	Downs []time.Time         `json:"downs,omitempty"` // an engine: when it went
 
-	listed  bool   // an engine: it has listed its containers since it was last away
-	version uint64 // grows with each fact of its containers
-	stops   map[time.Time]*engineStop
+	listed   bool   // an engine: it has listed its containers since it was last away
+	caughtUp bool   // it has said how far back it reaches since oomwatch began
+	version  uint64 // grows with each fact of its containers
+	stops    map[time.Time]*engineStop
 }
 
 // source returns what is known of a source.
@@ -245,7 +252,8 @@ const (
 // engineWent has the ends of the last seconds judged anew: the engine may have asked
 // for them as it went.
 func (c *Correlator) engineWent(engine string, at time.Time) {
-	for _, x := range c.containers {
+	for _, id := range slices.Sorted(maps.Keys(c.containers)) {
+		x := c.containers[id]
 		if r := x.current(); x.Engine == engine && r != nil && r.exit != nil && at.Sub(r.endTime()) < goesDown {
 			c.touch(x)
 		}

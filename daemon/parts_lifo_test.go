@@ -13,20 +13,20 @@ import (
 	"go.uber.org/zap"
 )
 
-// journal notes what parts do, in order.
-type journal struct {
+// diary notes what parts do, in order.
+type diary struct {
 	mu   sync.Mutex
 	said []string
 }
 
-func (j *journal) note(s string) {
+func (j *diary) note(s string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.said = append(j.said, s)
 }
 
 // ordinary adds a part that runs until it is stopped.
-func (j *journal) ordinary(p *parts, name string) {
+func (j *diary) ordinary(p *parts, name string) {
 	p.add(name, func(ctx context.Context) error {
 		<-ctx.Done()
 		j.note("stop " + name)
@@ -39,7 +39,7 @@ func (j *journal) ordinary(p *parts, name string) {
 
 func TestPartsEndLastFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var j journal
+		var j diary
 		p := newParts(zap.NewNop())
 		j.ordinary(p, "store")
 		p.add("file", nil, func() error { j.note("close file"); return errors.New("only logged") })
@@ -63,7 +63,7 @@ func TestPartsEndLastFirst(t *testing.T) {
 // TestPartsThatDoNotEnd: one that hangs costs the others nothing but the time there is.
 func TestPartsThatDoNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var j journal
+		var j diary
 		p := newParts(zap.NewNop())
 		j.ordinary(p, "store")
 		release := make(chan struct{})
@@ -95,7 +95,7 @@ func TestPartsThatDoNotEnd(t *testing.T) {
 
 // TestPartsBeforeStart: what was opened is closed where the rest could not be.
 func TestPartsBeforeStart(t *testing.T) {
-	var j journal
+	var j diary
 	p := newParts(zap.NewNop())
 	j.ordinary(p, "store")
 	j.ordinary(p, "watch")

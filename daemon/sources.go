@@ -20,6 +20,7 @@ import (
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/watcher/docker"
+	"github.com/oomwatch/oomwatch/watcher/journal"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
 	"github.com/oomwatch/oomwatch/watcher/sampler"
 	"github.com/oomwatch/oomwatch/watcher/signals"
@@ -40,6 +41,10 @@ type sources struct {
 	log      *zap.Logger
 }
 
+// lookBack is how far back an engine is asked for its events at the very first run: it
+// holds the newest few hundred, whenever they were. They are history, as the ring is.
+const lookBack = 30 * 24 * time.Hour
+
 // newSources makes the sources, each to go on where an earlier run had read to.
 // None is tried yet: one that is missing says so when it runs.
 func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log *zap.Logger, reg prometheus.Registerer) (*sources, error) {
@@ -53,7 +58,7 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 	}
 	hosts := append([]config.DockerHost{cfg.Docker.Host}, cfg.Docker.More...)
 	for i, host := range hosts {
-		opt := docker.Options{Name: engineName(i, host), Host: string(host), LogLines: int(cfg.Docker.LogLines), Logger: log, Registerer: reg, Since: past.epoch}
+		opt := docker.Options{Name: engineName(i, host), Host: string(host), LogLines: int(cfg.Docker.LogLines), Logger: log, Registerer: reg, Since: past.epoch.Add(-lookBack)}
 		if len(hosts) > 1 {
 			opt.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"engine": opt.Name}, reg)
 		}
@@ -73,7 +78,7 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 	}
 	s.list = append(s.list, s.kernel)
 	s.deaths = slices.Clone(s.list)
-	s.list = append(s.list, &signals.Source{})
+	s.list = append(s.list, &signals.Source{}, &journal.Source{Since: past.epoch.Add(-lookBack)})
 	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
 		s.list = append(s.list, absent{observe.SourceState{Name: observe.Cgroups, Kind: observe.KindCgroup, Reason: err.Error(), Fix: "oomwatch doctor"}})
 	} else {

@@ -3,13 +3,12 @@ package explain
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/kmsg"
-	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/voices"
 )
 
@@ -20,71 +19,36 @@ const (
 	voicesWait = 5 * time.Second
 )
 
-// horizons asks each source of this host how far back it reaches. obs are what they said.
-func horizons(ctx context.Context, obs []observe.Observation) []incident.Horizon {
-	out := []incident.Horizon{ringHorizon(ctx), engineHorizon(obs)}
-	if h, ok := journalHorizon(ctx); ok {
+// horizons are those of what this host has beside the sources that say it themselves.
+func horizons(ctx context.Context) []incident.Horizon {
+	out := []incident.Horizon{{Source: "trace", Reason: "no daemon was watching signals"}}
+	if h, err := Journal(ctx); err == nil {
 		out = append(out, h)
 	}
-	return append(out, incident.Horizon{Source: "trace", Reason: "no daemon was watching signals"})
+	return out
 }
 
-// ringHorizon is the time of the first record that the kernel's ring still holds.
-func ringHorizon(ctx context.Context) incident.Horizon {
-	ctx, cancel := context.WithTimeout(ctx, horizonWait)
-	defer cancel()
-	h := incident.Horizon{Source: "kmsg"}
-	r, err := kmsg.Open(kmsg.ReaderOptions{})
-	if err != nil {
-		h.Reason = err.Error()
-		return h
+// Journal says how far back the kernel's lines in the journal reach. It fails where
+// there is no journal, or none that may be read.
+func Journal(ctx context.Context) (incident.Horizon, error) {
+	h := incident.Horizon{Source: "journal"}
+	if _, err := exec.LookPath("journalctl"); err != nil {
+		return h, errors.New("there is no journalctl here")
 	}
-	defer r.Close()
-	rec, err := r.Next(ctx)
-	if err != nil {
-		h.Reason = fmt.Sprintf("its first record cannot be read: %v", err)
-		return h
-	}
-	h.Read, h.From = true, rec.Time
-	return h
-}
-
-// engineHorizon is the time of the oldest event that the engine still holds: it keeps
-// the newest few hundred.
-func engineHorizon(obs []observe.Observation) incident.Horizon {
-	h := incident.Horizon{Source: "docker"}
-	for i := range obs {
-		switch o := &obs[i]; {
-		case o.Source != nil && o.Source.Name == "docker":
-			h.Read, h.Reason = o.Source.Up, o.Source.Reason
-		case o.Event == nil && o.Signal == nil && o.Exit == nil:
-		case h.From.IsZero() || o.At.Before(h.From):
-			h.From = o.At
-		}
-	}
-	return h
-}
-
-// journalHorizon is the time of the first line of the kernel that the journal keeps; ok
-// is false where there is no journal.
-func journalHorizon(ctx context.Context) (h incident.Horizon, ok bool) {
-	h.Source = "journal"
 	journalLines(ctx, horizonWait, func(l voices.Line) bool {
-		h.Read, h.From, ok = true, l.At, !l.At.IsZero()
+		h.Read, h.From = !l.At.IsZero(), l.At
 		return false
 	}, "_TRANSPORT=kernel")
-	return h, ok
+	if !h.Read {
+		return h, errors.New("the journal holds no line of the kernel that this user may read")
+	}
+	return h, nil
 }
 
 // journalVoices is what other programs wrote into the journal of ends.
 func journalVoices(ctx context.Context, since time.Time) (out []incident.Voice) {
-	args := []string{fmt.Sprintf("--since=@%d", since.Unix())}
-	for i, name := range voices.Identifiers() {
-		if i > 0 {
-			args = append(args, "+")
-		}
-		args = append(args, "SYSLOG_IDENTIFIER="+name)
-	}
+	// The newest first: where there are too many those of long ago are left out.
+	args := append([]string{"--reverse", fmt.Sprintf("--since=@%d", since.Unix())}, voices.Matches()...)
 	journalLines(ctx, voicesWait, func(l voices.Line) bool {
 		if v, ok := voices.Parse(l); ok {
 			out = append(out, v)

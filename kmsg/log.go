@@ -3,6 +3,7 @@ package kmsg
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Log is the kernel's log ring, read and followed in one of the two ways that the
@@ -18,6 +19,9 @@ type Log interface {
 	// Position names the last record that Next passed: what a later Log is to
 	// resume behind.
 	Position() Position
+	// Began is the time of the oldest record that the ring still held when it was
+	// read from its start; zero before the first record, and where records have no time.
+	Began() time.Time
 	// Stats returns the counts so far.
 	Stats() ReaderStats
 	// Way names how the ring is read: "/dev/kmsg" or "syslog(2)".

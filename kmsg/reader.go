@@ -76,6 +76,7 @@ type Reader struct {
 	live  bool
 	// uptime is the stamp of the last record that was counted.
 	uptime time.Duration
+	began  time.Time // of the oldest record that was read
 }
 
 // newReader makes a Reader of an open log; that it is one has been checked.
@@ -199,6 +200,10 @@ func (r *Reader) take() bool {
 	if isNew {
 		r.uptime = rec.Uptime
 	}
+	if r.began.IsZero() {
+		mono, real := r.clocks()
+		r.began = r.clock.at(rec.Uptime, mono, real, r.waited)
+	}
 	r.mu.Unlock()
 	if !isNew {
 		return false
@@ -246,6 +251,13 @@ func (r *Reader) Live() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.live
+}
+
+// Began implements Log.
+func (r *Reader) Began() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.began
 }
 
 // Position names the last record that Next passed, delivered or not: what a

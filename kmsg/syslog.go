@@ -58,6 +58,7 @@ type SyslogReader struct {
 	pos   Position
 	stats ReaderStats
 	live  bool
+	first time.Time // of the oldest record that was read
 }
 
 // OpenSyslog opens the kernel log by syslog(2). ReaderOptions.Path is not used.
@@ -176,6 +177,23 @@ func (r *SyslogReader) news() ([]byte, error) {
 	}
 }
 
+// noteFirst notes the time of the oldest record.
+func (r *SyslogReader) noteFirst() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.first.IsZero() && r.rec.HasUptime {
+		mono, real := r.clocks()
+		r.first = r.clock.at(r.rec.Uptime, mono, real, false)
+	}
+}
+
+// Began implements Log.
+func (r *SyslogReader) Began() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.first
+}
+
 // remember keeps the last bytes of text to know them again.
 func (r *SyslogReader) remember(text []byte) {
 	r.tail = append(r.tail, text...)
@@ -194,6 +212,7 @@ func (r *SyslogReader) take() bool {
 			r.count(func(s *ReaderStats) { s.Malformed++ })
 			continue
 		}
+		r.noteFirst()
 		if r.skipping = r.skipping && r.rec.HasUptime && r.rec.Uptime < r.after.Uptime; r.skipping {
 			continue
 		}

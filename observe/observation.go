@@ -36,8 +36,12 @@ type Observation struct {
 	Samples []Sample       `json:"samples,omitempty"`
 	Source  *SourceState   `json:"source,omitempty"`
 	Lost    *incident.Gap  `json:"lost,omitempty"`
-	Host    *incident.Host `json:"host,omitempty"`
-	Cursor  *Cursor        `json:"cursor,omitempty"`
+	// Horizon says how far back a source that is there reaches.
+	Horizon *incident.Horizon `json:"horizon,omitempty"`
+	// Voice is what another program's log says of an end.
+	Voice  *incident.Voice `json:"voice,omitempty"`
+	Host   *incident.Host  `json:"host,omitempty"`
+	Cursor *Cursor         `json:"cursor,omitempty"`
 }
 
 // Cursor says how far a source has read: everything it emitted before this

@@ -97,8 +97,8 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 		return 0
 	})
 	for _, name := range sortedKeys(f.Blind) {
-		if name == "trace" && v.cause != incident.KillUnknown && v.cause != incident.UnknownCause {
-			continue // who sent a signal is not in question
+		if name == "trace" && !senderInQuestion(v.cause) {
+			continue
 		}
 		out = append(out, incident.Evidence{Source: name, Text: "not available: " + f.Blind[name], Means: blindMeaning(name)})
 	}
@@ -214,6 +214,22 @@ func engineOf(c *incident.Container) string {
 		return "docker"
 	}
 	return c.Runtime
+}
+
+// engineName is what an engine is called in a sentence.
+func engineName(c *incident.Container) string {
+	switch name := engineOf(c); name {
+	case "docker":
+		return "Docker"
+	case "podman":
+		return "Podman"
+	case "kubernetes":
+		return "Kubernetes"
+	case "cri-o":
+		return "CRI-O"
+	default:
+		return redact.Sanitize(name)
+	}
 }
 
 func blindMeaning(source string) string {

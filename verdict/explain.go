@@ -31,7 +31,7 @@ func (d *draft) explain(f *Facts) *incident.Incident {
 	*inc = incident.Incident{
 		Schema: incident.Schema, ID: f.ID, Kind: f.Kind, Time: f.Time,
 		Cause: v.cause, Confidence: v.confidence, Severity: severity(f, v),
-		Historic: f.Historic, Container: container(f, &d.container), Unit: f.Unit, Gaps: f.gaps(), LogTail: f.LogTail,
+		Historic: f.Historic, Container: container(f, &d.container), Unit: f.Unit, Gaps: f.gaps(v.cause), LogTail: f.LogTail,
 		Related: f.ChildKillIDs, Count: 1,
 	}
 	if f.Host != (incident.Host{}) {

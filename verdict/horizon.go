@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -10,15 +11,29 @@ import (
 // kernelLog is true for a source that holds the kernel's log.
 func kernelLog(source string) bool { return source == "kmsg" || source == "journal" }
 
+// anEngine stands for the source of the container's engine, whatever that is called.
+const anEngine = "engine"
+
+// engineSource is true for a source that is an engine.
+func engineSource(source string) bool {
+	switch source {
+	case "kmsg", "journal", "trace", "log", "cgroup":
+		return false
+	}
+	return true
+}
+
 // sameSource is true where one source's silence stands for the other's.
-func sameSource(a, b string) bool { return a == b || kernelLog(a) && kernelLog(b) }
+func sameSource(a, b string) bool {
+	return a == b || kernelLog(a) && kernelLog(b) || engineSource(a) && engineSource(b)
+}
 
 // covers is true where a source's silence about a moment means that there was nothing.
 func (f *Facts) covers(source string, at time.Time) bool {
 	const near = 10 * time.Second
 	for i := range f.Gaps {
 		g := &f.Gaps[i]
-		if g.Source == source && !at.Before(g.From.Add(-near)) && (g.To.IsZero() || !at.After(g.To.Add(near))) {
+		if (g.Source == source || source == anEngine && engineSource(g.Source)) && !at.Before(g.From.Add(-near)) && (g.To.IsZero() || !at.After(g.To.Add(near))) {
 			return false
 		}
 	}
@@ -36,15 +51,18 @@ func (f *Facts) covers(source string, at time.Time) bool {
 }
 
 // gaps are the stretches in which a source was blind, and those that its horizon leaves
-// out, for an end.
-func (f *Facts) gaps() []incident.Gap {
-	if f.Kind != incident.KindDeath || len(f.Horizons) == 0 {
+// out, for an end. The log of a program that ended by itself is such a source.
+func (f *Facts) gaps(cause incident.Cause) []incident.Gap {
+	if f.Kind != incident.KindDeath {
 		return f.Gaps
 	}
 	at, out := endTime(f), f.Gaps[:len(f.Gaps):len(f.Gaps)]
 	for i := range f.Horizons {
 		h := &f.Horizons[i]
-		covered := false
+		if h.Source == "trace" && !senderInQuestion(cause) {
+			continue
+		}
+		covered := slices.ContainsFunc(f.Gaps, func(g incident.Gap) bool { return g.Source == h.Source }) // said already
 		for j := range f.Horizons {
 			covered = covered || sameSource(f.Horizons[j].Source, h.Source) && f.Horizons[j].Covers(at)
 		}
@@ -52,7 +70,15 @@ func (f *Facts) gaps() []incident.Gap {
 			out = append(out, h.Gap(at))
 		}
 	}
+	if cause == incident.ExitError && f.LogUnread != "" && !slices.ContainsFunc(out, func(g incident.Gap) bool { return g.Source == "log" }) {
+		out = append(out, incident.Gap{Source: "log", Reason: f.LogUnread})
+	}
 	return out
+}
+
+// senderInQuestion is true for a cause that the sender of a signal might explain.
+func senderInQuestion(cause incident.Cause) bool {
+	return cause == incident.KillUnknown || cause == incident.UnknownCause
 }
 
 // kernelGap says in a clause why the kernel's log cannot speak of the end: "the kernel
@@ -102,7 +128,7 @@ func (f *Facts) silent() []string {
 	if f.covers("kmsg", at) {
 		out = append(out, "no kernel kill")
 	}
-	if f.covers("docker", at) {
+	if f.covers(anEngine, at) {
 		out = append(out, "no request to the engine")
 	}
 	if len(f.Samples) > 0 && f.Blind["cgroup"] == "" {
@@ -118,11 +144,11 @@ func (f *Facts) unread() []string {
 	if gap := f.kernelGap(); gap != "" {
 		out = append(out, gap)
 	}
-	if f.covers("docker", at) {
+	if f.covers(anEngine, at) {
 		return out
 	}
 	for i := range f.Horizons {
-		if h := &f.Horizons[i]; h.Source == "docker" {
+		if h := &f.Horizons[i]; engineSource(h.Source) {
 			if !h.Read {
 				return append(out, "the engine's events were not read")
 			}

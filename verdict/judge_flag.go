@@ -26,7 +26,7 @@ func judgeFlag(f *Facts) (judgement, bool) {
 		at = " at its " + incident.FormatBytes(*f.Container.MemoryLimit) + " limit"
 	}
 	return judgement{cause: incident.OOMContainer, confidence: incident.Possible, flagged: true,
-		why: fmt.Sprintf("Docker flags an OOM kill in it, and %s: probably OOM%s, not provable", gap, at)}, true
+		why: fmt.Sprintf("%s flags an OOM kill in it, and %s: probably OOM%s, not provable", engineName(f.Container), gap, at)}, true
 }
 
 // olderKill is the newest kernel kill in this run, which came too long before the end
@@ -103,6 +103,9 @@ func points(f *Facts) string {
 	}
 	if gap := f.kernelGap(); gap != "" {
 		return "whether it was an OOM kill cannot be said: " + gap
+	}
+	if f.Exit != nil && f.Exit.OOMKilled {
+		return engineName(f.Container) + " flags an OOM kill in it, but the kernel log covers its end and has none"
 	}
 	return "nothing points to OOM"
 }

@@ -87,6 +87,8 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 		s := fmt.Sprintf("%s exited with code %d", who, f.Exit.ExitCode)
 		if reason := incident.ReasonLine(f.LogTail); reason != "" {
 			s += ": " + reason
+		} else if f.LogUnread != "" {
+			s += "; its log was not read"
 		}
 		return s
 	case incident.ExitOK:

@@ -4,6 +4,7 @@ package voices
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ func Parse(l Line) (v incident.Voice, ok bool) {
 	}
 	for i := range rows {
 		r := &rows[i]
-		if !contains(r.from, ident) || !strings.Contains(text, r.has) || l.Unit != "" && !unitFits(r, l.Unit) {
+		if !slices.Contains(r.from, ident) || !strings.Contains(text, r.has) || l.Unit != "" && !unitFits(r, l.Unit) {
 			continue
 		}
 		g := r.shape.FindStringSubmatch(text)
@@ -104,15 +105,6 @@ func unitFits(r *row, unit string) bool {
 	return false
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
 func set(v *incident.Voice, name, value string) {
 	switch name {
 	case "id", "id2":
@@ -147,14 +139,22 @@ func set(v *incident.Voice, name, value string) {
 	}
 }
 
-// Identifiers are the names under which the programs log, each once.
-func Identifiers() (out []string) {
+// Matches are the journal's matches for the programs that Parse knows, as journalctl
+// takes them: SYSLOG_IDENTIFIER=NAME, each joined to the next by +.
+func Matches() (out []string) {
+	var names []string
 	for i := range rows {
 		for _, name := range rows[i].from {
-			if !contains(out, name) {
-				out = append(out, name)
+			if !slices.Contains(names, name) {
+				names = append(names, name)
 			}
 		}
+	}
+	for i, name := range names {
+		if i > 0 {
+			out = append(out, "+")
+		}
+		out = append(out, "SYSLOG_IDENTIFIER="+name)
 	}
 	return out
 }

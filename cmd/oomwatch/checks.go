@@ -14,6 +14,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/store"
@@ -43,6 +44,9 @@ func checkKernelLog() []finding {
 		if errors.Is(err, kmsg.ErrCaughtUp) {
 			err = nil // an empty ring is a readable one
 		}
+		if began := r.Began(); !began.IsZero() {
+			log.Found += "; its oldest record is of " + began.Format(time.RFC3339)
+		}
 		_ = r.Close() // it was only read
 	}
 	if err != nil {
@@ -71,6 +75,20 @@ func checkKernelLog() []finding {
 		out = append(out, checkOOMText())
 	}
 	return out
+}
+
+// checkJournal says how far back the journal reaches, which outlives the ring.
+func checkJournal(ctx context.Context) finding {
+	f := finding{Capability: "journal", State: stateOK}
+	h, err := explain.Journal(ctx)
+	if err == nil {
+		f.Found = "its oldest line of the kernel is of " + h.From.Format(time.RFC3339)
+		return f
+	}
+	f.State, f.Found = stateWeak, err.Error()
+	f.Invisible = "kills that the kernel's ring has overwritten; what systemd-oomd, earlyoom, the engine's daemon and the kubelet say of an end"
+	f.Fix = "keep a journal that this process may read (mkdir -p /var/log/journal; systemctl restart systemd-journald), and install journalctl where oomwatch runs"
+	return f
 }
 
 // checkOOMText reads all that the kernel log holds now and says whether any of
@@ -152,7 +170,7 @@ func readOwn(cg *cgroup.FS) error {
 
 // checkTracefs tries to open a tracefs instance: it tells who sends a signal.
 func checkTracefs() finding {
-	f := finding{Capability: "tracefs", State: stateOK, Found: "who sends a fatal signal can be seen"}
+	f := finding{Capability: "tracefs", State: stateOK, Found: "who sends a fatal signal can be seen, from when the daemon begins"}
 	in, err := trace.Open(trace.Options{})
 	if err == nil {
 		err = in.Close()
@@ -230,7 +248,7 @@ func checkDaemon(ctx context.Context, cfg *config.Config) []finding {
 	st, err := web.NewClient(cfg.Socket).Status(ctx)
 	switch {
 	case err == nil && st.Ready:
-		daemon.Found = fmt.Sprintf("running as pid %d, answers on %s", st.PID, cfg.Socket)
+		daemon.Found = fmt.Sprintf("running as pid %d since %s, answers on %s", st.PID, st.StartedAt.UTC().Format(time.RFC3339), cfg.Socket)
 	case err == nil:
 		daemon.State, daemon.Found = stateWeak, fmt.Sprintf("running as pid %d, not ready: %s", st.PID, st.Reason)
 		daemon.Fix = "mend the source that is named; it is tried again by itself"

@@ -78,6 +78,7 @@ Exit status: 0 when at least one source of deaths works, 1 when none does.`,
 func diagnose(ctx context.Context, cfg *config.Config, warnings []string) []finding {
 	var out []finding
 	out = append(out, checkKernelLog()...)
+	out = append(out, checkJournal(ctx))
 	out = append(out, checkEngine(ctx, cfg)...)
 	out = append(out, checkCgroups()...)
 	out = append(out, checkTracefs())

@@ -28,6 +28,10 @@ func TestEveryCauseAfterwards(t *testing.T) {
 		ids[id] = d
 		all = append(all, id)
 	}
+	// A daemon that is installed after it all.
+	hook := newReceiver(t)
+	late := startDaemon(t, e.Host, hook)
+	time.Sleep(lab.Slow(5 * time.Second)) // the last words of the ends are asked for, and waited for
 	save := saver(t)
 	none := []string{"--socket", filepath.Join(t.TempDir(), "none.sock")}
 	for _, from := range []struct {
@@ -37,6 +41,7 @@ func TestEveryCauseAfterwards(t *testing.T) {
 		less map[string]string
 	}{
 		{"afterwards", append(none, "--all", "--docker", e.Host), nil},
+		{"installed-late", []string{"--socket", late.socket, "--all"}, nil},
 		{"saved", []string{
 			"--inspect", save("inspect.json", e.MustDocker(t, append([]string{"inspect"}, all...)...)),
 			"--events", save("events.json", e.MustDocker(t, "events", "--since", since, "--until", fmt.Sprint(time.Now().Unix()+1), "--format", "{{json .}}")),
@@ -64,6 +69,7 @@ func TestEveryCauseAfterwards(t *testing.T) {
 				wrong = fmt.Sprintf("told %d times", n)
 			case n == 1:
 				got = string(told[id][0].Cause)
+				wrong = falseComfort(&told[id][0])
 			}
 			if got != want && wrong == "" {
 				wrong = "told as " + got

@@ -57,6 +57,7 @@ func TestMain(m *testing.M) {
 // incident in it.
 type receiver struct {
 	*httptest.Server
+	t      testing.TB
 	mu     sync.Mutex
 	got    []incident.Incident
 	raw    [][]byte // each of got as it came
@@ -64,7 +65,7 @@ type receiver struct {
 }
 
 func newReceiver(t testing.TB) *receiver {
-	r := &receiver{}
+	r := &receiver{t: t}
 	r.Server = httptest.NewServer(r)
 	t.Cleanup(r.Close)
 	return r
@@ -98,6 +99,9 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		if err := json.Unmarshal(raw, &one); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
+		}
+		if wrong := falseComfort(&one); wrong != "" {
+			r.t.Errorf("%s %s: %s: %s", one.ID, one.Cause, wrong, one.Summary)
 		}
 		r.got, r.raw = append(r.got, one), append(r.raw, raw)
 	}

@@ -33,6 +33,7 @@ var may = map[string][]string{
 	"warn":            {"incident", "verdict", "recorder", "trend", "redact", "units"},
 	"watcher":         {"correlate", "watcher/sampler", "observe", "verdict", "incident", "kmsg", "cgroup", "recorder", "warn", "redact", "internal/crashpoint"},
 	"watcher/kernlog": {"observe", "incident", "kmsg"},
+	"watcher/journal": {"observe", "voices"},
 	"watcher/signals": {"observe", "incident", "trace"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
 	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact"},
@@ -54,7 +55,7 @@ var may = map[string][]string{
 	"kmsg/internal/vsgrep":   {"kmsg/internal/makelog"},
 	"triage/internal/months": {},
 
-	"daemon": {"audit", "audit/gather", "config", "correlate", "explain", "notify", "notify/receiver", "store", "web", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler", "watcher/signals", "warn",
+	"daemon": {"audit", "audit/gather", "config", "correlate", "explain", "notify", "notify/receiver", "store", "web", "watcher", "watcher/docker", "watcher/journal", "watcher/kernlog", "watcher/sampler", "watcher/signals", "warn",
 		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
 	"cmd/oomwatch": {"audit", "audit/gather", "daemon", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder", "verdict", "observe", "incident",
 		"redact", "units", "cgroup", "kmsg", "trace", "correlate", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler",

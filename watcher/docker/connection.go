@@ -98,13 +98,45 @@ func (c *connection) subscribe(ctx context.Context, since time.Time) (client.Eve
 		opts.Filters.Add("event", string(a))
 	}
 	if !since.IsZero() {
-		opts.Since = strconv.FormatInt(since.Unix(), 10) + fmt.Sprintf(".%09d", since.Nanosecond())
+		opts.Since = stamp(since)
 	}
 	// Events returns once the engine has begun to answer; a frozen one never does.
 	patience := time.AfterFunc(c.pace.call, cancel)
 	res := c.cli.Events(ctx, opts)
 	patience.Stop()
 	return res, cancel
+}
+
+// stamp writes a time as the engine takes one: seconds with nine decimals.
+func stamp(t time.Time) string { return fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond()) }
+
+// lookBack is how far back the engine is asked for its oldest event by the doctor.
+const lookBack = 30 * 24 * time.Hour
+
+// oldestEvent is the time of the oldest event of any sort that the engine still holds,
+// not older than since; zero where it holds none, or gives no answer. It keeps the newest
+// few hundred, and none over a restart of its own.
+func oldestEvent(ctx context.Context, cli *client.Client, since time.Time) time.Time {
+	res := cli.Events(ctx, client.EventsListOptions{Since: stamp(since), Until: stamp(time.Now())})
+	select {
+	case m := <-res.Messages:
+		return eventTime(m)
+	case <-res.Err:
+	case <-ctx.Done():
+	}
+	return time.Time{}
+}
+
+// sayReach says how far back the events reach that the engine was asked to repeat.
+func (r *run) sayReach(ctx context.Context, c *connection, since time.Time) {
+	if since.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.pace.call)
+	defer cancel()
+	if at := oldestEvent(ctx, c.pinger, since); !at.IsZero() {
+		r.inbox.tell(note{at: time.Now(), reach: at})
+	}
 }
 
 // ping asks whether the engine lives.
@@ -131,13 +163,13 @@ func (c *connection) logs(ctx context.Context, id string, tty bool, lines int, s
 	kept := max(lines, judgedLines)
 	opts := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(kept)}
 	if !since.IsZero() {
-		opts.Since = strconv.FormatInt(since.Unix(), 10) + fmt.Sprintf(".%09d", since.Nanosecond())
+		opts.Since = stamp(since)
 	}
 	if !until.IsZero() {
 		// The engine takes the tail first and cuts at the time then, so lines
 		// of the next run push out those that are wanted: ask for more.
 		opts.Tail = strconv.Itoa(20 * kept)
-		opts.Until = strconv.FormatInt(until.Unix(), 10) + fmt.Sprintf(".%09d", until.Nanosecond())
+		opts.Until = stamp(until)
 	}
 	r, err := c.cli.ContainerLogs(ctx, id, opts)
 	if err != nil {
@@ -212,6 +244,7 @@ func (r *run) session(ctx context.Context) *trouble {
 	pinged := make(chan struct{})
 	go func() {
 		defer close(pinged)
+		r.sayReach(pings, c, since)
 		r.watchPings(pings, c)
 	}()
 	err := r.read(ctx, res)

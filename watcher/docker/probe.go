@@ -58,7 +58,16 @@ func Probe(ctx context.Context, host string) []Check {
 		}
 		return found, err
 	})
-	p.try(ctx, "events", 5*time.Second, func(ctx context.Context) (string, error) { return "", probeEvents(ctx, cli, t) })
+	p.try(ctx, "events", 5*time.Second, func(ctx context.Context) (string, error) {
+		if err := probeEvents(ctx, cli, t); err != nil {
+			return "", err
+		}
+		found := "allowed; it holds none yet"
+		if at := oldestEvent(ctx, cli, time.Now().Add(-lookBack)); !at.IsZero() {
+			found = "allowed; the oldest that it still holds is of " + at.Format(time.RFC3339)
+		}
+		return found, nil
+	})
 	id := "oomwatch-probe-no-such-container"
 	p.try(ctx, "list", 20*time.Second, func(ctx context.Context) (string, error) {
 		res, err := cli.ContainerList(ctx, client.ContainerListOptions{All: true})

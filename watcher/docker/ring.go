@@ -30,6 +30,7 @@ type note struct {
 	connected *connection // set when events flow
 	answers   bool        // pings are answered again
 	trouble   *trouble    // set when there is no connection, or pings go unanswered
+	reach     time.Time   // the oldest event that the engine still holds
 }
 
 func newInbox(size int) *inbox {

@@ -232,6 +232,8 @@ func (r *run) note(n note) {
 		}
 		r.say(st, n.at)
 		r.rec.again = true
+	case !n.reach.IsZero():
+		r.emit(observe.Observation{At: n.at, Horizon: &incident.Horizon{Source: r.s.Name(), Read: true, From: n.reach}})
 	case n.answers:
 		r.say(observe.SourceState{Name: r.s.Name(), Kind: observe.KindEngine, Up: true}, n.at)
 		r.rec.again = true

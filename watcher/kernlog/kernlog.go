@@ -125,6 +125,7 @@ func (k *Source) follow(ctx context.Context, emit func(observe.Observation)) err
 			k.hand(asm.Add(rec), emit)
 		case errors.Is(err, kmsg.ErrCaughtUp):
 			k.hand(asm.Flush(), emit)
+			emit(observe.Observation{At: time.Now(), Horizon: &incident.Horizon{Source: k.Name(), Read: true, From: r.Began()}})
 			position()
 			if k.Once {
 				return nil

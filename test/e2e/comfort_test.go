@@ -1,0 +1,41 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// falseComfort finds a claim that a source was silent about an end which that source, by
+// the incident's own word, does not reach; "" for none.
+func falseComfort(inc *incident.Incident) string {
+	blind := func(sources ...string) bool {
+		return slices.ContainsFunc(inc.Gaps, func(g incident.Gap) bool { return slices.Contains(sources, g.Source) })
+	}
+	text := []string{inc.Summary}
+	for _, e := range inc.Evidence {
+		if e.Source == "judgement" {
+			text = append(text, e.Text)
+		}
+	}
+	said := func(claims ...string) string {
+		for _, t := range text {
+			for _, c := range claims {
+				if strings.Contains(t, c) {
+					return c
+				}
+			}
+		}
+		return ""
+	}
+	switch {
+	case blind("kmsg", "journal") && said("no kernel kill", "nothing points to OOM", "the kernel log covers") != "":
+		return "says " + said("no kernel kill", "nothing points to OOM", "the kernel log covers") + ", and the kernel log was not read to it"
+	case blind("docker", "podman") && said("no request to the engine", "nobody asked the engine") != "":
+		return "says " + said("no request to the engine", "nobody asked the engine") + ", and the engine's events were not read to it"
+	case inc.Cause == incident.ExitError && inc.Confidence == incident.Certain && blind("log"):
+		return "is certain of a program's own exit, and its log was not read"
+	}
+	return ""
+}
