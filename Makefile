@@ -14,7 +14,7 @@ VM_SUITES ?= trixie bookworm
 export CGO_ENABLED = 0
 
 SEED ?= $(shell date +%s)
-.PHONY: build run test e2e demo bench leaks-sim soak soak-hour fault lab-vm model fuzz lint lab clean
+.PHONY: build run test e2e demo bench leaks-sim restarts soak soak-hour fault lab-vm model fuzz lint lab clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -58,6 +58,9 @@ bench: lab build ## latency, cost and speed, printed
 
 leaks-sim: ## a thousand made-up months of healthy and leaking services, judged daily (SEED=N, ROUNDS=N)
 	$(GO) test -tags leaks ./triage/internal/months -run '^TestLong$$' -rounds $(or $(ROUNDS),10) -seed $(or $(SEED),1) -count 1 -v -timeout 60m
+
+restarts: lab ## end the daemon around deaths and start it again, 20 times a row: no death told twice, none made up
+	$(GO) test -run '^TestRestarts$$' -restarts 20 -count 1 -v -timeout 60m ./test/e2e
 
 soak: lab ## a thousand random real deaths, and what each was told as
 	$(GO) test -tags soak -run '^TestSoak$$' -count 1 -v -timeout 30m ./test/e2e

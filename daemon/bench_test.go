@@ -73,7 +73,7 @@ func BenchmarkIncidentToPost(b *testing.B) {
 		return &inc
 	}
 	ours := func(inc *incident.Incident) error {
-		return k.Keep(b.Context(), watcher.Kept{Told: []correlate.Emission{{Incident: inc}}, Cursors: map[string]string{"kmsg": fmt.Sprint("boot:", n)}})
+		return k.Keep(b.Context(), watcher.Kept{Emissions: []correlate.Emission{{Incident: inc}}, Cursors: map[string]string{"kmsg": fmt.Sprint("boot:", n)}})
 	}
 	peer := func(inc *incident.Incident) error {
 		body, err := json.Marshal(inc)

@@ -33,7 +33,7 @@ type keeper struct {
 func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 	to := k.recipients.Load()
 	b := store.Batch{State: make(map[string][]byte, len(kept.Roster)+len(kept.Cursors))}
-	for _, t := range kept.Told {
+	for _, t := range kept.Emissions {
 		b.Entries = append(b.Entries, k.entry(to, t))
 	}
 	for id, value := range kept.Roster {
@@ -50,7 +50,7 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 		return err
 	}
 	crashpoint.At("after-commit")
-	for _, t := range kept.Told {
+	for _, t := range kept.Emissions {
 		if w := t.Incident.Warning; k.warned != nil && t.Incident.Kind == incident.KindWarning && !t.Update && !t.Silent && (w == nil || !w.Self) {
 			k.warned(t.Incident, time.Now())
 		}

@@ -62,7 +62,7 @@ func TestKeeperAndMemory(t *testing.T) {
 	historic := one("historic", incident.OOMHost, incident.Critical)
 	historic.Historic = true
 	kept := watcher.Kept{
-		Told: []correlate.Emission{{Incident: one("host", incident.OOMHost, incident.Critical)}, {Incident: one("own", incident.OOMContainer, incident.Critical)},
+		Emissions: []correlate.Emission{{Incident: one("host", incident.OOMHost, incident.Critical)}, {Incident: one("own", incident.OOMContainer, incident.Critical)},
 			{Incident: one("asked", incident.StopRequest, incident.Info)}, {Incident: historic}, {Incident: one("quiet", incident.OOMHost, incident.Critical), Silent: true}},
 		Roster: map[string][]byte{"c1": []byte(`{"a":1}`), "c2": []byte(`{}`)}, Cursors: map[string]string{"kmsg": "boot:5"},
 	}

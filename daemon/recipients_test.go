@@ -115,7 +115,7 @@ func TestSilences(t *testing.T) {
 	hostOOM.Cause, hostOOM.Container.Labels = incident.OOMHost, labelled.Container.Labels
 	self := one("self", "", now)
 	self.Container, self.Kind, self.Warning = nil, incident.KindWarning, &incident.WarningFacts{What: "store", Self: true}
-	if err := k.Keep(ctx, watcher.Kept{Told: []correlate.Emission{{Incident: one("in", "web-1", now.Add(time.Minute))}, {Incident: one("before", "web-1", now.Add(-time.Minute))},
+	if err := k.Keep(ctx, watcher.Kept{Emissions: []correlate.Emission{{Incident: one("in", "web-1", now.Add(time.Minute))}, {Incident: one("before", "web-1", now.Add(-time.Minute))},
 		{Incident: one("other", "db", now)}, {Incident: labelled}, {Incident: hostOOM}, {Incident: self}}}); err != nil {
 		t.Fatal(err)
 	}

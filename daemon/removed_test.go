@@ -35,7 +35,7 @@ func TestOrphans(t *testing.T) {
 	keep := func(id string) {
 		t.Helper()
 		inc := &incident.Incident{ID: id, Cause: incident.OOMHost, Severity: incident.Critical, Time: now, Kind: incident.KindDeath}
-		if err := k.Keep(ctx, watcher.Kept{Told: []correlate.Emission{{Incident: inc}}}); err != nil {
+		if err := k.Keep(ctx, watcher.Kept{Emissions: []correlate.Emission{{Incident: inc}}}); err != nil {
 			t.Fatal(err)
 		}
 	}

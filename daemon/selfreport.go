@@ -153,7 +153,7 @@ func (s *selfReports) flush(ctx context.Context) {
 		s.log.Error("self-reports are not kept", zap.Error(err))
 		return
 	}
-	if len(reported) == 0 || s.keep(ctx, watcher.Kept{Told: reported, Cursors: map[string]string{selfCursor: at}}) != nil {
+	if len(reported) == 0 || s.keep(ctx, watcher.Kept{Emissions: reported, Cursors: map[string]string{selfCursor: at}}) != nil {
 		return
 	}
 	s.mu.Lock()

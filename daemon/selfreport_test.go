@@ -39,7 +39,7 @@ func TestSelfReports(t *testing.T) {
 			if full {
 				return errors.New("full")
 			}
-			for _, x := range k.Told {
+			for _, x := range k.Emissions {
 				w := x.Incident.Warning
 				over := ""
 				if x.Update {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,10 +29,10 @@ type Keeper interface {
 
 // Kept is what one call of Keeper keeps.
 type Kept struct {
-	Told []correlate.Emission
+	Emissions []correlate.Emission
 	// Roster is a value per container id, nil where it is to be forgotten.
 	Roster map[string][]byte
-	// Cursors is a value per source; empty while something seen is untold.
+	// Cursors is a value per source; empty while something seen waits to be emitted.
 	Cursors map[string]string
 	// Warnings are those that last, nil where they did not change.
 	Warnings []byte
@@ -57,6 +58,7 @@ type Watcher struct {
 
 	beat    atomic.Int64 // unix nanoseconds of the loop's last round
 	cursors map[string]string
+	owed    Kept // what the keeper has refused so far
 	moved   bool // who runs may have changed since the sampler was told
 }
 
@@ -113,13 +115,13 @@ const (
 	// queue is how many observations may wait for the loop. The sources that
 	// must not wait (the engine's events) have bounded buffers of their own.
 	queue = 1024
-	// keepEvery is how often cursors and roster are kept while nothing is told.
+	// keepEvery is how often cursors and roster are kept while nothing is emitted.
 	keepEvery = 2 * time.Second
 	// batch bounds the observations that one transaction may cover.
 	batch = 256
 )
 
-// Run follows all sources until ctx ends, then tells what is still open and
+// Run follows all sources until ctx ends, then emits what is still open and
 // returns. It fails only when what was seen last cannot be kept.
 func (w *Watcher) Run(ctx context.Context) error {
 	obs := make(chan observe.Observation, queue)
@@ -158,12 +160,12 @@ func (w *Watcher) Run(ctx context.Context) error {
 	stop()
 	<-done
 	// What the sources said last, and what still waited for its other half,
-	// is told with what is known by now.
-	var told []correlate.Emission
+	// is emitted with what is known by now.
+	var emitted []correlate.Emission
 	for len(obs) > 0 {
-		told = append(told, w.take(<-obs)...)
+		emitted = append(emitted, w.take(<-obs)...)
 	}
-	return w.keep(append(told, w.judged(w.corr.Finish())...))
+	return w.keep(append(emitted, w.judged(w.corr.Finish())...))
 }
 
 // loop is the one owner of the correlator.
@@ -176,7 +178,7 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan observe.Observation) {
 	if w.sampler != nil && w.sentry != nil {
 		rounds = w.sampler.Rounds()
 	}
-	var told []correlate.Emission
+	var emitted []correlate.Emission
 	for {
 		w.beat.Store(time.Now().UnixNano())
 		if next := w.corr.Next(); next.IsZero() {
@@ -189,29 +191,29 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan observe.Observation) {
 		case <-ctx.Done():
 			return
 		case o := <-obs:
-			told = append(told, w.take(o)...)
+			emitted = append(emitted, w.take(o)...)
 			// Whatever else has arrived meanwhile goes into the same
 			// transaction: one fsync for a storm's burst, not one each.
 			for n := 0; n < batch && len(obs) > 0; n++ {
-				told = append(told, w.take(<-obs)...)
+				emitted = append(emitted, w.take(<-obs)...)
 			}
 			w.follow()
 		case now := <-due.C:
-			told = append(told, w.judged(w.corr.Due(now))...)
+			emitted = append(emitted, w.judged(w.corr.Due(now))...)
 		case <-rounds:
 			w.round = w.sampler.Snapshots(w.round[:0])
-			told = append(told, w.sentry.read(w.round)...)
+			emitted = append(emitted, w.sentry.read(w.round)...)
 		case <-tick.C:
-			told = append(told, w.judged(nil)...)
+			emitted = append(emitted, w.judged(nil)...)
 			keep = true
 		}
-		if len(told) == 0 && !keep {
+		if len(emitted) == 0 && !keep {
 			continue
 		}
-		if err := w.keep(told); err != nil {
+		if err := w.keep(emitted); err != nil {
 			w.log.Error("incidents are not kept", zap.Error(err))
 		}
-		told = told[:0]
+		emitted = emitted[:0]
 	}
 }
 
@@ -228,20 +230,20 @@ func (w *Watcher) take(o observe.Observation) []correlate.Emission {
 		// Who shared a limit is known only now, while they still hold it.
 		o.Members = w.sampler.Below(o.Episode)
 	}
-	var told []correlate.Emission
+	var emitted []correlate.Emission
 	if w.sampler != nil {
 		// What led to it is read from the recorder now: the correlator is not
 		// given every reading of every container as it is made.
 		for _, id := range w.corr.Concerns(&o) {
 			w.recall(id, time.Now())
 			if past := w.sampler.Past(id); len(past) > 0 {
-				told = append(told, w.corr.Observe(observe.Observation{At: past[len(past)-1].At, Seen: o.Seen, Samples: past})...)
+				emitted = append(emitted, w.corr.Observe(observe.Observation{At: past[len(past)-1].At, Seen: o.Seen, Samples: past})...)
 			}
 		}
 	}
-	told = append(told, w.corr.Observe(o)...)
+	emitted = append(emitted, w.corr.Observe(o)...)
 	if w.sentry != nil {
-		told = append(told, w.sentry.take(&o, told)...)
+		emitted = append(emitted, w.sentry.take(&o, emitted)...)
 	}
 	switch {
 	case o.Source != nil:
@@ -256,7 +258,7 @@ func (w *Watcher) take(o observe.Observation) []correlate.Emission {
 		// milliseconds more, and not after.
 		w.sampler.Nudge()
 	}
-	return told
+	return emitted
 }
 
 // follow tells the sampler who runs, where that may have changed. It is a list of
@@ -268,13 +270,13 @@ func (w *Watcher) follow() {
 	w.moved = false
 }
 
-// judged is what was told because time passed, and the warnings that begin or end
+// judged is what was emitted because time passed, and the warnings that begin or end
 // with it.
-func (w *Watcher) judged(told []correlate.Emission) []correlate.Emission {
+func (w *Watcher) judged(emitted []correlate.Emission) []correlate.Emission {
 	if w.sentry == nil {
-		return told
+		return emitted
 	}
-	return append(told, w.sentry.due(time.Now(), told)...)
+	return append(emitted, w.sentry.due(time.Now(), emitted)...)
 }
 
 // noteSources publishes the sources' states and logs a change once.
@@ -290,15 +292,15 @@ func (w *Watcher) noteSources(s observe.SourceState) {
 	}
 }
 
-// keep writes what was told together with what a restart must know. The keeper
+// keep writes what was emitted together with what a restart must know. The keeper
 // takes it also while its disk takes no writes.
-func (w *Watcher) keep(told []correlate.Emission) error {
-	w.metrics.told(told)
+func (w *Watcher) keep(emitted []correlate.Emission) error {
+	w.metrics.emitted(emitted)
 	roster, err := w.corr.State()
 	if err != nil {
 		return err
 	}
-	k := Kept{Told: told, Roster: roster}
+	k := w.owed.with(emitted, roster)
 	if w.sentry != nil {
 		open, changed, err := w.sentry.state()
 		if err != nil {
@@ -311,19 +313,36 @@ func (w *Watcher) keep(told []correlate.Emission) error {
 	if !w.corr.Open() && len(w.cursors) > 0 {
 		k.Cursors = maps.Clone(w.cursors)
 	}
-	if len(k.Told) == 0 && len(k.Roster) == 0 && len(k.Cursors) == 0 && k.Warnings == nil {
+	if len(k.Emissions) == 0 && len(k.Roster) == 0 && len(k.Cursors) == 0 && k.Warnings == nil {
 		return nil
 	}
 	// Not the loop's context: what has been seen must be kept also while stopping,
 	// however slow the disk is.
 	if err := w.keeper.Keep(context.Background(), k); err != nil {
-		w.metrics.unkept.Add(float64(len(told)))
-		return fmt.Errorf("keep %d incidents: %w", len(told), err)
+		w.owed = k
+		w.metrics.unkept.Add(float64(len(emitted)))
+		return fmt.Errorf("keep %d incidents: %w", len(k.Emissions), err)
 	}
+	w.owed = Kept{}
 	if k.Cursors != nil {
 		clear(w.cursors)
 	}
 	return nil
+}
+
+// maxOwed bounds the emissions that are offered to a keeper again.
+const maxOwed = 4096
+
+// with is what is owed and what is new, as one: the newer word on a row stands.
+func (k Kept) with(emitted []correlate.Emission, roster map[string][]byte) Kept {
+	all := append(slices.Clone(k.Emissions), emitted...)
+	k.Emissions = all[max(0, len(all)-maxOwed):]
+	if k.Roster == nil {
+		k.Roster = roster
+	} else {
+		maps.Copy(k.Roster, roster)
+	}
+	return k
 }
 
 // AllBlind returns an error naming every source when none of them is up.
@@ -356,7 +375,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		records:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_observations_total", Help: "Observations taken, by kind."}, []string{"kind"}),
 		lost:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_source_lost_total", Help: "Records or events that a source lost before they were read."}, []string{"source"}),
 		unkept:    prometheus.NewCounter(prometheus.CounterOpts{Name: "oomwatch_incidents_unkept_total", Help: "Incidents that the store took neither on disk nor in memory."}),
-		incidents: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_incidents_total", Help: "Incidents told, by cause and kind; updates are not counted again."}, []string{"cause", "kind"}),
+		incidents: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_incidents_total", Help: "Incidents emitted, by cause and kind; updates are not counted again."}, []string{"cause", "kind"}),
 	}
 	if r != nil {
 		r.MustRegister(m.up, m.records, m.lost, m.incidents, m.unkept)
@@ -408,10 +427,10 @@ func (m *metrics) source(s observe.SourceState) {
 	m.up.WithLabelValues(s.Name).Set(up)
 }
 
-func (m *metrics) told(told []correlate.Emission) {
-	for _, t := range told {
-		if !t.Update {
-			m.incidents.WithLabelValues(string(t.Incident.Cause), string(t.Incident.Kind)).Inc()
+func (m *metrics) emitted(all []correlate.Emission) {
+	for _, e := range all {
+		if !e.Update {
+			m.incidents.WithLabelValues(string(e.Incident.Cause), string(e.Incident.Kind)).Inc()
 		}
 	}
 }

@@ -39,40 +39,32 @@ func (s *sentry) read(round []sampler.Snapshot) (out []correlate.Emission) {
 	defer s.mu.Unlock()
 	for i := range round {
 		l := &round[i]
-		for _, a := range s.warner.Read(l.ID, l.Reading, l.Stalls) {
-			out = append(out, correlate.Emission{Incident: a.Incident, Update: a.Update, Silent: a.Quiet})
-		}
+		out = append(out, emissions(s.warner.Read(l.ID, l.Reading, l.Stalls))...)
 	}
 	return out
 }
 
-// take looks at an observation after the Correlator has, and at what it told
+// take looks at an observation after the Correlator has, and at what it emitted
 // because of it; it links those incidents to the warnings that came before.
-func (s *sentry) take(o *observe.Observation, told []correlate.Emission) []correlate.Emission {
+func (s *sentry) take(o *observe.Observation, emitted []correlate.Emission) []correlate.Emission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []correlate.Emission
-	add := func(alerts []warn.Alert) {
-		for _, a := range alerts {
-			out = append(out, correlate.Emission{Incident: a.Incident, Update: a.Update, Silent: a.Quiet})
-		}
-	}
+	var out []warn.Alert
 	switch {
 	case o.Event != nil && (o.Event.Kind == observe.Healthy || o.Event.Kind == observe.Unhealthy):
-		add(s.health(o.Event.ID, string(o.Event.Kind), o.At))
+		out = append(out, s.health(o.Event.ID, string(o.Event.Kind), o.At)...)
 	case o.Container != nil && o.Container.Health != nil:
-		add(s.health(o.Container.ID, o.Container.Health.Status, o.At))
+		out = append(out, s.health(o.Container.ID, o.Container.Health.Status, o.At)...)
 	case o.List != nil:
 		for i := range o.List.Containers {
 			if c := &o.List.Containers[i]; c.Health != nil && c.Exit == nil {
-				add(s.health(c.ID, c.Health.Status, o.At))
+				out = append(out, s.health(c.ID, c.Health.Status, o.At)...)
 			}
 		}
 	case o.Exit != nil:
 		s.warner.Ended(o.Exit.ID, o.At)
 	}
-	add(s.died(told))
-	return out
+	return emissions(append(out, s.died(emitted)...))
 }
 
 func (s *sentry) health(id, status string, at time.Time) []warn.Alert {
@@ -83,19 +75,24 @@ func (s *sentry) health(id, status string, at time.Time) []warn.Alert {
 	return nil // starting: it is not known yet
 }
 
-func (s *sentry) died(told []correlate.Emission) (out []warn.Alert) {
-	for i := range told {
-		out = append(out, s.warner.Died(told[i].Incident)...)
+func (s *sentry) died(emitted []correlate.Emission) (out []warn.Alert) {
+	for i := range emitted {
+		out = append(out, s.warner.Died(emitted[i].Incident)...)
 	}
 	return out
 }
 
-// due is for what time alone changes, and for what the Correlator told because of
+// due is for what time alone changes, and for what the Correlator emitted because of
 // time alone.
-func (s *sentry) due(now time.Time, told []correlate.Emission) (out []correlate.Emission) {
+func (s *sentry) due(now time.Time, emitted []correlate.Emission) []correlate.Emission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, a := range append(s.died(told), s.warner.Due(now)...) {
+	return emissions(append(s.died(emitted), s.warner.Due(now)...))
+}
+
+// emissions are alerts of the Warner as the loop hands them on.
+func emissions(alerts []warn.Alert) (out []correlate.Emission) {
+	for _, a := range alerts {
 		out = append(out, correlate.Emission{Incident: a.Incident, Update: a.Update, Silent: a.Quiet})
 	}
 	return out

@@ -1,4 +1,4 @@
-// Package watcher joins what the witnesses saw (kernel log, engine, control
+// Package watcher joins what the sources saw (kernel log, engine, control
 // groups) into incidents, and owns the window in which it waits for the rest of
 // a story.
 package watcher
