@@ -36,7 +36,7 @@ var may = map[string][]string{
 	"watcher/journal": {"observe", "voices"},
 	"watcher/signals": {"observe", "incident", "trace"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
-	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact"},
+	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact", "internal/boundedjson"},
 	"explain":         {"watcher", "correlate", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "units", "voices"},
 	"voices":          {"incident", "redact"},
 	"proc":            {},
@@ -60,10 +60,11 @@ var may = map[string][]string{
 	"cmd/oomwatch": {"audit", "audit/gather", "daemon", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder", "verdict", "observe", "incident",
 		"redact", "units", "cgroup", "kmsg", "trace", "correlate", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler",
 		"internal/build", "internal/host", "internal/terminal"},
-	"internal/build":      {},
-	"internal/crashpoint": {},
-	"internal/host":       {"incident", "cgroup"},
-	"internal/terminal":   {},
+	"internal/build":       {},
+	"internal/boundedjson": {"units"},
+	"internal/crashpoint":  {},
+	"internal/host":        {"incident", "cgroup"},
+	"internal/terminal":    {},
 }
 
 // doors lists where each third party may be imported. One that is not listed fails, and so

@@ -270,7 +270,7 @@ func (r *run) read(ctx context.Context, res client.EventsResult) error {
 			if n := eventTime(m).UnixNano(); n > r.lastEvent.Load() {
 				r.lastEvent.Store(n)
 			}
-			r.inbox.put(m)
+			r.inbox.put(slim(m))
 		case err := <-res.Err:
 			if err == nil {
 				err = io.EOF

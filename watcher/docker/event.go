@@ -129,10 +129,30 @@ func eventLabels(attrs map[string]string) map[string]string {
 			labels[k] = v
 		}
 	}
-	if len(labels) == 0 {
-		return nil
-	}
 	return boundLabels(labels)
+}
+
+// slim is an event without the labels that nobody would see: thousands of events may
+// wait, and whoever makes a container says how large each is.
+func slim(m events.Message) events.Message {
+	size := 0
+	for k, v := range m.Actor.Attributes {
+		size += len(k) + len(v)
+	}
+	if size <= maxEventText {
+		return m
+	}
+	attrs := eventLabels(m.Actor.Attributes)
+	if attrs == nil {
+		attrs = map[string]string{}
+	}
+	for k := range ownAttributes {
+		if v, ok := m.Actor.Attributes[k]; ok {
+			attrs[k] = cut(v, maxLabelValue)
+		}
+	}
+	m.Actor.Attributes = attrs
+	return m
 }
 
 // rawEvent writes an event as "docker events" does, without the labels.
@@ -152,6 +172,7 @@ const (
 	maxLabels     = 64
 	maxLabelKey   = 256
 	maxLabelValue = 512
+	maxEventText  = 4 << 10 // what an event holds before its labels are bounded
 )
 
 // boundLabels keeps the labels that the join needs, those by which a container has

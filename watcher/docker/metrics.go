@@ -10,6 +10,7 @@ type metrics struct {
 	reconnects prometheus.Counter
 	skipped    *prometheus.CounterVec
 	errors     *prometheus.CounterVec
+	answersCut *prometheus.CounterVec
 	latency    *prometheus.HistogramVec
 }
 
@@ -25,12 +26,14 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Questions about a container that were not asked because too many waited, by kind."}, []string{"kind"}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_docker_api_errors_total",
 			Help: "Engine API calls that failed, by call; containers that are gone (404) are no failure."}, []string{"call"}),
+		answersCut: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oomwatch_docker_answers_cut_total",
+			Help: "Engine answers and events of which a long string or surplus members (labels, mostly) were left out, by call."}, []string{"call"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "oomwatch_docker_api_seconds",
 			Help:    "Time until the engine began to answer, by call.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}}, []string{"call"}),
 	}
 	if r != nil {
-		r.MustRegister(m.events, m.duplicates, m.dropped, m.reconnects, m.skipped, m.errors, m.latency)
+		r.MustRegister(m.events, m.duplicates, m.dropped, m.reconnects, m.skipped, m.errors, m.answersCut, m.latency)
 	}
 	return m
 }

@@ -2,11 +2,14 @@ package docker
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/oomwatch/oomwatch/internal/boundedjson"
 )
 
 // readOnly is the only way to the engine: it lets GET and HEAD on the paths
@@ -70,8 +73,39 @@ func (t *readOnly) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode >= 400 && resp.StatusCode != http.StatusNotFound {
 		t.metrics.errors.WithLabelValues(call).Inc()
 	}
-	if call == "events" && err == nil && resp.StatusCode == http.StatusOK {
+	if err != nil {
+		return nil, err
+	}
+	if call == "events" && resp.StatusCode == http.StatusOK {
 		t.streaming.Store(true)
 	}
-	return resp, err
+	switch {
+	case call == "ping" || resp.StatusCode != http.StatusOK:
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxWords), resp.Body}
+	case call != "logs": // whose reader has bounds of its own
+		resp.Body = boundedjson.New(resp.Body, answerBounds(call), t.metrics.answersCut.WithLabelValues(call).Inc)
+		resp.ContentLength = -1
+	}
+	return resp, nil
+}
+
+// maxWords is how much is read of an answer that is only words: to a ping, or an error.
+const maxWords = 64 << 10
+
+// answerBounds are how much is decoded of each call's answer: whoever makes a container
+// writes into it, with labels and the output of health checks, which are at the third
+// depth at least. A host has thousands of containers, so that each has less room in the
+// list, where only its identity is looked for.
+func answerBounds(call string) boundedjson.Bounds {
+	const ownDepth = 3
+	switch call {
+	case "list":
+		return boundedjson.Bounds{Total: 32 << 20, Text: 1 << 10, Depth: ownDepth, Members: 256, Texts: 16 << 10}
+	case "events":
+		return boundedjson.Bounds{Total: 1 << 20, Text: 4 << 10, Depth: ownDepth, Members: 2048, Texts: 64 << 10}
+	}
+	return boundedjson.Bounds{Total: 4 << 20, Text: 8 << 10, Depth: ownDepth, Members: 1024, Texts: 256 << 10}
 }
