@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -107,7 +106,7 @@ func (d *document) checkReceiver(at string, r *Receiver) (warnings []string) {
 		}
 	}
 	if r.TemplateFile != "" {
-		b, err := os.ReadFile(r.TemplateFile)
+		b, err := readFile(r.TemplateFile, maxTemplate)
 		if err != nil {
 			bad(at+".template_file", err.Error())
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/oomwatch/oomwatch/recorder"
@@ -161,7 +160,7 @@ func Load(path string) (cfg *Config, warnings []string, err error) {
 	if path == "" {
 		return cfg, nil, nil
 	}
-	src, err := os.ReadFile(path)
+	src, err := readFile(path, maxConfig)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, fmt.Errorf("read the configuration: %w: give the path of one, or none at all for the defaults (oomwatch config show prints them)", err)

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"time"
 
@@ -154,7 +153,7 @@ func (r *Receiver) settings() string {
 	}
 	fmt.Fprintf(h, "%q %t %t %d %d ", r.Command, r.AllowHTTP, r.CloudEvents, r.ResolveAfter, r.Timeout)
 	if r.CAFile != "" {
-		pem, _ := os.ReadFile(r.CAFile) // where it cannot be read the receiver is refused
+		pem, _ := readFile(r.CAFile, maxRoots) // where it cannot be read the receiver is refused
 		h.Write(pem)
 	}
 	return hex.EncodeToString(h.Sum(nil))

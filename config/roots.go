@@ -3,12 +3,11 @@ package config
 import (
 	"crypto/x509"
 	"fmt"
-	"os"
 )
 
 // rootsWith are the system's certificate authorities and those of a file.
 func rootsWith(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
+	pem, err := readFile(file, maxRoots)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 )
@@ -32,29 +31,18 @@ func (s Secret) GoString() string { return s.String() }
 // MarshalText implements encoding.TextMarshaler.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// maxSecret bounds a secret file: a larger one is the wrong file.
-const maxSecret = 64 << 10
-
 // readSecret returns the secret that was given directly, or reads it from a
 // file or the environment. No error holds any of it.
 func readSecret(direct Secret, file, env string) (s Secret, warning string, err error) {
 	switch {
 	case file != "":
-		f, err := os.Open(file)
+		st, err := os.Stat(file)
 		if err != nil {
 			return "", "", err
 		}
-		defer f.Close()
-		st, err := f.Stat()
+		b, err := readFile(file, maxSecret)
 		if err != nil {
 			return "", "", err
-		}
-		b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-		if err != nil {
-			return "", "", err
-		}
-		if len(b) > maxSecret {
-			return "", "", fmt.Errorf("%s is longer than %d bytes: it is no secret", file, maxSecret)
 		}
 		s = Secret(strings.TrimSpace(string(b)))
 		if s == "" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -62,7 +63,12 @@ type document struct {
 // the first: unknown keys, wrong types and refused values.
 func parseConfig(file string, src []byte, cfg *Config) (*document, error) {
 	d := &document{file: file, lines: strings.Split(string(src), "\n"), at: map[string]*token.Token{}}
-	f, err := parser.ParseBytes(src, 0)
+	tokens := lexer.Tokenize(string(src))
+	if t := tooDeep(tokens); t != nil {
+		d.add(t, fmt.Sprintf("nested more than %d deep: nothing in a configuration is", maxDepth))
+		return nil, d.problems.err()
+	}
+	f, err := parser.Parse(tokens, 0)
 	if err != nil {
 		var syntax yaml.Error
 		if errors.As(err, &syntax) {
@@ -86,6 +92,34 @@ func parseConfig(file string, src []byte, cfg *Config) (*document, error) {
 		d.bind("", body, reflect.ValueOf(cfg).Elem())
 	}
 	return d, d.problems.err()
+}
+
+// maxDepth is how deep a configuration may be nested: the parser's work and memory grow
+// with the square of the depth.
+const maxDepth = 32
+
+// tooDeep is the token at which a file is nested too deep, nil where it is not. Nesting
+// by indentation needs no bound of its own: the size of the file bounds it.
+func tooDeep(tokens token.Tokens) *token.Token {
+	flow, entries := 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.MappingStartType, token.SequenceStartType:
+			flow++
+			entries = 0
+		case token.MappingEndType, token.SequenceEndType:
+			flow = max(0, flow-1)
+			entries = 0
+		case token.SequenceEntryType, token.MappingKeyType:
+			entries++
+		default:
+			entries = 0
+		}
+		if flow > maxDepth || entries > maxDepth {
+			return t
+		}
+	}
+	return nil
 }
 
 // bind reads node into v. path names it for later checks.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/input"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/verdict"
@@ -133,7 +134,7 @@ func KillsOf(ev *kmsg.Event) int {
 // Joined joins the logs with what an engine said, and gives all incidents, oldest
 // first. Where err is of the logs alone the incidents are there all the same.
 func (f *Files) Joined(ctx context.Context) ([]*incident.Incident, error) {
-	obs, alone, err := f.readEngine()
+	obs, alone, err := f.readEngine(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -206,9 +207,9 @@ func (f *Files) eventsHorizon(obs []observe.Observation) incident.Horizon {
 
 // readEngine reads what was saved of an engine: inspect output and events. alone are
 // ends that no list of an engine's gave.
-func (f *Files) readEngine() (all []observe.Observation, alone []saved, err error) {
+func (f *Files) readEngine(ctx context.Context) (all []observe.Observation, alone []saved, err error) {
 	for _, name := range f.Inspect {
-		err := f.readOne(name, func(r io.Reader) error {
+		err := f.readOne(ctx, name, func(r io.Reader) error {
 			obs, more, err := readInspect(r)
 			all, alone = append(all, obs...), append(alone, more...)
 			return err
@@ -218,7 +219,7 @@ func (f *Files) readEngine() (all []observe.Observation, alone []saved, err erro
 		}
 	}
 	for _, name := range f.Events {
-		err := f.readOne(name, func(r io.Reader) error {
+		err := f.readOne(ctx, name, func(r io.Reader) error {
 			obs, err := readEvents(r)
 			all = append(all, obs...)
 			return err
@@ -230,11 +231,11 @@ func (f *Files) readEngine() (all []observe.Observation, alone []saved, err erro
 	return all, alone, nil
 }
 
-func (f *Files) readOne(name string, read func(io.Reader) error) error {
+func (f *Files) readOne(ctx context.Context, name string, read func(io.Reader) error) error {
 	if name == "-" {
 		return read(f.Stdin)
 	}
-	file, err := os.Open(name)
+	file, err := input.Open(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"syscall"
+
+	"github.com/oomwatch/oomwatch/internal/input"
 )
 
 // BadLogs gathers the logs that cannot be read, or not to their end: what the others
@@ -34,6 +36,10 @@ func (b *BadLogs) Add(name string, err error) {
 		x.unread, x.next = true, "give the path of a log that there is"
 	case errors.Is(err, fs.ErrPermission):
 		x.unread, x.next = true, "run as a user who may read it"
+	case errors.Is(err, input.ErrDevice):
+		x.unread, x.next = true, "copy what is meant into a file, or give - and pipe it in"
+	case errors.Is(err, input.ErrSilent):
+		x.unread, x.next = true, "start what writes into it first"
 	}
 	b.bad = append(b.bad, x)
 }

@@ -3,6 +3,7 @@ package explain
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/input"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/voices"
 )
@@ -35,7 +37,7 @@ var reKernel = regexp.MustCompile(`\bkernel:? |^\s*(?:<\d{1,3}>)?\[ *\d{1,10}\.\
 // the kernel's reader, which says so.
 func readLines(ctx context.Context, names []string, loc *time.Location, now time.Time) (spoken []incident.Voice, reach []incident.Horizon) {
 	for _, name := range names {
-		f, err := os.Open(name)
+		f, err := openAgain(ctx, name)
 		if err != nil {
 			continue
 		}
@@ -53,6 +55,19 @@ func readLines(ctx context.Context, names []string, loc *time.Location, now time
 	}
 	return spoken, reach
 }
+
+// openAgain opens a log that the kernel's reader reads too. A pipe can be read once: it
+// is left to that reader.
+func openAgain(ctx context.Context, name string) (*input.File, error) {
+	if st, err := os.Stat(name); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return nil, errReadOnce
+	}
+	return input.Open(ctx, name)
+}
+
+var errReadOnce = errors.New("it can be read only once")
 
 // lines reads one log.
 func lines(ctx context.Context, r io.Reader, loc *time.Location, now time.Time, tell func(incident.Voice)) incident.Horizon {
@@ -118,17 +133,17 @@ func spool(in io.Reader) (name string, remove func(), err error) {
 
 // NoKernelLine is true where no line of the logs reads like the kernel's. It stops at the
 // first that does; standard input, which cannot be read again, is taken for such a log.
-func (f *Files) NoKernelLine() bool {
+func (f *Files) NoKernelLine(ctx context.Context) bool {
 	for _, name := range f.Logs {
-		if name == "-" || hasKernelLine(name) {
+		if name == "-" || hasKernelLine(ctx, name) {
 			return false
 		}
 	}
 	return len(f.Logs) > 0
 }
 
-func hasKernelLine(name string) bool {
-	file, err := os.Open(name)
+func hasKernelLine(ctx context.Context, name string) bool {
+	file, err := openAgain(ctx, name)
 	if err != nil {
 		return true // what it holds is not known
 	}

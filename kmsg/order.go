@@ -59,14 +59,17 @@ func inOrder(names []string, opt *ScanOptions) ([]string, error) {
 
 // look reads the first lines of a file for a stamp.
 func (f *firstOf) look(opt *ScanOptions) error {
+	if st, err := os.Stat(f.name); err == nil && !st.Mode().IsRegular() {
+		return nil // a pipe must not be read twice
+	}
 	file, err := os.Open(f.name)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
 	defer file.Close()
 	st, err := file.Stat()
-	if err != nil || !st.Mode().IsRegular() {
-		return nil // a pipe must not be read twice
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
 	}
 	o := *opt
 	if st.ModTime().Before(o.Now) {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/oomwatch/oomwatch/internal/input"
 )
 
 // ScanOptions say what a log itself does not.
@@ -161,13 +163,13 @@ func scanOne(ctx context.Context, name string, opt ScanOptions, seen *seenKills,
 	if name == "-" {
 		return scan(ctx, os.Stdin, "stdin", opt, seen, render, yield)
 	}
-	f, err := os.Open(name)
+	f, err := input.Open(ctx, name)
 	if err != nil {
 		return ScanStats{}, fmt.Errorf("open log: %w", err)
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() && st.ModTime().Before(opt.Now) {
-		opt.Now = st.ModTime() // a log holds nothing newer than its last write
+	if f.Again() && f.Info.ModTime().Before(opt.Now) {
+		opt.Now = f.Info.ModTime() // a log holds nothing newer than its last write
 	}
-	return scan(ctx, f, name, opt, seen, render, yield)
+	return scan(ctx, f.File, name, opt, seen, render, yield)
 }

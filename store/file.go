@@ -104,24 +104,28 @@ const (
 	applicationAt = 68
 )
 
+// errNotFile refuses a folder, a device or a pipe.
+var errNotFile = errors.New("it is not a file; choose another with --store PATH")
+
 // foreign returns an error for a file that was never written by us: it is not to be
 // touched. One of ours is known by its two marks, of which one byte may be damaged.
 func foreign(path, lock string, application uint32) error {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	st, err := os.Stat(path) // before it is opened: the open of a pipe waits for its writer
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !st.Mode().IsRegular():
+		return errNotFile
+	case st.Size() == 0:
 		return nil
 	}
+	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("%w; the file must be readable for this user, or choose another with --store PATH", err)
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err != nil {
-		return err
-	} else if !st.Mode().IsRegular() {
-		return errors.New("it is not a file; choose another with --store PATH")
-	} else if st.Size() == 0 {
-		return nil
-	}
 	head := make([]byte, headerSize)
 	if _, err := io.ReadFull(f, head); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
@@ -155,8 +159,11 @@ func differing(a, b []byte) int {
 // readOnly opens a file beside the process that writes it and holds its lock, or
 // a dead one's. probe is a query that any such file answers.
 func readOnly(ctx context.Context, path, lock, probe string) (*sql.DB, error) {
-	if _, err := os.Stat(path); err != nil {
+	switch st, err := os.Stat(path); {
+	case err != nil:
 		return nil, err
+	case !st.Mode().IsRegular():
+		return nil, errNotFile
 	}
 	// Reading beside a writer needs the shared memory file of its WAL. Where
 	// there is no writer and nothing in a WAL, or the folder cannot be written,

@@ -72,7 +72,7 @@ func (e *explainer) finish(t *teller, what string, err error) error {
 		} else {
 			fmt.Fprintf(notes, "oomwatch: no kill is in what was read (%d lines)\n", stats.Lines)
 		}
-		if stats.Lines > 0 && e.files.NoKernelLine() {
+		if stats.Lines > 0 && e.files.NoKernelLine(e.cmd.Context()) {
 			fmt.Fprintln(notes, "no line reads like one of the kernel's log: save it with journalctl -k or dmesg -T")
 		}
 		return errNothing

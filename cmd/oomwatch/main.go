@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -40,6 +41,9 @@ func (e usageError) Unwrap() error { return e.error }
 // about it has been said.
 var errNothing = errors.New("nothing found")
 
+// endWithin is how long an orderly end may take; the daemon takes 5 s at the most.
+const endWithin = 10 * time.Second
+
 func main() {
 	// The first signal asks for an orderly end, the second ends the program at
 	// once, as signals do that nobody takes.
@@ -50,6 +54,10 @@ func main() {
 		<-first
 		signal.Stop(first) // before anybody can see that the end has begun
 		cancel()
+		// A read of a terminal or of a pipe that is silent cannot be ended.
+		time.Sleep(endWithin)
+		fmt.Fprintf(os.Stderr, "oomwatch: ended by the signal: what it was doing took more than %s\n", endWithin)
+		os.Exit(exitFailed)
 	}()
 	code := execute(ctx, os.Args[1:], &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	cancel()

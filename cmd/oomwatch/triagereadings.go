@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strconv"
 	"time"
 
+	"github.com/oomwatch/oomwatch/internal/input"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/triage/readings"
@@ -66,7 +66,7 @@ func readOne(ctx context.Context, set *readings.Set, name string, stdin io.Reade
 		return usageError{errors.New("a file of readings has no name: give a path, or - for standard input")}
 	}
 	if name != "-" {
-		f, err := os.Open(name)
+		f, err := input.Open(ctx, name)
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ const module = "github.com/oomwatch/oomwatch/"
 
 // may lists what each package may import of this module. One that is not listed fails.
 var may = map[string][]string{
-	"kmsg":            {},
+	"kmsg":            {"internal/input"},
 	"cgroup":          {},
 	"trace":           {},
 	"units":           {},
@@ -37,7 +37,7 @@ var may = map[string][]string{
 	"watcher/signals": {"observe", "incident", "trace"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
 	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact", "internal/boundedjson"},
-	"explain":         {"watcher", "correlate", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "units", "voices"},
+	"explain":         {"watcher", "correlate", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "units", "voices", "internal/input"},
 	"voices":          {"incident", "redact"},
 	"proc":            {},
 	"audit":           {"incident", "redact", "units"},
@@ -48,7 +48,7 @@ var may = map[string][]string{
 	"notify/receiver": {"notify", "render", "incident", "redact"},
 	"chart":           {"incident", "redact"},
 	"web":             {"audit", "incident", "chart", "warn", "redact"},
-	"config":          {"audit", "notify", "notify/receiver", "render", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/terminal"},
+	"config":          {"audit", "notify", "notify/receiver", "render", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/input", "internal/terminal"},
 
 	"kmsg/internal/makelog":  {},
 	"kmsg/internal/loggen":   {"kmsg/internal/makelog"},
@@ -59,11 +59,12 @@ var may = map[string][]string{
 		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
 	"cmd/oomwatch": {"audit", "audit/gather", "daemon", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder", "verdict", "observe", "incident",
 		"redact", "units", "cgroup", "kmsg", "trace", "correlate", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler",
-		"internal/build", "internal/host", "internal/terminal"},
+		"internal/build", "internal/host", "internal/terminal", "internal/input"},
 	"internal/build":       {},
 	"internal/boundedjson": {"units"},
 	"internal/crashpoint":  {},
 	"internal/host":        {"incident", "cgroup"},
+	"internal/input":       {},
 	"internal/terminal":    {},
 }
 
@@ -73,7 +74,7 @@ var doors = map[string][]string{
 	"github.com/moby/moby/":               {"watcher/docker"},
 	"github.com/containerd/errdefs":       {"watcher/docker"},
 	"modernc.org/sqlite":                  {"store"},
-	"golang.org/x/sys/unix":               {"kmsg", "cgroup", "trace"},
+	"golang.org/x/sys/unix":               {"kmsg", "cgroup", "trace", "internal/input"},
 	"golang.org/x/sys/cpu":                {"kmsg"},
 	"golang.org/x/term":                   {"internal/terminal"},
 	"github.com/containerd/cgroups/":      {"cgroup"},
