@@ -351,7 +351,7 @@ func (c *Correlator) recallPID(x *container, pid int) {
 	}
 	for _, s := range c.stray.takeSent(pid) {
 		c.sent(s.sent)
-		c.touchPIDless(s.sent.At) // it was for none of them
+		c.touchPIDless(s.sent) // it was for none of them
 	}
 	c.placeFaults()
 }

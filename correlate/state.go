@@ -303,6 +303,8 @@ func (c *Correlator) dropKill(k *kill) {
 func (c *Correlator) trim(x *container) {
 	if c.isPIDless(x) {
 		c.pidless[x] = true
+	} else {
+		delete(c.pidless, x)
 	}
 	for n := len(x.kills) - maxKills; n > 0; n-- {
 		i := slices.IndexFunc(x.kills, func(k *kill) bool {

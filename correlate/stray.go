@@ -42,7 +42,7 @@ func (c *Correlator) sent(s *observe.Sent) {
 	case x == nil:
 		c.stray.keep(strayFact{sent: s, seen: c.now})
 		if s.Number == 9 {
-			c.touchPIDless(s.At)
+			c.touchPIDless(s)
 		}
 	case by == verdict.ByMainPID:
 		if slices.ContainsFunc(x.Sent, func(o observe.Sent) bool { return o.At.Equal(s.At) && o.Number == s.Number }) {
@@ -53,14 +53,20 @@ func (c *Correlator) sent(s *observe.Sent) {
 	}
 }
 
-// touchPIDless has the runs of a moment judged anew whose main process is not known: it
-// may have been the target.
-func (c *Correlator) touchPIDless(at time.Time) {
+// touchPIDless has the runs judged anew whose main process is not known and may have been
+// the target of a signal.
+func (c *Correlator) touchPIDless(s *observe.Sent) {
 	for x := range c.pidless {
-		if slices.ContainsFunc(x.timeline(), func(r *run) bool { return r.pid == 0 && r.covers(0, at, false) }) {
+		if x.mayHold(s) && slices.ContainsFunc(x.timeline(), func(r *run) bool { return r.pid == 0 && r.covers(0, s.At, false) }) {
 			c.touch(x)
 		}
 	}
+}
+
+// mayHold is false where the cgroup of a signal's target shows that it was not in the container.
+func (x *container) mayHold(s *observe.Sent) bool {
+	id := cgroup.ParsePath(s.Cgroup)
+	return s.Cgroup == "" || id.ContainerID == x.Spec.ID || id.OuterID == x.Spec.ID
 }
 
 // isPIDless is true where the main process of one of the last runs is not known.
@@ -120,7 +126,7 @@ func (p *strayPool) mayHaveKilled(x *container, r *run, at time.Time) string {
 		if s.Number != 9 || s.Ignored || s.At.Before(from) || s.At.After(at.Add(late)) {
 			continue
 		}
-		if id := cgroup.ParsePath(s.Cgroup); s.Cgroup == "" || id.ContainerID == x.Spec.ID || id.OuterID == x.Spec.ID {
+		if x.mayHold(s) {
 			return fmt.Sprintf("its first process's pid was not known before it ended, and SIGKILL was sent to pid %d, which may have been it", s.PID)
 		}
 	}
