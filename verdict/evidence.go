@@ -39,12 +39,12 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 		out = append(out, incident.Evidence{Source: "kmsg", Time: v.fault.Time, Text: redact.Sanitize(v.fault.Line), Means: faultMeaning(v.fault) + "; only its time fits this end"})
 	}
 	for _, at := range f.EngineOOMs {
-		out = append(out, incident.Evidence{Source: engineOf(f.Container), Time: at, Text: "event oom",
+		out = append(out, incident.Evidence{Source: EngineOf(f.Container), Time: at, Text: "event oom",
 			Means: "the engine saw a process in the container OOM-killed (any process, not only the first)"})
 	}
 	for i := range f.Signals {
 		s := &f.Signals[i]
-		out = append(out, incident.Evidence{Source: engineOf(f.Container), Time: s.At, Text: fmt.Sprintf("event kill signal=%d", s.Number),
+		out = append(out, incident.Evidence{Source: EngineOf(f.Container), Time: s.At, Text: fmt.Sprintf("event kill signal=%d", s.Number),
 			Means: fmt.Sprintf("somebody asked the engine to send %s", incident.SignalName(s.Number))})
 	}
 	if h, at := unhealthy(f, v); h != nil {
@@ -72,7 +72,7 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 		out = append(out, exitEvidence(f, v)...)
 	}
 	if !f.StopDone.IsZero() {
-		out = append(out, incident.Evidence{Source: engineOf(f.Container), Time: f.StopDone, Text: "event stop",
+		out = append(out, incident.Evidence{Source: EngineOf(f.Container), Time: f.StopDone, Text: "event stop",
 			Means: "a request to stop the container was carried out"})
 	}
 	if f.OOMKillDelta > 0 {
@@ -197,19 +197,19 @@ func exitEvidence(f *Facts, v judgement) []incident.Evidence {
 	if s := incident.ExitSignal(x.ExitCode); s != 0 {
 		means = fmt.Sprintf("128+%d: what %s leaves, whoever sent it", s, incident.SignalName(s))
 	}
-	out := []incident.Evidence{{Source: engineOf(f.Container), Time: endTime(f), Text: text, Means: means}}
+	out := []incident.Evidence{{Source: EngineOf(f.Container), Time: endTime(f), Text: text, Means: means}}
 	if x.Error != "" {
-		out = append(out, incident.Evidence{Source: engineOf(f.Container), Time: endTime(f), Text: redact.Sanitize(x.Error), Means: "the engine's own error"})
+		out = append(out, incident.Evidence{Source: EngineOf(f.Container), Time: endTime(f), Text: redact.Sanitize(x.Error), Means: "the engine's own error"})
 	}
 	if x.Inspected && x.OOMKilled && v.kill == nil {
-		out = append(out, incident.Evidence{Source: engineOf(f.Container), Time: endTime(f), Text: "inspect: OOMKilled=true",
+		out = append(out, incident.Evidence{Source: EngineOf(f.Container), Time: endTime(f), Text: "inspect: OOMKilled=true",
 			Means: "some process in it was OOM-killed at some time; alone it does not say that this ended the container"})
 	}
 	return out
 }
 
-// engineOf names the engine of a container, as evidence and killers do.
-func engineOf(c *incident.Container) string {
+// EngineOf names the engine of a container, as evidence and killers do.
+func EngineOf(c *incident.Container) string {
 	if c == nil || c.Runtime == "" {
 		return "docker"
 	}
@@ -218,7 +218,7 @@ func engineOf(c *incident.Container) string {
 
 // engineName is what an engine is called in a sentence.
 func engineName(c *incident.Container) string {
-	switch name := engineOf(c); name {
+	switch name := EngineOf(c); name {
 	case "docker":
 		return "Docker"
 	case "podman":

@@ -138,7 +138,7 @@ func killer(f *Facts, v judgement, k *incident.Killer) *incident.Killer {
 		}
 		return k
 	case v.cause == incident.KillStopTimeout, v.cause == incident.KillRequest, v.cause == incident.StopRequest, v.cause == incident.EngineStop && v.signal != 0:
-		*k = incident.Killer{Kind: "engine", Name: engineOf(f.Container)}
+		*k = incident.Killer{Kind: "engine", Name: EngineOf(f.Container)}
 		return k
 	}
 	return nil

@@ -43,7 +43,7 @@ func unhealthyFor(h *incident.Health, at time.Time) string {
 
 // healthEvidence says what the health check had told before the end.
 func healthEvidence(f *Facts, h *incident.Health, at time.Time) incident.Evidence {
-	x := incident.Evidence{Source: engineOf(f.Container), Time: h.Since, Text: "health_status: unhealthy",
+	x := incident.Evidence{Source: EngineOf(f.Container), Time: h.Since, Text: "health_status: unhealthy",
 		Means: "its health check had failed; it was unhealthy" + unhealthyFor(h, at) + " by then"}
 	if h.FailingStreak > 0 {
 		x.Text += fmt.Sprintf(", %d checks failed in a row", h.FailingStreak)

@@ -1,6 +1,7 @@
 package warn
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -61,7 +62,7 @@ func (w *Warner) begin(st *state, name string, s *sign) *episode {
 	t := st.tell(name, f)
 	inc := verdict.Warn(f, verdict.Alarm{
 		Cause: st.cause(name), Confidence: t.confidence, Summary: t.summary, Advice: t.advice,
-		Evidence: []incident.Evidence{{Source: t.source, Time: w.now, Text: t.text, Means: t.means}},
+		Evidence: []incident.Evidence{{Source: cmp.Or(t.source, verdict.EngineOf(f.Container)), Time: w.now, Text: t.text, Means: t.means}},
 		Signs:    incident.WarningFacts{What: name, Signs: []string{name}, Since: s.since},
 	})
 	if name == Forecast {
@@ -82,7 +83,7 @@ func (w *Warner) more(st *state, e *episode, name string) {
 	inc, facts := *e.Incident, *e.Incident.Warning
 	facts.Signs = append(slices.Clone(facts.Signs), name)
 	inc.Warning = &facts
-	inc.Evidence = append(slices.Clone(inc.Evidence), incident.Evidence{Source: t.source, Time: w.now, Text: t.text, Means: t.means})
+	inc.Evidence = append(slices.Clone(inc.Evidence), incident.Evidence{Source: cmp.Or(t.source, verdict.EngineOf(inc.Container)), Time: w.now, Text: t.text, Means: t.means})
 	if name == Forecast {
 		st.foretold(&facts)
 	}

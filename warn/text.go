@@ -15,7 +15,7 @@ type told struct {
 	summary    string
 	confidence incident.Confidence
 	advice     string
-	source     string
+	source     string // "" for the engine of the container
 	text       string // the numbers
 	means      string
 }
@@ -131,8 +131,7 @@ func pidsWords(st *state, who string) told {
 }
 
 func unhealthyWords(st *state, who string) told {
-	t := told{confidence: incident.Possible, source: "recorder"}
-	t.source = "docker"
+	t := told{confidence: incident.Possible} // the engine says it
 	t.text = "health_status: unhealthy"
 	t.means = "the image's health check failed as often as it may"
 	t.summary = fmt.Sprintf("%s is unhealthy: its health check fails", who)
@@ -144,7 +143,7 @@ func loopWords(st *state, who string) told {
 	t := told{confidence: incident.Possible, source: "recorder"}
 	n := len(st.deaths)
 	first, last := st.deaths[0], st.deaths[n-1]
-	t.confidence, t.source = incident.Certain, "docker"
+	t.confidence, t.source = incident.Certain, "" // the engine says it
 	t.text = fmt.Sprintf("%d deaths in %s", n, incident.FormatDuration(last.at.Sub(first.at)))
 	t.means = last.what
 	t.summary = fmt.Sprintf("%s is crash-looping: %d deaths in %s", who, n, incident.FormatDuration(last.at.Sub(first.at)))
