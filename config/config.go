@@ -22,6 +22,7 @@ type Config struct {
 	ExternalURL ExternalURL `yaml:"external_url,omitempty"`
 	Socket      string      `yaml:"socket"`
 	Docker      Docker      `yaml:"docker"`
+	CRI         CRI         `yaml:"cri"`
 	Receivers   []Receiver  `yaml:"receivers,omitempty"`
 	Alerts      Alerts      `yaml:"alerts"`
 	Warnings    Warnings    `yaml:"warnings"`
@@ -49,6 +50,14 @@ type Docker struct {
 	// More are further engines on this host.
 	More     []DockerHost `yaml:"more,omitempty"`
 	LogLines lineCount    `yaml:"log_lines"`
+}
+
+// CRI says which runtimes of Kubernetes are followed.
+type CRI struct {
+	// Sockets are those of containerd or CRI-O; none for the known ones where they are,
+	// "off" alone for none at all.
+	Sockets  []CRISocket `yaml:"sockets,omitempty"`
+	LogLines lineCount   `yaml:"log_lines"`
 }
 
 // Receiver is one place that alerts are sent to. Which keys a type takes
@@ -145,6 +154,7 @@ func Default() *Config {
 		Listen:  DefaultListen,
 		Socket:  DefaultSocketPath(),
 		Docker:  Docker{LogLines: DefaultLogLines},
+		CRI:     CRI{LogLines: DefaultLogLines},
 		Alerts: Alerts{GroupWindow: window(defaultGroupWindow), Pause: window(defaultPause), LongestPause: Duration(longestPause),
 			StormPerMinute: defaultStorm, Budget: defaultBudget, HeartbeatEvery: Duration(defaultHeartbeat)},
 		Warnings: defaultWarnings(),

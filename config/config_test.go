@@ -148,7 +148,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"a command without its path", "warnings: {on_warning: {exec: [dump]}}\n", "1:", "program, by its full path"},
 		{"a command that is not there", "warnings: {on_warning: {exec: [/no/such/dump]}}\n", "1:", "no such file"},
 		{"a time without a command", "warnings: {on_warning: {timeout: 1s}}\n", "1:", "of use only beside exec"},
-		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, history, listen, allowed_hosts, external_url, socket, docker, receivers, alerts, warnings, audit, log`},
+		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, history, listen, allowed_hosts, external_url, socket, docker, cri, receivers, alerts, warnings, audit, log`},
 		{"unknown key below", "store:\n  pth: x\n", "2:3", `unknown key "pth", did you mean "path"? Known here: path, retention`},
 		{"unknown key far off", "store:\n  zzzzzzzz: x\n", "2:3", `unknown key "zzzzzzzz". Known here: path, retention`},
 		{"unknown receiver key", hook + "urll: https://h/CANARY\n", "4:5", `did you mean "url"?`},

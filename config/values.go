@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -179,10 +180,29 @@ type DockerHost string
 
 func (h *DockerHost) UnmarshalText(b []byte) error {
 	u, err := url.Parse(string(b))
+	if string(b) == EngineOff {
+		*h = EngineOff
+		return nil
+	}
 	if err != nil || u.User != nil || !slices.Contains([]string{"unix", "tcp", "http", "https"}, u.Scheme) || u.Host+u.Path == "" {
 		return fmt.Errorf("%q is no engine: write unix:///run/docker.sock or tcp://HOST:PORT", b)
 	}
 	*h = DockerHost(b)
+	return nil
+}
+
+// CRISocket is where a runtime of Kubernetes listens, or EngineOff.
+type CRISocket string
+
+// EngineOff in the place of a socket means that none is followed.
+const EngineOff = "off"
+
+func (s *CRISocket) UnmarshalText(b []byte) error {
+	path, ok := strings.CutPrefix(string(b), "unix://")
+	if string(b) != EngineOff && (!ok || !filepath.IsAbs(path)) {
+		return fmt.Errorf("%q is no socket of a runtime: write unix:///run/containerd/containerd.sock, or off", b)
+	}
+	*s = CRISocket(b)
 	return nil
 }
 

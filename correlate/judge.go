@@ -143,7 +143,7 @@ func (c *Correlator) runFacts(x *container, r *run, at time.Time) *verdict.Facts
 	before := r.beforeKill(at)
 	f := &verdict.Facts{
 		Time: at, Host: c.opt.Host, Container: &spec, Owners: r.owners(), Offline: c.opt.Offline, Placed: c.placed,
-		Historic: c.historic(at), Blind: c.blind(at), Gaps: c.gapsAround(at),
+		Historic: c.historic(at), Blind: c.blind(x.Engine, at), Gaps: c.gapsAround(at),
 		Samples: between(x.readings, r.lo, before, func(s *cgroup.Sample) time.Time { return s.At }),
 		Past:    between(x.past, r.lo, before, func(s *verdict.Reading) time.Time { return s.At }),
 	}
@@ -259,7 +259,7 @@ func (c *Correlator) strayFacts(k *kill) *verdict.Facts {
 	f.ID, f.Offline, f.Placed, f.Host, f.Owners = k.id(c), c.opt.Offline, c.placed, c.opt.Host, k.owners
 	f.Historic = c.historic(f.Time)
 	f.NotSeenLive = f.Historic
-	f.Blind, f.Gaps = c.blind(f.Time), c.gapsAround(f.Time)
+	f.Blind, f.Gaps = c.blind("", f.Time), c.gapsAround(f.Time)
 	return f
 }
 

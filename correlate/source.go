@@ -160,11 +160,12 @@ func (c *Correlator) gapsAround(at time.Time) (out []incident.Gap) {
 	return out
 }
 
-// blind names the sources that were not there at a moment, with the reason.
-func (c *Correlator) blind(at time.Time) map[string]string {
+// blind names the sources that were not there at a moment, with the reason. An engine
+// counts for its own containers, or where it is not known whose it was (engine "").
+func (c *Correlator) blind(engine string, at time.Time) map[string]string {
 	var out map[string]string
 	for name, s := range c.host.Sources {
-		if s.State.Name == "" || s.State.Up || s.there(at) {
+		if s.State.Name == "" || s.State.Up || s.there(at) || s.State.Kind == observe.KindEngine && engine != "" && engine != name {
 			continue
 		}
 		if out == nil {

@@ -10,14 +10,14 @@ import (
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
-// deaths are the sources that see deaths, the engines and the kernel log: the control
-// groups alone see none.
+// deaths are the sources that see deaths, the engines that were named and the kernel log:
+// the control groups alone see none.
 type deaths []observe.Source
 
-// states are the last words of these sources alone.
+// states are the last words of these sources alone, and of engines that were found.
 func (d deaths) states(all []observe.SourceState) (out []observe.SourceState) {
 	for _, s := range all {
-		if slices.ContainsFunc(d, func(o observe.Source) bool { return o.Name() == s.Name }) {
+		if s.Kind == observe.KindEngine || slices.ContainsFunc(d, func(o observe.Source) bool { return o.Name() == s.Name }) {
 			out = append(out, s)
 		}
 	}
@@ -27,15 +27,15 @@ func (d deaths) states(all []observe.SourceState) (out []observe.SourceState) {
 // ready reports whether a source of deaths works, and if not, why.
 func (d deaths) ready(all []observe.SourceState) (bool, string) {
 	states := d.states(all)
+	if slices.ContainsFunc(states, func(s observe.SourceState) bool { return s.Up }) {
+		return true, ""
+	}
 	var why []string
 	for _, s := range d {
 		i := slices.IndexFunc(states, func(o observe.SourceState) bool { return o.Name == s.Name() })
-		switch {
-		case i < 0:
+		if i < 0 {
 			why = append(why, s.Name()+": has not reported yet")
-		case states[i].Up:
-			return true, ""
-		default:
+		} else {
 			why = append(why, s.Name()+": "+states[i].Reason)
 		}
 	}

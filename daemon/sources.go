@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/watcher/cri"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 	"github.com/oomwatch/oomwatch/watcher/journal"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
@@ -56,8 +59,37 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 		}
 		s.kernel.After = after
 	}
+	if err := s.addDocker(cfg, past, log, reg); err != nil {
+		return nil, err
+	}
+	if err := s.addRuntimes(cfg, past, log); err != nil {
+		return nil, err
+	}
+	s.list = append(s.list, s.kernel)
+	s.deaths = append(s.deaths, s.kernel)
+	s.list = append(s.list, &signals.Source{}, &journal.Source{Since: past.epoch.Add(-lookBack)})
+	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
+		s.list = append(s.list, absent{observe.SourceState{Name: observe.Cgroups, Kind: observe.KindCgroup, Reason: err.Error(), Fix: "oomwatch doctor"}})
+	} else {
+		s.openSampler(cg, rec, log, reg)
+	}
+	for i := range s.list {
+		s.list[i] = noted{Source: s.list[i], clock: s.since}
+	}
+	return s, nil
+}
+
+// addDocker adds the Docker engines.
+func (s *sources) addDocker(cfg *config.Config, past *restored, log *zap.Logger, reg prometheus.Registerer) error {
 	hosts := append([]config.DockerHost{cfg.Docker.Host}, cfg.Docker.More...)
+	if noDocker(cfg) {
+		log.Info("no Docker engine is followed: its socket is not there, and a runtime's is; --docker HOST follows one all the same")
+		return nil
+	}
 	for i, host := range hosts {
+		if host == config.EngineOff {
+			continue
+		}
 		opt := docker.Options{Name: engineName(i, host), Host: string(host), LogLines: int(cfg.Docker.LogLines), Logger: log, Registerer: reg, Since: past.epoch.Add(-lookBack)}
 		if len(hosts) > 1 {
 			opt.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"engine": opt.Name}, reg)
@@ -72,22 +104,58 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 		}
 		engine, err := docker.New(opt)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		s.list = append(s.list, engine)
+		s.list, s.deaths = append(s.list, engine), append(s.deaths, engine)
 	}
-	s.list = append(s.list, s.kernel)
-	s.deaths = slices.Clone(s.list)
-	s.list = append(s.list, &signals.Source{}, &journal.Source{Since: past.epoch.Add(-lookBack)})
-	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
-		s.list = append(s.list, absent{observe.SourceState{Name: observe.Cgroups, Kind: observe.KindCgroup, Reason: err.Error(), Fix: "oomwatch doctor"}})
-	} else {
-		s.openSampler(cg, rec, log, reg)
+	return nil
+}
+
+// noDocker is true where nobody named an engine, and only another runtime is here.
+func noDocker(cfg *config.Config) bool {
+	there := func(socket string) bool {
+		_, err := os.Stat(strings.TrimPrefix(socket, "unix://"))
+		return err == nil
 	}
-	for i := range s.list {
-		s.list[i] = noted{Source: s.list[i], clock: s.since}
+	named := cfg.Docker.Host != "" || os.Getenv("DOCKER_HOST") != ""
+	runtimes := cri.Known
+	for _, s := range cfg.CRI.Sockets {
+		runtimes = append(runtimes, string(s))
 	}
-	return s, nil
+	return !named && !docker.Here() && slices.ContainsFunc(runtimes, there)
+}
+
+// addRuntimes adds the runtimes of Kubernetes: those that are named, else the known ones,
+// of which nothing is said while they are not there.
+func (s *sources) addRuntimes(cfg *config.Config, past *restored, log *zap.Logger) error {
+	sockets, optional := cfg.CRI.Sockets, len(cfg.CRI.Sockets) == 0
+	if optional {
+		for _, known := range cri.Known {
+			sockets = append(sockets, config.CRISocket(known))
+		}
+	}
+	for _, socket := range sockets {
+		if socket == config.EngineOff {
+			continue
+		}
+		opt := cri.Options{Name: cri.NameOf(string(socket)), Socket: string(socket), Optional: optional, LogLines: int(cfg.CRI.LogLines), Logger: log, Since: past.epoch.Add(-lookBack)}
+		if c := past.cursors[opt.Name]; c != "" {
+			since, err := time.Parse(time.RFC3339Nano, c)
+			if err != nil {
+				log.Warn("old ends are taken for new ones", zap.String("runtime", opt.Name), zap.Error(err))
+			} else {
+				opt.Since = since
+			}
+		}
+		runtime, err := cri.New(opt)
+		if err != nil {
+			return err
+		}
+		if s.list = append(s.list, runtime); !optional {
+			s.deaths = append(s.deaths, runtime)
+		}
+	}
+	return nil
 }
 
 // engineName is what an engine's source is called: the first has the usual name, so that

@@ -33,7 +33,7 @@ func About(inc *incident.Incident, what string) bool {
 		return true
 	}
 	p := c.Pod
-	return p != nil && (p.Name == what || p.UID == what || p.Namespace != "" && (what == p.Namespace+"/"+p.Name || what == p.Namespace+"/"+p.Name+"/"+c.Name))
+	return p != nil && (p.UID == what || slices.Contains(p.Names(c.Name), what))
 }
 
 // swarmService is the label by which a swarm says whose task a container is.

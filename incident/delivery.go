@@ -154,6 +154,8 @@ func (i *Incident) Subject() string {
 		return HostLane
 	case c.Compose != nil && c.Compose.Service != "":
 		return "service:" + c.Compose.Project + "/" + c.Compose.Service
+	case c.Pod != nil && c.Pod.Name != "" && c.Name != "":
+		return "pod:" + c.Pod.Namespace + "/" + c.Pod.Owner(c.Labels) + "/" + c.Name
 	case c.Name != "":
 		return "name:" + c.Name
 	case c.ID != "":

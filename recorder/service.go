@@ -11,8 +11,9 @@ const Host = "(host)"
 
 // ServiceOf names the series that a container's readings belong to, so that it
 // outlives the container: its compose project and service (and its number, from
-// the second on), else its swarm service and slot, else its pod's namespace and
-// its name there, else its name, else its image.
+// the second on), else its swarm service and slot, else its pod's namespace, the
+// name of what made the pod, and its own where that is another; else its name, else its
+// image.
 func ServiceOf(c *incident.Container) string {
 	if c.Compose != nil && c.Compose.Service != "" {
 		return numbered(c.Compose.Project+"/"+c.Compose.Service, c.Labels["com.docker.compose.container-number"])
@@ -25,8 +26,14 @@ func ServiceOf(c *incident.Container) string {
 		}
 		return numbered(s, slot)
 	}
-	if n := c.Labels["io.kubernetes.container.name"]; n != "" && c.Pod != nil && c.Pod.Namespace != "" {
-		return c.Pod.Namespace + "/" + n
+	if p := c.Pod; p != nil && p.Namespace != "" && c.Name != "" {
+		if p.Name == "" {
+			return p.Namespace + "/" + c.Name
+		}
+		if owner := p.Owner(c.Labels); owner != c.Name {
+			return p.Namespace + "/" + owner + "/" + c.Name
+		}
+		return p.Namespace + "/" + c.Name
 	}
 	switch {
 	case c.Name != "":

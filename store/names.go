@@ -54,7 +54,9 @@ func namesOf(inc *incident.Incident) []name {
 		add(c.Compose.Service, false)
 	}
 	if c.Pod != nil {
-		add(c.Pod.Name, false)
+		for _, n := range c.Pod.Names(c.Name) {
+			add(n, false)
+		}
 		add(c.Pod.UID, false)
 	}
 	return out

@@ -108,6 +108,9 @@ func ownLimit(f *Facts, e *kmsg.Episode) (own, known bool) {
 	}
 	limit := f.pathOf(e.OOMMemcg)
 	if f.Container != nil && f.Container.ID != "" {
+		if podOfOne(f, e, &limit) {
+			return true, true
+		}
 		// A limit inside the container (docker in docker) is its own too.
 		return limit.ContainerID == f.Container.ID || limit.OuterID == f.Container.ID, true
 	}
@@ -127,6 +130,22 @@ func ownLimit(f *Facts, e *kmsg.Episode) (own, known bool) {
 		return limit.Unit == victim.Unit, true
 	}
 	return false, true
+}
+
+// maxPage is the largest page that a limit may be rounded to.
+const maxPage = 64 << 10
+
+// podOfOne is true where the limit is that of the container's pod and of the same size as
+// its own. The kubelet gives a pod the sum of its containers' limits, and the pause process
+// counts towards it: with one container the pod's limit is reached first, and grows with
+// the container's.
+func podOfOne(f *Facts, e *kmsg.Episode, limit *cgroup.Identity) bool {
+	own := f.Container.MemoryLimit
+	if own == nil || !e.Limit.Printed || limit.PodUID == "" || limit.ContainerID != "" {
+		return false
+	}
+	d := *own - e.Limit.Bytes
+	return -maxPage < d && d < maxPage
 }
 
 // unlimited is true when the container is known to have no memory limit of its own.

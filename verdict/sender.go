@@ -58,7 +58,11 @@ func judgeSender(f *Facts) (judgement, bool) {
 	return v, true
 }
 
-// judgeRuntime finds a stop of which the engine said nothing, as Podman does not,
+// tellsRequests is true for an engine that says of each request to stop or kill that
+// there was one.
+func tellsRequests(runtime string) bool { return runtime == "" || runtime == "docker" }
+
+// judgeRuntime finds a stop of which the engine said nothing, as Podman and CRI do not,
 // by the signals that its runtime was traced to send: the one to stop, and SIGKILL
 // when the grace period was over.
 func judgeRuntime(f *Facts) (judgement, bool) {
@@ -73,7 +77,7 @@ func judgeRuntime(f *Facts) (judgement, bool) {
 			asked = s
 		}
 	}
-	if f.Container == nil || f.Container.Runtime != "podman" || len(f.Signals) > 0 || asked == nil || endTime(f).Sub(asked.At) > requestWindow {
+	if f.Container == nil || tellsRequests(f.Container.Runtime) || len(f.Signals) > 0 || asked == nil || endTime(f).Sub(asked.At) > requestWindow {
 		return judgement{}, false
 	}
 	v := judgement{cause: incident.StopRequest, confidence: incident.Likely, signal: asked.Number,

@@ -111,6 +111,9 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 // containers the unit or the process.
 func subject(inc *incident.Incident) string {
 	if n := containerName(inc.Container); n != "" {
+		if p := inc.Container.Pod; p != nil && p.Name != "" && p.Namespace != "" {
+			n += " of pod " + p.Namespace + "/" + p.Name
+		}
 		return redact.Sanitize(n)
 	}
 	if inc.Container != nil && inc.Container.Pod != nil && inc.Container.Pod.UID != "" {
@@ -218,6 +221,9 @@ func limitReached(inc *incident.Incident, v judgement) string {
 			return "at the " + limit + "limit of a memory cgroup that the kernel did not name"
 		case limit == "":
 			return "at its own memory limit"
+		}
+		if limited := cgroup.ParsePath(e.OOMMemcg); limited.PodUID != "" && limited.ContainerID == "" {
+			return "at its own " + limit + "limit, which is its pod's too"
 		}
 		if unit := insideUnit(inc); unit != "" {
 			return "at the " + limit + "limit of " + redact.Sanitize(unit) + ", a unit inside it"

@@ -17,6 +17,7 @@ type daemonFlags struct {
 	listen       config.ListenAddr
 	socket       string
 	docker       dockerHosts
+	cri          criSockets
 	webhook      string
 	slackWebhook string
 	logLevel     config.LogLevel
@@ -34,6 +35,7 @@ func (f *daemonFlags) add(cmd *cobra.Command) {
 	addText(fs, &f.listen, "listen", "", "ADDR", "web page, /metrics, /healthz and /readyz on this address, or off (default "+config.DefaultListen+")")
 	fs.StringVar(&f.socket, "socket", "", "`PATH` of the unix socket that the other commands ask (default "+config.DefaultSocketPath()+")")
 	addText(fs, &f.docker, "docker", "", "HOST", "Docker engine, as unix:///PATH or tcp://HOST:PORT; repeat it for further ones (default DOCKER_HOST, else the default socket)")
+	addText(fs, &f.cri, "cri", "", "SOCKET", "containerd or CRI-O of a Kubernetes node, as unix:///PATH, or off; repeat it for further ones (default the known sockets, where they are)")
 }
 
 // addReceivers registers the flags that say where alerts go.
@@ -69,6 +71,9 @@ func (f *daemonFlags) config() (*config.Config, []string, error) {
 	}
 	if len(f.docker) > 0 {
 		cfg.Docker.Host, cfg.Docker.More = f.docker[0], f.docker[1:]
+	}
+	if len(f.cri) > 0 {
+		cfg.CRI.Sockets = f.cri
 	}
 	if f.logLevel != "" {
 		cfg.Log.Level = f.logLevel
@@ -116,6 +121,27 @@ func (h dockerHosts) String() string {
 	all := make([]string, len(h))
 	for i := range h {
 		all[i] = string(h[i])
+	}
+	return strings.Join(all, " ")
+}
+
+// criSockets are the runtimes that --cri names, once or repeatedly.
+type criSockets []config.CRISocket
+
+// UnmarshalText adds one.
+func (c *criSockets) UnmarshalText(b []byte) error {
+	var one config.CRISocket
+	if err := one.UnmarshalText(b); err != nil {
+		return err
+	}
+	*c = append(*c, one)
+	return nil
+}
+
+func (c criSockets) String() string {
+	all := make([]string, len(c))
+	for i := range c {
+		all[i] = string(c[i])
 	}
 	return strings.Join(all, " ")
 }

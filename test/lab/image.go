@@ -22,31 +22,40 @@ const ProgEnv = "OOMWATCH_LAB_PROG"
 
 // loadImage makes the test image out of what is on this machine; no registry is asked.
 func (e *Engine) loadImage(ctx context.Context) error {
-	prog := os.Getenv(ProgEnv)
-	if prog == "" {
-		prog = filepath.Join(e.Dir, "prog")
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", prog, progPackage)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build the lab's program (from inside the module's tree): %w: %s", err, bytes.TrimSpace(out))
-		}
-	}
-	busybox, err := staticBusybox()
+	image, err := Rootfs(ctx, e.Dir)
 	if err != nil {
 		return err
-	}
-	applets, err := exec.CommandContext(ctx, busybox, "--list").Output()
-	if err != nil {
-		return fmt.Errorf("list busybox applets: %w", err)
-	}
-	image, err := tarball(busybox, prog, strings.Fields(string(applets)))
-	if err != nil {
-		return fmt.Errorf("pack the test image: %w", err)
 	}
 	if _, err := e.docker(ctx, image, "import", "-c", "ENV PATH=/bin", "-", Image); err != nil {
 		return fmt.Errorf("load the test image: %w", err)
 	}
 	return nil
+}
+
+// Rootfs is the test image's files as a tar archive; the program that dies is built in dir.
+func Rootfs(ctx context.Context, dir string) (io.Reader, error) {
+	prog := os.Getenv(ProgEnv)
+	if prog == "" {
+		prog = filepath.Join(dir, "prog")
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", prog, progPackage)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("build the lab's program (from inside the module's tree): %w: %s", err, bytes.TrimSpace(out))
+		}
+	}
+	busybox, err := staticBusybox()
+	if err != nil {
+		return nil, err
+	}
+	applets, err := exec.CommandContext(ctx, busybox, "--list").Output()
+	if err != nil {
+		return nil, fmt.Errorf("list busybox applets: %w", err)
+	}
+	image, err := tarball(busybox, prog, strings.Fields(string(applets)))
+	if err != nil {
+		return nil, fmt.Errorf("pack the test image: %w", err)
+	}
+	return image, nil
 }
 
 // staticBusybox finds a busybox that runs without any library.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/events"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 // A container whose labels are huge is followed by its name, and costs little.
@@ -32,10 +33,10 @@ func TestHugeLabels(t *testing.T) {
 	})
 	rec := follow(t, Options{Host: f.host}, nil)
 	c := rec.wait(t, "list", isReconcile).List.Containers[0]
-	if c.Name != "huge" || len(c.Labels["a"]) > maxLabelValue+3 {
+	if c.Name != "huge" || len(c.Labels["a"]) > redact.MaxLabelValue+3 {
 		t.Errorf("name %q, a label of %d bytes", c.Name, len(c.Labels["a"]))
 	}
-	if x := rec.wait(t, "die", isExit(id)).Exit; x.Name != "huge" || len(x.Labels["a"]) > maxLabelValue+3 {
+	if x := rec.wait(t, "die", isExit(id)).Exit; x.Name != "huge" || len(x.Labels["a"]) > redact.MaxLabelValue+3 {
 		t.Errorf("name %q, a label of %d bytes", x.Name, len(x.Labels["a"]))
 	}
 }
@@ -76,7 +77,7 @@ func TestSlimKeepsWhatIsTheEnginesOwn(t *testing.T) {
 	}
 	m := slim(events.Message{Actor: events.Actor{ID: "x", Attributes: attrs}})
 	got := m.Actor.Attributes
-	if got["exitCode"] != "137" || got["name"] != "n" || got["signal"] != "9" || got["oomwatch.silence"] != "1h" || len(got) > maxLabels+4 {
+	if got["exitCode"] != "137" || got["name"] != "n" || got["signal"] != "9" || got["oomwatch.silence"] != "1h" || len(got) > redact.MaxLabels+4 {
 		t.Errorf("%d attributes, among them %q %q %q %q", len(got), got["exitCode"], got["name"], got["signal"], got["oomwatch.silence"])
 	}
 }

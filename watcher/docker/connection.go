@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/watcher/logtail"
 )
 
 // connection is one stay with an engine: from a successful negotiation to the
@@ -159,8 +160,8 @@ func (c *connection) inspect(ctx context.Context, id string) (*document, error) 
 
 // logs fetches the last lines of a container, as many of them to show as lines;
 // since and until, where set, bound them.
-func (c *connection) logs(ctx context.Context, id string, tty bool, lines int, since, until time.Time) (lastWords, error) {
-	kept := max(lines, judgedLines)
+func (c *connection) logs(ctx context.Context, id string, tty bool, lines int, since, until time.Time) (logtail.Words, error) {
+	kept := max(lines, logtail.Judged)
 	opts := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(kept)}
 	if !since.IsZero() {
 		opts.Since = stamp(since)
@@ -173,7 +174,7 @@ func (c *connection) logs(ctx context.Context, id string, tty bool, lines int, s
 	}
 	r, err := c.cli.ContainerLogs(ctx, id, opts)
 	if err != nil {
-		return lastWords{}, err
+		return logtail.Words{}, err
 	}
 	defer r.Close()
 	return readTail(r, tty, lines)

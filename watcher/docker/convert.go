@@ -187,10 +187,10 @@ func (d *document) container(runtime string) observe.Container {
 func identify(c *observe.Container, labels map[string]string) {
 	c.Labels = boundLabels(labels)
 	if p, s := labels[labelProject], labels[labelService]; p != "" || s != "" {
-		c.Compose = &incident.Compose{Project: cut(p, maxLabelValue), Service: cut(s, maxLabelValue)}
+		c.Compose = &incident.Compose{Project: cut(p, redact.MaxLabelValue), Service: cut(s, redact.MaxLabelValue)}
 	}
 	if uid, ns, name := labels[labelPodUID], labels[labelPodNamespace], labels[labelPodName]; uid != "" || name != "" {
-		c.Pod = &incident.Pod{UID: cut(uid, maxLabelValue), Namespace: cut(ns, maxLabelValue), Name: cut(name, maxLabelValue)}
+		c.Pod = &incident.Pod{UID: cut(uid, redact.MaxLabelValue), Namespace: cut(ns, redact.MaxLabelValue), Name: cut(name, redact.MaxLabelValue)}
 	}
 }
 

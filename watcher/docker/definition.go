@@ -99,7 +99,7 @@ func definitionOf(raw json.RawMessage, runtime string) (audit.Container, error) 
 			name, value, _ := strings.Cut(v, "=")
 			c.Heap = append(c.Heap, audit.HeapInVariable(name, value)...)
 			if secretVariable(name, value) {
-				c.SecretNames = append(c.SecretNames, cut(name, maxLabelValue))
+				c.SecretNames = append(c.SecretNames, cut(name, redact.MaxLabelValue))
 			}
 		}
 		slices.Sort(c.SecretNames)
@@ -149,7 +149,7 @@ func (s *settings) define(c *audit.Container) {
 	c.NetworkHost, c.PIDHost, c.IPCHost = h.NetworkMode == "host", h.PidMode == "host", h.IpcMode == "host"
 	c.UTSHost, c.UserHost = h.UTSMode == "host", h.UsernsMode == "host"
 	for _, d := range h.Devices {
-		c.Devices = append(c.Devices, cut(d.PathOnHost, maxLabelValue))
+		c.Devices = append(c.Devices, cut(d.PathOnHost, redact.MaxLabelValue))
 	}
 }
 

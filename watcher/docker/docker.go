@@ -37,6 +37,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/observe"
+	"github.com/oomwatch/oomwatch/watcher/logtail"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
@@ -100,7 +101,7 @@ func New(opts Options) (*Source, error) {
 	if _, err := findHost(opts.Host); err != nil {
 		return nil, err
 	}
-	if opts.LogLines < 0 || opts.LogLines > maxLogLines {
+	if opts.LogLines < 0 || opts.LogLines > logtail.MaxLines {
 		return nil, errors.New("log lines: want a number from 0 to 1000")
 	}
 	if opts.Logger == nil {

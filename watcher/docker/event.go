@@ -148,7 +148,7 @@ func slim(m events.Message) events.Message {
 	}
 	for k := range ownAttributes {
 		if v, ok := m.Actor.Attributes[k]; ok {
-			attrs[k] = cut(v, maxLabelValue)
+			attrs[k] = cut(v, redact.MaxLabelValue)
 		}
 	}
 	m.Actor.Attributes = attrs
@@ -167,78 +167,14 @@ func rawEvent(m events.Message, at time.Time) string {
 	return fmt.Sprintf("%s container %s %s (%s)", at.Format(time.RFC3339Nano), m.Action, m.Actor.ID, strings.Join(kv, ", "))
 }
 
-// Bounds on what a container's author can make us carry.
-const (
-	maxLabels     = 64
-	maxLabelKey   = 256
-	maxLabelValue = 512
-	maxEventText  = 4 << 10 // what an event holds before its labels are bounded
-)
+// maxEventText is what an event holds before its labels are bounded, in bytes.
+const maxEventText = 4 << 10
 
-// boundLabels keeps the labels that the join needs, those by which a container has
-// a say in its alerts, then others in the order of their names, cuts long ones and
-// hides what looks like a secret.
+// joinLabels are the labels that the join needs as they are.
+var joinLabels = []string{labelProject, labelService, labelPodUID, labelPodNamespace, labelPodName}
+
 func boundLabels(labels map[string]string) map[string]string {
-	if len(labels) == 0 {
-		return nil
-	}
-	keys := make([]string, 0, len(labels))
-	for k := range labels {
-		keys = append(keys, k)
-	}
-	sort.Slice(keys, func(i, j int) bool {
-		if a, b := labelRank(keys[i]), labelRank(keys[j]); a != b {
-			return a < b
-		}
-		return keys[i] < keys[j]
-	})
-	out := make(map[string]string, min(len(keys), maxLabels))
-	for _, k := range keys[:min(len(keys), maxLabels)] {
-		v := cut(labels[k], maxLabelValue)
-		if !joinLabel(k) {
-			v = redactValue(k, v)
-		}
-		out[cut(k, maxLabelKey)] = v
-	}
-	return out
+	return redact.Labels(labels, joinLabels...)
 }
 
-// labelRank orders labels, those to be kept first. One that is ours is not to be
-// lost behind a builder's many com.* and io.*: it silences, or picks receivers.
-func labelRank(k string) int {
-	switch {
-	case joinLabel(k):
-		return 0
-	case strings.HasPrefix(k, "oomwatch."):
-		return 1
-	}
-	return 2
-}
-
-func joinLabel(k string) bool {
-	switch k {
-	case labelProject, labelService, labelPodUID, labelPodNamespace, labelPodName:
-		return true
-	}
-	return false
-}
-
-// redactValue hides a label's value where its name or its look tells a secret.
-func redactValue(k, v string) string {
-	line := k + "=" + v
-	redacted := redact.Line(line)
-	if redacted == line {
-		return v
-	}
-	if rest, ok := strings.CutPrefix(redacted, k+"="); ok {
-		return rest
-	}
-	return redact.Redacted
-}
-
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
-}
+func cut(s string, n int) string { return redact.Cut(s, n) }

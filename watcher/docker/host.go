@@ -34,6 +34,18 @@ func findHost(explicit string) (endpoint, error) {
 	if env := os.Getenv(client.EnvOverrideHost); env != "" {
 		return parseHost(env, "DOCKER_HOST")
 	}
+	path, _ := defaultSocket()
+	return parseHost("unix://"+path, "the default socket")
+}
+
+// Here is true where a default socket is there.
+func Here() bool {
+	_, there := defaultSocket()
+	return there
+}
+
+// defaultSocket is the first default socket that is there, else the first.
+func defaultSocket() (path string, there bool) {
 	sockets := []string{"/var/run/docker.sock"}
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
 		sockets = append(sockets, filepath.Join(dir, "docker.sock"))
@@ -41,10 +53,10 @@ func findHost(explicit string) (endpoint, error) {
 	sockets = append(sockets, "/run/user/"+strconv.Itoa(os.Geteuid())+"/docker.sock")
 	for _, path := range sockets {
 		if _, err := os.Stat(path); err == nil {
-			return parseHost("unix://"+path, "the default socket")
+			return path, true
 		}
 	}
-	return parseHost("unix://"+sockets[0], "the default socket")
+	return sockets[0], false
 }
 
 // parseHost reads a host as DOCKER_HOST has it; from says where it was written.

@@ -11,6 +11,7 @@ import (
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/verdict"
+	"github.com/oomwatch/oomwatch/watcher/logtail"
 )
 
 // Workers ask the engine about single containers. An inspect waits in the engine
@@ -53,7 +54,7 @@ type answer struct {
 	doc     *document // nil when it could not be had
 	err     error     // why
 	runtime string
-	tail    lastWords
+	tail    logtail.Words
 	logErr  error
 	unread  string // why disks were not looked at
 }
@@ -113,8 +114,8 @@ func (r *run) ask(ctx context.Context, j job) answer {
 		a.disks = a.doc.filesystems()
 	}
 	// No log at all can mean that there was no room for one.
-	silent := j.logs && a.logErr == nil && len(a.tail.raw) == 0
-	if !silent && verdict.FindDiskFull(a.tail.raw) == nil {
+	silent := j.logs && a.logErr == nil && len(a.tail.Raw) == 0
+	if !silent && verdict.FindDiskFull(a.tail.Raw) == nil {
 		a.disks = nil
 		return a
 	}
@@ -186,7 +187,7 @@ func (r *run) answered(a answer) {
 // afterDeath emits what was learned after a death, and the death itself where
 // it waited for its exit code.
 func (r *run) afterDeath(a answer) {
-	d := observe.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail.shown, RawTail: a.tail.raw, Problem: problem(a), Filesystems: a.disks, FilesystemsUnread: a.unread}
+	d := observe.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail.Shown, RawTail: a.tail.Raw, Problem: problem(a), Filesystems: a.disks, FilesystemsUnread: a.unread}
 	if a.doc != nil {
 		c := a.doc.container(a.runtime)
 		if c.StartedAt.After(a.at) {

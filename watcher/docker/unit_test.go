@@ -15,6 +15,8 @@ import (
 	"github.com/moby/moby/api/types/events"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/observe"
+	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/watcher/logtail"
 )
 
 func TestInboxDropsTheOldestAndCounts(t *testing.T) {
@@ -72,16 +74,16 @@ func TestLabelsAreBounded(t *testing.T) {
 		labels[fmt.Sprintf("n%03d", i)] = "x"
 	}
 	got := boundLabels(labels)
-	if len(got) != maxLabels || got[labelService] != "web" || len(got["a"]) > maxLabelValue+3 || !utf8.ValidString(got["a"]) {
+	if len(got) != redact.MaxLabels || got[labelService] != "web" || len(got["a"]) > redact.MaxLabelValue+3 || !utf8.ValidString(got["a"]) {
 		t.Errorf("%d labels, a has %d bytes", len(got), len(got["a"]))
 	}
 	if got["oomwatch.silence"] != "true" || got["oomwatch.receiver"] != "ops" {
 		t.Errorf("what the container says of its own alerts is lost among its labels: %v", got)
 	}
-	for i := range 2 * maxLabels { // and no container makes us carry more by that
+	for i := range 2 * redact.MaxLabels { // and no container makes us carry more by that
 		labels[fmt.Sprintf("oomwatch.a%03d", i)] = "x"
 	}
-	if got = boundLabels(labels); len(got) != maxLabels || got[labelService] != "web" {
+	if got = boundLabels(labels); len(got) != redact.MaxLabels || got[labelService] != "web" {
 		t.Errorf("%d labels, of %q", len(got), got[labelService])
 	}
 	if boundLabels(nil) != nil {
@@ -96,7 +98,7 @@ func frame(stream byte, text string) []byte {
 }
 
 func TestReadTail(t *testing.T) {
-	long := strings.Repeat("x", 3*maxLogLine)
+	long := strings.Repeat("x", 3*logtail.MaxLine)
 	for _, tt := range []struct {
 		name string
 		in   []byte
@@ -110,15 +112,15 @@ func TestReadTail(t *testing.T) {
 		{name: "terminal", in: []byte("a\r\nb\r\n"), tty: true, want: []string{"a", "b"}},
 		{name: "cut in a frame", in: frame(1, "one\ntwo\n")[:13], want: []string{"one", "t"}},
 		{name: "cut in a head", in: append(frame(1, "one\n"), 1, 0), want: []string{"one"}},
-		{name: "long line", in: frame(1, long+"\nend\n"), want: []string{long[:maxLogLine], "end"}},
+		{name: "long line", in: frame(1, long+"\nend\n"), want: []string{long[:logtail.MaxLine], "end"}},
 		{name: "frame that claims 4 GiB", in: []byte{1, 0, 0, 0, 255, 255, 255, 255, 'h', 'i'}, want: []string{"hi"}},
 		{name: "error of the engine", in: slices.Concat(frame(1, "one\n"), frame(3, "disk \x1bgone")), want: []string{"one"}, err: `disk \x1bgone`},
 		{name: "no frames", in: []byte("plain text without a head"), err: "not in frames"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := readTail(bytes.NewReader(tt.in), tt.tty, 3)
-			if !slices.Equal(got.shown, tt.want) {
-				t.Errorf("lines %.200q, want %.200q", got.shown, tt.want)
+			if !slices.Equal(got.Shown, tt.want) {
+				t.Errorf("lines %.200q, want %.200q", got.Shown, tt.want)
 			}
 			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("error %v, want %q", err, tt.err)
@@ -133,8 +135,8 @@ func TestReadTail(t *testing.T) {
 	for range 2000 {
 		b.Write(frame(1, strings.Repeat("word ", 500)+"\n"))
 	}
-	got, err := readTail(&b, false, maxLogLines)
-	if total := len(strings.Join(got.raw, "")); err != nil || total > maxLogBytes || total < maxLogBytes/2 {
+	got, err := readTail(&b, false, logtail.MaxLines)
+	if total := len(strings.Join(got.Raw, "")); err != nil || total > logtail.MaxBytes || total < logtail.MaxBytes/2 {
 		t.Errorf("%d bytes kept: %v", total, err)
 	}
 }
@@ -151,7 +153,7 @@ func FuzzReadTail(f *testing.F) {
 	f.Add([]byte("a\r\n\xff\x1b[31m"), true)
 	f.Fuzz(func(t *testing.T, b []byte, tty bool) {
 		words, _ := readTail(bytes.NewReader(b), tty, 5) // an error is fine, bad lines are not
-		lines := words.shown
+		lines := words.Shown
 		if len(lines) > 5 {
 			t.Errorf("%d lines", len(lines))
 		}

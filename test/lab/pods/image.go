@@ -1,0 +1,70 @@
+package pods
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+
+	"github.com/oomwatch/oomwatch/test/lab"
+)
+
+// image is what the test image is called; a sandbox runs in it too.
+const image = "docker.io/library/oomwatch-lab:pods"
+
+// load makes the test image out of what is on this machine and imports it.
+func (r *Runtime) load(ctx context.Context) error {
+	rootfs, err := lab.Rootfs(ctx, r.Dir)
+	if err != nil {
+		return err
+	}
+	layer, err := io.ReadAll(rootfs)
+	if err != nil {
+		return err
+	}
+	archive, err := dockerArchive(layer)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, r.program("ctr"), "--address", r.Socket, "--namespace", "k8s.io", "images", "import", "-")
+	cmd.Stdin = archive
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("import the test image: %w: %s", err, out)
+	}
+	return nil
+}
+
+// dockerArchive is an image of one layer as docker save writes it.
+func dockerArchive(layer []byte) (io.Reader, error) {
+	config, err := json.Marshal(map[string]any{
+		"architecture": runtime.GOARCH, "os": "linux",
+		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Entrypoint": []string{"/bin/sleep", "1000000"}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := json.Marshal([]map[string]any{{"Config": "config.json", "RepoTags": []string{image}, "Layers": []string{"layer.tar"}}})
+	if err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for _, f := range []struct {
+		name string
+		body []byte
+	}{{"manifest.json", manifest}, {"config.json", config}, {"layer.tar", layer}} {
+		if err := w.WriteHeader(&tar.Header{Name: f.name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(f.body))}); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(f.body); err != nil {
+			return nil, err
+		}
+	}
+	return &buf, w.Close()
+}

@@ -1,0 +1,289 @@
+package pods
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oomwatch/oomwatch/internal/grpcread"
+)
+
+const service = "/runtime.v1.RuntimeService/"
+
+// calls are what the lab asks a runtime: it runs and ends pods, as a kubelet does.
+var calls = []string{service + "Version", service + "RunPodSandbox", service + "StopPodSandbox", service + "RemovePodSandbox",
+	service + "ListPodSandbox", service + "CreateContainer", service + "StartContainer", service + "StopContainer", service + "RemoveContainer",
+	service + "ContainerStatus", service + "ExecSync"}
+
+// Pod is a pod to be run, as a kubelet would ask for it.
+type Pod struct {
+	Namespace, Name, UID string
+	Labels               map[string]string
+	// Limit is that of the pod's cgroup in bytes; 0 for none.
+	Limit int64
+
+	id     string
+	parent string
+	logs   string
+}
+
+// Container is one of its containers.
+type Container struct {
+	Name    string
+	Command []string
+	// Limit is its own, in bytes; 0 for none.
+	Limit   int64
+	Restart int
+	Grace   int // seconds
+}
+
+func (r *Runtime) call(ctx context.Context, method string, request []byte) (first string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	answer, err := r.conn.Call(ctx, service+method, request)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", method, err)
+	}
+	err = grpcread.Fields(answer, func(f grpcread.Field) error {
+		if f.Number == 1 && first == "" {
+			first = f.Text()
+		}
+		return nil
+	})
+	return first, err
+}
+
+func (r *Runtime) version(ctx context.Context) (v string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	answer, err := r.conn.Call(ctx, service+"Version", nil)
+	if err != nil {
+		return "", err
+	}
+	return v, grpcread.Fields(answer, func(f grpcread.Field) error {
+		if f.Number == 3 {
+			v = f.Text()
+		}
+		return nil
+	})
+}
+
+func entries(b []byte, number int, m map[string]string) []byte {
+	for k, v := range m {
+		b = grpcread.AppendMessage(b, number, grpcread.AppendText(grpcread.AppendText(nil, 1, k), 2, v))
+	}
+	return b
+}
+
+// config is the pod's PodSandboxConfig, on the host's network.
+func (p *Pod) config() []byte {
+	meta := grpcread.AppendText(grpcread.AppendText(grpcread.AppendText(nil, 1, p.Name), 2, p.UID), 3, p.Namespace)
+	labels := map[string]string{"io.kubernetes.pod.name": p.Name, "io.kubernetes.pod.namespace": p.Namespace, "io.kubernetes.pod.uid": p.UID}
+	for k, v := range p.Labels {
+		labels[k] = v
+	}
+	linux := grpcread.AppendText(nil, 1, p.parent)
+	linux = grpcread.AppendMessage(linux, 2, grpcread.AppendMessage(nil, 1, grpcread.AppendInt(grpcread.AppendInt(nil, 1, 2), 2, 1)))
+	b := grpcread.AppendMessage(nil, 1, meta)
+	b = grpcread.AppendText(b, 3, p.logs)
+	b = entries(b, 6, labels)
+	return grpcread.AppendMessage(b, 8, linux)
+}
+
+// Run runs the pod's sandbox. The pod's cgroup is made first, as the kubelet does.
+func (r *Runtime) Run(ctx context.Context, p *Pod) error {
+	p.parent = "/kubepods/burstable/pod" + p.UID
+	p.logs = filepath.Join(r.Dir, "podlogs", p.Namespace+"_"+p.Name+"_"+p.UID)
+	if err := r.cgroup(p); err != nil {
+		return err
+	}
+	id, err := r.call(ctx, "RunPodSandbox", grpcread.AppendMessage(nil, 1, p.config()))
+	p.id = id
+	return err
+}
+
+// cgroup makes the cgroup of a pod, with its limit.
+func (r *Runtime) cgroup(p *Pod) error {
+	root, limit := "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		root, limit = "/sys/fs/cgroup", "memory.max"
+	}
+	dir := filepath.Join(root, p.parent)
+	for _, d := range []string{filepath.Join(root, "kubepods"), filepath.Join(root, "kubepods/burstable"), dir} {
+		err := os.Mkdir(d, 0o755)
+		switch {
+		case err == nil:
+			r.parents = append(r.parents, d)
+		case !errors.Is(err, os.ErrExist):
+			return err
+		}
+		if limit == "memory.max" {
+			if err := os.WriteFile(filepath.Join(filepath.Dir(d), "cgroup.subtree_control"), []byte("+memory"), 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	if p.Limit == 0 {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(dir, limit), []byte(strconv.FormatInt(p.Limit, 10)), 0o644)
+}
+
+// Create makes a container of a pod; its log is where the kubelet would have it.
+func (r *Runtime) Create(ctx context.Context, p *Pod, c Container) (id string, err error) {
+	if err := os.MkdirAll(filepath.Join(p.logs, c.Name), 0o755); err != nil {
+		return "", err
+	}
+	meta := grpcread.AppendInt(grpcread.AppendText(nil, 1, c.Name), 2, int64(c.Restart))
+	config := grpcread.AppendMessage(nil, 1, meta)
+	config = grpcread.AppendMessage(config, 2, grpcread.AppendText(nil, 1, image))
+	for _, word := range c.Command {
+		config = grpcread.AppendText(config, 3, word)
+	}
+	config = entries(config, 9, map[string]string{"io.kubernetes.container.name": c.Name, "io.kubernetes.pod.name": p.Name, "io.kubernetes.pod.namespace": p.Namespace, "io.kubernetes.pod.uid": p.UID})
+	config = entries(config, 10, map[string]string{"io.kubernetes.container.restartCount": strconv.Itoa(c.Restart), "io.kubernetes.pod.terminationGracePeriod": strconv.Itoa(max(c.Grace, 30))})
+	config = grpcread.AppendText(config, 11, fmt.Sprintf("%s/%d.log", c.Name, c.Restart))
+	resources := grpcread.AppendInt(nil, 4, c.Limit)
+	config = grpcread.AppendMessage(config, 15, grpcread.AppendMessage(nil, 1, resources))
+	request := grpcread.AppendText(nil, 1, p.id)
+	request = grpcread.AppendMessage(request, 2, config)
+	request = grpcread.AppendMessage(request, 3, p.config())
+	return r.call(ctx, "CreateContainer", request)
+}
+
+// Start starts a container that was created.
+func (r *Runtime) Start(ctx context.Context, id string) error {
+	_, err := r.call(ctx, "StartContainer", grpcread.AppendText(nil, 1, id))
+	return err
+}
+
+// StopContainer asks a container to stop, and kills it after a grace in seconds.
+func (r *Runtime) StopContainer(ctx context.Context, id string, grace int) error {
+	_, err := r.call(ctx, "StopContainer", grpcread.AppendInt(grpcread.AppendText(nil, 1, id), 2, int64(grace)))
+	return err
+}
+
+// RemoveContainer removes a container that has ended.
+func (r *Runtime) RemoveContainer(ctx context.Context, id string) error {
+	_, err := r.call(ctx, "RemoveContainer", grpcread.AppendText(nil, 1, id))
+	return err
+}
+
+// Exec runs a program in a container and waits for it.
+func (r *Runtime) Exec(ctx context.Context, id string, command ...string) error {
+	request := grpcread.AppendText(nil, 1, id)
+	for _, word := range command {
+		request = grpcread.AppendText(request, 2, word)
+	}
+	_, err := r.call(ctx, "ExecSync", grpcread.AppendInt(request, 3, 10))
+	return err
+}
+
+// Status is a container's state as CRI has it (2: exited), its exit code and its reason.
+func (r *Runtime) Status(ctx context.Context, id string) (state, code int, reason string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	answer, err := r.conn.Call(ctx, service+"ContainerStatus", grpcread.AppendText(nil, 1, id))
+	if err != nil {
+		return 0, 0, "", err
+	}
+	err = grpcread.Fields(answer, func(f grpcread.Field) error {
+		if f.Number != 1 {
+			return nil
+		}
+		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+			switch f.Number {
+			case 3:
+				state = int(f.Int)
+			case 7:
+				code = int(int32(f.Int))
+			case 10:
+				reason = f.Text()
+			}
+			return nil
+		})
+	})
+	return state, code, reason, err
+}
+
+// Ended waits until a container has ended.
+func (r *Runtime) Ended(ctx context.Context, id string) error {
+	for {
+		state, _, _, err := r.Status(ctx, id)
+		if err != nil || state == 2 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the container %.12s still runs: %w", id, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Remove ends a pod and removes it.
+func (r *Runtime) Remove(ctx context.Context, p *Pod) error { return r.remove(ctx, p.id) }
+
+func (r *Runtime) remove(ctx context.Context, id string) error {
+	if _, err := r.call(ctx, "StopPodSandbox", grpcread.AppendText(nil, 1, id)); err != nil {
+		return err
+	}
+	_, err := r.call(ctx, "RemovePodSandbox", grpcread.AppendText(nil, 1, id))
+	return err
+}
+
+func (r *Runtime) removeAll(ctx context.Context) error {
+	answer, err := r.conn.Call(ctx, service+"ListPodSandbox", nil)
+	if err != nil {
+		return fmt.Errorf("ListPodSandbox: %w", err)
+	}
+	var errs []error
+	err = grpcread.Fields(answer, func(f grpcread.Field) error {
+		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+			if f.Number == 1 {
+				errs = append(errs, r.remove(ctx, f.Text()))
+			}
+			return nil
+		})
+	})
+	return errors.Join(append(errs, err)...)
+}
+
+// PID is the host pid of a container's first process.
+func (r *Runtime) PID(ctx context.Context, id string) (int, error) {
+	list := exec.CommandContext(ctx, r.program("ctr"), "--address", r.Socket, "--namespace", "k8s.io", "tasks", "list")
+	out, err := list.Output()
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(out)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == id {
+			return strconv.Atoi(f[1])
+		}
+	}
+	return 0, fmt.Errorf("no task of %.12s", id)
+}
+
+// Platform names where the deaths happen, for the matrix.
+func (r *Runtime) Platform() string {
+	version, _, _ := strings.Cut(strings.TrimPrefix(r.Version, "v"), "~")
+	group := "v1"
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		group = "v2"
+	}
+	return "host-" + group + "-containerd-" + version
+}
+
+// program is one of the runtime's programs.
+func (r *Runtime) program(name string) string {
+	if r.bin == "" {
+		return name
+	}
+	return filepath.Join(r.bin, name)
+}

@@ -1,0 +1,272 @@
+package cri
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/oomwatch/oomwatch/internal/grpcread"
+)
+
+// The calls of a runtime that are in use. All of them read.
+const (
+	callVersion = "/runtime.v1.RuntimeService/Version"
+	callList    = "/runtime.v1.RuntimeService/ListContainers"
+	callStatus  = "/runtime.v1.RuntimeService/ContainerStatus"
+	callSandbox = "/runtime.v1.RuntimeService/PodSandboxStatus"
+	callEvents  = "/containerd.services.events.v1.Events/Subscribe"
+)
+
+// readCalls are all that a runtime is asked: its socket lets everybody who may open it
+// start and kill, so that the list is kept here.
+var readCalls = []string{callVersion, callList, callStatus, callSandbox, callEvents}
+
+// client asks one runtime. The numbers of fields are those of k8s.io/cri-api's
+// pkg/apis/runtime/v1/api.proto.
+type client struct {
+	conn *grpcread.Conn
+	wait time.Duration // deadline of a call
+}
+
+func newClient(socket string, wait time.Duration) *client {
+	return &client{conn: grpcread.Dial(socket, readCalls...), wait: wait}
+}
+
+func (c *client) close() { c.conn.Close() }
+
+// call asks with a deadline and hands over the fields of the answer.
+func (c *client) call(ctx context.Context, method string, request []byte, take func(grpcread.Field) error) error {
+	ctx, cancel := context.WithTimeout(ctx, c.wait)
+	defer cancel()
+	answer, err := c.conn.Call(ctx, method, request)
+	if err != nil {
+		return err
+	}
+	return grpcread.Fields(answer, take)
+}
+
+// version is who the runtime says it is.
+type version struct{ name, version string }
+
+func (c *client) version(ctx context.Context) (v version, err error) {
+	err = c.call(ctx, callVersion, nil, func(f grpcread.Field) error {
+		switch f.Number {
+		case 2:
+			v.name = f.Text()
+		case 3:
+			v.version = f.Text()
+		}
+		return nil
+	})
+	return v, err
+}
+
+// state is CRI's ContainerState.
+type state int
+
+const (
+	created state = iota
+	running
+	exited
+	unknown
+)
+
+// entry is a container as the list shows it.
+type entry struct {
+	id, sandbox string
+	state       state
+}
+
+func (c *client) list(ctx context.Context) (out []entry, err error) {
+	err = c.call(ctx, callList, nil, func(f grpcread.Field) error {
+		if f.Number != 1 {
+			return nil
+		}
+		var e entry
+		err := grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+			switch f.Number {
+			case 1:
+				e.id = f.Text()
+			case 2:
+				e.sandbox = f.Text()
+			case 6:
+				e.state = state(f.Int)
+			}
+			return nil
+		})
+		out = append(out, e)
+		return err
+	})
+	return out, err
+}
+
+// status is a container's status, as far as it is used.
+type status struct {
+	id, name, image        string
+	attempt                int
+	state                  state
+	started, finished      time.Time
+	exitCode               int
+	reason, message        string
+	labels, annotations    map[string]string
+	logPath                string
+	memoryLimit, swapLimit int64
+	sandbox                string
+	pid                    int
+	stopSignal             int
+}
+
+func (c *client) status(ctx context.Context, id string) (*status, error) {
+	request := grpcread.AppendInt(grpcread.AppendText(nil, 1, id), 2, 1) // verbose: with pid and sandbox
+	s := &status{id: id}
+	err := c.call(ctx, callStatus, request, func(f grpcread.Field) error {
+		switch f.Number {
+		case 1:
+			return grpcread.Fields(f.Bytes, s.field)
+		case 2:
+			var info map[string]string
+			if err := grpcread.Entry(&info, f.Bytes); err != nil {
+				return err
+			}
+			s.verbose(info["info"])
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// field takes one field of a ContainerStatus.
+func (s *status) field(f grpcread.Field) error {
+	switch f.Number {
+	case 2:
+		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+			switch f.Number {
+			case 1:
+				s.name = f.Text()
+			case 2:
+				s.attempt = int(f.Int)
+			}
+			return nil
+		})
+	case 3:
+		s.state = state(f.Int)
+	case 5:
+		s.started = nanoTime(f.Int)
+	case 6:
+		s.finished = nanoTime(f.Int)
+	case 7:
+		s.exitCode = int(int32(f.Int))
+	case 8:
+		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+			if f.Number == 1 || f.Number == 18 && f.Text() != "" {
+				s.image = f.Text() // 18: as the pod's author wrote it
+			}
+			return nil
+		})
+	case 10:
+		s.reason = f.Text()
+	case 11:
+		s.message = f.Text()
+	case 12:
+		return grpcread.Entry(&s.labels, f.Bytes)
+	case 13:
+		return grpcread.Entry(&s.annotations, f.Bytes)
+	case 15:
+		s.logPath = f.Text()
+	case 16:
+		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+			if f.Number != 1 {
+				return nil
+			}
+			return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+				switch f.Number {
+				case 4:
+					s.memoryLimit = int64(f.Int)
+				case 10:
+					s.swapLimit = int64(f.Int)
+				}
+				return nil
+			})
+		})
+	case 19:
+		s.stopSignal = int(f.Int)
+	}
+	return nil
+}
+
+// verbose takes what the runtime adds on request: the first process's pid, the sandbox
+// and the limit, which a status of containerd 1.6 has nowhere else.
+func (s *status) verbose(info string) {
+	var d struct {
+		SandboxID   string `json:"sandboxID"`
+		PID         int    `json:"pid"`
+		RuntimeSpec struct {
+			Linux struct {
+				Resources struct {
+					Memory struct {
+						Limit, Swap int64
+					} `json:"memory"`
+				} `json:"resources"`
+			} `json:"linux"`
+		} `json:"runtimeSpec"`
+	}
+	if json.Unmarshal([]byte(info), &d) != nil {
+		return // another runtime's own form
+	}
+	s.sandbox, s.pid = d.SandboxID, d.PID
+	if m := d.RuntimeSpec.Linux.Resources.Memory; s.memoryLimit == 0 {
+		s.memoryLimit, s.swapLimit = m.Limit, m.Swap
+	}
+}
+
+// nanoTime is a time in nanoseconds since 1970; the zero time for 0.
+func nanoTime(n uint64) time.Time {
+	if int64(n) <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(n)).UTC()
+}
+
+// sandbox is a pod as the runtime knows it.
+type sandbox struct {
+	name, uid, namespace string
+	labels               map[string]string
+}
+
+func (c *client) sandbox(ctx context.Context, id string) (*sandbox, error) {
+	s := &sandbox{}
+	err := c.call(ctx, callSandbox, grpcread.AppendText(nil, 1, id), func(f grpcread.Field) error {
+		if f.Number != 1 {
+			return nil
+		}
+		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+			switch f.Number {
+			case 2:
+				return grpcread.Fields(f.Bytes, s.metadata)
+			case 7:
+				return grpcread.Entry(&s.labels, f.Bytes)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// metadata takes one field of a PodSandboxMetadata.
+func (s *sandbox) metadata(f grpcread.Field) error {
+	switch f.Number {
+	case 1:
+		s.name = f.Text()
+	case 2:
+		s.uid = f.Text()
+	case 3:
+		s.namespace = f.Text()
+	}
+	return nil
+}
