@@ -43,6 +43,9 @@ socket: /x/s
 docker:
   host: tcp://127.0.0.1:2375
   log_lines: 0
+cri:
+  sockets: [unix:///x/c.sock]
+  log_lines: 7
 receivers:
   - name: ops
     type: webhook
@@ -88,7 +91,7 @@ log: {level: debug, format: json}
 	want := &Config{
 		Store: Store{Path: "/x/y.db", Retention: Duration(14 * 24 * time.Hour), MaxSize: defaultStoreSize}, Listen: "[::1]:80",
 		History:      History{Retention: Duration(7 * 24 * time.Hour), MaxSize: 256 << 20},
-		AllowedHosts: []string{"watch.example.org"}, Socket: "/x/s", Docker: Docker{Host: "tcp://127.0.0.1:2375"},
+		AllowedHosts: []string{"watch.example.org"}, Socket: "/x/s", Docker: Docker{Host: "tcp://127.0.0.1:2375"}, CRI: CRI{Sockets: []CRISocket{"unix:///x/c.sock"}, LogLines: 7},
 		Receivers: []Receiver{
 			{Name: "ops", Type: "webhook", URL: "https://hooks.example/T0/canary-url", URLFile: url, Secret: goodSecret,
 				SecretEnv: "OOMWATCH_TEST_SECRET", AllowHTTP: true, Causes: []Cause{"oom.container", "oom.host"}, MinSeverity: "warning"},
@@ -173,6 +176,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"format", "log: {format: xml}\n", "1:15", "Known: console, json"},
 		{"listen", "listen: localhost\n", "1:9", "HOST:PORT"},
 		{"listen port", "listen: localhost:99999\n", "1:9", "HOST:PORT"},
+		{"runtime's socket", "cri: {sockets: [/run/x.sock]}\n", "1:17", "unix:///run/containerd/containerd.sock, or off"},
 		{"docker host", "docker: {host: ssh://x}\n", "1:16", "unix:///run/docker.sock"},
 		{"engine twice", "docker: {host: unix:///a.sock, more: [unix:///b.sock, unix:///b.sock]}\n", "1:55", `the engine "unix:///b.sock" is docker.more[0] already`},
 		{"engine as the first", "docker: {host: unix:///a.sock, more: [unix:///a.sock]}\n", "1:39", `the engine "unix:///a.sock" is docker.host already`},
