@@ -20,7 +20,8 @@ type source struct {
 }
 
 func (r *Receiver) sources() []source {
-	return []source{{"url", &r.URL, r.URLFile, r.URLEnv}, {"secret", &r.Secret, r.SecretFile, r.SecretEnv}, {"token", &r.Token, r.TokenFile, r.TokenEnv}}
+	return []source{{"url", &r.URL, r.URLFile, r.URLEnv}, {"secret", &r.Secret, r.SecretFile, r.SecretEnv}, {"token", &r.Token, r.TokenFile, r.TokenEnv},
+		{"password", &r.Password, r.PasswordFile, r.PasswordEnv}}
 }
 
 // by is the key that the value was given by, "" for none.
@@ -84,7 +85,7 @@ func (d *document) checkReceiver(at string, r *Receiver) (warnings []string) {
 		}
 	}
 	for _, need := range k.needs {
-		if !slices.Contains(bases, need) && !slices.Contains([]string{"url", "secret", "token"}, need) {
+		if !slices.Contains(bases, need) && !slices.Contains([]string{"url", "secret", "token", "password"}, need) {
 			bad(at, fmt.Sprintf("a receiver of type %s needs a %s", k.name, need))
 		}
 	}

@@ -81,8 +81,17 @@ type Receiver struct {
 	Token     Secret `yaml:"token,omitempty"`
 	TokenFile string `yaml:"token_file,omitempty"`
 	TokenEnv  string `yaml:"token_env,omitempty"`
-	// Channel is Slack's.
+	// Channel is Slack's, Telegram's chat, ntfy's topic, Matrix's room.
 	Channel string `yaml:"channel,omitempty"`
+	// From, To and Username are for mail, with Password.
+	From         string   `yaml:"from,omitempty"`
+	To           []string `yaml:"to,omitempty"`
+	Username     string   `yaml:"username,omitempty"`
+	Password     Secret   `yaml:"password,omitempty"`
+	PasswordFile string   `yaml:"password_file,omitempty"`
+	PasswordEnv  string   `yaml:"password_env,omitempty"`
+	// Headers go along with a webhook's requests: "NAME: VALUE" each.
+	Headers []Secret `yaml:"headers,omitempty"`
 	// CloudEvents wraps a webhook's JSON.
 	CloudEvents bool `yaml:"cloudevents,omitempty"`
 	// ResolveAfter is how long Alertmanager shows an event as firing.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/internal/build"
@@ -44,10 +45,11 @@ var receiverKinds = []receiverKind{
 				return receiver.NewSlackBot(receiver.SlackBotOptions{HTTPOptions: h, Token: string(c.Token), Channel: c.Channel, Template: t})
 			})
 		}},
-	{name: "webhook", needs: []string{"url"}, takes: append([]string{"secret", "cloudevents"}, overHTTP...),
+	{name: "webhook", needs: []string{"url"}, takes: append([]string{"secret", "cloudevents", "headers", "template"}, overHTTP...),
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
-			return httpReceiver(c, func(h receiver.HTTPOptions, _ *render.Template) (*receiver.Webhook, error) {
-				return receiver.NewWebhook(receiver.WebhookOptions{HTTPOptions: h, Secret: string(c.Secret), CloudEvents: c.CloudEvents, Host: host.Facts().Name})
+			return httpReceiver(c, func(h receiver.HTTPOptions, t *render.Template) (*receiver.Webhook, error) {
+				return receiver.NewWebhook(receiver.WebhookOptions{HTTPOptions: h, Secret: string(c.Secret), CloudEvents: c.CloudEvents, Host: host.Facts().Name,
+					Template: t, Headers: c.headers()})
 			})
 		}},
 	{name: "pagerduty", needs: []string{"token"}, takes: append([]string{"template"}, overHTTP...), every: time.Second, burst: 10,
@@ -69,6 +71,51 @@ var receiverKinds = []receiverKind{
 	{name: "teams", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: receiver.TeamsEvery, burst: receiver.TeamsBurst,
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
 			return httpReceiver(c, receiver.NewTeams)
+		}},
+	{name: "email", needs: []string{"url", "from", "to"}, takes: append([]string{"username", "password", "template"}, overHTTP...), every: 2 * time.Second, burst: 10,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, func(h receiver.HTTPOptions, t *render.Template) (*receiver.Email, error) {
+				return receiver.NewEmail(receiver.EmailOptions{URL: h.URL, From: c.From, To: c.To, Username: c.Username, Password: string(c.Password),
+					AllowPlain: h.AllowInsecure, TLS: h.TLS, Version: h.Version, Template: t})
+			})
+		}},
+	{name: "telegram", needs: []string{"token", "channel"}, takes: append([]string{"template"}, overHTTP...), every: receiver.TelegramEvery, burst: receiver.TelegramBurst,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, func(h receiver.HTTPOptions, t *render.Template) (*receiver.Chat, error) {
+				return receiver.NewTelegram(receiver.TelegramOptions{HTTPOptions: h, Token: string(c.Token), Chat: c.Channel, Template: t})
+			})
+		}},
+	{name: "ntfy", needs: []string{"channel"}, takes: append([]string{"token", "template"}, overHTTP...), every: receiver.NtfyEvery, burst: receiver.NtfyBurst,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, func(h receiver.HTTPOptions, t *render.Template) (*receiver.Chat, error) {
+				return receiver.NewNtfy(receiver.NtfyOptions{HTTPOptions: h, Topic: c.Channel, Token: string(c.Token), Template: t})
+			})
+		}},
+	{name: "gotify", needs: []string{"url", "token"}, takes: append([]string{"template"}, overHTTP...),
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, func(h receiver.HTTPOptions, t *render.Template) (*receiver.Chat, error) {
+				return receiver.NewGotify(receiver.GotifyOptions{HTTPOptions: h, Token: string(c.Token), Template: t})
+			})
+		}},
+	{name: "matrix", needs: []string{"url", "token", "channel"}, takes: append([]string{"template"}, overHTTP...), every: receiver.MatrixEvery, burst: receiver.MatrixBurst,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, func(h receiver.HTTPOptions, t *render.Template) (*receiver.Chat, error) {
+				return receiver.NewMatrix(receiver.MatrixOptions{HTTPOptions: h, Token: string(c.Token), Room: c.Channel, Template: t})
+			})
+		}},
+	{name: "mattermost", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: receiver.MattermostEvery, burst: receiver.MattermostBurst,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, receiver.NewMattermost)
+		}},
+	{name: "google_chat", needs: []string{"url"}, takes: append([]string{"template"}, overHTTP...), every: receiver.GoogleChatEvery, burst: receiver.GoogleChatBurst,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, receiver.NewGoogleChat)
+		}},
+	{name: "opsgenie", needs: []string{"token"}, takes: append([]string{"template"}, overHTTP...), every: time.Second, burst: 10,
+		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+			return httpReceiver(c, func(h receiver.HTTPOptions, t *render.Template) (*receiver.Opsgenie, error) {
+				return receiver.NewOpsgenie(receiver.OpsgenieOptions{HTTPOptions: h, Key: string(c.Token), Template: t})
+			})
 		}},
 	{name: "exec", needs: []string{"command"}, takes: []string{"timeout"},
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
@@ -92,6 +139,16 @@ var receiverKinds = []receiverKind{
 				return receiver.NewText(stdout, render.TextOptions{Width: terminal.Width(stdout), Color: terminal.Colour(stdout)}, t), nil
 			})
 		}},
+}
+
+// headers are a webhook's own headers, "NAME: VALUE" each.
+func (r *Receiver) headers() map[string]string {
+	out := map[string]string{}
+	for _, h := range r.Headers {
+		name, value, _ := strings.Cut(string(h), ":")
+		out[strings.TrimSpace(name)] = strings.TrimSpace(value)
+	}
+	return out
 }
 
 // templated makes a receiver with the template that the configuration gives it.
@@ -151,6 +208,7 @@ func (r *Receiver) settings() string {
 	for _, s := range []string{string(r.Type), string(r.URL), string(r.Secret), string(r.Token), r.Channel, r.Socket, r.Template, r.CAFile} {
 		fmt.Fprintf(h, "%q ", s)
 	}
+	fmt.Fprintf(h, "%q %q %q %q %q ", r.From, r.To, r.Username, string(r.Password), r.headers())
 	fmt.Fprintf(h, "%q %t %t %d %d ", r.Command, r.AllowHTTP, r.CloudEvents, r.ResolveAfter, r.Timeout)
 	if r.CAFile != "" {
 		pem, _ := readFile(r.CAFile, maxRoots) // where it cannot be read the receiver is refused

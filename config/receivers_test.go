@@ -10,7 +10,7 @@ import (
 // TestSettings: whatever a receiver is made with makes it another one when it is
 // changed; its name, what it is told of, and whether a value came from a file do not.
 func TestSettings(t *testing.T) {
-	same := []string{"Name", "URLFile", "URLEnv", "SecretFile", "SecretEnv", "TokenFile", "TokenEnv", "TemplateFile",
+	same := []string{"Name", "URLFile", "URLEnv", "SecretFile", "SecretEnv", "TokenFile", "TokenEnv", "PasswordFile", "PasswordEnv", "TemplateFile",
 		"Causes", "Kinds", "MinSeverity", "Containers", "Labels", "Projects", "Hosts", "Default"}
 	plain := (&Receiver{}).settings()
 	for i := range reflect.TypeFor[Receiver]().NumField() {

@@ -226,7 +226,7 @@ func (d *document) add(t *token.Token, text string) {
 }
 
 // secretValue finds the values that must never be printed.
-var secretValue = regexp.MustCompile(`((?:^|[\s{,"'-])(?:heartbeat_url|url|secret|token)["']?\s*:\s*)\S.*`)
+var secretValue = regexp.MustCompile(`((?:^|[\s{,"'-])(?:heartbeat_url|url|secret|token|password|headers)["']?\s*:\s*)\S.*`)
 
 // excerpt is the line up to the end of the token: what stands behind an unknown
 // key may be a secret under a mistyped name.

@@ -11,15 +11,17 @@ import (
 // WriteAlert writes an alert for a terminal or a log of plain lines, in at most
 // MaxLines lines of 80 columns. All foreign text is made safe. The error is w's.
 func WriteAlert(w io.Writer, a incident.Alert, opt TextOptions) error {
-	return writeOutline(w, OutlineOf(a, true), opt)
+	return WriteOutline(w, OutlineOf(a, true), opt)
 }
 
 // WriteDigest writes a digest, in as many lines at most. The error is w's.
 func WriteDigest(w io.Writer, d *incident.Digest, opt TextOptions) error {
-	return writeOutline(w, OutlineOfDigest(d), opt)
+	return WriteOutline(w, OutlineOfDigest(d), opt)
 }
 
-func writeOutline(w io.Writer, o *Outline, opt TextOptions) error {
+// WriteOutline writes an outline, or the user's own words in place of it. It shortens o
+// until it fits. The error is w's.
+func WriteOutline(w io.Writer, o *Outline, opt TextOptions) error {
 	t := newPage(opt)
 	for t.outline(o); strings.Count(t.b.String(), "\n") > MaxLines && o.shorten(); t.outline(o) {
 		t.b.Reset()
@@ -31,17 +33,10 @@ func writeOutline(w io.Writer, o *Outline, opt TextOptions) error {
 // outline writes the lines of an outline. The whole summary stands in place of a
 // headline that is cut.
 func (t *page) outline(o *Outline) {
-	head := o.Title
-	if o.Lead != "" {
-		head = o.Lead
-	}
-	t.wrapped("", "", head, func(s string) string { return t.paint(severityColor[o.Severity], s) })
-	second := strings.Join(o.Foot[1:], " · ")
-	if o.Cause != "" {
-		second = strings.TrimSuffix(o.Cause+" · "+o.Sure+" · "+second, " · ")
-	}
-	if second != "" {
-		t.wrapped("", "  ", second, t.dim)
+	if o.Body != "" {
+		t.b.WriteString(strings.TrimRight(o.Body, "\n") + "\n") // its own lines stay as they are
+	} else {
+		t.head(o)
 	}
 	wide := 0
 	for _, l := range o.Lines {
@@ -60,5 +55,21 @@ func (t *page) outline(o *Outline) {
 	}
 	if more != "oomwatch" {
 		t.wrapped("", "  ", "More: "+more, t.dim)
+	}
+}
+
+// head writes what happened, and how sure, when and where that is.
+func (t *page) head(o *Outline) {
+	head := o.Title
+	if o.Lead != "" {
+		head = o.Lead
+	}
+	t.wrapped("", "", head, func(s string) string { return t.paint(severityColor[o.Severity], s) })
+	second := strings.Join(o.Foot[1:], " · ")
+	if o.Cause != "" {
+		second = strings.TrimSuffix(o.Cause+" · "+o.Sure+" · "+second, " · ")
+	}
+	if second != "" {
+		t.wrapped("", "  ", second, t.dim)
 	}
 }

@@ -32,6 +32,9 @@ type edge struct {
 	no string
 }
 
+// canaryToken is the secret part of a bot's token of Telegram's.
+const canaryToken = canary + "_AAbbCCdd"
+
 // canaryKey is an integration key of PagerDuty's that holds the canary.
 const canaryKey = canary + "0123456789abcde"
 
@@ -60,6 +63,32 @@ var edges = []edge{
 		return NewAlertmanager(AlertmanagerOptions{HTTPOptions: httpTo(url, conf), Token: canary + "-bearer"})
 	}},
 	{name: "discord", make: func(url string, conf *tls.Config) (notify.Notifier, error) { return NewDiscord(httpTo(url, conf), nil) }},
+	{name: "webhook with a template", make: func(url string, conf *tls.Config) (notify.Notifier, error) {
+		tm, err := render.NewTemplate(`{"msg": "{{.Summary}}", "id": "{{.ID}}"}`)
+		if err != nil {
+			return nil, err
+		}
+		return NewWebhook(WebhookOptions{HTTPOptions: httpTo(url, conf), Template: tm, Headers: map[string]string{"X-Api-Key": canary + "-header"}})
+	}},
+	{name: "telegram", yes: `{"ok":true,"result":{"message_id":1}}`, bare: "unsure", no: "never", make: func(url string, conf *tls.Config) (notify.Notifier, error) {
+		return NewTelegram(TelegramOptions{HTTPOptions: httpTo(url, conf), Token: "123456:" + canaryToken, Chat: "-1001234567890"})
+	}},
+	{name: "ntfy", yes: `{"id":"x","event":"message"}`, make: func(url string, conf *tls.Config) (notify.Notifier, error) {
+		return NewNtfy(NtfyOptions{HTTPOptions: httpTo(url, conf), Topic: "ops", Token: "tk_" + canary})
+	}},
+	{name: "gotify", yes: `{"id":1}`, make: func(url string, conf *tls.Config) (notify.Notifier, error) {
+		return NewGotify(GotifyOptions{HTTPOptions: httpTo(url, conf), Token: canary + "-app"})
+	}},
+	{name: "matrix", yes: `{"event_id":"$x"}`, make: func(url string, conf *tls.Config) (notify.Notifier, error) {
+		return NewMatrix(MatrixOptions{HTTPOptions: httpTo(url, conf), Token: canary + "-access", Room: "!abc:example.org"})
+	}},
+	{name: "mattermost", yes: "ok", make: func(url string, conf *tls.Config) (notify.Notifier, error) { return NewMattermost(httpTo(url, conf), nil) }},
+	{name: "google_chat", yes: `{"name":"spaces/A/messages/B"}`, make: func(url string, conf *tls.Config) (notify.Notifier, error) {
+		return NewGoogleChat(httpTo(url, conf), nil)
+	}},
+	{name: "opsgenie", yes: `{"result":"Request will be processed"}`, make: func(url string, conf *tls.Config) (notify.Notifier, error) {
+		return NewOpsgenie(OpsgenieOptions{HTTPOptions: httpTo(url, conf), Key: canary + "-genie"})
+	}},
 	{name: "teams", yes: "1", make: func(url string, conf *tls.Config) (notify.Notifier, error) { return NewTeams(httpTo(url, conf), nil) }},
 }
 
@@ -80,6 +109,10 @@ func posters(t *testing.T, n notify.Notifier) []*poster {
 	case *Discord:
 		return []*poster{n.p}
 	case *Teams:
+		return []*poster{n.p}
+	case *Chat:
+		return []*poster{n.p}
+	case *Opsgenie:
 		return []*poster{n.p}
 	}
 	t.Fatalf("%T is no receiver over HTTP that this test knows", n)
@@ -150,6 +183,8 @@ func sinks(t *testing.T) []sink {
 	checks := map[string]func(checker, string, []byte){
 		"webhook": checkWebhook, "webhook as CloudEvents": checkCloudEvent, "slack": checkBlockKit, "slack_bot": checkSlackCall,
 		"pagerduty": checkPagerDuty, "alertmanager": checkAlertmanager, "discord": checkDiscord, "teams": checkTeams,
+		"webhook with a template": checkTemplated, "telegram": checkTelegram, "ntfy": checkNtfy, "gotify": checkGotify, "matrix": checkMatrix,
+		"mattermost": checkMattermost, "google_chat": checkGoogleChat, "opsgenie": checkOpsgenie,
 	}
 	var out []sink
 	for _, e := range edges {

@@ -4,6 +4,7 @@ package receiver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,7 +144,7 @@ func newPoster(opt HTTPOptions, path string) (*poster, error) {
 			CheckRedirect: func(r *http.Request, via []*http.Request) error {
 				// 301, 302 and 303 would turn the POST into a GET: the alert would
 				// not go along, and a page that answers 200 would count as told.
-				if r.Method != http.MethodPost || r.URL.Host != u.Host || r.URL.Scheme != u.Scheme || len(via) > 3 {
+				if r.Method != via[0].Method || r.URL.Host != u.Host || r.URL.Scheme != u.Scheme || len(via) > 3 {
 					return http.ErrUseLastResponse
 				}
 				return nil
@@ -157,6 +159,30 @@ func (p *poster) bearer(token string) {
 		p.header.Set("Authorization", "Bearer "+token)
 		p.secrets = append(p.secrets, token)
 	}
+}
+
+// ownHeaders are set by us, or by HTTP itself.
+var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"}
+
+// headerName is a token of RFC 9110.
+var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+
+// headers sends more headers with every request. Their values may be secrets.
+func (p *poster) headers(more map[string]string) error {
+	for name, value := range more {
+		canonical := http.CanonicalHeaderKey(name)
+		switch {
+		case !headerName.MatchString(name), strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+			return badOption("headers", "%q is no header, or its value holds a line's end", name)
+		case slices.Contains(ownHeaders, canonical):
+			return badOption("headers", "%s cannot be set: it is set by the request itself", canonical)
+		}
+		p.header.Set(name, value)
+		if canonical != "Content-Type" {
+			p.secrets = append(p.secrets, value)
+		}
+	}
+	return nil
 }
 
 // close ends the idle connections.
@@ -185,11 +211,16 @@ func encodeJSON(v any) ([]byte, error) {
 // post sends a body, with more headers beside the poster's own, and returns the
 // beginning of the answer's body.
 func (p *poster) post(ctx context.Context, body []byte, header http.Header) ([]byte, error) {
+	return p.send(ctx, http.MethodPost, p.url, body, header)
+}
+
+// send is post with another method, to an address below the poster's own.
+func (p *poster) send(ctx context.Context, method, to string, body []byte, header http.Header) ([]byte, error) {
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteRequest: func(i httptrace.WroteRequestInfo) { sent.Store(sent.Load() || i.Err == nil) },
 	})
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, to, bytes.NewReader(body))
 	if err != nil {
 		return nil, &notify.Rejected{Err: errors.New("the URL cannot be used for a request")}
 	}
@@ -250,15 +281,23 @@ func (p *poster) judge(res *http.Response, answer []byte) error {
 	return &notify.Rejected{Err: err}
 }
 
-// saidInBody is the number of seconds to wait as Discord writes it, "" for none.
+// saidInBody is the number of seconds to wait as Discord, Telegram and Matrix write it,
+// "" for none.
 func saidInBody(answer []byte) string {
 	var body struct {
-		RetryAfter json.Number `json:"retry_after"`
+		RetryAfter   json.Number `json:"retry_after"`
+		RetryAfterMS float64     `json:"retry_after_ms"`
+		Parameters   struct {
+			RetryAfter json.Number `json:"retry_after"`
+		} `json:"parameters"`
 	}
 	if json.Unmarshal(answer, &body) != nil {
 		return ""
 	}
-	return body.RetryAfter.String()
+	if body.RetryAfterMS > 0 {
+		return strconv.FormatFloat(body.RetryAfterMS/1000, 'f', -1, 64)
+	}
+	return cmp.Or(body.RetryAfter, body.Parameters.RetryAfter).String()
 }
 
 // retryAfter reads the header's seconds or date (RFC 9110).

@@ -18,6 +18,7 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/render"
 )
 
 // WebhookOptions are what NewWebhook needs.
@@ -32,6 +33,12 @@ type WebhookOptions struct {
 	CloudEvents bool
 	// Host is the source of CloudEvents.
 	Host string
+	// Template is the body in place of the JSON, for a service that wants another: what it
+	// takes of the incident is escaped for a string of JSON. Without a form for many it is
+	// sent a storm one by one. nil is none.
+	Template *render.Template
+	// Headers go along with every request, over our own.
+	Headers map[string]string
 }
 
 // Webhook posts incidents as JSON (contract: oomwatch.incident/v1).
@@ -39,7 +46,8 @@ type Webhook struct {
 	p    *poster
 	keys [][]byte
 	// source is what CloudEvents come from; "" for plain JSON.
-	source string
+	source   string
+	template *render.Template
 }
 
 // NewWebhook checks the options; nothing is sent.
@@ -48,7 +56,13 @@ func NewWebhook(opt WebhookOptions) (*Webhook, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Webhook{p: p}
+	w := &Webhook{p: p, template: opt.Template}
+	if err := p.headers(opt.Headers); err != nil {
+		return nil, err
+	}
+	if opt.CloudEvents && opt.Template != nil {
+		return nil, badOption("template", "cloudevents has a body of its own: take one of the two")
+	}
 	for _, s := range strings.Fields(opt.Secret) {
 		key, err := webhookKey(s)
 		if err != nil {
@@ -85,6 +99,13 @@ func webhookKey(secret string) ([]byte, error) {
 
 // Notify posts the incident.
 func (w *Webhook) Notify(ctx context.Context, a incident.Alert) error {
+	if w.template != nil {
+		body, err := w.template.Render(a, jsonEscape)
+		if err != nil {
+			return &notify.Rejected{Err: fmt.Errorf("the template failed: %w", err)}
+		}
+		return w.post(ctx, a.DeliveryID, []byte(body), http.Header{})
+	}
 	e := event{ID: a.DeliveryID, Type: "oomwatch.incident.v1", Time: a.Incident.Time, Data: a.Incident}
 	if c := a.Incident.Container; c != nil {
 		e.Subject = redact.Sanitize(cmp.Or(c.Name, c.ID))
@@ -111,8 +132,8 @@ type event struct {
 }
 
 func (w *Webhook) send(ctx context.Context, e event) error {
-	h := http.Header{}
 	v := e.Data
+	h := http.Header{}
 	if w.source != "" {
 		e.SpecVersion, e.Source, e.DataContentType = "1.0", w.source, "application/json"
 		v = e
@@ -122,19 +143,33 @@ func (w *Webhook) send(ctx context.Context, e event) error {
 	if err != nil {
 		return &notify.Rejected{Err: fmt.Errorf("write the alert as JSON: %w", err)}
 	}
+	return w.post(ctx, e.ID, body, h)
+}
+
+// post signs a body and posts it.
+func (w *Webhook) post(ctx context.Context, id string, body []byte, h http.Header) error {
 	// The time of the attempt, not of the incident: receivers refuse old ones.
 	stamp := strconv.FormatInt(w.p.now().Unix(), 10)
-	h.Set("webhook-id", e.ID)
+	h.Set("webhook-id", id)
 	h.Set("webhook-timestamp", stamp)
 	var signatures []string
 	for _, key := range w.keys {
-		signatures = append(signatures, sign(key, e.ID, stamp, body))
+		signatures = append(signatures, sign(key, id, stamp, body))
 	}
 	if len(signatures) > 0 {
 		h.Set("webhook-signature", strings.Join(signatures, " "))
 	}
-	_, err = w.p.post(ctx, body, h)
+	_, err := w.p.post(ctx, body, h)
 	return err
+}
+
+// jsonEscape writes foreign text as the inside of a string of JSON.
+func jsonEscape(s string) string {
+	b, err := encodeJSON(redact.Sanitize(s))
+	if err != nil {
+		return ""
+	}
+	return string(b[1 : len(b)-1])
 }
 
 // sign is the signature of Standard Webhooks 1.0, symmetric.
@@ -147,5 +182,9 @@ func sign(key []byte, id, stamp string, body []byte) string {
 
 // Traits implements notify.Notifier.
 func (w *Webhook) Traits() notify.Traits {
-	return notify.Traits{Digest: w.NotifyDigest, Close: w.p.close}
+	t := notify.Traits{Digest: w.NotifyDigest, Close: w.p.close}
+	if w.template != nil {
+		t.Digest = nil
+	}
+	return t
 }

@@ -125,6 +125,8 @@ func TestExampleConfig(t *testing.T) {
 	for name, text := range map[string]string{
 		"slack-url": "https://hooks.example.org/slack", "payments-url": "https://hooks.example.org/pay", "heartbeat-url": "https://beat.example.org/1", "second-url": "https://hooks.example.org/second", "discord-url": "https://hooks.example.org/discord",
 		"teams-url": "https://hooks.example.org/teams", "pager-secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "slack-token": "xoxb-1",
+		"mail-password": "correct horse", "gotify-token": "Aexample", "matrix-token": "syt_example", "opsgenie-key": "0123-4567",
+		"mattermost-url": "https://chat.example.org/hooks/x", "google-chat-url": "https://chat.googleapis.com/v1/spaces/A/messages?key=k&token=t",
 		"discord.tmpl": "{{.Summary}}", "ca.pem": testCA(t),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
@@ -132,6 +134,7 @@ func TestExampleConfig(t *testing.T) {
 		}
 	}
 	t.Setenv("OOMWATCH_PAGERDUTY_KEY", "0123456789abcdef0123456789abcdef")
+	t.Setenv("OOMWATCH_TELEGRAM_TOKEN", "123456:ABC-DEF1234ghIkl")
 	t.Setenv("OOMWATCH_PAGER_URL", "https://pager.example.org/in")
 	t.Setenv("OOMWATCH_SECOND_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	text := read(t, example)
@@ -148,7 +151,7 @@ func TestExampleConfig(t *testing.T) {
 		keys = append(keys, k)
 	}
 	// Of these only one can be given; the example says so in words.
-	keys = append(keys, "alerts.heartbeat_url", "alerts.heartbeat_url_env")
+	keys = append(keys, "alerts.heartbeat_url", "alerts.heartbeat_url_env", "receivers.password", "receivers.password_env")
 	slices.Sort(keys)
 	if diff := cmp.Diff(knownKeys(t), keys); diff != "" {
 		t.Errorf("%s: -keys there are +keys it shows:\n%s", example, diff)

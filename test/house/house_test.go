@@ -85,6 +85,7 @@ var doors = map[string][]string{
 	"github.com/goccy/go-yaml":                      {"config", "explain"},
 	"charm.land/":                                   {"cmd/oomwatch"},
 	"github.com/klauspost/compress/":                {"kmsg"},
+	"github.com/wneessen/go-mail":                   {"notify/receiver"},
 	"github.com/ulikunitz/xz":                       {"kmsg"},
 	"go.uber.org/zap":                               {"cmd/oomwatch", "daemon", "notify", "store", "watcher", "watcher/cri", "watcher/docker", "web"},
 	"google.golang.org/protobuf/encoding/protowire": {"internal/grpcread"},

@@ -1,0 +1,143 @@
+package receiver
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/render"
+)
+
+// Chat posts each alert as one message of JSON to a service that takes no more than
+// that. What differs between services stands in the constructors, a file each.
+type Chat struct {
+	p        *poster
+	template *render.Template
+	service  chatService
+}
+
+// chatService is what one service wants.
+type chatService struct {
+	// escape makes foreign text safe there.
+	escape func(string) string
+	// message is the JSON of a message.
+	message func(o *render.Outline) any
+	// answer judges the body of a 2xx; nil where the status says it all.
+	answer func(p *poster, body []byte) error
+	// put is the address that a message is put to, by the id of its delivery; nil for a
+	// POST to the poster's own.
+	put func(p *poster, delivery string) string
+}
+
+// Traits implements notify.Notifier.
+func (c *Chat) Traits() notify.Traits {
+	return notify.Traits{Digest: c.NotifyDigest, Close: c.p.close}
+}
+
+// Notify sends the alert.
+func (c *Chat) Notify(ctx context.Context, a incident.Alert) error {
+	return c.send(ctx, a.DeliveryID, c.template.Apply(render.OutlineOf(a, true), a, c.service.escape))
+}
+
+// NotifyDigest sends a digest.
+func (c *Chat) NotifyDigest(ctx context.Context, id string, d *incident.Digest) error {
+	return c.send(ctx, id, render.OutlineOfDigest(d))
+}
+
+func (c *Chat) send(ctx context.Context, delivery string, o *render.Outline) error {
+	body, err := encodeJSON(c.service.message(o))
+	if err != nil {
+		return &notify.Rejected{Err: err}
+	}
+	method, to := http.MethodPost, c.p.url
+	if c.service.put != nil {
+		method, to = http.MethodPut, c.service.put(c.p, delivery)
+	}
+	answer, err := c.p.send(ctx, method, to, body, nil)
+	if err != nil || c.service.answer == nil {
+		return err
+	}
+	return c.service.answer(c.p, answer)
+}
+
+// markup is how a service marks what we format ourselves.
+type markup struct {
+	escape     func(string) string
+	bold, code func(string) string // around what is escaped already
+	clip       func(string, int) string
+	newline    string
+}
+
+// maxChatLine bounds one line of a message, in characters before it is escaped: twelve
+// of them fit everywhere.
+const maxChatLine = 260
+
+// write lays an outline out in lines: the headline without its mark where head is true,
+// then the rest. foot is true for when and where, and the command that shows more.
+func (m markup) write(o *render.Outline, head, foot bool) string {
+	var lines []string
+	add := func(s string) { lines = append(lines, s) }
+	if head {
+		add(m.bold(m.escape(o.Mark() + " " + o.Title)))
+	}
+	if o.Body != "" {
+		add(strings.ReplaceAll(o.Body, "\n", m.newline))
+	}
+	if o.Lead != "" {
+		add(m.escape(render.Clip(o.Lead, 3*maxChatLine)))
+	}
+	if o.Cause != "" {
+		add(m.bold(m.escape(o.Cause)) + " · " + m.escape(o.Sure))
+	}
+	for _, l := range o.Lines {
+		text := m.escape(render.Clip(l.Text, maxChatLine))
+		if l.Code {
+			text = m.code(render.Clip(l.Text, maxChatLine))
+		}
+		if l.Label == "" {
+			add("• " + text)
+		} else {
+			add(m.bold(m.escape(l.Label+":")) + " " + text)
+		}
+	}
+	if foot {
+		add(m.escape(render.Clip(strings.Join(o.Foot, " · "), 2*maxChatLine)))
+	}
+	return strings.Join(lines, m.newline)
+}
+
+// plainMarkup is for services that format nothing.
+var plainMarkup = markup{escape: render.Defang, bold: func(s string) string { return s }, code: render.Defang, newline: "\n"}
+
+// plainTitle and plainText are a message where title and text are apart. Text is what is
+// left of the template where there is one; a service refuses an empty one.
+func plainTitle(o *render.Outline) string { return render.Clip(o.Mark()+" "+render.Defang(o.Title), 200) }
+
+func plainText(o *render.Outline) string {
+	return cmp.Or(strings.TrimSpace(plainMarkup.write(o, false, true)), o.Title)
+}
+
+// level is 3 for what is critical, 2 for a warning, 1 for information, 0 for what is over.
+func level(o *render.Outline) int {
+	switch {
+	case o.Over:
+		return 0
+	case o.Severity == incident.Critical:
+		return 3
+	case o.Severity == incident.Warning:
+		return 2
+	}
+	return 1
+}
+
+// checkSecret refuses a token that cannot go into a header or an address.
+func checkSecret(key, token, what string) error {
+	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) || !utf8.ValidString(token) {
+		return badOption(key, "the %s is empty, or holds blanks", what)
+	}
+	return nil
+}
