@@ -183,6 +183,9 @@ func (e *explainer) draw(list []*incident.Incident) error {
 // printText tells the incidents of list, which may be the last of total.
 func (e *explainer) printText(w io.Writer, list []*incident.Incident, total int) error {
 	if total > 1 {
+		if total > len(list) {
+			fmt.Fprintf(w, "The newest %d of %d are listed; -o json prints each of them.\n\n", len(list), total)
+		}
 		if err := writeTable(w, e.cmd.OutOrStdout(), list); err != nil {
 			return err
 		}

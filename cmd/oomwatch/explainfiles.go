@@ -53,7 +53,7 @@ func (e *explainer) offline(ctx context.Context, what string) error {
 func (e *explainer) finish(t *teller, what string, err error) error {
 	if len(t.kept) > 0 {
 		w := bufio.NewWriter(e.cmd.OutOrStdout())
-		if err := errors.Join(e.printText(w, t.kept, t.count), w.Flush()); err != nil {
+		if err := errors.Join(e.printText(w, t.newest(), t.count), w.Flush()); err != nil {
 			return err
 		}
 	}
@@ -80,7 +80,11 @@ func (e *explainer) finish(t *teller, what string, err error) error {
 	return nil
 }
 
-// teller keeps incidents for a table and the newest stories.
+// maxListed bounds the rows of the table, and with --all the stories: what is kept for
+// them is memory, and a log may hold a million kills.
+const maxListed = 10_000
+
+// teller keeps the newest incidents for a table and the newest stories.
 type teller struct {
 	all   bool
 	count int
@@ -89,11 +93,20 @@ type teller struct {
 
 func (t *teller) tell(inc *incident.Incident) {
 	t.count++
+	if len(t.kept) == 2*maxListed {
+		t.kept = append(t.kept[:0], t.kept[maxListed:]...)
+		clear(t.kept[maxListed:cap(t.kept)])
+	}
 	t.kept = append(t.kept, inc)
 	if old := len(t.kept) - 1 - maxStories; !t.all && old >= 0 {
-		// Only the table will speak of it: a long log may hold many thousands.
+		// Only the table will speak of it.
 		slim := *t.kept[old]
 		slim.Processes, slim.Evidence, slim.Memory, slim.Advice = nil, nil, nil, nil
 		t.kept[old] = &slim
 	}
+}
+
+// newest are those that are told, oldest first.
+func (t *teller) newest() []*incident.Incident {
+	return t.kept[max(0, len(t.kept)-maxListed):]
 }
