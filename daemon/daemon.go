@@ -270,7 +270,7 @@ func (d *Daemon) openWatcher(ctx context.Context) error {
 		return d.badState(err)
 	}
 	d.sources.alsoTo(d.selves.observe)
-	d.watcher, err = watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: d.sources.list, Sampler: d.sources.sampler, Keeper: d.keeper,
+	d.watcher, err = watcher.NewWatcher(watcher.WatcherOptions{Host: d.host.Name, Correlator: corr, Sources: d.sources.list, Sampler: d.sources.sampler, Keeper: d.keeper,
 		Logger: d.log, Registerer: d.metrics, Rules: new(d.cfg.Warnings.Rules()), Warnings: d.restored.warned, Chronicle: d.history})
 	if err != nil {
 		return d.badState(err)

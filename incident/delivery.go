@@ -94,12 +94,15 @@ type Word struct {
 	Outcome Outcome
 }
 
-// DeliveryID derives a delivery's id from the incident's id and the receiver's
-// name: a UUID of version 5 (RFC 9562).
-func DeliveryID(incidentID, receiver string) string {
+// DeliveryID derives a delivery's id from the host's name ("" where it is not known), the
+// incident's id and the receiver's name: a UUID of version 5 (RFC 9562).
+func DeliveryID(host, incidentID, receiver string) string {
 	// These 16 bytes are the namespace; they never change.
 	h := sha1.New()
 	h.Write([]byte("oomwatch/deliver"))
+	if host != "" {
+		fmt.Fprintf(h, "%d@%s", len(host), host)
+	}
 	fmt.Fprintf(h, "%d:%s%s", len(incidentID), incidentID, receiver)
 	u := h.Sum(nil)[:16]
 	u[6] = u[6]&0x0f | 0x50
@@ -108,11 +111,19 @@ func DeliveryID(incidentID, receiver string) string {
 }
 
 // UpdateID is DeliveryID for the rev-th update of an incident.
-func UpdateID(incidentID string, rev int, receiver string) string {
+func UpdateID(host, incidentID string, rev int, receiver string) string {
 	if rev == 0 {
-		return DeliveryID(incidentID, receiver)
+		return DeliveryID(host, incidentID, receiver)
 	}
-	return DeliveryID(fmt.Sprintf("%s/%d", incidentID, rev), receiver)
+	return DeliveryID(host, fmt.Sprintf("%s/%d", incidentID, rev), receiver)
+}
+
+// HostName is the name of the host that it happened on; "" where that is not known.
+func (i *Incident) HostName() string {
+	if i.Host == nil {
+		return ""
+	}
+	return i.Host.Name
 }
 
 // News is what a reader wants to hear of again when it changes: the cause, how
@@ -133,7 +144,8 @@ func (i *Incident) News() string {
 // was nothing bad after all.
 func (i *Incident) Over() bool { return !i.ResolvedAt.IsZero() || i.Cause == ExitOK }
 
-// Key names what an incident is one more of: the same Subject, kind and cause.
+// Key names what an incident is one more of on its host: the same Subject, kind and
+// cause. Over several hosts HostName stands beside it.
 func (i *Incident) Key() string {
 	what := string(i.Kind)
 	if i.Warning != nil {
@@ -172,7 +184,8 @@ const (
 )
 
 // Lane names the thread in which an incident must be told in order: its
-// container by id, else by name, else the host.
+// container by id, else by name, else the host. Over several hosts HostName stands
+// beside it.
 func (i *Incident) Lane() string {
 	switch {
 	case i.Warning != nil && i.Warning.Self:

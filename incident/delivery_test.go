@@ -8,16 +8,17 @@ import (
 
 // TestDeliveryIDs pins the ids: a receiver drops repeats by them, also after an upgrade.
 func TestDeliveryIDs(t *testing.T) {
-	first := DeliveryID("dwvqkp6eidjbqksg", "slack")
+	first := DeliveryID("", "dwvqkp6eidjbqksg", "slack")
 	if first != "7508be51-ffa2-5399-a629-cc91f3cd0b54" {
 		t.Errorf("first %s", first)
 	}
-	if UpdateID("dwvqkp6eidjbqksg", 0, "slack") != first {
+	if UpdateID("", "dwvqkp6eidjbqksg", 0, "slack") != first {
 		t.Error("update 0 is the first word")
 	}
 	seen := map[string]bool{first: true}
-	for _, id := range []string{UpdateID("dwvqkp6eidjbqksg", 1, "slack"), UpdateID("dwvqkp6eidjbqksg", 2, "slack"),
-		UpdateID("dwvqkp6eidjbqksg", 1, "hook"), DeliveryID("dwvqkp6eidjbqksg/1slac", "k")} {
+	for _, id := range []string{UpdateID("", "dwvqkp6eidjbqksg", 1, "slack"), UpdateID("", "dwvqkp6eidjbqksg", 2, "slack"),
+		UpdateID("", "dwvqkp6eidjbqksg", 1, "hook"), DeliveryID("", "dwvqkp6eidjbqksg/1slac", "k"),
+		DeliveryID("node-1", "dwvqkp6eidjbqksg", "slack"), DeliveryID("node-2", "dwvqkp6eidjbqksg", "slack"), DeliveryID("node-", "2dwvqkp6eidjbqksg", "slack")} {
 		if seen[id] {
 			t.Errorf("%s is taken twice", id)
 		}
@@ -85,8 +86,8 @@ func TestNews(t *testing.T) {
 }
 
 func TestDeliveryIDIsAUUID(t *testing.T) {
-	a, b := DeliveryID("i1", "slack"), DeliveryID("i1", "webhook")
-	if a == b || a != DeliveryID("i1", "slack") || DeliveryID("i1s", "lack") == a {
+	a, b := DeliveryID("", "i1", "slack"), DeliveryID("", "i1", "webhook")
+	if a == b || a != DeliveryID("", "i1", "slack") || DeliveryID("", "i1s", "lack") == a {
 		t.Errorf("ids are not one per pair: %s %s", a, b)
 	}
 	if len(a) != 36 || a[14] != '5' || !strings.ContainsRune("89ab", rune(a[19])) {

@@ -13,7 +13,7 @@ type digestGroups struct {
 }
 
 func (g *digestGroups) add(inc *Incident, e *DigestEntry, firstEver bool) {
-	key := inc.Key()
+	key := inc.HostName() + "\x00" + inc.Key()
 	if e.Update {
 		key += " update"
 	}

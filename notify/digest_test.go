@@ -20,7 +20,7 @@ func warned(n, rev int, at time.Time) incident.Delivery {
 	if rev > 0 {
 		inc.ResolvedAt = at.Add(time.Minute)
 	}
-	return incident.Delivery{ID: incident.UpdateID(inc.ID, rev, "hook"), Receiver: "hook", Incident: inc, Rev: rev, Lane: inc.Lane(), Key: inc.Key(), KeptAt: time.Now()}
+	return incident.Delivery{ID: incident.UpdateID("", inc.ID, rev, "hook"), Receiver: "hook", Incident: inc, Rev: rev, Lane: inc.Lane(), Key: inc.Key(), KeptAt: time.Now()}
 }
 
 // follower is a script whose receiver must be told each update.

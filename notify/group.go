@@ -169,7 +169,7 @@ func (m message) batch() string {
 	for i := range m.deliveries {
 		ids[i] = m.deliveries[i].ID
 	}
-	return incident.DeliveryID(strings.Join(ids, " "), m.deliveries[0].Receiver)
+	return incident.DeliveryID("", strings.Join(ids, " "), m.deliveries[0].Receiver)
 }
 
 // alert is what the receiver is given: the newest of several incidents of a

@@ -363,7 +363,7 @@ func TestThreadsAndUpdates(t *testing.T) {
 			q.add("slack", id, "c", cause)
 			d := q.list[len(q.list)-1]
 			if d.Rev = rev; rev > 0 {
-				d.ID = incident.UpdateID(id, rev, "slack")
+				d.ID = incident.UpdateID("", id, rev, "slack")
 			}
 			o.Kick()
 			time.Sleep(2 * time.Minute)

@@ -116,7 +116,7 @@ func TestUpdatesAreOwed(t *testing.T) {
 		}
 	}
 	ds := due(t, s, "early", now)
-	if len(ds) != 1 || ds[0].Rev != 1 || ds[0].ID != incident.UpdateID("warn", 1, "early") || ds[0].Incident.ResolvedAt.IsZero() {
+	if len(ds) != 1 || ds[0].Rev != 1 || ds[0].ID != incident.UpdateID("", "warn", 1, "early") || ds[0].Incident.ResolvedAt.IsZero() {
 		t.Errorf("early: %+v", ds)
 	}
 	// Who has not been told the first hears the news with it.

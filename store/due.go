@@ -145,7 +145,7 @@ func (r *row) overtaken(ctx context.Context, tx *tx, told string, at time.Time) 
 	if err := r.put(ctx, tx); err != nil {
 		return err
 	}
-	next, err := rowByID(ctx, tx, incident.UpdateID(r.incident, int(r.rev)+1, r.receiver), r.host)
+	next, err := rowOfRev(ctx, tx, r.host, r.incident, r.receiver, r.rev+1)
 	if err != nil || next != nil {
 		return err
 	}

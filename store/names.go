@@ -10,15 +10,6 @@ import (
 // shortID is how many characters of an id a person types at least.
 const shortID = 4
 
-// hostOf is the name of the host that an incident happened on; "" where that is not
-// known.
-func hostOf(inc *incident.Incident) string {
-	if inc.Host == nil {
-		return ""
-	}
-	return inc.Host.Name
-}
-
 // name is something that an incident may be asked for by.
 type name struct {
 	text  string

@@ -18,11 +18,11 @@ func owe(ctx context.Context, tx *tx, e *Entry, known bool, now time.Time, saved
 	var had map[string]*row
 	if known {
 		var err error
-		if had, err = lastWords(ctx, tx, e.Incident.ID, hostOf(e.Incident)); err != nil {
+		if had, err = lastWords(ctx, tx, e.Incident.ID, e.Incident.HostName()); err != nil {
 			return err
 		}
 	}
-	fresh := row{incident: e.Incident.ID, host: hostOf(e.Incident), lane: e.Incident.Lane(), key: e.Incident.Key(), news: e.Incident.News(),
+	fresh := row{incident: e.Incident.ID, host: e.Incident.HostName(), lane: e.Incident.Lane(), key: e.Incident.Key(), news: e.Incident.News(),
 		state: string(incident.Pending), kept: now.UnixNano()}
 	for _, name := range e.Receivers {
 		if had[name] == nil {
@@ -91,7 +91,7 @@ func rowsOf(ctx context.Context, q querier, id, host string) ([]*row, error) {
 // add writes a new delivery made after the pattern of r and returns it.
 func (r row) add(ctx context.Context, tx *tx, receiver string, rev int64, saved *Saved) (row, error) {
 	r.receiver, r.rev = receiver, rev
-	r.id = incident.UpdateID(r.incident, int(rev), receiver)
+	r.id = incident.UpdateID(r.host, r.incident, int(rev), receiver)
 	if err := tx.QueryRowContext(ctx, "SELECT max(coalesce(max(seq),0), ?)+1 FROM deliveries", tx.db.floor.Load()).Scan(&r.seq); err != nil {
 		return r, fmt.Errorf("delivery of %s to %s: %w", r.incident, receiver, err)
 	}

@@ -89,8 +89,17 @@ func (r *row) complete(ctx context.Context, tx *tx) error {
 
 // rowByID reads one row; nil where there is none.
 func rowByID(ctx context.Context, tx *tx, id, host string) (*row, error) {
+	return oneRow(ctx, tx, "id = ? AND host = ?", id, host)
+}
+
+// rowOfRev returns a delivery by what it is of; nil where there is none.
+func rowOfRev(ctx context.Context, tx *tx, host, incident, receiver string, rev int64) (*row, error) {
+	return oneRow(ctx, tx, "incident = ? AND host = ? AND receiver = ? AND rev = ?", incident, host, receiver, rev)
+}
+
+func oneRow(ctx context.Context, tx *tx, where string, args ...any) (*row, error) {
 	r := new(row)
-	err := tx.QueryRowContext(ctx, "SELECT "+rowCols+" FROM deliveries WHERE id = ? AND host = ?", id, host).Scan(r.pointers()...)
+	err := tx.QueryRowContext(ctx, "SELECT "+rowCols+" FROM deliveries WHERE "+where, args...).Scan(r.pointers()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -130,11 +139,12 @@ func eachRow(ctx context.Context, tx *tx, where string, f func(*row, int64) erro
 	}
 }
 
-// genuine is true when the row is what its id says, whatever else is damaged.
+// genuine is true when the row is what its id says, whatever else is damaged. Earlier
+// versions made the id without the host.
 func (r *row) genuine() bool {
 	switch incident.DeliveryState(r.state) {
 	case incident.Pending, incident.Delivered, incident.Parked:
-		return r.id == incident.UpdateID(r.incident, int(r.rev), r.receiver)
+		return r.id == incident.UpdateID(r.host, r.incident, int(r.rev), r.receiver) || r.id == incident.UpdateID("", r.incident, int(r.rev), r.receiver)
 	}
 	return false
 }

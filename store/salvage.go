@@ -88,7 +88,7 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 				return nil
 			}
 			known := 0
-			if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ? AND host = ?", k.id, hostOf(inc)).Scan(&known); err != nil || known > 0 {
+			if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ? AND host = ?", k.id, inc.HostName()).Scan(&known); err != nil || known > 0 {
 				return err // the second pass, from the other end
 			}
 			n.incidents++

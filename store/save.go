@@ -173,7 +173,7 @@ func (s *Store) tryNoSync(ctx context.Context, f func(*tx) error) error {
 // saveEntry keeps one incident and what is owed of it.
 func (s *Store) saveEntry(ctx context.Context, tx *tx, e *Entry, saved *Saved) error {
 	inc := e.Incident
-	host := hostOf(inc)
+	host := inc.HostName()
 	if s.memory.Load() {
 		if err := s.fetch(ctx, tx, inc.ID, host); err != nil {
 			return fmt.Errorf("incident %s: %w", inc.ID, err)
@@ -220,7 +220,7 @@ type kept struct {
 
 // of fills in what comes from the incident itself.
 func (k *kept) of(inc *incident.Incident) *kept {
-	k.inc, k.host, k.open = inc, hostOf(inc), inc.Kind == incident.KindWarning && inc.ResolvedAt.IsZero()
+	k.inc, k.host, k.open = inc, inc.HostName(), inc.Kind == incident.KindWarning && inc.ResolvedAt.IsZero()
 	return k
 }
 

@@ -16,6 +16,8 @@ type Row struct {
 	Time time.Time `json:"time"`
 	ID   string    `json:"id,omitempty"`
 	Name string    `json:"name"`
+	// Host is the name of the host that it runs on.
+	Host string `json:"host,omitempty"`
 
 	Memory   int64  `json:"memory_bytes"`         // in use, page cache included; of the host what is not available
 	Held     *int64 `json:"held_bytes,omitempty"` // of it what cannot be reclaimed
@@ -75,11 +77,12 @@ func (w *Warner) Looks() []Look {
 	return out
 }
 
-// Rows turns looks into rows, the most in danger first.
-func Rows(looks []Look) []Row {
+// Rows turns looks at the containers of a host into rows, the most in danger first.
+func Rows(host string, looks []Look) []Row {
 	out := make([]Row, len(looks))
 	for i := range looks {
 		out[i] = looks[i].row()
+		out[i].Host = host
 	}
 	slices.SortFunc(out, func(a, b Row) int { return cmp.Or(cmp.Compare(b.Danger, a.Danger), cmp.Compare(a.Name, b.Name)) })
 	return out

@@ -48,6 +48,7 @@ type Watcher struct {
 	log     *zap.Logger
 	metrics *metrics
 	sentry  *sentry // nil where nobody is to be warned
+	host    string
 
 	chronicle Chronicle // nil for none
 	asked     time.Time // since when askedFor counts what was asked of it
@@ -64,6 +65,8 @@ type Watcher struct {
 
 // WatcherOptions are what NewWatcher needs.
 type WatcherOptions struct {
+	// Host is the name of this host.
+	Host       string
 	Correlator *correlate.Correlator
 	Sources    []observe.Source
 	// Sampler reads the cgroups of running containers; nil for none. It is one of Sources.
@@ -82,7 +85,7 @@ type WatcherOptions struct {
 // NewWatcher returns a Watcher; Run starts it. It fails on Warnings that cannot
 // be read.
 func NewWatcher(opt WatcherOptions) (*Watcher, error) {
-	w := &Watcher{corr: opt.Correlator, sources: opt.Sources, sampler: opt.Sampler, keeper: opt.Keeper,
+	w := &Watcher{host: opt.Host, corr: opt.Correlator, sources: opt.Sources, sampler: opt.Sampler, keeper: opt.Keeper,
 		log: opt.Logger, metrics: newMetrics(opt.Registerer), cursors: map[string]string{}, chronicle: opt.Chronicle}
 	if opt.Rules != nil {
 		var err error

@@ -128,5 +128,5 @@ func (w *Watcher) Top() []warn.Row {
 	w.sentry.mu.Lock()
 	looks := w.sentry.warner.Looks()
 	w.sentry.mu.Unlock()
-	return warn.Rows(looks)
+	return warn.Rows(w.host, looks)
 }

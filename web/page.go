@@ -67,7 +67,7 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 		}
 		inc.Summary = clip(inc.Summary)
 		// The page shows no more of it, and a hundred whole ones are megabytes.
-		list = append(list, &incident.Incident{ID: inc.ID, Kind: inc.Kind, Time: inc.Time, Severity: inc.Severity, Cause: inc.Cause,
+		list = append(list, &incident.Incident{ID: inc.ID, Host: inc.Host, Kind: inc.Kind, Time: inc.Time, Severity: inc.Severity, Cause: inc.Cause,
 			Confidence: inc.Confidence, Summary: inc.Summary, Historic: inc.Historic})
 		older = f.Place
 		return nil
@@ -123,14 +123,14 @@ func (s *Server) memory(w http.ResponseWriter, r *http.Request) {
 
 // find is the incident that is asked for; nil once the answer is that there is none.
 func (s *Server) find(w http.ResponseWriter, r *http.Request) *incident.Incident {
-	id := r.PathValue("id")
+	id, host := r.PathValue("id"), r.URL.Query().Get("host")
 	var found *incident.Incident
 	err := s.opt.Backend.Explain(r.Context(), id, false, func(f Found) error {
 		inc := new(incident.Incident)
 		if err := json.Unmarshal(f.Body, inc); err != nil {
 			return fmt.Errorf("read an incident: %w", err)
 		}
-		if inc.ID == id {
+		if inc.ID == id && (host == "" || inc.HostName() == host) {
 			found = inc
 		}
 		return nil

@@ -62,8 +62,13 @@ func (b *backend) Explain(_ context.Context, what string, _ bool, each func(Foun
 		return b.err
 	}
 	for n, i := range b.list {
-		if i.ID == what || what == "" {
+		if what == "" {
 			return each(found(n, i))
+		}
+		if i.ID == what {
+			if err := each(found(n, i)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -169,6 +174,28 @@ func TestPagesEscapeForeignText(t *testing.T) {
 	}
 	if code, _, _ := get(t, url+"/incident/zzzz", nil); code != 404 {
 		t.Errorf("unknown incident: status %d, want 404", code)
+	}
+}
+
+// TestTwoHosts: a page shows the incident of the host that it was asked for.
+func TestTwoHosts(t *testing.T) {
+	b := newBackend()
+	b.list = nil
+	for _, host := range []string{"node-1", "node-2"} {
+		b.list = append(b.list, &incident.Incident{ID: "same", Kind: incident.KindDeath, Host: &incident.Host{Name: host}, Summary: "web died on " + host})
+	}
+	_, url := start(t, b, Options{})
+	_, index, _ := get(t, url+"/", nil)
+	for _, host := range []string{"node-1", "node-2"} {
+		if !strings.Contains(index, `href="/incident/same?host=`+host+`"`) {
+			t.Errorf("the list has no link to the one of %s", host)
+		}
+		if _, page, _ := get(t, url+"/incident/same?host="+host, nil); !strings.Contains(page, "web died on "+host) {
+			t.Errorf("the page of %s shows another", host)
+		}
+	}
+	if code, _, _ := get(t, url+"/incident/same?host=node-3", nil); code != http.StatusNotFound {
+		t.Errorf("a host without it: status %d", code)
 	}
 }
 

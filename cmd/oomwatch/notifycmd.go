@@ -102,7 +102,7 @@ Exit status: 0 when every receiver took it, 1 when one did not.`,
 // try sends the sample to one receiver, once.
 func try(ctx context.Context, r notify.Receiver, kind string, inc *incident.Incident) tried {
 	began := time.Now()
-	err := r.Notifier.Notify(ctx, incident.Alert{DeliveryID: incident.DeliveryID(inc.ID, r.Name), Incident: inc, Attempt: 1})
+	err := r.Notifier.Notify(ctx, incident.Alert{DeliveryID: incident.DeliveryID(inc.HostName(), inc.ID, r.Name), Incident: inc, Attempt: 1})
 	res := tried{Receiver: r.Name, Type: kind, OK: err == nil, Seconds: time.Since(began).Seconds()}
 	if err != nil {
 		res.Error = err.Error()

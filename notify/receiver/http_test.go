@@ -43,7 +43,7 @@ func hookTo(t *testing.T, url string, conf *tls.Config) *Webhook {
 }
 
 func alertOf(id string) incident.Alert {
-	return incident.Alert{DeliveryID: incident.DeliveryID(id, "hook"), Attempt: 1, Incident: &incident.Incident{Schema: incident.Schema, ID: id, Kind: incident.KindDeath,
+	return incident.Alert{DeliveryID: incident.DeliveryID("", id, "hook"), Attempt: 1, Incident: &incident.Incident{Schema: incident.Schema, ID: id, Kind: incident.KindDeath,
 		Cause: incident.OOMContainer, Confidence: incident.Certain, Severity: incident.Critical, Summary: "web was OOM-killed", Count: 1}}
 }
 
