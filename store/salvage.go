@@ -12,6 +12,9 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
+// toldV2 are the columns of what was told in versions before 3, which knew no host.
+const toldV2 = "receiver, '', key, at_ns, wait_ns, thread"
+
 // salvaged counts what was carried over from a damaged store.
 type salvaged struct{ state, incidents, deliveries, pending, lost int }
 
@@ -51,9 +54,9 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 	if err := old.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err == nil {
 		switch version {
 		case 1:
-			columns = rowsV1
+			columns, told = rowsV1, toldV2
 		case 2:
-			columns, told = rowsV2+", crc", "receiver, '', key, at_ns, wait_ns, thread"
+			columns, told = rowsV2+", crc", toldV2
 		}
 	}
 	for _, part := range []struct {
@@ -103,7 +106,9 @@ func (s *Store) salvage(ctx context.Context, from string) salvaged {
 			return s.carryDelivery(ctx, tx, r, &n)
 		}},
 		{"told", told, "receiver, key", func(tx *tx, v []any) error {
-			_, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO told(receiver, host, key, at_ns, wait_ns, thread) VALUES(?,?,?,?,?,?)", v...)
+			// Without a host it is of an earlier version, which kept what happened on one.
+			_, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO told(receiver, host, key, at_ns, wait_ns, thread)
+				VALUES(?1, coalesce(nullif(?2, ''), (SELECT host FROM incidents ORDER BY seq DESC LIMIT 1), ''), ?3, ?4, ?5, ?6)`, v...)
 			return err
 		}},
 		{"tally", "receiver, generated, delivered, parked", "receiver", func(tx *tx, v []any) error {

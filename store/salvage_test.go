@@ -110,3 +110,16 @@ func TestRetentionGoesOnWhileItRuns(t *testing.T) {
 		t.Errorf("%d incidents, %v", len(list), err)
 	}
 }
+
+// What version 2 told is carried over with the name of the host it spoke of.
+func TestSalvageOfVersion2(t *testing.T) {
+	s := open(t, path(t))
+	n := s.salvage(ctx, copied(t, "v2.db"))
+	if n.incidents != 3 || n.lost != 0 {
+		t.Fatalf("%s", n)
+	}
+	var host, thread string
+	if err := s.db.QueryRow("SELECT host, thread FROM told").Scan(&host, &thread); err != nil || host != "node-7" || thread != "th" {
+		t.Errorf("told: %q %q %v", host, thread, err)
+	}
+}
