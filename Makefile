@@ -53,7 +53,7 @@ demo: build lab ## cause one real OOM on a private engine and show the alert
 bench: lab build ## latency, cost and speed, printed
 	$(GO) run ./kmsg/internal/vsgrep -oomwatch ./$(BIN)
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/e2e
-	$(GO) test -run '^$$' -bench . -benchmem ./kmsg ./cgroup ./trend ./triage ./incident ./correlate ./watcher ./store ./notify
+	$(GO) test -run '^$$' -bench . -benchmem ./kmsg ./cgroup ./correlate ./redact ./store ./trace ./trend ./triage/... ./verdict
 	$(GO) test -run '^$$' -bench IncidentToPost -benchtime 1x ./daemon
 
 leaks-sim: ## a thousand made-up months of healthy and leaking services, judged daily (SEED=N, ROUNDS=N)
