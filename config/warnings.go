@@ -25,6 +25,9 @@ type Warnings struct {
 	RestartWindow     Duration  `yaml:"restart_window"`
 	Unhealthy         bool      `yaml:"unhealthy"`
 	PIDsPercent       percent   `yaml:"pids_percent"`
+	DiskPercent       percent   `yaml:"disk_percent"`
+	InodesPercent     percent   `yaml:"inodes_percent"`
+	LogPerHour        logGrowth `yaml:"log_per_hour"`
 	Startup           window    `yaml:"startup"`
 	ResolveAfter      Duration  `yaml:"resolve_after"`
 	OnWarning         OnWarning `yaml:"on_warning,omitempty"`
@@ -43,6 +46,7 @@ func defaultWarnings() Warnings {
 		Enabled: true, MemoryPercent: percent(r.MemoryPercent), HostMemoryPercent: percent(r.HostPercent), TimeToLimit: window(r.TimeToLimit),
 		PressurePercent: percent(r.PressurePercent), Throttled: r.Throttled, LimitHits: r.LimitHits, Restarts: restarts(r.Restarts),
 		RestartWindow: Duration(r.RestartWindow), Unhealthy: r.Unhealthy, PIDsPercent: percent(r.PIDsPercent),
+		DiskPercent: percent(r.DiskPercent), InodesPercent: percent(r.InodesPercent), LogPerHour: logGrowth(r.LogPerHour),
 		Startup: window(r.Startup), ResolveAfter: Duration(r.ResolveAfter),
 	}
 }
@@ -56,6 +60,7 @@ func (c *Warnings) Rules() warn.Rules {
 		MemoryPercent: float64(c.MemoryPercent), HostPercent: float64(c.HostMemoryPercent), TimeToLimit: time.Duration(c.TimeToLimit),
 		PressurePercent: float64(c.PressurePercent), Throttled: c.Throttled, LimitHits: c.LimitHits, Unhealthy: c.Unhealthy,
 		Restarts: int(c.Restarts), RestartWindow: time.Duration(c.RestartWindow), PIDsPercent: float64(c.PIDsPercent),
+		DiskPercent: float64(c.DiskPercent), InodesPercent: float64(c.InodesPercent), LogPerHour: int64(c.LogPerHour),
 		Startup: time.Duration(c.Startup), ResolveAfter: time.Duration(c.ResolveAfter),
 	}
 }
@@ -104,4 +109,24 @@ func (r *restarts) UnmarshalText(b []byte) error {
 	}
 	*r = restarts(n)
 	return nil
+}
+
+// logGrowth is a size in an hour, or 0 for off.
+type logGrowth byteSize
+
+// UnmarshalText takes a size, or 0.
+func (g *logGrowth) UnmarshalText(b []byte) error {
+	if string(b) == "0" {
+		*g = 0
+		return nil
+	}
+	return (*byteSize)(g).UnmarshalText(b)
+}
+
+// MarshalText writes it as it is read.
+func (g logGrowth) MarshalText() ([]byte, error) {
+	if g == 0 {
+		return []byte("0"), nil
+	}
+	return byteSize(g).MarshalText()
 }

@@ -46,7 +46,9 @@ func newAuditing(cfg *config.Config, st *store.Store, history *store.History, lo
 		findings:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_audit_findings", Help: "Containers that break a rule of the audit, the host counted as one."}, []string{"rule", "severity"}),
 		containers: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_audit_containers", Help: "Containers that the last audit looked at."}, nil)}
 	for _, host := range append([]config.DockerHost{cfg.Docker.Host}, cfg.Docker.More...) {
-		a.engines = append(a.engines, string(host))
+		if host != config.EngineOff && !noDocker(cfg) {
+			a.engines = append(a.engines, string(host))
+		}
 	}
 	a.leaveOut(cfg.Audit.Exclusions())
 	reg.MustRegister(a.findings, a.containers)

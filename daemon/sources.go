@@ -18,6 +18,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
@@ -27,6 +28,7 @@ import (
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
 	"github.com/oomwatch/oomwatch/watcher/sampler"
 	"github.com/oomwatch/oomwatch/watcher/signals"
+	"github.com/oomwatch/oomwatch/watcher/storage"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -40,6 +42,7 @@ type sources struct {
 	sampler  *sampler.Source
 	pressure *cgroup.Pressure
 	since    *stateClock
+	engines  map[string]watched // by the source's name
 	close    func() error
 	log      *zap.Logger
 }
@@ -48,10 +51,37 @@ type sources struct {
 // holds the newest few hundred, whenever they were. They are history, as the ring is.
 const lookBack = 30 * 24 * time.Hour
 
+// watched is an engine that is followed, and where it is.
+type watched struct {
+	source *docker.Source
+	host   string
+}
+
+// roots are the directories under which an engine's paths are found from here.
+func (s *sources) roots(engine string) []string {
+	if e, ok := s.engines[engine]; ok {
+		return e.source.Roots()
+	}
+	return nil
+}
+
+// usage asks an engine what is on its disk.
+func (s *sources) usage(ctx context.Context, engine string) (*incident.DiskUsage, error) {
+	e, ok := s.engines[engine]
+	if !ok {
+		return nil, fmt.Errorf("no engine is called %q", engine)
+	}
+	u, err := docker.Usage(ctx, e.host)
+	if err != nil {
+		s.log.Info("what fills the engine's disk is not known in full", zap.Error(err))
+	}
+	return u, err
+}
+
 // newSources makes the sources, each to go on where an earlier run had read to.
 // None is tried yet: one that is missing says so when it runs.
 func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log *zap.Logger, reg prometheus.Registerer) (*sources, error) {
-	s := &sources{kernel: &kernlog.Source{}, since: newStateClock(), close: func() error { return nil }, log: log}
+	s := &sources{kernel: &kernlog.Source{}, since: newStateClock(), engines: map[string]watched{}, close: func() error { return nil }, log: log}
 	if c := past.cursors[s.kernel.Name()]; c != "" {
 		after, err := kernlog.ParsePosition(c)
 		if err != nil {
@@ -73,10 +103,23 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 	} else {
 		s.openSampler(cg, rec, log, reg)
 	}
+	s.addDisks()
 	for i := range s.list {
 		s.list[i] = noted{Source: s.list[i], clock: s.since}
 	}
 	return s, nil
+}
+
+// addDisks looks at the disks that the containers of the engines write to.
+func (s *sources) addDisks() {
+	disks := storage.New(storage.Options{Roots: s.roots, Usage: s.usage, Proc: cgroup.DefaultProc})
+	for i := range s.list {
+		name := s.list[i].Name()
+		if _, engine := s.engines[name]; engine {
+			s.list[i] = overheard{s.list[i], func(o observe.Observation) { disks.Hear(name, o) }}
+		}
+	}
+	s.list = append(s.list, disks)
 }
 
 // addDocker adds the Docker engines.
@@ -107,6 +150,7 @@ func (s *sources) addDocker(cfg *config.Config, past *restored, log *zap.Logger,
 			return err
 		}
 		s.list, s.deaths = append(s.list, engine), append(s.deaths, engine)
+		s.engines[engine.Name()] = watched{engine, opt.Host}
 	}
 	return nil
 }

@@ -39,9 +39,17 @@ type Observation struct {
 	// Horizon says how far back a source that is there reaches.
 	Horizon *incident.Horizon `json:"horizon,omitempty"`
 	// Voice is what another program's log says of an end.
-	Voice  *incident.Voice `json:"voice,omitempty"`
-	Host   *incident.Host  `json:"host,omitempty"`
-	Cursor *Cursor         `json:"cursor,omitempty"`
+	Voice   *incident.Voice `json:"voice,omitempty"`
+	Host    *incident.Host  `json:"host,omitempty"`
+	Storage *Storage        `json:"storage,omitempty"`
+	Cursor  *Cursor         `json:"cursor,omitempty"`
+}
+
+// Storage is a reading of filesystems, and of log files, that containers write to: of
+// those that matter.
+type Storage struct {
+	Disks []incident.Disk    `json:"disks,omitempty"`
+	Logs  []incident.LogFile `json:"logs,omitempty"`
 }
 
 // Cursor says how far a source has read: everything it emitted before this
@@ -68,6 +76,8 @@ type Container struct {
 	Exit *incident.Exit `json:"exit,omitempty"`
 	// DetailPending is true when a Detail for this exit will follow.
 	DetailPending bool `json:"detail_pending,omitempty"`
+	// Places are where it writes to; nil where the engine does not say.
+	Places *incident.Places `json:"-"`
 	// AnswersStart is the time of the start event because of which the engine was asked,
 	// be it that it gave no answer.
 	AnswersStart time.Time `json:"answers_start,omitzero"`
@@ -163,6 +173,7 @@ const (
 	KindKernel Kind = "kernel"
 	KindTrace  Kind = "trace"
 	KindCgroup Kind = "cgroup"
+	KindDisk   Kind = "disk"
 )
 
 // The names of the sources. DefaultEngine is the engine's where there is one alone; a

@@ -65,9 +65,10 @@ func (w *Warner) begin(st *state, name string, s *sign) *episode {
 		Evidence: []incident.Evidence{{Source: cmp.Or(t.source, verdict.EngineOf(f.Container)), Time: w.now, Text: t.text, Means: t.means}},
 		Signs:    incident.WarningFacts{What: name, Signs: []string{name}, Since: s.since},
 	})
-	if name == Forecast {
+	if name == Forecast || name == DiskForecast {
 		st.foretold(inc.Warning)
 	}
+	st.showDisk(inc)
 	return &episode{Container: st.id, Of: s.of, Incident: inc}
 }
 
@@ -84,7 +85,7 @@ func (w *Warner) more(st *state, e *episode, name string) {
 	facts.Signs = append(slices.Clone(facts.Signs), name)
 	inc.Warning = &facts
 	inc.Evidence = append(slices.Clone(inc.Evidence), incident.Evidence{Source: cmp.Or(t.source, verdict.EngineOf(inc.Container)), Time: w.now, Text: t.text, Means: t.means})
-	if name == Forecast {
+	if name == Forecast || name == DiskForecast {
 		st.foretold(&facts)
 	}
 	e.Incident = &inc
@@ -109,11 +110,15 @@ func (w *Warner) end(e *episode, at time.Time, how, by string) Alert {
 
 // facts is what is known of a container now; never nil.
 func (w *Warner) facts(st *state) *verdict.Facts {
-	f := w.opt.Facts(st.id, w.now)
+	id := st.id
+	if st.disk != nil {
+		id = st.onlyUser()
+	}
+	f := w.opt.Facts(id, w.now)
 	if f == nil {
 		f = &verdict.Facts{}
-		if st.id != HostID {
-			f.Container = &incident.Container{ID: st.id}
+		if id != HostID {
+			f.Container = &incident.Container{ID: id}
 		}
 	}
 	f.Time = w.now

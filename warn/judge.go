@@ -16,7 +16,7 @@ func (st *state) judge(r *Rules) {
 	for i := range signs {
 		k := &signs[i]
 		switch {
-		case st.id == HostID && !k.host:
+		case st.id == HostID && !k.host, k.disk != (st.disk != nil):
 		case k.judge != nil:
 			st.see(k.name, k.judge(st, r), st.last.At, k.hold, r.ResolveAfter)
 		case k.readToo:

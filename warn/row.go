@@ -61,7 +61,7 @@ func (w *Warner) Looks() []Look {
 	var out []Look
 	for _, id := range w.ids() {
 		st := w.states[id]
-		if st.ended || st.seen.IsZero() || w.now.Sub(st.seen) > blind {
+		if st.disk != nil || st.ended || st.seen.IsZero() || w.now.Sub(st.seen) > blind {
 			continue
 		}
 		l := Look{id: id, name: st.name, at: st.seen, last: st.last, held: st.held, counters: slices.Clone(st.counters)}

@@ -28,6 +28,12 @@ type Rules struct {
 	RestartWindow time.Duration
 	// PIDsPercent is how much of the pids limit may be in use.
 	PIDsPercent float64
+	// DiskPercent is how much of a filesystem may be in use, InodesPercent how much of
+	// its inodes.
+	DiskPercent   float64
+	InodesPercent float64
+	// LogPerHour is by how many bytes in an hour a log without a bound may grow.
+	LogPerHour int64
 
 	// Startup is how long a container may fill without being suspected of it.
 	Startup time.Duration
@@ -41,6 +47,7 @@ func Default() Rules {
 		MemoryPercent: 90, HostPercent: 95, TimeToLimit: time.Hour, PressurePercent: 10,
 		Throttled: true, LimitHits: true, Unhealthy: true,
 		Restarts: 3, RestartWindow: 10 * time.Minute, PIDsPercent: 90,
+		DiskPercent: 90, InodesPercent: 90, LogPerHour: 1 << 30,
 		Startup: 2 * time.Minute, ResolveAfter: 5 * time.Minute,
 	}
 }
@@ -58,6 +65,11 @@ const (
 	RestartLoop = "restart_loop"
 	Unhealthy   = "unhealthy"
 	PIDs        = "pids"
+	// Of filesystems, and of log files.
+	DiskForecast = "disk_forecast"
+	DiskRoom     = "disk_room"
+	Inodes       = "inodes"
+	LogGrowth    = "log_growth"
 )
 
 // What keeps the signs quiet where nothing is wrong.
@@ -65,6 +77,11 @@ const (
 	// enoughHeadroom is room that nobody need act on, whatever share of the limit
 	// it is: a twelfth of a 12 GiB limit is a gibibyte.
 	enoughHeadroom = 1 << 30
+	// enoughDisk is room on a filesystem that nobody need act on.
+	enoughDisk = 20 << 30
+	// enoughInodes is the same of inodes, and smallLog of a log.
+	enoughInodes = 200_000
+	smallLog     = 32 << 20
 	// hysteresis is how many points of a percentage a value must fall below its
 	// threshold before its sign is gone.
 	hysteresis = 5

@@ -15,8 +15,9 @@ type kind struct {
 	// warning, but for one that is a warning of its own.
 	cause func(*state) incident.Cause
 	own   bool
-	// host is true for what the host can show, too.
-	host bool
+	// host is true for what the host can show, too; disk for what a filesystem can, and
+	// nothing else.
+	host, disk bool
 	// judge tells how it stands at the last reading, and hold is how long it must
 	// stand in alarm; event is for one that hangs on events and on time, which
 	// readToo has looked at with each reading as well.
@@ -45,6 +46,10 @@ func init() {
 		{name: Pressure, cause: pressureCause, host: true, judge: (*state).pressed, words: pressureWords},
 		{name: PIDs, cause: always(incident.LimitPids), judge: (*state).pids, hold: holdPIDs, words: pidsWords},
 		{name: Unhealthy, cause: always(incident.UnknownCause), event: (*state).judgeHealth, readToo: true, apart: true, words: unhealthyWords},
+		{name: DiskForecast, cause: always(incident.LimitDisk), disk: true, judge: (*state).foreseen, hold: holdForecast, words: diskForecastWords},
+		{name: DiskRoom, cause: always(incident.LimitDisk), disk: true, judge: (*state).diskRoom, words: diskRoomWords},
+		{name: Inodes, cause: always(incident.LimitDisk), disk: true, judge: (*state).inodes, words: inodesWords},
+		{name: LogGrowth, cause: always(incident.LimitDisk), own: true, event: (*state).judgeLog, apart: true, words: logWords},
 		{name: RestartLoop, cause: lastCause, own: true, event: (*state).judgeRestarts, apart: true, lasts: true, words: loopWords},
 	}
 }

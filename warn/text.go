@@ -178,6 +178,8 @@ func subject(st *state, f *verdict.Facts) string {
 	switch {
 	case st.id == HostID:
 		return "the host"
+	case st.disk != nil:
+		return st.diskName()
 	case f.Container != nil && f.Container.Name != "":
 		return redact.Sanitize(f.Container.Name)
 	}

@@ -74,6 +74,11 @@ type state struct {
 		err     float64
 		ok      bool
 	}
+	// disk is the last reading of a filesystem; nil for all else. log is that of the
+	// container's log file.
+	disk *incident.Disk
+	log  *incident.LogFile
+
 	signs  map[string]*sign
 	deaths []death
 	healed time.Time
@@ -263,6 +268,7 @@ func held(id string, r *recorder.Reading) int64 {
 // restart begins a new run: what was seen of the old one says nothing of it.
 func (st *state) restart(at time.Time) {
 	st.part(at)
+	st.log = nil
 	st.series, st.counters, st.held, st.last, st.ill, st.healed = series{}, nil, -1, recorder.Reading{}, time.Time{}, time.Time{}
 	st.forecast.at, st.forecast.ok = time.Time{}, false
 }
@@ -354,6 +360,9 @@ func (w *Warner) Died(inc *incident.Incident) []Alert {
 	}
 	if inc.Kind != incident.KindDeath {
 		return nil
+	}
+	if inc.Cause == incident.LimitDisk {
+		w.linkDisks(st, inc)
 	}
 	for _, e := range st.passed {
 		st.linked = appendUnique(st.linked, e.Incident.ID)

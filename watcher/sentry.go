@@ -63,6 +63,13 @@ func (s *sentry) take(o *observe.Observation, emitted []correlate.Emission) []co
 		}
 	case o.Exit != nil:
 		s.warner.Ended(o.Exit.ID, o.At)
+	case o.Storage != nil:
+		for i := range o.Storage.Disks {
+			out = append(out, s.warner.Disk(&o.Storage.Disks[i], o.At)...)
+		}
+		for i := range o.Storage.Logs {
+			out = append(out, s.warner.Log(&o.Storage.Logs[i], o.At)...)
+		}
 	}
 	return emissions(append(out, s.died(emitted)...))
 }

@@ -149,7 +149,9 @@ func (a *auditor) look(ctx context.Context, cfg *config.Config) (*audit.Report, 
 	}
 	h := gather.Host{}
 	for _, e := range engines {
-		h.Engines = append(h.Engines, string(e))
+		if e != config.EngineOff {
+			h.Engines = append(h.Engines, string(e))
+		}
 	}
 	kept, err := store.OpenHistory(ctx, store.HistoryOptions{Store: a.where.storePath(), ReadOnly: true})
 	switch {

@@ -35,6 +35,7 @@ var may = map[string][]string{
 	"watcher/kernlog": {"observe", "incident", "kmsg"},
 	"watcher/journal": {"observe", "voices"},
 	"watcher/signals": {"observe", "incident", "trace"},
+	"watcher/storage": {"observe", "incident"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
 	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact", "internal/boundedjson", "watcher/logtail"},
 	"watcher/cri":     {"observe", "incident", "redact", "watcher/logtail", "internal/grpcread"},
@@ -57,7 +58,7 @@ var may = map[string][]string{
 	"kmsg/internal/vsgrep":   {"kmsg/internal/makelog"},
 	"triage/internal/months": {},
 
-	"daemon": {"audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kernlog", "watcher/sampler", "watcher/signals", "warn",
+	"daemon": {"audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kernlog", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
 		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
 	"cmd/oomwatch": {"audit", "audit/gather", "daemon", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder", "verdict", "observe", "incident",
 		"redact", "units", "cgroup", "kmsg", "trace", "correlate", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler",

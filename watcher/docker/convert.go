@@ -71,6 +71,10 @@ type hostConfig struct {
 	ShmSize        int64
 	Tmpfs          map[string]string
 	Mounts         []mountSpec
+	LogConfig      struct {
+		Type   string
+		Config map[string]string
+	}
 }
 
 // loose is a string that some engines write as a number.
@@ -122,6 +126,7 @@ func documentOf(in *container.InspectResponse) *document {
 			}
 			d.HostConfig.Mounts = append(d.HostConfig.Mounts, spec)
 		}
+		d.HostConfig.LogConfig.Type, d.HostConfig.LogConfig.Config = h.LogConfig.Type, h.LogConfig.Config
 		d.HostConfig.RestartPolicy.Name = string(h.RestartPolicy.Name)
 		d.HostConfig.RestartPolicy.MaximumRetryCount = h.RestartPolicy.MaximumRetryCount
 	}
@@ -171,7 +176,7 @@ func (d *document) container(runtime string) observe.Container {
 		c.Running, c.OOMKilledFlag = &running, &oomKilled
 		c.StartedAt = parseTime(s.StartedAt)
 		if running {
-			c.PID = s.Pid
+			c.PID, c.Places = s.Pid, d.places()
 		}
 		c.Health = d.health()
 		c.Exit = d.exit()

@@ -71,6 +71,7 @@ type Source struct {
 	metrics *metrics
 	pace    pace
 	gauge   gauge
+	roots   roots
 }
 
 // pace is every period and deadline of the source.

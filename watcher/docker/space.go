@@ -69,6 +69,17 @@ func (d *document) filesystems() []incident.Filesystem {
 	return out[:min(len(out), maxFilesystems)]
 }
 
+// places are where it writes to.
+func (d *document) places() *incident.Places {
+	p := &incident.Places{Filesystems: d.filesystems()}
+	if h := d.HostConfig; h != nil && d.LogPath != "" {
+		p.LogPath = d.LogPath
+		size := h.LogConfig.Config["max-size"]
+		p.LogUnbounded = h.LogConfig.Type == "json-file" && (size == "" || size == "-1")
+	}
+	return p
+}
+
 // layer is a directory on the filesystem that holds the container's own layer:
 // that of its log where the storage driver names none.
 func (d *document) layer() string {

@@ -1,0 +1,99 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// usageWait bounds the question for what is on the engine's disk: the engine walks
+// through all of it, which can take minutes, and longer than anybody waits.
+const usageWait = 30 * time.Second
+
+// Usage asks an engine what is on its disk. host is as in Options. It is dear: the engine
+// looks at every file of every layer and volume.
+func Usage(ctx context.Context, host string) (*incident.DiskUsage, error) {
+	ep, err := findHost(host)
+	if err != nil {
+		return nil, err
+	}
+	cli, t, err := ep.client(newMetrics(nil))
+	if err != nil {
+		return nil, err
+	}
+	defer t.next.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(ctx, usageWait)
+	defer cancel()
+	du, err := cli.DiskUsage(ctx, client.DiskUsageOptions{Containers: true, Images: true, Volumes: true, BuildCache: true, Verbose: true})
+	if err != nil {
+		return nil, fmt.Errorf("ask %s what is on its disk: %s", ep.host, diagnose(ep, "GET /system/df", err).reason)
+	}
+	return usageOf(&du), nil
+}
+
+func usageOf(du *client.DiskUsageResult) *incident.DiskUsage {
+	u := &incident.DiskUsage{At: time.Now()}
+	for i := range du.Containers.Items {
+		c := &du.Containers.Items[i]
+		if c.SizeRw > 0 {
+			f := incident.DiskFill{Kind: "layer", Container: c.ID, Bytes: c.SizeRw}
+			if len(c.Names) > 0 {
+				f.Name = strings.TrimPrefix(c.Names[0], "/")
+			}
+			u.Fill = append(u.Fill, f)
+		}
+	}
+	var volumes incident.DiskFill
+	for i := range du.Volumes.Items {
+		if v := du.Volumes.Items[i].UsageData; v != nil && v.RefCount == 0 && v.Size > 0 {
+			volumes.N++
+			volumes.Bytes += v.Size
+		}
+	}
+	volumes.Kind, volumes.Prunable = "volumes", volumes.Bytes
+	images := incident.DiskFill{Kind: "images", Bytes: du.Images.TotalSize, Prunable: max(du.Images.Reclaimable, 0), N: len(du.Images.Items)}
+	cache := incident.DiskFill{Kind: "build_cache", Bytes: du.BuildCache.TotalSize, Prunable: max(du.BuildCache.Reclaimable, 0), N: len(du.BuildCache.Items)}
+	for _, f := range []incident.DiskFill{volumes, images, cache} {
+		if f.Bytes > 0 {
+			u.Fill = append(u.Fill, f)
+		}
+	}
+	slices.SortStableFunc(u.Fill, func(a, b incident.DiskFill) int { return int(max(min(b.Bytes-a.Bytes, 1), -1)) })
+	u.Fill = u.Fill[:min(len(u.Fill), maxUsage)]
+	return u
+}
+
+// maxUsage bounds what is kept of it: the largest.
+const maxUsage = 64
+
+// roots remembers under which directories the engine's paths are found from here.
+type roots struct {
+	mu   sync.Mutex
+	list []string
+	at   time.Time
+}
+
+// rootsFor is how long they are believed: an engine that is started anew has another pid.
+const rootsFor = time.Minute
+
+// Roots are the directories under which the engine's paths can be found from here, the
+// best first; none for an engine on another machine.
+func (s *Source) Roots() []string {
+	s.roots.mu.Lock()
+	defer s.roots.mu.Unlock()
+	if time.Since(s.roots.at) < rootsFor {
+		return s.roots.list
+	}
+	s.roots.at = time.Now()
+	if ep, err := findHost(s.opts.Host); err == nil {
+		s.roots.list, _ = engineRoots(ep) // why there are none is said where they are needed
+	}
+	return s.roots.list
+}

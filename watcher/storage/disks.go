@@ -1,0 +1,233 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// disk is one filesystem.
+type disk struct {
+	id     string
+	path   string // as the engine names it
+	real   string // as it is found from here
+	engine string
+	holds  bool // the engine's own files: layers, images, logs
+	uses   []incident.DiskUse
+	read   time.Time
+	quick  bool
+	last   incident.Disk
+	told   bool
+}
+
+// maxDisks bounds the filesystems that are followed, maxUses the places told of one.
+const (
+	maxDisks = 2048
+	maxUses  = 16
+)
+
+// adopt finds the filesystems of who runs now.
+func (s *Source) adopt(ctx context.Context) {
+	all, changed := s.snapshot()
+	if !changed {
+		return
+	}
+	slices.SortFunc(all, func(a, b *container) int { return cmp.Compare(a.id, b.id) })
+	next := map[string]*disk{}
+	logs := map[string]*logFile{}
+	for _, c := range all {
+		roots := s.opt.Roots(c.engine)
+		s.find(ctx, c, roots)
+		for _, p := range c.found {
+			s.use(next, c, &p)
+		}
+		if p := c.places.LogPath; p != "" && len(roots) > 0 {
+			l := s.logs[c.id]
+			if l == nil {
+				l = &logFile{}
+			}
+			l.container, l.path, l.unbounded, l.roots = c, p, c.places.LogUnbounded, roots
+			logs[c.id] = l
+		}
+	}
+	s.disks, s.logs = next, logs
+}
+
+// find finds the filesystems that a container's places are on, once.
+func (s *Source) find(ctx context.Context, c *container, roots []string) {
+	if c.looked {
+		return
+	}
+	c.looked = true
+	for _, f := range c.places.Filesystems {
+		var at []string
+		switch {
+		case f.Kind == "tmpfs" && c.pid > 0:
+			at = []string{filepath.Join(s.opt.Proc, strconv.Itoa(c.pid), "root", f.Mount)}
+		case f.Source != "":
+			for _, r := range roots {
+				at = append(at, filepath.Join(r, f.Source))
+			}
+		}
+		for _, path := range at {
+			if a, err := s.gauge.look(ctx, path); err == nil {
+				if !a.readOnly && a.disk.Size > 0 {
+					c.found = append(c.found, place{diskID(a.dev), path, f})
+				}
+				break
+			}
+		}
+	}
+}
+
+// use adds one place of a container to the filesystem that it is on.
+func (s *Source) use(next map[string]*disk, c *container, p *place) {
+	d := next[p.disk]
+	if d == nil {
+		if len(next) >= maxDisks {
+			return
+		}
+		d = &disk{id: p.disk, path: cmp.Or(p.of.Source, p.of.Mount), real: p.real, engine: c.engine}
+		if old := s.disks[p.disk]; old != nil {
+			d.read, d.quick, d.last, d.told = old.read, old.quick, old.last, old.told
+		}
+		next[p.disk] = d
+	}
+	if p.of.Kind == "layer" {
+		d.holds, d.path, d.real, d.engine = true, p.of.Source, p.real, c.engine
+	}
+	if len(d.uses) < maxUses {
+		d.uses = append(d.uses, incident.DiskUse{Container: c.id, Name: c.name, Mount: p.of.Mount, Kind: p.of.Kind})
+	}
+}
+
+func diskID(dev uint64) string { return "disk:" + strconv.FormatUint(dev, 10) }
+
+// readDisks reads what is due, and returns what is worth a word.
+func (s *Source) readDisks(ctx context.Context, now time.Time) []incident.Disk {
+	var out []incident.Disk
+	for _, id := range sortedKeys(s.disks) {
+		d := s.disks[id]
+		if !d.quick && now.Sub(d.read) < readEvery-tickEvery/2 {
+			continue
+		}
+		a, err := s.gauge.look(ctx, d.real)
+		if err != nil || diskID(a.dev) != d.id {
+			continue // it is away, or something else is mounted there
+		}
+		used, before := share(&a.disk), share(&d.last)
+		d.quick = !d.read.IsZero() && used-before > quickShare || d.quick && used > before
+		d.read, d.last = now, a.disk
+		if used < reportFrom && inodeShare(&a.disk) < reportFrom && !d.told {
+			continue
+		}
+		d.told = true
+		r := a.disk
+		r.ID, r.Path, r.Uses, r.Fill = d.id, d.path, d.uses, s.fill(d)
+		out = append(out, r)
+	}
+	return out
+}
+
+// share is the part of a filesystem that is in use, as far as an ordinary user can use it.
+func share(d *incident.Disk) float64 {
+	if d.Size <= 0 {
+		return 0
+	}
+	return 1 - float64(d.Free)/float64(d.Size)
+}
+
+func inodeShare(d *incident.Disk) float64 {
+	if d.Inodes <= 0 {
+		return 0
+	}
+	return 1 - float64(d.InodesFree)/float64(d.Inodes)
+}
+
+// gauge asks filesystems how they stand. One to a server that is away may never answer:
+// a few questions wait at most.
+type gauge struct{ asking chan struct{} }
+
+const gaugeWait = 300 * time.Millisecond
+
+func newGauge() gauge { return gauge{make(chan struct{}, 4)} }
+
+// looked is how a filesystem stands.
+type looked struct {
+	dev      uint64
+	readOnly bool
+	disk     incident.Disk
+}
+
+var errNoAnswer = errors.New("the filesystem does not answer")
+
+// look asks the filesystem that path is on.
+func (g gauge) look(ctx context.Context, path string) (looked, error) {
+	select {
+	case g.asking <- struct{}{}:
+	default:
+		return looked{}, errNoAnswer
+	}
+	type result struct {
+		looked
+		err error
+	}
+	got := make(chan result, 1)
+	go func() {
+		defer func() { <-g.asking }()
+		var r result
+		r.looked, r.err = ask(path)
+		got <- r
+	}()
+	late := time.NewTimer(gaugeWait)
+	defer late.Stop()
+	select {
+	case r := <-got:
+		return r.looked, r.err
+	case <-late.C:
+		return looked{}, fmt.Errorf("%s: %w", path, errNoAnswer)
+	case <-ctx.Done():
+		return looked{}, ctx.Err()
+	}
+}
+
+// ask reads statfs(2) and the device of a path.
+func ask(path string) (looked, error) {
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		return looked{}, err
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(path, &fs); err != nil {
+		return looked{}, err
+	}
+	unit := fs.Frsize
+	if unit == 0 {
+		unit = fs.Bsize
+	}
+	const readOnly = 1 // statfs(2): ST_RDONLY
+	// What is reserved for root cannot be used: the size is what an ordinary user sees.
+	usable := int64(fs.Blocks-fs.Bfree+fs.Bavail) * unit
+	l := looked{dev: st.Dev, readOnly: fs.Flags&readOnly != 0, disk: incident.Disk{Size: usable, Free: int64(fs.Bavail) * unit}}
+	if fs.Files > 0 {
+		l.disk.Inodes, l.disk.InodesFree = int64(fs.Files), int64(fs.Ffree)
+	}
+	return l, nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
