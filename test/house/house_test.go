@@ -30,7 +30,7 @@ var may = map[string][]string{
 	"triage":          {"incident", "verdict", "kmsg", "trend", "redact", "units"},
 	"triage/readings": {"triage"},
 	"recorder":        {"incident", "cgroup"},
-	"warn":            {"incident", "verdict", "recorder", "trend", "redact"},
+	"warn":            {"incident", "verdict", "recorder", "trend", "redact", "units"},
 	"watcher":         {"correlate", "watcher/sampler", "observe", "verdict", "recorder", "warn", "internal/crashpoint"},
 	"watcher/kernlog": {"observe", "incident", "kmsg"},
 	"watcher/journal": {"observe", "voices"},
