@@ -1,36 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
 
-	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/doctor"
 	"github.com/oomwatch/oomwatch/internal/terminal"
 	"github.com/spf13/cobra"
-)
-
-// finding is what doctor says of one capability.
-type finding struct {
-	Capability string `json:"capability"`
-	// State is "ok", "weak" (it works in part, or only as long as nobody
-	// looks closely) or "missing".
-	State string `json:"state"`
-	Found string `json:"found"`
-	// Invisible is what cannot be seen or done without it, Fix the exact step
-	// that would mend it.
-	Invisible string `json:"invisible,omitempty"`
-	Fix       string `json:"fix,omitempty"`
-	// witness is true for a capability that alone lets deaths be seen.
-	witness bool
-}
-
-// The states of a capability.
-const (
-	stateOK      = "ok"
-	stateWeak    = "weak"
-	stateMissing = "missing"
 )
 
 func newDoctor() *cobra.Command {
@@ -51,7 +28,7 @@ Exit status: 0 when at least one source of deaths works, 1 when none does.`,
 			if err != nil {
 				return err
 			}
-			found := diagnose(cmd.Context(), cfg, warnings)
+			found := doctor.Diagnose(cmd.Context(), cfg, warnings)
 			if out.json() {
 				err = writeLines(cmd.OutOrStdout(), found)
 			} else {
@@ -61,7 +38,7 @@ Exit status: 0 when at least one source of deaths works, 1 when none does.`,
 				return err
 			}
 			for _, f := range found {
-				if f.witness && f.State != stateMissing {
+				if f.SeesDeaths && f.State != doctor.Missing {
 					return nil
 				}
 			}
@@ -74,22 +51,9 @@ Exit status: 0 when at least one source of deaths works, 1 when none does.`,
 	return cmd
 }
 
-// diagnose tries everything, in the order in which a reader wants to know.
-func diagnose(ctx context.Context, cfg *config.Config, warnings []string) []finding {
-	var out []finding
-	out = append(out, checkKernelLog()...)
-	out = append(out, checkJournal(ctx))
-	out = append(out, checkEngine(ctx, cfg)...)
-	out = append(out, checkCgroups()...)
-	out = append(out, checkTracefs())
-	out = append(out, checkStore(cfg.Store.Path))
-	out = append(out, checkDaemon(ctx, cfg)...)
-	return append(out, checkReceivers(cfg, warnings)...)
-}
-
 // writeFindings prints a table that is read from the left: state, what, found;
 // and below it what it costs and what to do.
-func writeFindings(w io.Writer, found []finding) error {
+func writeFindings(w io.Writer, found []doctor.Finding) error {
 	const left = 9 + 22
 	width := max(terminal.Width(w)-left, 30)
 	paint := painter(w)
@@ -117,7 +81,7 @@ func writeFindings(w io.Writer, found []finding) error {
 
 // painter pads a state to its column and colours it where that is wanted.
 func painter(w io.Writer) func(string) string {
-	colour := map[string]string{stateOK: "\x1b[32m", stateWeak: "\x1b[33m", stateMissing: "\x1b[31m"}
+	colour := map[string]string{doctor.OK: "\x1b[32m", doctor.Weak: "\x1b[33m", doctor.Missing: "\x1b[31m"}
 	if !terminal.Colour(w) {
 		return func(s string) string { return fmt.Sprintf("%-8s", s) }
 	}

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oomwatch/oomwatch/doctor"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/store"
@@ -401,10 +402,10 @@ func TestWithoutRights(t *testing.T) {
 	if code != exitFailed {
 		t.Errorf("doctor: exit status %d: %s", code, errs)
 	}
-	found := map[string]finding{}
+	found := map[string]doctor.Finding{}
 	dec := json.NewDecoder(strings.NewReader(out))
 	for {
-		var f finding
+		var f doctor.Finding
 		if err := dec.Decode(&f); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
@@ -413,7 +414,7 @@ func TestWithoutRights(t *testing.T) {
 		found[f.Capability] = f
 	}
 	for _, name := range []string{"kernel log", "dmesg_restrict", "docker engine", "store"} {
-		if f := found[name]; f.State != stateMissing || f.Fix == "" {
+		if f := found[name]; f.State != doctor.Missing || f.Fix == "" {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}

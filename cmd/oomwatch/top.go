@@ -2,32 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
-	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/config"
-	"github.com/oomwatch/oomwatch/correlate"
-	"github.com/oomwatch/oomwatch/internal/host"
+	"github.com/oomwatch/oomwatch/daemon"
 	"github.com/oomwatch/oomwatch/internal/terminal"
-	"github.com/oomwatch/oomwatch/observe"
-	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/warn"
-	"github.com/oomwatch/oomwatch/watcher"
-	"github.com/oomwatch/oomwatch/watcher/docker"
-	"github.com/oomwatch/oomwatch/watcher/sampler"
 )
 
-const (
-	defaultRefresh = 2 * time.Second
-	// lookWait is how long top reads by itself before it shows anything.
-	lookWait = 4 * time.Second
-)
+const defaultRefresh = 2 * time.Second
 
 // topCommand is the top command.
 type topCommand struct {
@@ -118,74 +105,21 @@ func (t *topCommand) repeat(ctx context.Context, print func([]*warn.Row) error, 
 // waits for what it started; call it after ctx has ended.
 func (t *topCommand) source(ctx context.Context) (rows look, from string, end func(), err error) {
 	p := places{socket: t.socket}
-	daemon := p.daemon()
-	_, err = daemon.Top(ctx)
+	client := p.daemon()
+	_, err = client.Top(ctx)
 	switch {
 	case err == nil:
-		return daemon.Top, "the daemon", func() {}, nil
+		return client.Top, "the daemon", func() {}, nil
 	case t.socket != "":
 		return nil, "", nil, fmt.Errorf("%w; is `oomwatch run` running, and with this socket?", err)
 	case !p.noDaemon(err, t.cmd.ErrOrStderr()):
 		return nil, "", nil, err
 	}
-	w, end, err := t.watch(ctx)
+	here, err := daemon.Look(ctx, string(t.docker), t.cmd.ErrOrStderr())
 	if err != nil {
 		return nil, "", nil, err
 	}
-	return w, "this process", end, nil
-}
-
-// forgetful is a Keeper that keeps nothing.
-type forgetful struct{}
-
-func (forgetful) Keep(context.Context, watcher.Kept) error { return nil }
-
-// watch follows the engine and the control groups as the daemon does, and keeps
-// and tells nothing. It returns once there is something to see.
-func (t *topCommand) watch(ctx context.Context) (rows look, end func(), err error) {
-	fs, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w; what would mend it: oomwatch doctor", err)
-	}
-	engine, err := docker.New(docker.Options{Host: string(t.docker), Since: time.Now()})
-	if err != nil {
-		return nil, nil, errors.Join(err, fs.Close())
-	}
-	corr, err := correlate.New(correlate.Options{Host: host.Facts()}, nil)
-	if err != nil {
-		return nil, nil, errors.Join(err, fs.Close())
-	}
-	rules := warn.Default()
-	cgroups := sampler.New(sampler.Options{FS: fs, Recorder: recorder.New(recorder.Options{})})
-	w, err := watcher.NewWatcher(watcher.WatcherOptions{Correlator: corr, Sources: []observe.Source{engine, cgroups}, Keeper: forgetful{}, Logger: zap.NewNop(), Rules: &rules,
-		Sampler: cgroups})
-	if err != nil {
-		return nil, nil, errors.Join(err, fs.Close())
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	end = func() {
-		<-ended
-		_ = fs.Close() // it was only read
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(lookWait):
-	}
-	for _, s := range w.Sources() {
-		if !s.Up && s.Reason != "" {
-			fmt.Fprintf(t.cmd.ErrOrStderr(), "note: %s cannot be read: %s; what would mend it: oomwatch doctor\n", s.Name, s.Reason)
-		}
-	}
-	rows = func(context.Context) ([]*warn.Row, error) {
-		list := w.Top()
-		out := make([]*warn.Row, len(list))
-		for i := range list {
-			out[i] = &list[i]
-		}
-		return out, nil
-	}
-	return rows, end, nil
+	return here.Rows, "this process", here.End, nil
 }
 
 // topWidth is how wide a table on w may be: the terminal, or whatever it takes.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/redact"
 )
@@ -16,7 +17,7 @@ func sayUnread(notes io.Writer, stats *kmsg.ScanStats) {
 		fmt.Fprintf(notes, "note: %d lines look like the kernel's and were written by a program: not believed\n", stats.Foreign)
 	}
 	if stats.Unrecognised > 0 {
-		fmt.Fprintf(notes, "note: unrecognised OOM text: %d lines are of an OOM report in a form that this version does not know, or stand behind text that it does not.\nPlease report the first, with the ten lines around it, at %s:\n", stats.Unrecognised, reportAt)
+		fmt.Fprintf(notes, "note: unrecognised OOM text: %d lines are of an OOM report in a form that this version does not know, or stand behind text that it does not.\nPlease report the first, with the ten lines around it, at %s:\n", stats.Unrecognised, build.ReportAt)
 		for _, l := range stats.UnrecognisedLines {
 			fmt.Fprintf(notes, "  %s\n", redact.Sanitize(l))
 		}
@@ -25,9 +26,6 @@ func sayUnread(notes io.Writer, stats *kmsg.ScanStats) {
 		sayNotKernel(notes, l)
 	}
 }
-
-// reportAt is where a text that is not understood is reported.
-const reportAt = "https://github.com/oomwatch/oomwatch/issues"
 
 // sayNotKernel says what a file is that is no kernel log, and what would help.
 func sayNotKernel(notes io.Writer, l kmsg.Look) {

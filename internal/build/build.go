@@ -35,3 +35,6 @@ func Commit() string {
 	}
 	return ""
 }
+
+// ReportAt is where a text that is not understood is reported.
+const ReportAt = "https://github.com/oomwatch/oomwatch/issues"

@@ -60,9 +60,9 @@ var may = map[string][]string{
 
 	"daemon": {"audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kernlog", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
 		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
-	"cmd/oomwatch": {"audit", "audit/gather", "daemon", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder", "verdict", "observe", "incident",
-		"redact", "units", "cgroup", "kmsg", "trace", "correlate", "watcher", "watcher/docker", "watcher/kernlog", "watcher/sampler",
-		"internal/build", "internal/host", "internal/terminal", "internal/input"},
+	"doctor": {"config", "explain", "store", "web", "watcher/docker", "watcher/kernlog", "observe", "cgroup", "kmsg", "trace", "internal/build"},
+	"cmd/oomwatch": {"audit", "audit/gather", "daemon", "doctor", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder",
+		"verdict", "incident", "redact", "units", "cgroup", "kmsg", "internal/build", "internal/host", "internal/terminal", "internal/input"},
 	"internal/build":       {},
 	"internal/boundedjson": {"units"},
 	"internal/crashpoint":  {},
@@ -88,7 +88,7 @@ var doors = map[string][]string{
 	"github.com/klauspost/compress/":                {"kmsg"},
 	"github.com/wneessen/go-mail":                   {"notify/receiver"},
 	"github.com/ulikunitz/xz":                       {"kmsg"},
-	"go.uber.org/zap":                               {"cmd/oomwatch", "daemon", "notify", "store", "watcher", "watcher/cri", "watcher/docker", "web"},
+	"go.uber.org/zap":                               {"daemon", "notify", "store", "watcher", "watcher/cri", "watcher/docker", "web"},
 	"google.golang.org/protobuf/encoding/protowire": {"internal/grpcread"},
 	"github.com/prometheus/client_golang":           {"daemon", "notify", "store", "watcher", "watcher/docker", "watcher/sampler", "web"},
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -18,29 +18,29 @@ var lostWithout = map[string]string{
 }
 
 // checkEngine tries every call to the engine that the daemon makes.
-func checkEngine(ctx context.Context, cfg *config.Config) []finding {
-	engine := finding{Capability: "docker engine", State: stateOK, witness: true}
-	var out []finding
+func checkEngine(ctx context.Context, cfg *config.Config) []Finding {
+	engine := Finding{Capability: "docker engine", State: OK, SeesDeaths: true}
+	var out []Finding
 	for _, c := range docker.Probe(ctx, string(cfg.Docker.Host)) {
 		switch {
 		case c.Name == "host" && c.OK:
 			engine.Found = c.Found
 		case (c.Name == "host" || c.Name == "ping") && !c.OK:
-			engine.State, engine.Fix = stateMissing, c.Fix
+			engine.State, engine.Fix = Missing, c.Fix
 			engine.Found = c.Error
 			engine.Invisible = "which container it was: names, images, limits, exit codes, and who asked for a stop"
 		case c.Name == "ping":
 			engine.Found += ", " + c.Found
 		default:
-			f := finding{Capability: "docker " + c.Name, State: stateOK, Found: c.Found}
+			f := Finding{Capability: "docker " + c.Name, State: OK, Found: c.Found}
 			if f.Found == "" {
 				f.Found = "allowed"
 			}
 			if !c.OK {
-				f.State, f.Found, f.Fix, f.Invisible = stateMissing, c.Error, c.Fix, lostWithout[c.Name]
+				f.State, f.Found, f.Fix, f.Invisible = Missing, c.Error, c.Fix, lostWithout[c.Name]
 			}
 			out = append(out, f)
 		}
 	}
-	return append([]finding{engine}, out...)
+	return append([]Finding{engine}, out...)
 }

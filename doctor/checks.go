@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/explain"
+	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/store"
@@ -27,13 +28,13 @@ const noKernel = "which process the kernel killed, whose limit was reached, who 
 
 // checkKernelLog opens the log as the daemon would, reads one record, and then
 // what all of it says.
-func checkKernelLog() []finding {
-	log := finding{Capability: "kernel log", State: stateOK, witness: true}
+func checkKernelLog() []Finding {
+	log := Finding{Capability: "kernel log", State: OK, SeesDeaths: true}
 	r, err := kmsg.Open(kmsg.ReaderOptions{})
 	if err == nil {
 		log.Found = "the kernel's ring can be read by " + r.Way()
 		if r.Way() == kmsg.SyslogWay {
-			log.State = stateWeak
+			log.State = Weak
 			log.Found += ", polled: " + kmsg.DefaultPath + " cannot be opened"
 			log.Invisible = "how many records were overwritten unread; a kill is told 1 to 3 s later"
 			log.Fix = "give it the device: in a container --device /dev/kmsg"
@@ -50,27 +51,27 @@ func checkKernelLog() []finding {
 		_ = r.Close() // it was only read
 	}
 	if err != nil {
-		log.State, log.Found, log.Invisible = stateMissing, err.Error(), noKernel
+		log.State, log.Found, log.Invisible = Missing, err.Error(), noKernel
 		var access *kmsg.AccessError
 		if errors.As(err, &access) {
 			log.Found, log.Fix = access.Reason, access.Fix
 		}
 	}
-	restrict := finding{Capability: "dmesg_restrict", State: stateOK}
+	restrict := Finding{Capability: "dmesg_restrict", State: OK}
 	b, rerr := os.ReadFile("/proc/sys/kernel/dmesg_restrict")
 	switch v := strings.TrimSpace(string(b)); {
 	case rerr != nil:
-		restrict.State, restrict.Found = stateWeak, rerr.Error()
+		restrict.State, restrict.Found = Weak, rerr.Error()
 		restrict.Fix = "mount the host's /proc, so that it can be told who may read the kernel log"
 	case v == "0":
 		restrict.Found = "0: the kernel lets everybody read its log, as far as the device's own permissions do"
 	case err == nil:
 		restrict.Found = v + ": CAP_SYSLOG is needed to read the log, and this process has it"
 	default:
-		restrict.State, restrict.Found = stateMissing, v+": CAP_SYSLOG is needed to read the log"
+		restrict.State, restrict.Found = Missing, v+": CAP_SYSLOG is needed to read the log"
 		restrict.Fix = "run as root, or give the program CAP_SYSLOG (systemd: AmbientCapabilities=CAP_SYSLOG; Docker: --cap-add SYSLOG; a shell: setcap cap_syslog+ep on the binary)"
 	}
-	out := []finding{log, restrict}
+	out := []Finding{log, restrict}
 	if err == nil {
 		out = append(out, checkOOMText())
 	}
@@ -78,14 +79,14 @@ func checkKernelLog() []finding {
 }
 
 // checkJournal says how far back the journal reaches, which outlives the ring.
-func checkJournal(ctx context.Context) finding {
-	f := finding{Capability: "journal", State: stateOK}
+func checkJournal(ctx context.Context) Finding {
+	f := Finding{Capability: "journal", State: OK}
 	h, err := explain.Journal(ctx)
 	if err == nil {
 		f.Found = "its oldest line of the kernel is of " + h.From.Format(time.RFC3339)
 		return f
 	}
-	f.State, f.Found = stateWeak, err.Error()
+	f.State, f.Found = Weak, err.Error()
 	f.Invisible = "kills that the kernel's ring has overwritten; what systemd-oomd, earlyoom, the engine's daemon and the kubelet say of an end"
 	f.Fix = "keep a journal that this process may read (mkdir -p /var/log/journal; systemctl restart systemd-journald), and install journalctl where oomwatch runs"
 	return f
@@ -93,61 +94,61 @@ func checkJournal(ctx context.Context) finding {
 
 // checkOOMText reads all that the kernel log holds now and says whether any of
 // it is an OOM report in a form that this version does not know.
-func checkOOMText() finding {
-	f := finding{Capability: "OOM text", State: stateOK, Found: "every OOM report in the kernel log is understood"}
+func checkOOMText() Finding {
+	f := Finding{Capability: "OOM text", State: OK, Found: "every OOM report in the kernel log is understood"}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	k := &kernlog.Source{Once: true}
 	// What it tells of is not asked for here; what it cannot read is.
 	_ = k.Run(ctx, func(observe.Observation) {})
 	if n, line := k.Unrecognised(); n > 0 {
-		f.State = stateWeak
+		f.State = Weak
 		f.Found = fmt.Sprintf("unrecognised OOM text: %d lines, the first %q", n, line)
 		f.Invisible = "what those lines say"
-		f.Fix = "report that line, with the ten around it, at " + reportAt + ": this kernel writes its OOM reports in a form that is new to oomwatch"
+		f.Fix = "report that line, with the ten around it, at " + build.ReportAt + ": this kernel writes its OOM reports in a form that is new to oomwatch"
 	}
 	return f
 }
 
 // checkCgroups opens the hierarchies and reads this process's own cgroup.
-func checkCgroups() []finding {
+func checkCgroups() []Finding {
 	const noCgroups = "memory in use, breakdown and trend before a death; kills that the kernel log does not tell"
-	mode := finding{Capability: "control groups", State: stateOK}
-	namespaces := []finding{
-		{Capability: "cgroup namespace", State: stateOK, Found: "the host's: paths are the kernel log's"},
-		{Capability: "pid namespace", State: stateOK, Found: "the host's: pids are the kernel log's"},
+	mode := Finding{Capability: "control groups", State: OK}
+	namespaces := []Finding{
+		{Capability: "cgroup namespace", State: OK, Found: "the host's: paths are the kernel log's"},
+		{Capability: "pid namespace", State: OK, Found: "the host's: pids are the kernel log's"},
 	}
-	psi := finding{Capability: "memory pressure", State: stateOK, Found: "PSI can be read"}
+	psi := Finding{Capability: "memory pressure", State: OK, Found: "PSI can be read"}
 	cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc)
 	if err != nil {
-		mode.State, mode.Found, mode.Invisible = stateMissing, err.Error(), noCgroups
+		mode.State, mode.Found, mode.Invisible = Missing, err.Error(), noCgroups
 		mode.Fix = "mount the host's control groups at " + cgroup.DefaultRoot + " (Docker: -v /sys/fs/cgroup:/sys/fs/cgroup:ro)"
-		return []finding{mode}
+		return []Finding{mode}
 	}
 	defer cg.Close()
 	mode.Found = "cgroup " + string(cg.Mode())
 	if err := readOwn(cg); err != nil {
-		mode.State, mode.Invisible = stateWeak, noCgroups
+		mode.State, mode.Invisible = Weak, noCgroups
 		mode.Found += "; this process's own memory cannot be read: " + err.Error()
 		mode.Fix = "mount the host's control groups readable, and let /proc show the host's processes"
 	}
 	for _, p := range cg.Problems() {
 		switch {
 		case errors.Is(p, cgroup.ErrPrivateCgroups):
-			namespaces[0] = finding{Capability: "cgroup namespace", State: stateMissing, Found: "private: every path differs from the kernel log's",
+			namespaces[0] = Finding{Capability: "cgroup namespace", State: Missing, Found: "private: every path differs from the kernel log's",
 				Invisible: "which container a kernel record speaks of, by its path", Fix: "start this container with --cgroupns=host"}
 		case errors.Is(p, cgroup.ErrPrivatePIDs):
-			namespaces[1] = finding{Capability: "pid namespace", State: stateMissing, Found: "private: /proc shows a container's processes",
+			namespaces[1] = Finding{Capability: "pid namespace", State: Missing, Found: "private: /proc shows a container's processes",
 				Invisible: "which container a killed pid belonged to", Fix: "start this container with --pid=host"}
 		case errors.Is(p, cgroup.ErrNoPSI):
-			psi = finding{Capability: "memory pressure", State: stateMissing, Found: p.Error(),
+			psi = Finding{Capability: "memory pressure", State: Missing, Found: p.Error(),
 				Invisible: "how hard the kernel worked to find memory before a death", Fix: "boot with psi=1"}
 		default:
-			mode.State, mode.Invisible = stateMissing, noCgroups
+			mode.State, mode.Invisible = Missing, noCgroups
 			mode.Found += "; " + p.Error()
 		}
 	}
-	return append(append([]finding{mode}, namespaces...), psi)
+	return append(append([]Finding{mode}, namespaces...), psi)
 }
 
 // readOwn proves that a cgroup's memory can be read, with this process's.
@@ -169,14 +170,14 @@ func readOwn(cg *cgroup.FS) error {
 }
 
 // checkTracefs tries to open a tracefs instance: it tells who sends a signal.
-func checkTracefs() finding {
-	f := finding{Capability: "tracefs", State: stateOK, Found: "who sends a fatal signal can be seen, from when the daemon begins"}
+func checkTracefs() Finding {
+	f := Finding{Capability: "tracefs", State: OK, Found: "who sends a fatal signal can be seen, from when the daemon begins"}
 	in, err := trace.Open(trace.Options{})
 	if err == nil {
 		err = in.Close()
 	}
 	if err != nil {
-		f.State, f.Found = stateWeak, err.Error()
+		f.State, f.Found = Weak, err.Error()
 		f.Invisible = "who sent a SIGKILL that neither the kernel nor the engine explains"
 		var access *trace.AccessError
 		if errors.As(err, &access) {
@@ -187,10 +188,10 @@ func checkTracefs() finding {
 }
 
 // checkStore finds out whether the store could be written, without making it.
-func checkStore(path string) finding {
-	f := finding{Capability: "store", State: stateOK, Found: path + " can be written"}
-	fail := func(err error, fix string) finding {
-		f.State, f.Found, f.Fix = stateMissing, err.Error(), fix
+func checkStore(path string) Finding {
+	f := Finding{Capability: "store", State: OK, Found: path + " can be written"}
+	fail := func(err error, fix string) Finding {
+		f.State, f.Found, f.Fix = Missing, err.Error(), fix
 		f.Invisible = "the past: `oomwatch run` needs a store that it can write"
 		return f
 	}
@@ -234,26 +235,26 @@ func checkStore(path string) finding {
 		f.Found = path + " is not there yet and can be made"
 	}
 	if on := store.FilesystemOf(dir); on != nil {
-		f.State, f.Fix = stateWeak, on.Fix
+		f.State, f.Fix = Weak, on.Fix
 		f.Found += ", on " + on.Name + ": " + on.Risk
 	}
 	return f
 }
 
 // checkDaemon looks for a running daemon, and for the places it would take.
-func checkDaemon(ctx context.Context, cfg *config.Config) []finding {
+func checkDaemon(ctx context.Context, cfg *config.Config) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	daemon := finding{Capability: "daemon", State: stateOK}
+	daemon := Finding{Capability: "daemon", State: OK}
 	st, err := web.NewClient(cfg.Socket).Status(ctx)
 	switch {
 	case err == nil && st.Ready:
 		daemon.Found = fmt.Sprintf("running as pid %d since %s, answers on %s", st.PID, st.StartedAt.UTC().Format(time.RFC3339), cfg.Socket)
 	case err == nil:
-		daemon.State, daemon.Found = stateWeak, fmt.Sprintf("running as pid %d, not ready: %s", st.PID, st.Reason)
+		daemon.State, daemon.Found = Weak, fmt.Sprintf("running as pid %d, not ready: %s", st.PID, st.Reason)
 		daemon.Fix = "mend the source that is named; it is tried again by itself"
 	default:
-		daemon.State, daemon.Found = stateWeak, "not running: "+err.Error()
+		daemon.State, daemon.Found = Weak, "not running: "+err.Error()
 		daemon.Invisible = "deaths from now on, once the kernel's ring has been overwritten or a container removed"
 		daemon.Fix = "oomwatch run"
 		if errors.Is(err, fs.ErrPermission) {
@@ -261,11 +262,11 @@ func checkDaemon(ctx context.Context, cfg *config.Config) []finding {
 			daemon.Fix = "run as the daemon's user or group, or give its socket with --socket"
 		}
 	}
-	found := []finding{daemon}
+	found := []Finding{daemon}
 	if err == nil && st.Recorder != nil {
 		found = append(found, recorderFinding(st.Recorder))
 	}
-	listen := finding{Capability: "listen address", State: stateOK, Found: string(cfg.Listen) + " is free"}
+	listen := Finding{Capability: "listen address", State: OK, Found: string(cfg.Listen) + " is free"}
 	if cfg.Listen == "" {
 		listen.Found = "off: no page and no metrics"
 		return append(found, listen)
@@ -277,7 +278,7 @@ func checkDaemon(ctx context.Context, cfg *config.Config) []finding {
 	case errors.Is(lerr, syscall.EADDRINUSE) && err == nil:
 		listen.Found = string(cfg.Listen) + " is taken, as it should be while the daemon runs"
 	default:
-		listen.State, listen.Found = stateMissing, lerr.Error()
+		listen.State, listen.Found = Missing, lerr.Error()
 		listen.Invisible = "the page and /metrics: `oomwatch run` needs the address, or --listen off"
 		listen.Fix = "end what listens there (ss -ltnp), or give another address with --listen ADDR"
 	}
@@ -285,11 +286,11 @@ func checkDaemon(ctx context.Context, cfg *config.Config) []finding {
 }
 
 // recorderFinding tells what a running daemon records.
-func recorderFinding(r *web.RecorderStatus) finding {
-	f := finding{Capability: "recorder", State: stateOK,
+func recorderFinding(r *web.RecorderStatus) Finding {
+	f := Finding{Capability: "recorder", State: OK,
 		Found: fmt.Sprintf("%d containers, each read every %.1f s; the history has %.1f MiB", r.Containers, r.PeriodSeconds, float64(r.HistoryBytes)/(1<<20))}
 	if r.PeriodSeconds > 1 {
-		f.State = stateWeak
+		f.State = Weak
 		f.Invisible = "what comes and goes between two readings"
 		f.Fix = "nothing: the time is stretched so that many containers cost no more of the machine"
 	}
@@ -297,8 +298,8 @@ func recorderFinding(r *web.RecorderStatus) finding {
 }
 
 // checkReceivers tells who would be told. It sends nothing.
-func checkReceivers(cfg *config.Config, warnings []string) []finding {
-	f := finding{Capability: "receivers", State: stateOK}
+func checkReceivers(cfg *config.Config, warnings []string) []Finding {
+	f := Finding{Capability: "receivers", State: OK}
 	var names []string
 	only := true
 	for _, r := range cfg.Receivers {
@@ -307,13 +308,13 @@ func checkReceivers(cfg *config.Config, warnings []string) []finding {
 	}
 	f.Found = strings.Join(names, ", ")
 	if only {
-		f.State = stateWeak
+		f.State = Weak
 		f.Found += ": alerts are printed, and nobody is woken"
 		f.Fix = "give --webhook URL or --slack-webhook URL, or receivers in a configuration file; then: oomwatch notify test"
 	}
-	out := []finding{f}
+	out := []Finding{f}
 	for _, w := range warnings {
-		out = append(out, finding{Capability: "secrets", State: stateWeak, Found: w})
+		out = append(out, Finding{Capability: "secrets", State: Weak, Found: w})
 	}
 	return out
 }

@@ -1,0 +1,44 @@
+// Package doctor tries every source and place that the daemon would use, and says what
+// cannot be seen without each and what would mend it. It changes nothing.
+package doctor
+
+import (
+	"context"
+
+	"github.com/oomwatch/oomwatch/config"
+)
+
+// Finding is what is said of one capability.
+type Finding struct {
+	Capability string `json:"capability"`
+	// State is "ok", "weak" (it works in part, or only as long as nobody
+	// looks closely) or "missing".
+	State string `json:"state"`
+	Found string `json:"found"`
+	// Invisible is what cannot be seen or done without it, Fix the exact step
+	// that would mend it.
+	Invisible string `json:"invisible,omitempty"`
+	Fix       string `json:"fix,omitempty"`
+	// SeesDeaths is true for a capability that alone lets deaths be seen.
+	SeesDeaths bool `json:"-"`
+}
+
+// The states of a capability.
+const (
+	OK      = "ok"
+	Weak    = "weak"
+	Missing = "missing"
+)
+
+// Diagnose tries everything, in the order in which a reader wants to know.
+func Diagnose(ctx context.Context, cfg *config.Config, warnings []string) []Finding {
+	var out []Finding
+	out = append(out, checkKernelLog()...)
+	out = append(out, checkJournal(ctx))
+	out = append(out, checkEngine(ctx, cfg)...)
+	out = append(out, checkCgroups()...)
+	out = append(out, checkTracefs())
+	out = append(out, checkStore(cfg.Store.Path))
+	out = append(out, checkDaemon(ctx, cfg)...)
+	return append(out, checkReceivers(cfg, warnings)...)
+}
