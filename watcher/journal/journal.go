@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/oomwatch/oomwatch/observe"
@@ -68,6 +70,11 @@ func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error 
 func follow(ctx context.Context, path string, since time.Time, emit func(observe.Observation)) (last time.Time, err error) {
 	args := []string{"--quiet", "--no-pager", "--output=json", "--follow", "--no-tail", fmt.Sprintf("--since=@%d", since.Unix())}
 	cmd := exec.CommandContext(ctx, path, append(args, voices.Matches()...)...)
+	// journalctl must not outlive a daemon that is killed: it would follow for ever. The
+	// kernel sends the signal when the thread ends that started it, so this one is kept.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return last, fmt.Errorf("follow the journal: %w", err)
