@@ -23,6 +23,7 @@ type Config struct {
 	Socket      string      `yaml:"socket"`
 	Docker      Docker      `yaml:"docker"`
 	CRI         CRI         `yaml:"cri"`
+	Podman      Podman      `yaml:"podman"`
 	Receivers   []Receiver  `yaml:"receivers,omitempty"`
 	Alerts      Alerts      `yaml:"alerts"`
 	Warnings    Warnings    `yaml:"warnings"`
@@ -56,8 +57,23 @@ type Docker struct {
 type CRI struct {
 	// Sockets are those of containerd or CRI-O; none for the known ones where they are,
 	// "off" alone for none at all.
-	Sockets  []CRISocket `yaml:"sockets,omitempty"`
-	LogLines lineCount   `yaml:"log_lines"`
+	Sockets  []EngineSocket `yaml:"sockets,omitempty"`
+	LogLines lineCount      `yaml:"log_lines"`
+}
+
+// Podman says which of Podman's sockets are followed.
+type Podman struct {
+	// Sockets are as CRI's.
+	Sockets  []EngineSocket `yaml:"sockets,omitempty"`
+	LogLines lineCount      `yaml:"log_lines"`
+}
+
+// Named are the sockets as they were written; EngineOff is among them.
+func Named(sockets []EngineSocket) (out []string) {
+	for _, s := range sockets {
+		out = append(out, string(s))
+	}
+	return out
 }
 
 // Receiver is one place that alerts are sent to. Which keys a type takes
@@ -164,6 +180,7 @@ func Default() *Config {
 		Socket:  DefaultSocketPath(),
 		Docker:  Docker{LogLines: DefaultLogLines},
 		CRI:     CRI{LogLines: DefaultLogLines},
+		Podman:  Podman{LogLines: DefaultLogLines},
 		Alerts: Alerts{GroupWindow: window(defaultGroupWindow), Pause: window(defaultPause), LongestPause: Duration(longestPause),
 			StormPerMinute: defaultStorm, Budget: defaultBudget, HeartbeatEvery: Duration(defaultHeartbeat)},
 		Warnings: defaultWarnings(),

@@ -46,6 +46,7 @@ docker:
 cri:
   sockets: [unix:///x/c.sock]
   log_lines: 7
+podman: {sockets: [off], log_lines: 9}
 receivers:
   - name: ops
     type: webhook
@@ -94,7 +95,7 @@ log: {level: debug, format: json}
 	want := &Config{
 		Store: Store{Path: "/x/y.db", Retention: Duration(14 * 24 * time.Hour), MaxSize: defaultStoreSize}, Listen: "[::1]:80",
 		History:      History{Retention: Duration(7 * 24 * time.Hour), MaxSize: 256 << 20},
-		AllowedHosts: []string{"watch.example.org"}, Socket: "/x/s", Docker: Docker{Host: "tcp://127.0.0.1:2375"}, CRI: CRI{Sockets: []CRISocket{"unix:///x/c.sock"}, LogLines: 7},
+		AllowedHosts: []string{"watch.example.org"}, Socket: "/x/s", Docker: Docker{Host: "tcp://127.0.0.1:2375"}, CRI: CRI{Sockets: []EngineSocket{"unix:///x/c.sock"}, LogLines: 7}, Podman: Podman{Sockets: []EngineSocket{"off"}, LogLines: 9},
 		Receivers: []Receiver{
 			{Name: "ops", Type: "webhook", URL: "https://hooks.example/T0/canary-url", URLFile: url, Secret: goodSecret,
 				SecretEnv: "OOMWATCH_TEST_SECRET", AllowHTTP: true, Causes: []Cause{"oom.container", "oom.host"}, MinSeverity: "warning"},
@@ -154,7 +155,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"a command without its path", "warnings: {on_warning: {exec: [dump]}}\n", "1:", "program, by its full path"},
 		{"a command that is not there", "warnings: {on_warning: {exec: [/no/such/dump]}}\n", "1:", "no such file"},
 		{"a time without a command", "warnings: {on_warning: {timeout: 1s}}\n", "1:", "of use only beside exec"},
-		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, history, listen, allowed_hosts, external_url, socket, docker, cri, receivers, alerts, warnings, audit, log`},
+		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, history, listen, allowed_hosts, external_url, socket, docker, cri, podman, receivers, alerts, warnings, audit, log`},
 		{"unknown key below", "store:\n  pth: x\n", "2:3", `unknown key "pth", did you mean "path"? Known here: path, retention`},
 		{"unknown key far off", "store:\n  zzzzzzzz: x\n", "2:3", `unknown key "zzzzzzzz". Known here: path, retention`},
 		{"unknown receiver key", hook + "urll: https://h/CANARY\n", "4:5", `did you mean "url"?`},
@@ -179,7 +180,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"format", "log: {format: xml}\n", "1:15", "Known: console, json"},
 		{"listen", "listen: localhost\n", "1:9", "HOST:PORT"},
 		{"listen port", "listen: localhost:99999\n", "1:9", "HOST:PORT"},
-		{"runtime's socket", "cri: {sockets: [/run/x.sock]}\n", "1:17", "unix:///run/containerd/containerd.sock, or off"},
+		{"runtime's socket", "cri: {sockets: [/run/x.sock]}\n", "1:17", "unix:///run/containerd/containerd.sock"},
 		{"docker host", "docker: {host: ssh://x}\n", "1:16", "unix:///run/docker.sock"},
 		{"engine twice", "docker: {host: unix:///a.sock, more: [unix:///b.sock, unix:///b.sock]}\n", "1:55", `the engine "unix:///b.sock" is docker.more[0] already`},
 		{"engine as the first", "docker: {host: unix:///a.sock, more: [unix:///a.sock]}\n", "1:39", `the engine "unix:///a.sock" is docker.host already`},

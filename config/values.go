@@ -191,18 +191,18 @@ func (h *DockerHost) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// CRISocket is where a runtime of Kubernetes listens, or EngineOff.
-type CRISocket string
+// EngineSocket is where a runtime of Kubernetes, or Podman, listens, or EngineOff.
+type EngineSocket string
 
 // EngineOff in the place of a socket means that none is followed.
 const EngineOff = "off"
 
-func (s *CRISocket) UnmarshalText(b []byte) error {
+func (s *EngineSocket) UnmarshalText(b []byte) error {
 	path, ok := strings.CutPrefix(string(b), "unix://")
 	if string(b) != EngineOff && (!ok || !filepath.IsAbs(path)) {
-		return fmt.Errorf("%q is no socket of a runtime: write unix:///run/containerd/containerd.sock, or off", b)
+		return fmt.Errorf("%q is no socket of an engine: write unix:///PATH (unix:///run/containerd/containerd.sock, unix:///run/podman/podman.sock), or off", b)
 	}
-	*s = CRISocket(b)
+	*s = EngineSocket(b)
 	return nil
 }
 

@@ -95,6 +95,9 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 	if err := s.addRuntimes(cfg, past, log); err != nil {
 		return nil, err
 	}
+	if err := s.addPodman(cfg, past, log, reg); err != nil {
+		return nil, err
+	}
 	s.list = append(s.list, s.kernel)
 	s.deaths = append(s.deaths, s.kernel)
 	s.list = append(s.list, &signals.Source{}, &journal.Source{Since: past.epoch.Add(-lookBack)})
@@ -133,24 +136,62 @@ func (s *sources) addDocker(cfg *config.Config, past *restored, log *zap.Logger,
 		if host == config.EngineOff {
 			continue
 		}
-		opt := docker.Options{Name: engineName(i, host), Host: string(host), LogLines: int(cfg.Docker.LogLines), Logger: log, Registerer: reg, Since: past.epoch.Add(-lookBack)}
-		if len(hosts) > 1 {
-			opt.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"engine": opt.Name}, reg)
-		}
-		if c := past.cursors[opt.Name]; c != "" {
-			since, err := time.Parse(time.RFC3339Nano, c)
-			if err != nil {
-				log.Warn("the engine is asked for what it still remembers", zap.String("engine", opt.Name), zap.Error(err))
-			} else {
-				opt.Since = since
-			}
-		}
-		engine, err := docker.New(opt)
-		if err != nil {
+		opt := docker.Options{Name: engineName(i, host), Host: string(host), LogLines: int(cfg.Docker.LogLines)}
+		if err := s.addEngine(opt, past, log, reg); err != nil {
 			return err
 		}
-		s.list, s.deaths = append(s.list, engine), append(s.deaths, engine)
-		s.engines[engine.Name()] = watched{engine, opt.Host}
+	}
+	return nil
+}
+
+// addPodman adds Podman's sockets: those that are named, else the usual ones, of which
+// nothing is said while they are not there.
+func (s *sources) addPodman(cfg *config.Config, past *restored, log *zap.Logger, reg prometheus.Registerer) error {
+	sockets, optional := podmanSockets(cfg)
+	for _, socket := range sockets {
+		opt := docker.Options{Name: docker.PodmanName(socket), Host: socket, Optional: optional, LogLines: int(cfg.Podman.LogLines)}
+		if err := s.addEngine(opt, past, log, reg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// podmanSockets are those of Podman to follow. One that Docker's default socket links to
+// is followed as that.
+func podmanSockets(cfg *config.Config) (sockets []string, optional bool) {
+	if named := config.Named(cfg.Podman.Sockets); len(named) > 0 {
+		return slices.DeleteFunc(named, func(s string) bool { return s == config.EngineOff }), false
+	}
+	for _, s := range docker.PodmanSockets() {
+		twice := !noDocker(cfg) && cfg.Docker.Host == "" && docker.SameSocket(strings.TrimPrefix(s, "unix://"))
+		if !twice && string(cfg.Docker.Host) != s && !slices.Contains(cfg.Docker.More, config.DockerHost(s)) {
+			sockets = append(sockets, s)
+		}
+	}
+	return sockets, true
+}
+
+// addEngine adds an engine that speaks Docker's API, to go on where an earlier run had
+// read to.
+func (s *sources) addEngine(opt docker.Options, past *restored, log *zap.Logger, reg prometheus.Registerer) error {
+	opt.Logger, opt.Since = log, past.epoch.Add(-lookBack)
+	opt.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"engine": opt.Name}, reg)
+	if c := past.cursors[opt.Name]; c != "" {
+		since, err := time.Parse(time.RFC3339Nano, c)
+		if err != nil {
+			log.Warn("the engine is asked for what it still remembers", zap.String("engine", opt.Name), zap.Error(err))
+		} else {
+			opt.Since = since
+		}
+	}
+	engine, err := docker.New(opt)
+	if err != nil {
+		return err
+	}
+	s.engines[engine.Name()] = watched{engine, opt.Host}
+	if s.list = append(s.list, engine); !opt.Optional {
+		s.deaths = append(s.deaths, engine)
 	}
 	return nil
 }
@@ -162,27 +203,18 @@ func noDocker(cfg *config.Config) bool {
 		return err == nil
 	}
 	named := cfg.Docker.Host != "" || os.Getenv("DOCKER_HOST") != ""
-	runtimes := cri.Known
-	for _, s := range cfg.CRI.Sockets {
-		runtimes = append(runtimes, string(s))
-	}
+	runtimes, _ := cri.Sockets(config.Named(cfg.CRI.Sockets))
+	runtimes = append(slices.Clone(runtimes), docker.PodmanSocket)
+	runtimes = append(runtimes, config.Named(cfg.Podman.Sockets)...)
 	return !named && !docker.Here() && slices.ContainsFunc(runtimes, there)
 }
 
 // addRuntimes adds the runtimes of Kubernetes: those that are named, else the known ones,
 // of which nothing is said while they are not there.
 func (s *sources) addRuntimes(cfg *config.Config, past *restored, log *zap.Logger) error {
-	sockets, optional := cfg.CRI.Sockets, len(cfg.CRI.Sockets) == 0
-	if optional {
-		for _, known := range cri.Known {
-			sockets = append(sockets, config.CRISocket(known))
-		}
-	}
+	sockets, optional := cri.Sockets(config.Named(cfg.CRI.Sockets))
 	for _, socket := range sockets {
-		if socket == config.EngineOff {
-			continue
-		}
-		opt := cri.Options{Name: cri.NameOf(string(socket)), Socket: string(socket), Optional: optional, LogLines: int(cfg.CRI.LogLines), Logger: log, Since: past.epoch.Add(-lookBack)}
+		opt := cri.Options{Name: cri.NameOf(socket), Socket: socket, Optional: optional, LogLines: int(cfg.CRI.LogLines), Logger: log, Since: past.epoch.Add(-lookBack)}
 		if c := past.cursors[opt.Name]; c != "" {
 			since, err := time.Parse(time.RFC3339Nano, c)
 			if err != nil {

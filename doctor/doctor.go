@@ -36,6 +36,7 @@ func Diagnose(ctx context.Context, cfg *config.Config, warnings []string) []Find
 	out = append(out, checkKernelLog()...)
 	out = append(out, checkJournal(ctx))
 	out = append(out, checkEngine(ctx, cfg)...)
+	out = append(out, checkRuntimes(ctx, cfg)...)
 	out = append(out, checkCgroups()...)
 	out = append(out, checkTracefs())
 	out = append(out, checkStore(cfg.Store.Path))

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/watcher/cri"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 )
 
@@ -19,6 +20,9 @@ var lostWithout = map[string]string{
 
 // checkEngine tries every call to the engine that the daemon makes.
 func checkEngine(ctx context.Context, cfg *config.Config) []Finding {
+	if cfg.Docker.Host == config.EngineOff {
+		return nil
+	}
 	engine := Finding{Capability: "docker engine", State: OK, SeesDeaths: true}
 	var out []Finding
 	for _, c := range docker.Probe(ctx, string(cfg.Docker.Host)) {
@@ -43,4 +47,26 @@ func checkEngine(ctx context.Context, cfg *config.Config) []Finding {
 		}
 	}
 	return append([]Finding{engine}, out...)
+}
+
+// checkRuntimes tries the runtimes of Kubernetes. Of a known socket that is not there
+// nothing is said.
+func checkRuntimes(ctx context.Context, cfg *config.Config) (out []Finding) {
+	sockets, optional := cri.Sockets(config.Named(cfg.CRI.Sockets))
+	for _, s := range sockets {
+		p := cri.Probe(ctx, s)
+		f := Finding{Capability: "runtime", State: OK, Found: p.Found, Invisible: p.Unseen, SeesDeaths: true}
+		switch {
+		case p.Absent && optional:
+			continue
+		case !p.Answers:
+			f.State, f.Found, f.Fix = Missing, p.Problem, p.Fix
+			f.Invisible = "the names, limits, exit codes and logs of pods"
+		case p.Problem != "":
+			f.State, f.Fix = Weak, p.Fix
+			f.Found += "; " + p.Problem
+		}
+		out = append(out, f)
+	}
+	return out
 }

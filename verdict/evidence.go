@@ -236,14 +236,14 @@ func blindMeaning(source string) string {
 	switch source {
 	case "kmsg":
 		return "kernel kills could not be seen"
-	case "docker":
-		return "exit codes, names and requests to stop or kill could not be seen"
 	case "trace":
 		return "who sends a signal could not be seen"
 	case "cgroup":
 		return "memory readings and kill counters could not be seen"
+	case "journal", "log", "recorder":
+		return "what it would have told is missing"
 	}
-	return "what it would have told is missing"
+	return "exit codes, names and requests to stop or kill could not be seen" // an engine, by its name
 }
 
 func before(a, b time.Time) bool {

@@ -17,7 +17,8 @@ type daemonFlags struct {
 	listen       config.ListenAddr
 	socket       string
 	docker       dockerHosts
-	cri          criSockets
+	cri          engineSockets
+	podman       engineSockets
 	webhook      string
 	slackWebhook string
 	logLevel     config.LogLevel
@@ -34,8 +35,9 @@ func (f *daemonFlags) add(cmd *cobra.Command) {
 	fs.StringVar(&f.store, "store", "", "`PATH` of the file that incidents are kept in (default "+config.DefaultStorePath()+")")
 	addText(fs, &f.listen, "listen", "", "ADDR", "web page, /metrics, /healthz and /readyz on this address, or off (default "+config.DefaultListen+")")
 	fs.StringVar(&f.socket, "socket", "", "`PATH` of the unix socket that the other commands ask (default "+config.DefaultSocketPath()+")")
-	addText(fs, &f.docker, "docker", "", "HOST", "Docker engine, as unix:///PATH or tcp://HOST:PORT; repeat it for further ones (default DOCKER_HOST, else the default socket)")
+	addText(fs, &f.docker, "docker", "", "HOST", "Docker engine, as unix:///PATH or tcp://HOST:PORT; or off; repeat it for further ones (default DOCKER_HOST, else the default socket)")
 	addText(fs, &f.cri, "cri", "", "SOCKET", "containerd or CRI-O of a Kubernetes node, as unix:///PATH, or off; repeat it for further ones (default the known sockets, where they are)")
+	addText(fs, &f.podman, "podman", "", "SOCKET", "Podman, as unix:///PATH, or off; repeat it for further ones (default the machine's socket and those of its users, where they are)")
 }
 
 // addReceivers registers the flags that say where alerts go.
@@ -74,6 +76,9 @@ func (f *daemonFlags) config() (*config.Config, []string, error) {
 	}
 	if len(f.cri) > 0 {
 		cfg.CRI.Sockets = f.cri
+	}
+	if len(f.podman) > 0 {
+		cfg.Podman.Sockets = f.podman
 	}
 	if f.logLevel != "" {
 		cfg.Log.Level = f.logLevel
@@ -125,23 +130,17 @@ func (h dockerHosts) String() string {
 	return strings.Join(all, " ")
 }
 
-// criSockets are the runtimes that --cri names, once or repeatedly.
-type criSockets []config.CRISocket
+// engineSockets are those that --cri or --podman name, once or repeatedly.
+type engineSockets []config.EngineSocket
 
 // UnmarshalText adds one.
-func (c *criSockets) UnmarshalText(b []byte) error {
-	var one config.CRISocket
+func (e *engineSockets) UnmarshalText(b []byte) error {
+	var one config.EngineSocket
 	if err := one.UnmarshalText(b); err != nil {
 		return err
 	}
-	*c = append(*c, one)
+	*e = append(*e, one)
 	return nil
 }
 
-func (c criSockets) String() string {
-	all := make([]string, len(c))
-	for i := range c {
-		all[i] = string(c[i])
-	}
-	return strings.Join(all, " ")
-}
+func (e engineSockets) String() string { return strings.Join(config.Named(e), " ") }

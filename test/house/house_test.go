@@ -60,7 +60,7 @@ var may = map[string][]string{
 
 	"daemon": {"audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kernlog", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
 		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
-	"doctor": {"config", "explain", "store", "web", "watcher/docker", "watcher/kernlog", "observe", "cgroup", "kmsg", "trace", "internal/build"},
+	"doctor": {"config", "explain", "store", "web", "watcher/cri", "watcher/docker", "watcher/kernlog", "observe", "cgroup", "kmsg", "trace", "internal/build"},
 	"cmd/oomwatch": {"audit", "audit/gather", "daemon", "doctor", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder",
 		"verdict", "incident", "redact", "units", "cgroup", "kmsg", "internal/build", "internal/host", "internal/terminal", "internal/input"},
 	"internal/build":       {},

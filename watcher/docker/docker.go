@@ -53,6 +53,9 @@ type Options struct {
 	// Host is "unix:///path" or "tcp://host:port". "" means DOCKER_HOST, else
 	// the default socket, else the user's own (rootless) one.
 	Host string
+	// Optional is true for an engine that nobody named: while its socket is not there,
+	// nothing is said of it.
+	Optional bool
 	// Logger may be nil.
 	Logger *zap.Logger
 	// Registerer may be nil.

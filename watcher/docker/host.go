@@ -44,6 +44,18 @@ func Here() bool {
 	return there
 }
 
+// SameSocket is true where a socket is the one that Docker's default is: podman-docker
+// links that one to Podman's.
+func SameSocket(path string) bool {
+	standard, there := defaultSocket()
+	if !there {
+		return false
+	}
+	a, errA := filepath.EvalSymlinks(standard)
+	b, errB := filepath.EvalSymlinks(path)
+	return errA == nil && errB == nil && a == b
+}
+
 // defaultSocket is the first default socket that is there, else the first.
 func defaultSocket() (path string, there bool) {
 	sockets := []string{"/var/run/docker.sock"}

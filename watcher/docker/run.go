@@ -237,6 +237,7 @@ func (r *run) note(n note) {
 	case n.answers:
 		r.say(observe.SourceState{Name: r.s.Name(), Kind: observe.KindEngine, Up: true}, n.at)
 		r.rec.again = true
+	case n.trouble != nil && r.s.opts.Optional && !r.said && n.trouble.absent:
 	case n.trouble != nil:
 		r.say(observe.SourceState{Name: r.s.Name(), Kind: observe.KindEngine, Reason: n.trouble.reason, Fix: n.trouble.fix}, n.at)
 	}

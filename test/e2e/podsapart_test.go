@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/test/lab"
+	"github.com/oomwatch/oomwatch/test/lab/pods"
+)
+
+// podMaker runs containers, each in a pod of its own.
+type podMaker struct {
+	t *testing.T
+	r *pods.Runtime
+	n int
+}
+
+// run starts a container in a new pod.
+func (m *podMaker) run(limit int64, command ...string) string {
+	m.t.Helper()
+	m.n++
+	pod := &pods.Pod{Namespace: "apart", Name: fmt.Sprintf("job-%d", m.n), UID: fmt.Sprintf("4f2a1b9c-8e77-4a5d-9d21-0123456789%02d", m.n)}
+	if err := m.r.Run(timeout(m.t, time.Minute), pod); err != nil {
+		m.t.Fatal(err)
+	}
+	return m.in(pod, "main", limit, command...)
+}
+
+// in starts a container in a pod.
+func (m *podMaker) in(pod *pods.Pod, name string, limit int64, command ...string) string {
+	m.t.Helper()
+	ctx := timeout(m.t, time.Minute)
+	id, err := m.r.Create(ctx, pod, pods.Container{Name: name, Command: command, Limit: limit})
+	if err == nil {
+		err = m.r.Start(ctx, id)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return id
+}
+
+// TestPodsApart has containers end while the runtime, or the daemon, is down or frozen:
+// each end is told once, and as what it was.
+func TestPodsApart(t *testing.T) {
+	tracefs(t)
+	r := pods.Start(t)
+	hook := newReceiver(t)
+	d := newDaemon(t, "off", hook, noWarnings, "--cri", "unix://"+r.Socket)
+	d.start(t)
+	m := &podMaker{t: t, r: r}
+	ctx := timeout(t, lab.Slow(2*time.Minute))
+	const waits = "sleep 4; exec tail /dev/zero"
+	once := func(what, id string, cause incident.Cause) {
+		t.Helper()
+		got := hook.waitFor(t, id, 1, 30*time.Second)
+		time.Sleep(settled)
+		got = hook.of(id)
+		last := got[len(got)-1]
+		right := last.Cause == cause && last.Kind == incident.KindDeath && last.ID == got[0].ID && last.Container.Pod != nil
+		word := ""
+		if !right {
+			word = fmt.Sprintf("%s %s, %d words: %s", last.Kind, last.Cause, len(got), last.Summary)
+			t.Errorf("%s: %s\n%s", what, word, hook.json(id))
+		}
+		tell(t, r.Platform(), string(cause), "pod-"+what, right, word)
+	}
+
+	// The runtime is killed, a container dies meanwhile, and it comes back.
+	lives := m.run(0, "prog", "polite")
+	down := m.run(32*mebi, "sh", "-c", waits)
+	downExit := m.run(0, "sh", "-c", "sleep 4; exit 5")
+	if err := r.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(5 * time.Second)
+	if err := r.Up(ctx); err != nil {
+		t.Fatal(err)
+	}
+	once("runtime-down", down, incident.OOMContainer)
+	if got := hook.waitFor(t, downExit, 1, 30*time.Second); got[0].Cause == incident.OOMContainer {
+		t.Errorf("an exit while the runtime was down: %s", hook.json(downExit))
+	}
+
+	// The daemon is killed, a container dies meanwhile, and it comes back.
+	away := m.run(32*mebi, "sh", "-c", waits)
+	time.Sleep(time.Second)
+	d.stop(syscall.SIGKILL)
+	if err := r.Ended(ctx, away); err != nil {
+		t.Fatal(err)
+	}
+	d.start(t)
+	once("watcher-down", away, incident.OOMContainer)
+
+	// The runtime hangs while a container dies.
+	froze := m.run(32*mebi, "sh", "-c", waits)
+	time.Sleep(time.Second)
+	if err := r.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(6 * time.Second)
+	if err := r.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	once("runtime-frozen", froze, incident.OOMContainer)
+
+	if got := hook.of(lives); len(got) != 0 {
+		t.Errorf("one that lives was told: %s", hook.json(lives))
+	}
+}
+
+// TestPodBystander has one container of a pod reach the pod's limit: the other, whose
+// cgroup the kernel notifies as well on v1, lost nothing, and its own end is no OOM.
+func TestPodBystander(t *testing.T) {
+	tracefs(t)
+	r := pods.Start(t)
+	hook := newReceiver(t)
+	d := newDaemon(t, "off", hook, noWarnings, "--cri", "unix://"+r.Socket)
+	d.start(t)
+	m := &podMaker{t: t, r: r}
+	ctx := timeout(t, lab.Slow(time.Minute))
+	pod := &pods.Pod{Namespace: "shop", Name: "pair-0", UID: "5f2a1b9c-8e77-4a5d-9d21-012345678900", Limit: 48 * mebi}
+	if err := r.Run(ctx, pod); err != nil {
+		t.Fatal(err)
+	}
+	bystander := m.in(pod, "bystander", 0, "prog", "polite")
+	eater := m.in(pod, "eater", 0, "tail", "/dev/zero")
+	if got := hook.waitFor(t, eater, 1, 30*time.Second)[0]; got.Cause != incident.OOMAncestor {
+		t.Errorf("the eater: %s", hook.json(eater))
+	}
+	time.Sleep(settled)
+	if got := hook.of(bystander); len(got) != 0 {
+		t.Errorf("the bystander lives, and was told: %s", hook.json(bystander))
+	}
+	if err := r.StopContainer(ctx, bystander, 5); err != nil {
+		t.Fatal(err)
+	}
+	got := hook.waitFor(t, bystander, 1, 30*time.Second)[0]
+	right := got.Cause == incident.StopRequest
+	if !right {
+		t.Errorf("the bystander: %s", hook.json(bystander))
+	}
+	_, _, reason, err := r.Status(ctx, bystander)
+	t.Logf("CRI says %q of it, %v", reason, err)
+	tell(t, r.Platform(), string(incident.StopRequest), "pod-bystander", right, string(got.Cause))
+}

@@ -1,0 +1,39 @@
+package docker
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// PodmanSocket is where Podman listens for the whole machine, as podman.socket has it;
+// userSockets are those of its users.
+const (
+	PodmanSocket = "unix:///run/podman/podman.sock"
+	userSockets  = "/run/user/*/podman/podman.sock"
+)
+
+// PodmanSockets are Podman's usual sockets on this machine: that of the whole machine, be
+// it there or not, and those of its users that are there.
+func PodmanSockets() []string {
+	all := []string{PodmanSocket}
+	found, err := filepath.Glob(userSockets)
+	if err != nil {
+		return all
+	}
+	for _, f := range found {
+		all = append(all, "unix://"+f)
+	}
+	return all
+}
+
+// PodmanName is what the source of a socket of Podman's is called: "podman", "podman user
+// 1000", or with the socket where it is neither.
+func PodmanName(socket string) string {
+	if socket == PodmanSocket {
+		return "podman"
+	}
+	if ok, err := filepath.Match("unix://"+userSockets, socket); ok && err == nil {
+		return "podman user " + strings.Split(socket, "/")[5]
+	}
+	return "podman " + socket
+}
