@@ -2,8 +2,11 @@ package verdict
 
 import (
 	"fmt"
+	"path"
 	"strconv"
+	"strings"
 
+	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/redact"
@@ -231,24 +234,58 @@ func ownLimitBytes(inc *incident.Incident) int64 {
 	return 0
 }
 
+// The limits that Kubernetes sets above containers.
+const (
+	limitOfPod  = 1 + iota // of one pod
+	limitOfPods            // of all of a node, or of a class of them
+)
+
+// podsLimit says which of them a cgroup has; 0 for none.
+func podsLimit(memcg string) int {
+	id := cgroup.ParsePath(memcg)
+	base := path.Base(memcg)
+	switch {
+	case id.ContainerID != "" || memcg == "":
+		return 0
+	case id.PodUID != "":
+		return limitOfPod
+	case base == "kubepods" || base == "kubepods.slice", strings.HasPrefix(base, "kubepods-") && strings.HasSuffix(base, ".slice"),
+		path.Base(path.Dir(memcg)) == "kubepods" && (base == "burstable" || base == "besteffort"):
+		return limitOfPods
+	}
+	return 0
+}
+
 func adviceAncestor(inc *incident.Incident, who string) string {
 	limit := "its limit"
 	if inc.OOM != nil && inc.OOM.Limit != nil {
 		limit = "its " + incident.FormatBytes(*inc.OOM.Limit)
 	}
-	path := "the group above"
+	group := "the group above"
 	if inc.OOM != nil && inc.OOM.OOMMemcg != "" {
-		path = redact.Sanitize(inc.OOM.OOMMemcg)
+		group = redact.Sanitize(inc.OOM.OOMMemcg)
 	}
-	s := "The limit is the parent's: " + path + " shares " + limit + " among all below it"
+	held := ""
 	if inc.OOM != nil {
 		for i := range inc.OOM.Members {
 			if m := &inc.OOM.Members[i]; m.Container != "" && m.Usage != nil && i < 3 {
-				s += "; " + redact.Sanitize(m.Container) + " held " + incident.FormatBytes(*m.Usage)
+				held += "; " + redact.Sanitize(m.Container) + " held " + incident.FormatBytes(*m.Usage)
 			}
 		}
 	}
+	if inc.OOM != nil {
+		switch podsLimit(inc.OOM.OOMMemcg) {
+		case limitOfPod:
+			return "The limit is its pod's, " + strings.TrimPrefix(limit, "its ") + held + ". The kubelet sets it to the sum of its containers' limits, or to the pod's own resources: raise resources.limits.memory of the container that needs more, in the pod's template (Deployment, StatefulSet or Job), and apply it."
+		case limitOfPods:
+			return "The limit is that of the node's pods together, " + strings.TrimPrefix(limit, "its ") + " at " + group + held + ". Give pods requests as large as what they use, so that fewer are placed on this node, and limits; or let the kubelet keep less back (systemReserved, kubeReserved)."
+		}
+	}
+	s := "The limit is the parent's: " + group + " shares " + limit + " among all below it" + held
 	s += ". Give that group more, or each member a limit so that their sum stays under it"
+	if inc.Container != nil && inc.Container.MemoryLimit == nil && inc.Container.RestartCount == nil {
+		return s + "." // whether it has a limit of its own is not known
+	}
 	if inc.Container != nil && inc.Container.MemoryLimit == nil {
 		return s + "; " + who + " has none of its own."
 	}

@@ -52,6 +52,9 @@ func judgeSender(f *Facts) (judgement, bool) {
 	case outside && runtimes[by.Sender.Comm]:
 		v.cause, v.confidence = incident.KillRequest, incident.Likely
 		v.why = fmt.Sprintf("%s sent it, as it does for the engine, and no request to the engine was seen", by.Sender.Comm)
+	case !by.Located && runtimes[by.Sender.Comm] && f.Container != nil && !tellsRequests(f.Container.Runtime):
+		v.cause, v.confidence = incident.KillRequest, incident.Possible
+		v.why = fmt.Sprintf("%s sent it, as it does for the engine; it had ended before it could be looked up, so that its name is what it called itself", redact.Sanitize(by.Sender.Comm))
 	case !by.Located:
 		v.why = "the sender had ended before it could be looked up: its name is what it called itself"
 	}
@@ -83,12 +86,15 @@ func judgeRuntime(f *Facts) (judgement, bool) {
 	v := judgement{cause: incident.StopRequest, confidence: incident.Likely, signal: asked.Number,
 		why: fmt.Sprintf("%s sent %s, as it does for the engine", asked.Sender.Comm, incident.SignalName(asked.Number))}
 	switch code := f.Exit.ExitCode; {
-	case isKillCode(code) && (killed == nil || !killed.Located):
+	case isKillCode(code) && killed == nil:
 		return judgement{}, false
 	case isKillCode(code):
 		v.cause, v.grace = incident.KillStopTimeout, killed.At.Sub(asked.At)
 		v.why += fmt.Sprintf(", and SIGKILL %s later", incident.FormatDuration(v.grace))
-	case asked.Ignored, incident.ExitSignal(code) != 0 && (incident.ExitSignal(code) != asked.Number || !asked.Located):
+		if !killed.Located && !asked.Located {
+			v.confidence = incident.Possible // anybody can call itself that
+		}
+	case asked.Ignored, incident.ExitSignal(code) != 0 && incident.ExitSignal(code) != asked.Number:
 		return judgement{}, false
 	case !asked.Located:
 		v.confidence = incident.Possible // anybody can call itself that

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/redact"
@@ -222,7 +221,7 @@ func limitReached(inc *incident.Incident, v judgement) string {
 		case limit == "":
 			return "at its own memory limit"
 		}
-		if limited := cgroup.ParsePath(e.OOMMemcg); limited.PodUID != "" && limited.ContainerID == "" {
+		if podsLimit(e.OOMMemcg) == limitOfPod {
 			return "at its own " + limit + "limit, which is its pod's too"
 		}
 		if unit := insideUnit(inc); unit != "" {
@@ -236,7 +235,10 @@ func limitReached(inc *incident.Incident, v judgement) string {
 		if e.OOMMemcg == "" {
 			return "at its parent's limit, which the kernel did not name"
 		}
-		if limited := cgroup.ParsePath(e.OOMMemcg); limited.PodUID != "" && limited.ContainerID == "" {
+		switch podsLimit(e.OOMMemcg) {
+		case limitOfPods:
+			return "because the node's pods together reached their " + limit + "limit (" + redact.Sanitize(e.OOMMemcg) + ")"
+		case limitOfPod:
 			return "at the " + limit + "limit of its pod, which all its containers share"
 		}
 		return "because its parent cgroup " + redact.Sanitize(e.OOMMemcg) + " reached its " + limit + "limit"

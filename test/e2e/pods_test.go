@@ -39,7 +39,7 @@ func podDeaths() []podDeath {
 		{"child", sh("(exec prog eat -comm worker) & wait; while :; do sleep 1; done"), 32 * mebi, 0,
 			lab.Want{"cause": "oom.container", "kind": "kill", "victim.main": false, "container.running": true}, nil},
 		{"stop-timeout", []string{"prog", "stubborn"}, 0, 0,
-			lab.Want{"cause": "kill.stop_timeout", "confidence": "likely", "container.exit_code": 137, "oom": lab.Absent},
+			lab.Want{"cause": "kill.stop_timeout", "container.exit_code": 137, "oom": lab.Absent},
 			func(ctx context.Context, r *pods.Runtime, id string) error { return r.StopContainer(ctx, id, 1) }},
 		{"stop", []string{"prog", "polite"}, 0, 0,
 			lab.Want{"cause": "stop.request", "container.exit_code": 0},

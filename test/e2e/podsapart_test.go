@@ -53,7 +53,7 @@ func TestPodsApart(t *testing.T) {
 	d.start(t)
 	m := &podMaker{t: t, r: r}
 	ctx := timeout(t, lab.Slow(2*time.Minute))
-	const waits = "sleep 4; exec tail /dev/zero"
+	const waits = "sleep 3; exec tail /dev/zero"
 	once := func(what, id string, cause incident.Cause) {
 		t.Helper()
 		got := hook.waitFor(t, id, 1, 30*time.Second)
@@ -72,11 +72,11 @@ func TestPodsApart(t *testing.T) {
 	// The runtime is killed, a container dies meanwhile, and it comes back.
 	lives := m.run(0, "prog", "polite")
 	down := m.run(32*mebi, "sh", "-c", waits)
-	downExit := m.run(0, "sh", "-c", "sleep 4; exit 5")
+	downExit := m.run(0, "sh", "-c", "sleep 3; exit 5")
 	if err := r.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(5 * time.Second)
+	time.Sleep(4 * time.Second)
 	if err := r.Up(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestPodsApart(t *testing.T) {
 	if err := r.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(6 * time.Second)
+	time.Sleep(4 * time.Second)
 	if err := r.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

@@ -77,8 +77,13 @@ type entry struct {
 	state       state
 }
 
-func (c *client) list(ctx context.Context) (out []entry, err error) {
-	err = c.call(ctx, callList, nil, func(f grpcread.Field) error {
+// list lists the containers, or the one with an id where that is not "".
+func (c *client) list(ctx context.Context, id string) (out []entry, err error) {
+	var request []byte
+	if id != "" {
+		request = grpcread.AppendMessage(nil, 1, grpcread.AppendText(nil, 1, id))
+	}
+	err = c.call(ctx, callList, request, func(f grpcread.Field) error {
 		if f.Number != 1 {
 			return nil
 		}

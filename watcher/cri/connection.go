@@ -135,7 +135,7 @@ func (r *run) session(ctx context.Context) *trouble {
 	r.inbox.tell(note{at: time.Now(), connected: c})
 	for {
 		at := time.Now()
-		entries, err := c.client.list(ctx)
+		entries, err := c.client.list(ctx, "")
 		if err != nil {
 			return diagnose(r.s.socket, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oomwatch/oomwatch/internal/grpcread"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher/logtail"
 )
@@ -32,6 +33,9 @@ type job struct {
 	logs bool
 	last *status
 	full *fullList // of jobList
+	// fresh is true for an id of which it is not known what it is: a sandbox, of which a
+	// status would be an error in the runtime's log, or a container.
+	fresh bool
 }
 
 // answer is what came of a job.
@@ -55,7 +59,7 @@ func (r *run) ask(j job) {
 			k.again = true
 			return
 		}
-		k.asked = true
+		k.asked, j.fresh = true, !k.told
 	}
 	r.overflow = append(r.overflow, j)
 }
@@ -89,7 +93,7 @@ func (r *run) answer(ctx context.Context, j job) answer {
 			ctx, cancel = context.WithTimeout(ctx, r.s.pace.detail)
 			defer cancel()
 			a.status, a.err = ended(ctx, c.client, j.id)
-		} else {
+		} else if a.err = c.client.known(ctx, &j); a.err == nil {
 			a.status, a.err = c.client.status(ctx, j.id)
 		}
 	}
@@ -108,6 +112,19 @@ func (r *run) answer(ctx context.Context, j job) answer {
 		}
 	}
 	return a
+}
+
+// known is an error, that of a container that is gone, for a fresh id that is no
+// container's.
+func (c *client) known(ctx context.Context, j *job) error {
+	if !j.fresh {
+		return nil
+	}
+	entries, err := c.list(ctx, j.id)
+	if err == nil && len(entries) == 0 {
+		err = &grpcread.Status{Code: grpcread.NotFound, Message: "no such container"}
+	}
+	return err
 }
 
 // ended asks until the runtime shows the end: it does so some milliseconds after its

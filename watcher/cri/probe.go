@@ -50,7 +50,7 @@ func Probe(ctx context.Context, socket string) Probed {
 	}
 	defer c.client.close()
 	p := Probed{Answers: true, Found: fmt.Sprintf("%s at %s", c.host.Engine, path)}
-	entries, err := c.client.list(ctx)
+	entries, err := c.client.list(ctx, "")
 	if err != nil {
 		t := diagnose(path, err)
 		p.Problem, p.Fix = "containers cannot be listed: "+t.reason, t.fix
