@@ -113,7 +113,10 @@ func (c *Correlator) settleContainer(x *container, all bool) (next time.Time) {
 			c.emitCounts(x, r, all)
 			counts = c.countsDue(x, r)
 		}
-		next = sooner(sooner(sooner(next, death), kills), counts)
+		if due(c.childKillsDue(x, r)) {
+			c.emitChildKills(x, r, all)
+		}
+		next = sooner(sooner(sooner(sooner(next, death), kills), counts), c.childKillsDue(x, r))
 	}
 	if c.opt.Offline {
 		c.emitUndated(x)

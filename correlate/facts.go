@@ -28,8 +28,10 @@ type facts struct {
 	Details []detail          `json:"details,omitempty"`
 	Faults  []kmsg.Fault      `json:"faults,omitempty"`
 	Sent    []observe.Sent    `json:"sent,omitempty"`
-	Counts  []count           `json:"counts,omitempty"`
-	Inits   []initSeen        `json:"inits,omitempty"`
+	// ChildKills are SIGKILLs to other processes of it, by somebody else than the kernel.
+	ChildKills []childKill `json:"child_kills,omitempty"`
+	Counts     []count     `json:"counts,omitempty"`
+	Inits      []initSeen  `json:"inits,omitempty"`
 	// Counted is when the counter of kills was read last; Uncounted is true once its
 	// oldest readings were dropped.
 	Counted   time.Time `json:"counted,omitzero"`

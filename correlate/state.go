@@ -384,6 +384,7 @@ func (x *container) forgetUpTo(cut time.Time) {
 	x.Details = slices.DeleteFunc(x.Details, func(d detail) bool { return old(d.DiedAt) })
 	x.Faults = slices.DeleteFunc(x.Faults, func(f kmsg.Fault) bool { return old(f.Time) })
 	x.Sent = slices.DeleteFunc(x.Sent, func(s observe.Sent) bool { return old(s.At) })
+	x.ChildKills = slices.DeleteFunc(x.ChildKills, func(k childKill) bool { return old(k.Sent.At) })
 	x.Counts = slices.DeleteFunc(x.Counts, func(n count) bool { return old(n.At) })
 	x.Inits = slices.DeleteFunc(x.Inits, func(i initSeen) bool { return old(i.At) })
 	x.Emitted = slices.DeleteFunc(x.Emitted, func(e emission) bool {

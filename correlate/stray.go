@@ -38,6 +38,9 @@ type strayFact struct {
 // process explain its end.
 func (c *Correlator) sent(s *observe.Sent) {
 	x, by := c.ofPID(s.PID, s.At)
+	if by != verdict.ByMainPID {
+		c.childSent(s)
+	}
 	switch {
 	case x == nil:
 		c.stray.keep(strayFact{sent: s, seen: c.now})

@@ -42,6 +42,12 @@ func CounterID(container string, started time.Time, n int64) string {
 	return hashID([]byte("counter\x00" + container + "\x00" + strconv.FormatInt(started.UnixNano(), 36) + "\x00" + strconv.FormatInt(n, 36)))
 }
 
+// SentID is the stable id of SIGKILLs to children that somebody sent: first is when the
+// first of them was, sender its pid, and comm the children's name.
+func SentID(container string, first time.Time, sender int, comm string) string {
+	return hashID([]byte("sent\x00" + container + "\x00" + strconv.FormatInt(first.UnixNano(), 36) + "\x00" + strconv.Itoa(sender) + "\x00" + comm))
+}
+
 // RecordID is the stable id of one kill by what the kernel's record of it says:
 // the boot, the record's number and uptime, and the victim. at counts only where
 // the boot is not known.

@@ -118,6 +118,8 @@ type Detail struct {
 type Sent struct {
 	// PID is the process it was sent to, a host pid.
 	PID int `json:"pid"`
+	// Comm is its name; "" where nothing told it.
+	Comm string `json:"comm,omitempty"`
 	// Cgroup is the memory cgroup of that process; "" when it had ended.
 	Cgroup string `json:"cgroup,omitempty"`
 	// SenderCgroup is the sender's memory cgroup; "" when it had ended.

@@ -49,6 +49,9 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		}
 		return "Run oomwatch where it can see who sends signals (oomwatch doctor says what is missing), and look for agents on the host that kill by memory or by age."
 	case incident.KillProcess:
+		if f.Child != nil {
+			return adviceChild(f)
+		}
 		return fmt.Sprintf("Ask why %s sent %s: it is the sender's decision, not a limit of this container's.", senderName(v.sender), incident.SignalName(v.signal))
 	case incident.KillUserspaceOOM:
 		return fmt.Sprintf("The host was short of memory before the kernel was: look at the log of %s for what it measured, and give containers limits so that the one that grows is the one that dies.", killerName(&v))
@@ -83,6 +86,15 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		return "Give the container a restart policy (unless-stopped) if it should come back with the host."
 	}
 	return ""
+}
+
+// adviceChild is for a child that somebody sent SIGKILL.
+func adviceChild(f *Facts) string {
+	if c := f.Child; c.ByMain {
+		return fmt.Sprintf("Read the container's log at that time for why %s did so: a worker that is slower than its master allows is the usual reason (gunicorn: WORKER TIMEOUT, --timeout; php-fpm: request_terminate_timeout). A higher memory limit changes nothing about it.",
+			processName(c.Sent.Sender.Comm, c.Sent.Sender.PID))
+	}
+	return fmt.Sprintf("Ask why %s sent SIGKILL to it: it is the sender's decision, not a limit of this container's.", senderName(&f.Child.Sent))
 }
 
 // shells do not pass a signal on to the program they wait for.

@@ -68,6 +68,11 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 	for i := range f.Sent {
 		out = append(out, sentEvidence(&f.Sent[i]))
 	}
+	if c := f.Child; c != nil {
+		e := sentEvidence(&c.Sent)
+		e.Means = "SIGKILL was sent to " + named(c.Process.Comm, c.Process.PID) + ", a child of the container's main process"
+		out = append(out, e)
+	}
 	if f.Exit != nil {
 		out = append(out, exitEvidence(f, v)...)
 	}

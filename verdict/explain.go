@@ -43,6 +43,10 @@ func (d *draft) explain(f *Facts) *incident.Incident {
 	}
 	if k := decisiveKill(f, v); k != nil {
 		d.fillFromKernel(f, k)
+	} else if f.Child != nil {
+		d.victim = f.Child.Process
+		d.victim.Main = new(false)
+		inc.Victim = &d.victim
 	}
 	inc.Killer = killer(f, v, &d.killer)
 	fillFromSamples(inc, f)
@@ -77,6 +81,9 @@ func severity(f *Facts, v judgement) incident.Severity {
 	}
 	if deployed(f, v) {
 		return incident.Info
+	}
+	if f.Child != nil {
+		return incident.Info // a supervisor's own business, until the container ends
 	}
 	return v.cause.Info().Severity
 }

@@ -39,6 +39,8 @@ type Facts struct {
 	Sent     []incident.Sent
 	Traced   bool
 	Untraced string
+	// Child is a SIGKILL to another process of the container; nil for none.
+	Child *ChildKill
 	// MaybeFirst is the pid of a process that the kernel OOM-killed in this run
 	// and that may have been its first one, whose pid was not known; 0 when none.
 	MaybeFirst int
@@ -159,6 +161,16 @@ type KernelKill struct {
 	// Today is the number under which it was counted among the kills in its
 	// container that day; 0 while it was not.
 	Today int `json:"today,omitempty"`
+}
+
+// ChildKill is a SIGKILL to a child process that somebody else than the kernel sent.
+type ChildKill struct {
+	Process incident.Process
+	Sent    incident.Sent
+	// ByMain is true where the container's own main process sent it; Count is how often
+	// it did so to a process of that name.
+	ByMain bool
+	Count  int
 }
 
 // Throttle is how a CPU quota held a container back.

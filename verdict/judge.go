@@ -92,6 +92,9 @@ func judgeKill(f *Facts) judgement {
 	if len(f.Kills) > 0 {
 		return kernelVerdict(f, &f.Kills[0])
 	}
+	if f.Child != nil {
+		return judgement{cause: incident.KillProcess, confidence: incident.Certain, signal: 9, sender: &f.Child.Sent}
+	}
 	if f.OOMKillDelta > 0 {
 		return judgement{cause: incident.OOMContainer, confidence: incident.Possible,
 			why: fmt.Sprintf("the cgroup's oom_kill counter rose by %d and no kernel record of it was seen; whose limit was reached is not known", f.OOMKillDelta)}

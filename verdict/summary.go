@@ -56,6 +56,9 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.KillStopTimeout:
 		return fmt.Sprintf("%s was asked to stop, had not stopped%s, and was killed with SIGKILL (not OOM)%s", who, waited(v.grace), throttled(f))
 	case incident.KillProcess:
+		if f.Child != nil {
+			return childSummary(f, who)
+		}
 		return fmt.Sprintf("%s was killed with %s by %s (not OOM)", who, incident.SignalName(v.signal), senderName(v.sender))
 	case incident.KillUserspaceOOM:
 		return fmt.Sprintf("%s was killed with %s by the user-space OOM killer %s", who, incident.SignalName(v.signal), voiceName(&v))
@@ -104,6 +107,27 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 		return fmt.Sprintf("%s ended with %s and no source can say why", who, code)
 	}
 	return fmt.Sprintf("%s ended while nobody was watching, and no source can say why", who)
+}
+
+// childSummary is the line for a SIGKILL to a child that no kernel sent.
+func childSummary(f *Facts, who string) string {
+	c := f.Child
+	by := senderName(&c.Sent)
+	switch {
+	case c.ByMain:
+		by = "its own main process " + processName(c.Sent.Sender.Comm, c.Sent.Sender.PID) + " (PID 1)"
+	case c.Sent.Self:
+		by = "that process itself"
+	}
+	s := who
+	if r := f.Container.Running; r != nil && *r {
+		s += " is still running;"
+	}
+	s += " its child " + named(c.Process.Comm, c.Process.PID) + " was killed with SIGKILL by " + by + ": not an OOM kill"
+	if c.Count > 1 {
+		s += fmt.Sprintf(" (%d times)", c.Count)
+	}
+	return s
 }
 
 // subject names what was hit: the container by name, else by id; outside

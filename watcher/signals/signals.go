@@ -68,7 +68,7 @@ func (t *Source) follow(ctx context.Context, emit func(observe.Observation)) (er
 
 // sentObservation turns a traced signal into an Observation.
 func sentObservation(s *trace.Signal) observe.Observation {
-	o := &observe.Sent{PID: s.Target.PID, Cgroup: s.Target.Cgroup, Sent: incident.Sent{
+	o := &observe.Sent{PID: s.Target.PID, Comm: s.Target.Comm, Cgroup: s.Target.Cgroup, Sent: incident.Sent{
 		At: s.Time, Number: s.Sig, FromKernel: s.FromKernel(), Ignored: s.Result == trace.Ignored}}
 	if from := s.Sender(); from != nil {
 		o.Sender = incident.Process{PID: from.PID, Comm: from.Comm}
