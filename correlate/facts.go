@@ -402,6 +402,7 @@ func mergeSpec(old, in observe.Container) observe.Container {
 	keep(&out.RestartCount, old.RestartCount)
 	keep(&out.StopGraceSecond, old.StopGraceSecond)
 	keep(&out.PID, old.PID)
+	keep(&out.CPUQuota, old.CPUQuota)
 	if out.Labels == nil {
 		out.Labels = old.Labels
 	}

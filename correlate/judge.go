@@ -149,7 +149,7 @@ func (c *Correlator) runFacts(x *container, r *run, at time.Time) *verdict.Facts
 	}
 	f.NotSeenLive = f.Historic
 	f.Horizons = c.horizons(x.Engine, at)
-	f.AutoRemove, f.Gone = x.Spec.AutoRemove, x.gone()
+	f.AutoRemove, f.Gone, f.CPUQuota = x.Spec.AutoRemove, x.gone(), x.Spec.CPUQuota
 	for i := range c.opt.Faults {
 		if d := c.opt.Faults[i].Time.Sub(at); r.pid == 0 && d.Abs() < verdict.LooseFault {
 			f.LooseFaults = append(f.LooseFaults, c.opt.Faults[i])

@@ -70,6 +70,8 @@ type Container struct {
 	// point; "" until it is known.
 	CgroupPath string `json:"cgroup_path,omitempty"`
 	AutoRemove bool   `json:"auto_remove,omitempty"`
+	// CPUQuota is how many CPUs it may use; 0 for all.
+	CPUQuota float64 `json:"cpu_quota,omitempty"`
 	// State is the engine's word: created, running, paused, restarting, removing, exited, dead.
 	State string `json:"state,omitempty"`
 	// Exit is the last exit when State is exited, dead or restarting, else nil.

@@ -52,5 +52,8 @@ func (x *Reading) Sample() cgroup.Sample {
 	if x.Anon >= 0 || x.File >= 0 {
 		s.Stat = &cgroup.Stat{Anon: x.Anon, File: x.File, Shmem: x.Shmem, Kernel: x.Kernel, Slab: -1}
 	}
+	if x.CPUPeriods > 0 {
+		s.CPU = &cgroup.CPU{Periods: x.CPUPeriods, Throttled: x.CPUThrottled, ThrottledTime: time.Duration(x.CPUThrottledUS) * time.Microsecond}
+	}
 	return s
 }

@@ -103,9 +103,9 @@ var shells = map[string]bool{"sh": true, "bash": true, "dash": true, "ash": true
 // adviceStop says why a request to stop was not followed, where that is known.
 func adviceStop(f *Facts, v judgement) string {
 	name := incident.SignalName(v.signal)
-	switch {
-	case f.Throttle != nil && f.Throttle.Part >= 0.5:
-		return fmt.Sprintf("Give it more CPU (now %.2g): it was throttled %.0f %% of its grace, so that it could not handle %s in time; or allow longer (docker stop -t, stop_grace_period).", f.Throttle.CPUs, 100*f.Throttle.Part, name)
+	switch why := f.starved(v.grace); {
+	case why != "":
+		return fmt.Sprintf("Give it more CPU: %s, so that it could not handle %s in time; or allow longer (docker stop -t, stop_grace_period).", why, name)
 	case f.Init != nil && shells[f.Init.Comm] && !f.Init.Handles(v.signal):
 		return fmt.Sprintf("Its first process is the shell %s, which drops %s and does not pass it on: start the program with exec in the script or the JSON form of CMD, or run with --init.", f.Init.Comm, name)
 	case f.Init != nil && !f.Init.Handles(v.signal):
@@ -187,18 +187,18 @@ func suggestLimit(inc *incident.Incident, f *Facts, limit int64) string {
 	if inc.Victim != nil && inc.Victim.AnonRSS != nil && *inc.Victim.AnonRSS > 0 {
 		held = processName(inc.Victim.Comm, inc.Victim.PID) + " alone held " + incident.FormatBytes(*inc.Victim.AnonRSS) + " of anonymous memory. "
 	}
-	if total := hostTotal(inc, f); total > 0 && next > total {
+	if total := hostTotal(inc); total > 0 && next > total {
 		return held + "The limit to try, " + incident.FormatBytes(next) + ", is more than the host's " + incident.FormatBytes(total) + ": find out what it holds, or give it a larger host."
 	}
 	return held + LimitAdvice(limit, howToLimit(inc, next, f.gone()))
 }
 
 // hostTotal is the host's memory in bytes; 0 where it is not known.
-func hostTotal(inc *incident.Incident, f *Facts) int64 {
+func hostTotal(inc *incident.Incident) int64 {
 	if inc.OOM != nil && inc.OOM.HostTotal != nil {
 		return *inc.OOM.HostTotal
 	}
-	return f.HostMemory
+	return 0
 }
 
 // LimitAdvice is what to do about a limit that was reached by what has not been
@@ -317,7 +317,7 @@ func adviceHost(inc *incident.Incident, f *Facts, v judgement) string {
 	c := inc.Container
 	if c != nil && c.MemoryLimit != nil {
 		than := "the host could give"
-		if total := hostTotal(inc, f); total > 0 && *c.MemoryLimit > total {
+		if total := hostTotal(inc); total > 0 && *c.MemoryLimit > total {
 			than = "the host's whole " + incident.FormatBytes(total)
 		}
 		return fmt.Sprintf("The limit of %s, %s, is more than %s: lower it below what the host has left for it, or give it a larger host. Limits of all containers together are to fit into the host's memory.",

@@ -97,11 +97,9 @@ type Facts struct {
 	// ReplacedBy names the container of the same service that started about when this one
 	// was asked to stop: a deploy. "" where none did.
 	ReplacedBy string
-	// HostMemory is the host's memory in bytes; 0 where it is not known.
-	HostMemory int64
-	// Throttle is how much of the time between the request to stop and the end the
-	// container's CPU quota held it back; nil where it was not read.
-	Throttle *Throttle
+	// CPUQuota is how many CPUs the container may use; 0 where it is not limited, or not
+	// known.
+	CPUQuota float64
 	// NotSeenLive is true when the facts were gathered after the event.
 	NotSeenLive bool
 	// Offline is true when the facts come from files.
@@ -171,14 +169,6 @@ type ChildKill struct {
 	// it did so to a process of that name.
 	ByMain bool
 	Count  int
-}
-
-// Throttle is how a CPU quota held a container back.
-type Throttle struct {
-	// Part is the part of the time in which it was held back, 0 to 1.
-	Part float64
-	// CPUs is the quota in CPUs.
-	CPUs float64
 }
 
 // Attribution is how a kill was joined to a container.

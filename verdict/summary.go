@@ -54,7 +54,11 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.KillProbe:
 		return fmt.Sprintf("%s was killed by the kubelet because a probe failed (not OOM): %s", who, voiceText(v.voice))
 	case incident.KillStopTimeout:
-		return fmt.Sprintf("%s was asked to stop, had not stopped%s, and was killed with SIGKILL (not OOM)%s", who, waited(v.grace), throttled(f))
+		s := fmt.Sprintf("%s was asked to stop, had not stopped%s, and was killed with SIGKILL (not OOM)", who, waited(v.grace))
+		if why := f.starved(v.grace); why != "" {
+			s += "; " + why
+		}
+		return s
 	case incident.KillProcess:
 		if f.Child != nil {
 			return childSummary(f, who)
@@ -357,12 +361,4 @@ func waited(grace time.Duration) string {
 		return " in time"
 	}
 	return " after " + incident.FormatDuration(grace)
-}
-
-// throttled says that the CPU quota kept it from stopping; "" where it did not.
-func throttled(f *Facts) string {
-	if t := f.Throttle; t != nil && t.Part >= 0.5 {
-		return fmt.Sprintf("; it was throttled %.0f %% of its grace at %.2g CPU", 100*t.Part, t.CPUs)
-	}
-	return ""
 }

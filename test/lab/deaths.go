@@ -17,7 +17,8 @@ type Death struct {
 	// Want is what must be in the incident's JSON, besides what is the same for
 	// all (see Told); nil where nothing may be told.
 	Want Want
-	// Blind is what it says otherwise where the senders of signals are not traced.
+	// Blind is what it says otherwise where the senders of signals are not traced: a
+	// cause "-" where nothing may be told then.
 	Blind Want
 	// Do causes it on an engine and returns when it is over. name is the
 	// container's; flags go to "docker run" ("--rm").
@@ -76,6 +77,9 @@ func Deaths() []Death {
 		{"stop-timeout", "ignores SIGTERM, killed when the grace period ends", 137,
 			asked.With(Want{"cause": "kill.stop_timeout", "severity": "warning", "container.signal": "SIGKILL", "advice": Has("prog")}), nil,
 			then([]string{Image, "prog", "stubborn"}, "stop", "-t", "1")},
+		{"stop-throttled", "wants to stop, and its CPU quota leaves no time for it", 137,
+			asked.With(Want{"cause": "kill.stop_timeout", "severity": "warning", "container.signal": "SIGKILL", "summary": Has("throttled"), "advice": Has("more CPU")}), nil,
+			then([]string{"--cpus", "0.01", Image, "sh", "-c", "trap 'i=0; while [ $i -lt 999999 ]; do i=$((i+1)); done; exit 0' TERM; echo ready; while :; do :; done"}, "stop", "-t", "4")},
 		{"stop", "asked to stop, and stops", 0,
 			asked.With(Want{"cause": "stop.request", "severity": "info", "container.signal": Absent}), nil,
 			then([]string{Image, "prog", "polite"}, "stop", "-t", "5")},
@@ -90,6 +94,9 @@ func Deaths() []Death {
 			killed.With(Want{"killer.name": Has("-sidecar")}), unseen, killSidecar},
 		{"kill-inside", "another process of the same container kills its main one", 137,
 			killed.With(Want{"killer.name": Has("kill-inside")}), unseen, killInside},
+		{"kill-child", "the main process kills its child, and lives on", -1,
+			killed.With(Want{"severity": "info", "container.signal": Absent, "container.running": true, "victim.comm": "sleep", "victim.main": false,
+				"summary": Has("its own main process sh (PID 1): not an OOM kill"), "advice": Has("memory limit changes nothing")}), Want{"cause": "-"}, killChild},
 		{"segv", "writes to address 0", 139,
 			itself.With(Want{"cause": "crash.signal", "container.signal": "SIGSEGV", "summary": Has("SIGSEGV")}), nil,
 			crashes("SEGV")},
@@ -114,6 +121,18 @@ func Deaths() []Death {
 		{"exec-shell", "the shell that starts it does not find its program", 127,
 			itself.With(Want{"cause": "exec.failed", "confidence": "likely", "log_tail": Has("no-such-program")}), nil,
 			ends(Image, "sh", "-c", "no-such-program")},
+		{"exec-format", "its program is built for another machine", 1,
+			itself.With(Want{"cause": "exec.failed", "confidence": "likely", "container.exit_code": Any, "container.signal": Any, "summary": Has("format error"), "advice": Has("architecture")}), nil,
+			mounted("\x7fELF\x02\x01\x01 of no machine")},
+		{"exec-interpreter", "the interpreter of its script is not there", 1,
+			itself.With(Want{"cause": "exec.failed", "confidence": "likely", "container.exit_code": Any, "container.signal": Any, "summary": Has("interpreter"), "advice": There}), nil,
+			mounted("#!/no/such/interpreter\n")},
+		{"exec-crlf", "its script has Windows line ends", 1,
+			itself.With(Want{"cause": "exec.failed", "confidence": "likely", "container.exit_code": Any, "container.signal": Any, "advice": There}), nil,
+			mounted("#!/bin/sh\r\necho hello\r\n")},
+		{"heap-caught", "a runtime's error that could be handled was not", 1,
+			itself.With(Want{"cause": "oom.runtime", "confidence": "likely", "advice": There, "log_tail": There}), nil,
+			ends(Image, "sh", "-c", "echo 'RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 7.79 GiB total capacity; 6.10 GiB already allocated)'; exit 1")},
 		{"heap", "the program's own memory limit is reached, far below the container's", 1,
 			itself.With(Want{"cause": "oom.runtime", "confidence": "likely", "container.memory_limit_bytes": 512 * mib, "advice": There, "log_tail": There}), nil,
 			ends("-m", "512m", Image, "sh", "-c", "ulimit -v 900000; exec prog eat -comm heap")},

@@ -82,6 +82,32 @@ func childKilled(ctx context.Context, e *Engine, name string, flags ...string) (
 	return id, e.WaitLog(ctx, id, "child ended")
 }
 
+// killChild has the main process kill a child of its own, once that has been seen, and
+// live on for a while.
+func killChild(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+	id, err := run(ctx, e, name, flags, []string{Image, "sh", "-c", "sleep 1000 & sleep 2; kill -9 $!; wait; echo child ended; exec sleep 1000"})
+	if err != nil {
+		return "", err
+	}
+	return id, e.WaitLog(ctx, id, "child ended")
+}
+
+// mounted is a container whose program is a file of the host with that content.
+func mounted(content string) func(context.Context, *Engine, string, ...string) (string, error) {
+	return func(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+		dir, err := os.MkdirTemp("", "oomwatch-lab-")
+		if err != nil {
+			return "", err
+		}
+		defer os.RemoveAll(dir)
+		file := filepath.Join(dir, "program")
+		if err := os.WriteFile(file, []byte(content), 0o755); err != nil {
+			return "", err
+		}
+		return ends("-v", file+":/program", Image, "/program")(ctx, e, name, flags...)
+	}
+}
+
 // notTheHog has one process hold most of the limit, spared by its
 // oom_score_adj, while the container's first asks for the rest.
 func notTheHog(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {

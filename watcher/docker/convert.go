@@ -63,6 +63,9 @@ type hostConfig struct {
 	Memory        int64
 	MemorySwap    int64
 	AutoRemove    bool
+	NanoCPUs      int64 `json:"NanoCpus"`
+	CPUQuota      int64 `json:"CpuQuota"`
+	CPUPeriod     int64 `json:"CpuPeriod"`
 	RestartPolicy struct {
 		Name              string
 		MaximumRetryCount int
@@ -117,7 +120,7 @@ func documentOf(in *container.InspectResponse) *document {
 		}
 	}
 	if h := in.HostConfig; h != nil {
-		d.HostConfig = &hostConfig{Memory: h.Memory, MemorySwap: h.MemorySwap, AutoRemove: h.AutoRemove,
+		d.HostConfig = &hostConfig{NanoCPUs: h.NanoCPUs, CPUQuota: h.CPUQuota, CPUPeriod: h.CPUPeriod, Memory: h.Memory, MemorySwap: h.MemorySwap, AutoRemove: h.AutoRemove,
 			ReadonlyRootfs: h.ReadonlyRootfs, ShmSize: h.ShmSize, Tmpfs: h.Tmpfs}
 		for _, m := range h.Mounts {
 			spec := mountSpec{Type: string(m.Type), Target: m.Target}
@@ -164,7 +167,7 @@ func (d *document) container(runtime string) observe.Container {
 		if h.MemorySwap != 0 { // -1: no limit
 			c.SwapLimit = &h.MemorySwap
 		}
-		c.AutoRemove = h.AutoRemove
+		c.AutoRemove, c.CPUQuota = h.AutoRemove, cpus(h.NanoCPUs, h.CPUQuota, h.CPUPeriod)
 		c.RestartPolicy = h.RestartPolicy.Name
 		if n := h.RestartPolicy.MaximumRetryCount; n > 0 {
 			c.RestartPolicy = fmt.Sprintf("%s:%d", c.RestartPolicy, n)

@@ -127,16 +127,7 @@ func (s *settings) define(c *audit.Container) {
 	if h.PidsLimit != nil {
 		c.PidsLimit = *h.PidsLimit
 	}
-	switch {
-	case h.NanoCpus > 0:
-		c.CPUQuota = float64(h.NanoCpus) / 1e9
-	case h.CpuQuota > 0:
-		period := h.CpuPeriod
-		if period <= 0 {
-			period = 100_000 // the kernel's default, in microseconds
-		}
-		c.CPUQuota = float64(h.CpuQuota) / float64(period)
-	}
+	c.CPUQuota = cpus(h.NanoCpus, h.CpuQuota, h.CpuPeriod)
 	c.ShmSize, c.Init = h.ShmSize, h.Init != nil && *h.Init
 	for _, u := range h.Ulimits {
 		if u.Name == "nofile" {
@@ -209,4 +200,18 @@ func runtimeOf(raw json.RawMessage) string {
 		return "podman"
 	}
 	return "docker"
+}
+
+// cpus is a CPU quota in CPUs, of inspect's billionths, or its microseconds in each
+// period; 0 for none.
+func cpus(nano, quota, period int64) float64 {
+	switch {
+	case nano > 0:
+		return float64(nano) / 1e9
+	case quota <= 0:
+		return 0
+	case period <= 0:
+		period = 100_000 // the kernel's default
+	}
+	return float64(quota) / float64(period)
 }
