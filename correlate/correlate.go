@@ -17,7 +17,6 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/observe"
-	"github.com/oomwatch/oomwatch/recorder"
 )
 
 // Options are what a Correlator needs to know of where it runs.
@@ -191,7 +190,7 @@ func (c *Correlator) Running() map[string]observe.Followed {
 	out := make(map[string]observe.Followed, len(c.containers))
 	for id, x := range c.containers {
 		if r := x.current(); r != nil && r.alive() && r.pid != 0 {
-			out[id] = observe.Followed{PID: r.pid, Started: r.start, Service: recorder.ServiceOf(&x.Spec.Container)}
+			out[id] = observe.Followed{PID: r.pid, Started: r.start, Service: incident.ServiceOf(&x.Spec.Container)}
 		}
 	}
 	return out

@@ -132,7 +132,7 @@ type container struct {
 	DayKill int    `json:"day_kills,omitempty"`
 	Boot    string `json:"boot,omitempty"`
 
-	service  string    // whose it is, as recorder.ServiceOf; "" where only its id is known
+	service  string    // whose it is, as incident.ServiceOf; "" where only its id is known
 	heard    time.Time // arrival of the engine's last word on it
 	kills    []*kill   // kernel kills in it, in the order of their time
 	runs     []*run    // derived of the facts; nil when they have changed

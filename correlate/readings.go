@@ -343,7 +343,7 @@ func (c *Correlator) Lived(id string) (service string, start time.Time, ok bool)
 	if x == nil || x.current() == nil {
 		return "", time.Time{}, false
 	}
-	return recorder.ServiceOf(&x.Spec.Container), x.current().start, true
+	return incident.ServiceOf(&x.Spec.Container), x.current().start, true
 }
 
 // Recall takes what is kept of a container's past, oldest first.

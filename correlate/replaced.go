@@ -3,7 +3,7 @@ package correlate
 import (
 	"time"
 
-	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/incident"
 )
 
 const (
@@ -17,7 +17,7 @@ const (
 
 // joinService notes which service a container is of, so that its successor is found.
 func (c *Correlator) joinService(x *container) {
-	s := recorder.ServiceOf(&x.Spec.Container)
+	s := incident.ServiceOf(&x.Spec.Container)
 	if s == x.Spec.ID || x.Spec.Name == "" && x.Spec.Compose == nil {
 		s = "" // nothing but its id, or its image, says whose it is
 	}

@@ -2,45 +2,15 @@ package explain
 
 import (
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// ShortID is how many characters of a container's id a person types at least.
-const ShortID = 4
-
-// About reports whether an incident is of what a person named: an incident's id,
-// a container's name, compose service or the beginning of its id, a pod's name
-// or uid, a systemd unit.
+// About reports whether an incident is of what a person named: an incident's id, or one
+// of the names of what it is about. "" is anything.
 func About(inc *incident.Incident, what string) bool {
-	what = strings.TrimPrefix(what, "/")
-	if what == "" || inc.ID == what || inc.Unit == what || inc.Unit == what+".service" {
-		return true
-	}
-	c := inc.Container
-	if c == nil {
-		return false
-	}
-	if c.Name == what || len(what) >= ShortID && (strings.HasPrefix(c.ID, what) || strings.HasPrefix(c.OuterID, what)) {
-		return true
-	}
-	if p := c.Compose; p != nil && (p.Service == what || p.Project != "" && what == p.Project+"/"+p.Service) {
-		return true
-	}
-	if service := c.Labels[swarmService]; service != "" && service == what {
-		return true
-	}
-	p := c.Pod
-	return p != nil && (p.UID == what || slices.Contains(p.Names(c.Name), what))
+	return what == "" || inc.ID == what || inc.Called(what)
 }
-
-// swarmService is the label by which a swarm says whose task a container is.
-const swarmService = "com.docker.swarm.service.name"
-
-// sameEnd is how near to a kill a death counts as of it: the death is the answer then.
-const sameEnd = 5 * time.Second
 
 // Pick chooses what answers "why did it die?" from incidents, oldest first. An
 // id or a container is asked for by what; "" is anything. Unless all are wanted
@@ -66,7 +36,7 @@ func Pick(list []*incident.Incident, what string, all bool) []*incident.Incident
 		case inc.Kind == incident.KindWarning:
 		case newest == nil:
 			newest = inc
-		case newest.Kind != incident.KindDeath && inc.Kind == incident.KindDeath && newest.Time.Sub(inc.Time) < sameEnd && sameContainer(newest, inc):
+		case newest.Kind != incident.KindDeath && inc.Kind == incident.KindDeath && newest.Time.Sub(inc.Time) < incident.SameEnd && sameContainer(newest, inc):
 			newest = inc
 		}
 	}

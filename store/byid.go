@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -13,9 +14,9 @@ import (
 var ErrNotFound = errors.New("no such incident")
 
 // Explain calls f with what answers "why did it die?", oldest first, as it is kept:
-// the incident with that id, or the newest death of what is called so ("" for
-// anything), or its newest kill or warning where nothing has died; with all,
-// everything of it.
+// the incident with that id, or the newest death or kill of what is called so ("" for
+// anything), of a kill and the death that it led to the death; a warning only where there
+// is neither; with all, everything of it.
 func (s *Store) Explain(ctx context.Context, what string, all bool, f func(Place, []byte) error) error {
 	if what != "" {
 		x, err := s.exact(ctx, what)
@@ -29,16 +30,44 @@ func (s *Store) Explain(ctx context.Context, what string, all bool, f func(Place
 	if all {
 		return s.EachBody(ctx, Query{Container: what}, f)
 	}
-	for _, kind := range []incident.Kind{incident.KindDeath, ""} {
-		n := 0
-		if err := s.EachBody(ctx, Query{Container: what, Kind: string(kind), NewestFirst: true, Limit: 1}, func(p Place, body []byte) error {
-			n++
-			return f(p, body)
-		}); err != nil || n > 0 {
+	var newest, death *answer
+	for _, kind := range []incident.Kind{incident.KindDeath, incident.KindKill, incident.KindHost} {
+		x, err := s.newest(ctx, what, kind)
+		if err != nil {
+			return err
+		}
+		if kind == incident.KindDeath {
+			death = x
+		}
+		if x != nil && (newest == nil || x.compare(newest.Place) > 0) {
+			newest = x
+		}
+	}
+	if death != nil && newest.TimeNS-death.TimeNS < incident.SameEnd.Nanoseconds() {
+		newest = death // the kill led to it
+	}
+	if newest == nil {
+		var err error
+		if newest, err = s.newest(ctx, what, ""); err != nil || newest == nil {
 			return err
 		}
 	}
-	return nil
+	return f(newest.Place, newest.body)
+}
+
+// answer is an incident as it is kept.
+type answer struct {
+	Place
+	body []byte
+}
+
+// newest is the newest incident of a kind ("" for any) of what is called so; nil for none.
+func (s *Store) newest(ctx context.Context, what string, kind incident.Kind) (out *answer, err error) {
+	err = s.EachBody(ctx, Query{Container: what, Kind: string(kind), NewestFirst: true, Limit: 1}, func(p Place, body []byte) error {
+		out = &answer{p, bytes.Clone(body)}
+		return nil
+	})
+	return out, err
 }
 
 // exact is the newest incident with an id; nil where there is none.
@@ -69,7 +98,7 @@ func (s *Store) Incident(ctx context.Context, id string) (*incident.Incident, er
 		}
 		return nil, fmt.Errorf("incident %q: %w: what is kept of it is damaged", id, ErrNotFound)
 	}
-	if len(id) < shortID {
+	if len(id) < incident.ShortestID {
 		return nil, fmt.Errorf("incident %q: %w", id, ErrNotFound)
 	}
 	ids := map[string]bool{}

@@ -165,7 +165,7 @@ func (s *Store) eachOld(ctx context.Context, q Query, f func(Place, []byte) erro
 			s.bad()
 			return nil
 		}
-		if (limit == 0 || len(hits) < limit) && isCalled(&inc, word) {
+		if (limit == 0 || len(hits) < limit) && inc.Called(word) {
 			hits = append(hits, hit{p, body})
 		}
 		return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"go.uber.org/zap"
 
@@ -69,13 +68,5 @@ func (q *Query) selects(p Place, inc *incident.Incident) bool {
 	return (q.Since.IsZero() || p.TimeNS >= q.Since.UnixNano()) && (q.Until.IsZero() || p.TimeNS <= q.Until.UnixNano()) &&
 		(q.After == Place{} || p.compare(q.After) > 0) && (q.Before == Place{} || p.compare(q.Before) < 0) &&
 		(q.Cause == "" || q.Cause == string(inc.Cause)) &&
-		(q.Kind == "" || q.Kind == string(inc.Kind)) && (q.Container == "" || isCalled(inc, q.Container))
-}
-
-// isCalled reports whether a person may mean an incident by a word.
-func isCalled(inc *incident.Incident, word string) bool {
-	word = strings.TrimPrefix(word, "/")
-	return slices.ContainsFunc(namesOf(inc), func(n name) bool {
-		return n.text == word || n.short && len(word) >= shortID && strings.HasPrefix(n.text, word)
-	})
+		(q.Kind == "" || q.Kind == string(inc.Kind)) && (q.Container == "" || inc.Called(q.Container))
 }

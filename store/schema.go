@@ -85,7 +85,7 @@ CREATE TABLE IF NOT EXISTS silences (
 	crc      INTEGER NOT NULL             -- CRC-32C of body
 ) STRICT, WITHOUT ROWID;
 `
-	// namesTables tell what an incident may be asked for by: see namesOf.
+	// namesTables tell what an incident may be asked for by: see Incident.Names.
 	namesTables = `
 CREATE TABLE IF NOT EXISTS names (
 	id    INTEGER PRIMARY KEY,

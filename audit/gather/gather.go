@@ -211,7 +211,7 @@ func (h *Host) remember(ctx context.Context, f *audit.Facts) {
 		if inc.Container == nil || inc.Kind != incident.KindDeath {
 			continue
 		}
-		service := recorder.ServiceOf(inc.Container)
+		service := incident.ServiceOf(inc.Container)
 		deaths[service]++
 		if inc.Cause == incident.KillStopTimeout {
 			timeouts[service]++
@@ -219,7 +219,7 @@ func (h *Host) remember(ctx context.Context, f *audit.Facts) {
 	}
 	for i := range f.Containers {
 		c := &f.Containers[i]
-		service := recorder.ServiceOf(&c.Container)
+		service := incident.ServiceOf(&c.Container)
 		s, ok := spans[service]
 		if !ok {
 			continue

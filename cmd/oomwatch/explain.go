@@ -17,6 +17,7 @@ import (
 	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/host"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -96,25 +97,32 @@ func (e *explainer) run(ctx context.Context, what string) error {
 		}
 		return e.offline(ctx, what)
 	}
-	list, err := e.ask(ctx, what)
+	list, others, err := e.ask(ctx, what)
 	if err != nil {
 		return err
 	}
 	if len(list) == 0 {
-		return e.nothing(what)
+		return e.nothing(what, others)
+	}
+	if names := explain.Choices(others, what); len(names) > 0 && !e.all {
+		fmt.Fprintf(e.cmd.ErrOrStderr(), "note: %s stands for several; this is the newest. Each by its own name: %s\n", redact.Sanitize(what), redact.Sanitize(strings.Join(names, ", ")))
 	}
 	return e.print(list)
 }
 
-// ask gets the answer from the daemon, else from the sources themselves.
-func (e *explainer) ask(ctx context.Context, what string) ([]*incident.Incident, error) {
+// maxOthers is how many of the newest incidents are looked through for other names.
+const maxOthers = 500
+
+// ask gets the answer from the daemon, else from the sources themselves. others are
+// incidents among which the word's other meanings are, or those that it may have meant.
+func (e *explainer) ask(ctx context.Context, what string) (list, others []*incident.Incident, err error) {
 	if e.where.askFirst() {
 		list, err := e.where.daemon().Explain(ctx, what, e.all)
 		if err == nil {
-			return list, nil
+			return list, e.others(ctx, what, len(list) > 0), nil
 		}
 		if !e.where.noDaemon(err, e.cmd.ErrOrStderr()) {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	kept, err := daemon.ReadStore(ctx, e.where.storePath(), web.Query{})
@@ -123,25 +131,46 @@ func (e *explainer) ask(ctx context.Context, what string) ([]*incident.Incident,
 	case errors.As(err, new(*daemon.LeftOutError)):
 		fmt.Fprintf(e.cmd.ErrOrStderr(), "note: %v\n", err)
 	case e.where.store != "":
-		return nil, err
+		return nil, nil, err
 	case !errors.Is(err, daemon.ErrNoStore):
 		fmt.Fprintf(e.cmd.ErrOrStderr(), "note: %v; going on without the store\n", err)
 	}
 	here := explain.Host{Docker: string(e.docker), Facts: host.Facts(), LogLines: config.DefaultLogLines, Notes: e.cmd.ErrOrStderr()}
 	seen, err := here.Incidents(ctx)
 	if err != nil && len(kept) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
-	return explain.Pick(explain.Merge(kept, seen), what, e.all), nil
+	all := explain.Merge(kept, seen)
+	return explain.Pick(all, what, e.all), all, nil
+}
+
+// others asks the daemon for the newest incidents of what has that name, or of anything
+// where nothing has it. They only help the reader: an error leaves them out.
+func (e *explainer) others(ctx context.Context, what string, found bool) []*incident.Incident {
+	if what == "" || e.all {
+		return nil
+	}
+	q := web.Query{Limit: maxOthers}
+	if found {
+		q.Container = what
+	}
+	list, err := e.where.daemon().Incidents(ctx, q)
+	if err != nil {
+		return nil
+	}
+	return list
 }
 
 // nothing says that there is nothing to explain.
-func (e *explainer) nothing(what string) error {
+func (e *explainer) nothing(what string, others []*incident.Incident) error {
 	w := e.cmd.ErrOrStderr()
 	if what == "" {
 		fmt.Fprintln(w, "oomwatch: no death and no kill is on record")
 	} else {
 		fmt.Fprintf(w, "oomwatch: no death and no kill of %q is on record; see: oomwatch history, and for what cannot be seen: oomwatch doctor\n", what)
+	}
+	if names := explain.Near(others, what); what != "" && len(names) > 0 {
+		fmt.Fprintf(w, "did you mean %s?\n", redact.Sanitize(strings.Join(names, ", ")))
 	}
 	return errNothing
 }

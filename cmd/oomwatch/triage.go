@@ -186,7 +186,7 @@ func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.S
 		}
 		service := ""
 		if inc.Container != nil && inc.Container.Name != "" {
-			service = recorder.ServiceOf(inc.Container)
+			service = incident.ServiceOf(inc.Container)
 		}
 		if d, ok := triage.FromIncident(inc, service); ok {
 			c.Add(d)
@@ -250,7 +250,7 @@ func (t *triager) may(service string, list []*incident.Incident) bool {
 		return true
 	}
 	for _, inc := range list {
-		if d, ok := triage.FromIncident(inc, service); ok && inc.Container != nil && recorder.ServiceOf(inc.Container) == service &&
+		if d, ok := triage.FromIncident(inc, service); ok && inc.Container != nil && incident.ServiceOf(inc.Container) == service &&
 			named(&triage.Service{Service: service, Program: d.Comm, Pod: d.Pod, Unit: d.Unit, Containers: []string{d.Container, d.Name}}, t.what) {
 			return true
 		}
@@ -337,7 +337,7 @@ func named(s *triage.Service, what string) bool {
 		return true
 	}
 	for _, c := range s.Containers {
-		if c == what || len(what) >= explain.ShortID && strings.HasPrefix(c, what) {
+		if c == what || len(what) >= incident.ShortestID && strings.HasPrefix(c, what) {
 			return true
 		}
 	}

@@ -85,7 +85,7 @@ func childKilled(ctx context.Context, e *Engine, name string, flags ...string) (
 // killChild has the main process kill a child of its own, once that has been seen, and
 // live on for a while.
 func killChild(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
-	id, err := run(ctx, e, name, flags, []string{Image, "sh", "-c", "sleep 1000 & sleep 2; kill -9 $!; wait; echo child ended; exec sleep 1000"})
+	id, err := run(ctx, e, name, flags, []string{Image, "sh", "-c", "sleep 1000 & sleep 2; kill -9 $!; wait; echo child ended; sleep 1000; true"})
 	if err != nil {
 		return "", err
 	}
