@@ -29,13 +29,8 @@ var may = map[string][]string{
 	"correlate":       {"observe", "verdict", "incident", "recorder", "kmsg", "cgroup"},
 	"triage":          {"incident", "verdict", "kmsg", "trend", "redact", "units"},
 	"triage/readings": {"triage"},
-<<<<<<< HEAD
-	"recorder":        {"incident", "cgroup"},
-	"warn":            {"incident", "verdict", "recorder", "trend", "redact", "units"},
-=======
 	"recorder":        {"cgroup"},
-	"warn":            {"incident", "verdict", "recorder", "trend", "redact"},
->>>>>>> 3f404b3 (Note the child kills, throttled stops and names in the changelog)
+	"warn":            {"incident", "verdict", "recorder", "trend", "redact", "units"},
 	"watcher":         {"correlate", "watcher/sampler", "observe", "verdict", "recorder", "warn", "internal/crashpoint"},
 	"watcher/kernlog": {"observe", "incident", "kmsg"},
 	"watcher/journal": {"observe", "voices"},
