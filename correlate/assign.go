@@ -98,19 +98,14 @@ func (c *Correlator) claimsOf(x *container) (out []*claim) {
 	if len(x.Counts) == 0 && len(x.OOMs) == 0 {
 		return nil
 	}
-	sure, events := map[*run][]time.Time{}, map[*run][]time.Time{}
+	sure := map[*run][]time.Time{}
 	for _, k := range x.kills {
 		if r := x.runAt(k.Kill.PID, k.at(), c.opt.Offline); r != nil && (!k.guessed() || c.fixed(k)) {
 			sure[r] = append(sure[r], k.at())
 		}
 	}
-	for i := range x.OOMs {
-		if r := x.runAt(0, x.OOMs[i].At, false); r != nil {
-			events[r] = append(events[r], x.OOMs[i].At)
-		}
-	}
 	for _, r := range x.timeline() {
-		loose := unexplained(events[r], sure[r])
+		loose := unexplained(r.ooms, sure[r])
 		for _, rise := range x.uncounted(r, sure[r]) {
 			out = append(out, &claim{x: x, r: r, from: rise.from, to: rise.At, n: rise.n, by: verdict.ByCounter, events: loose})
 		}

@@ -179,8 +179,8 @@ func (c *Correlator) deathDue(x *container, r *run) time.Time {
 	}
 	code, kernel := r.exit.ExitCode, c.up(observe.KernelLog)
 	sig := incident.ExitSignal(code)
-	asked, killed := requests(x.asked(r))
-	stopped := !x.stopped(r).IsZero()
+	asked, killed := requests(r.asked)
+	stopped := !r.stopped.IsZero()
 	switch {
 	case main != nil:
 		return full
@@ -191,15 +191,15 @@ func (c *Correlator) deathDue(x *container, r *run) time.Time {
 		return later(full, base.Add(stopWait))
 	case sig == 9 && killed:
 		return full
-	case c.sentBy(x, r, sig) && !r.recentKill():
+	case r.sentBy(sig) && !r.recentKill():
 		return full
 	case sig == 9 && r.recentKill():
 		return later(full, base.Add(shortWait))
-	case sig == 9 && (kernel || len(x.uncounted(r, r.killTimes())) > 0 || len(x.ooms(r)) > 0):
+	case sig == 9 && (kernel || len(r.rises) > 0 || len(r.ooms) > 0):
 		return later(full, base.Add(joinWait))
 	case sig == 9:
 		return later(full, base.Add(shortWait))
-	case sig != 0 && sig != 15 && len(c.faultsOf(x, r)) == 0 && kernel && !asked:
+	case sig != 0 && sig != 15 && len(r.faults) == 0 && kernel && !asked:
 		return later(full, base.Add(shortWait))
 	case asked && !stopped:
 		return later(full, base.Add(stopWait))
@@ -258,10 +258,8 @@ func (x *container) startOwed(r *run) bool {
 }
 
 // sentBy is true when a sender of the signal was seen.
-func (c *Correlator) sentBy(x *container, r *run, sig int) bool {
-	return slices.ContainsFunc(x.Sent, func(s observe.Sent) bool {
-		return sig != 0 && s.Number == sig && s.PID == r.pid && !s.FromKernel && !s.Ignored && x.runAt(s.PID, s.At, c.opt.Offline) == r
-	})
+func (r *run) sentBy(sig int) bool {
+	return slices.ContainsFunc(r.sent, func(s observe.Sent) bool { return sig != 0 && s.Number == sig && !s.FromKernel && !s.Ignored })
 }
 
 // requests says whether the engine was asked to stop the run, and to SIGKILL it.

@@ -139,6 +139,7 @@ type container struct {
 	claims   uint64    // the fingerprint of what it claims to have lost
 	readings []cgroup.Sample
 	past     []verdict.Reading // from before them
+	offline  bool              // what is known of it is of files
 	dirty    bool
 	dueAt    time.Time
 	place    int // in the due heap, from 1
@@ -176,7 +177,7 @@ func (i *initSeen) at() time.Time   { return i.At }
 func (c *Correlator) of(engine, id string) *container {
 	x := c.containers[id]
 	if x == nil {
-		x = &container{}
+		x = &container{offline: c.opt.Offline}
 		x.Spec.ID = id
 		c.containers[id] = x
 		x.Engine = engine

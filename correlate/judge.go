@@ -9,7 +9,6 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/verdict"
 )
@@ -58,17 +57,15 @@ func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts 
 	at := r.deathTime()
 	f := c.runFacts(x, r, at)
 	f.ID, f.Kind = id, incident.KindDeath
-	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.exit, x.asked(r), x.stopped(r), x.ooms(r)
+	f.Exit, f.Signals, f.StopDone, f.EngineOOMs = r.exit, r.asked, r.stopped, r.ooms
 	f.Untraced = c.doubt(x, r, at)
 	f.Traced, f.MaybeFirst = f.Untraced == "", r.maybeMain()
-	f.Init, f.Faults = x.init(r), c.faultsOf(x, r)
+	f.Init, f.Faults = x.init(r), r.faults
 	if y := c.successor(x, r); y != nil {
 		f.ReplacedBy = y.name()
 	}
-	for _, s := range x.Sent {
-		if x.runAt(s.PID, s.At, c.opt.Offline) == r && s.PID == r.pid {
-			f.Sent = append(f.Sent, c.sender(x, s))
-		}
+	for _, s := range r.sent {
+		f.Sent = append(f.Sent, c.sender(x, s))
 	}
 	if d := x.detailOf(r); d != nil {
 		f.LogTail, f.RawTail, f.NoLog = d.LogTail, d.raw, d.NoLog
@@ -86,7 +83,7 @@ func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts 
 			f.ChildKillIDs = append(f.ChildKillIDs, id)
 		}
 	}
-	f.OOMKillDelta = x.uncountedAtEnd(r)
+	f.OOMKillDelta = r.uncountedAtEnd()
 	f.NotSeenLive = !c.opt.Offline && (r.exit == nil && r.over || r.exit != nil && !(r.end != nil && c.live(x.Engine, r.end.At)) && !r.failedLive(c, x)) || f.Historic
 	f.EngineDown = c.stoppedWithEngine(x, r) || r.exit != nil && r.end == nil && c.wasDown(x.Engine, r.endTime())
 	f.Rebooted = !x.Booted.IsZero() && !r.lo.IsZero() && r.lo.Before(x.Booted) && (r.exit == nil || r.exit.At.After(x.lastAlive(r)) && r.end == nil)
@@ -119,16 +116,6 @@ func (x *container) lastAlive(r *run) time.Time {
 		return later(r.look.LastRunning, r.start)
 	}
 	return r.lo
-}
-
-// faultsOf are the kernel's records about processes of a run.
-func (c *Correlator) faultsOf(x *container, r *run) (out []kmsg.Fault) {
-	for i := range x.Faults {
-		if x.runAt(x.Faults[i].PID, x.Faults[i].Time, c.opt.Offline) == r {
-			out = append(out, x.Faults[i])
-		}
-	}
-	return out
 }
 
 // runFacts gathers what is the same for every incident of a run.
@@ -299,20 +286,18 @@ func (c *Correlator) deathPrint(x *container, r *run) uint64 {
 	if r.exit != nil {
 		p.add(r.exit.ExitCode, r.exit.Error, r.exit.OOMKilled, r.end != nil, r.endTime())
 	}
-	for _, s := range x.asked(r) {
+	for _, s := range r.asked {
 		p.add(s.At, s.Number)
 	}
-	p.add(x.stopped(r), len(x.ooms(r)), x.uncountedAtEnd(r))
+	p.add(r.stopped, len(r.ooms), r.uncountedAtEnd())
 	for i := range r.kills {
 		g := &r.kills[i]
 		p.add(g.Kill.PID, g.main, string(g.By), g.Record != nil, len(g.oneOf))
 	}
-	for _, s := range x.Sent {
-		if s.PID == r.pid {
-			p.add(s.At, s.Number)
-		}
+	for _, s := range r.sent {
+		p.add(s.At, s.Number)
 	}
-	for _, f := range c.faultsOf(x, r) {
+	for _, f := range r.faults {
 		p.add(f.PID, f.Line)
 	}
 	if d := x.detailOf(r); d != nil {

@@ -217,6 +217,7 @@ func (c *Correlator) giveKills(x *container) []*run {
 		if c.opt.Offline {
 			r.onlyLastMain()
 		}
+		r.rises = x.uncounted(r, r.killTimes())
 	}
 	return runs
 }

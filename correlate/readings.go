@@ -148,17 +148,10 @@ type rise struct {
 // uncounted are the rises of the counter in a run beyond the kills that are known, whose
 // times are given in their order.
 func (x *container) uncounted(r *run, kills []time.Time) (out []rise) {
-	if len(x.Counts) == 0 {
-		return nil
-	}
 	prev := count{At: r.lo}
 	based := !r.event.IsZero() // its counter began at zero
-	for i := range x.Counts {
-		n := x.Counts[i]
-		if x.runAt(0, n.At, false) != r {
-			continue
-		}
-		if i == 0 && x.Uncounted {
+	for _, n := range r.counts {
+		if x.Uncounted && n.At.Equal(x.Counts[0].At) {
 			based = false // older readings were dropped
 		}
 		upTo := 0
@@ -200,8 +193,8 @@ func (n *rise) atEnd(r *run) bool {
 }
 
 // uncountedAtEnd is how many kills only the counter told of just before the end of a run.
-func (x *container) uncountedAtEnd(r *run) (n int64) {
-	for _, rise := range x.uncounted(r, r.killTimes()) {
+func (r *run) uncountedAtEnd() (n int64) {
+	for _, rise := range r.rises {
 		if rise.atEnd(r) {
 			n += int64(rise.n)
 		}
@@ -211,7 +204,7 @@ func (x *container) uncountedAtEnd(r *run) (n int64) {
 
 // countsDue is when kills can be emitted that only the counter told of; zero for none.
 func (c *Correlator) countsDue(x *container, r *run) (next time.Time) {
-	for _, n := range x.uncounted(r, r.killTimes()) {
+	for _, n := range r.rises {
 		if !n.atEnd(r) && x.countEmission(r, &n) == nil {
 			next = sooner(next, c.countDue(&n))
 		}
@@ -239,12 +232,12 @@ func (x *container) countEmission(r *run, n *rise) *emission {
 
 // emitCounts emits kills that only the cgroup's counter told of.
 func (c *Correlator) emitCounts(x *container, r *run, all bool) {
-	for _, n := range x.uncounted(r, r.killTimes()) {
+	for _, n := range r.rises {
 		if n.atEnd(r) || x.countEmission(r, &n) != nil || !all && c.countDue(&n).After(c.now) {
 			continue
 		}
 		f := c.runFacts(x, r, n.At)
-		f.ID, f.Kind, f.OOMKillDelta, f.EngineOOMs = incident.CounterID(x.Spec.ID, r.anchor(), n.N), incident.KindKill, int64(n.n), x.ooms(r)
+		f.ID, f.Kind, f.OOMKillDelta, f.EngineOOMs = incident.CounterID(x.Spec.ID, r.anchor(), n.N), incident.KindKill, int64(n.n), r.ooms
 		f.Container.Running = new(r.alive())
 		x.Emitted = append(x.Emitted, emission{ID: f.ID, Kind: incident.KindKill})
 		c.unsaved[x] = true

@@ -56,7 +56,7 @@ func (c *Correlator) wakeReplaced(y *container) {
 // successor is the container of the same service that took the place of one that was
 // asked to stop; nil for none.
 func (c *Correlator) successor(x *container, r *run) (best *container) {
-	asked := x.asked(r)
+	asked := r.asked
 	if r.exit == nil || len(asked) == 0 {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (c *Correlator) replacedID(x *container, r *run) string {
 // replaceDue is until when the end of a run that did not stop in time waits for its
 // successor; due where it is no such end, and where the successor is there.
 func (c *Correlator) replaceDue(x *container, r *run, due time.Time) time.Time {
-	asked, killed := requests(x.asked(r))
+	asked, killed := requests(r.asked)
 	if c.opt.Offline || r.exit == nil || !asked || !killed || r.mainKill() != nil || x.service == "" || c.successor(x, r) != nil {
 		return due
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/observe"
 )
 
 const (
@@ -53,7 +55,16 @@ type run struct {
 	overAt  time.Time   // arrival of the word that it is over
 	bySpeed bool        // that word came from an answer of the engine, which may overtake its events
 	stamps  []time.Time // by which an emission of it is found again
+
+	// What was seen of it, in the order of time.
+	asked   []incident.Signal // the engine was asked to send
+	stopped time.Time         // the engine said that it has stopped it; zero where it did not
+	ooms    []time.Time       // the engine's oom events
+	faults  []kmsg.Fault
+	sent    []observe.Sent // signals to its main process
+	counts  []count        // values of its counter of kills
 	kills   []given
+	rises   []rise // of the counter, beyond the kills
 }
 
 // given is a kernel kill given to a run. main is true for that of its main process.
@@ -86,6 +97,7 @@ func (x *container) timeline() []*run {
 		all = x.addEnds(all)
 		x.bound(all)
 		x.runs = all
+		x.share()
 	}
 	return x.runs
 }
@@ -99,7 +111,8 @@ func (x *container) current() *run {
 }
 
 // shownRuns are those that the engine has shown.
-func (x *container) shownRuns() (all []*run) {
+func (x *container) shownRuns() []*run {
+	all := make([]*run, 0, len(x.Looks))
 	for i := range x.Looks {
 		l := &x.Looks[i]
 		r := &run{start: l.Started, lo: l.Started, look: l, seen: l.Seen, pid: l.PID, stamps: []time.Time{l.Started}}
@@ -326,40 +339,42 @@ func (x *container) spokenOf(at time.Time) *run {
 	return nil
 }
 
-// asked are the signals that somebody asked the engine to send to the run.
-func (x *container) asked(r *run) (out []incident.Signal) {
-	for i := range x.Asked {
-		if x.spokenOf(x.Asked[i].At) == r {
-			out = append(out, x.Asked[i])
-		}
-	}
-	return out
-}
-
 // stopAfter is how long after an end the engine may say that it has stopped the container.
 const stopAfter = 30 * time.Second
 
-// stopped is when the engine said that it has stopped the run; zero where it did not.
-func (x *container) stopped(r *run) time.Time {
+// share gives each fact to the run that it is of.
+func (x *container) share() {
+	for i := range x.Asked {
+		if r := x.spokenOf(x.Asked[i].At); r != nil {
+			r.asked = append(r.asked, x.Asked[i])
+		}
+	}
 	for i := range x.Stops {
 		at := x.Stops[i].At
-		if !at.Before(r.lo) && at.Sub(r.hi) < stopAfter && !slices.ContainsFunc(x.timeline(), func(o *run) bool {
-			return o != r && o.lo.After(r.lo) && !o.lo.After(at)
-		}) {
-			return at
+		if r := x.lastBefore(at); r != nil && r.stopped.IsZero() && at.Sub(r.hi) < stopAfter {
+			r.stopped = at
 		}
 	}
-	return time.Time{}
-}
-
-// ooms are the engine's oom events in the run.
-func (x *container) ooms(r *run) (out []time.Time) {
 	for i := range x.OOMs {
-		if at := x.OOMs[i].At; x.runAt(0, at, false) == r {
-			out = append(out, at)
+		if r := x.runAt(0, x.OOMs[i].At, false); r != nil {
+			r.ooms = append(r.ooms, x.OOMs[i].At)
 		}
 	}
-	return out
+	for i := range x.Faults {
+		if r := x.runAt(x.Faults[i].PID, x.Faults[i].Time, x.offline); r != nil {
+			r.faults = append(r.faults, x.Faults[i])
+		}
+	}
+	for i := range x.Sent {
+		if r := x.runAt(x.Sent[i].PID, x.Sent[i].At, x.offline); r != nil && r.pid == x.Sent[i].PID {
+			r.sent = append(r.sent, x.Sent[i])
+		}
+	}
+	for i := range x.Counts {
+		if r := x.runAt(0, x.Counts[i].At, false); r != nil {
+			r.counts = append(r.counts, x.Counts[i])
+		}
+	}
 }
 
 // health is the last word of the health check while the run lived; nil for none.

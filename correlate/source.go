@@ -264,7 +264,7 @@ func (c *Correlator) engineWent(engine string, at time.Time) {
 // stoppedWithEngine is true for a run that its engine stopped as it went down itself.
 func (c *Correlator) stoppedWithEngine(x *container, r *run) bool {
 	s := c.host.Sources[x.Engine]
-	if s == nil || r.exit == nil || len(x.asked(r)) == 0 {
+	if s == nil || r.exit == nil || len(r.asked) == 0 {
 		return false
 	}
 	for _, at := range s.Downs {
@@ -293,7 +293,7 @@ func (c *Correlator) stopsOf(engine string, s *source, down time.Time) map[*cont
 		if x.Engine != engine || r == nil || r.over {
 			continue
 		}
-		asked := x.asked(r)
+		asked := r.asked
 		switch {
 		case r.exit == nil && len(asked) == 0:
 			unasked = true

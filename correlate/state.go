@@ -150,7 +150,7 @@ func (c *Correlator) restore(rows map[string][]byte) error {
 			if err != nil {
 				return fmt.Errorf("read what was kept of container %.12s: %w", key, err)
 			}
-			x.Spec.ID = key
+			x.Spec.ID, x.offline = key, c.opt.Offline
 			c.containers[key] = x
 			c.index(x)
 		}
@@ -367,7 +367,7 @@ func (c *Correlator) forgetKill(x *container, k *kill) {
 	x.Counts = slices.DeleteFunc(x.Counts, func(n count) bool { return !n.At.After(before) })
 	x.Uncounted = x.Uncounted || len(x.Counts) < n
 	c.dropKill(k)
-	c.unsaved[x] = true
+	x.runs, c.unsaved[x] = nil, true
 }
 
 // forgetUpTo drops the facts up to the end of a run.
