@@ -67,7 +67,7 @@ type Correlator struct {
 	gone     map[string]bool // keys of rows to delete from the kept state
 	out      []Emission
 	now      time.Time
-	began    time.Time    // the first moment this Correlator was told of
+	began    time.Time    // the first moment that an observation came with
 	forgot   time.Time    // when forget last looked
 	rebooted []*container // of an earlier boot, until the first moment is known
 	placed   bool         // the kernel's times are worked out from the engine's (see placeUptimes)

@@ -22,7 +22,7 @@ func (c *Correlator) killDue(x *container, r *run, g *given) time.Time {
 	}
 	due := c.arrival(g.seen).Add(childWait)
 	if g.guessed() || c.up(x.Engine) && !r.outlived(g.kill) {
-		// The engine may be too busy to tell that this run has ended, or what its main
+		// The engine may be too busy to report that this run has ended, or what its main
 		// process was.
 		due = c.patient(g.seen, g.at())
 	}
@@ -34,7 +34,7 @@ func (r *run) outlived(k *kill) bool {
 	return r.pid != 0 && r.look != nil && r.look.LastRunning.After(k.at())
 }
 
-// recordDue is until when the record of a kill that only the trace told of is waited for.
+// recordDue is until when the record of a kill that only the trace reported is waited for.
 func (c *Correlator) recordDue(k *kill) time.Time {
 	if k.Record != nil || !c.up(observe.KernelLog) {
 		return time.Time{}
@@ -102,7 +102,7 @@ func (r *run) reports() (out [][]*given) {
 	return out
 }
 
-// emitReport emits what one report of the kernel tells of children.
+// emitReport emits what one report of the kernel says of children.
 func (c *Correlator) emitReport(x *container, r *run, report []*given) {
 	first := report[max(0, slices.IndexFunc(report, func(g *given) bool { return g.Emitted != nil }))]
 	if first.Emitted == nil {
@@ -121,7 +121,7 @@ func (c *Correlator) emitReport(x *container, r *run, report []*given) {
 
 // speaksOf is true for a kill that the death of its run speaks of for sure, so that both
 // can be emitted together. What the kernel killed after the main process may have been in
-// a later run, where nobody has told the end of this one.
+// a later run, where nobody has reported the end of this one.
 func (c *Correlator) speaksOf(r *run, g *given) bool {
 	if g.Record == nil || g.guessed() || r.pid == 0 && g.Mark == nil && c.up(observe.Trace) {
 		return false // its mark may yet show that it was the main process
@@ -143,7 +143,7 @@ func (c *Correlator) emitUndated(x *container) {
 
 // await has a kill without a container emitted as one, in time.
 func (c *Correlator) await(k *kill) {
-	if due := c.strayDue(k); !due.IsZero() {
+	if due := c.unattributedDue(k); !due.IsZero() {
 		c.kills.wait[k] = true
 		c.kills.next = sooner(c.kills.next, due)
 	}
@@ -174,7 +174,7 @@ func (p *killPool) settle(c *Correlator, all bool) {
 	}
 	for _, k := range ripe {
 		if delete(p.wait, k); k.home == nil { // else it was given to one
-			c.emitStray(k)
+			c.emitUnattributed(k)
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (p *killPool) settle(c *Correlator, all bool) {
 func (p *killPool) ripe(c *Correlator, all bool) (out []*kill) {
 	p.next = time.Time{}
 	for k := range p.wait {
-		if due := c.strayDue(k); all || !due.After(c.now) {
+		if due := c.unattributedDue(k); all || !due.After(c.now) {
 			out = append(out, k)
 		} else {
 			p.next = sooner(p.next, due)
@@ -193,25 +193,25 @@ func (p *killPool) ripe(c *Correlator, all bool) (out []*kill) {
 	return out
 }
 
-// emitStray emits a kill that no container can be named for.
-func (c *Correlator) emitStray(k *kill) {
-	f := c.strayFacts(k)
+// emitUnattributed emits a kill that no container can be named for.
+func (c *Correlator) emitUnattributed(k *kill) {
+	f := c.unattributedFacts(k)
 	if k.Emitted == nil {
 		k.Emitted = &emission{ID: f.ID, Kind: incident.KindHost}
 	}
-	c.emit(k.Emitted, f, k.strayPrint(), 0, false)
+	c.emit(k.Emitted, f, k.unattributedPrint(), 0, false)
 	c.kills.unsaved[k] = true
 }
 
-func (k *kill) strayPrint() uint64 {
+func (k *kill) unattributedPrint() uint64 {
 	p := newPrint()
 	p.add("stray", k.located(), k.Record != nil)
 	return p.sum()
 }
 
-// strayDue is when a kill without a container is emitted as one; zero where it was.
-func (c *Correlator) strayDue(k *kill) time.Time {
-	if k.home != nil || k.Emitted != nil && k.Emitted.Print == k.strayPrint() {
+// unattributedDue is when a kill without a container is emitted as one; zero where it was.
+func (c *Correlator) unattributedDue(k *kill) time.Time {
+	if k.home != nil || k.Emitted != nil && k.Emitted.Print == k.unattributedPrint() {
 		return time.Time{}
 	}
 	seen := c.arrival(k.seen)

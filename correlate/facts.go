@@ -42,7 +42,7 @@ type facts struct {
 	Booted time.Time `json:"booted,omitzero"`
 }
 
-// stamp is a moment that a source told.
+// stamp is a moment that a source reported.
 type stamp struct {
 	At   time.Time `json:"at"`
 	Owed bool      `json:"owed,omitempty"` // a start: its exact time is being asked for
@@ -299,7 +299,7 @@ func (c *Correlator) list(engine string, list *observe.List, at time.Time) {
 	}
 }
 
-// event takes a moment in a container's life that the engine tells as it happens.
+// event takes a moment in a container's life that the engine reports as it happens.
 func (c *Correlator) event(engine string, in *observe.Event, at time.Time) {
 	if in.Kind == observe.Removed && c.containers[in.ID] == nil {
 		return

@@ -203,7 +203,7 @@ func (c *Correlator) killFacts(x *container, r *run, all []*given, id string) *v
 		f.Kills = append(f.Kills, c.kernelKill(g))
 	}
 	if !c.opt.Offline || !r.start.IsZero() && !first.earlier {
-		// Of a run that files do not tell of they cannot tell how it went on.
+		// Files cannot show how a run went on that they do not report.
 		f.Container.Running = new(r.alive())
 	}
 	f.KillsToday = c.killsOfDay(x, first.kill)
@@ -230,8 +230,8 @@ func (c *Correlator) killsOfDay(x *container, k *kill) int {
 	return n
 }
 
-// strayFacts gathers what is known of a kill that no container can be named for.
-func (c *Correlator) strayFacts(k *kill) *verdict.Facts {
+// unattributedFacts gathers what is known of a kill that no container can be named for.
+func (c *Correlator) unattributedFacts(k *kill) *verdict.Facts {
 	ep := k.episode()
 	if at := k.located(); k.pathless() && at != "" {
 		// Where the mark found it stands for what the kernel did not print.

@@ -174,7 +174,7 @@ func killOf(m *observe.Marked, at time.Time) kmsg.Kill {
 }
 
 // find returns the kill of a pid at about a time; nil for none. Records without a time
-// are told apart by their uptime.
+// are distinguished by their uptime.
 func (p *killPool) find(pid int, at time.Time, offline bool) *kill {
 	skew := markSkew
 	if offline {
@@ -235,7 +235,7 @@ func unseenRun(runs *[]*run, at time.Time, offline bool) *run {
 		}
 	}
 	r := &run{lo: at, hi: never, seen: never}
-	if n < len(*runs) && !offline { // files may just not tell of it
+	if n < len(*runs) && !offline { // files may lack it
 		next := (*runs)[n]
 		r.over, r.hi, r.overAt = true, next.lo, next.seen
 		r.bySpeed = next.event.IsZero()
@@ -245,7 +245,7 @@ func unseenRun(runs *[]*run, at time.Time, offline bool) *run {
 }
 
 // isMain is true for the kill of a run's main process: by its pid or, where the engine
-// has not told that, by what was seen of the victim when it was marked, or by the
+// has not reported that, by what was seen of the victim when it was marked, or by the
 // kernel's table of tasks, unless the container is known to have outlived it.
 func (c *Correlator) isMain(r *run, k *kill) bool {
 	outlived := r.start.IsZero() && r.exit != nil && r.endTime().Sub(k.at()) > early
@@ -259,7 +259,7 @@ func (c *Correlator) isMain(r *run, k *kill) bool {
 	case !k.oldest():
 		return false
 	case r.exit == nil:
-		return !c.opt.Offline // files may just not tell its end
+		return !c.opt.Offline // files may lack its end
 	}
 	skew := late
 	if c.opt.Offline {
@@ -297,7 +297,7 @@ func (r *run) withMain(k *kill) bool {
 	return m != nil && m.sameReport(k) && k.Record.Group
 }
 
-// sameReport is true for two kills that one report of the kernel tells. After a restart
+// sameReport is true for two kills of one report of the kernel. After a restart
 // each has a copy of it.
 func (k *kill) sameReport(o *kill) bool {
 	a, b := k.Record, o.Record

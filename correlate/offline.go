@@ -15,7 +15,7 @@ import (
 // and its own "oom" events, by the clock.
 
 // maxAnchors bounds how many words of the engine, and how many kills, of one container
-// are held against each other: the newest tell as much as all.
+// are held against each other: the newest say as much as all.
 const maxAnchors = 32
 
 // placeUptimes sets the time of records that have none but the uptime, by the boot that
@@ -42,7 +42,7 @@ func placeUptimes(obs []observe.Observation) (placed bool) {
 	return placed
 }
 
-// oomWord is what the engine alone tells of an OOM kill: in which container, and
+// oomWord is what the engine alone reports of an OOM kill: in which container, and
 // when; "" where an observation is not that. Its flag is reset at each start, so
 // that it speaks of the run that it shows the end of.
 func oomWord(o *observe.Observation) (id string, at time.Time) {
@@ -69,7 +69,7 @@ func uptimeOf(o *observe.Observation) (time.Duration, bool) {
 // boots parts the records without a time, in the order of the log, by the boots
 // that they are of: where the uptime falls another began.
 func boots(obs []observe.Observation) (out [][]*observe.Observation) {
-	// An episode is told when it is complete: what the log has inside it stands before.
+	// An episode is handed on when it is complete: what the log has inside it stands before.
 	const overlap = time.Minute
 	var last time.Duration
 	for i := range obs {
@@ -138,7 +138,7 @@ func containerOf(ep *kmsg.Episode) string {
 }
 
 // onlyLastMain takes all but the newest kill of a main process for kills of earlier runs,
-// which saved files do not tell from those of the run that inspect shows: one that is
+// which saved files do not distinguish from those of the run that inspect shows: one that is
 // restarted at once was OOM-killed before within the seconds by which clocks may differ.
 func (r *run) onlyLastMain() {
 	last := r.mainKill()
@@ -149,7 +149,7 @@ func (r *run) onlyLastMain() {
 	}
 }
 
-// undated counts the kills that a log told without a time.
+// undated counts the kills that a log reports without a time.
 func (x *container) undated() (n int) {
 	for _, k := range x.kills {
 		if k.at().IsZero() {

@@ -146,7 +146,7 @@ func (c *Correlator) ofPID(pid int, at time.Time) (*container, verdict.Attributi
 }
 
 // located looks again for the containers of kills, signals and faults, now that an
-// engine has spoken of one, or has told its cgroup.
+// engine has spoken of one, or the sampler of its cgroup.
 func (c *Correlator) located(x *container) {
 	for _, k := range slices.Clone(c.kills.byID[x.Spec.ID]) {
 		c.moved(k)

@@ -18,7 +18,7 @@ const (
 	maxReadings  = 120
 	keepReadings = 10 * time.Minute
 	// sameReading is how far two samples of one reading may lie apart: the one that
-	// tells of new members, and the recorder's.
+	// shows new members, and the recorder's.
 	sameReading = 50 * time.Millisecond
 	// pidTrust is how long a pid last seen in a container's cgroup is still taken for
 	// that container's, and maxPids how many pids are remembered: the default pid_max.
@@ -192,7 +192,7 @@ func (n *rise) atEnd(r *run) bool {
 	return r.exit != nil && incident.ExitSignal(r.exit.ExitCode) == 9 && r.hi.Sub(n.At) <= verdict.ChildWindow
 }
 
-// uncountedAtEnd is how many kills only the counter told of just before the end of a run.
+// uncountedAtEnd is how many kills only the counter shows just before the end of a run.
 func (r *run) uncountedAtEnd() (n int64) {
 	for _, rise := range r.rises {
 		if rise.atEnd(r) {
@@ -202,7 +202,7 @@ func (r *run) uncountedAtEnd() (n int64) {
 	return n
 }
 
-// countsDue is when kills can be emitted that only the counter told of; zero for none.
+// countsDue is when kills can be emitted that only the counter shows; zero for none.
 func (c *Correlator) countsDue(x *container, r *run) (next time.Time) {
 	for _, n := range r.rises {
 		if !n.atEnd(r) && x.countEmission(r, &n) == nil {
@@ -230,7 +230,7 @@ func (x *container) countEmission(r *run, n *rise) *emission {
 	return nil
 }
 
-// emitCounts emits kills that only the cgroup's counter told of.
+// emitCounts emits kills that only the cgroup's counter shows.
 func (c *Correlator) emitCounts(x *container, r *run, all bool) {
 	for _, n := range r.rises {
 		if n.atEnd(r) || x.countEmission(r, &n) != nil || !all && c.countDue(&n).After(c.now) {

@@ -201,7 +201,7 @@ func (x *container) addEnds(all []*run) []*run {
 }
 
 // shows is true where an event of an end is that of the end which the engine shows. It
-// shows an end only once it has told it, but for a slow engine, which stamps the event by
+// shows an end only once it has reported it, but for a slow engine, which stamps the event by
 // seconds later than the end.
 func (r *run) shows(e *exit) bool {
 	slow := e.ExitCode == r.exit.ExitCode && e.At.Sub(r.exit.FinishedAt).Abs() < slowEnd

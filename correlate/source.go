@@ -91,7 +91,7 @@ func (c *Correlator) sourceState(from string, s observe.SourceState, at time.Tim
 	c.host.unsaved, c.kills.next = true, c.now // what waits may wait for this source
 	known := c.source(s.Name)
 	was := known.State
-	keep(&s.Kind, was.Kind) // who tells that a source is lost may not know what it is
+	keep(&s.Kind, was.Kind) // who reports that a source is lost may not know what it is
 	known.State = s
 	n := len(known.Spans)
 	open := n > 0 && known.Spans[n-1].To.IsZero()

@@ -10,8 +10,8 @@ import (
 	"github.com/oomwatch/oomwatch/kmsg"
 )
 
-// Observation is one thing a witness saw. At is when it happened by the
-// witness's own clock (the engine's event time, the kernel's stamp); Seen is when
+// Observation is one thing that a source saw. At is when it happened by the
+// source's own clock (the engine's event time, the kernel's stamp); Seen is when
 // it reached us. Exactly one of the other fields is set. A stream of Observations as JSON lines is a
 // bug report, a test fixture and a replay at once.
 type Observation struct {
@@ -200,7 +200,7 @@ type Sample struct {
 	Init *incident.Init `json:"init,omitempty"`
 }
 
-// SourceState is a witness's own word of its health.
+// SourceState is a source's own word of its health.
 type SourceState struct {
 	Name string `json:"name"` // "docker", "kmsg", "cgroup"
 	Kind Kind   `json:"kind,omitempty"`
@@ -240,7 +240,7 @@ type Marked struct {
 	OOMScoreAdj *int   `json:"oom_score_adj,omitempty"`
 }
 
-// Source is a witness. Run blocks until ctx ends or the witness is lost for
+// Source is where facts come from. Run blocks until ctx ends or the source is lost for
 // good, and hands every observation to emit, in order; emit blocks only as long
 // as the watcher needs to take it.
 type Source interface {

@@ -73,15 +73,14 @@ func Open(opt Options) (*Instance, error) {
 		return nil, err
 	}
 	instances := filepath.Join(root, "instances")
-	removed, err := removeLeftovers(instances)
-	if err != nil {
+	if _, err := removeLeftovers(instances); err != nil {
 		return nil, refuse(root, "look for old trace instances", err)
 	}
 	dir, lock, err := create(instances, opt.Name)
 	if err != nil {
 		return nil, refuse(root, "make a trace instance", err)
 	}
-	in := &Instance{dir: dir, lock: lock, removed: removed, closing: make(chan struct{})}
+	in := &Instance{dir: dir, lock: lock, closing: make(chan struct{})}
 	in.find.saved = filepath.Join(root, "saved_cmdlines")
 	if inHostPIDs(opt.Proc) {
 		in.find.proc, in.stats.HostPIDs = opt.Proc, true

@@ -28,7 +28,6 @@ const (
 type Instance struct {
 	dir     string
 	lock    *os.File // on dir: makes the instance ours, see instance.go
-	removed []string
 	layout  pageLayout
 	signals format
 	victims format
@@ -125,9 +124,6 @@ func (in *Instance) watch(i, ep int) error {
 	c.polled = true
 	return nil
 }
-
-// Leftovers are the names of the instances of killed processes that Open removed.
-func (in *Instance) Leftovers() []string { return in.removed }
 
 // Next returns the next event, and waits for one where there is none. Events
 // that were read together come in the order of their time. Next returns ctx's

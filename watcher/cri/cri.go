@@ -1,4 +1,4 @@
-// Package cri is the witness that follows a container runtime of Kubernetes: containerd
+// Package cri is the source that follows a container runtime of Kubernetes: containerd
 // or CRI-O, by the Container Runtime Interface on its unix socket.
 //
 // It only reads: readCalls are all that the runtime is ever asked.

@@ -1,4 +1,4 @@
-// Package docker is the witness that follows a Docker Engine: its event stream,
+// Package docker is the source that follows a Docker Engine: its event stream,
 // its containers' particulars while they can be asked, and their last words.
 //
 // It only reads. The transport refuses everything but GET and HEAD on the few
