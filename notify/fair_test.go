@@ -119,10 +119,9 @@ func TestNoTenantDelaysAnother(t *testing.T) {
 					o, end := run(t, q, group, Receiver{Name: "hook", Notifier: to})
 					defer end()
 					add := func(id string, c *incident.Container) {
-						q.add("hook", id, c.ID, incident.OOMContainer)
-						d := q.list[len(q.list)-1]
-						d.Incident.Container, d.Incident.Severity = c, incident.Critical
-						d.Key, d.Lane = d.Incident.Key(), d.Incident.Lane()
+						inc := &incident.Incident{ID: id, Kind: incident.KindDeath, Cause: incident.OOMContainer, Severity: incident.Critical,
+							Time: time.Now(), Summary: id, Count: 1, Container: c}
+						q.put("hook", inc.Lane(), inc)
 						o.Kick()
 					}
 					const n = 600

@@ -31,12 +31,15 @@ type memDelivery struct {
 }
 
 func (q *memQueue) add(receiver, id, lane string, cause incident.Cause) {
+	q.put(receiver, lane, &incident.Incident{ID: id, Kind: incident.KindDeath, Cause: cause, Time: time.Now(), Summary: id, Count: 1, Container: &incident.Container{ID: lane}})
+}
+
+// put owes inc to receiver.
+func (q *memQueue) put(receiver, lane string, inc *incident.Incident) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	d := incident.Delivery{ID: "d-" + id + "-" + receiver, Receiver: receiver, Lane: lane, Seq: int64(len(q.list)),
-		Incident: &incident.Incident{ID: id, Kind: incident.KindDeath, Cause: cause, Time: time.Now(), Summary: id, Count: 1, Container: &incident.Container{ID: lane}}}
-	d.Key, d.KeptAt = d.Incident.Key(), time.Now()
-	q.list = append(q.list, &memDelivery{Delivery: d, state: incident.Pending})
+	q.list = append(q.list, &memDelivery{state: incident.Pending, Delivery: incident.Delivery{
+		ID: "d-" + inc.ID + "-" + receiver, Receiver: receiver, Lane: lane, Seq: int64(len(q.list)), Incident: inc, Key: inc.Key(), KeptAt: time.Now()}})
 }
 
 func (q *memQueue) Due(_ context.Context, receiver string, now time.Time, limit int) ([]incident.Delivery, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,10 @@ import (
 // to be there again.
 func TestWhoOnlyAsksToWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, refuses := &memQueue{}, true
+		q := &memQueue{}
+		var answers atomic.Bool
 		s := &script{reply: func(int, incident.Alert) error {
-			if refuses {
+			if !answers.Load() {
 				return &RetryAfter{Err: errors.New("429"), At: time.Now().Add(10 * time.Minute)}
 			}
 			return nil
@@ -50,7 +52,7 @@ func TestWhoOnlyAsksToWait(t *testing.T) {
 		if got := q.states(); strings.Count(got, "parked") != 4 || strings.Count(got, "pending") != 1 {
 			t.Errorf("after 73 h: %s", got)
 		}
-		refuses = false
+		answers.Store(true)
 		time.Sleep(11 * time.Minute)
 		synctest.Wait()
 		if got := q.states(); strings.Count(got, "delivered") != 1 || len(o.Down()) != 0 {
