@@ -59,6 +59,10 @@ type look struct {
 	// showed it running.
 	Shown       time.Time `json:"shown,omitzero"`
 	LastRunning time.Time `json:"last_running,omitzero"`
+	// Last is when it last showed the run at all, and Answers the event of the start
+	// because of which it was asked.
+	Last    time.Time `json:"last,omitzero"`
+	Answers time.Time `json:"answers,omitzero"`
 	Seen        time.Time `json:"-"`
 	ExitSeen    time.Time `json:"-"`
 	// Owed is true while the engine's source still asks for the detail of the end.
@@ -227,6 +231,7 @@ func (c *Correlator) look(engine string, in *observe.Container, at time.Time, li
 		if !l.Started.Equal(in.StartedAt) {
 			continue
 		}
+		l.Last, l.Answers = later(l.Last, at), later(l.Answers, in.AnswersStart)
 		if in.PID != 0 && in.Exit == nil && l.PID == 0 {
 			l.PID = in.PID
 			c.mains[in.PID] = append(c.mains[in.PID], x)

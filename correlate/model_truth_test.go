@@ -63,7 +63,7 @@ func (w *world) find(i *incident.Incident) *life {
 		if id(l.name) != i.Container.ID {
 			continue
 		}
-		if d := i.Container.StartedAt.Sub(l.start); !i.Container.StartedAt.IsZero() && d >= 0 && d <= 15*time.Millisecond {
+		if at := i.Container.StartedAt; at.Equal(l.start) || at.Equal(l.began.o.At) {
 			return l
 		}
 		if i.Container.StartedAt.IsZero() && !i.Time.Before(l.start.Add(-time.Second)) && !i.Time.After(l.end.Add(100*time.Millisecond)) {

@@ -148,10 +148,14 @@ func (x *container) addStarts(all []*run) []*run {
 func (x *container) startedBy(all []*run, at time.Time) (best *run) {
 	for _, r := range all {
 		d := at.Sub(r.start)
+		if r.look != nil && r.look.Answers.Equal(at) {
+			return r
+		}
 		if r.look == nil || !r.event.IsZero() || d < -earlyEvent || d > sameStart {
 			continue
 		}
-		if end := r.endTime(); !end.IsZero() && at.Sub(end) > restartDelay {
+		// A busy engine is slow to report a start; what it shows after that is no older run.
+		if end := r.endTime(); !end.IsZero() && at.Sub(end) > restartDelay && !r.look.Last.After(at) {
 			continue
 		}
 		ended := slices.ContainsFunc(x.Exits, func(e exit) bool { return e.At.After(r.start) && e.At.Before(at) })

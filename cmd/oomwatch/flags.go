@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -117,6 +118,9 @@ func (h *dockerHosts) UnmarshalText(b []byte) error {
 	var one config.DockerHost
 	if err := one.UnmarshalText(b); err != nil {
 		return err
+	}
+	if slices.Contains(*h, one) {
+		return fmt.Errorf("the engine %q is given already: give each engine once", string(one))
 	}
 	*h = append(*h, one)
 	return nil
