@@ -23,6 +23,15 @@ func (p *Pod) Names(container string) []string {
 	return names
 }
 
+// Title is the container's name and, in a pod, the pod's: a name like "main" says nothing
+// without it. "" where it has no name. It is not sanitised.
+func (c *Container) Title() string {
+	if p := c.Pod; p != nil && p.Name != "" && p.Namespace != "" && c.Name != "" {
+		return c.Name + " of pod " + p.Namespace + "/" + p.Name
+	}
+	return c.Name
+}
+
 // How Kubernetes ends the names of pods: five of these letters at random, which has no
 // vowel and nothing that looks like another; before it, of a Deployment's, the hash of its
 // template, of a CronJob's the minutes since 1970; a StatefulSet's have a number.

@@ -137,10 +137,10 @@ func childSummary(f *Facts, who string) string {
 // subject names what was hit: the container by name, else by id; outside
 // containers the unit or the process.
 func subject(inc *incident.Incident) string {
+	if inc.Container != nil && inc.Container.Name != "" {
+		return redact.Sanitize(inc.Container.Title())
+	}
 	if n := containerName(inc.Container); n != "" {
-		if p := inc.Container.Pod; p != nil && p.Name != "" && p.Namespace != "" {
-			n += " of pod " + p.Namespace + "/" + p.Name
-		}
 		return redact.Sanitize(n)
 	}
 	if inc.Container != nil && inc.Container.Pod != nil && inc.Container.Pod.UID != "" {

@@ -152,7 +152,9 @@ func loopWords(st *state, who string) told {
 	} else {
 		t.summary += ", the last as " + string(last.cause)
 	}
-	if b := backoff(st.deaths); b > 0 {
+	if st.pod {
+		t.summary += fmt.Sprintf("; the kubelet waits up to %s before the next start (CrashLoopBackOff)", incident.FormatDuration(kubeletBackoff(st.deaths)))
+	} else if b := backoff(st.deaths); b > 0 {
 		t.summary += fmt.Sprintf("; Docker waits about %s before the next start", incident.FormatDuration(b))
 	}
 	t.advice = "Look at the first of these deaths, not the last: oomwatch explain --all " + who
@@ -181,7 +183,7 @@ func subject(st *state, f *verdict.Facts) string {
 	case st.disk != nil:
 		return st.diskName()
 	case f.Container != nil && f.Container.Name != "":
-		return redact.Sanitize(f.Container.Name)
+		return redact.Sanitize(f.Container.Title())
 	}
 	return redact.Sanitize(st.id[:min(len(st.id), 12)])
 }

@@ -47,6 +47,8 @@ type Options struct {
 type Warner struct {
 	opt    Options
 	states map[string]*state
+	// lives are the newest containers of pods, by the pod's uid and their name in it.
+	lives map[string]string
 	// restless are those that time alone can change something of: of a thousand
 	// that are read and well there are none.
 	restless map[string]bool
@@ -81,6 +83,7 @@ type state struct {
 
 	signs  map[string]*sign
 	deaths []death
+	pod    bool // it is one of several containers that a pod's was made anew as
 	healed time.Time
 	ill    time.Time // since when the health check fails; zero while it does not
 
@@ -112,7 +115,7 @@ type episode struct {
 
 // New returns a Warner with the warnings that State of an earlier one kept.
 func New(opt Options, kept []byte) (*Warner, error) {
-	w := &Warner{opt: opt, states: map[string]*state{}, restless: map[string]bool{}}
+	w := &Warner{opt: opt, states: map[string]*state{}, lives: map[string]string{}, restless: map[string]bool{}}
 	if len(kept) == 0 {
 		return w, nil
 	}
@@ -378,6 +381,7 @@ func (w *Warner) Died(inc *incident.Incident) []Alert {
 		}
 		st.part(inc.Time)
 	}
+	w.succeed(st, inc.Container)
 	w.countDeath(st, inc)
 	return append(out, w.settle(st)...)
 }

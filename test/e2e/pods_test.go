@@ -38,6 +38,8 @@ func podDeaths() []podDeath {
 			lab.Want{"cause": "oom.ancestor", "confidence": "certain", "kind": "death", "container.exit_code": 137, "summary": lab.Has("its pod"), "container.memory_limit_bytes": lab.Absent}, nil},
 		{"child", sh("(exec prog eat -comm worker) & wait; while :; do sleep 1; done"), 32 * mebi, 0,
 			lab.Want{"cause": "oom.container", "kind": "kill", "victim.main": false, "container.running": true}, nil},
+		{"child-exit-0", sh("(exec prog eat -comm worker) & wait; sleep 1; exit 0"), 32 * mebi, 0,
+			lab.Want{"cause": "oom.container", "kind": "kill", "victim.main": false}, nil},
 		{"stop-timeout", []string{"prog", "stubborn"}, 0, 0,
 			lab.Want{"cause": "kill.stop_timeout", "container.exit_code": 137, "oom": lab.Absent},
 			func(ctx context.Context, r *pods.Runtime, id string) error { return r.StopContainer(ctx, id, 1) }},

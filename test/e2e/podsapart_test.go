@@ -147,3 +147,44 @@ func TestPodBystander(t *testing.T) {
 	t.Logf("CRI says %q of it, %v", reason, err)
 	tell(t, r.Platform(), string(incident.StopRequest), "pod-bystander", right, string(got.Cause))
 }
+
+// TestPodStorm has the containers of many pods killed at once: each is told once, by name.
+func TestPodStorm(t *testing.T) {
+	tracefs(t)
+	r := pods.Start(t)
+	hook := newReceiver(t)
+	d := newDaemon(t, "off", hook, noWarnings, "--cri", "unix://"+r.Socket)
+	d.start(t)
+	m := &podMaker{t: t, r: r}
+	const storm = 24
+	pod := &pods.Pod{Namespace: "shop", Name: "storm-0", UID: "5f2a1b9c-8e77-4a5d-9d21-012345678901"}
+	if err := r.Run(timeout(t, time.Minute), pod); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	at := begin.Add(lab.Slow(8 * time.Second)).Unix()
+	ids := map[string]string{}
+	for i := range storm {
+		name := fmt.Sprintf("c%d", i)
+		ids[m.in(pod, name, 16*mebi, "sh", "-c", fmt.Sprintf("while [ $(date +%%s) -lt %d ]; do sleep 0.1; done; exec tail /dev/zero", at))] = name
+	}
+	t.Logf("%d containers run after %v", storm, time.Since(begin))
+	right := 0
+	for id, name := range ids {
+		got := hook.waitFor(t, id, 1, 40*time.Second)[0]
+		if got.Cause == incident.OOMContainer && got.Kind == incident.KindDeath && got.Container.Name == name {
+			right++
+		} else {
+			t.Errorf("%s: %s %s %s", name, got.Kind, got.Cause, got.Confidence)
+		}
+	}
+	time.Sleep(settled)
+	for id, name := range ids {
+		for _, more := range hook.of(id)[1:] {
+			if more.ID != hook.of(id)[0].ID {
+				t.Errorf("%s was told again: %s %s", name, more.Kind, more.Cause)
+			}
+		}
+	}
+	tell(t, r.Platform(), "oom.container", "pod-storm", right == storm, fmt.Sprintf("%d of %d", right, storm))
+}
