@@ -80,6 +80,9 @@ warnings:
   disk_percent: 80
   inodes_percent: 0
   log_per_hour: 512MiB
+  zombies: 50
+  files_percent: 0
+  tasks_percent: 80
   startup: 0s
   resolve_after: 1m
   on_warning: {exec: [/bin/cat, "-"], timeout: 5s, per_minute: 2}
@@ -104,7 +107,7 @@ log: {level: debug, format: json}
 		},
 		Alerts: Alerts{Info: true, GroupWindow: window(90 * time.Minute), Pause: window(2 * time.Minute), LongestPause: Duration(30 * time.Minute), StormPerMinute: 5, Budget: 7,
 			HeartbeatURL: "https://beat.example/canary-ping", HeartbeatEvery: Duration(30 * time.Second)},
-		Warnings: Warnings{Enabled: true, MemoryPercent: 80, PressurePercent: 100, RestartWindow: Duration(time.Hour), PIDsPercent: 75, DiskPercent: 80, LogPerHour: 512 << 20,
+		Warnings: Warnings{Enabled: true, MemoryPercent: 80, PressurePercent: 100, RestartWindow: Duration(time.Hour), PIDsPercent: 75, DiskPercent: 80, LogPerHour: 512 << 20, Zombies: 50, TasksPercent: 80,
 			ResolveAfter: Duration(time.Minute), OnWarning: OnWarning{Exec: []string{"/bin/cat", "-"}, Timeout: Duration(5 * time.Second), PerMinute: 2}},
 		Audit: Audit{Ignore: []Ignore{{Rule: "sec.root_user"}, {Rule: "memory.*", Containers: []Pattern{"ci-*"}}}},
 		Log:   Log{Level: "debug", Format: "json"},

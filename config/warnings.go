@@ -28,6 +28,9 @@ type Warnings struct {
 	DiskPercent       percent   `yaml:"disk_percent"`
 	InodesPercent     percent   `yaml:"inodes_percent"`
 	LogPerHour        logGrowth `yaml:"log_per_hour"`
+	Zombies           zombies   `yaml:"zombies"`
+	FilesPercent      percent   `yaml:"files_percent"`
+	TasksPercent      percent   `yaml:"tasks_percent"`
 	Startup           window    `yaml:"startup"`
 	ResolveAfter      Duration  `yaml:"resolve_after"`
 	OnWarning         OnWarning `yaml:"on_warning,omitempty"`
@@ -47,6 +50,7 @@ func defaultWarnings() Warnings {
 		PressurePercent: percent(r.PressurePercent), Throttled: r.Throttled, LimitHits: r.LimitHits, Restarts: restarts(r.Restarts),
 		RestartWindow: Duration(r.RestartWindow), Unhealthy: r.Unhealthy, PIDsPercent: percent(r.PIDsPercent),
 		DiskPercent: percent(r.DiskPercent), InodesPercent: percent(r.InodesPercent), LogPerHour: logGrowth(r.LogPerHour),
+		Zombies: zombies(r.Zombies), FilesPercent: percent(r.FilesPercent), TasksPercent: percent(r.TasksPercent),
 		Startup: window(r.Startup), ResolveAfter: Duration(r.ResolveAfter),
 	}
 }
@@ -61,6 +65,7 @@ func (c *Warnings) Rules() warn.Rules {
 		PressurePercent: float64(c.PressurePercent), Throttled: c.Throttled, LimitHits: c.LimitHits, Unhealthy: c.Unhealthy,
 		Restarts: int(c.Restarts), RestartWindow: time.Duration(c.RestartWindow), PIDsPercent: float64(c.PIDsPercent),
 		DiskPercent: float64(c.DiskPercent), InodesPercent: float64(c.InodesPercent), LogPerHour: int64(c.LogPerHour),
+		Zombies: int(c.Zombies), FilesPercent: float64(c.FilesPercent), TasksPercent: float64(c.TasksPercent),
 		Startup: time.Duration(c.Startup), ResolveAfter: time.Duration(c.ResolveAfter),
 	}
 }
@@ -129,4 +134,17 @@ func (g logGrowth) MarshalText() ([]byte, error) {
 		return []byte("0"), nil
 	}
 	return byteSize(g).MarshalText()
+}
+
+// zombies is how many: 20 or more, or 0 for off.
+type zombies int
+
+// UnmarshalText takes a number.
+func (z *zombies) UnmarshalText(b []byte) error {
+	n, err := strconv.Atoi(string(b))
+	if err != nil || n != 0 && (n < 20 || n > 1_000_000) {
+		return fmt.Errorf("%q is not from 20 to 1000000 zombies, or 0 for off", b)
+	}
+	*z = zombies(n)
+	return nil
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/oomwatch/oomwatch/watcher/docker"
 	"github.com/oomwatch/oomwatch/watcher/journal"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
+	"github.com/oomwatch/oomwatch/watcher/processes"
 	"github.com/oomwatch/oomwatch/watcher/sampler"
 	"github.com/oomwatch/oomwatch/watcher/signals"
 	"github.com/oomwatch/oomwatch/watcher/storage"
@@ -251,6 +252,13 @@ func (s *sources) openSampler(cg *cgroup.FS, rec *recorder.Recorder, log *zap.Lo
 	} else {
 		log.Debug("no notifications of pressure", zap.Error(err))
 	}
+	s.list = append(s.list, processes.New(processes.Options{Proc: cgroup.DefaultProc, Container: func(pid int) string {
+		path, err := cg.PathOf(pid)
+		if err != nil {
+			return ""
+		}
+		return cgroup.ParsePath(path).ContainerID
+	}}))
 	s.sampler = sampler.New(sampler.Options{FS: cg, Pressure: s.pressure, Recorder: rec, Registerer: reg})
 	s.list = append(s.list, s.sampler)
 }

@@ -103,7 +103,7 @@ type Incident struct {
 type WarningFacts struct {
 	// What is the sign: "headroom", "forecast", "pressure", "throttled",
 	// "limit_hits", "restart_loop", "unhealthy", "pids", "disk_forecast", "disk_room",
-	// "inodes" or "log_growth".
+	// "inodes", "log_growth", "zombies", "open_files", "host_tasks" or "host_files".
 	// Of the watcher itself (Self), as in self.go: "source_blind", "records_lost",
 	// "receiver_down", "receiver_parked", "store", "store_replaced", "watcher_killed".
 	What string `json:"what"`

@@ -42,6 +42,7 @@ type Observation struct {
 	Voice   *incident.Voice `json:"voice,omitempty"`
 	Host    *incident.Host  `json:"host,omitempty"`
 	Storage *Storage        `json:"storage,omitempty"`
+	Counted *Counted        `json:"counted,omitempty"`
 	Cursor  *Cursor         `json:"cursor,omitempty"`
 }
 
@@ -50,6 +51,14 @@ type Observation struct {
 type Storage struct {
 	Disks []incident.Disk    `json:"disks,omitempty"`
 	Logs  []incident.LogFile `json:"logs,omitempty"`
+}
+
+// Counted is what was counted of processes and of their open files: of the containers
+// where that matters, and of the host.
+type Counted struct {
+	Zombies []incident.Zombies   `json:"zombies,omitempty"`
+	Files   []incident.OpenFiles `json:"files,omitempty"`
+	Host    *incident.HostCounts `json:"host,omitempty"`
 }
 
 // Cursor says how far a source has read: everything it emitted before this
@@ -178,6 +187,7 @@ const (
 	KindTrace  Kind = "trace"
 	KindCgroup Kind = "cgroup"
 	KindDisk   Kind = "disk"
+	KindProc   Kind = "processes"
 )
 
 // The names of the sources. DefaultEngine is the engine's where there is one alone; a

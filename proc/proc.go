@@ -86,6 +86,8 @@ type Status struct {
 	// Caught, Blocked and Ignored are sets of signals, bit N-1 for signal N.
 	Caught, Blocked, Ignored uint64
 	NoNewPrivileges          bool
+	// InnerPID is its pid in the innermost PID namespace that it is in.
+	InnerPID int
 }
 
 // ReadStatus reads the status of a process.
@@ -106,6 +108,10 @@ func ReadStatus(root string, pid int) (Status, error) {
 			s.Ignored = signals(value)
 		case "SigCgt":
 			s.Caught = signals(value)
+		case "NSpid":
+			if f := strings.Fields(value); len(f) > 0 {
+				s.InnerPID, _ = strconv.Atoi(f[len(f)-1]) // 0 for what is no number
+			}
 		case "NoNewPrivs":
 			s.NoNewPrivileges = value == "1"
 		}
@@ -199,4 +205,48 @@ func readSome(path string, buf []byte) ([]byte, error) {
 		return nil, err
 	}
 	return buf[:n], nil
+}
+
+// Counts are how many tasks and open files the host has, and the most of each.
+type Counts struct {
+	Tasks, PIDMax, ThreadsMax int64
+	Files, FilesMax           int64
+}
+
+// ReadCounts reads /proc/loadavg, /proc/sys/kernel/pid_max and threads-max, and
+// /proc/sys/fs/file-nr.
+func ReadCounts(root string) (c Counts, err error) {
+	load, err := os.ReadFile(filepath.Join(root, "loadavg"))
+	if err != nil {
+		return c, fmt.Errorf("count the tasks: %w", err)
+	}
+	// 0.20 0.18 0.12 1/80 11206: of 80 tasks one runs.
+	if f := strings.Fields(string(load)); len(f) > 3 {
+		_, all, _ := strings.Cut(f[3], "/")
+		c.Tasks, err = strconv.ParseInt(all, 10, 64)
+	}
+	if err != nil {
+		return c, fmt.Errorf("count the tasks: %w", err)
+	}
+	for name, to := range map[string]*int64{"sys/kernel/pid_max": &c.PIDMax, "sys/kernel/threads-max": &c.ThreadsMax} {
+		if *to, err = number(filepath.Join(root, name)); err != nil {
+			return c, err
+		}
+	}
+	files, err := os.ReadFile(filepath.Join(root, "sys/fs/file-nr"))
+	if err != nil {
+		return c, fmt.Errorf("count the open files: %w", err)
+	}
+	if _, err := fmt.Sscan(string(files), &c.Files, new(int64), &c.FilesMax); err != nil {
+		return c, fmt.Errorf("count the open files: %w", err)
+	}
+	return c, nil
+}
+
+func number(path string) (int64, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
 }

@@ -101,3 +101,10 @@ func TestParseStat(t *testing.T) {
 		}
 	}
 }
+
+func TestCounts(t *testing.T) {
+	c, err := ReadCounts(DefaultRoot)
+	if err != nil || c.Tasks < 1 || c.PIDMax < c.Tasks || c.ThreadsMax < c.Tasks || c.Files < 1 || c.FilesMax < c.Files {
+		t.Errorf("%+v %v", c, err)
+	}
+}

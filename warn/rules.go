@@ -32,6 +32,12 @@ type Rules struct {
 	// its inodes.
 	DiskPercent   float64
 	InodesPercent float64
+	// Zombies is how many processes of a container, or of the host, may have ended and not
+	// been waited for. FilesPercent is how much of a limit of open files may be in use, and
+	// TasksPercent of what the host can have of processes and threads.
+	Zombies      int
+	FilesPercent float64
+	TasksPercent float64
 	// LogPerHour is by how many bytes in an hour a log without a bound may grow.
 	LogPerHour int64
 
@@ -48,6 +54,7 @@ func Default() Rules {
 		Throttled: true, LimitHits: true, Unhealthy: true,
 		Restarts: 3, RestartWindow: 10 * time.Minute, PIDsPercent: 90,
 		DiskPercent: 90, InodesPercent: 90, LogPerHour: 1 << 30,
+		Zombies: 100, FilesPercent: 90, TasksPercent: 90,
 		Startup: 2 * time.Minute, ResolveAfter: 5 * time.Minute,
 	}
 }
@@ -70,6 +77,11 @@ const (
 	DiskRoom     = "disk_room"
 	Inodes       = "inodes"
 	LogGrowth    = "log_growth"
+	// Of processes.
+	Zombies   = "zombies"
+	OpenFiles = "open_files"
+	HostTasks = "host_tasks"
+	HostFiles = "host_files"
 )
 
 // What keeps the signs quiet where nothing is wrong.

@@ -50,6 +50,10 @@ func init() {
 		{name: DiskRoom, cause: always(incident.LimitDisk), disk: true, judge: (*state).diskRoom, words: diskRoomWords},
 		{name: Inodes, cause: always(incident.LimitDisk), disk: true, judge: (*state).inodes, words: inodesWords},
 		{name: LogGrowth, cause: always(incident.LimitDisk), own: true, event: (*state).judgeLog, apart: true, words: logWords},
+		{name: Zombies, cause: always(incident.LimitPids), own: true, event: (*state).judgeZombies, apart: true, words: zombiesWords},
+		{name: HostTasks, cause: always(incident.LimitPids), event: (*state).judgeTasks, apart: true, words: tasksWords},
+		{name: OpenFiles, cause: always(incident.UnknownCause), own: true, event: (*state).judgeFiles, apart: true, words: filesWords},
+		{name: HostFiles, cause: always(incident.UnknownCause), own: true, event: (*state).judgeHostFiles, apart: true, words: hostFilesWords},
 		{name: RestartLoop, cause: lastCause, own: true, event: (*state).judgeRestarts, apart: true, lasts: true, words: loopWords},
 	}
 }

@@ -80,6 +80,10 @@ type state struct {
 	// container's log file.
 	disk *incident.Disk
 	log  *incident.LogFile
+	// zombies, files and host are what was counted last; nil for nothing.
+	zombies *incident.Zombies
+	files   *incident.OpenFiles
+	host    *incident.HostCounts
 
 	signs  map[string]*sign
 	deaths []death
@@ -271,7 +275,7 @@ func held(id string, r *recorder.Reading) int64 {
 // restart begins a new run: what was seen of the old one says nothing of it.
 func (st *state) restart(at time.Time) {
 	st.part(at)
-	st.log = nil
+	st.log, st.zombies, st.files = nil, nil, nil
 	st.series, st.counters, st.held, st.last, st.ill, st.healed = series{}, nil, -1, recorder.Reading{}, time.Time{}, time.Time{}
 	st.forecast.at, st.forecast.ok = time.Time{}, false
 }

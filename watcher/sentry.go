@@ -70,8 +70,23 @@ func (s *sentry) take(o *observe.Observation, emitted []correlate.Emission) []co
 		for i := range o.Storage.Logs {
 			out = append(out, s.warner.Log(&o.Storage.Logs[i], o.At)...)
 		}
+	case o.Counted != nil:
+		out = append(out, s.counted(o.Counted, o.At)...)
 	}
 	return emissions(append(out, s.died(emitted)...))
+}
+
+func (s *sentry) counted(c *observe.Counted, at time.Time) (out []warn.Alert) {
+	for i := range c.Zombies {
+		out = append(out, s.warner.Zombies(&c.Zombies[i], at)...)
+	}
+	for i := range c.Files {
+		out = append(out, s.warner.OpenFiles(&c.Files[i], at)...)
+	}
+	if c.Host != nil {
+		out = append(out, s.warner.HostCounts(c.Host, at)...)
+	}
+	return out
 }
 
 func (s *sentry) health(id, status string, at time.Time) []warn.Alert {

@@ -53,12 +53,14 @@ var may = map[string][]string{
 	"web":             {"audit", "incident", "chart", "warn", "redact"},
 	"config":          {"audit", "notify", "notify/receiver", "render", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/input", "internal/terminal"},
 
+	"watcher/processes": {"observe", "incident", "proc"},
+
 	"kmsg/internal/makelog":  {},
 	"kmsg/internal/loggen":   {"kmsg/internal/makelog"},
 	"kmsg/internal/vsgrep":   {"kmsg/internal/makelog"},
 	"triage/internal/months": {},
 
-	"daemon": {"audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kernlog", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
+	"daemon": {"audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kernlog", "watcher/processes", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
 		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
 	"doctor": {"config", "explain", "store", "web", "watcher/cri", "watcher/docker", "watcher/kernlog", "observe", "cgroup", "kmsg", "trace", "internal/build"},
 	"cmd/oomwatch": {"audit", "audit/gather", "daemon", "doctor", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder",

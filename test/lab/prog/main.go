@@ -22,6 +22,7 @@ prog stubborn                                                             run an
 prog exit CODE
 prog pipes [-comm NAME]                                                   fill pipes, the kernel's memory, without end
 prog fork N                                                               start N sleeping children and wait
+prog files N                                                              open N files and hold them, until SIGTERM
 prog zombies N                                                            leave N children that ended unwaited for, until SIGTERM
 `
 
@@ -73,13 +74,16 @@ func run(name string, args []string) error {
 			return err
 		}
 		return fork(n)
-	case "zombies":
+	case "zombies", "files":
 		if len(args) != 1 {
-			return errors.New("zombies takes one number")
+			return fmt.Errorf("%s takes one number", name)
 		}
 		n, err := strconv.Atoi(args[0])
 		if err != nil {
 			return err
+		}
+		if name == "files" {
+			return files(n)
 		}
 		return zombies(n)
 	case "nap":
@@ -289,6 +293,22 @@ func zombies(n int) error {
 		if err := exec.Command(self, "exit", "0").Start(); err != nil {
 			return fmt.Errorf("child %d: %w", i+1, err)
 		}
+	}
+	fmt.Println("ready")
+	<-asked
+	return nil
+}
+
+// files opens files and holds them.
+func files(n int) error {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGTERM)
+	for i := range n {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			return fmt.Errorf("file %d: %w", i+1, err)
+		}
+		defer f.Close()
 	}
 	fmt.Println("ready")
 	<-asked
