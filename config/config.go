@@ -28,6 +28,7 @@ type Config struct {
 	Alerts      Alerts      `yaml:"alerts"`
 	Warnings    Warnings    `yaml:"warnings"`
 	Audit       Audit       `yaml:"audit"`
+	Metrics     Metrics     `yaml:"metrics"`
 	Log         Log         `yaml:"log"`
 }
 
@@ -150,6 +151,14 @@ type Alerts struct {
 	HeartbeatEvery  Duration `yaml:"heartbeat_every"`
 }
 
+// Metrics says how many containers have series of their own.
+type Metrics struct {
+	MaxContainers Count `yaml:"max_containers"`
+}
+
+// defaultSeries is how many containers have series of their own.
+const defaultSeries = 2000
+
 // Log says how the daemon logs, to stderr.
 type Log struct {
 	Level  LogLevel  `yaml:"level"`
@@ -185,6 +194,7 @@ func Default() *Config {
 			StormPerMinute: defaultStorm, Budget: defaultBudget, HeartbeatEvery: Duration(defaultHeartbeat)},
 		Warnings: defaultWarnings(),
 		Audit:    Audit{Every: window(defaultAudit)},
+		Metrics:  Metrics{MaxContainers: defaultSeries},
 		Log:      Log{Level: "info"},
 	}
 }

@@ -89,6 +89,7 @@ warnings:
 audit:
   every: 0s
   ignore: [{rule: sec.root_user}, {rule: "memory.*", containers: ["ci-*"]}]
+metrics: {max_containers: 10}
 log: {level: debug, format: json}
 `, 0o600)
 	got, warnings, err := Load(path)
@@ -109,8 +110,9 @@ log: {level: debug, format: json}
 			HeartbeatURL: "https://beat.example/canary-ping", HeartbeatEvery: Duration(30 * time.Second)},
 		Warnings: Warnings{Enabled: true, MemoryPercent: 80, PressurePercent: 100, RestartWindow: Duration(time.Hour), PIDsPercent: 75, DiskPercent: 80, LogPerHour: 512 << 20, Zombies: 50, TasksPercent: 80,
 			ResolveAfter: Duration(time.Minute), OnWarning: OnWarning{Exec: []string{"/bin/cat", "-"}, Timeout: Duration(5 * time.Second), PerMinute: 2}},
-		Audit: Audit{Ignore: []Ignore{{Rule: "sec.root_user"}, {Rule: "memory.*", Containers: []Pattern{"ci-*"}}}},
-		Log:   Log{Level: "debug", Format: "json"},
+		Audit:   Audit{Ignore: []Ignore{{Rule: "sec.root_user"}, {Rule: "memory.*", Containers: []Pattern{"ci-*"}}}},
+		Metrics: Metrics{MaxContainers: 10},
+		Log:     Log{Level: "debug", Format: "json"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -158,7 +160,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"a command without its path", "warnings: {on_warning: {exec: [dump]}}\n", "1:", "program, by its full path"},
 		{"a command that is not there", "warnings: {on_warning: {exec: [/no/such/dump]}}\n", "1:", "no such file"},
 		{"a time without a command", "warnings: {on_warning: {timeout: 1s}}\n", "1:", "of use only beside exec"},
-		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, history, listen, allowed_hosts, external_url, socket, docker, cri, podman, receivers, alerts, warnings, audit, log`},
+		{"unknown key", "listn: x\n", "1:1", `unknown key "listn", did you mean "listen"? Known here: store, history, listen, allowed_hosts, external_url, socket, docker, cri, podman, receivers, alerts, warnings, audit, metrics, log`},
 		{"unknown key below", "store:\n  pth: x\n", "2:3", `unknown key "pth", did you mean "path"? Known here: path, retention`},
 		{"unknown key far off", "store:\n  zzzzzzzz: x\n", "2:3", `unknown key "zzzzzzzz". Known here: path, retention`},
 		{"unknown receiver key", hook + "urll: https://h/CANARY\n", "4:5", `did you mean "url"?`},

@@ -270,11 +270,15 @@ func (d *Daemon) openWatcher(ctx context.Context) error {
 		return d.badState(err)
 	}
 	d.sources.alsoTo(d.selves.observe)
+	numbers := newContainerMetrics(int(d.cfg.Metrics.MaxContainers), d.metrics)
+	d.sources.alsoTo(numbers.hear)
+	d.keeper.counted = numbers.count
 	d.watcher, err = watcher.NewWatcher(watcher.WatcherOptions{Host: d.host.Name, Correlator: corr, Sources: d.sources.list, Sampler: d.sources.sampler, Keeper: d.keeper,
 		Logger: d.log, Registerer: d.metrics, Rules: new(d.cfg.Warnings.Rules()), Warnings: d.restored.warned, Chronicle: d.history})
 	if err != nil {
 		return d.badState(err)
 	}
+	numbers.top = d.watcher.Top
 	d.selves.keep, d.selves.states, d.selves.down = d.keeper.Keep, d.watcher.Sources, d.outbox.Down
 	d.selves.resume(ctx, d.restored.cursors[selfCursor], d.store)
 	return nil

@@ -24,6 +24,8 @@ type keeper struct {
 	outbox   *notify.Outbox
 	// seen is called with every new incident.
 	seen func(*incident.Incident)
+	// counted is called with everything that is kept; nil for nobody.
+	counted func(correlate.Emission)
 	// warned is called with a warning that begins, once it is kept; nil for none.
 	warned func(*incident.Incident, time.Time)
 }

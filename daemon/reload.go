@@ -58,6 +58,7 @@ func needRestart(a, b *config.Config) (keys []string) {
 		{"alerts.budget", a.Alerts.Budget != b.Alerts.Budget},
 		{"alerts.heartbeat_url", a.Alerts.HeartbeatURL != b.Alerts.HeartbeatURL},
 		{"alerts.heartbeat_every", a.Alerts.HeartbeatEvery != b.Alerts.HeartbeatEvery},
+		{"metrics", a.Metrics != b.Metrics},
 		{"audit.every", a.Audit.Every != b.Audit.Every},
 		{"log.format", a.Log.Format != b.Log.Format},
 	} {

@@ -53,7 +53,7 @@ func knownKeys(t *testing.T) []string {
 			for _, k := range ask("audit: {ignore: [{zzzzzzzz: 1}]}\n") {
 				keys = append(keys, top+".ignore."+k)
 			}
-		case "store", "history", "docker", "cri", "podman", "alerts", "log":
+		case "metrics", "store", "history", "docker", "cri", "podman", "alerts", "log":
 			for _, k := range ask(top + ": {zzzzzzzz: 1}\n") {
 				keys = append(keys, top+"."+k)
 			}
