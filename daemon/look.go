@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/cgroup"
+	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/internal/host"
 	"github.com/oomwatch/oomwatch/observe"
@@ -61,9 +62,14 @@ func Look(ctx context.Context, engine string, notes io.Writer) (*Looker, error) 
 }
 
 func newLooking(fs *cgroup.FS, engine string) (*watcher.Watcher, error) {
-	source, err := docker.New(docker.Options{Host: engine, Since: time.Now()})
-	if err != nil {
-		return nil, err
+	groups := sampler.New(sampler.Options{FS: fs, Recorder: recorder.New(recorder.Options{})})
+	sources := []observe.Source{groups}
+	if engine != config.EngineOff {
+		source, err := docker.New(docker.Options{Host: engine, Since: time.Now()})
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, source)
 	}
 	facts := host.Facts()
 	corr, err := correlate.New(correlate.Options{Host: facts}, nil)
@@ -71,8 +77,7 @@ func newLooking(fs *cgroup.FS, engine string) (*watcher.Watcher, error) {
 		return nil, err
 	}
 	rules := warn.Default()
-	groups := sampler.New(sampler.Options{FS: fs, Recorder: recorder.New(recorder.Options{})})
-	return watcher.NewWatcher(watcher.WatcherOptions{Host: facts.Name, Correlator: corr, Sources: []observe.Source{source, groups}, Keeper: forgetful{},
+	return watcher.NewWatcher(watcher.WatcherOptions{Host: facts.Name, Correlator: corr, Sources: sources, Keeper: forgetful{},
 		Logger: zap.NewNop(), Rules: &rules, Sampler: groups})
 }
 

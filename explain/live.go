@@ -8,6 +8,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/correlate"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/docker"
@@ -22,9 +23,12 @@ const (
 	lookBack = 30 * 24 * time.Hour
 )
 
+// NoEngine is the address of an engine that is not asked.
+const NoEngine = "off"
+
 // Host asks this host.
 type Host struct {
-	// Docker is the engine's address, "" for the usual one, "off" for none.
+	// Docker is the engine's address, "" for the usual one, NoEngine for none.
 	Docker string
 	// Facts is what the host says of itself.
 	Facts incident.Host
@@ -38,11 +42,15 @@ type Host struct {
 // and joins it as the daemon would. They come oldest first.
 func (h *Host) Incidents(ctx context.Context) ([]*incident.Incident, error) {
 	since := time.Now().Add(-lookBack)
-	engine, err := docker.New(docker.Options{Host: h.Docker, Since: since, LogLines: h.LogLines})
-	if err != nil {
-		return nil, err
+	sources := []observe.Source{&kernlog.Source{Once: true}, journal{since: since, files: syslogFiles}}
+	if h.Docker != NoEngine {
+		engine, err := docker.New(docker.Options{Host: h.Docker, Since: since, LogLines: h.LogLines})
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, engine)
 	}
-	obs := withoutRepeats(watcher.Gather(ctx, gatherWait, engine, &kernlog.Source{Once: true}, journal{since: since, files: syslogFiles}))
+	obs := withoutRepeats(watcher.Gather(ctx, gatherWait, sources...))
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
