@@ -27,8 +27,11 @@ func subjectOf(inc *incident.Incident) string {
 }
 
 // Choices are the names of the different things that a person's word stands for, the
-// newest first; nil where it stands for one.
+// newest first; nil where it stands for one, and where no word was given.
 func Choices(list []*incident.Incident, what string) []string {
+	if what == "" {
+		return nil
+	}
 	var out []string
 	for _, inc := range slices.Backward(list) {
 		if inc.ID == what {

@@ -21,6 +21,7 @@ func TestChoicesAndNear(t *testing.T) {
 		"web":        {"shop-web-1", "blog-web-1"}, // the newest first
 		"shop/web":   nil,
 		"blog-web-1": nil,
+		"":           nil,
 		"api-7f9c":   nil,
 		"c0ff":       {"blog-db-1", "shop-web-1", "blog-web-1"},
 	} {
