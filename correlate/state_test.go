@@ -160,3 +160,23 @@ func TestOneIdentity(t *testing.T) {
 		t.Errorf("one death has the ids %v", slices.Sorted(maps.Keys(ids)))
 	}
 }
+
+// TestGoneIsNotNamed: advice names a container only while it is there.
+func TestGoneIsNotNamed(t *testing.T) {
+	for _, removed := range []bool{false, true} {
+		c := newCorrelator(t, nil)
+		c.Observe(observe.Observation{From: engine, At: seconds(1), Container: &observe.Container{
+			Container: incident.Container{ID: id("web"), Name: "web", Runtime: "docker", StartedAt: seconds(1)}, PID: 100}})
+		c.Observe(observe.Observation{From: engine, At: seconds(1.5), Exit: &observe.Exit{ID: id("web"), Exit: incident.Exit{At: seconds(1.5), ExitCode: 3}, DetailPending: true}})
+		if removed {
+			c.Observe(observe.Observation{From: engine, At: seconds(1.6), Event: &observe.Event{ID: id("web"), Kind: observe.Removed}})
+		}
+		out := c.Due(seconds(20))
+		if len(out) != 1 {
+			t.Fatalf("%d incidents", len(out))
+		}
+		if named := strings.Contains(strings.Join(out[0].Incident.Advice, "\n"), "docker logs --tail 50 web"); named == removed {
+			t.Errorf("removed: %v, advice: %q", removed, out[0].Incident.Advice)
+		}
+	}
+}
