@@ -1,6 +1,7 @@
 package correlate
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
@@ -61,10 +62,10 @@ type look struct {
 	LastRunning time.Time `json:"last_running,omitzero"`
 	// Last is when it last showed the run at all, and Answers the event of the start
 	// because of which it was asked.
-	Last    time.Time `json:"last,omitzero"`
-	Answers time.Time `json:"answers,omitzero"`
-	Seen        time.Time `json:"-"`
-	ExitSeen    time.Time `json:"-"`
+	Last     time.Time `json:"last,omitzero"`
+	Answers  time.Time `json:"answers,omitzero"`
+	Seen     time.Time `json:"-"`
+	ExitSeen time.Time `json:"-"`
 	// Owed is true while the engine's source still asks for the detail of the end.
 	Owed bool `json:"owed,omitempty"`
 }
@@ -276,6 +277,23 @@ func (c *Correlator) forgetCgroup(x *container) {
 	}
 }
 
+// named takes what an event says of the container itself.
+func (x *container) named(name, image string, labels map[string]string, at time.Time) {
+	s := &x.Spec
+	if at.Before(x.SpecAt) {
+		keep(&s.Name, name)
+		keep(&s.Image, image)
+		if s.Labels == nil {
+			s.Labels = labels
+		}
+		return
+	}
+	s.Name, s.Image, x.SpecAt = cmp.Or(name, s.Name), cmp.Or(image, s.Image), at
+	if labels != nil {
+		s.Labels = labels
+	}
+}
+
 // learn takes what is newly known of the container itself.
 func (x *container) learn(in *observe.Container, at time.Time) {
 	exit, health := in.Exit, in.Health
@@ -310,7 +328,7 @@ func (c *Correlator) event(engine string, in *observe.Event, at time.Time) {
 		return
 	}
 	x := c.of(engine, in.ID)
-	x.learn(&observe.Container{Container: incident.Container{ID: in.ID, Name: in.Name, Image: in.Image, Labels: in.Labels}}, at)
+	x.named(in.Name, in.Image, in.Labels, at)
 	c.joinService(x)
 	now := stamp{At: at, Owed: in.Owed, Seen: c.now}
 	switch in.Kind {
@@ -338,7 +356,7 @@ func (c *Correlator) event(engine string, in *observe.Event, at time.Time) {
 // exit takes the engine's event of an end.
 func (c *Correlator) exit(engine string, in *observe.Exit) {
 	x := c.of(engine, in.ID)
-	x.learn(&observe.Container{Container: incident.Container{ID: in.ID, Name: in.Name, Image: in.Image, Labels: in.Labels}}, in.At)
+	x.named(in.Name, in.Image, in.Labels, in.At)
 	if in.At.After(x.Floor) {
 		x.Exits = insertFact(x.Exits, exit{Exit: in.Exit, Owed: in.DetailPending, Seen: c.now}, (*exit).at, maxFacts)
 	}
