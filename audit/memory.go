@@ -41,7 +41,7 @@ var memoryRules = []rule{
 
 // limit is its memory limit in bytes; 0 for none.
 func (c *Container) limit() int64 {
-	if c.MemoryLimit == nil || *c.MemoryLimit <= 0 || *c.MemoryLimit >= 1<<60 {
+	if c.MemoryLimit == nil || *c.MemoryLimit <= 0 || *c.MemoryLimit >= units.NoLimit {
 		return 0
 	}
 	return *c.MemoryLimit

@@ -206,10 +206,6 @@ func killerLine(k *incident.Killer) string {
 	return s
 }
 
-// noLimit is from where on a limit stands for none: the kernel's own "max" is in
-// pages of the largest address.
-const noLimit = 1 << 50
-
 // limitAndUsage are the limit that was reached, or the container's own, and what was in
 // use. Each is nil where it is not known; a limit of 0 is none.
 func limitAndUsage(inc *incident.Incident) (limit, usage *int64) {
@@ -219,7 +215,7 @@ func limitAndUsage(inc *incident.Incident) (limit, usage *int64) {
 	if limit == nil && inc.Cause != incident.OOMAncestor && inc.Cause != incident.OOMHost && inc.Container != nil {
 		limit = inc.Container.MemoryLimit
 	}
-	if limit != nil && (*limit <= 0 || *limit >= noLimit) {
+	if limit != nil && (*limit <= 0 || *limit >= units.NoLimit) {
 		limit = new(int64)
 	}
 	return limit, usage

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/units"
 	rules "github.com/oomwatch/oomwatch/verdict"
 )
 
@@ -89,7 +90,7 @@ func FromEpisode(e *kmsg.Episode, i int) Death {
 	}
 	d.Pattern = pattern(path)
 	d.Scope = scope(e, path)
-	if e.Limit.Printed && e.Limit.Bytes < 1<<50 {
+	if e.Limit.Printed && e.Limit.Bytes < units.NoLimit {
 		d.Limit = e.Limit.Bytes
 	}
 	for _, name := range []string{"total_shmem", "shmem"} {
@@ -198,7 +199,7 @@ func FromIncident(inc *incident.Incident, service string) (Death, bool) {
 	d.Pattern = pattern(inc.OOM.TaskMemcg)
 	d.AnonRSS, d.TotalVM = value(inc.Victim.AnonRSS), value(inc.Victim.TotalVM)
 	d.RSS = d.AnonRSS + value(inc.Victim.ShmemRSS)
-	if l := value(inc.OOM.Limit); l < 1<<50 {
+	if l := value(inc.OOM.Limit); l < units.NoLimit {
 		d.Limit = l
 	}
 	d.Host = value(inc.OOM.HostTotal)

@@ -82,7 +82,7 @@ func (s *Service) hostLeak(list []*occasion, d dice) bool {
 		if variation(each) > widest || median(g.seconds) < startUp {
 			return false
 		}
-		why = fmt.Sprintf("it filled the host every %s: kills at random times would be as regular %s", units.Seconds(median(g.seconds)), odds(chance))
+		why = fmt.Sprintf("it filled the host every %s: too regular for chance (%s)", units.Seconds(median(g.seconds)), odds(chance))
 	} else {
 		k, ok := trend.MannKendallOf(g.runs...)
 		first, last := list[0], list[len(list)-1]
@@ -90,7 +90,7 @@ func (s *Service) hostLeak(list []*occasion, d dice) bool {
 			return false
 		}
 		chance = k.P
-		why = fmt.Sprintf("it lived on and held more each time, from %s to %s: without growth that comes %s", units.Bytes(first.HogHeld), units.Bytes(last.HogHeld), odds(chance))
+		why = fmt.Sprintf("it lived on and held more each time, from %s to %s: too steady for chance (%s)", units.Bytes(first.HogHeld), units.Bytes(last.HogHeld), odds(chance))
 	}
 	if chance > possible(len(g.rates)) {
 		return false

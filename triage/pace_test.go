@@ -48,8 +48,8 @@ func TestPace(t *testing.T) {
 	}{
 		{"bursts of kills 71 s apart", series(own, newYear, apart...), Spike, incident.Possible, "bursts of work"},
 		{"eight workers, every hour", series(workers, newYear, prefork...), LimitTooSmall, incident.Possible, "8 processes called php-fpm held 480 MiB"},
-		{"a leak of an hour, at work only", series(own, newYear, shifts...), Leak, incident.Likely, "as regular"},
-		{"a leak that was restarted early three times", series(own, newYear, restarts...), Leak, incident.Likely, "as regular"},
+		{"a leak of an hour, at work only", series(own, newYear, shifts...), Leak, incident.Likely, "too regular"},
+		{"a leak that was restarted early three times", series(own, newYear, restarts...), Leak, incident.Likely, "too regular"},
 		{"doublings by chance", series(own, newYear, random...), LimitTooSmall, incident.Possible, "irregular"},
 		{"docker's pause", series(own, newYear, gaps(8.4, 14.8, 27.6, 53.2, 62, 62.5, 62)...), LimitTooSmall, incident.Likely, "growing pause"},
 	} {

@@ -21,9 +21,9 @@ func (v *verdict) judge() {
 	n := len(v.seconds)
 	switch {
 	case n == 0 && v.Kills.Count == 1:
-		v.undecided("killed once: how it came to that is not in its kill")
+		v.undecided("one kill only: too little to judge")
 	case n == 0 && v.Kills.Times == 1:
-		v.undecided(fmt.Sprintf("%d of its processes killed on one occasion: how it came to that is not in the kills", v.Kills.Count))
+		v.undecided(fmt.Sprintf("%d of its processes killed at one time only: too little to judge", v.Kills.Count))
 	case n == 0:
 		v.undecided("the log does not say how long it was from one kill to the next")
 	case v.starting():
@@ -125,7 +125,7 @@ func (v *verdict) leaking() bool {
 	if v.adjusted <= chanceLikely && v.mild <= chanceMild && v.known().Scope == OwnLimit {
 		v.Confidence = incident.Likely
 	}
-	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, %s apart (%s to %s): kills at random times would be as regular %s",
+	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, %s apart (%s to %s): too regular for chance (%s)",
 		v.Kills.Times, units.Seconds(*v.Kills.Interval), units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax), odds(v.chance)))
 	if v.stride > 1 {
 		v.Confidence = incident.Possible
@@ -166,12 +166,12 @@ func (v *verdict) limits() []string {
 	return slices.Compact(out)
 }
 
-// odds is a chance in words.
+// odds writes the chance that randomness alone does as much.
 func odds(p float64) string {
 	if p <= 1.0/draws {
-		return fmt.Sprintf("less than once in %d", draws)
+		return fmt.Sprintf("p < %g", 1.0/draws)
 	}
-	return fmt.Sprintf("once in %.0f", 1/p)
+	return fmt.Sprintf("p = %.2g", p)
 }
 
 // crowded tells a limit that many small processes fill together.

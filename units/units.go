@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// NoLimit is a size that no limit has: the kernel and engines print numbers from here on
+// where nothing is limited.
+const NoLimit = 1 << 50
+
 // Bytes writes a size with a binary unit and at most one decimal:
 // "32 MiB", "31.6 MiB", "512 B".
 func Bytes(n int64) string {

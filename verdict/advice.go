@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,7 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 	switch v.cause {
 	case incident.KillRequest, incident.StopRequest, incident.KillProcess:
 		if h, at := unhealthy(f, v); h != nil {
-			return adviceUnhealthy(who, h, at)
+			return adviceUnhealthy(inc, h, at)
 		}
 	}
 	switch v.cause {
@@ -30,7 +31,7 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		}
 		return adviceOwnLimit(inc, f)
 	case incident.OOMAncestor:
-		return adviceAncestor(inc, who)
+		return adviceAncestor(inc, who, unlimited(f))
 	case incident.OOMHost:
 		return adviceHost(inc, f, v)
 	case incident.OOMNode:
@@ -52,10 +53,19 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		if f.Child != nil {
 			return adviceChild(f)
 		}
+		if v.sender.Self {
+			return fmt.Sprintf("The program sent %s to itself (kill, raise): its own log, or its code, says why. No limit of this container's did it.", incident.SignalName(v.signal))
+		}
 		return fmt.Sprintf("Ask why %s sent %s: it is the sender's decision, not a limit of this container's.", senderName(v.sender), incident.SignalName(v.signal))
 	case incident.KillUserspaceOOM:
 		return fmt.Sprintf("The host was short of memory before the kernel was: look at the log of %s for what it measured, and give containers limits so that the one that grows is the one that dies.", killerName(&v))
 	case incident.KillEvicted:
+		if reEvictedDisk.MatchString(v.voice.Text) {
+			return "The node ran short of disk, not of memory: look at what fills it (kubectl describe node; df -h and df -i there), and bound what pods write: resources.limits.ephemeral-storage, emptyDir sizeLimit, log rotation."
+		}
+		if reEvictedPIDs.MatchString(v.voice.Text) {
+			return "The node ran short of process ids, not of memory: look for what starts processes without end, and bound pods (podPidsLimit of the kubelet)."
+		}
 		return "Give the pod a memory request near what it uses (resources.requests.memory), so that the kubelet takes others first, and look at what else ran on the node: kubectl describe node."
 	case incident.KillProbe:
 		return "Compare the probe's timeoutSeconds and failureThreshold with how long the program takes when it is busy, and its log before the kill: kubectl logs --previous."
@@ -83,6 +93,9 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.EngineStop:
 		return "Turn on live-restore in the engine's configuration if containers should outlive its restarts."
 	case incident.HostShutdown:
+		if c := inc.Container; c != nil && c.RestartPolicy != "" && c.RestartPolicy != "no" {
+			return "Nothing, where the host was meant to restart: its restart policy is " + redact.Sanitize(c.RestartPolicy) + ". Else look at why the host went down (last -x, journalctl --list-boots)."
+		}
 		return "Give the container a restart policy (unless-stopped) if it should come back with the host."
 	}
 	return ""
@@ -96,6 +109,12 @@ func adviceChild(f *Facts) string {
 	}
 	return fmt.Sprintf("Ask why %s sent SIGKILL to it: it is the sender's decision, not a limit of this container's.", senderName(&f.Child.Sent))
 }
+
+// What the kubelet says was short on the node, where it was not memory.
+var (
+	reEvictedDisk = regexp.MustCompile(`(?i)ephemeral-storage|nodefs|imagefs|inodes|disk`)
+	reEvictedPIDs = regexp.MustCompile(`(?i)low on resource: pids|pid\.available|PIDPressure`)
+)
 
 // shells do not pass a signal on to the program they wait for.
 var shells = map[string]bool{"sh": true, "bash": true, "dash": true, "ash": true, "busybox": true, "zsh": true, "ksh": true}
@@ -190,7 +209,7 @@ func suggestLimit(inc *incident.Incident, f *Facts, limit int64) string {
 	if total := hostTotal(inc); total > 0 && next > total {
 		return held + "The limit to try, " + incident.FormatBytes(next) + ", is more than the host's " + incident.FormatBytes(total) + ": find out what it holds, or give it a larger host."
 	}
-	return held + LimitAdvice(limit, howToLimit(inc, next, f.gone()))
+	return held + LimitAdvice(limit, howToLimit(inc, next, f.gone())) + " Whether it leaks only its history can say: oomwatch triage."
 }
 
 // hostTotal is the host's memory in bytes; 0 where it is not known.
@@ -208,7 +227,7 @@ func LimitAdvice(limit int64, how string) string {
 	if how != "" {
 		how = ": " + how
 	}
-	return "If that is what it needs, try a limit of " + incident.FormatBytes(next) + " (" + formula + ")" + how + ". Whether it leaks only its history can say: oomwatch triage."
+	return "If that is what it needs, try a limit of " + incident.FormatBytes(next) + " (" + formula + ")" + how + "."
 }
 
 // SuggestLimit is the limit to try for what does not leak, with the formula it
@@ -237,7 +256,7 @@ func roundLimit(n int64) int64 {
 }
 
 func ownLimitBytes(inc *incident.Incident) int64 {
-	if inc.OOM != nil && inc.OOM.Limit != nil && *inc.OOM.Limit < 1<<50 {
+	if inc.OOM != nil && inc.OOM.Limit != nil && *inc.OOM.Limit < units.NoLimit {
 		return *inc.OOM.Limit
 	}
 	if inc.Container != nil && inc.Container.MemoryLimit != nil {
@@ -268,7 +287,9 @@ func podsLimit(memcg string) int {
 	return 0
 }
 
-func adviceAncestor(inc *incident.Incident, who string) string {
+// adviceAncestor is for a limit above. unlimited is true for a container that is known to
+// have none of its own.
+func adviceAncestor(inc *incident.Incident, who string, unlimited bool) string {
 	limit := "its limit"
 	if inc.OOM != nil && inc.OOM.Limit != nil {
 		limit = "its " + incident.FormatBytes(*inc.OOM.Limit)
@@ -295,11 +316,11 @@ func adviceAncestor(inc *incident.Incident, who string) string {
 	}
 	s := "The limit is the parent's: " + group + " shares " + limit + " among all below it" + held
 	s += ". Give that group more, or each member a limit so that their sum stays under it"
-	if inc.Container != nil && inc.Container.MemoryLimit == nil && inc.Container.RestartCount == nil {
-		return s + "." // whether it has a limit of its own is not known
-	}
-	if inc.Container != nil && inc.Container.MemoryLimit == nil {
+	switch c := inc.Container; {
+	case unlimited:
 		return s + "; " + who + " has none of its own."
+	case c != nil && c.MemoryLimit == nil:
+		return s + "." // whether it has a limit of its own is not known
 	}
 	return s + "; raising " + who + "'s own limit will not help."
 }
@@ -314,10 +335,13 @@ func adviceHost(inc *incident.Incident, f *Facts, v judgement) string {
 	if unexplained(inc) {
 		return "No process in the table held much: look for memory that no process holds, on a graphics card's driver, in tmpfs and /dev/shm (df -t tmpfs), in slab (slabtop) or huge pages (/proc/meminfo)."
 	}
-	c := inc.Container
-	if c != nil && c.MemoryLimit != nil {
+	c, total := inc.Container, hostTotal(inc)
+	beyond := c != nil && c.MemoryLimit != nil && total > 0 && *c.MemoryLimit > total
+	// Whom the kernel kills need not be who grew: a bystander's limit is not at fault.
+	grew := c != nil && c.MemoryLimit != nil && (inc.Hog == nil || inc.Hog.Container == "" || inc.Hog.Container == containerName(c))
+	if beyond || grew {
 		than := "the host could give"
-		if total := hostTotal(inc); total > 0 && *c.MemoryLimit > total {
+		if beyond {
 			than = "the host's whole " + incident.FormatBytes(total)
 		}
 		return fmt.Sprintf("The limit of %s, %s, is more than %s: lower it below what the host has left for it, or give it a larger host. Limits of all containers together are to fit into the host's memory.",

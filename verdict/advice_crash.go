@@ -50,11 +50,17 @@ func adviceCrash(inc *incident.Incident, f *Facts, v judgement) string {
 		if feature := cpuFeature(f); feature != "" {
 			return "This host's CPU lacks " + feature + ", which the program was built for: use an image built for an older CPU, or a host that has it (grep flags /proc/cpuinfo)."
 		}
-		return "The program was built for a CPU feature that this host lacks (AVX, AVX2, x86-64-v2 or v3; in a virtual machine often hidden by the CPU model): compare grep flags /proc/cpuinfo with what the image needs, or use an older build of it."
+		return "Most often the program was built for a CPU feature that this host lacks (AVX, AVX2, x86-64-v2 or v3; in a virtual machine the CPU model may hide it): compare grep flags /proc/cpuinfo with what the image needs, or use a build for older CPUs. Some runtimes also stop themselves with an illegal instruction on purpose: read the last log lines."
 	case v.signal == 7:
 		return adviceBus(inc, f)
 	case v.signal == 31:
 		return "A seccomp profile refused a system call: journalctl -k or ausearch -m SECCOMP names it (syscall=N); update the engine and libseccomp, or allow it with --security-opt seccomp=PROFILE."
+	case v.signal == 8:
+		return "An integer was divided by zero, or a division overflowed: " + core + ", and look at the instruction with a debugger and the same image."
+	case v.signal == 5:
+		return "The program stopped itself with a trap, as Chromium, V8 and Go's debuggers do on a failed check: read the last log lines; " + core + "."
+	case v.signal == 24 || v.signal == 25:
+		return "A limit of the process was reached (RLIMIT_CPU or RLIMIT_FSIZE): look at --ulimit, ulimits: or prlimit --pid, and raise the one that was meant for something else."
 	case v.signal == 6:
 		return "Read the last log lines for the assertion or abort message; " + core + "."
 	}

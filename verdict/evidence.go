@@ -108,7 +108,11 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 		out = append(out, incident.Evidence{Source: name, Text: "not available: " + f.Blind[name], Means: blindMeaning(name)})
 	}
 	if v.why != "" && v.cause != incident.ExecFailed {
-		out = append(out, incident.Evidence{Source: "judgement", Text: v.why, Means: fmt.Sprintf("why this is %s and not more", v.confidence)})
+		means := fmt.Sprintf("why this is %s and not more", v.confidence)
+		if v.confidence == incident.Certain {
+			means = "what makes this certain"
+		}
+		out = append(out, incident.Evidence{Source: "judgement", Text: v.why, Means: means})
 	}
 	return out
 }

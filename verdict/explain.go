@@ -10,6 +10,7 @@ import (
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/units"
 )
 
 // maxProcesses bounds the task table in an incident: a host-wide dump may list
@@ -151,10 +152,6 @@ func killer(f *Facts, v judgement, k *incident.Killer) *incident.Killer {
 	return nil
 }
 
-// mostLimit is more than any limit that somebody set: the kernel prints such a number
-// where only memory and swap together are limited.
-const mostLimit = 1 << 60
-
 // fillFromKernel copies what the kernel printed of the episode.
 func (d *draft) fillFromKernel(f *Facts, k *KernelKill) {
 	inc, e := &d.inc, k.Episode
@@ -188,7 +185,7 @@ func (d *draft) fillFromKernel(f *Facts, k *KernelKill) {
 		Constraint: string(e.Constraint), OOMMemcg: e.OOMMemcg, TaskMemcg: e.TaskMemcg,
 		Usage: d.size(e.Usage), Limit: d.size(e.Limit), HostTotal: d.size(e.HostTotal), Group: e.Group, Complete: e.Complete, Kills: len(e.Kills),
 	}
-	if c := inc.Container; c != nil && c.ID != "" && c.MemoryLimit == nil && e.Limit.Printed && e.Limit.Bytes < mostLimit && strings.Contains(path.Base(e.OOMMemcg), c.ID) {
+	if c := inc.Container; c != nil && c.ID != "" && c.MemoryLimit == nil && e.Limit.Printed && e.Limit.Bytes < units.NoLimit && strings.Contains(path.Base(e.OOMMemcg), c.ID) {
 		// The engine could not be asked: the kernel knows it as well.
 		c.MemoryLimit = d.size(e.Limit)
 	}

@@ -46,7 +46,7 @@ func healthEvidence(f *Facts, h *incident.Health, at time.Time) incident.Evidenc
 	x := incident.Evidence{Source: EngineOf(f.Container), Time: h.Since, Text: "health_status: unhealthy",
 		Means: "its health check had failed; it was unhealthy" + unhealthyFor(h, at) + " by then"}
 	if h.FailingStreak > 0 {
-		x.Text += fmt.Sprintf(", %d checks failed in a row", h.FailingStreak)
+		x.Text += fmt.Sprintf(", %s failed in a row", counted(h.FailingStreak, "check"))
 	}
 	if h.Output != "" {
 		x.Text += "; the last one said: " + redact.Sanitize(h.Output)
@@ -56,10 +56,25 @@ func healthEvidence(f *Facts, h *incident.Health, at time.Time) incident.Evidenc
 
 // adviceUnhealthy is for an end that somebody brought about while the container
 // was unhealthy: who does that acts on the health check.
-func adviceUnhealthy(who string, h *incident.Health, at time.Time) string {
+func adviceUnhealthy(inc *incident.Incident, h *incident.Health, at time.Time) string {
 	s := "Look at its health check first, it was unhealthy" + unhealthyFor(h, at)
 	if h.FailingStreak > 0 {
-		s += fmt.Sprintf(" (%d checks failed in a row)", h.FailingStreak)
+		s += fmt.Sprintf(" (%s failed in a row)", counted(h.FailingStreak, "check"))
 	}
-	return s + ": what ends unhealthy containers (autoheal, an orchestrator) only acts on it. docker inspect -f '{{json .State.Health}}' " + who
+	s += ": what ends unhealthy containers (autoheal, an orchestrator) only acts on it."
+	switch name := subject(inc); {
+	case inc.Container.Runtime == "podman":
+		return s + " podman inspect -f '{{json .State.Health}}' " + name
+	case byEngine(inc):
+		return s + " docker inspect -f '{{json .State.Health}}' " + name
+	}
+	return s
+}
+
+// counted is "1 check" or "3 checks".
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/units"
 )
 
 // Advice gives one thing to do about it, with its numbers and how they come
@@ -13,7 +14,7 @@ import (
 func (r *RuntimeOOM) Advice(containerLimit *int64) string {
 	c := room{}
 	// Below 8 MiB no share of a limit is a number that a runtime could work with.
-	if containerLimit != nil && *containerLimit >= 8<<20 && *containerLimit < 1<<50 {
+	if containerLimit != nil && *containerLimit >= 8<<20 && *containerLimit < units.NoLimit {
 		c.limit = *containerLimit
 	}
 	switch r.Runtime + " " + r.What {

@@ -9,6 +9,7 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/units"
 )
 
 // summary says what happened in one line: who, what, whose limit, who held it;
@@ -50,9 +51,9 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 		}
 		return fmt.Sprintf("%s was most likely OOM-killed (%s): %s", who, code, v.why)
 	case incident.KillEvicted:
-		return fmt.Sprintf("%s was evicted by the kubelet (not OOM-killed): %s", who, voiceText(v.voice))
+		return fmt.Sprintf("%s was evicted by the kubelet (not OOM-killed)%s", who, evictedFor(v.voice))
 	case incident.KillProbe:
-		return fmt.Sprintf("%s was killed by the kubelet because a probe failed (not OOM): %s", who, voiceText(v.voice))
+		return fmt.Sprintf("%s was killed by the kubelet because %s failed (not OOM)", who, probeOf(v.voice))
 	case incident.KillStopTimeout:
 		s := fmt.Sprintf("%s was asked to stop, had not stopped%s, and was killed with SIGKILL (not OOM)", who, waited(v.grace))
 		if why := f.starved(v.grace); why != "" {
@@ -62,6 +63,9 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.KillProcess:
 		if f.Child != nil {
 			return childSummary(f, who)
+		}
+		if v.sender.Self {
+			return fmt.Sprintf("%s ended itself with %s: its main process sent it to itself (not OOM)", who, incident.SignalName(v.signal))
 		}
 		return fmt.Sprintf("%s was killed with %s by %s (not OOM)", who, incident.SignalName(v.signal), senderName(v.sender))
 	case incident.KillUserspaceOOM:
@@ -84,6 +88,9 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.OOMRuntime:
 		return fmt.Sprintf("%s ended with %s: %s; the kernel killed nothing", who, code, v.runtime.Means)
 	case incident.LimitPids:
+		if v.confidence == incident.Possible {
+			return fmt.Sprintf("%s ended with %s: it could not start another process or thread; which limit refused it is not known", who, code)
+		}
 		return fmt.Sprintf("%s ended with %s: it could not start another process or thread (pids limit)", who, code)
 	case incident.LimitDisk:
 		return fmt.Sprintf("%s ended with %s: %s", who, code, diskSummary(v))
@@ -231,7 +238,7 @@ func ordinal(n int) string {
 func limitReached(inc *incident.Incident, v judgement) string {
 	e := v.kill.Episode
 	limit := ""
-	if e.Limit.Printed && e.Limit.Bytes < 1<<50 {
+	if e.Limit.Printed && e.Limit.Bytes < units.NoLimit {
 		limit = incident.FormatBytes(e.Limit.Bytes) + " "
 	} else if v.cause == incident.OOMContainer && inc.Container != nil && inc.Container.MemoryLimit != nil {
 		limit = incident.FormatBytes(*inc.Container.MemoryLimit) + " "
@@ -255,7 +262,7 @@ func limitReached(inc *incident.Incident, v judgement) string {
 		if unit := insideUnit(inc); unit != "" {
 			return "at the " + limit + "limit of " + redact.Sanitize(unit) + ", a unit inside it"
 		}
-		if e.MemSwapLimit.Printed && e.MemSwapUsage.Bytes >= e.MemSwapLimit.Bytes && e.MemSwapLimit.Bytes < 1<<50 && e.Usage.Bytes < e.Limit.Bytes {
+		if e.MemSwapLimit.Printed && e.MemSwapUsage.Bytes >= e.MemSwapLimit.Bytes && e.MemSwapLimit.Bytes < units.NoLimit && e.Usage.Bytes < e.Limit.Bytes {
 			return "at its own limit of memory and swap together, " + incident.FormatBytes(e.MemSwapLimit.Bytes)
 		}
 		return "at its own " + limit + "limit"
@@ -345,14 +352,29 @@ func held(inc *incident.Incident, e *kmsg.Episode) string {
 	return ""
 }
 
-// voiceText is what a voice said, in a line.
-func voiceText(x *incident.Voice) string {
+// evictedFor is why the kubelet evicted a pod, as the pod's status has it; "" for a line
+// of the kubelet's own log, which says only that it did and stands in the evidence.
+func evictedFor(x *incident.Voice) string {
 	const most = 300
-	s := redact.Sanitize(redact.Line(x.Text))
+	reason, found := strings.CutPrefix(x.Text, "Evicted: ")
+	if !found {
+		return ""
+	}
+	s := redact.Sanitize(redact.Line(strings.TrimRight(reason, ". ")))
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "..."
 	}
-	return s
+	return ": " + s
+}
+
+// probeOf is which of its probes failed.
+func probeOf(x *incident.Voice) string {
+	for _, probe := range []string{"liveness", "startup"} {
+		if strings.Contains(x.Text, "failed "+probe+" probe") {
+			return "its " + probe + " probe"
+		}
+	}
+	return "a probe of it"
 }
 
 // waited is how long a stop was waited for; "" where that is not known.

@@ -57,9 +57,6 @@ type Line struct {
 func Parse(l Line) (v incident.Voice, ok bool) {
 	text := l.Text[:min(len(l.Text), maxText)]
 	ident := strings.TrimSuffix(strings.ToLower(l.Ident), ".service")
-	if !mayTell(text) {
-		return v, false
-	}
 	for i := range rows {
 		r := &rows[i]
 		if !slices.Contains(r.from, ident) || !strings.Contains(text, r.has) || l.Unit != "" && !unitFits(r, l.Unit) {
@@ -78,16 +75,6 @@ func Parse(l Line) (v incident.Voice, ok bool) {
 		return v, true
 	}
 	return v, false
-}
-
-// mayTell is a quick look for lines that cannot match.
-func mayTell(text string) bool {
-	for _, w := range [...]string{"for killing", "Killed /", "systemd-oomd killed", "SIG", "Victim", "Process ", "cgroup", "Trying to kill", "oomd kill:", "using the force", "viction manager", "probe, will be restarted", "TaskOOM"} {
-		if strings.Contains(text, w) {
-			return true
-		}
-	}
-	return false
 }
 
 // unitFits is true where the journal saw the line come from the program's own unit:
