@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,6 +15,8 @@ import (
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/triage"
+	"github.com/oomwatch/oomwatch/triage/kept"
 	"github.com/oomwatch/oomwatch/warn"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
@@ -40,6 +43,7 @@ type backend struct {
 	sampler  *sampler.Source // nil where there are no control groups
 	recorder *recorder.Recorder
 	history  *store.History
+	leaks    leaks
 	auditing *auditing
 }
 
@@ -136,6 +140,47 @@ func (b *backend) Retry(ctx context.Context, receiver string) (int, error) {
 		b.outbox.Retry(receiver)
 	}
 	return n, err
+}
+
+// Memory implements web.Backend.
+func (b *backend) Memory(ctx context.Context, what string, from, to time.Time) (recorder.Series, error) {
+	service, id := what, ""
+	for _, row := range b.Top(ctx) {
+		if row.Name == what || len(what) >= 8 && strings.HasPrefix(row.ID, what) {
+			id = row.ID
+			break
+		}
+	}
+	b.recorder.Each(func(l recorder.Live) {
+		if id != "" && l.ID == id {
+			service = l.Service
+		}
+	})
+	if b.history == nil {
+		return recorder.Series{Service: service, Step: recorder.StepRead, Readings: between(b.recorder.Latest(service), from, to)}, nil
+	}
+	s, err := b.history.Series(ctx, service, kept.StepFor(to.Sub(from)), from, to)
+	if err != nil {
+		return s, err
+	}
+	if n := len(s.Readings); s.Step == recorder.StepRead { // what the store has not been handed yet
+		fresh := b.recorder.Latest(service)
+		for len(fresh) > 0 && n > 0 && !fresh[0].At.After(s.Readings[n-1].At) {
+			fresh = fresh[1:]
+		}
+		s.Readings = append(s.Readings, between(fresh, from, to)...)
+	}
+	return s, nil
+}
+
+// between drops the readings outside two times.
+func between(list []recorder.Reading, from, to time.Time) []recorder.Reading {
+	return slices.DeleteFunc(slices.Clone(list), func(r recorder.Reading) bool { return r.At.Before(from) || r.At.After(to) })
+}
+
+// Leaks implements web.Backend.
+func (b *backend) Leaks(ctx context.Context) ([]triage.Service, error) {
+	return b.leaks.list(ctx, b.history)
 }
 
 // Audit implements web.Backend.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -20,7 +21,15 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /{$}", s.bounded(s.index))
 	mux.HandleFunc("GET /incident/{id}", s.bounded(s.one))
 	mux.HandleFunc("GET /incident/{id}/memory.svg", s.bounded(s.memory))
-	mux.Handle("GET /style.css", http.FileServerFS(assets()))
+	mux.HandleFunc("GET /incident/{id}/text", s.bounded(s.text))
+	mux.HandleFunc("GET /containers", s.bounded(s.containers))
+	mux.HandleFunc("GET /containers/live", s.live)
+	mux.HandleFunc("GET /container/{name...}", s.bounded(s.container))
+	mux.HandleFunc("GET /memory.svg", s.bounded(s.containerPicture))
+	mux.HandleFunc("GET /leaks", s.bounded(s.leaksPage))
+	mux.HandleFunc("GET /receivers", s.bounded(s.receivers))
+	mux.HandleFunc("GET /v1/memory", s.bounded(s.curveData))
+	static(mux)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.bounded(s.readyz))
 	mux.HandleFunc("GET /v1/status", s.bounded(s.status))
@@ -47,7 +56,10 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	st := s.opt.Backend.Status(r.Context())
+	// A supervisor waits for no slow store.
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	st := s.opt.Backend.Status(ctx)
 	code := http.StatusOK
 	if !st.Ready {
 		code = http.StatusServiceUnavailable

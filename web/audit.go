@@ -39,5 +39,5 @@ func (s *Server) auditPage(w http.ResponseWriter, r *http.Request) {
 		g := &groups[len(groups)-1]
 		g.Findings = append(g.Findings, f)
 	}
-	s.render(w, "audit.html", map[string]any{"Report": report, "Groups": groups})
+	s.show(w, "audit.html", "Audit", "/audit", map[string]any{"Report": report, "Groups": groups})
 }

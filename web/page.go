@@ -3,24 +3,22 @@ package web
 import (
 	"bytes"
 	"embed"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/oomwatch/oomwatch/chart"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/render"
+	"github.com/oomwatch/oomwatch/units"
 )
-
-// pageLimit is how many incidents the index shows.
-const pageLimit = 100
 
 //go:embed assets
 var embedded embed.FS
@@ -33,6 +31,17 @@ func assets() fs.FS {
 	return sub
 }
 
+// static serves the files that are no templates.
+func static(mux *http.ServeMux) {
+	files := http.FileServerFS(assets())
+	for _, name := range []string{"style.css", "app.js", "chart.js", "icon.svg", "uplot/uplot.js", "uplot/uplot.css"} {
+		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=300") // the same for everybody, and no secret
+			files.ServeHTTP(w, r)
+		})
+	}
+}
+
 // pages renders the templates; html/template escapes whatever they are given.
 func pages() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
@@ -41,7 +50,14 @@ func pages() *template.Template {
 			if t.IsZero() {
 				return "time not known"
 			}
-			return t.UTC().Format("2006-01-02 15:04:05 UTC")
+			return render.Clock(t)
+		},
+		"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"ago": func(t time.Time) string {
+			if d := time.Since(t); d >= 0 {
+				return incident.FormatDuration(d.Truncate(time.Second)) + " ago"
+			}
+			return ""
 		},
 		"bytes": func(n *int64) string {
 			if n == nil {
@@ -49,102 +65,42 @@ func pages() *template.Template {
 			}
 			return incident.FormatBytes(*n)
 		},
+		"rate": func(perSecond *float64) string {
+			if perSecond == nil {
+				return "–"
+			}
+			return units.Rate(*perSecond)
+		},
+		"path":  url.PathEscape,
+		"title": func(c incident.Cause) string { return c.Info().Title },
 	}).ParseFS(assets(), "*.html"))
 }
 
-func (s *Server) index(w http.ResponseWriter, r *http.Request) {
-	before := r.URL.Query().Get("before")
-	if before != "" && checkPlace(before) != nil {
-		http.Error(w, "there is no such page", http.StatusBadRequest)
-		return
-	}
-	var list []*incident.Incident
-	older := ""
-	err := s.opt.Backend.Incidents(r.Context(), Query{Limit: pageLimit, Before: before, NewestFirst: true}, func(f Found) error {
-		inc := new(incident.Incident)
-		if err := json.Unmarshal(f.Body, inc); err != nil {
-			return fmt.Errorf("read an incident: %w", err)
-		}
-		inc.Summary = clip(inc.Summary)
-		// The page shows no more of it, and a hundred whole ones are megabytes.
-		list = append(list, &incident.Incident{ID: inc.ID, Host: inc.Host, Kind: inc.Kind, Time: inc.Time, Severity: inc.Severity, Cause: inc.Cause,
-			Confidence: inc.Confidence, Summary: inc.Summary, Historic: inc.Historic})
-		older = f.Place
-		return nil
-	})
-	if err != nil {
-		s.opt.Log.Warn("cannot show the page", zap.Error(err))
-		http.Error(w, "the store cannot be read; see the daemon's log", http.StatusInternalServerError)
-		return
-	}
-	if len(list) < pageLimit {
-		older = ""
-	}
+// page is what every page has, with its own part in Data.
+type page struct {
+	Title, Nav, Host string
+	Data             any
+}
+
+// show renders a page. nav is its place in the navigation.
+func (s *Server) show(w http.ResponseWriter, name, title, nav string, data any) {
 	host, _ := os.Hostname() // a page without the name is still a page
-	s.render(w, "index.html", map[string]any{
-		"Host": host, "Status": s.opt.Backend.Status(r.Context()), "Incidents": list, "Limit": pageLimit, "Older": older, "Before": before,
-	})
+	s.render(w, name, page{title, nav, host, data})
 }
 
 // clip cuts a summary for a list.
 func clip(s string) string {
-	const most = 1000
+	const most = 300
 	if len(s) <= most {
 		return s
 	}
 	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
-func (s *Server) one(w http.ResponseWriter, r *http.Request) {
-	inc := s.find(w, r)
-	if inc == nil {
-		return
-	}
-	_, drawn := chart.SVG(inc)
-	s.render(w, "incident.html", map[string]any{"Incident": inc, "Drawn": drawn})
-}
-
-// memory is the picture of an incident's memory.
-func (s *Server) memory(w http.ResponseWriter, r *http.Request) {
-	inc := s.find(w, r)
-	if inc == nil {
-		return
-	}
-	svg, ok := chart.SVG(inc)
-	if !ok {
-		http.Error(w, "no readings from before this incident are kept", http.StatusNotFound)
-		return
-	}
-	// Its style is inside it, and it is all that it may use.
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	w.Header().Set("Content-Type", "image/svg+xml")
-	w.Write(svg) //nolint:errcheck // the client is gone, and nobody is left to tell
-}
-
-// find is the incident that is asked for; nil once the answer is that there is none.
-func (s *Server) find(w http.ResponseWriter, r *http.Request) *incident.Incident {
-	id, host := r.PathValue("id"), r.URL.Query().Get("host")
-	var found *incident.Incident
-	err := s.opt.Backend.Explain(r.Context(), id, false, func(f Found) error {
-		inc := new(incident.Incident)
-		if err := json.Unmarshal(f.Body, inc); err != nil {
-			return fmt.Errorf("read an incident: %w", err)
-		}
-		if inc.ID == id && (host == "" || inc.HostName() == host) {
-			found = inc
-		}
-		return nil
-	})
-	if err != nil {
-		s.opt.Log.Warn("cannot show an incident", zap.Error(err))
-		http.Error(w, "the store cannot be read; see the daemon's log", http.StatusInternalServerError)
-		return nil
-	}
-	if found == nil {
-		http.Error(w, "no incident with this id is kept", http.StatusNotFound)
-		return nil
-	}
-	return found
+// broken answers that the store cannot be read.
+func (s *Server) broken(w http.ResponseWriter, what string, err error) {
+	s.opt.Log.Warn(what, zap.Error(err))
+	http.Error(w, "the store cannot be read; see the daemon's log", http.StatusInternalServerError)
 }
 
 // render writes the page only when all of it could be made.
@@ -156,5 +112,44 @@ func (s *Server) render(w http.ResponseWriter, name string, data any) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Write(b.Bytes()) //nolint:errcheck // the client is gone, and nobody is left to tell
+	w.Write(b.Bytes()) //nolint:errcheck // the client is gone, and nobody is left to hear of it
+}
+
+// health is the status in one line: whether all is well and, if not, what is wrong and
+// the next step.
+type health struct {
+	Good       bool
+	Text, Next string
+}
+
+func healthOf(st *Status) health {
+	for _, src := range st.Sources {
+		if !src.Up {
+			return health{Text: fmt.Sprintf("%s is blind: %s", src.Name, src.Reason), Next: src.Fix}
+		}
+	}
+	if !st.Ready {
+		return health{Text: "Not ready: " + st.Reason, Next: "oomwatch doctor names the step that mends it"}
+	}
+	var lost uint64
+	for _, src := range st.Sources {
+		lost += src.Lost
+	}
+	for _, d := range st.Deliveries {
+		switch {
+		case !d.Configured:
+		case d.Down != "":
+			return health{Text: fmt.Sprintf("Receiver %s takes no alerts: %s", d.Receiver, d.Down), Next: "mend that, then: oomwatch notify retry " + d.Receiver}
+		case d.Parked > d.Pruned:
+			return health{Text: fmt.Sprintf("Receiver %s refused %d alerts", d.Receiver, d.Parked-d.Pruned), Next: "oomwatch notify status says why"}
+		}
+	}
+	if lost > 0 {
+		return health{Text: fmt.Sprintf("%d records were lost before they were read", lost), Next: "verdicts of that time name the gap"}
+	}
+	names := make([]string, len(st.Sources))
+	for i, src := range st.Sources {
+		names[i] = src.Name
+	}
+	return health{Good: true, Text: "All is well: " + strings.Join(names, ", ") + " are read, and nothing is lost"}
 }

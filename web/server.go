@@ -28,6 +28,7 @@ const (
 	idleTimeout   = 15 * time.Second
 	maxHeader     = 16 << 10
 	closeTimeout  = 2 * time.Second
+	readyTimeout  = 2 * time.Second
 )
 
 // Options are what a Server is made of.
@@ -55,11 +56,14 @@ type Server struct {
 	unix  net.Listener
 
 	answers chan struct{} // those that are being made
+	streams chan struct{} // those that are open
+	ending  chan struct{} // closed when Run ends
 }
 
 // New returns a Server that listens on nothing yet.
 func New(opt Options) *Server {
-	return &Server{opt: opt, pages: pages(), answers: make(chan struct{}, maxAnswers)}
+	return &Server{opt: opt, pages: pages(), answers: make(chan struct{}, maxAnswers), streams: make(chan struct{}, maxStreams),
+		ending: make(chan struct{})}
 }
 
 // ListenTCP takes the TCP address, so that a busy port is told before anything
@@ -176,6 +180,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case err := <-errs:
 		failed, ended = fmt.Errorf("serve HTTP: %w", err), 1
 	}
+	close(s.ending)
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	for _, srv := range servers {

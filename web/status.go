@@ -6,6 +6,8 @@ import (
 
 	"github.com/oomwatch/oomwatch/audit"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
@@ -34,6 +36,13 @@ type Backend interface {
 	Status(ctx context.Context) Status
 	// Top returns how every running container stands, the most in danger first.
 	Top(ctx context.Context) []warn.Row
+	// Memory returns what is kept of a container's memory between two times, in at most
+	// about a thousand readings. what is its name, its service, or the beginning of its
+	// id. The series is empty where nothing is kept.
+	Memory(ctx context.Context, what string, from, to time.Time) (recorder.Series, error)
+	// Leaks returns which services leak, by the readings that are kept. The answer may be
+	// a minute old.
+	Leaks(ctx context.Context) ([]triage.Service, error)
 	// Audit returns which running containers are set up to die badly.
 	Audit(ctx context.Context) (*audit.Report, error)
 }

@@ -22,6 +22,8 @@ import (
 
 	"github.com/oomwatch/oomwatch/audit"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
@@ -34,6 +36,9 @@ type backend struct {
 	got    Query
 	rows   []warn.Row
 	report *audit.Report
+
+	readings []recorder.Reading
+	leaks    []triage.Service
 }
 
 func (b *backend) Incidents(_ context.Context, q Query, each func(Found) error) error {
@@ -79,6 +84,18 @@ func (b *backend) Alive() bool { return b.status.Alive }
 func (b *backend) Status(context.Context) Status { return b.status }
 
 func (b *backend) Top(context.Context) []warn.Row { return b.rows }
+
+func (b *backend) Memory(_ context.Context, what string, from, to time.Time) (recorder.Series, error) {
+	s := recorder.Series{Service: what, Step: recorder.StepRead}
+	for _, r := range b.readings {
+		if !r.At.Before(from) && !r.At.After(to) {
+			s.Readings = append(s.Readings, r)
+		}
+	}
+	return s, b.err
+}
+
+func (b *backend) Leaks(context.Context) ([]triage.Service, error) { return b.leaks, b.err }
 
 func (b *backend) Audit(context.Context) (*audit.Report, error) { return b.report, nil }
 
@@ -159,7 +176,7 @@ func TestPagesEscapeForeignText(t *testing.T) {
 		if code != 200 {
 			t.Fatalf("%s: status %d: %s", path, code, body)
 		}
-		if strings.Contains(body, "<script") || strings.Contains(body, "<img") {
+		if strings.Contains(strings.Replace(body, `<script src="/app.js" defer></script>`, "", 1), "<script") || strings.Contains(body, "<img") {
 			t.Errorf("%s holds foreign markup:\n%s", path, body)
 		}
 		if !strings.Contains(body, "&lt;script&gt;") {

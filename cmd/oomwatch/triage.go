@@ -21,6 +21,7 @@ import (
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/triage"
+	"github.com/oomwatch/oomwatch/triage/kept"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -219,16 +220,16 @@ func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.S
 		if from.After(s.Last) {
 			continue
 		}
-		series, err := h.Series(ctx, s.Name, stepFor(s.Last.Sub(from)), from, s.Last)
+		series, err := h.Series(ctx, s.Name, kept.StepFor(s.Last.Sub(from)), from, s.Last)
 		if err != nil {
 			return nil, err
 		}
-		runs := runsOf(&series)
+		runs := kept.Runs(&series)
 		if len(runs) == 0 {
 			continue
 		}
 		for _, at := range kills[s.Name] {
-			killed(runs, at)
+			kept.Killed(runs, at)
 		}
 		h := triage.History{Service: s.Name, Runs: runs, Windows: t.what != ""}
 		if s.Name == recorder.Host {

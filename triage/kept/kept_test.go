@@ -1,4 +1,4 @@
-package main
+package kept
 
 import (
 	"testing"
@@ -29,16 +29,16 @@ func TestRunsOf(t *testing.T) {
 		{Limit: 500, OOM: true, Readings: []triage.Reading{{At: 1e6, Used: 100, Held: 100}, {At: 1e6 + 1, Used: 100, Held: 55, Shmem: 10, Swap: 5}, {At: 1e6 + 2, Used: 100, Held: 100}}},
 		{Limit: 0, Readings: []triage.Reading{{At: 1e6 + 10, Used: 100, Held: 0}}},
 	}
-	got := runsOf(&s)
+	got := Runs(&s)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	killed(got, at.Add(5*time.Second)) // belongs to the first, which has one already
-	killed(got, at.Add(30*time.Second))
+	Killed(got, at.Add(5*time.Second)) // belongs to the first, which has one already
+	Killed(got, at.Add(30*time.Second))
 	if got[1].OOM {
 		t.Error("a kill long after the last reading is put down to it")
 	}
-	killed(got, at.Add(12*time.Second))
+	Killed(got, at.Add(12*time.Second))
 	if !got[1].OOM {
 		t.Error("the kill right after the last reading is not seen")
 	}

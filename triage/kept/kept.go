@@ -1,4 +1,5 @@
-package main
+// Package kept turns what the recorder keeps of a service into the runs that triage judges.
+package kept
 
 import (
 	"slices"
@@ -8,9 +9,9 @@ import (
 	"github.com/oomwatch/oomwatch/triage"
 )
 
-// runsOf cuts a service's series into the runs that triage judges: one for each
+// Runs cuts a service's series into the runs that triage judges: one for each
 // start of a container.
-func runsOf(s *recorder.Series) []triage.Run {
+func Runs(s *recorder.Series) []triage.Run {
 	var runs []triage.Run
 	for _, g := range s.Generations() {
 		var run triage.Run
@@ -53,8 +54,8 @@ func runsOf(s *recorder.Series) []triage.Run {
 	return runs
 }
 
-// stepFor is the finest step at which a span is kept whole.
-func stepFor(span time.Duration) time.Duration {
+// StepFor is the finest step at which a span is kept whole.
+func StepFor(span time.Duration) time.Duration {
 	switch {
 	case span <= recorder.KeepRead/2:
 		return recorder.StepRead
@@ -64,9 +65,9 @@ func stepFor(span time.Duration) time.Duration {
 	return recorder.StepLong
 }
 
-// killed marks the runs during which something of the service was killed, which
+// Killed marks the runs during which something of the service was killed, which
 // the last reading was too early to count.
-func killed(runs []triage.Run, at time.Time) {
+func Killed(runs []triage.Run, at time.Time) {
 	t := float64(at.UnixNano()) / 1e9
 	for i := range runs {
 		r := runs[i].Readings

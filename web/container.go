@@ -1,0 +1,241 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/oomwatch/oomwatch/chart"
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/triage"
+	"github.com/oomwatch/oomwatch/warn"
+)
+
+// maxPoints is how many points a curve has at most.
+const maxPoints = 600
+
+// curve is a container's memory over a span, as the chart draws it. Times are seconds
+// since 1970, sizes bytes; what is not known is null.
+type curve struct {
+	Name   string   `json:"name"`
+	T      []int64  `json:"t"`
+	Used   []*int64 `json:"used"`
+	Held   []*int64 `json:"held"`
+	Anon   []*int64 `json:"anon"`
+	File   []*int64 `json:"file"`
+	Kernel []*int64 `json:"kernel"`
+	Limit  []*int64 `json:"limit"`
+	// Starts are when another run began, Kills when something in it was OOM-killed.
+	Starts []int64 `json:"starts"`
+	Kills  []int64 `json:"kills"`
+	// Incidents are what is kept of it in that time.
+	Incidents []mark `json:"incidents"`
+}
+
+// mark is an incident on a curve.
+type mark struct {
+	T       int64         `json:"t"`
+	ID      string        `json:"id"`
+	Kind    incident.Kind `json:"kind"`
+	Summary string        `json:"summary"`
+}
+
+// curveOf thins a series out to maxPoints, keeping the highest reading of each stretch,
+// and all starts and kills.
+func curveOf(name string, s *recorder.Series) *curve {
+	c := &curve{Name: redact.Sanitize(name), T: []int64{}, Starts: []int64{}, Kills: []int64{}, Incidents: []mark{}}
+	size := func(n int64) *int64 {
+		if n < 0 {
+			return nil
+		}
+		return &n
+	}
+	step := max((len(s.Readings)+maxPoints-1)/maxPoints, 1)
+	kills := int64(-1)
+	for from := 0; from < len(s.Readings); from += step {
+		part := s.Readings[from:min(from+step, len(s.Readings))]
+		top := &part[0]
+		for i := range part {
+			r := &part[i]
+			if r.Used > top.Used {
+				top = r
+			}
+			if r.Start && from+i > 0 {
+				c.Starts = append(c.Starts, r.At.Unix())
+				kills = -1
+			}
+			if kills >= 0 && r.OOMKill > kills {
+				c.Kills = append(c.Kills, r.At.Unix())
+			}
+			kills = r.OOMKill
+		}
+		at := top.At.Unix()
+		if n := len(c.T); n > 0 && at <= c.T[n-1] {
+			continue
+		}
+		held := top.Used
+		if top.File >= 0 {
+			held = max(top.Used-top.File+max(top.Shmem, 0), 0)
+		}
+		c.T = append(c.T, at)
+		c.Used, c.Held, c.Limit = append(c.Used, size(top.Used)), append(c.Held, size(held)), append(c.Limit, size(top.Limit))
+		c.Anon, c.File, c.Kernel = append(c.Anon, size(top.Anon)), append(c.File, size(top.File)), append(c.Kernel, size(top.Kernel))
+	}
+	return c
+}
+
+// history gathers a curve of a container.
+func (s *Server) history(r *http.Request, name, span string) (*curve, error) {
+	d, ok := spanOf[span]
+	if !ok {
+		return nil, fmt.Errorf("span %q: want 15m, 1h, 24h or 30d", span)
+	}
+	now := time.Now()
+	series, err := s.opt.Backend.Memory(r.Context(), name, now.Add(-d), now)
+	if err != nil {
+		return nil, err
+	}
+	return curveOf(name, &series), nil
+}
+
+// curveData answers with a curve as JSON.
+func (s *Server) curveData(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("what")
+	c, err := s.history(r, name, r.URL.Query().Get("span"))
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err)
+		return
+	}
+	groups, err := s.of(r.Context(), name, 100)
+	if err != nil {
+		writeError(w, http.StatusInternalServerError, fmt.Errorf("read the store: %w", err))
+		return
+	}
+	for _, g := range groups {
+		for _, l := range g.Items {
+			if at := l.Time.Unix(); len(c.T) > 0 && at >= c.T[0] {
+				c.Incidents = append(c.Incidents, mark{at, l.ID, l.Kind, redact.Sanitize(l.Summary)})
+			}
+		}
+	}
+	writeJSON(w, http.StatusOK, c)
+}
+
+// of are the incidents of a container or service, grouped.
+func (s *Server) of(ctx context.Context, name string, most int) ([]*group, error) {
+	groups, _, err := s.find(ctx, &search{Query: Query{NewestFirst: true, Container: name, Limit: most}})
+	return groups, err
+}
+
+// container shows one container, or a service of which none runs any more.
+func (s *Server) container(w http.ResponseWriter, r *http.Request) {
+	name, span := r.PathValue("name"), r.URL.Query().Get("span")
+	if span == "" {
+		span = "1h"
+	}
+	c, err := s.history(r, name, span)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	groups, err := s.of(r.Context(), name, pageLimit)
+	if err != nil {
+		s.broken(w, "cannot show a container", err)
+		return
+	}
+	var row *warn.Row
+	for _, x := range s.opt.Backend.Top(r.Context()) {
+		if x.Name == name || len(name) >= 8 && len(x.ID) >= len(name) && x.ID[:len(name)] == name {
+			row = &x
+			break
+		}
+	}
+	if row == nil && len(groups) == 0 && len(c.T) == 0 {
+		http.Error(w, "nothing is known of a container or service of this name", http.StatusNotFound)
+		return
+	}
+	var live *liveRow
+	if row != nil {
+		l := liveOf(row)
+		live = &l
+	}
+	s.show(w, "container.html", redact.Sanitize(name), "/containers", map[string]any{"Name": name, "Span": span, "Spans": []string{"15m", "1h", "24h", "30d"},
+		"Live": live, "Groups": groups, "Recorded": len(c.T) > 1, "Leak": s.leakOf(r.Context(), name), "Starts": len(c.Starts)})
+}
+
+// leakOf is the verdict on a service's memory; nil where there is none.
+func (s *Server) leakOf(ctx context.Context, name string) *triage.Service {
+	list, err := s.opt.Backend.Leaks(ctx)
+	if err != nil {
+		return nil
+	}
+	for i := range list {
+		if list[i].Service == name {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// containerPicture draws the curve for browsers without script.
+func (s *Server) containerPicture(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("what")
+	c, err := s.history(r, name, r.URL.Query().Get("span"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	svg, ok := chart.SVG(c.incident())
+	if !ok {
+		http.Error(w, "nothing was recorded in that time", http.StatusNotFound)
+		return
+	}
+	writeSVG(w, svg)
+}
+
+// incident is the curve as the picture takes it: one that ends now.
+func (c *curve) incident() *incident.Incident {
+	inc := &incident.Incident{Summary: "Memory of " + c.Name, Container: &incident.Container{Name: c.Name}, History: &incident.History{Trend: "unknown"}}
+	if len(c.T) == 0 {
+		return inc
+	}
+	end := c.T[len(c.T)-1]
+	inc.Time = time.Unix(end, 0).UTC()
+	for i, t := range c.T {
+		if c.Used[i] != nil {
+			inc.History.Points = append(inc.History.Points, incident.Point{T: float64(t - end), Bytes: *c.Used[i]})
+		}
+		inc.History.Limit = c.Limit[i]
+	}
+	for _, t := range c.Kills {
+		inc.History.Kills = append(inc.History.Kills, float64(t-end))
+	}
+	return inc
+}
+
+// leaksPage shows who leaks, by the readings of the last day.
+func (s *Server) leaksPage(w http.ResponseWriter, r *http.Request) {
+	list, err := s.opt.Backend.Leaks(r.Context())
+	if err != nil {
+		s.broken(w, "cannot judge leaks", err)
+		return
+	}
+	s.show(w, "leaks.html", "Leaks", "/leaks", map[string]any{"Services": list[:min(len(list), rowsLimit)], "Total": len(list)})
+}
+
+// receivers shows what each receiver has had and is owed, and what is silenced.
+func (s *Server) receivers(w http.ResponseWriter, r *http.Request) {
+	st := s.opt.Backend.Status(r.Context())
+	var silences []incident.Silence
+	if s.opt.Control != nil {
+		var err error
+		if silences, err = s.opt.Control.Silences(r.Context()); err != nil {
+			s.broken(w, "cannot show the silences", err)
+			return
+		}
+	}
+	s.show(w, "receivers.html", "Receivers", "/receivers", map[string]any{"Status": &st, "Health": healthOf(&st), "Silences": silences})
+}
