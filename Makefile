@@ -14,7 +14,7 @@ VM_SUITES ?= trixie bookworm
 export CGO_ENABLED = 0
 
 SEED ?= $(shell date +%s)
-.PHONY: build run test e2e demo bench leaks-sim restarts soak soak-hour fault lab-vm model fuzz lint lab clean
+.PHONY: build run test e2e demo bench leaks-sim restarts soak soak-hour fault lab-vm model fuzz lint lab browser clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -25,11 +25,16 @@ run: build ## follow this machine, with the embedded store, asking for nothing
 lab: ## what the private test engine and the tests of receivers need, from Debian's or Ubuntu's packages
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then sh test/lab/ensure.sh; fi
 
+browser: ## what the tests of the page need: Chromium from Debian's or Ubuntu's packages, axe-core from npm
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && ! command -v chromium >/dev/null 2>&1; then \
+		apt-get -o DPkg::Lock::Timeout=300 update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; fi
+	@sh test/browser/ensure.sh
+
 # What each real death was told as, as a table; see test/lab/matrix.go.
 MATRIX  := bin/matrix.txt
 print_matrix = $(GO) run ./test/lab/cmd/lab matrix $(MATRIX)
 
-test: lab ## everything, on a private Docker engine, the real kernel log and real cgroups
+test: lab browser ## everything, on a private Docker engine, the real kernel log and real cgroups
 	$(GO) vet ./...
 	@mkdir -p bin && : >$(MATRIX)
 	# One package at a time: the kernel prints the cgroup of only ten kills in
