@@ -115,7 +115,9 @@ var plainMarkup = markup{escape: render.Defang, bold: func(s string) string { re
 
 // plainTitle and plainText are a message where title and text are apart. Text is what is
 // left of the template where there is one; a service refuses an empty one.
-func plainTitle(o *render.Outline) string { return render.Clip(o.Mark()+" "+render.Defang(o.Title), 200) }
+func plainTitle(o *render.Outline) string {
+	return render.Clip(o.Mark()+" "+render.Defang(o.Title), 200)
+}
 
 func plainText(o *render.Outline) string {
 	return cmp.Or(strings.TrimSpace(plainMarkup.write(o, false, true)), o.Title)

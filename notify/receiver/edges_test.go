@@ -82,7 +82,9 @@ var edges = []edge{
 	{name: "matrix", yes: `{"event_id":"$x"}`, make: func(url string, conf *tls.Config) (notify.Notifier, error) {
 		return NewMatrix(MatrixOptions{HTTPOptions: httpTo(url, conf), Token: canary + "-access", Room: "!abc:example.org"})
 	}},
-	{name: "mattermost", yes: "ok", make: func(url string, conf *tls.Config) (notify.Notifier, error) { return NewMattermost(httpTo(url, conf), nil) }},
+	{name: "mattermost", yes: "ok", make: func(url string, conf *tls.Config) (notify.Notifier, error) {
+		return NewMattermost(httpTo(url, conf), nil)
+	}},
 	{name: "google_chat", yes: `{"name":"spaces/A/messages/B"}`, make: func(url string, conf *tls.Config) (notify.Notifier, error) {
 		return NewGoogleChat(httpTo(url, conf), nil)
 	}},
