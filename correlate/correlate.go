@@ -146,7 +146,7 @@ func (c *Correlator) take(o *observe.Observation) {
 // begins to wait anew: the sources are read again from before it.
 func (c *Correlator) tick(now time.Time) {
 	if c.began.IsZero() && !now.IsZero() {
-		c.began = now
+		c.began, c.kills.next = now, now
 		c.host.back(now)
 		c.stray.wake(now)
 		for _, x := range c.rebooted {

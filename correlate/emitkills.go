@@ -143,9 +143,9 @@ func (c *Correlator) emitUndated(x *container) {
 
 // await has a kill without a container emitted as one, in time.
 func (c *Correlator) await(k *kill) {
-	if due := c.unattributedDue(k); !due.IsZero() {
+	if k.Emitted == nil || k.Emitted.Print != k.unattributedPrint() {
 		c.kills.wait[k] = true
-		c.kills.next = sooner(c.kills.next, due)
+		c.kills.next = sooner(c.kills.next, c.unattributedDue(k))
 	}
 }
 
@@ -209,11 +209,8 @@ func (k *kill) unattributedPrint() uint64 {
 	return p.sum()
 }
 
-// unattributedDue is when a kill without a container is emitted as one; zero where it was.
+// unattributedDue is when a kill without a container is emitted as one.
 func (c *Correlator) unattributedDue(k *kill) time.Time {
-	if k.home != nil || k.Emitted != nil && k.Emitted.Print == k.unattributedPrint() {
-		return time.Time{}
-	}
 	seen := c.arrival(k.seen)
 	record := c.recordDue(k)
 	switch engines, unlisted := c.engines(); {
