@@ -221,7 +221,7 @@ func (c *Correlator) forget() {
 	}
 	c.forgot = c.now
 	for id, x := range c.containers {
-		if r := x.current(); len(x.Gone) > 0 && (r == nil || !r.alive()) && c.now.Sub(x.Gone[len(x.Gone)-1].At) > keepRemoved && x.place == 0 && !x.dirty {
+		if x.gone() && c.now.Sub(x.Gone[len(x.Gone)-1].At) > keepRemoved && x.place == 0 && !x.dirty {
 			c.drop(id, x)
 			continue
 		}

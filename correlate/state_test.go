@@ -180,3 +180,27 @@ func TestGoneIsNotNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestForgotten: a container that is gone is forgotten in time; one that a list lacked as
+// it began, and that has ended since, is not.
+func TestForgotten(t *testing.T) {
+	c := newCorrelator(t, nil)
+	see := func(o observe.Observation) { o.From = engine; c.Observe(o) }
+	see(observe.Observation{At: seconds(1), Event: &observe.Event{ID: id("web"), Kind: observe.Created}})
+	see(observe.Observation{At: seconds(1), Event: &observe.Event{ID: id("db"), Kind: observe.Created}})
+	see(observe.Observation{At: seconds(2), List: &observe.List{}})
+	see(observe.Observation{At: seconds(2.01), Event: &observe.Event{ID: id("web"), Kind: observe.Started}})
+	see(observe.Observation{At: seconds(3), Exit: &observe.Exit{ID: id("web"), Exit: incident.Exit{At: seconds(3), ExitCode: 3}}})
+	c.Due(seconds(30))
+	c.Due(seconds(30).Add(2 * keepRemoved))
+	rows, err := c.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows[id("web")] == nil || c.containers[id("web")] == nil {
+		t.Error("a container that is there is forgotten")
+	}
+	if b, kept := rows[id("db")]; !kept || b != nil || c.containers[id("db")] != nil {
+		t.Error("a container that is gone is remembered")
+	}
+}
