@@ -209,7 +209,7 @@ func suggestLimit(inc *incident.Incident, f *Facts, limit int64) string {
 	if total := hostTotal(inc); total > 0 && next > total {
 		return held + "The limit to try, " + incident.FormatBytes(next) + ", is more than the host's " + incident.FormatBytes(total) + ": find out what it holds, or give it a larger host."
 	}
-	return held + LimitAdvice(limit, howToLimit(inc, next, f.gone())) + " Whether it leaks only its history can say: oomwatch triage."
+	return held + LimitAdvice(limit, howToLimit(inc, next, f.gone())) + " oomwatch triage shows whether it leaks."
 }
 
 // hostTotal is the host's memory in bytes; 0 where it is not known.

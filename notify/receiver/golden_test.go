@@ -74,7 +74,7 @@ func cases() map[string]*incident.Incident {
 		{Source: "kmsg", Time: at("2026-11-21T07:56:40.812Z"), Text: "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/docker/4fd2,task_memcg=/docker/4fd2,task=tail,pid=5300,uid=0", Means: "the kernel reached the container's own limit"},
 		{Source: "docker", Time: at("2026-11-21T07:56:40.848Z"), Text: "die (exitCode=137)", Means: "the engine saw it end with SIGKILL"},
 	}
-	own.Advice = []string{"tail alone held 31.6 MiB of anonymous memory. " + rules.LimitAdvice(32*mib, "set mem_limit: 48m (or deploy.resources.limits.memory) for service web in the compose file, then docker compose up -d") + " Whether it leaks only its history can say: oomwatch triage."}
+	own.Advice = []string{"tail alone held 31.6 MiB of anonymous memory. " + rules.LimitAdvice(32*mib, "set mem_limit: 48m (or deploy.resources.limits.memory) for service web in the compose file, then docker compose up -d") + " oomwatch triage shows whether it leaks."}
 	own.LogTail = []string{"listening on :8080", "GET /export 200 18ms", "loading the whole table into memory"}
 	out["oom_container"] = own
 
