@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -161,15 +160,14 @@ func (s *sources) addPodman(cfg *config.Config, past *restored, log *zap.Logger,
 // podmanSockets are those of Podman to follow. One that Docker's default socket links to
 // is followed as that.
 func podmanSockets(cfg *config.Config) (sockets []string, optional bool) {
-	if named := config.Named(cfg.Podman.Sockets); len(named) > 0 {
-		return slices.DeleteFunc(named, func(s string) bool { return s == config.EngineOff }), false
+	sockets, optional = docker.NamedPodman(config.Named(cfg.Podman.Sockets))
+	if !optional {
+		return sockets, false
 	}
-	for _, s := range docker.PodmanSockets() {
-		twice := !noDocker(cfg) && cfg.Docker.Host == "" && docker.SameSocket(strings.TrimPrefix(s, "unix://"))
-		if !twice && string(cfg.Docker.Host) != s && !slices.Contains(cfg.Docker.More, config.DockerHost(s)) {
-			sockets = append(sockets, s)
-		}
-	}
+	sockets = slices.DeleteFunc(sockets, func(s string) bool {
+		twice := !noDocker(cfg) && cfg.Docker.Host == "" && docker.SameSocket(s)
+		return twice || string(cfg.Docker.Host) == s || slices.Contains(cfg.Docker.More, config.DockerHost(s))
+	})
 	return sockets, true
 }
 
@@ -199,15 +197,11 @@ func (s *sources) addEngine(opt docker.Options, past *restored, log *zap.Logger,
 
 // noDocker is true where nobody named an engine, and only another runtime is here.
 func noDocker(cfg *config.Config) bool {
-	there := func(socket string) bool {
-		_, err := os.Stat(strings.TrimPrefix(socket, "unix://"))
-		return err == nil
-	}
 	named := cfg.Docker.Host != "" || os.Getenv("DOCKER_HOST") != ""
 	runtimes, _ := cri.Sockets(config.Named(cfg.CRI.Sockets))
 	runtimes = append(slices.Clone(runtimes), docker.PodmanSocket)
 	runtimes = append(runtimes, config.Named(cfg.Podman.Sockets)...)
-	return !named && !docker.Here() && slices.ContainsFunc(runtimes, there)
+	return !named && !docker.Here() && slices.ContainsFunc(runtimes, docker.Listens)
 }
 
 // addRuntimes adds the runtimes of Kubernetes: those that are named, else the known ones,

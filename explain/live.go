@@ -11,6 +11,7 @@ import (
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/watcher/cri"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
 )
@@ -30,6 +31,9 @@ const NoEngine = "off"
 type Host struct {
 	// Docker is the engine's address, "" for the usual one, NoEngine for none.
 	Docker string
+	// CRI and Podman are the sockets of those, as cri.Sockets and docker.NamedPodman take
+	// them.
+	CRI, Podman []string
 	// Facts is what the host says of itself.
 	Facts incident.Host
 	// LogLines is how many of a container's last log lines go along.
@@ -42,14 +46,11 @@ type Host struct {
 // and joins it as the daemon would. They come oldest first.
 func (h *Host) Incidents(ctx context.Context) ([]*incident.Incident, error) {
 	since := time.Now().Add(-lookBack)
-	sources := []observe.Source{&kernlog.Source{Once: true}, journal{since: since, files: syslogFiles}}
-	if h.Docker != NoEngine {
-		engine, err := docker.New(docker.Options{Host: h.Docker, Since: since, LogLines: h.LogLines})
-		if err != nil {
-			return nil, err
-		}
-		sources = append(sources, engine)
+	sources, err := h.engines(ctx, since)
+	if err != nil {
+		return nil, err
 	}
+	sources = append(sources, &kernlog.Source{Once: true}, journal{since: since, files: syslogFiles})
 	obs := withoutRepeats(watcher.Gather(ctx, gatherWait, sources...))
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -75,6 +76,38 @@ func (h *Host) Incidents(ctx context.Context) ([]*incident.Incident, error) {
 		}
 	}
 	return latest(told), blind
+}
+
+// engines are those that answer, and those that were named. Docker is one of them where
+// no other is.
+func (h *Host) engines(ctx context.Context, since time.Time) (out []observe.Source, err error) {
+	sockets, optional := cri.Sockets(h.CRI)
+	for _, s := range sockets {
+		if p := cri.Probe(ctx, s); optional && p.Absent {
+			continue
+		}
+		runtime, err := cri.New(cri.Options{Socket: s, Since: since, LogLines: h.LogLines})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, runtime)
+	}
+	sockets, optional = docker.NamedPodman(h.Podman)
+	for _, s := range sockets {
+		if optional && (!docker.Listens(s) || docker.SameSocket(s)) {
+			continue
+		}
+		podman, err := docker.New(docker.Options{Name: docker.PodmanName(s), Host: s, Since: since, LogLines: h.LogLines})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, podman)
+	}
+	if h.Docker == NoEngine || h.Docker == "" && len(out) > 0 && !docker.Here() {
+		return out, nil
+	}
+	engine, err := docker.New(docker.Options{Host: h.Docker, Since: since, LogLines: h.LogLines})
+	return append(out, engine), err
 }
 
 // latest is each incident once, as it was told last, in the order of the first time.

@@ -28,6 +28,8 @@ const maxStories = 3
 type explainer struct {
 	where  places
 	docker config.DockerHost
+	cri    engineSockets
+	podman engineSockets
 	files  explain.Files
 	svg    string
 	all    bool
@@ -80,6 +82,8 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 	fs.StringVar(&e.svg, "svg", "", "also draw the memory before the newest of what is told, as a picture, to `FILE`; - for stdout, in place of the words")
 	fs.BoolVar(&e.all, "all", false, "tell everything that is found, each with its story")
 	addText(fs, &e.docker, "docker", "", "HOST", "Docker engine to ask where no daemon runs (default DOCKER_HOST, else the default socket)")
+	addText(fs, &e.cri, "cri", "", "SOCKET", "containerd or CRI-O to ask where no daemon runs, or off (default the known sockets, where they are)")
+	addText(fs, &e.podman, "podman", "", "SOCKET", "Podman to ask where no daemon runs, or off (default its usual sockets, where they are)")
 	e.where.add(cmd)
 	addOutput(cmd, &e.out)
 	return cmd
@@ -87,7 +91,7 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 
 func (e *explainer) run(ctx context.Context, what string) error {
 	if len(e.files.Logs) > 0 || e.files.FromEngine() {
-		for _, flag := range []string{"socket", "store", "docker"} {
+		for _, flag := range []string{"socket", "store", "docker", "cri", "podman"} {
 			if e.cmd.Flags().Changed(flag) {
 				return usageError{fmt.Errorf("--%s is of no use with saved files: take it out", flag)}
 			}
@@ -135,7 +139,7 @@ func (e *explainer) ask(ctx context.Context, what string) (list, others []*incid
 	case !errors.Is(err, daemon.ErrNoStore):
 		fmt.Fprintf(e.cmd.ErrOrStderr(), "note: %v; going on without the store\n", err)
 	}
-	here := explain.Host{Docker: string(e.docker), Facts: host.Facts(), LogLines: config.DefaultLogLines, Notes: e.cmd.ErrOrStderr()}
+	here := explain.Host{Docker: string(e.docker), CRI: config.Named(e.cri), Podman: config.Named(e.podman), Facts: host.Facts(), LogLines: config.DefaultLogLines, Notes: e.cmd.ErrOrStderr()}
 	seen, err := here.Incidents(ctx)
 	if err != nil && len(kept) == 0 {
 		return nil, nil, err

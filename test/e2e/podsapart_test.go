@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -107,6 +108,11 @@ func TestPodsApart(t *testing.T) {
 	}
 	once("runtime-frozen", froze, incident.OOMContainer)
 
+	// Without the daemon the runtime, the kernel's log and the pods' logs are asked.
+	out, errs, code := oomwatch(t, "explain", "--docker", "off", "--podman", "off", "--cri", "unix://"+r.Socket, "--socket", d.dir+"/none.sock", froze)
+	if code != 0 || !strings.Contains(out, "main of pod apart/job-") || !strings.Contains(out, "OOM-killed") {
+		t.Errorf("explain without the daemon: exit %d\n%s%s", code, out, errs)
+	}
 	if got := hook.of(lives); len(got) != 0 {
 		t.Errorf("one that lives was told: %s", hook.json(lives))
 	}

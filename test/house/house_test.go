@@ -41,7 +41,7 @@ var may = map[string][]string{
 	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact", "internal/boundedjson", "watcher/logtail"},
 	"watcher/cri":     {"observe", "incident", "redact", "watcher/logtail", "internal/grpcread"},
 	"watcher/logtail": {"redact"},
-	"explain":         {"watcher", "correlate", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "voices", "internal/input"},
+	"explain":         {"watcher", "correlate", "watcher/cri", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "voices", "internal/input"},
 	"voices":          {"incident", "redact"},
 	"proc":            {},
 	"audit":           {"incident", "redact", "units"},

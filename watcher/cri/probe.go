@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// Off in the place of a socket means that none is followed.
+const Off = "off"
+
 // Sockets are those to follow: the named ones, "off" for none, or else the known ones, of
 // which nothing is said while they are not there (optional).
 func Sockets(named []string) (sockets []string, optional bool) {
@@ -14,7 +17,7 @@ func Sockets(named []string) (sockets []string, optional bool) {
 		return Known, true
 	}
 	for _, s := range named {
-		if s != "off" {
+		if s != Off {
 			sockets = append(sockets, s)
 		}
 	}

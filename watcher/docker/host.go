@@ -44,15 +44,15 @@ func Here() bool {
 	return there
 }
 
-// SameSocket is true where a socket is the one that Docker's default is: podman-docker
-// links that one to Podman's.
-func SameSocket(path string) bool {
+// SameSocket is true where a socket (unix:///PATH) is the one that Docker's default is:
+// podman-docker links that one to Podman's.
+func SameSocket(socket string) bool {
 	standard, there := defaultSocket()
 	if !there {
 		return false
 	}
 	a, errA := filepath.EvalSymlinks(standard)
-	b, errB := filepath.EvalSymlinks(path)
+	b, errB := filepath.EvalSymlinks(strings.TrimPrefix(socket, "unix://"))
 	return errA == nil && errB == nil && a == b
 }
 

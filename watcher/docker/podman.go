@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -24,6 +25,26 @@ func PodmanSockets() []string {
 		all = append(all, "unix://"+f)
 	}
 	return all
+}
+
+// NamedPodman are the sockets to follow: the named ones, "off" for none, or else the usual
+// ones, of which nothing is said while they are not there (optional).
+func NamedPodman(named []string) (sockets []string, optional bool) {
+	if len(named) == 0 {
+		return PodmanSockets(), true
+	}
+	for _, s := range named {
+		if s != "off" {
+			sockets = append(sockets, s)
+		}
+	}
+	return sockets, false
+}
+
+// Listens is true where a socket is there.
+func Listens(socket string) bool {
+	_, err := os.Stat(strings.TrimPrefix(socket, "unix://"))
+	return err == nil
 }
 
 // PodmanName is what the source of a socket of Podman's is called: "podman", "podman user
