@@ -14,7 +14,7 @@ VM_SUITES ?= trixie bookworm
 export CGO_ENABLED = 0
 
 SEED ?= $(shell date +%s)
-.PHONY: build run test e2e demo bench leaks-sim restarts soak soak-hour fault lab-vm model fuzz lint lab browser clean
+.PHONY: build run test e2e demo bench leaks-sim restarts soak soak-hour fault lab-vm lab-pods model fuzz lint lab browser clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -78,6 +78,22 @@ fault: ## kill the daemon 400 times, fill and break its disk: nothing is lost, n
 
 lab-vm: ## the same deaths in virtual machines: cgroup v2, other kernels and engines; needs no root engine here
 	test/vm/lab $(VM_SUITES)
+
+# The containerd that lab-pods builds beside the system's.
+CONTAINERD_VERSION ?= v2.4.2
+CONTAINERD_DIR     := $(CURDIR)/bin/containerd-$(CONTAINERD_VERSION)
+pod_tests = OOMWATCH_MATRIX=$(CURDIR)/$(MATRIX) $(GO) test -p 1 -count 1 -timeout 10m -v -run 'TestPod|TestRuntime|TestUnread' ./test/e2e ./watcher/cri
+
+lab-pods: lab ## pods on the system's containerd and on one of 2.x, built from its module: every cause, printed
+	@mkdir -p $(CONTAINERD_DIR) && : >$(MATRIX)
+	for p in containerd ctr containerd-shim-runc-v2; do \
+		test -x $(CONTAINERD_DIR)/$$p || GOBIN=$(CONTAINERD_DIR) GOFLAGS= $(GO) install github.com/containerd/containerd/v2/cmd/$$p@$(CONTAINERD_VERSION) || exit 1; \
+	done
+	@status=0; \
+	$(pod_tests) || status=1; \
+	OOMWATCH_CONTAINERD=$(CONTAINERD_DIR) $(pod_tests) || status=1; \
+	$(print_matrix) || status=1; \
+	exit $$status
 
 model: ## 20,000 random histories of the join, of SEED
 	$(GO) test ./correlate -run '^TestModel$$' -count 1 -timeout 30m -rapid.checks=20000 -rapid.seed=$(SEED)
