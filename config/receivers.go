@@ -136,7 +136,7 @@ var receiverKinds = []receiverKind{
 	{name: "stdout", takes: []string{"template"},
 		make: func(c *Receiver, stdout io.Writer) (notify.Notifier, error) {
 			return templated(c, func(t *render.Template) (*receiver.Text, error) {
-				return receiver.NewText(stdout, render.TextOptions{Width: terminal.Width(stdout), Color: terminal.Colour(stdout)}, t), nil
+				return receiver.NewText(stdout, render.TextOptions{Width: terminal.Screen(stdout), Color: terminal.Colour(stdout)}, t), nil
 			})
 		}},
 }

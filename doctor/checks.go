@@ -263,8 +263,8 @@ func checkDaemon(ctx context.Context, cfg *config.Config) []Finding {
 		}
 	}
 	found := []Finding{daemon}
-	if err == nil && st.Recorder != nil {
-		found = append(found, recorderFinding(st.Recorder))
+	if err == nil {
+		found = append(found, statusFindings(st)...)
 	}
 	listen := Finding{Capability: "listen address", State: OK, Found: string(cfg.Listen) + " is free"}
 	if cfg.Listen == "" {
@@ -283,6 +283,38 @@ func checkDaemon(ctx context.Context, cfg *config.Config) []Finding {
 		listen.Fix = "end what listens there (ss -ltnp), or give another address with --listen ADDR"
 	}
 	return append(found, listen)
+}
+
+// statusFindings are what the running daemon itself says of its store, its sources and its
+// receivers: it may run as another user, and with another configuration, than doctor.
+func statusFindings(st *web.Status) []Finding {
+	var found []Finding
+	if st.Store != "" {
+		found = append(found, Finding{Capability: "daemon's store", State: OK, Found: st.Store})
+	}
+	for _, s := range st.Sources {
+		if !s.Up {
+			found = append(found, Finding{Capability: "daemon's source", State: Weak, Found: s.Name + ": " + s.Reason, Fix: s.Fix})
+		}
+	}
+	for _, d := range st.Deliveries {
+		f := Finding{Capability: "daemon's receiver", State: OK, Found: fmt.Sprintf("%s: %d delivered, %d pending", d.Receiver, d.Delivered, d.Pending)}
+		switch {
+		case !d.Configured:
+			continue
+		case d.Down != "":
+			f.State, f.Found = Missing, d.Receiver+" takes no alerts: "+d.Down
+			f.Invisible, f.Fix = "alerts to it, until it takes them again", "mend that, then: oomwatch notify retry "+d.Receiver
+		case d.Parked > d.Pruned:
+			f.State, f.Found = Weak, fmt.Sprintf("%s refused %d alerts: %s", d.Receiver, d.Parked-d.Pruned, d.Error)
+			f.Fix = "oomwatch notify status says why; then: oomwatch notify retry " + d.Receiver
+		}
+		found = append(found, f)
+	}
+	if st.Recorder != nil {
+		found = append(found, recorderFinding(st.Recorder))
+	}
+	return found
 }
 
 // recorderFinding tells what a running daemon records.

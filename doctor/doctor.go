@@ -21,6 +21,9 @@ type Finding struct {
 	Fix       string `json:"fix,omitempty"`
 	// SeesDeaths is true for a capability that alone lets deaths be seen.
 	SeesDeaths bool `json:"-"`
+	// Needed is true for what the daemon cannot do without: its store, its address, and
+	// each receiver that is configured.
+	Needed bool `json:"-"`
 }
 
 // The states of a capability.
@@ -39,7 +42,11 @@ func Diagnose(ctx context.Context, cfg *config.Config, warnings []string) []Find
 	out = append(out, checkRuntimes(ctx, cfg)...)
 	out = append(out, checkCgroups()...)
 	out = append(out, checkTracefs())
-	out = append(out, checkStore(cfg.Store.Path))
-	out = append(out, checkDaemon(ctx, cfg)...)
-	return append(out, checkReceivers(cfg, warnings)...)
+	needed := []Finding{checkStore(cfg.Store.Path)}
+	needed = append(needed, checkDaemon(ctx, cfg)...)
+	needed = append(needed, checkReceivers(cfg, warnings)...)
+	for i := range needed {
+		needed[i].Needed = true
+	}
+	return append(out, needed...)
 }

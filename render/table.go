@@ -32,6 +32,9 @@ func WriteTable(w io.Writer, list []*incident.Incident, opt TextOptions) error {
 		}
 	}
 	for i, r := range rows {
+		if i == 0 && opt.NoHeader {
+			continue
+		}
 		row := fmt.Sprintf("%-*s  %-*s  %-*s  %-*s  %s", wide[0], r[0], wide[1], r[1], wide[2], r[2], wide[3], r[3], whats[i])
 		style := func(s string) string { return s }
 		if i == 0 {

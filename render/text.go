@@ -21,6 +21,8 @@ type TextOptions struct {
 	Width int
 	// Color allows ANSI colours.
 	Color bool
+	// NoHeader leaves a table's titles out: it goes on from one before.
+	NoHeader bool
 }
 
 // How much of the longer parts is shown.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,6 +29,22 @@ const (
 // ErrNoDaemon is returned by a Client when nobody answers on the socket, or not
 // in time.
 var ErrNoDaemon = errors.New("no daemon answers")
+
+// deniedOrGone is why the socket cannot be used. It is ErrNoDaemon and the reason.
+type deniedOrGone struct {
+	path string
+	err  error
+}
+
+func (e *deniedOrGone) Error() string {
+	if errors.Is(e.err, fs.ErrPermission) {
+		return fmt.Sprintf("a daemon may run, but you may not use its socket %s: run with sudo, or join its group", e.path)
+	}
+	return fmt.Sprintf("%v on %s: %v", ErrNoDaemon, e.path, e.err)
+}
+
+// Unwrap returns both.
+func (e *deniedOrGone) Unwrap() []error { return []error{ErrNoDaemon, e.err} }
 
 // Client asks a running daemon over its unix socket.
 type Client struct {
@@ -198,7 +215,7 @@ func (c *Client) do(ctx context.Context, method, path string, send io.Reader) (i
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
-			return nil, fmt.Errorf("%w on %s: %w", ErrNoDaemon, c.path, op.Err)
+			return nil, &deniedOrGone{c.path, op.Err}
 		}
 		if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() && ctx.Err() == nil {
 			return nil, fmt.Errorf("%w on %s within %s", ErrNoDaemon, c.path, answerWait)

@@ -19,7 +19,9 @@ func newDoctor() *cobra.Command {
 		Long: `Doctor tries every source and place that the daemon would use, as the user and
 with the flags it is called with. It changes nothing and asks for no rights.
 
-Exit status: 0 when at least one source of deaths works, 1 when none does.`,
+Where a daemon runs it is asked what it sees, keeps and delivers. Exit status: 0 when
+at least one source of deaths works and nothing that is needed (store, address,
+receivers) is missing, else 1.`,
 		Example: `  oomwatch doctor
   sudo oomwatch doctor --config /etc/oomwatch/config.yaml
   oomwatch doctor -o json | jq 'select(.state != "ok")'`,
@@ -37,18 +39,34 @@ Exit status: 0 when at least one source of deaths works, 1 when none does.`,
 			if err != nil {
 				return err
 			}
-			for _, f := range found {
-				if f.SeesDeaths && f.State != doctor.Missing {
-					return nil
-				}
-			}
-			return fmt.Errorf("no source of deaths can be read from here: mend one of those marked missing above")
+			return enough(found)
 		},
 	}
 	flags.add(cmd)
 	flags.addReceivers(cmd)
 	addOutput(cmd, &out)
 	return cmd
+}
+
+// enough returns an error where nothing sees deaths, or something needed is missing.
+func enough(found []doctor.Finding) error {
+	sees := false
+	var missing []string
+	for _, f := range found {
+		switch {
+		case f.SeesDeaths && f.State != doctor.Missing:
+			sees = true
+		case f.Needed && f.State == doctor.Missing:
+			missing = append(missing, f.Capability)
+		}
+	}
+	switch {
+	case !sees:
+		return fmt.Errorf("no source of deaths can be read from here: mend one of those marked missing above")
+	case len(missing) > 0:
+		return fmt.Errorf("needed and missing: %s; the step that mends each stands above", strings.Join(missing, ", "))
+	}
+	return nil
 }
 
 // writeFindings prints a table that is read from the left: state, what, found;

@@ -85,6 +85,7 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 	addText(fs, &e.cri, "cri", "", "SOCKET", "containerd or CRI-O to ask where no daemon runs, or off (default the known sockets, where they are)")
 	addText(fs, &e.podman, "podman", "", "SOCKET", "Podman to ask where no daemon runs, or off (default its usual sockets, where they are)")
 	e.where.add(cmd)
+	e.where.completeWhat(cmd)
 	addOutput(cmd, &e.out)
 	return cmd
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/daemon"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/terminal"
+	"github.com/oomwatch/oomwatch/render"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -55,6 +57,7 @@ func newHistory() *cobra.Command {
 		code  config.Cause
 		kind  config.IncidentKind
 		name  string
+		more  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "history",
@@ -67,6 +70,9 @@ give is left out, said, and exit status 1.`,
   oomwatch history --since 2026-11-01 -o json | jq -r .summary`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q := web.Query{Since: since.from(time.Now()), Container: name, Cause: incident.Cause(code), Kind: incident.Kind(kind), Limit: int(limit)}
+			if more {
+				return where.follow(cmd, q, out)
+			}
 			list, left := where.incidents(cmd.Context(), q, cmd.ErrOrStderr())
 			if left != nil && !errors.As(left, new(*daemon.LeftOutError)) {
 				return left
@@ -90,10 +96,77 @@ give is left out, said, and exit status 1.`,
 	addText(flags, &code, "cause", "", "CODE", "only of this cause, such as oom.container")
 	addText(flags, &kind, "kind", "", "KIND", "only of this kind: "+config.List(config.Kinds))
 	addText(flags, &limit, "limit", "", "N", "only the newest N (default all)")
+	flags.BoolVarP(&more, "follow", "f", false, "go on with what happens, and with what changes; ends with Ctrl-C")
 	addOutput(cmd, &out)
 	complete(cmd, "cause", config.CauseCodes()...)
 	complete(cmd, "kind", config.Kinds...)
+	where.completeContainer(cmd, "container")
 	return cmd
+}
+
+const (
+	// followEvery lies between two looks for what is new, followLate is how long after it
+	// happened an incident may become known.
+	followEvery = time.Second
+	followLate  = 15 * time.Minute
+)
+
+// follow prints what is kept, then what comes, until it is interrupted.
+func (p *places) follow(cmd *cobra.Command, q web.Query, out outputFormat) error {
+	if !p.askFirst() {
+		return errors.New("--follow asks the running daemon: leave --store out")
+	}
+	w := cmd.OutOrStdout()
+	seen := map[string]string{}
+	for first := true; ; first = false {
+		list, err := p.daemon().Incidents(cmd.Context(), q)
+		switch {
+		case cmd.Context().Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("%w; --follow asks the running daemon: start one with `oomwatch run`", err)
+		}
+		fresh := list[:0:0]
+		now := map[string]string{}
+		for _, inc := range list {
+			if now[inc.ID] = inc.News(); seen[inc.ID] != now[inc.ID] {
+				fresh = append(fresh, inc)
+			}
+		}
+		seen = now
+		if out.json() {
+			err = writeLines(w, fresh)
+		} else {
+			err = render.WriteTable(w, fresh, render.TextOptions{Width: terminal.Screen(w), Color: terminal.Colour(w), NoHeader: !first})
+		}
+		if err != nil {
+			return err
+		}
+		// From the second look on only what can still be new is asked for.
+		q.Limit = 0
+		if since := time.Now().Add(-followLate); since.After(q.Since) {
+			q.Since = since
+			if first {
+				seen = recent(list, since)
+			}
+		}
+		select {
+		case <-cmd.Context().Done():
+			return nil
+		case <-time.After(followEvery):
+		}
+	}
+}
+
+// recent are the incidents since a time by id, with what each tells.
+func recent(list []*incident.Incident, since time.Time) map[string]string {
+	out := map[string]string{}
+	for _, inc := range list {
+		if !inc.Time.Before(since) {
+			out[inc.ID] = inc.News()
+		}
+	}
+	return out
 }
 
 // places are where a command finds what the daemon knows.

@@ -14,6 +14,7 @@ import (
 	"github.com/oomwatch/oomwatch/daemon"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/render"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -94,6 +95,7 @@ one that is given several times any may. In the patterns * stands for any text a
 	addText(f, &until, "until", "", "TIME", "until when: 2026-11-21T07:56:40Z")
 	f.StringVar(&x.Reason, "reason", "", "why (`TEXT`); it is shown with what is silenced")
 	where.addSocket(cmd)
+	where.completeContainer(cmd, "container")
 	addOutput(cmd, &out)
 	complete(cmd, "cause", config.CauseCodes()...)
 	complete(cmd, "kind", config.Kinds...)
@@ -142,6 +144,7 @@ func newSilenceExpire() *cobra.Command {
 		},
 	}
 	where.addSocket(cmd)
+	where.completeSilence(cmd)
 	addOutput(cmd, &out)
 	return cmd
 }
@@ -187,7 +190,7 @@ func writeSilences(w io.Writer, out outputFormat, list []incident.Silence) error
 		if x.By != "" {
 			by = ", by " + x.By
 		}
-		if _, err := fmt.Fprintf(w, "%s  %s %s%s: %s\n          %s\n", x.ID, word, x.Until.UTC().Format(time.RFC3339), by, redact.Sanitize(x.Reason), matchLine(&x.Match)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s  %s %s%s: %s\n          %s\n", x.ID, word, render.Clock(x.Until), by, redact.Sanitize(x.Reason), matchLine(&x.Match)); err != nil {
 			return err
 		}
 	}

@@ -110,7 +110,7 @@ func (m *topModel) View() tea.View {
 	if m.width > 0 {
 		head := fmt.Sprintf("oomwatch top · %d containers and the host · from %s", max(len(m.list)-1, 0), m.from)
 		if !m.at.IsZero() {
-			head += " · " + m.at.UTC().Format("15:04:05 UTC")
+			head += " · " + m.at.Local().Format("15:04:05")
 		}
 		if m.paused {
 			head += " · paused"

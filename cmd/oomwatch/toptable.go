@@ -37,15 +37,15 @@ type topColumn struct {
 var topColumns = []topColumn{
 	{"CONTAINER", func(r *warn.Row) string { return redact.Sanitize(r.Name) }, true, 0},
 	{"MEMORY", func(r *warn.Row) string { return incident.FormatBytes(r.Memory) }, false, 7},
-	{"HELD", func(r *warn.Row) string { return sizeOr(r.Held) }, false, 3},
-	{"LIMIT", func(r *warn.Row) string { return sizeOr(r.Limit) }, false, 2},
+	{"HELD", func(r *warn.Row) string { return sizeOr(r.Held) }, false, 0},
+	{"LIMIT", func(r *warn.Row) string { return sizeOr(r.Limit) }, false, 0},
 	{"ROOM", func(r *warn.Row) string { return sizeOr(r.Headroom) }, false, 4},
 	{"STALL", func(r *warn.Row) string { return percentOr(r.StalledFull) }, false, 5},
 	{"TREND", trendCell, false, 6},
 	{"LIMIT IN", limitCell, false, 1},
 	{"HITS", func(r *warn.Row) string { return numberOr(r.LimitHits) }, false, 9},
 	{"PIDS", func(r *warn.Row) string { return numberOr(r.PIDs) }, false, 8},
-	{"WARNINGS", func(r *warn.Row) string { return redact.Sanitize(strings.Join(r.Warnings, " ")) }, true, 1},
+	{"WARNINGS", func(r *warn.Row) string { return redact.Sanitize(strings.Join(r.Warnings, " ")) }, true, 3},
 }
 
 func sizeOr(n *int64) string {
@@ -88,8 +88,16 @@ func limitCell(r *warn.Row) string {
 	return s
 }
 
-// maxNameColumn bounds the names, which anybody may make as long as they like.
+// maxNameColumn bounds the names, which anybody may make as long as they like; on a
+// narrow screen they have a third of it.
 const maxNameColumn = 32
+
+func (o topOptions) nameColumn() int {
+	if o.width == 0 {
+		return 1 << 20
+	}
+	return min(maxNameColumn, max(o.width/3, 12))
+}
 
 // writeTop writes a table of rows.
 func writeTop(w io.Writer, list []*warn.Row, opt topOptions) error {
@@ -107,14 +115,14 @@ func topTable(list []*warn.Row, opt topOptions) string {
 		shown = shown[:opt.rows]
 	}
 	columns := topColumns
-	cells, wide := topCells(shown, columns)
+	cells, wide := topCells(shown, columns, opt.nameColumn())
 	for opt.width > 0 && sum(wide)+2*(len(wide)-1) > opt.width && len(columns) > 1 {
 		least := slices.MaxFunc(columns, func(a, b topColumn) int { return cmp.Compare(a.drop, b.drop) })
 		if least.drop == 0 {
 			break
 		}
 		columns = slices.DeleteFunc(slices.Clone(columns), func(c topColumn) bool { return c.title == least.title })
-		cells, wide = topCells(shown, columns)
+		cells, wide = topCells(shown, columns, opt.nameColumn())
 	}
 	dim, warned, near := lipgloss.NewStyle().Faint(true), lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red), lipgloss.NewStyle().Foreground(lipgloss.Yellow)
 	var b strings.Builder
@@ -151,13 +159,13 @@ func topTable(list []*warn.Row, opt topOptions) string {
 
 // topCells are the title and the cell of each row for each column, and how wide
 // each column is.
-func topCells(shown []*warn.Row, columns []topColumn) (cells [][]string, wide []int) {
+func topCells(shown []*warn.Row, columns []topColumn, most int) (cells [][]string, wide []int) {
 	cells, wide = make([][]string, len(shown)+1), make([]int, len(columns))
 	for c, col := range columns {
 		cells[0] = append(cells[0], col.title)
 		wide[c] = utf8.RuneCountInString(col.title)
 		for i, r := range shown {
-			s := clipRunes(col.cell(r), maxNameColumn)
+			s := clipRunes(col.cell(r), most)
 			cells[i+1] = append(cells[i+1], s)
 			wide[c] = max(wide[c], utf8.RuneCountInString(s))
 		}

@@ -19,6 +19,15 @@ func Colour(w io.Writer) bool {
 	return Is(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
+// Screen is how wide text on w may be where w is a terminal, within reason; 0 where it is
+// none: then nothing is cut.
+func Screen(w io.Writer) int {
+	if !Is(w) {
+		return 0
+	}
+	return Width(w)
+}
+
 // Width is how wide text on w may be: the terminal, within reason, or 80.
 func Width(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
