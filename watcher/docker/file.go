@@ -50,7 +50,7 @@ func ReadEvents(r io.Reader) ([]observe.Observation, error) {
 			sh.learn(m)
 		}
 		o, ok := observation(m, *sh)
-		if !ok || !seen.add(seenKey{m.Actor.ID, string(m.Action), eventTime(m).UnixNano()}) {
+		if !ok || !seen.add(keyOf(m)) {
 			continue
 		}
 		out = append(out, o)

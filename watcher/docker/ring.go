@@ -127,6 +127,11 @@ type seenKey struct {
 	nano       int64
 }
 
+// keyOf is what an event that the engine repeats is known by.
+func keyOf(m events.Message) seenKey {
+	return seenKey{m.Actor.ID, string(m.Action), eventTime(m).UnixNano()}
+}
+
 func newSeenSet(size int) *seenSet {
 	return &seenSet{most: size, keys: map[seenKey]struct{}{}}
 }

@@ -143,7 +143,7 @@ func (r *run) drain(ctx context.Context) {
 func (r *run) event(m events.Message) {
 	m = asDocker(m)
 	at := eventTime(m)
-	if !r.seen.add(seenKey{m.Actor.ID, string(m.Action), at.UnixNano()}) {
+	if !r.seen.add(keyOf(m)) {
 		r.s.metrics.duplicates.Inc()
 		return
 	}
