@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the lab needs on Debian or Ubuntu: for a private Docker engine
 # dockerd, containerd, runc, iptables and a static busybox; to receive alerts an
-# Alertmanager and rsyslog, which only run while a test does. Does nothing where
+# Alertmanager and rsyslog, to read metrics Prometheus, which only run while a test does. Does nothing where
 # all of it is there; says what is missing where it cannot install.
 set -eu
 
@@ -14,6 +14,7 @@ missing() {
 	command -v iptables >/dev/null 2>&1 || out="$out iptables"
 	command -v busybox >/dev/null 2>&1 || out="$out busybox-static"
 	command -v prometheus-alertmanager >/dev/null 2>&1 || out="$out prometheus-alertmanager"
+	command -v promtool >/dev/null 2>&1 || out="$out prometheus"
 	command -v rsyslogd >/dev/null 2>&1 || out="$out rsyslog"
 	# It reads the unit that is shipped; it is not started.
 	command -v systemd-analyze >/dev/null 2>&1 || out="$out systemd"
@@ -50,7 +51,7 @@ fi
 # shellcheck disable=SC2086 # a list of package names
 apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $need $extra >/dev/null
 # Nor are they to start at the next boot.
-for unit in prometheus-alertmanager rsyslog; do
+for unit in prometheus prometheus-alertmanager rsyslog; do
 	case " $need " in
 	*" $unit "*) systemctl disable -q "$unit.service" 2>/dev/null || true ;;
 	esac
