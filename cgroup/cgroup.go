@@ -90,6 +90,10 @@ type Stat struct {
 	Shmem  int64 `json:"shmem_bytes"`
 	Kernel int64 `json:"kernel_bytes"`
 	Slab   int64 `json:"slab_bytes"`
+	// Refaults counts pages of files that were read again although they had been dropped
+	// not long before (workingset_refault_file; before Linux 5.9 workingset_refault): a
+	// working set that does not fit. It is a number of pages since the cgroup was made.
+	Refaults int64 `json:"-"`
 }
 
 // PSI is a pressure file's content (kernel: Documentation/accounting/psi.rst).

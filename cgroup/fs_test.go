@@ -112,7 +112,7 @@ func TestRead(t *testing.T) {
 	}{
 		{"v1", "/docker/" + a, everything, Sample{
 			Current: 33554432, Limit: 33554432, Swap: 12288, OOMKills: 3,
-			Stat:    &Stat{Anon: 33161216, File: 8192, Shmem: 4096, Kernel: 344064, Slab: -1},
+			Stat:    &Stat{Anon: 33161216, File: 8192, Shmem: 4096, Kernel: 344064, Slab: -1, Refaults: -1},
 			PSI:     &PSI{SomeAvg10: 1.25, FullAvg10: 0.5, SomeTotal: 2500 * time.Millisecond, FullTotal: time.Second},
 			HostPSI: true, PIDs: []int{4242, 4250, 4243},
 			Events: &Events{-1, -1, 144, -1}, Tasks: &Tasks{3, 100}, CPU: &CPU{120, 7, 350 * time.Millisecond}}},
@@ -121,14 +121,14 @@ func TestRead(t *testing.T) {
 		{"hybrid", "/docker/" + a, WithPSI | WithKills, Sample{Current: 33554432, Limit: 33554432, Swap: -1}},
 		{"v2", "/system.slice/docker-" + a + ".scope", everything, Sample{
 			Current: 33554432, Limit: 33554432, Swap: 4096, OOMKills: 2,
-			Stat: &Stat{Anon: 33161216, File: 8192, Shmem: 4096, Kernel: 344064, Slab: 118784},
+			Stat: &Stat{Anon: 33161216, File: 8192, Shmem: 4096, Kernel: 344064, Slab: 118784, Refaults: -1},
 			PSI:  &PSI{SomeAvg10: 12.34, FullAvg10: 10, SomeTotal: 4 * time.Second, FullTotal: 3 * time.Second},
 			PIDs: []int{4242}, Events: &Events{0, 0, 144, 2}, Tasks: &Tasks{1, Unlimited}, CPU: &CPU{120, 7, 350 * time.Millisecond}}},
 		// An older kernel without "kernel" in memory.stat, pressure off for this
 		// cgroup, the processes in crun's cgroup below.
 		{"v2", podSlice + "/crio-" + b + ".scope", everything, Sample{
 			Current: 100000000, Limit: Unlimited, Swap: 4096, OOMKills: 1,
-			Stat: &Stat{Anon: 5, File: 6, Shmem: 7, Kernel: 100, Slab: 40},
+			Stat: &Stat{Anon: 5, File: 6, Shmem: 7, Kernel: 100, Slab: 40, Refaults: -1},
 			PIDs: []int{4243, 4246}, Events: &Events{0, 0, 144, 2}}},
 		{"nested", "/system.slice/docker-" + a + ".scope", WithKills, Sample{Current: 33554432, Limit: 33554432, Swap: -1, OOMKills: 2}},
 		{"sidecar", "/docker/" + a, WithKills, Sample{Current: 33554432, Limit: 33554432, Swap: -1}},
@@ -351,4 +351,17 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q: limit %d", b, n)
 		}
 	})
+}
+
+func TestRefaults(t *testing.T) {
+	var s Stat
+	parseStatV1([]byte("workingset_refault_file 3\ntotal_workingset_refault_anon 1\ntotal_workingset_refault_file 77\n"), &s)
+	if s.Refaults != 77 {
+		t.Errorf("v1: %d", s.Refaults)
+	}
+	for _, key := range []string{"workingset_refault_file", "workingset_refault"} {
+		if parseStatV2([]byte("anon 1\n"+key+" 78\nworkingset_refault_anon 2\n"), &s); s.Refaults != 78 {
+			t.Errorf("v2, %s: %d", key, s.Refaults)
+		}
+	}
 }

@@ -78,7 +78,7 @@ func field(b []byte, name string) (int64, bool) {
 //	total_cache 4096
 //	total_rss 8192
 func parseStatV1(b []byte, s *Stat) (swap int64) {
-	*s = Stat{Anon: -1, File: -1, Shmem: -1, Kernel: -1, Slab: -1}
+	*s = Stat{Anon: -1, File: -1, Shmem: -1, Kernel: -1, Slab: -1, Refaults: -1}
 	swap = -1
 	for len(b) > 0 {
 		key, value, rest := nextField(b)
@@ -92,6 +92,8 @@ func parseStatV1(b []byte, s *Stat) (swap int64) {
 			set(&s.Shmem, value)
 		case "total_swap":
 			set(&swap, value)
+		case "total_workingset_refault_file":
+			set(&s.Refaults, value)
 		}
 	}
 	return swap
@@ -104,7 +106,7 @@ func parseStatV1(b []byte, s *Stat) (swap int64) {
 //	file 0
 //	kernel 344064
 func parseStatV2(b []byte, s *Stat) {
-	*s = Stat{Anon: -1, File: -1, Shmem: -1, Kernel: -1, Slab: -1}
+	*s = Stat{Anon: -1, File: -1, Shmem: -1, Kernel: -1, Slab: -1, Refaults: -1}
 	parts, seen := int64(0), false
 	for len(b) > 0 {
 		key, value, rest := nextField(b)
@@ -118,6 +120,8 @@ func parseStatV2(b []byte, s *Stat) {
 			set(&s.Shmem, value)
 		case "kernel":
 			set(&s.Kernel, value)
+		case "workingset_refault_file", "workingset_refault":
+			set(&s.Refaults, value)
 		case "slab":
 			set(&s.Slab, value)
 			fallthrough

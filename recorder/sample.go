@@ -50,7 +50,7 @@ func (x *Reading) TakeHost(at time.Time, h *cgroup.Host, psi *cgroup.PSI) {
 func (x *Reading) Sample() cgroup.Sample {
 	s := cgroup.Sample{At: x.At, Current: x.Used, Limit: x.Limit, Swap: x.Swap, OOMKills: -1}
 	if x.Anon >= 0 || x.File >= 0 {
-		s.Stat = &cgroup.Stat{Anon: x.Anon, File: x.File, Shmem: x.Shmem, Kernel: x.Kernel, Slab: -1}
+		s.Stat = &cgroup.Stat{Anon: x.Anon, File: x.File, Shmem: x.Shmem, Kernel: x.Kernel, Slab: -1, Refaults: -1}
 	}
 	if x.CPUPeriods > 0 {
 		s.CPU = &cgroup.CPU{Periods: x.CPUPeriods, Throttled: x.CPUThrottled, ThrottledTime: time.Duration(x.CPUThrottledUS) * time.Microsecond}

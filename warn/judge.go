@@ -88,7 +88,7 @@ func (st *state) foreseen(r *Rules) level {
 // pressed: all tasks stand still for want of memory, again and again. Where the
 // kernel notifies of it, that counts; how much of the time it was, where it tells.
 func (st *state) pressed(r *Rules) level {
-	if r.PressurePercent == 0 {
+	if r.PressurePercent == 0 || st.thrasher != "" {
 		return calm
 	}
 	stalled := share(st.counters, func(c *counters) int64 { return c.full })

@@ -72,6 +72,8 @@ const (
 	RestartLoop = "restart_loop"
 	Unhealthy   = "unhealthy"
 	PIDs        = "pids"
+	// Thrash is of page cache that a container must read again and again.
+	Thrash = "thrash"
 	// Of filesystems, and of log files.
 	DiskForecast = "disk_forecast"
 	DiskRoom     = "disk_room"
@@ -94,6 +96,14 @@ const (
 	// enoughInodes is the same of inodes, and smallLog of a log.
 	enoughInodes = 200_000
 	smallLog     = 32 << 20
+	// thrashRate is how many pages in a second (4 MiB with pages of 4 KiB) are read again by
+	// one that thrashes, thrashSpan the time over which that is measured at least, and
+	// atLimit the part of its limit that it uses.
+	thrashRate = 1000
+	thrashSpan = 4 * time.Second
+	atLimit    = 0.9
+	// enoughAvailable is the part of its memory that a host has available which is not short.
+	enoughAvailable = 0.1
 	// hysteresis is how many points of a percentage a value must fall below its
 	// threshold before its sign is gone.
 	hysteresis = 5

@@ -60,6 +60,7 @@ type counters struct {
 	at                  time.Time
 	hits, highs, stalls int64
 	some, full          int64 // microseconds
+	refaults            int64 // pages
 }
 
 // rises tells how a counter stands: alarm when it rises again and again, calm when

@@ -55,6 +55,16 @@ type Warner struct {
 	swept    time.Time // when it was last looked for those that are not read any more
 	dirty    bool
 	now      time.Time
+	// refaulted is what Refaults said of the container that is read next.
+	refaulted struct {
+		id    string
+		pages int64
+	}
+	// thrasher is the container that was last seen to thrash, and when.
+	thrasher struct {
+		id, name string
+		at       time.Time
+	}
 }
 
 // state is one container.
@@ -84,6 +94,12 @@ type state struct {
 	zombies *incident.Zombies
 	files   *incident.OpenFiles
 	host    *incident.HostCounts
+
+	// hostStall is for how much of the time the whole host stood still for want of
+	// memory, in percent, -1 where that is not known; thrasher is the container that the
+	// host waits for.
+	hostStall float64
+	thrasher  string
 
 	signs  map[string]*sign
 	deaths []death
@@ -229,9 +245,12 @@ func (w *Warner) Read(id string, r recorder.Reading, stalls int64) []Alert {
 		st.series, st.counters = series{}, nil
 		maps.DeleteFunc(st.signs, func(_ string, s *sign) bool { return !s.on })
 	}
+	if w.refaulted.id != id {
+		w.refaulted.pages = recorder.Absent
+	}
 	st.name, st.seen, st.last, st.ended = run.Name, r.At, r, false
 	st.held = held(id, &r)
-	c := counters{at: r.At, hits: r.LimitHits, highs: r.High, stalls: stalls, some: r.PSISome, full: r.PSIFull}
+	c := counters{at: r.At, hits: r.LimitHits, highs: r.High, stalls: stalls, some: r.PSISome, full: r.PSIFull, refaults: w.refaulted.pages}
 	if n := len(st.counters); n > 0 && fell(&st.counters[n-1], &c) {
 		st.counters = st.counters[:0] // a new cgroup counts from zero
 	}
@@ -239,6 +258,7 @@ func (w *Warner) Read(id string, r recorder.Reading, stalls int64) []Alert {
 	if st.held >= 0 {
 		st.series.add(r.At, st.held)
 	}
+	w.weigh(st)
 	st.judge(&w.opt.Rules)
 	return w.settle(st)
 }

@@ -28,6 +28,7 @@ type reading struct {
 	whole  time.Time // when all there is was read last
 
 	brokenDown int64 // memory in use when memory.stat was read last
+	refaults   int64 // as memory.stat told them last
 
 	// What the correlator was told last.
 	told  time.Time
@@ -96,7 +97,7 @@ func (s *Source) read(all []*reading, emit func(observe.Observation), now time.T
 			if what&cgroup.WithLimit != 0 {
 				r.whole = now
 			}
-			s.addSnapshot(r.id, &r.last, s.Stalls(r.id))
+			s.addSnapshot(r.id, &r.last, s.Stalls(r.id), r.refaults)
 		}
 		news = s.tell(news, r, sample, what, now)
 	}
@@ -218,7 +219,7 @@ func (s *Source) note(r *reading, sample *cgroup.Sample) {
 	}
 	if sample.Stat != nil {
 		x.stat, x.swap, x.parts = *sample.Stat, sample.Swap, true
-		r.brokenDown = sample.Current
+		r.brokenDown, r.refaults = sample.Current, sample.Stat.Refaults
 	}
 	switch {
 	case sample.PSI != nil:

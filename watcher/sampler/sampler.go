@@ -131,6 +131,8 @@ type Snapshot struct {
 	// Stalls is how often the kernel has notified that it stood still for want
 	// of memory, since it is watched; -1 where it does not.
 	Stalls int64
+	// Refaults is as in cgroup.Stat; -1 for the host, and where it is not told.
+	Refaults int64
 }
 
 // Snapshots appends those of which all parts were read in the last round.
@@ -140,10 +142,10 @@ func (s *Source) Snapshots(into []Snapshot) []Snapshot {
 	return append(into, s.snapshots...)
 }
 
-func (s *Source) addSnapshot(id string, r *recorder.Reading, stalls int64) {
+func (s *Source) addSnapshot(id string, r *recorder.Reading, stalls, refaults int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.snapshots = append(s.snapshots, Snapshot{ID: id, Reading: *r, Stalls: stalls})
+	s.snapshots = append(s.snapshots, Snapshot{ID: id, Reading: *r, Stalls: stalls, Refaults: refaults})
 }
 
 func signal(c chan struct{}) {
@@ -228,7 +230,7 @@ func (s *Source) round(emit func(observe.Observation), now time.Time) {
 	}
 	s.mu.Unlock()
 	if s.host.read(now) {
-		s.addSnapshot("", &s.host.last, s.Stalls(""))
+		s.addSnapshot("", &s.host.last, s.Stalls(""), recorder.Absent)
 	}
 	s.read(s.order, emit, now)
 	signal(s.rounds)
