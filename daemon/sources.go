@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"runtime"
 	"slices"
 	"syscall"
@@ -197,11 +196,10 @@ func (s *sources) addEngine(opt docker.Options, past *restored, log *zap.Logger,
 
 // noDocker is true where nobody named an engine, and only another runtime is here.
 func noDocker(cfg *config.Config) bool {
-	named := cfg.Docker.Host != "" || os.Getenv("DOCKER_HOST") != ""
 	runtimes, _ := cri.Sockets(config.Named(cfg.CRI.Sockets))
 	runtimes = append(slices.Clone(runtimes), docker.PodmanSocket)
 	runtimes = append(runtimes, config.Named(cfg.Podman.Sockets)...)
-	return !named && !docker.Here() && slices.ContainsFunc(runtimes, docker.Listens)
+	return !docker.Expected(string(cfg.Docker.Host)) && slices.ContainsFunc(runtimes, docker.Listens)
 }
 
 // addRuntimes adds the runtimes of Kubernetes: those that are named, else the known ones,

@@ -38,8 +38,7 @@ func Diagnose(ctx context.Context, cfg *config.Config, warnings []string) []Find
 	var out []Finding
 	out = append(out, checkKernelLog()...)
 	out = append(out, checkJournal(ctx))
-	out = append(out, checkEngine(ctx, cfg)...)
-	out = append(out, checkRuntimes(ctx, cfg)...)
+	out = append(out, checkEngines(ctx, cfg)...)
 	out = append(out, checkCgroups()...)
 	out = append(out, checkTracefs())
 	needed := []Finding{checkStore(cfg.Store.Path)}

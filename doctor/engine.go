@@ -18,14 +18,38 @@ var lostWithout = map[string]string{
 	"logs":    "the last lines that a container wrote",
 }
 
-// checkEngine tries every call to the engine that the daemon makes.
-func checkEngine(ctx context.Context, cfg *config.Config) []Finding {
-	if cfg.Docker.Host == config.EngineOff {
-		return nil
+// checkEngines tries every call to the engines that the daemon makes. Docker is left out
+// where nobody named it, it is not there, and another engine is.
+func checkEngines(ctx context.Context, cfg *config.Config) []Finding {
+	others := append(checkRuntimes(ctx, cfg), checkPodman(ctx, cfg)...)
+	if cfg.Docker.Host == config.EngineOff || len(others) > 0 && !docker.Expected(string(cfg.Docker.Host)) {
+		return others
 	}
-	engine := Finding{Capability: "docker engine", State: OK, SeesDeaths: true}
+	return append(checkDocker(ctx, cfg), others...)
+}
+
+// checkDocker tries Docker's engine.
+func checkDocker(ctx context.Context, cfg *config.Config) []Finding {
+	return probe(ctx, "docker", string(cfg.Docker.Host))
+}
+
+// checkPodman tries Podman's sockets. Of a usual one that is not there nothing is said.
+func checkPodman(ctx context.Context, cfg *config.Config) (out []Finding) {
+	sockets, optional := docker.NamedPodman(config.Named(cfg.Podman.Sockets))
+	for _, s := range sockets {
+		if optional && (!docker.Listens(s) || docker.SameSocket(s)) {
+			continue
+		}
+		out = append(out, probe(ctx, "podman", s)...)
+	}
+	return out
+}
+
+// probe tries an engine that speaks Docker's API.
+func probe(ctx context.Context, kind, host string) []Finding {
+	engine := Finding{Capability: kind + " engine", State: OK, SeesDeaths: true}
 	var out []Finding
-	for _, c := range docker.Probe(ctx, string(cfg.Docker.Host)) {
+	for _, c := range docker.Probe(ctx, host) {
 		switch {
 		case c.Name == "host" && c.OK:
 			engine.Found = c.Found
@@ -36,7 +60,7 @@ func checkEngine(ctx context.Context, cfg *config.Config) []Finding {
 		case c.Name == "ping":
 			engine.Found += ", " + c.Found
 		default:
-			f := Finding{Capability: "docker " + c.Name, State: OK, Found: c.Found}
+			f := Finding{Capability: kind + " " + c.Name, State: OK, Found: c.Found}
 			if f.Found == "" {
 				f.Found = "allowed"
 			}

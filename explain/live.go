@@ -103,7 +103,7 @@ func (h *Host) engines(ctx context.Context, since time.Time) (out []observe.Sour
 		}
 		out = append(out, podman)
 	}
-	if h.Docker == NoEngine || h.Docker == "" && len(out) > 0 && !docker.Here() {
+	if h.Docker == NoEngine || len(out) > 0 && !docker.Expected(h.Docker) {
 		return out, nil
 	}
 	engine, err := docker.New(docker.Options{Host: h.Docker, Since: since, LogLines: h.LogLines})

@@ -320,8 +320,8 @@ func (r *run) watchPings(ctx context.Context, c *connection) {
 		case err != nil && !silent:
 			t := diagnose(c.ep, "ping", err)
 			if errors.Is(err, context.DeadlineExceeded) {
-				t = &trouble{reason: fmt.Sprintf("docker does not answer (no reply to a ping within %s)", c.pace.pingWait),
-					fix: "look at the engine: systemctl status docker; journalctl -u docker"}
+				t = &trouble{reason: fmt.Sprintf("%s does not answer (no reply to a ping within %s)", c.runtime, c.pace.pingWait),
+					fix: c.ep.fixLook()}
 			}
 			r.inbox.tell(note{at: at, trouble: t})
 		case err == nil && silent:

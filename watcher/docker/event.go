@@ -2,6 +2,7 @@ package docker
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strconv"
@@ -20,14 +21,25 @@ import (
 var actions = []events.Action{
 	events.ActionCreate, events.ActionStart, events.ActionDie, events.ActionKill, events.ActionOOM, events.ActionStop,
 	events.ActionDestroy, events.ActionRename, events.ActionRestart, events.ActionPause, events.ActionUnPause,
-	events.ActionRemove, events.ActionHealthStatusHealthy, events.ActionHealthStatusUnhealthy,
+	events.ActionRemove, events.ActionHealthStatusHealthy, events.ActionHealthStatusUnhealthy, podmanDied,
 }
 
+// podmanDied is Podman's own word for an end. Podman 4 filters by it and tells it as
+// "die"; asked for "die" it tells of none.
+const podmanDied events.Action = "died"
+
 // asDocker makes an event of Podman's one of Docker's: it tells a container's
-// removal as "remove".
+// removal as "remove", and may tell an end in its own words.
 func asDocker(m events.Message) events.Message {
-	if m.Action == events.ActionRemove {
+	switch m.Action {
+	case events.ActionRemove:
 		m.Action = events.ActionDestroy
+	case podmanDied:
+		m.Action = events.ActionDie
+	}
+	if code, ok := m.Actor.Attributes["containerExitCode"]; ok && m.Action == events.ActionDie && m.Actor.Attributes["exitCode"] == "" {
+		m.Actor.Attributes = maps.Clone(m.Actor.Attributes)
+		m.Actor.Attributes["exitCode"] = code
 	}
 	return m
 }

@@ -38,10 +38,11 @@ func findHost(explicit string) (endpoint, error) {
 	return parseHost("unix://"+path, "the default socket")
 }
 
-// Here is true where a default socket is there.
-func Here() bool {
+// Expected is true where an engine is named, be it by DOCKER_HOST, or a default socket is
+// there.
+func Expected(host string) bool {
 	_, there := defaultSocket()
-	return there
+	return there || host != "" || os.Getenv(client.EnvOverrideHost) != ""
 }
 
 // SameSocket is true where a socket (unix:///PATH) is the one that Docker's default is:

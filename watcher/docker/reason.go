@@ -28,7 +28,24 @@ type trouble struct {
 
 func (t *trouble) Error() string { return t.reason }
 
-const fixStart = "start the engine (systemctl start docker), or name another with --docker unix:///PATH or DOCKER_HOST"
+// fixStart is how to start the engine.
+func (ep endpoint) fixStart() string {
+	if ep.isPodman() {
+		return "start Podman's socket (systemctl enable --now podman.socket; a user's: systemctl --user enable --now podman.socket), or name another with --podman unix:///PATH"
+	}
+	return "start the engine (systemctl start docker), or name another with --docker unix:///PATH or DOCKER_HOST"
+}
+
+// fixLook is how to look at an engine that does not answer.
+func (ep endpoint) fixLook() string {
+	if ep.isPodman() {
+		return "look at Podman: systemctl status podman.socket podman.service; journalctl -u podman"
+	}
+	return "look at the engine: systemctl status docker; journalctl -u docker"
+}
+
+// isPodman is true for a socket of Podman's, by its name.
+func (ep endpoint) isPodman() bool { return strings.Contains(ep.addr, "podman") }
 
 // diagnose explains a failed call. The client's own error hides the system's,
 // so for a socket the connection is tried again by hand.
@@ -47,9 +64,9 @@ func diagnose(ep endpoint, step string, err error) *trouble {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || os.IsTimeout(err):
 		return &trouble{reason: fmt.Sprintf("the engine at %s does not answer (%s)", ep.host, step),
-			fix: "look at the engine: systemctl status docker; journalctl -u docker"}
+			fix: ep.fixLook()}
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET):
-		return &trouble{reason: "the engine closed the connection (" + step + ")", fix: "none if the engine is restarting; else: journalctl -u docker"}
+		return &trouble{reason: "the engine closed the connection (" + step + ")", fix: "none if the engine is restarting; else " + ep.fixLook()}
 	case strings.Contains(said, "not supported by this client"):
 		return &trouble{reason: said, fix: "upgrade the engine to Docker 19.03 (API " + client.MinAPIVersion + ") or newer"}
 	case strings.Contains(said, "is too old. Minimum supported API version"), strings.Contains(said, "is too new. Maximum supported API version"):
@@ -84,11 +101,11 @@ func diagnoseSocket(ep endpoint) *trouble {
 	info, err := os.Stat(ep.addr)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &trouble{reason: "there is no socket at " + ep.addr, fix: fixStart, absent: true}
+		return &trouble{reason: "there is no socket at " + ep.addr, fix: ep.fixStart(), absent: true}
 	case errors.Is(err, fs.ErrPermission):
 		return &trouble{reason: "permission denied on the way to " + ep.addr, fix: "run as root, or let this user pass the directories above the socket"}
 	case err != nil:
-		return &trouble{reason: fmt.Sprintf("look for the socket: %v", err), fix: fixStart}
+		return &trouble{reason: fmt.Sprintf("look for the socket: %v", err), fix: ep.fixStart()}
 	case info.Mode()&fs.ModeSocket == 0:
 		return &trouble{reason: ep.addr + " is not a socket", fix: "mount the engine's socket itself (Docker makes a directory where the path of a mount does not exist), or name it with --docker"}
 	}
@@ -101,7 +118,7 @@ func diagnoseSocket(ep endpoint) *trouble {
 		return &trouble{reason: "permission denied on " + ep.addr,
 			fix: "run as root, or as a member of the group that owns the socket (ls -l " + ep.addr + "; usermod -aG docker USER), or with --group-add in a container"}
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &trouble{reason: "nobody listens on " + ep.addr, fix: fixStart, absent: true}
+		return &trouble{reason: "nobody listens on " + ep.addr, fix: ep.fixStart(), absent: true}
 	}
 	return nil
 }
