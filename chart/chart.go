@@ -148,9 +148,11 @@ func (d *drawing) frame() {
 func (d *drawing) subtitle() string {
 	var s []string
 	if !d.inc.Time.IsZero() {
-		s = append(s, d.inc.Time.UTC().Format("2006-01-02 15:04:05 UTC"))
+		s = append(s, d.inc.Time.Local().Format("2006-01-02 15:04:05 MST"))
 	}
-	s = append(s, string(d.inc.Cause))
+	if d.inc.Cause != "" {
+		s = append(s, string(d.inc.Cause))
+	}
 	switch {
 	case d.h.Trend == "" || d.h.Trend == "unknown":
 	case d.h.Reason != "":
@@ -249,6 +251,8 @@ func (d *drawing) cross(x, y float64) {
 func (d *drawing) end() {
 	what := "killed"
 	switch {
+	case d.inc.Kind == "":
+		return // a picture of a container that goes on
 	case d.inc.Kind == incident.KindWarning:
 		what = "warned"
 	case d.inc.OOM == nil && d.inc.Killer == nil:
@@ -300,7 +304,7 @@ func (d *drawing) clock(t, step float64) string {
 		}
 		return incident.FormatDuration(time.Duration(t * float64(time.Second)))
 	}
-	at := d.inc.Time.UTC().Add(time.Duration(t * float64(time.Second))).Round(time.Second)
+	at := d.inc.Time.Local().Add(time.Duration(t * float64(time.Second))).Round(time.Second)
 	switch {
 	case step < 60:
 		return at.Format("15:04:05")

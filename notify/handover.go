@@ -70,7 +70,7 @@ func (w *worker) restore() {
 		return w.o.queue.Told(w.o.ctx, w.r.Name, since)
 	})
 	if err != nil && w.o.ctx.Err() == nil {
-		w.o.log.Error("what a receiver was told cannot be read; what goes on may show as over there", zap.String("receiver", w.r.Name), zap.Error(err))
+		w.o.log.Error("cannot read what a receiver was sent; what goes on may show as over there", zap.String("receiver", w.r.Name), zap.Error(err))
 	}
 }
 

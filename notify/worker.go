@@ -38,7 +38,7 @@ const (
 	troubleWait = time.Second
 )
 
-// worker tells one receiver.
+// worker delivers to one receiver.
 type worker struct {
 	o      *Outbox
 	r      Receiver
@@ -145,7 +145,7 @@ func (w *worker) round(ctx, attempts context.Context, hurry bool) int {
 	due, err := w.o.queue.Due(ctx, w.r.Name, now, atOnce)
 	if err != nil {
 		if ctx.Err() == nil {
-			w.o.log.Error("what is owed cannot be read", zap.String("receiver", w.r.Name), zap.Error(err))
+			w.o.log.Error("cannot read the pending deliveries", zap.String("receiver", w.r.Name), zap.Error(err))
 		}
 		return 0
 	}
@@ -191,11 +191,21 @@ func (w *worker) round(ctx, attempts context.Context, hurry bool) int {
 	return count
 }
 
+// setApart marks what a receiver that keeps alerts open must get by itself.
+func (w *worker) setApart(list []message) {
+	if !w.traits.KeepsOpen {
+		return
+	}
+	for i := range list {
+		list[i].single = list[i].update() || list[i].newest().Incident.Over()
+	}
+}
+
 // say publishes whether the receiver can be reached.
 func (w *worker) say() {
 	word := w.outage.reason
 	if w.gone {
-		word = "it is gone (410)"
+		word = "the receiver is gone (410)"
 	}
 	w.down.Store(&word)
 }
@@ -275,7 +285,7 @@ func (w *worker) send(ctx context.Context, m message, threads map[string]string)
 	begin := func() {
 		if err := w.o.queue.Begin(ctx, batch, m.deliveries...); err != nil {
 			// It is told all the same: a full disk must not silence an alert.
-			w.o.log.Error("an attempt cannot be noted", zap.String("receiver", w.r.Name), zap.Error(err))
+			w.o.log.Error("cannot note an attempt; the alert is sent all the same", zap.String("receiver", w.r.Name), zap.Error(err))
 		}
 	}
 	var noted sync.WaitGroup
@@ -387,7 +397,7 @@ func (w *worker) note(ctx context.Context, out incident.Outcome, ds []incident.D
 			return
 		}
 		if ended || !said {
-			w.o.log.Error("an outcome cannot be kept yet; nothing else is sent until it is", zap.String("receiver", w.r.Name), zap.Bool("given_up", ended), zap.Error(err))
+			w.o.log.Error("cannot keep an outcome yet; nothing else is sent until it is kept", zap.String("receiver", w.r.Name), zap.Bool("given_up", ended), zap.Error(err))
 		}
 		if ended {
 			return
@@ -406,10 +416,10 @@ func (w *worker) settle(ctx context.Context, m message, out incident.Outcome, er
 	id := m.deliveries[0].Incident.ID
 	switch {
 	case out.State == incident.Parked:
-		w.o.log.Error("delivery given up", zap.String("receiver", w.r.Name), zap.String("incident", id), zap.Int("deliveries", len(m.deliveries)), zap.String("reason", out.Error))
+		w.o.log.Error("alert dead-lettered", zap.String("receiver", w.r.Name), zap.String("incident", id), zap.Int("deliveries", len(m.deliveries)), zap.String("reason", out.Error))
 		w.o.trouble(Trouble{Receiver: w.r.Name, Gone: w.gone, Parked: len(m.deliveries), Reason: out.Error})
 	case err != nil:
-		w.o.log.Warn("delivery failed, trying again", zap.String("receiver", w.r.Name), zap.String("incident", id),
+		w.o.log.Warn("alert not delivered; it is tried again", zap.String("receiver", w.r.Name), zap.String("incident", id),
 			zap.Time("next", out.Next), zap.String("reason", out.Error))
 	}
 }

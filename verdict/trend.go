@@ -92,14 +92,18 @@ func history(all []Reading, limit int64, at time.Time) *incident.History {
 	return h
 }
 
-// killsBefore are the kernel's kills in it between a moment and the incident, oldest
-// first, in seconds relative to the incident; the last maxKills of them.
+// killsBefore are the kernel's kills of other processes in it between a moment and the
+// incident, oldest first, in seconds relative to the incident; the last maxKills of them.
+// The kill of the main process is the incident itself.
 func (f *Facts) killsBefore(from time.Time) []float64 {
 	const maxKills = 30
 	var out []float64
 	for _, kills := range [][]KernelKill{f.ChildKills, f.Kills} {
 		for i := range kills {
 			at := killTime(&kills[i])
+			if kills[i].Main {
+				continue
+			}
 			if t := at.Sub(f.Time).Round(time.Millisecond).Seconds(); t < 0 && !at.Before(from) {
 				out = append(out, t)
 			}

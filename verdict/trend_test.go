@@ -18,7 +18,9 @@ func TestKillsInHistory(t *testing.T) {
 		when := at.Add(-before)
 		return KernelKill{Episode: &kmsg.Episode{Time: when}, Kill: kmsg.Kill{PID: 7, Time: when}}
 	}
-	f := &Facts{Kind: incident.KindDeath, Time: at, Kills: []KernelKill{kill(0)},
+	own := kill(8 * time.Millisecond) // the engine stamps the end a little later
+	own.Main = true
+	f := &Facts{Kind: incident.KindDeath, Time: at, Kills: []KernelKill{own},
 		ChildKills: []KernelKill{kill(time.Hour), kill(90 * time.Second), kill(1500 * time.Millisecond)}}
 	for i := range 120 {
 		f.Past = append(f.Past, Reading{At: at.Add(time.Duration(i-120) * time.Second), Used: int64(i), Anon: -1})
