@@ -206,7 +206,7 @@ func judgeChild(f *Facts) (judgement, bool) {
 func judgeGone(f *Facts) (judgement, bool) {
 	switch {
 	case f.Rebooted:
-		return judgement{cause: incident.HostShutdown, confidence: incident.Likely, why: "the host was booted anew after this container was last seen running"}, true
+		return judgement{cause: incident.HostShutdown, confidence: incident.Likely, why: "the host rebooted after this container was last seen running"}, true
 	case f.EngineDown && f.Exit.ExitCode != 0 && f.Exit.ExitCode < 256 && incident.ExitSignal(f.Exit.ExitCode) != 11 && incident.ExitSignal(f.Exit.ExitCode) != 6:
 		return judgement{cause: incident.EngineStop, confidence: incident.Possible,
 			why: "it ended while the engine was away, and nothing else explains it"}, true
@@ -302,7 +302,7 @@ func judgeMissed(f *Facts) judgement {
 		return v
 	}
 	if f.Rebooted {
-		return judgement{cause: incident.HostShutdown, confidence: incident.Likely, why: "the host was booted anew after this container was last seen running"}
+		return judgement{cause: incident.HostShutdown, confidence: incident.Likely, why: "the host rebooted after this container was last seen running"}
 	}
 	return judgement{cause: incident.UnknownCause, confidence: incident.Possible,
 		why: "it ended while nobody was watching, and the engine kept no exit code"}

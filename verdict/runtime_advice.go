@@ -88,7 +88,7 @@ func (c room) of(percent int64) int64 { return c.limit/100*percent + c.limit%100
 // formula shows how a share comes about: "75 % of 512 MiB = 384 MiB".
 func (c room) formula(percent int64) string {
 	if c.limit == 0 {
-		return fmt.Sprintf("%d %% of the container's limit; it has none that is known, so set one first", percent)
+		return fmt.Sprintf("%d %% of the container's memory limit; no limit is known, so set one first", percent)
 	}
 	return fmt.Sprintf("%d %% of the container's %s = %s", percent, incident.FormatBytes(c.limit), incident.FormatBytes(c.of(percent)))
 }
@@ -98,7 +98,7 @@ func (c room) share(name string, percent int64) string {
 	if strings.Contains(name, "%d") {
 		if c.limit == 0 {
 			name = strings.NewReplacer("%d MiB", "N", "%dMiB", "N", "%dMB", "N", "%dmb", "N", "%dm", "N", "%dM", "N", "%d", "N").Replace(name)
-			return fmt.Sprintf("%s, N being %s.", name, c.formula(percent))
+			return fmt.Sprintf("%s, with N about %s.", name, c.formula(percent))
 		}
 		name = fmt.Sprintf(name, c.of(percent)>>20)
 	}
@@ -125,7 +125,7 @@ func (r *RuntimeOOM) size(c room, s setting) string {
 		set += ", " + s.note
 	}
 	if r.Limit == nil {
-		return fmt.Sprintf("Set %s; if it is set so already, %s.", set, s.leak)
+		return fmt.Sprintf("Set %s. Already set? %s.", set, sentence(s.leak))
 	}
 	own := incident.FormatBytes(*r.Limit)
 	if r.About {
@@ -159,8 +159,11 @@ func (r *RuntimeOOM) direct(c room) string {
 		return fmt.Sprintf("%s of direct buffers were in use, of the container's %s: %s before giving more; -XX:MaxDirectMemorySize=%dm (%s) with -XX:MaxRAMPercentage=50 leaves the rest room.",
 			incident.FormatBytes(*r.Limit), incident.FormatBytes(c.limit), look, c.of(25)>>20, c.formula(25))
 	}
-	return "Set " + c.split("-XX:MaxDirectMemorySize=%dm", 25, "-XX:MaxRAMPercentage=50") + " If it is set so already, " + look + "."
+	return "Set " + c.split("-XX:MaxDirectMemorySize=%dm", 25, "-XX:MaxRAMPercentage=50") + " Already set? " + sentence(look) + "."
 }
+
+// sentence begins with a capital letter.
+func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // php is for memory_limit, which counts for each worker.
 func (r *RuntimeOOM) php(c room) string {

@@ -75,15 +75,15 @@ func hitsWords(st *state, who string) told {
 	t.source = "cgroup"
 	t.text = fmt.Sprintf("limit hit %d times in %s; %s of %s held, %.1f %%", by, span, holds, size, 100*st.share())
 	t.means = "each allocation at the limit must first reclaim, and there is little to reclaim"
-	t.summary = fmt.Sprintf("%s runs into its %s limit again and again, %d times in %s: it holds %s that cannot be reclaimed", who, size, by, span, holds)
-	t.advice = "It lives off the last of its page cache and slows down: give it room, or less to do at once."
+	t.summary = fmt.Sprintf("%s hit its %s limit %d times in %s: it holds %s that cannot be reclaimed", who, size, by, span, holds)
+	t.advice = "It slows down, as the kernel reclaims its page cache at each allocation: raise its limit, or give it less work at once."
 	return t
 }
 
 func pressureWords(st *state, who string) told {
 	span := incident.FormatDuration(recently)
 	t := told{confidence: incident.Possible, source: "recorder"}
-	t.summary = fmt.Sprintf("%s stands still for want of memory", who)
+	t.summary = fmt.Sprintf("%s stalls for want of memory", who)
 	if p := share(st.counters, func(c *counters) int64 { return c.full }); p >= 0 {
 		t.text = fmt.Sprintf("all tasks stalled %.1f %% of the last %s", p, span)
 		t.summary += fmt.Sprintf(": %.0f %% of the last %s", p, span)
