@@ -25,8 +25,14 @@ func (st *state) judge(r *Rules) {
 	}
 }
 
-// limit is the limit of the last reading, 0 where there is none.
-func (st *state) limit() int64 { return max(st.last.Limit, 0) }
+// limit is how much the container may hold, by the last reading: its own limit or, where
+// one above leaves less, what it holds and what is left there; 0 where there is none.
+func (st *state) limit() int64 {
+	if st.above != nil {
+		return st.held + st.above.Room()
+	}
+	return max(st.last.Limit, 0)
+}
 
 // part of the limit that is held, -1 where either is not known.
 func (st *state) share() float64 {
@@ -188,6 +194,9 @@ func (st *state) cause(name string) incident.Cause { return signs.named(name).ca
 func memoryCause(st *state) incident.Cause {
 	if st.id == HostID {
 		return incident.OOMHost
+	}
+	if st.above != nil {
+		return incident.OOMAncestor
 	}
 	return incident.OOMContainer
 }

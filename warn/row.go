@@ -23,6 +23,9 @@ type Row struct {
 	Held     *int64 `json:"held_bytes,omitempty"` // of it what cannot be reclaimed
 	Limit    *int64 `json:"limit_bytes,omitempty"`
 	Headroom *int64 `json:"headroom_bytes,omitempty"` // the limit without what is held
+	// LimitOf is the cgroup above it that Limit and Headroom are of, where that leaves
+	// less room than its own.
+	LimitOf string `json:"limit_of,omitempty"`
 
 	// Stalled is for how much of the last 30 s, in percent, some and all tasks
 	// stood still for want of memory; nil for containers on cgroup v1.
@@ -51,6 +54,7 @@ type Look struct {
 	at       time.Time
 	last     recorder.Reading
 	held     int64
+	above    *recorder.Above
 	series   series
 	counters []counters
 	on       []string
@@ -64,7 +68,7 @@ func (w *Warner) Looks() []Look {
 		if st.disk != nil || st.ended || st.seen.IsZero() || w.now.Sub(st.seen) > blind {
 			continue
 		}
-		l := Look{id: id, name: st.name, at: st.seen, last: st.last, held: st.held, counters: slices.Clone(st.counters)}
+		l := Look{id: id, name: st.name, at: st.seen, last: st.last, held: st.held, above: st.above, counters: slices.Clone(st.counters)}
 		l.series.seconds, l.series.minutes = slices.Clone(st.series.seconds), slices.Clone(st.series.minutes)
 		for i := range signs {
 			name := signs[i].name
@@ -100,6 +104,9 @@ func (l *Look) row() Row {
 	r.StalledSome = part(l.counters, func(c *counters) int64 { return c.some })
 	r.StalledFull = part(l.counters, func(c *counters) int64 { return c.full })
 	limit := max(l.last.Limit, 0)
+	if l.above != nil {
+		limit = l.held + l.above.Room()
+	}
 	// By the minute where there are some, since a minute says little of a day.
 	p := l.series.seconds
 	if len(l.series.minutes) > minMinutes {
@@ -120,6 +127,9 @@ func (l *Look) row() Row {
 		}
 	}
 	r.Danger = r.danger()
+	if a := l.above; a != nil {
+		r.Limit, r.LimitOf = &a.Limit, a.Path
+	}
 	return r
 }
 

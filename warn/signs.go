@@ -43,7 +43,7 @@ func init() {
 		{name: Headroom, cause: memoryCause, host: true, judge: (*state).headroom, hold: holdMemory, words: headroomWords},
 		{name: LimitHits, cause: memoryCause, judge: (*state).hits, words: hitsWords},
 		{name: Throttled, cause: memoryCause, judge: (*state).throttled, words: throttledWords},
-		{name: Thrash, cause: memoryCause, judge: (*state).thrashes, words: thrashWords},
+		{name: Thrash, cause: always(incident.OOMContainer), judge: (*state).thrashes, words: thrashWords},
 		{name: Pressure, cause: pressureCause, host: true, judge: (*state).pressed, words: pressureWords},
 		{name: PIDs, cause: always(incident.LimitPids), judge: (*state).pids, hold: holdPIDs, words: pidsWords},
 		{name: Unhealthy, cause: always(incident.UnknownCause), event: (*state).judgeHealth, readToo: true, apart: true, words: unhealthyWords},

@@ -38,6 +38,13 @@ func headroomWords(st *state, who string) told {
 		t.advice = "See who holds the most (oomwatch top), and give containers that have no limit one: without it any of them can take what is left."
 		return t
 	}
+	if a := st.above; a != nil {
+		t.text = fmt.Sprintf("%s of %s held at %s, %s of it here", incident.FormatBytes(a.Held), incident.FormatBytes(a.Limit), redact.Sanitize(a.Path), holds)
+		t.summary = fmt.Sprintf("%s has %s left: its parent cgroup %s holds %s of its %s limit, %s of it here", who, incident.FormatBytes(left), redact.Sanitize(a.Path),
+			incident.FormatBytes(a.Held), incident.FormatBytes(a.Limit), holds)
+		t.advice = "The limit is the parent's, and all below it share it: see with oomwatch top who holds the most there, and give that group more, or each member a limit of its own so that their sum stays under it."
+		return t
+	}
 	t.summary = fmt.Sprintf("%s has %s of its %s limit left: it holds %s that cannot be reclaimed", who, incident.FormatBytes(left), size, holds)
 	t.advice = fmt.Sprintf("Page cache is not counted here, so this is what the program needs: watch it with oomwatch top. If it stays at this level, a limit of %s keeps a fifth free (%s / 0.8); if it still grows, look for a leak first.",
 		incident.FormatBytes(roundUp(st.held*5/4)), holds)
@@ -55,8 +62,11 @@ func forecastWords(st *state, who string) told {
 	t.text = fmt.Sprintf("%s of %s held, growing %s/s: limit in %s ± %s", holds, size, incident.FormatBytes(int64(slope)), ttl, err)
 	t.means = "at the present slope the limit is reached then; it has never held as much before"
 	what := "its " + size + " limit"
-	if st.id == HostID {
+	switch a := st.above; {
+	case st.id == HostID:
 		what = "the end of its " + size + " of memory"
+	case a != nil:
+		what = "the " + incident.FormatBytes(a.Limit) + " limit of its parent cgroup " + redact.Sanitize(a.Path)
 	}
 	t.summary = fmt.Sprintf("%s reaches %s in about %s (± %s): it holds %s and grows %s/s", who, what, ttl, err, holds, incident.FormatBytes(int64(slope)))
 	t.advice = "Take a heap dump or a profile while it still lives; a higher limit only buys time while it grows like this."

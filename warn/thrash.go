@@ -6,12 +6,6 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// Refaults takes how many pages of files a container has had to read again, before it is
-// read itself.
-func (w *Warner) Refaults(id string, pages int64) {
-	w.refaulted.id, w.refaulted.pages = id, pages
-}
-
 // weigh finds out whose the pressure on the host is. A container that thrashes at its own
 // limit makes the whole host stand still in the kernel's count (PSI), though the host has
 // memory: that is the container's.
@@ -34,7 +28,7 @@ func (w *Warner) weigh(st *state) {
 
 // atLimit is true where its memory in use, page cache included, is at its limit.
 func (st *state) atLimit() bool {
-	return st.limit() > 0 && float64(st.last.Used) >= atLimit*float64(st.limit())
+	return st.last.Limit > 0 && float64(st.last.Used) >= atLimit*float64(st.last.Limit)
 }
 
 // refaultRate is how many pages it has to read again in a second, -1 where that is not known.
@@ -72,7 +66,7 @@ func (st *state) thrashes(r *Rules) level {
 
 func thrashWords(st *state, who string) told {
 	rate := incident.FormatBytes(int64(st.refaultRate()) * 4096)
-	size := incident.FormatBytes(st.limit())
+	size := incident.FormatBytes(st.last.Limit)
 	t := told{
 		confidence: incident.Likely, source: "cgroup",
 		text:    fmt.Sprintf("%s/s of its files are read again (workingset_refault_file), with %s of its %s limit in use", rate, incident.FormatBytes(st.last.Used), size),

@@ -43,10 +43,8 @@ func TestThrashIsTheContainers(t *testing.T) {
 		var got []string
 		for i := range int64(60) {
 			at := time.Unix(2000+i, 0)
-			w.Refaults("web", 1000+i*tt.refaults)
-			alerts := w.Read("web", thrashing(at), -1)
-			w.Refaults(HostID, -1)
-			alerts = append(alerts, w.Read(HostID, hostReading(at, tt.available, i*400_000), i)...)
+			alerts := w.Read("web", thrashing(at), Beside{Stalls: -1, Refaults: 1000 + i*tt.refaults})
+			alerts = append(alerts, w.Read(HostID, hostReading(at, tt.available, i*400_000), Beside{Stalls: i, Refaults: -1})...)
 			for _, a := range alerts {
 				if sign := a.Incident.Warning.What; !a.Update && (sign == Thrash || sign == Pressure) {
 					got = append(got, sign)

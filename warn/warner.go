@@ -55,11 +55,6 @@ type Warner struct {
 	swept    time.Time // when it was last looked for those that are not read any more
 	dirty    bool
 	now      time.Time
-	// refaulted is what Refaults said of the container that is read next.
-	refaulted struct {
-		id    string
-		pages int64
-	}
 	// thrasher is the container that was last seen to thrash, and when.
 	thrasher struct {
 		id, name string
@@ -78,7 +73,8 @@ type state struct {
 	series   series
 	counters []counters
 	last     recorder.Reading
-	held     int64 // -1 where it is not known
+	held     int64           // -1 where it is not known
+	above    *recorder.Above // nil where its own limit leaves the least room
 
 	forecast struct {
 		at      time.Time // when it was made; zero for none
@@ -222,9 +218,20 @@ func (st *state) see(name string, l level, at time.Time, hold, rest time.Duratio
 // sameStart is how far two words on when a run began may lie apart.
 const sameStart = time.Second
 
-// Read takes one reading. stalls counts the kernel's notifications of pressure
-// since the container is watched, -1 where there are none.
-func (w *Warner) Read(id string, r recorder.Reading, stalls int64) []Alert {
+// Beside is what is read of a container beside a recorder.Reading.
+type Beside struct {
+	// Stalls is how often the kernel has notified of pressure since the container is
+	// watched; -1 where it does not.
+	Stalls int64
+	// Refaults is how many pages of files it has had to read again, -1 where that is not
+	// known.
+	Refaults int64
+	// Above is the tightest limit above it; nil where there is none.
+	Above *recorder.Above
+}
+
+// Read takes one reading, and what is beside it.
+func (w *Warner) Read(id string, r recorder.Reading, beside Beside) []Alert {
 	w.tick(r.At)
 	var run Run
 	if id != HostID {
@@ -245,12 +252,12 @@ func (w *Warner) Read(id string, r recorder.Reading, stalls int64) []Alert {
 		st.series, st.counters = series{}, nil
 		maps.DeleteFunc(st.signs, func(_ string, s *sign) bool { return !s.on })
 	}
-	if w.refaulted.id != id {
-		w.refaulted.pages = recorder.Absent
-	}
 	st.name, st.seen, st.last, st.ended = run.Name, r.At, r, false
-	st.held = held(id, &r)
-	c := counters{at: r.At, hits: r.LimitHits, highs: r.High, stalls: stalls, some: r.PSISome, full: r.PSIFull, refaults: w.refaulted.pages}
+	st.held, st.above = held(id, &r), nil
+	if a := beside.Above; a != nil && st.held >= 0 && (r.Limit <= 0 || a.Room() < r.Limit-st.held) {
+		st.above = a
+	}
+	c := counters{at: r.At, hits: r.LimitHits, highs: r.High, stalls: beside.Stalls, some: r.PSISome, full: r.PSIFull, refaults: beside.Refaults}
 	if n := len(st.counters); n > 0 && fell(&st.counters[n-1], &c) {
 		st.counters = st.counters[:0] // a new cgroup counts from zero
 	}
@@ -285,11 +292,7 @@ func held(id string, r *recorder.Reading) int64 {
 	if id == HostID {
 		return r.Used
 	}
-	if r.Anon < 0 {
-		return -1
-	}
-	// Shared memory and tmpfs count as page cache, and cannot be dropped.
-	return r.Anon + max(r.Shmem, 0) + max(r.Kernel, 0)
+	return r.Held()
 }
 
 // restart begins a new run: what was seen of the old one says nothing of it.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,8 +62,58 @@ func (b *bench) read(r recorder.Reading, stalls int64) { b.readOf(web, r, stalls
 func (b *bench) readOf(id string, r recorder.Reading, stalls int64) {
 	b.now = b.now.Add(time.Second)
 	r.At = b.now
-	b.take(b.w.Read(id, r, stalls))
+	b.take(b.w.Read(id, r, Beside{Stalls: stalls, Refaults: -1}))
 	b.take(b.w.Due(b.now))
+}
+
+// TestParentsLimit: room is to the nearest limit, be it that of a group above.
+func TestParentsLimit(t *testing.T) {
+	tests := []struct {
+		name       string
+		own        int64 // its own limit in MiB; 0 for none
+		above      *recorder.Above
+		holds      int64 // in MiB
+		cause      incident.Cause
+		room, size int64 // in MiB, as top shows them; -1 for none
+	}{
+		{"none of its own", 0, &recorder.Above{Path: "/batch", Limit: 96 * mib, Held: 92 * mib}, 70, incident.OOMAncestor, 4, 96},
+		{"the parent is nearer", 256, &recorder.Above{Path: "/batch", Limit: 96 * mib, Held: 92 * mib}, 70, incident.OOMAncestor, 4, 96},
+		{"its own is nearer", 72, &recorder.Above{Path: "/batch", Limit: 960 * mib, Held: 92 * mib}, 70, incident.OOMContainer, 2, 72},
+		{"a bystander of a full parent", 0, &recorder.Above{Path: "/batch", Limit: 96 * mib, Held: 92 * mib}, 2, "", 4, 96},
+		{"no limit at all", 0, nil, 70, "", -1, -1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, Default(), nil)
+			for range 120 {
+				b.now = b.now.Add(time.Second)
+				r := reading(tt.holds * mib)
+				if r.At, r.Limit = b.now, tt.own*mib; tt.own == 0 {
+					r.Limit = -1
+				}
+				b.take(b.w.Read(web, r, Beside{Stalls: -1, Refaults: -1, Above: tt.above}))
+				b.take(b.w.Due(b.now))
+			}
+			var cause incident.Cause
+			for _, a := range b.loud() {
+				cause = a.Incident.Cause
+				if tt.cause == incident.OOMAncestor && !strings.Contains(a.Incident.Summary, "/batch holds 92 MiB of its 96 MiB limit") {
+					t.Errorf("summary %q", a.Incident.Summary)
+				}
+			}
+			if cause != tt.cause {
+				t.Errorf("warned of %q, want %q", cause, tt.cause)
+			}
+			row := Rows("", b.w.Looks())[0]
+			room, size := int64(-1), int64(-1)
+			if row.Limit != nil {
+				room, size = *row.Headroom/mib, *row.Limit/mib
+			}
+			if room != tt.room || size != tt.size || (row.LimitOf != "") != (tt.above != nil && tt.cause != incident.OOMContainer) {
+				t.Errorf("top shows %d MiB of %d MiB left, of %q", room, size, row.LimitOf)
+			}
+		})
+	}
 }
 
 func (b *bench) take(a []Alert) { b.got = append(b.got, a...) }

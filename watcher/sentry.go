@@ -39,8 +39,7 @@ func (s *sentry) read(round []sampler.Snapshot) (out []correlate.Emission) {
 	defer s.mu.Unlock()
 	for i := range round {
 		l := &round[i]
-		s.warner.Refaults(l.ID, l.Refaults)
-		out = append(out, emissions(s.warner.Read(l.ID, l.Reading, l.Stalls))...)
+		out = append(out, emissions(s.warner.Read(l.ID, l.Reading, warn.Beside{Stalls: l.Stalls, Refaults: l.Refaults, Above: l.Above}))...)
 	}
 	return out
 }

@@ -38,7 +38,7 @@ var topColumns = []topColumn{
 	{"CONTAINER", func(r *warn.Row) string { return redact.Sanitize(r.Name) }, true, 0},
 	{"MEMORY", func(r *warn.Row) string { return incident.FormatBytes(r.Memory) }, false, 7},
 	{"HELD", func(r *warn.Row) string { return sizeOr(r.Held) }, false, 0},
-	{"LIMIT", func(r *warn.Row) string { return sizeOr(r.Limit) }, false, 0},
+	{"LIMIT", limitSizeCell, false, 0},
 	{"ROOM", func(r *warn.Row) string { return sizeOr(r.Headroom) }, false, 4},
 	{"STALL", func(r *warn.Row) string { return percentOr(r.StalledFull) }, false, 5},
 	{"TREND", trendCell, false, 6},
@@ -53,6 +53,14 @@ func sizeOr(n *int64) string {
 		return "-"
 	}
 	return incident.FormatBytes(*n)
+}
+
+// limitSizeCell is the limit that leaves the least room; ^ marks one of a group above.
+func limitSizeCell(r *warn.Row) string {
+	if r.LimitOf != "" {
+		return "^" + sizeOr(r.Limit)
+	}
+	return sizeOr(r.Limit)
 }
 
 func numberOr(n *int64) string {

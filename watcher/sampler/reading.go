@@ -97,7 +97,7 @@ func (s *Source) read(all []*reading, emit func(observe.Observation), now time.T
 			if what&cgroup.WithLimit != 0 {
 				r.whole = now
 			}
-			s.addSnapshot(r.id, &r.last, s.Stalls(r.id), r.refaults)
+			s.addSnapshot(Snapshot{ID: r.id, Reading: r.last, Stalls: s.Stalls(r.id), Refaults: r.refaults, Above: s.above(r.handle.Path(), now)})
 		}
 		news = s.tell(news, r, sample, what, now)
 	}

@@ -95,6 +95,8 @@ type Source struct {
 	missing bool // some could not be opened, and are tried again
 	host    hostReading
 	scratch scratch
+	upper   scratch            // for what is above containers
+	parents map[string]*parent // by their paths
 	period  period
 
 	current atomic.Int64 // the period in nanoseconds, for Period
@@ -110,7 +112,7 @@ func New(opt Options) *Source {
 		psi = cgroup.WithPSI
 	}
 	return &Source{fs: opt.FS, psi: psi, pressure: opt.Pressure, proc: opt.Proc, rec: opt.Recorder, metrics: newMetrics(opt.Registerer),
-		want: map[string]observe.Followed{}, seen: map[string]*seen{}, reading: map[string]*reading{},
+		want: map[string]observe.Followed{}, seen: map[string]*seen{}, reading: map[string]*reading{}, parents: map[string]*parent{},
 		wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1), rounds: make(chan struct{}, 1), period: newPeriod()}
 }
 
@@ -133,6 +135,8 @@ type Snapshot struct {
 	Stalls int64
 	// Refaults is as in cgroup.Stat; -1 for the host, and where it is not told.
 	Refaults int64
+	// Above is the tightest limit above it; nil where there is none.
+	Above *recorder.Above
 }
 
 // Snapshots appends those of which all parts were read in the last round.
@@ -142,10 +146,10 @@ func (s *Source) Snapshots(into []Snapshot) []Snapshot {
 	return append(into, s.snapshots...)
 }
 
-func (s *Source) addSnapshot(id string, r *recorder.Reading, stalls, refaults int64) {
+func (s *Source) addSnapshot(x Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.snapshots = append(s.snapshots, Snapshot{ID: id, Reading: *r, Stalls: stalls, Refaults: refaults})
+	s.snapshots = append(s.snapshots, x)
 }
 
 func signal(c chan struct{}) {
@@ -230,9 +234,10 @@ func (s *Source) round(emit func(observe.Observation), now time.Time) {
 	}
 	s.mu.Unlock()
 	if s.host.read(now) {
-		s.addSnapshot("", &s.host.last, s.Stalls(""), recorder.Absent)
+		s.addSnapshot(Snapshot{Reading: s.host.last, Stalls: s.Stalls(""), Refaults: recorder.Absent})
 	}
 	s.read(s.order, emit, now)
+	s.forgetParents(now)
 	signal(s.rounds)
 
 	news := s.period.took(threadTime() - began)
