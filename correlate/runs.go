@@ -13,6 +13,8 @@ const (
 	// sameStart is how far an engine's event of a start may follow the start time that
 	// it shows of the same run.
 	sameStart = time.Second
+	// slowStart is the same where the engine shows that run as its newest after the event.
+	slowStart = 10 * time.Second
 	// earlyEvent is how far such an event may lie before it, by the clocks.
 	earlyEvent = 20 * time.Millisecond
 	// restartDelay is less than what an engine waits before it starts a container again.
@@ -151,11 +153,12 @@ func (x *container) startedBy(all []*run, at time.Time) (best *run) {
 		if r.look != nil && r.look.Answers.Equal(at) {
 			return r
 		}
-		if r.look == nil || !r.event.IsZero() || d < -earlyEvent || d > sameStart {
+		if r.look == nil || !r.event.IsZero() || d < -earlyEvent || d > slowStart {
 			continue
 		}
 		// A busy engine is slow to report a start; what it shows after that is no older run.
-		if end := r.endTime(); !end.IsZero() && at.Sub(end) > restartDelay && !r.look.Last.After(at) {
+		shownAfter := r.look.Last.After(at)
+		if end := r.endTime(); !shownAfter && (d > sameStart || !end.IsZero() && at.Sub(end) > restartDelay) {
 			continue
 		}
 		ended := slices.ContainsFunc(x.Exits, func(e exit) bool { return e.At.After(r.start) && e.At.Before(at) })
