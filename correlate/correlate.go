@@ -138,7 +138,7 @@ func (c *Correlator) take(o *observe.Observation) {
 	case o.Voice != nil:
 		c.voice(o.Voice)
 	case o.Host != nil:
-		c.learnHost(*o.Host)
+		c.learnHost(o.From, *o.Host)
 	}
 }
 

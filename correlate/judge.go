@@ -129,7 +129,7 @@ func (c *Correlator) runFacts(x *container, r *run, at time.Time) *verdict.Facts
 	}
 	before := r.beforeKill(at)
 	f := &verdict.Facts{
-		Time: at, Host: c.opt.Host, Container: &spec, Owners: r.owners(), Offline: c.opt.Offline, Placed: c.placed,
+		Time: at, Host: c.hostOf(x), Container: &spec, Owners: r.owners(), Offline: c.opt.Offline, Placed: c.placed,
 		Historic: c.historic(at), Blind: c.blind(x.Engine, at), Gaps: c.gapsAround(at),
 		Samples: between(x.readings, r.lo, before, func(s *cgroup.Sample) time.Time { return s.At }),
 		Past:    between(x.past, r.lo, before, func(s *verdict.Reading) time.Time { return s.At }),

@@ -47,6 +47,8 @@ type source struct {
 	State observe.SourceState `json:"state"`
 	Spans []span              `json:"spans,omitempty"` // in which it was there
 	Downs []time.Time         `json:"downs,omitempty"` // an engine: when it went
+	// Engine is an engine's name and version.
+	Engine string `json:"engine,omitempty"`
 
 	listed   bool   // an engine: it has listed its containers since it was last away
 	caughtUp bool   // it has said how far back it reaches since oomwatch began
@@ -328,8 +330,12 @@ func (x *container) lastBefore(at time.Time) *run {
 	return nil
 }
 
-// learnHost takes the host's particulars, part by part.
-func (c *Correlator) learnHost(h incident.Host) {
+// learnHost takes the host's particulars, part by part. An engine's name is also kept with
+// its source: a host may have several.
+func (c *Correlator) learnHost(from string, h incident.Host) {
+	if h.Engine != "" && from != "" {
+		c.source(from).Engine, c.host.unsaved = h.Engine, true
+	}
 	to := &c.opt.Host
 	for _, p := range []struct {
 		to *string
@@ -339,4 +345,13 @@ func (c *Correlator) learnHost(h incident.Host) {
 			*p.to = p.v
 		}
 	}
+}
+
+// hostOf is the host with the engine that speaks of a container.
+func (c *Correlator) hostOf(x *container) incident.Host {
+	h := c.opt.Host
+	if s := c.host.Sources[x.Engine]; s != nil && s.Engine != "" {
+		h.Engine = s.Engine
+	}
+	return h
 }
