@@ -24,6 +24,7 @@ import (
 	"github.com/oomwatch/oomwatch/watcher/docker"
 	"github.com/oomwatch/oomwatch/watcher/journal"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
+	"github.com/oomwatch/oomwatch/watcher/kubelet"
 	"github.com/oomwatch/oomwatch/watcher/processes"
 	"github.com/oomwatch/oomwatch/watcher/sampler"
 	"github.com/oomwatch/oomwatch/watcher/signals"
@@ -99,7 +100,7 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 	}
 	s.list = append(s.list, s.kernel)
 	s.deaths = append(s.deaths, s.kernel)
-	s.list = append(s.list, &signals.Source{}, &journal.Source{Since: past.epoch.Add(-lookBack)})
+	s.list = append(s.list, &signals.Source{}, &journal.Source{Since: past.epoch.Add(-lookBack)}, &kubelet.Source{})
 	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
 		s.list = append(s.list, absent{observe.SourceState{Name: observe.Cgroups, Kind: observe.KindCgroup, Reason: err.Error(), Fix: "oomwatch doctor"}})
 	} else {

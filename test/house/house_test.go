@@ -41,6 +41,7 @@ var may = map[string][]string{
 	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact", "internal/boundedjson", "watcher/logtail"},
 	"watcher/cri":     {"observe", "incident", "redact", "watcher/logtail", "internal/grpcread"},
 	"watcher/logtail": {"redact"},
+	"watcher/kubelet": {"observe", "incident", "redact", "internal/grpcread"},
 	"explain":         {"watcher", "correlate", "watcher/cri", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "voices", "internal/input"},
 	"voices":          {"incident", "redact"},
 	"proc":            {},
@@ -61,7 +62,7 @@ var may = map[string][]string{
 	"kmsg/internal/vsgrep":   {"kmsg/internal/makelog"},
 	"triage/internal/months": {},
 
-	"daemon": {"triage/kept", "triage", "audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kernlog", "watcher/processes", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
+	"daemon": {"triage/kept", "triage", "audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kubelet", "watcher/kernlog", "watcher/processes", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
 		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
 	"doctor": {"config", "explain", "store", "web", "watcher/cri", "watcher/docker", "watcher/kernlog", "observe", "cgroup", "kmsg", "trace", "internal/build"},
 	"cmd/oomwatch": {"audit", "triage/kept", "audit/gather", "daemon", "doctor", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder",

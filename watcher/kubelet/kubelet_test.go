@@ -1,0 +1,75 @@
+package kubelet
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/grpcread"
+	"github.com/oomwatch/oomwatch/observe"
+)
+
+// event is a WatchPodsEvent of a pod.
+func event(name, uid, phase, reason, message string) []byte {
+	meta := grpcread.AppendText(grpcread.AppendText(grpcread.AppendText(nil, 1, name), 3, "shop"), 5, uid)
+	status := grpcread.AppendText(grpcread.AppendText(grpcread.AppendText(nil, 1, phase), 3, message), 4, reason)
+	pod := grpcread.AppendMessage(grpcread.AppendMessage(grpcread.AppendMessage(nil, 1, meta), 2, []byte{}), 3, status)
+	return grpcread.AppendMessage(grpcread.AppendInt(nil, 1, 1), 2, pod)
+}
+
+// TestEvictions has a kubelet say what a real one of 1.37 was seen to say: the pod is
+// Failed and Evicted in several events, the last of which has no status any more.
+func TestEvictions(t *testing.T) {
+	const message = "Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. "
+	events := [][]byte{grpcread.AppendInt(nil, 1, 3), event("web-0", "u1", "Running", "", ""), event("eph", "u2", "Pending", "", ""),
+		event("eph", "u2", "Failed", "Evicted", message), event("eph", "u2", "Failed", "Evicted", message), event("late", "u3", "Failed", "DeadlineExceeded", "too long"), event("eph", "u2", "", "", "")}
+	socket := filepath.Join(t.TempDir(), "p.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p http.Protocols
+	p.SetUnencryptedHTTP2(true)
+	srv := &http.Server{Protocols: &p, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != callWatch {
+			t.Errorf("asked for %s", r.URL.Path)
+		}
+		for _, e := range events {
+			var head [5]byte
+			binary.BigEndian.PutUint32(head[1:], uint32(len(e)))
+			_, _ = w.Write(append(head[:], e...)) // the reader may have gone
+		}
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})}
+	go func() { _ = srv.Serve(l) }() // it ends with the test
+	defer srv.Close()
+
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	var got []observe.Observation
+	if err := (&Source{Socket: socket}).Run(ctx, func(o observe.Observation) { got = append(got, o) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 {
+		t.Fatalf("%d words, want one of the eviction", len(got))
+	}
+	v := got[0].Voice
+	if v == nil || v.Kind != incident.VoiceEvicted || v.PodUID != "u2" || v.PodName != "eph" || v.PodNamespace != "shop" || !v.Trusted || v.Text != "Evicted: "+message {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestNoKubelet says nothing where there is none.
+func TestNoKubelet(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := (&Source{Socket: filepath.Join(t.TempDir(), "none")}).Run(ctx, func(o observe.Observation) { t.Errorf("%+v", o) }); err != nil {
+		t.Error(err)
+	}
+}
