@@ -21,6 +21,7 @@ import (
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
 	"github.com/oomwatch/oomwatch/watcher/sampler"
+	"github.com/oomwatch/oomwatch/watcher/signals"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -34,6 +35,7 @@ type backend struct {
 	store   *store.Store
 	watcher *watcher.Watcher
 	kernel  *kernlog.Source
+	signals *signals.Source
 	deaths  deaths
 	since   *stateClock
 	outbox  *notify.Outbox
@@ -80,6 +82,9 @@ func (b *backend) Status(ctx context.Context) web.Status {
 		if s.Name == b.kernel.Name() {
 			read := b.kernel.Stats()
 			src.Read, src.Lost = read.Read, read.Lost
+		}
+		if b.signals != nil && s.Name == b.signals.Name() {
+			src.Read, src.Lost = b.signals.Counts()
 		}
 		st.Sources = append(st.Sources, src)
 	}

@@ -291,7 +291,7 @@ func (d *Daemon) badState(err error) error {
 
 // openServer takes the address and the socket.
 func (d *Daemon) openServer(context.Context) error {
-	d.metrics.MustRegister(newRecordCounts(d.sources.kernel))
+	d.metrics.MustRegister(newRecordCounts(d.sources.kernel, d.sources.signals))
 	d.auditing = newAuditing(d.cfg, d.store, d.history, d.log, d.metrics)
 	back := &backend{auditing: d.auditing, started: d.started, path: d.cfg.Store.Path, store: d.store, watcher: d.watcher, kernel: d.sources.kernel, deaths: d.sources.deaths, since: d.sources.since,
 		outbox: d.outbox, keep: d.keeper, log: d.log, sampler: d.sources.sampler, recorder: d.recorder, history: d.history}

@@ -2,19 +2,21 @@ package daemon
 
 import (
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
+	"github.com/oomwatch/oomwatch/watcher/signals"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// recordCounts gives Prometheus what the kernel log's reader counts: records
-// read and records lost add up to the span of sequence numbers.
+// recordCounts gives Prometheus what the readers of the kernel's log and of its trace
+// count. Of the log, records read and records lost add up to the span of sequence numbers.
 type recordCounts struct {
 	kernel                           *kernlog.Source
+	signals                          *signals.Source
 	read, lost, span, unread, forged *prometheus.Desc
 }
 
-func newRecordCounts(kernel *kernlog.Source) *recordCounts {
+func newRecordCounts(kernel *kernlog.Source, traced *signals.Source) *recordCounts {
 	return &recordCounts{
-		kernel: kernel,
+		kernel: kernel, signals: traced,
 		read:   prometheus.NewDesc("oomwatch_records_read_total", "Records read from a source's log.", []string{"source"}, nil),
 		lost:   prometheus.NewDesc("oomwatch_records_lost_total", "Records of a source's log that were overwritten before they were read.", []string{"source"}, nil),
 		span:   prometheus.NewDesc("oomwatch_records_span_total", "Sequence numbers from the first record to the last; read and lost add up to it.", []string{"source"}, nil),
@@ -36,6 +38,9 @@ func (c *recordCounts) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(c.read, prometheus.CounterValue, float64(stats.Read), c.kernel.Name())
 	ch <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(stats.Lost), c.kernel.Name())
 	ch <- prometheus.MustNewConstMetric(c.span, prometheus.CounterValue, float64(stats.Span), c.kernel.Name())
+	read, lost := c.signals.Counts()
+	ch <- prometheus.MustNewConstMetric(c.read, prometheus.CounterValue, float64(read), c.signals.Name())
+	ch <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(lost), c.signals.Name())
 	unread, _ := c.kernel.Unrecognised()
 	ch <- prometheus.MustNewConstMetric(c.unread, prometheus.CounterValue, float64(unread))
 	ch <- prometheus.MustNewConstMetric(c.forged, prometheus.CounterValue, float64(stats.Forged))

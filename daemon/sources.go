@@ -34,9 +34,10 @@ import (
 
 // sources are what the daemon follows.
 type sources struct {
-	list   []observe.Source
-	deaths deaths
-	kernel *kernlog.Source
+	list    []observe.Source
+	deaths  deaths
+	kernel  *kernlog.Source
+	signals *signals.Source
 	// sampler is nil where there are no control groups, pressure where they
 	// are not v1.
 	sampler  *sampler.Source
@@ -100,7 +101,8 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 	}
 	s.list = append(s.list, s.kernel)
 	s.deaths = append(s.deaths, s.kernel)
-	s.list = append(s.list, &signals.Source{}, &journal.Source{Since: past.epoch.Add(-lookBack)}, &kubelet.Source{})
+	s.signals = &signals.Source{}
+	s.list = append(s.list, s.signals, &journal.Source{Since: past.epoch.Add(-lookBack)}, &kubelet.Source{})
 	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
 		s.list = append(s.list, absent{observe.SourceState{Name: observe.Cgroups, Kind: observe.KindCgroup, Reason: err.Error(), Fix: "oomwatch doctor"}})
 	} else {

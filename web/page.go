@@ -144,12 +144,14 @@ func healthOf(st *Status) health {
 			return health{Text: fmt.Sprintf("Receiver %s refused %d alerts", d.Receiver, d.Parked-d.Pruned), Next: "oomwatch notify status says why"}
 		}
 	}
-	if lost > 0 {
-		return health{Text: fmt.Sprintf("%d records were lost before they were read", lost), Next: "verdicts of that time name the gap"}
-	}
 	names := make([]string, len(st.Sources))
 	for i, src := range st.Sources {
 		names[i] = src.Name
 	}
-	return health{Good: true, Text: "All is well: " + strings.Join(names, ", ") + " are read, and nothing is lost"}
+	text := "All is well: " + strings.Join(names, ", ") + " are read"
+	if lost > 0 {
+		// It has happened, and nothing mends it: what it weakened says so.
+		return health{Good: true, Text: text + fmt.Sprintf("; %d records were lost since the start, which the verdicts of that time say", lost)}
+	}
+	return health{Good: true, Text: text + ", and nothing is lost"}
 }

@@ -85,7 +85,7 @@ type RecorderStatus struct {
 	HistoryBytes  int64   `json:"history_bytes"`
 }
 
-// SourceStatus is the state of one witness.
+// SourceStatus is the state of one source.
 type SourceStatus struct {
 	Name string `json:"name"`
 	Up   bool   `json:"up"`
@@ -93,7 +93,8 @@ type SourceStatus struct {
 	Reason string    `json:"reason,omitempty"`
 	Fix    string    `json:"fix,omitempty"`
 	Since  time.Time `json:"since,omitzero"`
-	// Read and Lost count records; Lost is what the source knows it missed.
+	// Read and Lost count the records of the kernel's log and the events of its trace; Lost
+	// were overwritten before they were read. Other sources count none.
 	Read uint64 `json:"records_read"`
 	Lost uint64 `json:"records_lost"`
 }

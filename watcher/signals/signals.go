@@ -5,6 +5,7 @@ package signals
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -16,7 +17,13 @@ import (
 type Source struct {
 	// Root is where tracefs is mounted, "" for the usual places.
 	Root string
+
+	read, lost atomic.Uint64
 }
+
+// Counts are how many events were read since the start, and how many the kernel
+// overwrote before that. It may be called from any goroutine.
+func (t *Source) Counts() (read, lost uint64) { return t.read.Load(), t.lost.Load() }
 
 // Name implements observe.Source.
 func (t *Source) Name() string { return observe.Trace }
@@ -56,10 +63,13 @@ func (t *Source) follow(ctx context.Context, emit func(observe.Observation)) (er
 		case err != nil:
 			return err
 		case ev.Signal != nil:
+			t.read.Add(1)
 			emit(sentObservation(ev.Signal))
 		case ev.Victim != nil:
+			t.read.Add(1)
 			emit(markedObservation(ev.Victim))
 		case ev.Loss != nil:
+			t.lost.Add(ev.Loss.Events)
 			emit(observe.Observation{At: ev.Loss.To, Lost: &incident.Gap{Source: observe.Trace, From: ev.Loss.From, To: ev.Loss.To,
 				Lost: int64(ev.Loss.Events), Reason: "the trace buffer was overwritten before it was read"}})
 		}
