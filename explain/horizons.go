@@ -20,9 +20,13 @@ const (
 )
 
 // horizons are those of what this host has beside the sources that say it themselves.
-func horizons(ctx context.Context) []incident.Horizon {
+// The journal is read from since on.
+func horizons(ctx context.Context, since time.Time) []incident.Horizon {
 	out := []incident.Horizon{{Source: "trace", Reason: "no daemon was watching signals"}}
 	if h, err := Journal(ctx); err == nil {
+		if h.From.Before(since) {
+			h.From = since // no more of it is read
+		}
 		out = append(out, h)
 	}
 	return out

@@ -64,7 +64,7 @@ func (h *Host) Incidents(ctx context.Context) ([]*incident.Incident, error) {
 			fmt.Fprintln(h.Notes)
 		}
 	}
-	corr, err := correlate.New(correlate.Options{Host: h.Facts, Horizons: horizons(ctx), Voices: journalVoices(ctx, since)}, nil)
+	corr, err := correlate.New(correlate.Options{Host: h.Facts, Horizons: horizons(ctx, since), Voices: journalVoices(ctx, since)}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -304,8 +304,10 @@ func judgeMissed(f *Facts) judgement {
 	if f.Rebooted {
 		return judgement{cause: incident.HostShutdown, confidence: incident.Likely, why: "the host rebooted after this container was last seen running"}
 	}
-	return judgement{cause: incident.UnknownCause, confidence: incident.Possible,
-		why: "it ended while nobody was watching, and the engine kept no exit code"}
+	if v, ok := judgeUnknownCode(f); ok {
+		return v
+	}
+	return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "no source saw how it ended, and the engine kept no exit code"}
 }
 
 // mainKill returns the kill of the container's first process, or of all its

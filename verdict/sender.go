@@ -25,22 +25,50 @@ var runtimes = map[string]bool{
 // killer's or a runtime's only outside of them.
 func judgeSender(f *Facts) (judgement, bool) {
 	want := incident.ExitSignal(f.Exit.ExitCode)
-	var by *incident.Sent
+	if f.Exit.ExitCode == unknownCode {
+		return judgeUnknownCode(f)
+	}
+	by := sentLast(f, want)
+	if want == 0 || by == nil || by.Self && crashSignals[want] != "" {
+		return judgement{}, false // abort(3) and raise(3) are a crash, and the program's own doing
+	}
+	return bySender(f, by, want), true
+}
+
+// judgeUnknownCode judges an end whose exit code the engine does not know: engine and
+// container were killed together. What a runtime sent is the engine's own doing.
+func judgeUnknownCode(f *Facts) (judgement, bool) {
+	by := sentLast(f, 9)
+	if by == nil || runtimes[by.Sender.Comm] {
+		return judgement{}, false
+	}
+	v := bySender(f, by, 9)
+	v.confidence = weaker(v.confidence, incident.Likely)
+	v.why = joinWhy(v.why, "the engine does not know its exit code; SIGKILL to its main process was traced")
+	return v, true
+}
+
+// unknownCode is what an engine that was away gives for an exit code that it does not
+// know.
+const unknownCode = 255
+
+// sentLast is the last of a signal that somebody sent to the main process before its end;
+// nil for none.
+func sentLast(f *Facts, number int) (by *incident.Sent) {
 	for i := range f.Sent {
 		s := &f.Sent[i]
-		if s.Number == want && !s.FromKernel && !s.Ignored && endTime(f).Sub(s.At) >= -clockSkew {
+		if s.Number == number && !s.FromKernel && !s.Ignored && endTime(f).Sub(s.At) >= -clockSkew {
 			by = s
 		}
 	}
-	if want == 0 || by == nil {
-		return judgement{}, false
-	}
+	return by
+}
+
+// bySender judges an end by who sent the signal that brought it about.
+func bySender(f *Facts, by *incident.Sent, want int) judgement {
 	v := judgement{cause: incident.KillProcess, confidence: incident.Certain, signal: want, sender: by}
 	outside := by.Located && by.Container == ""
 	switch unit, known := userspaceKillers[by.Sender.Comm]; {
-	case by.Self && crashSignals[want] != "":
-		// abort(3) and raise(3): a crash, and the program's own doing.
-		return judgement{}, false
 	case by.Self:
 		v.why = fmt.Sprintf("the process sent %s to itself", incident.SignalName(want))
 	case outside && known:
@@ -58,7 +86,7 @@ func judgeSender(f *Facts) (judgement, bool) {
 	case !by.Located:
 		v.why = "the sender had ended before it could be looked up: its name is what it called itself"
 	}
-	return v, true
+	return v
 }
 
 // tellsRequests is true for an engine that says of each request to stop or kill that

@@ -117,7 +117,7 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	if code != "" {
 		return fmt.Sprintf("%s ended with %s and no source can say why", who, code)
 	}
-	return fmt.Sprintf("%s ended while nobody was watching, and no source can say why", who)
+	return fmt.Sprintf("%s ended, and no source saw how: the engine kept no exit code", who)
 }
 
 // childSummary is the line for a SIGKILL to a child that no kernel sent.
