@@ -54,9 +54,11 @@ func (t *page) name(s string) string {
 	return Clip(s, max(16, t.opt.Width/4))
 }
 
-// who is the container's name, else its id, the unit, or nothing.
+// who is the container's name, after its pod's, else its id, the unit, or nothing.
 func who(inc *incident.Incident) string {
 	switch c := inc.Container; {
+	case c != nil && c.Name != "" && c.Pod != nil && c.Pod.Name != "":
+		return redact.Sanitize(c.Pod.Name + "/" + c.Name)
 	case c != nil && c.Name != "":
 		return redact.Sanitize(c.Name)
 	case c != nil && c.ID != "":

@@ -162,13 +162,13 @@ func TestPodStorm(t *testing.T) {
 	d := newDaemon(t, "off", hook, noWarnings, "--cri", "unix://"+r.Socket)
 	d.start(t)
 	m := &podMaker{t: t, r: r}
-	const storm = 24
+	const storm = 16
 	pod := &pods.Pod{Namespace: "shop", Name: "storm-0", UID: "5f2a1b9c-8e77-4a5d-9d21-012345678901"}
 	if err := r.Run(timeout(t, time.Minute), pod); err != nil {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	at := begin.Add(lab.Slow(8 * time.Second)).Unix()
+	at := begin.Add(lab.Slow(6 * time.Second)).Unix()
 	ids := map[string]string{}
 	for i := range storm {
 		name := fmt.Sprintf("c%d", i)

@@ -167,7 +167,7 @@ func TestUnread(t *testing.T) {
 	if err := r.Run(ctx, pod); err != nil {
 		t.Fatal(err)
 	}
-	const many = 15
+	const many = 8
 	all := func() time.Duration {
 		t.Helper()
 		begin := time.Now()
