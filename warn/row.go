@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/trend"
 )
@@ -40,6 +41,10 @@ type Row struct {
 	LimitHits *int64 `json:"limit_hits,omitempty"` // since its cgroup was made
 	PIDs      *int64 `json:"pids,omitempty"`
 	PIDsLimit *int64 `json:"pids_limit,omitempty"`
+	// Zombies is how many processes have ended and were not waited for, LogPerHour by how
+	// many bytes its log file grows in an hour; nil for few, and for little.
+	Zombies    *int64 `json:"zombies,omitempty"`
+	LogPerHour *int64 `json:"log_bytes_per_hour,omitempty"`
 
 	// Warnings are the signs that are on. Danger orders rows: above 1 something
 	// is warned of, below it is how much of the nearest limit is used.
@@ -58,6 +63,8 @@ type Look struct {
 	series   series
 	counters []counters
 	on       []string
+	zombies  *incident.Zombies
+	log      *incident.LogFile
 }
 
 // Looks copies how all containers that are read stand; what has ended does not.
@@ -68,7 +75,7 @@ func (w *Warner) Looks() []Look {
 		if st.disk != nil || st.ended || st.seen.IsZero() || w.now.Sub(st.seen) > blind {
 			continue
 		}
-		l := Look{id: id, name: st.name, at: st.seen, last: st.last, held: st.held, above: st.above, counters: slices.Clone(st.counters)}
+		l := Look{id: id, name: st.name, at: st.seen, last: st.last, held: st.held, above: st.above, counters: slices.Clone(st.counters), zombies: st.zombies, log: st.log}
 		l.series.seconds, l.series.minutes = slices.Clone(st.series.seconds), slices.Clone(st.series.minutes)
 		for i := range signs {
 			name := signs[i].name
@@ -100,6 +107,12 @@ func (l *Look) row() Row {
 	}
 	if l.last.PIDsLimit > 0 {
 		r.PIDsLimit = &l.last.PIDsLimit
+	}
+	if l.zombies != nil && l.zombies.N > 0 {
+		r.Zombies = new(int64(l.zombies.N))
+	}
+	if l.log != nil && l.log.PerHour > 0 {
+		r.LogPerHour = &l.log.PerHour
 	}
 	r.StalledSome = part(l.counters, func(c *counters) int64 { return c.some })
 	r.StalledFull = part(l.counters, func(c *counters) int64 { return c.full })

@@ -111,3 +111,16 @@ func TestTopModel(t *testing.T) {
 		t.Error("q does not end it")
 	}
 }
+
+// What is seldom is shown only where it is there.
+func TestTopSeldomColumns(t *testing.T) {
+	plain := []*warn.Row{{Name: "web"}}
+	if text := topTable(plain, topOptions{}); strings.Contains(text, "ZOMBIES") || strings.Contains(text, "LOG/H") {
+		t.Errorf("%s", text)
+	}
+	zombies, log := int64(400), int64(1<<30)
+	both := []*warn.Row{{Name: "web"}, {Name: "morgue", Zombies: &zombies, LogPerHour: &log}}
+	if text := topTable(both, topOptions{}); !strings.Contains(text, "ZOMBIES") || !strings.Contains(text, "400") || !strings.Contains(text, "1 GiB") {
+		t.Errorf("%s", text)
+	}
+}

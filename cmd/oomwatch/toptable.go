@@ -32,20 +32,24 @@ type topColumn struct {
 	cell  func(*warn.Row) string
 	left  bool
 	drop  int
+	// seldom is true for one that is shown only where it has something to show.
+	seldom bool
 }
 
 var topColumns = []topColumn{
-	{"CONTAINER", func(r *warn.Row) string { return redact.Sanitize(r.Name) }, true, 0},
-	{"MEMORY", func(r *warn.Row) string { return incident.FormatBytes(r.Memory) }, false, 7},
-	{"HELD", func(r *warn.Row) string { return sizeOr(r.Held) }, false, 0},
-	{"LIMIT", limitSizeCell, false, 0},
-	{"ROOM", func(r *warn.Row) string { return sizeOr(r.Headroom) }, false, 4},
-	{"STALL", func(r *warn.Row) string { return percentOr(r.StalledFull) }, false, 5},
-	{"TREND", trendCell, false, 6},
-	{"LIMIT IN", limitCell, false, 1},
-	{"HITS", func(r *warn.Row) string { return numberOr(r.LimitHits) }, false, 9},
-	{"PIDS", func(r *warn.Row) string { return numberOr(r.PIDs) }, false, 8},
-	{"WARNINGS", func(r *warn.Row) string { return redact.Sanitize(strings.Join(r.Warnings, " ")) }, true, 3},
+	{"CONTAINER", func(r *warn.Row) string { return redact.Sanitize(r.Name) }, true, 0, false},
+	{"MEMORY", func(r *warn.Row) string { return incident.FormatBytes(r.Memory) }, false, 7, false},
+	{"HELD", func(r *warn.Row) string { return sizeOr(r.Held) }, false, 0, false},
+	{"LIMIT", limitSizeCell, false, 0, false},
+	{"ROOM", func(r *warn.Row) string { return sizeOr(r.Headroom) }, false, 4, false},
+	{"STALL", func(r *warn.Row) string { return percentOr(r.StalledFull) }, false, 5, false},
+	{"TREND", trendCell, false, 6, false},
+	{"LIMIT IN", limitCell, false, 1, false},
+	{"HITS", func(r *warn.Row) string { return numberOr(r.LimitHits) }, false, 9, false},
+	{"PIDS", func(r *warn.Row) string { return numberOr(r.PIDs) }, false, 8, false},
+	{"ZOMBIES", func(r *warn.Row) string { return numberOr(r.Zombies) }, false, 5, true},
+	{"LOG/H", func(r *warn.Row) string { return sizeOr(r.LogPerHour) }, false, 5, true},
+	{"WARNINGS", func(r *warn.Row) string { return redact.Sanitize(strings.Join(r.Warnings, " ")) }, true, 3, false},
 }
 
 func sizeOr(n *int64) string {
@@ -122,7 +126,9 @@ func topTable(list []*warn.Row, opt topOptions) string {
 	if opt.rows > 0 && len(shown) > opt.rows {
 		shown = shown[:opt.rows]
 	}
-	columns := topColumns
+	columns := slices.DeleteFunc(slices.Clone(topColumns), func(c topColumn) bool {
+		return c.seldom && !slices.ContainsFunc(shown, func(r *warn.Row) bool { return c.cell(r) != "-" })
+	})
 	cells, wide := topCells(shown, columns, opt.nameColumn())
 	for opt.width > 0 && sum(wide)+2*(len(wide)-1) > opt.width && len(columns) > 1 {
 		least := slices.MaxFunc(columns, func(a, b topColumn) int { return cmp.Compare(a.drop, b.drop) })
