@@ -69,14 +69,18 @@ type drawing struct {
 	from, to   float64 // seconds, relative to the incident
 	most       float64 // bytes at the upper edge
 	limitBytes int64   // 0 for none
+	limitName  string  // whose it is
 	ahead      float64 // when the limit is foretold to be reached; 0 for not
 }
 
 func newDrawing(inc *incident.Incident) *drawing {
 	p := inc.History.Points
 	d := &drawing{inc: inc, h: inc.History, from: p[0].T, to: max(p[len(p)-1].T, 0)}
-	if l := inc.History.Limit; l != nil {
+	d.limitName = "limit"
+	if l := inc.History.Limit; l != nil && *l > 0 {
 		d.limitBytes = *l
+	} else if o := inc.OOM; inc.Cause == incident.OOMAncestor && o != nil && o.Limit != nil {
+		d.limitBytes, d.limitName = *o.Limit, "its parent's limit"
 	} else if c := inc.Container; c != nil && c.MemoryLimit != nil {
 		d.limitBytes = max(*c.MemoryLimit, 0)
 	}
@@ -225,12 +229,12 @@ func (d *drawing) limit() {
 		return
 	}
 	if float64(d.limitBytes) > d.most {
-		d.text(left, top-6, "red", "limit "+incident.FormatBytes(d.limitBytes)+", above the picture")
+		d.text(left, top-6, "red", d.limitName+" "+incident.FormatBytes(d.limitBytes)+", above the picture")
 		return
 	}
 	y := d.y(float64(d.limitBytes))
 	d.printf(`<line class="limit" x1="%d" y1="%.1f" x2="%d" y2="%.1f"/>`+"\n", left, y, width-right, y)
-	d.text(left+6, y-5, "red", "limit "+incident.FormatBytes(d.limitBytes))
+	d.text(left+6, y-5, "red", d.limitName+" "+incident.FormatBytes(d.limitBytes))
 }
 
 // kills marks when the kernel killed something else in it, along the lower edge.

@@ -54,6 +54,9 @@ func pictures() map[string]*incident.Incident {
 	spike.History.Trend, spike.History.Reason = "spike", "jumped 405 MiB in 2 s"
 	tmpfs := made(40, 2, 64*mega, func(i int) (float64, float64, float64) { return 8, 1.35 * float64(i), 3 })
 	tmpfs.Summary = "cache was OOM-killed at its own 64 MiB limit: 52.6 MiB of it was shared memory or tmpfs"
+	parent := made(60, 1, 0, func(i int) (float64, float64, float64) { return 20 + float64(i), 0, 4 })
+	parent.Cause, parent.OOM = incident.OOMAncestor, &incident.OOM{Limit: new(int64(96 * mega))}
+	parent.Summary = "etl was OOM-killed because its parent cgroup /batch reached its 96 MiB limit: etl held 79 MiB of it"
 	warning := made(60, 2, 256*mega, func(i int) (float64, float64, float64) { return 20 + 2*float64(i), 0, 6 })
 	warning.Kind, warning.OOM = incident.KindWarning, nil
 	warning.Warning = &incident.WarningFacts{What: "forecast", TimeToLimit: new(110.0), TimeToLimitError: new(4.0)}
@@ -71,7 +74,7 @@ func pictures() map[string]*incident.Incident {
 	hostile := made(30, 1, 128*mega, func(i int) (float64, float64, float64) { return 60, 0, 3 })
 	hostile.Summary = "</title><script>alert(1)</script> \"&amp;\" ]]> \u202egnp\u202c \x1b[31m \xff was OOM-killed at " + strings.Repeat("a-very-long-name-", 20)
 	hostile.History.Trend, hostile.History.Reason = "flat", "</text><image href=\"http://example.org/x.png\"/>"
-	return map[string]*incident.Incident{"leak": leak, "spike": spike, "tmpfs": tmpfs, "kills": workers, "warning": warning, "bare": bare, "far-limit": far, "hostile": hostile}
+	return map[string]*incident.Incident{"parent": parent, "leak": leak, "spike": spike, "tmpfs": tmpfs, "kills": workers, "warning": warning, "bare": bare, "far-limit": far, "hostile": hostile}
 }
 
 // TestGolden holds each picture against its file.

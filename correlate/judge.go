@@ -202,6 +202,11 @@ func (c *Correlator) killFacts(x *container, r *run, all []*given, id string) *v
 	for _, g := range all {
 		f.Kills = append(f.Kills, c.kernelKill(g))
 	}
+	for i := range r.kills {
+		if g := &r.kills[i]; !g.main && g.at().Before(first.at()) {
+			f.ChildKills = append(f.ChildKills, c.kernelKill(g)) // for the picture
+		}
+	}
 	if !c.opt.Offline || !r.start.IsZero() && !first.earlier {
 		// Files cannot show how a run went on that they do not report.
 		f.Container.Running = new(r.alive())
