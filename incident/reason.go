@@ -59,8 +59,11 @@ func ReasonLine(lines []string) string {
 			break
 		}
 	}
-	return found
+	return clipReason(found)
 }
+
+// maxRead is how much of a line is looked at, in bytes.
+const maxRead = 2 << 10
 
 // stamp is a time and what stands around it at the beginning of a line.
 var stamp = regexp.MustCompile(`^[\[(]?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d| UTC)?[\])]?:?\s*`)
@@ -68,11 +71,11 @@ var stamp = regexp.MustCompile(`^[\[(]?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?
 // plainLine is a line without its time stamp, and of a structured one (JSON, logfmt)
 // the message with its error; level is what it gives as its level, with a blank.
 func plainLine(raw string) (line, level string) {
-	s := strings.TrimSpace(raw)
+	s := strings.TrimSpace(raw[:min(len(raw), maxRead)])
 	s = strings.TrimSpace(s[len(stamp.FindString(s)):])
 	if strings.HasPrefix(s, "{") {
 		if msg, level, ok := jsonLine(s); ok {
-			return clipReason(msg), level
+			return strings.TrimSpace(msg), level
 		}
 	}
 	if m := logfmtMessage.FindStringSubmatch(s); m != nil {
@@ -83,9 +86,9 @@ func plainLine(raw string) (line, level string) {
 		if l := logfmtLevel.FindStringSubmatch(s); l != nil {
 			level = l[1] + " "
 		}
-		return clipReason(msg), level
+		return strings.TrimSpace(msg), level
 	}
-	return clipReason(s), ""
+	return s, ""
 }
 
 var (
@@ -133,7 +136,7 @@ func withNext(line string, after []string) string {
 		return line
 	}
 	next, _ := plainLine(after[0])
-	return clipReason(line + " " + next)
+	return line + " " + next
 }
 
 // clipReason makes a line safe and short. What was unquoted is redacted anew: a secret

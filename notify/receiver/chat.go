@@ -9,6 +9,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
 )
 
@@ -82,21 +83,21 @@ func (m markup) write(o *render.Outline, head, foot bool) string {
 	var lines []string
 	add := func(s string) { lines = append(lines, s) }
 	if head {
-		add(m.bold(m.escape(o.Mark() + " " + o.Title)))
+		add(m.bold(m.escape(short(o.Mark()+" "+o.Title, maxChatLine))))
 	}
 	if o.Body != "" {
 		add(strings.ReplaceAll(o.Body, "\n", m.newline))
 	}
 	if o.Lead != "" {
-		add(m.escape(render.Clip(o.Lead, 3*maxChatLine)))
+		add(m.escape(short(o.Lead, 3*maxChatLine)))
 	}
 	if o.Cause != "" {
 		add(m.bold(m.escape(o.Cause)) + " · " + m.escape(o.Sure))
 	}
 	for _, l := range o.Lines {
-		text := m.escape(render.Clip(l.Text, maxChatLine))
+		text := m.escape(short(l.Text, maxChatLine))
 		if l.Code {
-			text = m.code(render.Clip(l.Text, maxChatLine))
+			text = m.code(short(l.Text, maxChatLine))
 		}
 		if l.Label == "" {
 			add("• " + text)
@@ -105,10 +106,13 @@ func (m markup) write(o *render.Outline, head, foot bool) string {
 		}
 	}
 	if foot {
-		add(m.escape(render.Clip(strings.Join(o.Foot, " · "), 2*maxChatLine)))
+		add(m.escape(short(strings.Join(o.Foot, " · "), 2*maxChatLine)))
 	}
 	return strings.Join(lines, m.newline)
 }
+
+// short makes foreign text safe first, as that can make it longer, and then cuts it.
+func short(s string, most int) string { return render.Clip(redact.Sanitize(s), most) }
 
 // plainMarkup is for services that format nothing.
 var plainMarkup = markup{escape: render.Defang, bold: func(s string) string { return s }, code: render.Defang, newline: "\n"}
