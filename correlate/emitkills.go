@@ -120,13 +120,16 @@ func (c *Correlator) emitReport(x *container, r *run, report []*given) {
 }
 
 // speaksOf is true for a kill that the death of its run speaks of for sure, so that both
-// can be emitted together. What the kernel killed after the main process may have been in
-// a later run, where nobody has reported the end of this one.
+// can be emitted together. What the kernel killed after its end, or after the main process
+// where nobody has reported the end, may have been in a later run.
 func (c *Correlator) speaksOf(r *run, g *given) bool {
 	if g.Record == nil || g.guessed() || r.pid == 0 && g.Mark == nil && c.up(observe.Trace) {
 		return false // its mark may yet show that it was the main process
 	}
-	return r.exit != nil || r.mainKill() == nil || !g.at().After(r.mainKill().at())
+	if r.exit != nil {
+		return !g.at().After(r.endTime())
+	}
+	return r.mainKill() == nil || !g.at().After(r.mainKill().at())
 }
 
 // emitUndated emits the kills of a saved log that have no time, so that none of the
