@@ -235,7 +235,7 @@ func (c *Correlator) untraced(x *container, r *run, at time.Time) string {
 	if r.maybeMain() != 0 {
 		return "its first process's pid was not known before it ended"
 	}
-	return c.stray.mayHaveKilled(x, r, at)
+	return c.stray.mayHaveKilled(x, r)
 }
 
 // engineStop is which containers an engine stopped as it went, as of a version of the facts.

@@ -60,16 +60,22 @@ func (c *Correlator) sent(s *observe.Sent) {
 // the target of a signal.
 func (c *Correlator) touchPIDless(s *observe.Sent) {
 	for x := range c.pidless {
-		if x.mayHold(s) && slices.ContainsFunc(x.timeline(), func(r *run) bool { return r.pid == 0 && r.covers(0, s.At, false) }) {
+		if slices.ContainsFunc(x.timeline(), func(r *run) bool { return r.pid == 0 && x.mayEnd(r, s) }) {
 			c.touch(x)
 		}
 	}
 }
 
-// mayHold is false where the cgroup of a signal's target shows that it was not in the container.
-func (x *container) mayHold(s *observe.Sent) bool {
+// mayEnd is true for a SIGKILL that may have ended a run whose main process is not known.
+func (x *container) mayEnd(r *run, s *observe.Sent) bool {
+	at := r.deathTime()
+	from := r.lo.Add(-early)
+	if r.start.IsZero() {
+		from = at.Add(-strayFor)
+	}
 	id := cgroup.ParsePath(s.Cgroup)
-	return s.Cgroup == "" || id.ContainerID == x.Spec.ID || id.OuterID == x.Spec.ID
+	return s.Number == 9 && !s.Ignored && !s.At.Before(from) && !s.At.After(at.Add(late)) &&
+		(s.Cgroup == "" || id.ContainerID == x.Spec.ID || id.OuterID == x.Spec.ID)
 }
 
 // isPIDless is true where the main process of one of the last runs is not known.
@@ -119,17 +125,9 @@ func (p *strayPool) takeSent(pid int) []strayFact {
 
 // mayHaveKilled says that a SIGKILL to an unknown process may have been for the main one
 // of a run whose pid was never known; "" where none was sent.
-func (p *strayPool) mayHaveKilled(x *container, r *run, at time.Time) string {
-	from := r.lo.Add(-early)
-	if r.start.IsZero() {
-		from = at.Add(-strayFor)
-	}
+func (p *strayPool) mayHaveKilled(x *container, r *run) string {
 	for i := range p.order {
-		s := p.order[i].sent
-		if s.Number != 9 || s.Ignored || s.At.Before(from) || s.At.After(at.Add(late)) {
-			continue
-		}
-		if x.mayHold(s) {
+		if s := p.order[i].sent; x.mayEnd(r, s) {
 			return fmt.Sprintf("its first process's pid was not known before it ended, and SIGKILL was sent to pid %d, which may have been it", s.PID)
 		}
 	}
