@@ -267,7 +267,7 @@ func judgeCode(f *Facts) (judgement, bool) {
 		return judgement{cause: incident.ExecFailed, confidence: incident.Likely, why: execMeaning[code]}, true
 	case incident.HasSignalName(sig):
 		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, signal: sig,
-			why: fmt.Sprintf("exit code %d is what %s leaves, and nobody asked the engine to send it: another process did, or the program itself exited with %d",
+			why: fmt.Sprintf("exit code %d is what %s leaves, and no request to the engine to send it was seen: another process did, or the program itself exited with %d",
 				code, incident.SignalName(sig), code)}, true
 	case code == 255 && f.NotSeenLive:
 		return judgement{cause: incident.UnknownCause, confidence: incident.Possible,

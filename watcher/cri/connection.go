@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -49,6 +50,9 @@ type listing struct {
 
 // connect asks the runtime who it is.
 func connect(ctx context.Context, s *Source) (*connection, *trouble) {
+	if _, err := os.Stat(s.socket); errors.Is(err, fs.ErrNotExist) {
+		return nil, diagnose(s.socket, err) // a look costs less than a client
+	}
 	c := newClient(s.socket, s.pace.call)
 	v, err := c.version(ctx)
 	if err != nil {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher/logtail"
@@ -37,6 +40,12 @@ func connect(ctx context.Context, s *Source) (*connection, *trouble) {
 	ep, err := findHost(s.opts.Host)
 	if err != nil {
 		return nil, &trouble{reason: err.Error(), fix: "mend DOCKER_HOST or --docker"}
+	}
+	if ep.proto == "unix" {
+		// Most hosts lack one engine or another, and a look costs less than a client.
+		if _, err := os.Stat(ep.addr); errors.Is(err, fs.ErrNotExist) {
+			return nil, diagnoseSocket(ep)
+		}
 	}
 	cli, t1, err := ep.client(s.metrics)
 	if err != nil {
