@@ -53,6 +53,9 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 	}
 	crashpoint.At("after-commit")
 	for _, t := range kept.Emissions {
+		if k.counted != nil {
+			k.counted(t)
+		}
 		if w := t.Incident.Warning; k.warned != nil && t.Incident.Kind == incident.KindWarning && !t.Update && !t.Silent && (w == nil || !w.Self) {
 			k.warned(t.Incident, time.Now())
 		}
