@@ -65,11 +65,17 @@ func (c *Correlator) childKillsDue(x *container, r *run) (next time.Time) {
 // container is no matter of one child. Where the main process is not known it may have
 // been that one.
 func (c *Correlator) childKillDue(r *run, k *childKill) time.Time {
-	ends := !r.alive() && r.endTime().Sub(k.Sent.At) < childWait
+	// An end may be reported late; a main process that was killed takes the others along.
+	ends := !r.alive() && r.endTime().Sub(k.Sent.At) < childWait || r.killedBy(k.Sent.At.Add(childWait))
 	if k.Emitted.Print == uint64(k.Count) || r.pid == 0 || r.pid == k.Sent.PID || ends {
 		return time.Time{}
 	}
 	return c.arrival(k.seen).Add(childWait)
+}
+
+// killedBy is true where SIGKILL was sent to the run's main process up to a moment.
+func (r *run) killedBy(at time.Time) bool {
+	return slices.ContainsFunc(r.sent, func(s observe.Sent) bool { return s.Number == 9 && !s.Ignored && !s.At.After(at) })
 }
 
 // emitChildKills emits those that are due. One that goes on is counted, and is no news.
