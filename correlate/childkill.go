@@ -37,6 +37,9 @@ func (c *Correlator) childSent(s *observe.Sent) {
 	if x == nil {
 		return
 	}
+	if from := c.sender(x, *s); verdict.ByRuntime(&from) {
+		return // it takes away what an ended container has left
+	}
 	r := x.runAt(s.PID, s.At, false)
 	i := slices.IndexFunc(x.ChildKills, func(k childKill) bool {
 		return k.Sent.Sender.PID == s.Sender.PID && k.Sent.Sender.Comm == s.Sender.Comm && k.Sent.Comm == s.Comm && x.runAt(0, k.First, false) == r

@@ -20,6 +20,12 @@ var runtimes = map[string]bool{
 	"conmon": true, "podman": true,
 }
 
+// ByRuntime is true where an engine's runtime sent a signal, as far as its name says: what
+// ran inside a container can call itself what it likes.
+func ByRuntime(s *incident.Sent) bool {
+	return runtimes[s.Sender.Comm] && !s.Inside && s.Container == ""
+}
+
 // judgeSender reads who sent the fatal signal, as the kernel traced it. A process
 // inside a container can call itself what it likes, so a name counts as a
 // killer's or a runtime's only outside of them.
