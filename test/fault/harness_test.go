@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,6 +22,7 @@ import (
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/test/harness"
 	"github.com/oomwatch/oomwatch/test/lab"
+	"github.com/oomwatch/oomwatch/watcher/kernlog"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -230,11 +230,12 @@ func (w *world) at(t testing.TB) (p position) {
 			t.Fatal(err)
 		}
 	}
-	if boot, seq, ok := strings.Cut(string(state["cursor/kmsg"]), ":"); ok {
-		p.boot = boot
-		if p.seq, err = strconv.ParseUint(seq, 10, 64); err != nil {
+	if c := state["cursor/kmsg"]; c != nil {
+		at, err := kernlog.ParsePosition(string(c))
+		if err != nil {
 			t.Fatal(err)
 		}
+		p.boot, p.seq = at.BootID, at.Seq
 	}
 	return p
 }
