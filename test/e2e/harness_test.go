@@ -246,8 +246,9 @@ func (d *daemon) ready(t testing.TB) {
 // sourceStatus is what /v1/status says of the sources.
 type sourceStatus struct {
 	Sources []struct {
-		Name string `json:"name"`
-		Up   bool   `json:"up"`
+		Name   string `json:"name"`
+		Up     bool   `json:"up"`
+		Reason string `json:"reason"`
 	} `json:"sources"`
 }
 
@@ -266,16 +267,21 @@ func (d *daemon) status(t testing.TB) (s sourceStatus, body []byte, err error) {
 // sees is true when a source is up.
 func (d *daemon) sees(t testing.TB, source string) bool {
 	t.Helper()
-	status, _, err := d.status(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range status.Sources {
-		if s.Name == source {
-			return s.Up
+	// A source says how it is soon after the daemon answers, not before.
+	for deadline := time.Now().Add(lab.Slow(10 * time.Second)); ; time.Sleep(50 * time.Millisecond) {
+		status, _, err := d.status(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range status.Sources {
+			if s.Name == source && (s.Up || s.Reason != "") {
+				return s.Up
+			}
+		}
+		if time.Now().After(deadline) {
+			return false
 		}
 	}
-	return false
 }
 
 // get asks the daemon over its socket.

@@ -23,7 +23,8 @@ type disk struct {
 	holds  bool // the engine's own files: layers, images, logs
 	uses   []incident.DiskUse
 	read   time.Time
-	quick  bool
+	quick  bool // it is read at each tick
+	fills  bool // it grew quickly between the last two readings
 	last   incident.Disk
 	told   bool
 }
@@ -97,7 +98,7 @@ func (s *Source) use(next map[string]*disk, c *container, p *place) {
 		}
 		d = &disk{id: p.disk, path: cmp.Or(p.of.Source, p.of.Mount), real: p.real, engine: c.engine}
 		if old := s.disks[p.disk]; old != nil {
-			d.read, d.quick, d.last, d.told = old.read, old.quick, old.last, old.told
+			d.read, d.quick, d.fills, d.last, d.told = old.read, old.quick, old.fills, old.last, old.told
 		}
 		next[p.disk] = d
 	}
@@ -124,9 +125,12 @@ func (s *Source) readDisks(ctx context.Context, now time.Time) []incident.Disk {
 			continue // it is away, or something else is mounted there
 		}
 		used, before := share(&a.disk), share(&d.last)
-		d.quick = !d.read.IsZero() && used-before > quickShare || d.quick && used > before
+		// One that is new is read again at once: it may be filling already.
+		first := d.read.IsZero()
+		d.fills = !first && (used-before > quickShare || d.fills && used > before)
+		d.quick = first || d.fills
 		d.read, d.last = now, a.disk
-		if used < reportFrom && inodeShare(&a.disk) < reportFrom && !d.told {
+		if used < reportFrom && inodeShare(&a.disk) < reportFrom && !d.fills && !d.told {
 			continue
 		}
 		d.told = true
