@@ -1,0 +1,116 @@
+package warn
+
+import (
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
+
+// Health takes the engine's word on a health check.
+func (w *Warner) Health(id string, healthy bool, at time.Time) []Alert {
+	w.tick(at)
+	st := w.states[id]
+	if st == nil {
+		run, ok := w.opt.Run(id)
+		if !ok || run.Silent {
+			return nil
+		}
+		st = w.state(id)
+		st.start = run.Start
+	}
+	switch {
+	case !healthy && st.ill.IsZero():
+		st.ill, st.healed = at, time.Time{}
+	case healthy && !st.ill.IsZero():
+		st.ill, st.healed = time.Time{}, at
+	}
+	st.judgeHealth(&w.opt.Rules, at)
+	return w.settle(st)
+}
+
+// Ended takes the end of a run, however it ended. If it is a death, Died follows.
+func (w *Warner) Ended(id string, at time.Time) {
+	w.tick(at)
+	if st := w.states[id]; st != nil {
+		st.part(at)
+		st.ill, st.healed, st.ended = time.Time{}, time.Time{}, true
+		w.mark(st)
+	}
+}
+
+// Died takes an incident that is no warning: it is linked to the warnings that
+// came before it, and a death ends them. The incident's Related is extended.
+func (w *Warner) Died(inc *incident.Incident) []Alert {
+	w.tick(inc.Time)
+	id := HostID
+	if inc.Container != nil {
+		id = inc.Container.ID
+	}
+	var out []Alert
+	if st := w.states[HostID]; st != nil && inc.Cause == incident.OOMHost {
+		for _, of := range sorted(st.open) {
+			inc.Related = appendUnique(inc.Related, st.open[of].Incident.ID)
+		}
+	}
+	if id == HostID || inc.Kind == incident.KindWarning {
+		return nil
+	}
+	st := w.states[id]
+	if st == nil {
+		if run, ok := w.opt.Run(id); ok && run.Silent {
+			return nil
+		}
+		st = w.state(id)
+	}
+	if st.linkedTo != inc.ID {
+		st.linkedTo, st.linked = inc.ID, nil
+	}
+	defer func() {
+		for _, other := range st.linked {
+			inc.Related = appendUnique(inc.Related, other)
+		}
+	}()
+	for _, of := range sorted(st.open) {
+		if e := st.open[of]; !e.Incident.Time.After(inc.Time) {
+			st.linked = appendUnique(st.linked, e.Incident.ID)
+		}
+	}
+	if inc.Kind != incident.KindDeath {
+		return nil
+	}
+	if inc.Cause == incident.LimitDisk {
+		w.linkDisks(st, inc)
+	}
+	for _, e := range st.passed {
+		st.linked = appendUnique(st.linked, e.Incident.ID)
+		out = append(out, w.end(e, inc.Time, "it died", inc.ID))
+	}
+	st.passed = nil
+	if !st.start.After(inc.Time) {
+		for _, of := range sorted(st.open) {
+			if e := st.open[of]; !signs.named(of).lasts && !e.Incident.Time.After(inc.Time) {
+				out = append(out, w.end(e, inc.Time, "it died", inc.ID))
+				delete(st.open, of)
+			}
+		}
+		st.part(inc.Time)
+	}
+	w.succeed(st, inc.Container)
+	w.countDeath(st, inc)
+	return append(out, w.settle(st)...)
+}
+
+// countDeath counts what nobody asked for towards a restart loop.
+func (w *Warner) countDeath(st *state, inc *incident.Incident) {
+	if inc.Severity != incident.Critical || inc.Historic {
+		return
+	}
+	for i, d := range st.deaths {
+		if d.id == inc.ID { // told again, with more known
+			st.deaths[i].cause, st.deaths[i].what = inc.Cause, inc.Summary
+			return
+		}
+	}
+	st.deaths = bounded(st.deaths, death{inc.ID, inc.Time, inc.Cause, inc.Summary}, 64)
+	st.judgeRestarts(&w.opt.Rules, inc.Time)
+}
