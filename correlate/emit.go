@@ -182,9 +182,9 @@ func (c *Correlator) deathDue(x *container, r *run) time.Time {
 	asked, killed := requests(r.asked)
 	stopped := !r.stopped.IsZero()
 	switch {
-	case main != nil:
+	case main != nil && !c.recordOwed(main.kill):
 		return full
-	case r.end == nil:
+	case main != nil, r.end == nil:
 		// The kernel's records of that time may still be on their way.
 		return later(full, base.Add(joinWait))
 	case sig == 9 && killed && asked && !stopped:
@@ -214,7 +214,7 @@ func (c *Correlator) unseenEndDue(x *container, r *run, main *given) time.Time {
 	var at time.Time
 	if main != nil {
 		wait := shortWait
-		if c.up(x.Engine) {
+		if c.up(x.Engine) || c.recordOwed(main.kill) {
 			wait = joinWait
 		}
 		if r.start.IsZero() {

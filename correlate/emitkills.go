@@ -34,9 +34,13 @@ func (r *run) outlived(k *kill) bool {
 	return r.pid != 0 && r.look != nil && r.look.LastRunning.After(k.at())
 }
 
+// recordOwed is true for a kill that only the trace reported, and whose record the kernel
+// log may still give.
+func (c *Correlator) recordOwed(k *kill) bool { return k.Record == nil && c.up(observe.KernelLog) }
+
 // recordDue is until when the record of a kill that only the trace reported is waited for.
 func (c *Correlator) recordDue(k *kill) time.Time {
-	if k.Record != nil || !c.up(observe.KernelLog) {
+	if !c.recordOwed(k) {
 		return time.Time{}
 	}
 	return c.patient(k.seen, k.at())
