@@ -111,6 +111,23 @@ func (f *Facts) tail() []string {
 	return f.LogTail
 }
 
+// startLayers are what engine, shim and runtime each put before a start error: by whose
+// hands it came, which the evidence keeps.
+var startLayers = regexp.MustCompile(`^(?:failed to create (?:shim task|task for container)|failed to start shim|OCI runtime create failed|(?:runc|crun|youki) (?:create|run) failed|` +
+	`unable to start container process|error during container init|(?:container|process|standard_init|rootfs)_linux\.go:\d+|starting container process caused|container init caused): *`)
+
+// startReason is a start error without the layers that it came through.
+func startReason(said string) string {
+	reason := strings.TrimSuffix(said, ": unknown")
+	for {
+		inner := startLayers.ReplaceAllString(reason, "")
+		if inner == reason || inner == "" {
+			return reason
+		}
+		reason = inner
+	}
+}
+
 // startTrouble is one kind of the engine's start errors: how it reads, and what to do.
 type startTrouble struct {
 	shape  *regexp.Regexp

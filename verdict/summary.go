@@ -95,7 +95,7 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.LimitDisk:
 		return fmt.Sprintf("%s ended with %s: %s", who, code, diskSummary(v))
 	case incident.ExecFailed:
-		return fmt.Sprintf("%s did not start (%s): %s", who, code, redact.Sanitize(v.why))
+		return fmt.Sprintf("%s did not start (%s): %s", who, code, redact.Sanitize(startReason(v.why)))
 	case incident.ExitError:
 		s := fmt.Sprintf("%s exited with code %d", who, f.Exit.ExitCode)
 		if reason := incident.ReasonLine(f.LogTail); reason != "" {
