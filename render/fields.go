@@ -34,7 +34,7 @@ func Facts(inc *incident.Incident) []Fact {
 		{"Victim", victimLine(inc.Victim)},
 		{"Trigger", triggerLine(inc)},
 		{"Held most", hogLine(inc)},
-		{"History", HistoryLine(inc.History)},
+		{"History", HistoryLine(untilKill(inc))},
 		{"Pressure", pressureLine(inc.Pressure)},
 		{"Count", countLine(inc)},
 		{"Not stored", redact.Sanitize(inc.NotStored)},
@@ -431,6 +431,36 @@ func HistoryLine(h *incident.History) string {
 		s += ": " + redact.Sanitize(h.Reason)
 	}
 	return s
+}
+
+// untilKill are the readings before an incident and, where a kill at the container's own
+// limit came of a growth that they missed, what was in use at that kill.
+func untilKill(inc *incident.Incident) *incident.History {
+	h, o := inc.History, inc.OOM
+	if h == nil || len(h.Points) == 0 || o == nil || o.Usage == nil || inc.Cause != incident.OOMContainer || inc.Kind == incident.KindWarning {
+		return h
+	}
+	if last := h.Points[len(h.Points)-1]; last.T >= 0 || last.Bytes > *o.Usage/2 {
+		return h
+	}
+	with := *h
+	with.Points = append(slices.Clone(h.Points), incident.Point{Bytes: *o.Usage})
+	return &with
+}
+
+// flatLine is true for readings that show nothing but that memory stayed what it was.
+func flatLine(h *incident.History) bool {
+	if h == nil || h.Trend == "leak" {
+		return false
+	}
+	if len(h.Points) == 0 {
+		return true
+	}
+	least, most := h.Points[0].Bytes, h.Points[0].Bytes
+	for _, p := range h.Points {
+		least, most = min(least, p.Bytes), max(most, p.Bytes)
+	}
+	return most-least < most/16
 }
 
 // sparkline draws points in columns of equal time, each as high as the highest of

@@ -139,7 +139,8 @@ func lines(inc *incident.Incident) []Line {
 	if l := logLine(inc); l != "" {
 		out = append(out, Line{Label: labelLog, Text: l, Code: true})
 	}
-	add(labelTrend, HistoryLine(inc.History), memory)
+	history := untilKill(inc)
+	add(labelTrend, HistoryLine(history), memory && !flatLine(history))
 	if len(inc.Advice) > 0 {
 		add(labelNext, nextStep(inc.Advice[0], maxStep), true)
 	}
