@@ -39,13 +39,13 @@ type Options struct {
 type Source struct {
 	opt  Options
 	said map[string]bool // containers of whose zombies something was said
-	near map[string]bool // likewise of open files
+	near map[string]int  // by container, the process that was near its limit of open files
 	turn int             // the pid after which the next turn begins
 }
 
 // New returns a Source.
 func New(opt Options) *Source {
-	return &Source{opt: opt, said: map[string]bool{}, near: map[string]bool{}}
+	return &Source{opt: opt, said: map[string]bool{}, near: map[string]int{}}
 }
 
 // Name implements observe.Source.
@@ -153,38 +153,39 @@ func (s *Source) zombies(tasks []proc.Task) []incident.Zombies {
 }
 
 // files are the processes that are near their limit of open files, one for each container.
+// One that was, and is no more, is told with none.
 func (s *Source) files(tasks []proc.Task) []incident.OpenFiles {
-	from := slices.IndexFunc(tasks, func(t proc.Task) bool { return t.PID > s.turn })
-	if from < 0 {
-		from = 0
-	}
 	worst := map[string]incident.OpenFiles{}
-	for n := range min(filesAtOnce, len(tasks)) {
-		t := &tasks[(from+n)%len(tasks)]
-		s.turn = t.PID
-		if t.Zombie() {
-			continue
-		}
+	look := func(t *proc.Task) {
 		f, ok := s.filesOf(t)
 		if !ok || float64(f.Open) < filesFrom*float64(f.Limit) {
-			continue
+			return
 		}
 		f.Container = s.opt.Container(t.PID)
 		if w, seen := worst[f.Container]; !seen || f.Open*w.Limit > w.Open*f.Limit {
 			worst[f.Container] = f
 		}
 	}
-	for id := range s.near {
-		if _, still := worst[id]; !still && len(tasks) <= filesAtOnce {
-			worst[id] = incident.OpenFiles{Container: id}
-			delete(s.near, id)
+	from := max(slices.IndexFunc(tasks, func(t proc.Task) bool { return t.PID > s.turn }), 0)
+	for n := range min(filesAtOnce, len(tasks)) {
+		t := &tasks[(from+n)%len(tasks)]
+		s.turn = t.PID
+		look(t)
+	}
+	for _, pid := range s.near { // it may not be their turn
+		if i, runs := slices.BinarySearchFunc(tasks, pid, func(t proc.Task, pid int) int { return cmp.Compare(t.PID, pid) }); runs {
+			look(&tasks[i])
 		}
 	}
 	var out []incident.OpenFiles
-	for id, f := range worst {
-		if f.PID != 0 {
-			s.near[id] = true
+	for id := range s.near {
+		if _, still := worst[id]; !still {
+			out = append(out, incident.OpenFiles{Container: id})
+			delete(s.near, id)
 		}
+	}
+	for id, f := range worst {
+		s.near[id] = f.PID
 		out = append(out, f)
 	}
 	slices.SortFunc(out, func(a, b incident.OpenFiles) int { return cmp.Compare(a.Container, b.Container) })
@@ -192,6 +193,9 @@ func (s *Source) files(tasks []proc.Task) []incident.OpenFiles {
 }
 
 func (s *Source) filesOf(t *proc.Task) (f incident.OpenFiles, ok bool) {
+	if t.Zombie() {
+		return f, false
+	}
 	open, err := proc.OpenFiles(s.opt.Proc, t.PID)
 	if err != nil || open < 16 {
 		return f, false
