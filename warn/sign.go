@@ -27,7 +27,7 @@ func over(value, threshold, back float64) level {
 type sign struct {
 	on bool
 	// since is when the present alarm began, zero while there is none; last is
-	// when it was last not calm.
+	// when it was last not calm, zero for one that an earlier program left on.
 	since time.Time
 	last  time.Time
 	// of is the warning it belongs to while it is on.
@@ -49,6 +49,9 @@ func (s *sign) see(l level, at time.Time, hold, rest time.Duration) {
 			s.last = at
 		}
 	case calm:
+		if s.on && s.last.IsZero() {
+			s.last = at
+		}
 		if !s.on || at.Sub(s.last) >= rest {
 			*s = sign{}
 		}

@@ -147,8 +147,8 @@ func New(opt Options, kept []byte) (*Warner, error) {
 		st.open[e.Of] = e
 		w.restless[st.id] = true
 		for _, name := range e.Incident.Warning.Signs {
-			// Whether it is still so is seen at the next readings.
-			st.signs[name] = &sign{on: true, since: e.Incident.Warning.Since, last: e.Incident.Time, of: e.Of}
+			// Whether it is still so is seen at the next readings: calm begins with them.
+			st.signs[name] = &sign{on: true, since: e.Incident.Warning.Since, of: e.Of}
 		}
 	}
 	return w, nil
