@@ -53,48 +53,47 @@ func (w *Warner) counted(id string, at time.Time, look func(*state)) []Alert {
 	return w.settle(st)
 }
 
+// What nobody has counted is calm: so a warning that an earlier program left ends.
+
 func (st *state) judgeZombies(r *Rules, at time.Time) {
-	if st.zombies == nil {
-		return
-	}
 	l := calm
-	if r.Zombies > 0 {
-		l = over(float64(st.zombies.N), float64(r.Zombies), float64(r.Zombies)/2)
+	if z := st.zombies; z != nil && r.Zombies > 0 {
+		l = over(float64(z.N), float64(r.Zombies), float64(r.Zombies)/2)
 	}
 	st.see(Zombies, l, at, 0, r.ResolveAfter)
 }
 
 func (st *state) judgeFiles(r *Rules, at time.Time) {
-	if st.files == nil {
-		return
-	}
 	l := calm
-	if f := st.files; r.FilesPercent > 0 && f.Limit > 0 {
-		l = over(100*float64(f.Open)/float64(f.Limit), r.FilesPercent, r.FilesPercent-hysteresis)
+	if f := st.files; f != nil {
+		l = nearing(f.Open, f.Limit, r.FilesPercent)
 	}
 	st.see(OpenFiles, l, at, 0, r.ResolveAfter)
 }
 
 func (st *state) judgeTasks(r *Rules, at time.Time) {
-	if st.host == nil {
-		return
-	}
 	l := calm
-	if h := st.host; r.TasksPercent > 0 && h.TasksMax > 0 {
-		l = over(100*float64(h.Tasks)/float64(h.TasksMax), r.TasksPercent, r.TasksPercent-hysteresis)
+	if h := st.host; h != nil {
+		l = nearing(h.Tasks, h.TasksMax, r.TasksPercent)
 	}
 	st.see(HostTasks, l, at, 0, r.ResolveAfter)
 }
 
 func (st *state) judgeHostFiles(r *Rules, at time.Time) {
-	if st.host == nil {
-		return
-	}
 	l := calm
-	if h := st.host; r.FilesPercent > 0 && h.FilesMax > 0 {
-		l = over(100*float64(h.Files)/float64(h.FilesMax), r.FilesPercent, r.FilesPercent-hysteresis)
+	if h := st.host; h != nil {
+		l = nearing(h.Files, h.FilesMax, r.FilesPercent)
 	}
 	st.see(HostFiles, l, at, 0, r.ResolveAfter)
+}
+
+// nearing is how a count stands of which there may be most, 0 for any number; a percent of
+// 0 turns it off.
+func nearing(n, most int64, percent float64) level {
+	if percent == 0 || most <= 0 {
+		return calm
+	}
+	return over(100*float64(n)/float64(most), percent, percent-hysteresis)
 }
 
 func zombiesWords(st *state, who string) told {

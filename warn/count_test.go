@@ -47,3 +47,36 @@ func TestOpenFilesAndTasks(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestKeptCounts looks that a warning of a count that an earlier daemon opened ends once
+// nobody counts so many any more, and not before that can be known.
+func TestKeptCounts(t *testing.T) {
+	old, at := diskWarner(t), time.Unix(2000, 0)
+	old.OpenFiles(&incident.OpenFiles{Container: "web", PID: 3, Comm: "a", Open: 1000, Limit: 1024}, at)
+	old.Zombies(&incident.Zombies{N: 500, Parent: 9, ParentComm: "cron"}, at)
+	old.Log(&incident.LogFile{Container: "web", Bytes: 1 << 30, PerHour: 8 << 30, Unbounded: true, Free: -1}, at)
+	kept, changed, err := old.State()
+	if err != nil || !changed {
+		t.Fatal(changed, err)
+	}
+	w, err := New(old.opt, kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at = at.Add(time.Hour)
+	if got := w.Due(at); len(got) != 0 {
+		t.Errorf("over before anything was counted: %+v", got)
+	}
+	if got := w.Zombies(&incident.Zombies{N: 500, Parent: 9, ParentComm: "cron"}, at.Add(20*time.Second)); len(got) != 0 {
+		t.Errorf("warned of again: %+v", got)
+	}
+	over := w.Due(at.Add(w.opt.Rules.ResolveAfter))
+	if len(over) != 2 {
+		t.Fatalf("%d are over, want that of the files and that of the log", len(over))
+	}
+	for _, a := range over {
+		if a.Incident.ResolvedAt.IsZero() || !a.Update || a.Incident.Container == nil {
+			t.Errorf("%+v", a.Incident)
+		}
+	}
+}

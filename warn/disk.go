@@ -37,18 +37,10 @@ func (w *Warner) Disk(d *incident.Disk, at time.Time) []Alert {
 
 // Log takes one reading of a container's log file.
 func (w *Warner) Log(l *incident.LogFile, at time.Time) []Alert {
-	w.tick(at)
-	run, ok := w.opt.Run(l.Container)
-	if !ok || run.Silent {
-		return nil
-	}
-	st := w.state(l.Container)
-	if st.start.IsZero() {
-		st.start = run.Start
-	}
-	st.name, st.log = run.Name, l
-	st.judgeLog(&w.opt.Rules, at)
-	return w.settle(st)
+	return w.counted(l.Container, at, func(st *state) {
+		st.log = l
+		st.judgeLog(&w.opt.Rules, at)
+	})
 }
 
 // diskRoom: little is left of a filesystem.
@@ -76,16 +68,15 @@ func (st *state) inodes(r *Rules) level {
 
 // judgeLog: a log file that nothing bounds grows quickly.
 func (st *state) judgeLog(r *Rules, at time.Time) {
-	l := st.log
-	switch {
-	case l == nil:
-	case r.LogPerHour > 0 && l.Unbounded && l.Bytes >= smallLog && l.PerHour >= r.LogPerHour:
-		st.see(LogGrowth, alarm, at, 0, r.ResolveAfter)
-	case r.LogPerHour > 0 && l.PerHour >= r.LogPerHour/2:
-		st.see(LogGrowth, between, at, 0, r.ResolveAfter)
-	default:
-		st.see(LogGrowth, calm, at, 0, r.ResolveAfter)
+	l := calm
+	switch f := st.log; {
+	case f == nil || r.LogPerHour == 0:
+	case f.Unbounded && f.Bytes >= smallLog && f.PerHour >= r.LogPerHour:
+		l = alarm
+	case f.PerHour >= r.LogPerHour/2:
+		l = between
 	}
+	st.see(LogGrowth, l, at, 0, r.ResolveAfter)
 }
 
 // onlyUser is the container that alone writes to a filesystem; HostID where there are
