@@ -65,7 +65,12 @@ func (r *run) intoFull(a answer) {
 		return
 	}
 	delete(f.wait, a.id)
-	if k := r.known[a.id]; a.status != nil && k != nil {
+	k := r.known[a.id]
+	switch {
+	case errors.Is(a.err, errAway):
+		r.full = nil // the next connection begins anew
+		return
+	case a.status != nil && k != nil:
 		k.last = a.status
 		c := a.status.container(a.runtime, a.pod, k.pid)
 		if c.State == "created" {
@@ -75,9 +80,9 @@ func (r *run) intoFull(a answer) {
 		}
 		k.told, k.toldAt = true, time.Now()
 		f.found = append(f.found, c)
-	} else if !isGone(a.err) && errors.Is(a.err, errAway) {
-		r.full = nil // the next connection begins anew
-		return
+	case a.err != nil && !isGone(a.err):
+		// It is there, whatever else it is: one that is left out was removed.
+		f.found = append(f.found, observe.Container{Container: incident.Container{ID: a.id}})
 	}
 	r.endFull()
 }
@@ -95,8 +100,10 @@ func (r *run) endFull() {
 	slices.SortFunc(f.found, func(a, b observe.Container) int { return strings.Compare(a.ID, b.ID) })
 	words := 0
 	var after []*known
+	in := make(map[string]bool, len(f.found))
 	for i := range f.found {
 		c := &f.found[i]
+		in[c.ID] = true
 		k := r.known[c.ID]
 		if k == nil {
 			continue
@@ -114,7 +121,7 @@ func (r *run) endFull() {
 		}
 	}
 	for id, k := range r.known {
-		if k.told && !slices.ContainsFunc(f.found, func(c observe.Container) bool { return c.ID == id }) {
+		if k.told && !in[id] && k.toldAt.Before(f.at) {
 			delete(r.known, id)
 		}
 	}

@@ -1,0 +1,59 @@
+package cri
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/observe"
+)
+
+// runOf is a run of which a test plays the connection and the workers.
+func runOf(t *testing.T) (*run, *recorded) {
+	t.Helper()
+	s, err := New(Options{Socket: "/run/x.sock"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := &recorded{}
+	return newRun(s, rec.emit), rec
+}
+
+// TestStartBesideList has a container start while a full list is made, in which it is
+// not: its start is told once.
+func TestStartBesideList(t *testing.T) {
+	r, rec := runOf(t)
+	r.first = true
+	r.listed(&listing{at: time.Now(), entries: []entry{{id: "old", state: running}}})
+	full, began := r.full, time.Now()
+	up := func(id string) *status { return &status{id: id, state: running, started: began} }
+
+	r.moment(moment{at: time.Now(), topic: "/tasks/start", id: "new", pid: 7})
+	r.answered(answer{job: job{kind: jobStart, id: "new"}, status: up("new")})
+	r.answered(answer{job: job{kind: jobList, id: "old", full: full}, status: up("old")})
+	r.overflow = nil
+	r.listed(&listing{at: time.Now(), entries: []entry{{id: "old", state: running}, {id: "new", state: running}}})
+	for _, j := range r.overflow {
+		r.answered(answer{job: j, status: up(j.id)})
+	}
+
+	if n := rec.count(func(o *observe.Observation) bool { return o.Event != nil && o.Event.Kind == observe.Started }); n != 1 {
+		t.Errorf("its start was told %d times", n)
+	}
+}
+
+// TestListWithoutAnswer has a runtime list a container and not answer for it: it is in
+// the list all the same, for what is not in it was removed.
+func TestListWithoutAnswer(t *testing.T) {
+	r, rec := runOf(t)
+	r.first = true
+	r.listed(&listing{at: time.Now(), entries: []entry{{id: "slow", state: running}}})
+	r.answered(answer{job: job{kind: jobList, id: "slow", full: r.full}, err: context.DeadlineExceeded})
+
+	listed := func(o *observe.Observation) bool {
+		return o.List != nil && len(o.List.Containers) == 1 && o.List.Containers[0].ID == "slow"
+	}
+	if rec.count(listed) != 1 {
+		t.Errorf("want it in the list: %+v", rec.all)
+	}
+}
