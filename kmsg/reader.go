@@ -58,6 +58,7 @@ type Reader struct {
 	bootID func() (string, error)
 	clocks func() (mono time.Duration, real time.Time)
 	closed atomic.Bool
+	live   atomic.Bool
 
 	// What Next works with; only its goroutine touches it.
 	buf      []byte
@@ -73,7 +74,6 @@ type Reader struct {
 	mu    sync.Mutex
 	count counter
 	boot  string
-	live  bool
 	// uptime is the stamp of the last record that was counted.
 	uptime time.Duration
 	began  time.Time // of the oldest record that was read
@@ -131,7 +131,7 @@ func (r *Reader) Next(ctx context.Context) (*Record, error) {
 			} else if setBack {
 				continue
 			}
-			if r.goLive() {
+			if !r.live.Swap(true) {
 				return nil, ErrCaughtUp
 			}
 			if err := g.arm(ctx, r.f); err != nil {
@@ -235,22 +235,10 @@ func (r *Reader) setBack() (bool, error) {
 	return true, nil
 }
 
-// goLive notes that the ring is read to its end, and reports whether it is so
-// for the first time.
-func (r *Reader) goLive() (first bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	first = !r.live
-	r.live = true
-	return first
-}
-
 // Live reports whether Next has read everything that was there when the Reader
 // was opened, and now delivers records as the kernel prints them.
 func (r *Reader) Live() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.live
+	return r.live.Load()
 }
 
 // Began implements Log.

@@ -187,7 +187,8 @@ func TestReaderAllocatesNothing(t *testing.T) {
 		if _, err := r.f.Seek(0, io.SeekStart); err != nil {
 			t.Fatal(err)
 		}
-		r.count, r.live = newCounter(Position{}, ""), false
+		r.count = newCounter(Position{}, "")
+		r.live.Store(false)
 		for {
 			_, err := r.Next(ctx)
 			if err == ErrCaughtUp {

@@ -42,6 +42,7 @@ type SyslogReader struct {
 	read   func([]byte) (int, error) // of the newest records as many as fit
 	clocks func() (mono time.Duration, real time.Time)
 	closed atomic.Bool
+	live   atomic.Bool
 	done   chan struct{}
 
 	// What Next works with; only its goroutine touches it.
@@ -57,7 +58,6 @@ type SyslogReader struct {
 	mu    sync.Mutex
 	pos   Position
 	stats ReaderStats
-	live  bool
 	first time.Time // of the oldest record that was read
 }
 
@@ -96,7 +96,7 @@ func (r *SyslogReader) Next(ctx context.Context) (*Record, error) {
 		if r.take() {
 			return &r.rec, nil
 		}
-		if r.began && r.goLive() {
+		if r.began && !r.live.Swap(true) {
 			return nil, ErrCaughtUp
 		}
 		ended := r.rest(ctx)
@@ -243,14 +243,6 @@ func (r *SyslogReader) count(add func(*ReaderStats)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	add(&r.stats)
-}
-
-func (r *SyslogReader) goLive() (first bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	first = !r.live
-	r.live = true
-	return first
 }
 
 // Position implements Log. It holds the last record's stamp: there are no numbers.
