@@ -53,22 +53,24 @@ func Fields(b []byte, take func(Field) error) error {
 	return nil
 }
 
+// Texts takes the strings of a message, each by the number of its field. Other fields
+// are passed over.
+func Texts(b []byte, into map[int]*string) error {
+	return Fields(b, func(f Field) error {
+		if to := into[f.Number]; to != nil {
+			*to = f.Text()
+		}
+		return nil
+	})
+}
+
 // maxEntries bounds what is kept of a map in a message.
 const maxEntries = 4096
 
 // Entry adds an entry of a map of strings to m, which it makes where it is nil.
 func Entry(m *map[string]string, entry []byte) error {
 	var k, v string
-	err := Fields(entry, func(f Field) error {
-		switch f.Number {
-		case 1:
-			k = f.Text()
-		case 2:
-			v = f.Text()
-		}
-		return nil
-	})
-	if err != nil {
+	if err := Texts(entry, map[int]*string{1: &k, 2: &v}); err != nil {
 		return err
 	}
 	if *m == nil {

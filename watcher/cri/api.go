@@ -250,7 +250,7 @@ func (c *client) sandbox(ctx context.Context, id string) (*sandbox, error) {
 		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
 			switch f.Number {
 			case 2:
-				return grpcread.Fields(f.Bytes, s.metadata)
+				return grpcread.Texts(f.Bytes, map[int]*string{1: &s.name, 2: &s.uid, 3: &s.namespace})
 			case 7:
 				return grpcread.Entry(&s.labels, f.Bytes)
 			}
@@ -261,17 +261,4 @@ func (c *client) sandbox(ctx context.Context, id string) (*sandbox, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// metadata takes one field of a PodSandboxMetadata.
-func (s *sandbox) metadata(f grpcread.Field) error {
-	switch f.Number {
-	case 1:
-		s.name = f.Text()
-	case 2:
-		s.uid = f.Text()
-	case 3:
-		s.namespace = f.Text()
-	}
-	return nil
 }

@@ -98,27 +98,9 @@ func take(msg []byte, told map[string]bool, emit func(observe.Observation)) erro
 func (p *pod) field(f grpcread.Field) error {
 	switch f.Number {
 	case 1: // metadata
-		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
-			switch f.Number {
-			case 1:
-				p.name = f.Text()
-			case 3:
-				p.namespace = f.Text()
-			case 5:
-				p.uid = f.Text()
-			}
-			return nil
-		})
+		return grpcread.Texts(f.Bytes, map[int]*string{1: &p.name, 3: &p.namespace, 5: &p.uid})
 	case 3: // status
-		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
-			switch f.Number {
-			case 3:
-				p.message = f.Text()
-			case 4:
-				p.reason = f.Text()
-			}
-			return nil
-		})
+		return grpcread.Texts(f.Bytes, map[int]*string{3: &p.message, 4: &p.reason})
 	}
 	return nil
 }
