@@ -41,8 +41,8 @@ type Engine struct {
 	Log string
 
 	opts Options
-	made *made         // on an engine that is not ours
-	done chan struct{} // closed when dockerd has ended; nil for one that another process started
+	made *made           // on an engine that is not ours
+	done <-chan struct{} // closed when dockerd has ended; nil for one that another process started
 	pid  int
 }
 
@@ -188,24 +188,31 @@ func (e *Engine) up(ctx context.Context) error {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
 	}
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
-	started, done := make(chan error, 1), make(chan struct{})
-	go func() {
-		// The kernel sends that signal when the thread that started the
-		// process ends, so the thread is kept until then.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(done)
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	done, err := Launch(cmd)
+	if err != nil {
 		return fmt.Errorf("start dockerd: %w", err)
 	}
 	e.pid, e.done = cmd.Process.Pid, done
 	return e.ready(ctx)
+}
+
+// Launch starts a program; done is closed when it has ended. Its Pdeathsig comes when
+// this process ends, and no sooner.
+func Launch(cmd *exec.Cmd) (done <-chan struct{}, err error) {
+	started, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		// The kernel sends that signal when the thread that started the
+		// program ends, so the thread is kept until then.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(ended)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // how it ends is read from its log
+		}
+	}()
+	return ended, <-started
 }
 
 // ready waits until the engine answers.

@@ -227,9 +227,7 @@ func (r *Runtime) Ended(ctx context.Context, id string) error {
 	}
 }
 
-// Remove ends a pod and removes it.
-func (r *Runtime) Remove(ctx context.Context, p *Pod) error { return r.remove(ctx, p.id) }
-
+// remove ends a pod and removes it.
 func (r *Runtime) remove(ctx context.Context, id string) error {
 	if _, err := r.call(ctx, "StopPodSandbox", grpcread.AppendText(nil, 1, id)); err != nil {
 		return err

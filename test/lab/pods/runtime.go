@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -32,7 +31,7 @@ type Runtime struct {
 	bin  string // "" for the system's
 	conn *grpcread.Conn
 	pid  int
-	done chan struct{}
+	done <-chan struct{}
 	// parents are the cgroups that were made for pods.
 	parents []string
 }
@@ -100,18 +99,8 @@ func (r *Runtime) Up(ctx context.Context) error {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), "PATH="+path)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
-	started, done := make(chan error, 1), make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // Pdeathsig is of the thread that started it
-		defer runtime.UnlockOSThread()
-		defer close(done)
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	done, err := lab.Launch(cmd)
+	if err != nil {
 		return fmt.Errorf("start containerd: %w", err)
 	}
 	r.pid, r.done = cmd.Process.Pid, done
