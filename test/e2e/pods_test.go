@@ -69,11 +69,7 @@ func podDeaths() []podDeath {
 
 // TestPods ends pods' containers on a real containerd in every way, and reads what is told.
 func TestPods(t *testing.T) {
-	tracefs(t)
-	r := pods.Start(t)
-	hook := newReceiver(t)
-	d := newDaemon(t, "off", hook, noWarnings, "--cri", "unix://"+r.Socket)
-	d.start(t)
+	r, hook, d := watchedPods(t)
 	on := r.Platform()
 	for i, death := range podDeaths() {
 		t.Run(death.name, func(t *testing.T) {

@@ -12,6 +12,17 @@ import (
 	"github.com/oomwatch/oomwatch/test/lab/pods"
 )
 
+// watchedPods is a private containerd, and a daemon that follows it.
+func watchedPods(t *testing.T) (*pods.Runtime, *receiver, *daemon) {
+	t.Helper()
+	tracefs(t)
+	r := pods.Start(t)
+	hook := newReceiver(t)
+	d := newDaemon(t, "off", hook, noWarnings, "--cri", "unix://"+r.Socket)
+	d.start(t)
+	return r, hook, d
+}
+
 // podMaker runs containers, each in a pod of its own.
 type podMaker struct {
 	t *testing.T
@@ -47,11 +58,7 @@ func (m *podMaker) in(pod *pods.Pod, name string, limit int64, command ...string
 // TestPodsApart has containers end while the runtime, or the daemon, is down or frozen:
 // each end is told once, and as what it was.
 func TestPodsApart(t *testing.T) {
-	tracefs(t)
-	r := pods.Start(t)
-	hook := newReceiver(t)
-	d := newDaemon(t, "off", hook, noWarnings, "--cri", "unix://"+r.Socket)
-	d.start(t)
+	r, hook, d := watchedPods(t)
 	m := &podMaker{t: t, r: r}
 	ctx := timeout(t, lab.Slow(2*time.Minute))
 	const waits = "sleep 3; exec tail /dev/zero"
@@ -121,11 +128,7 @@ func TestPodsApart(t *testing.T) {
 // TestPodBystander has one container of a pod reach the pod's limit: the other, whose
 // cgroup the kernel notifies as well on v1, lost nothing, and its own end is no OOM.
 func TestPodBystander(t *testing.T) {
-	tracefs(t)
-	r := pods.Start(t)
-	hook := newReceiver(t)
-	d := newDaemon(t, "off", hook, noWarnings, "--cri", "unix://"+r.Socket)
-	d.start(t)
+	r, hook, _ := watchedPods(t)
 	m := &podMaker{t: t, r: r}
 	ctx := timeout(t, lab.Slow(time.Minute))
 	pod := &pods.Pod{Namespace: "shop", Name: "pair-0", UID: "5f2a1b9c-8e77-4a5d-9d21-012345678900", Limit: 48 * mebi}
@@ -156,11 +159,7 @@ func TestPodBystander(t *testing.T) {
 
 // TestPodStorm has the containers of many pods killed at once: each is told once, by name.
 func TestPodStorm(t *testing.T) {
-	tracefs(t)
-	r := pods.Start(t)
-	hook := newReceiver(t)
-	d := newDaemon(t, "off", hook, noWarnings, "--cri", "unix://"+r.Socket)
-	d.start(t)
+	r, hook, _ := watchedPods(t)
 	m := &podMaker{t: t, r: r}
 	const storm = 16
 	pod := &pods.Pod{Namespace: "shop", Name: "storm-0", UID: "5f2a1b9c-8e77-4a5d-9d21-012345678901"}
