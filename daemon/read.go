@@ -53,7 +53,7 @@ func listIncidents(ctx context.Context, st *store.Store, q web.Query) ([]*incide
 
 // storeQuery is a question of the web's as the store's.
 func storeQuery(q web.Query) (store.Query, error) {
-	sq := store.Query{Since: q.Since, Container: q.Container, Cause: string(q.Cause), Kind: string(q.Kind), Limit: q.Limit, NewestFirst: q.NewestFirst}
+	sq := store.Query{Since: q.Since, Container: q.Container, Cause: string(q.Cause), Kind: string(q.Kind), Open: q.Open, Limit: q.Limit, NewestFirst: q.NewestFirst}
 	if q.Before == "" {
 		return sq, nil
 	}

@@ -144,6 +144,9 @@ func (i *Incident) News() string {
 // was nothing bad after all.
 func (i *Incident) Over() bool { return !i.ResolvedAt.IsZero() || i.Cause == ExitOK }
 
+// Open is true for a warning that lasts.
+func (i *Incident) Open() bool { return i.Kind == KindWarning && i.ResolvedAt.IsZero() }
+
 // Key names what an incident is one more of on its host: the same Subject, kind and
 // cause. Over several hosts HostName stands beside it.
 func (i *Incident) Key() string {

@@ -23,6 +23,8 @@ type Query struct {
 	Container string
 	Cause     string
 	Kind      string
+	// Open selects the warnings that last.
+	Open bool
 	// Limit bounds the answer to the newest ones; 0 is no bound.
 	Limit int
 	// NewestFirst turns the order round; the default is oldest first.

@@ -211,6 +211,9 @@ func (q *Query) conditions(ctx context.Context, source querier) (string, []any, 
 	if q.Kind != "" {
 		and(map[bool]string{true: "c.kind = ?", false: "i.kind = ?"}[table == "c."], q.Kind)
 	}
+	if q.Open {
+		and("i.open = 1")
+	}
 	if len(where) > 0 {
 		from += " WHERE " + strings.Join(where, " AND ")
 	}

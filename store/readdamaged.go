@@ -68,5 +68,5 @@ func (q *Query) selects(p Place, inc *incident.Incident) bool {
 	return (q.Since.IsZero() || p.TimeNS >= q.Since.UnixNano()) && (q.Until.IsZero() || p.TimeNS <= q.Until.UnixNano()) &&
 		(q.After == Place{} || p.compare(q.After) > 0) && (q.Before == Place{} || p.compare(q.Before) < 0) &&
 		(q.Cause == "" || q.Cause == string(inc.Cause)) &&
-		(q.Kind == "" || q.Kind == string(inc.Kind)) && (q.Container == "" || inc.Called(q.Container))
+		(q.Kind == "" || q.Kind == string(inc.Kind)) && (!q.Open || inc.Open()) && (q.Container == "" || inc.Called(q.Container))
 }

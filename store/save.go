@@ -220,7 +220,7 @@ type kept struct {
 
 // of fills in what comes from the incident itself.
 func (k *kept) of(inc *incident.Incident) *kept {
-	k.inc, k.host, k.open = inc, inc.HostName(), inc.Kind == incident.KindWarning && inc.ResolvedAt.IsZero()
+	k.inc, k.host, k.open = inc, inc.HostName(), inc.Open()
 	return k
 }
 

@@ -194,6 +194,12 @@ func TestList(t *testing.T) {
 		if i == 3 {
 			x.Cause, x.Kind = incident.ExitError, incident.KindKill
 		}
+		if i == 1 || i == 4 {
+			x.Kind = incident.KindWarning
+		}
+		if i == 1 {
+			x.ResolvedAt = t0.Add(2 * time.Hour)
+		}
 		save(t, s, Entry{Incident: x})
 	}
 	for _, c := range []struct {
@@ -208,6 +214,7 @@ func TestList(t *testing.T) {
 		{Query{Container: "con"}, ""}, // too short for the beginning of an id
 		{Query{Cause: "exit.error"}, "3"},
 		{Query{Kind: "kill"}, "3"},
+		{Query{Open: true}, "4"},
 		{Query{Since: t0.Add(2 * time.Hour), Until: t0.Add(3 * time.Hour)}, "2 3"},
 		{Query{Container: `x' OR '1'='1`}, ""},
 	} {

@@ -120,6 +120,8 @@ func parseQuery(v url.Values) (Query, error) {
 			q.Cause = incident.Cause(val)
 		case "kind":
 			q.Kind = incident.Kind(val)
+		case "open":
+			q.Open, err = strconv.ParseBool(val)
 		case "before":
 			q.Before, err = val, checkPlace(val)
 		case "order":
@@ -132,7 +134,7 @@ func parseQuery(v url.Values) (Query, error) {
 				err = fmt.Errorf("limit %d is below 0", q.Limit)
 			}
 		default:
-			err = fmt.Errorf("unknown parameter %q: since, container, cause, kind, limit, before and order are known", k)
+			err = fmt.Errorf("unknown parameter %q: since, container, cause, kind, open, limit, before and order are known", k)
 		}
 		if err != nil {
 			return q, err
@@ -166,6 +168,9 @@ func (q Query) values() url.Values {
 	set("container", q.Container)
 	set("cause", string(q.Cause))
 	set("kind", string(q.Kind))
+	if q.Open {
+		v.Set("open", "true")
+	}
 	set("before", q.Before)
 	if q.NewestFirst {
 		v.Set("order", "newest")

@@ -49,7 +49,7 @@ type listedContainer struct {
 	Compose *incident.Compose `json:"compose"`
 }
 
-// Key is as Incident.Key.
+// key is as Incident.Key.
 func (l *listed) key() string {
 	inc := incident.Incident{Kind: l.Kind, Cause: l.Cause, Unit: l.Unit, Warning: l.Warning}
 	if c := l.Container; c != nil {
@@ -85,9 +85,6 @@ func (l *listed) Link() string {
 	}
 	return s
 }
-
-// Open is true for a warning that lasts.
-func (l *listed) Open() bool { return l.Kind == incident.KindWarning && l.ResolvedAt.IsZero() }
 
 // group is what one container had of one kind and cause, newest first.
 type group struct {
@@ -226,19 +223,18 @@ func (s *Server) find(ctx context.Context, q *search) (groups []*group, older st
 
 // warnings are those that last, newest first.
 func (s *Server) warnings(ctx context.Context) ([]listed, error) {
+	const most = 20
 	var out []listed
-	seen := 0
-	q := Query{Kind: incident.KindWarning, NewestFirst: true, Since: time.Now().Add(-7 * 24 * time.Hour)}
-	err := s.opt.Backend.Incidents(ctx, q, func(f Found) error {
+	err := s.opt.Backend.Incidents(ctx, Query{Open: true, NewestFirst: true, Since: time.Now().Add(-7 * 24 * time.Hour), Limit: 500}, func(f Found) error {
 		var l listed
 		if err := json.Unmarshal(f.Body, &l); err != nil {
 			return fmt.Errorf("read an incident: %w", err)
 		}
-		if l.Open() && !l.Warning.SelfEvent() {
-			l.Summary = clip(l.Summary)
-			out = append(out, l)
+		if l.Warning.SelfEvent() {
+			return nil
 		}
-		if seen++; seen >= 500 || len(out) >= 20 {
+		l.Summary = clip(l.Summary)
+		if out = append(out, l); len(out) == most {
 			return errEnough
 		}
 		return nil

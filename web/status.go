@@ -53,7 +53,8 @@ type Query struct {
 	Container string // name, or the beginning of an id
 	Cause     incident.Cause
 	Kind      incident.Kind
-	Limit     int // the newest so many; 0 is all
+	Open      bool // only warnings that last
+	Limit     int  // the newest so many; 0 is all
 	// Before is the place of an earlier answer: only what comes before it is meant.
 	Before string
 	// NewestFirst turns the order round; the default is oldest first.

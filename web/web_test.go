@@ -47,6 +47,9 @@ func (b *backend) Incidents(_ context.Context, q Query, each func(Found) error) 
 		return b.err
 	}
 	for n, inc := range b.list {
+		if q.Open && !inc.Open() {
+			continue
+		}
 		if err := each(found(n, inc)); err != nil {
 			return err
 		}
@@ -324,6 +327,9 @@ func TestSocketAndClient(t *testing.T) {
 	}
 	if diff := cmp.Diff(q, b.got); diff != "" {
 		t.Errorf("query changed on its way (-want +got):\n%s", diff)
+	}
+	if open, err := parseQuery(Query{Open: true}.values()); err != nil || !open.Open {
+		t.Errorf("open warnings are asked for as %+v, %v", open, err)
 	}
 	if diff := cmp.Diff(b.list, list); diff != "" {
 		t.Errorf("incidents changed on their way (-want +got):\n%s", diff)

@@ -116,7 +116,7 @@ func (h *house) warning(inc *incident.Incident, name string) {
 func (h *house) Incidents(_ context.Context, q web.Query, each func(web.Found) error) error {
 	n := 0
 	for i, inc := range h.list { // the pages ask for the newest first only
-		if q.Kind != "" && inc.Kind != q.Kind || q.Cause != "" && inc.Cause != q.Cause || inc.Time.Before(q.Since) || q.Container != "" && inc.Container.Name != q.Container {
+		if q.Kind != "" && inc.Kind != q.Kind || q.Open && !inc.Open() || q.Cause != "" && inc.Cause != q.Cause || inc.Time.Before(q.Since) || q.Container != "" && inc.Container.Name != q.Container {
 			continue
 		}
 		if n++; q.Limit > 0 && n > q.Limit {
