@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -97,5 +98,24 @@ func TestOlderPages(t *testing.T) {
 	_, page, _ = get(t, url+"/?before=7.8", nil)
 	if strings.Contains(page, ">older</a>") || !strings.Contains(page, "the newest") {
 		t.Errorf("the last page, of %+v:\n%s", b.got, page)
+	}
+}
+
+// TestQuickLook: the look at the JSON passes over nothing that is searched for.
+func TestQuickLook(t *testing.T) {
+	inc := &incident.Incident{ID: "d-5F", Kind: incident.KindDeath, Severity: incident.Warning, Cause: incident.OOMContainer, Summary: `NOTHÜNG of "tail & Co" <x> was OOM-killed`,
+		Container: &incident.Container{ID: strings.Repeat("ab12", 16), Name: "shop-web-1", Image: "reg/Shop/web:1.4", Compose: &incident.Compose{Project: "Shop", Service: "web"}}}
+	body := found(0, inc).Body
+	for _, q := range []search{{Text: "nothüng"}, {Text: "Tail & co"}, {Text: "<X>"}, {Text: `of "tail`}, {Text: "reg/shop"}, {Text: "shop/WEB"}, {Text: "killed oom.container"}, {Text: "d-5f"},
+		{Service: "web"}, {Service: "Shop/web"}, {Service: "shop-web-1"}, {Severity: "warning", Text: "OOM"}} {
+		var l listed
+		if err := json.Unmarshal(body, &l); err != nil || !q.wants(&l) || !q.quick()(body) {
+			t.Errorf("%+v: wanted %v, seen at a quick look %v, %v", q, q.wants(&l), q.quick()(body), err)
+		}
+	}
+	for _, q := range []search{{Text: "nothing-fits"}, {Service: "db"}, {Severity: "critical"}} {
+		if q.quick()(body) {
+			t.Errorf("%+v is not passed over", q)
+		}
 	}
 }
