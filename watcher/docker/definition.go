@@ -30,33 +30,20 @@ type settings struct {
 		OomScoreAdj    int
 		CgroupParent   string
 		PidsLimit      *int64
-		NanoCpus       int64
-		CpuQuota       int64
-		CpuPeriod      int64
-		ShmSize        int64
 		Init           *bool
 		Ulimits        []struct {
 			Name string
 			Soft int64
 		}
-		RestartPolicy struct {
-			Name              string
-			MaximumRetryCount int
-		}
-		LogConfig struct {
-			Type   string
-			Config map[string]string
-		}
-		Privileged     bool
-		CapAdd         []string
-		NetworkMode    string
-		PidMode        string
-		IpcMode        string
-		UTSMode        string
-		UsernsMode     string
-		ReadonlyRootfs bool
-		SecurityOpt    []string
-		Devices        []struct{ PathOnHost string }
+		Privileged  bool
+		CapAdd      []string
+		NetworkMode string
+		PidMode     string
+		IpcMode     string
+		UTSMode     string
+		UsernsMode  string
+		SecurityOpt []string
+		Devices     []struct{ PathOnHost string }
 	}
 	Mounts []struct {
 		Type, Name, Source, Destination string
@@ -99,12 +86,17 @@ func definitionOf(raw json.RawMessage, runtime string) (audit.Container, error) 
 			name, value, _ := strings.Cut(v, "=")
 			c.Heap = append(c.Heap, audit.HeapInVariable(name, value)...)
 			if secretVariable(name, value) {
-				c.SecretNames = append(c.SecretNames, cut(name, redact.MaxLabelValue))
+				c.SecretNames = append(c.SecretNames, redact.Cut(name, redact.MaxLabelValue))
 			}
 		}
 		slices.Sort(c.SecretNames)
 	}
 	s.define(&c)
+	if h := d.HostConfig; h != nil {
+		c.CPUQuota, c.ShmSize, c.ReadonlyRoot = seen.CPUQuota, h.ShmSize, h.ReadonlyRootfs
+		c.RestartName, c.RetryMax = h.RestartPolicy.Name, h.RestartPolicy.MaximumRetryCount
+		c.LogDriver, c.LogOptions = h.LogConfig.Type, h.LogConfig.Config
+	}
 	for _, m := range s.Mounts {
 		switch {
 		case m.Type == "bind":
@@ -127,20 +119,17 @@ func (s *settings) define(c *audit.Container) {
 	if h.PidsLimit != nil {
 		c.PidsLimit = *h.PidsLimit
 	}
-	c.CPUQuota = cpus(h.NanoCpus, h.CpuQuota, h.CpuPeriod)
-	c.ShmSize, c.Init = h.ShmSize, h.Init != nil && *h.Init
+	c.Init = h.Init != nil && *h.Init
 	for _, u := range h.Ulimits {
 		if u.Name == "nofile" {
 			c.OpenFiles = u.Soft
 		}
 	}
-	c.RestartName, c.RetryMax = h.RestartPolicy.Name, h.RestartPolicy.MaximumRetryCount
-	c.LogDriver, c.LogOptions = h.LogConfig.Type, h.LogConfig.Config
-	c.Privileged, c.CapAdd, c.ReadonlyRoot, c.SecurityOpts = h.Privileged, h.CapAdd, h.ReadonlyRootfs, h.SecurityOpt
+	c.Privileged, c.CapAdd, c.SecurityOpts = h.Privileged, h.CapAdd, h.SecurityOpt
 	c.NetworkHost, c.PIDHost, c.IPCHost = h.NetworkMode == "host", h.PidMode == "host", h.IpcMode == "host"
 	c.UTSHost, c.UserHost = h.UTSMode == "host", h.UsernsMode == "host"
 	for _, d := range h.Devices {
-		c.Devices = append(c.Devices, cut(d.PathOnHost, redact.MaxLabelValue))
+		c.Devices = append(c.Devices, redact.Cut(d.PathOnHost, redact.MaxLabelValue))
 	}
 }
 
