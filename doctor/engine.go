@@ -35,11 +35,7 @@ func checkDocker(ctx context.Context, cfg *config.Config) []Finding {
 
 // checkPodman tries Podman's sockets. Of a usual one that is not there nothing is said.
 func checkPodman(ctx context.Context, cfg *config.Config) (out []Finding) {
-	sockets, optional := docker.NamedPodman(config.Named(cfg.Podman.Sockets))
-	for _, s := range sockets {
-		if optional && (!docker.Listens(s) || docker.SameSocket(s)) {
-			continue
-		}
+	for _, s := range docker.FoundPodman(config.Named(cfg.Podman.Sockets)) {
 		out = append(out, probe(ctx, "podman", s)...)
 	}
 	return out

@@ -31,7 +31,7 @@ const NoEngine = "off"
 type Host struct {
 	// Docker is the engine's address, "" for the usual one, NoEngine for none.
 	Docker string
-	// CRI and Podman are the sockets of those, as cri.Sockets and docker.NamedPodman take
+	// CRI and Podman are the sockets of those, as cri.Sockets and docker.FoundPodman take
 	// them.
 	CRI, Podman []string
 	// Facts is what the host says of itself.
@@ -92,11 +92,7 @@ func (h *Host) engines(ctx context.Context, since time.Time) (out []observe.Sour
 		}
 		out = append(out, runtime)
 	}
-	sockets, optional = docker.NamedPodman(h.Podman)
-	for _, s := range sockets {
-		if optional && (!docker.Listens(s) || docker.SameSocket(s)) {
-			continue
-		}
+	for _, s := range docker.FoundPodman(h.Podman) {
 		podman, err := docker.New(docker.Options{Name: docker.PodmanName(s), Host: s, Since: since, LogLines: h.LogLines})
 		if err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package docker
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -39,6 +40,16 @@ func NamedPodman(named []string) (sockets []string, optional bool) {
 		}
 	}
 	return sockets, false
+}
+
+// FoundPodman are the sockets that can be asked at once: the named ones, or else the usual
+// ones that are there and are not Docker's as well.
+func FoundPodman(named []string) []string {
+	sockets, optional := NamedPodman(named)
+	if optional {
+		sockets = slices.DeleteFunc(sockets, func(s string) bool { return !Listens(s) || SameSocket(s) })
+	}
+	return sockets
 }
 
 // Listens is true where a socket is there.
