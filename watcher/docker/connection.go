@@ -95,7 +95,7 @@ func (c *connection) askVersion(ctx context.Context) error {
 			c.runtime, version = "podman", part.Version
 		}
 	}
-	c.host.Engine = redact.Sanitize(cut(strings.TrimSpace(c.runtime+" "+version), 64))
+	c.host.Engine = redact.Sanitize(redact.Cut(strings.TrimSpace(c.runtime+" "+version), 64))
 	return nil
 }
 

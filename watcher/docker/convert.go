@@ -195,10 +195,10 @@ func (d *document) container(runtime string) observe.Container {
 func identify(c *observe.Container, labels map[string]string) {
 	c.Labels = boundLabels(labels)
 	if p, s := labels[labelProject], labels[labelService]; p != "" || s != "" {
-		c.Compose = &incident.Compose{Project: cut(p, redact.MaxLabelValue), Service: cut(s, redact.MaxLabelValue)}
+		c.Compose = &incident.Compose{Project: redact.Cut(p, redact.MaxLabelValue), Service: redact.Cut(s, redact.MaxLabelValue)}
 	}
 	if uid, ns, name := labels[labelPodUID], labels[labelPodNamespace], labels[labelPodName]; uid != "" || name != "" {
-		c.Pod = &incident.Pod{UID: cut(uid, redact.MaxLabelValue), Namespace: cut(ns, redact.MaxLabelValue), Name: cut(name, redact.MaxLabelValue)}
+		c.Pod = &incident.Pod{UID: redact.Cut(uid, redact.MaxLabelValue), Namespace: redact.Cut(ns, redact.MaxLabelValue), Name: redact.Cut(name, redact.MaxLabelValue)}
 	}
 }
 
@@ -210,7 +210,7 @@ func (d *document) exit() *incident.Exit {
 	s := d.State
 	x := &incident.Exit{
 		ExitCode: s.ExitCode, FinishedAt: parseTime(s.FinishedAt), OOMKilled: s.OOMKilled,
-		Error: cut(redact.Line(s.Error), 2048), Inspected: true,
+		Error: redact.Cut(redact.Line(s.Error), 2048), Inspected: true,
 	}
 	x.At = x.FinishedAt
 	switch s.Status {

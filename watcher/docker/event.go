@@ -160,7 +160,7 @@ func slim(m events.Message) events.Message {
 	}
 	for k := range ownAttributes {
 		if v, ok := m.Actor.Attributes[k]; ok {
-			attrs[k] = cut(v, redact.MaxLabelValue)
+			attrs[k] = redact.Cut(v, redact.MaxLabelValue)
 		}
 	}
 	m.Actor.Attributes = attrs
@@ -172,7 +172,7 @@ func rawEvent(m events.Message, at time.Time) string {
 	var kv []string
 	for k, v := range m.Actor.Attributes {
 		if ownAttributes[k] {
-			kv = append(kv, redact.Sanitize(k+"="+cut(v, 128)))
+			kv = append(kv, redact.Sanitize(k+"="+redact.Cut(v, 128)))
 		}
 	}
 	sort.Strings(kv)
@@ -188,5 +188,3 @@ var joinLabels = []string{labelProject, labelService, labelPodUID, labelPodNames
 func boundLabels(labels map[string]string) map[string]string {
 	return redact.Labels(labels, joinLabels...)
 }
-
-func cut(s string, n int) string { return redact.Cut(s, n) }

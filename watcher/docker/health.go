@@ -78,7 +78,7 @@ func (d *document) health() *incident.Health {
 	}
 	// The last check may have been cut short, and have said nothing.
 	for i := len(in.Log) - 1; i >= 0 && in.Log[i].ExitCode != 0 && h.Output == ""; i-- {
-		h.Output = cut(redact.Line(strings.TrimSpace(in.Log[i].Output)), maxHealthOutput)
+		h.Output = redact.Cut(redact.Line(strings.TrimSpace(in.Log[i].Output)), maxHealthOutput)
 	}
 	return h
 }

@@ -223,9 +223,9 @@ func problem(a answer) string {
 	case errors.Is(a.err, context.DeadlineExceeded) || errors.Is(logErr, context.DeadlineExceeded):
 		return "the engine did not answer in time"
 	case logErr != nil:
-		return fmt.Sprintf("its log cannot be read: %s", redact.Sanitize(cut(logErr.Error(), 200)))
+		return fmt.Sprintf("its log cannot be read: %s", redact.Sanitize(redact.Cut(logErr.Error(), 200)))
 	case isGone(a.err):
 		return "the container was removed before it could be inspected"
 	}
-	return fmt.Sprintf("it cannot be inspected: %s", redact.Sanitize(cut(a.err.Error(), 200)))
+	return fmt.Sprintf("it cannot be inspected: %s", redact.Sanitize(redact.Cut(a.err.Error(), 200)))
 }

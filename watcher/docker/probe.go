@@ -110,7 +110,7 @@ func (p *prober) try(ctx context.Context, name string, wait time.Duration, call 
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	found, err := call(ctx)
-	c := Check{Name: name, OK: err == nil, Found: redact.Sanitize(cut(found, 200))}
+	c := Check{Name: name, OK: err == nil, Found: redact.Sanitize(redact.Cut(found, 200))}
 	if err != nil {
 		t := diagnose(p.ep, name, err)
 		c.Found, c.Error, c.Fix = "", t.reason, t.fix

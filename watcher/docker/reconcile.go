@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -13,7 +14,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// listWorkers is how many inspects of a full list run at once.
+// listWorkers is how many inspects of many containers run at once.
 const listWorkers = 4
 
 // maxRounds is how often containers that keep changing are asked again before
@@ -112,42 +113,52 @@ func listAll(ctx context.Context, c *connection) listing {
 	return l
 }
 
-// inspectMany asks for some containers, a few at a time.
+// inspectMany asks for some containers.
 func inspectMany(ctx context.Context, c *connection, ids []string) listing {
 	l := listing{stay: c, docs: make(map[string]*document, len(ids)), runtime: c.runtime}
+	ask := func(id string) (*document, error) { return c.inspect(ctx, id) }
+	askEach(ctx, ids, ask, func(id string, doc *document, err error) {
+		switch {
+		case err == nil:
+			l.docs[id] = doc
+		case isGone(err):
+			l.docs[id] = nil
+		default:
+			l.denied = err
+		}
+	})
+	return l
+}
+
+// askEach asks about containers, a few at a time, and gives take one answer after the
+// other. The end of ctx ends it, and so does a refusal: a proxy that forbids one inspect
+// forbids all.
+func askEach[T any](ctx context.Context, ids []string, ask func(id string) (T, error), take func(id string, answer T, err error)) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	var refused atomic.Bool
 	todo := make(chan string)
 	for range min(listWorkers, len(ids)) {
 		wg.Go(func() {
 			for id := range todo {
-				doc, err := c.inspect(ctx, id)
-				mu.Lock()
-				switch {
-				case err == nil:
-					l.docs[id] = doc
-				case isGone(err):
-					l.docs[id] = nil
-				default:
-					l.denied = err
+				a, err := ask(id)
+				if cerrdefs.IsPermissionDenied(err) {
+					refused.Store(true)
 				}
+				mu.Lock()
+				take(id, a, err)
 				mu.Unlock()
 			}
 		})
 	}
 	for _, id := range ids {
-		mu.Lock()
-		denied := l.denied
-		mu.Unlock()
-		// A proxy that forbids one inspect forbids all.
-		if ctx.Err() != nil || cerrdefs.IsPermissionDenied(denied) {
+		if ctx.Err() != nil || refused.Load() {
 			break
 		}
 		todo <- id
 	}
 	close(todo)
 	wg.Wait()
-	return l
 }
 
 // listed takes the engine's answer into the list being made.

@@ -108,7 +108,7 @@ func (r *run) failedStart(d *document, runtime string) {
 	c := d.container(runtime)
 	now := time.Now().UTC()
 	x := observe.Exit{ID: d.ID, Name: c.Name, Image: c.Image, Labels: c.Labels, Exit: incident.Exit{
-		At: now, ExitCode: startCode(d.State), Error: cut(redact.Line(d.State.Error), 2048), Inspected: true,
+		At: now, ExitCode: startCode(d.State), Error: redact.Cut(redact.Line(d.State.Error), 2048), Inspected: true,
 	}}
 	r.emit(observe.Observation{At: now, Exit: &x})
 }

@@ -5,17 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/moby/moby/api/types/system"
 	"github.com/moby/moby/client"
 
 	"github.com/oomwatch/oomwatch/audit"
+	"github.com/oomwatch/oomwatch/redact"
 )
-
-// surveyWorkers is how many inspects of a survey run at once.
-const surveyWorkers = 4
 
 // Survey asks an engine once for all that the audit judges: the definitions of its running
 // containers, and what it says of itself. host is as in Options. What could not be asked
@@ -85,7 +82,7 @@ func takeInfo(h *audit.Host, i *system.Info) {
 		// WARNING: API is accessible on http://0.0.0.0:2375 without encryption.
 		if strings.Contains(w, "API is accessible on") {
 			first, _, _ := strings.Cut(strings.TrimPrefix(w, "WARNING: "), "\n")
-			h.OpenAPI = append(h.OpenAPI, cut(strings.TrimSpace(first), 256))
+			h.OpenAPI = append(h.OpenAPI, redact.Cut(strings.TrimSpace(first), 256))
 		}
 	}
 }
@@ -109,32 +106,18 @@ func (c *connection) movedTags(ctx context.Context, f *audit.Facts) map[string]s
 	return now
 }
 
-// surveyContainers inspects containers, a few at a time.
+// surveyContainers inspects containers.
 func (c *connection) surveyContainers(ctx context.Context, f *audit.Facts, ids []string, tags map[string]string) {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
 	var failed error
-	todo := make(chan string)
-	for range min(surveyWorkers, len(ids)) {
-		wg.Go(func() {
-			for id := range todo {
-				one, err := c.define(ctx, id, tags)
-				mu.Lock()
-				switch {
-				case err == nil:
-					f.Containers = append(f.Containers, one)
-				case !isGone(err):
-					failed = err
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	for _, id := range ids {
-		todo <- id
-	}
-	close(todo)
-	wg.Wait()
+	ask := func(id string) (audit.Container, error) { return c.define(ctx, id, tags) }
+	askEach(ctx, ids, ask, func(_ string, one audit.Container, err error) {
+		switch {
+		case err == nil:
+			f.Containers = append(f.Containers, one)
+		case !isGone(err):
+			failed = err
+		}
+	})
 	if failed != nil {
 		f.Notes = append(f.Notes, "some containers cannot be inspected: "+diagnose(c.ep, "GET /containers/ID/json", failed).reason)
 	}

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -65,7 +66,7 @@ func usageOf(du *client.DiskUsageResult) *incident.DiskUsage {
 			u.Fill = append(u.Fill, f)
 		}
 	}
-	slices.SortStableFunc(u.Fill, func(a, b incident.DiskFill) int { return int(max(min(b.Bytes-a.Bytes, 1), -1)) })
+	slices.SortStableFunc(u.Fill, func(a, b incident.DiskFill) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	u.Fill = u.Fill[:min(len(u.Fill), maxUsage)]
 	return u
 }
