@@ -43,3 +43,25 @@ func TestEachEnginesName(t *testing.T) {
 		}
 	}
 }
+
+// TestReadForWarningsAlone: that processes cannot be counted, or disks be looked at, hides
+// nothing of an end.
+func TestReadForWarningsAlone(t *testing.T) {
+	c := newCorrelator(t, nil)
+	down := func(at float64, kind observe.Kind, up bool) {
+		c.Observe(observe.Observation{At: seconds(at), Source: &observe.SourceState{Name: string(kind), Kind: kind, Up: up, Reason: "denied"}})
+	}
+	for _, kind := range []observe.Kind{observe.KindProc, observe.KindDisk} {
+		down(1, kind, true)
+		down(2, kind, false)
+	}
+	if blind := c.blind("", seconds(3)); len(blind) > 0 {
+		t.Errorf("blind without %v", blind)
+	}
+	for _, kind := range []observe.Kind{observe.KindProc, observe.KindDisk} {
+		down(4, kind, true)
+	}
+	if gaps := c.gapsAround(seconds(3)); len(gaps) > 0 {
+		t.Errorf("gaps %v", gaps)
+	}
+}

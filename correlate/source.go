@@ -153,7 +153,7 @@ func (c *Correlator) gapsAround(at time.Time) (out []incident.Gap) {
 	}
 	for _, name := range c.host.names {
 		s := c.host.Sources[name]
-		for i := 1; i < len(s.Spans); i++ {
+		for i := 1; i < len(s.Spans) && !s.forWarnings(); i++ {
 			if before := &s.Spans[i-1]; near(before.To, s.Spans[i].From) {
 				out = append(out, incident.Gap{Source: name, From: before.To, To: s.Spans[i].From, Reason: before.Reason})
 			}
@@ -167,7 +167,7 @@ func (c *Correlator) gapsAround(at time.Time) (out []incident.Gap) {
 func (c *Correlator) blind(engine string, at time.Time) map[string]string {
 	var out map[string]string
 	for name, s := range c.host.Sources {
-		if s.State.Name == "" || s.State.Up || s.there(at) || s.State.Kind == observe.KindEngine && engine != "" && engine != name {
+		if s.State.Name == "" || s.State.Up || s.there(at) || s.forWarnings() || s.State.Kind == observe.KindEngine && engine != "" && engine != name {
 			continue
 		}
 		if out == nil {
@@ -176,6 +176,11 @@ func (c *Correlator) blind(engine string, at time.Time) map[string]string {
 		out[name] = s.State.Reason
 	}
 	return out
+}
+
+// forWarnings is true for a source that is read for warnings alone and tells of no end.
+func (s *source) forWarnings() bool {
+	return s.State.Kind == observe.KindDisk || s.State.Kind == observe.KindProc
 }
 
 // there is true where the source is known to have been there at a moment.
