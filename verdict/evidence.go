@@ -242,17 +242,17 @@ func engineName(c *incident.Container) string {
 }
 
 func blindMeaning(source string) string {
-	switch source {
-	case "kmsg":
+	switch {
+	case source == "kmsg":
 		return "kernel kills could not be seen"
-	case "trace":
+	case source == "trace":
 		return "who sends a signal could not be seen"
-	case "cgroup":
+	case source == "cgroup":
 		return "memory readings and kill counters could not be seen"
-	case "journal", "log", "recorder":
-		return "what it would have told is missing"
+	case engineSource(source):
+		return "exit codes, names and requests to stop or kill could not be seen"
 	}
-	return "exit codes, names and requests to stop or kill could not be seen" // an engine, by its name
+	return "what it would have told is missing"
 }
 
 func before(a, b time.Time) bool {

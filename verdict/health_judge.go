@@ -6,6 +6,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/units"
 )
 
 // unhealthy returns the container's health where it was unhealthy at the moment
@@ -46,7 +47,7 @@ func healthEvidence(f *Facts, h *incident.Health, at time.Time) incident.Evidenc
 	x := incident.Evidence{Source: EngineOf(f.Container), Time: h.Since, Text: "health_status: unhealthy",
 		Means: "its health check had failed; it was unhealthy" + unhealthyFor(h, at) + " by then"}
 	if h.FailingStreak > 0 {
-		x.Text += fmt.Sprintf(", %s failed in a row", counted(h.FailingStreak, "check"))
+		x.Text += fmt.Sprintf(", %s failed in a row", units.Count(h.FailingStreak, "check"))
 	}
 	if h.Output != "" {
 		x.Text += "; the last one said: " + redact.Sanitize(h.Output)
@@ -59,7 +60,7 @@ func healthEvidence(f *Facts, h *incident.Health, at time.Time) incident.Evidenc
 func adviceUnhealthy(inc *incident.Incident, h *incident.Health, at time.Time) string {
 	s := "Look at its health check first, it was unhealthy" + unhealthyFor(h, at)
 	if h.FailingStreak > 0 {
-		s += fmt.Sprintf(" (%s failed in a row)", counted(h.FailingStreak, "check"))
+		s += fmt.Sprintf(" (%s failed in a row)", units.Count(h.FailingStreak, "check"))
 	}
 	s += ": what ends unhealthy containers (autoheal, an orchestrator) only acts on it."
 	switch name := subject(inc); {
@@ -69,12 +70,4 @@ func adviceUnhealthy(inc *incident.Incident, h *incident.Health, at time.Time) s
 		return s + " docker inspect -f '{{json .State.Health}}' " + name
 	}
 	return s
-}
-
-// counted is "1 check" or "3 checks".
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
