@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/words"
 )
 
 // maxChoices bounds the names that are offered.
@@ -73,29 +74,13 @@ func Near(list []*incident.Incident, what string) []string {
 	return out
 }
 
-// distance is how many letters two words differ by (Levenshtein's), and whether they are
-// near: a third of the word at most, or one within the other.
+// distance is how many letters two words differ by, and whether they are near: a third of
+// the word at most, or one within the other.
 func distance(a, b string) (far int, near bool) {
 	const shortest = 3 // of a part
 	if len(a) > 256 || len(b) > 256 {
 		return 0, false
 	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := last
-			if a[i] != b[j] {
-				change++
-			}
-			last = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	far = row[len(b)]
+	far = words.Distance(a, b)
 	return far, far <= (len(a)+2)/3 || len(a) >= shortest && strings.Contains(b, a) || len(b) >= shortest && strings.Contains(a, b)
 }

@@ -42,7 +42,7 @@ var may = map[string][]string{
 	"watcher/cri":     {"observe", "incident", "redact", "watcher/logtail", "internal/grpcread"},
 	"watcher/logtail": {"redact"},
 	"watcher/kubelet": {"observe", "incident", "redact", "internal/grpcread"},
-	"explain":         {"watcher", "correlate", "watcher/cri", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "voices", "internal/input"},
+	"explain":         {"watcher", "correlate", "watcher/cri", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "voices", "internal/input", "internal/words"},
 	"voices":          {"incident", "redact"},
 	"proc":            {},
 	"audit":           {"incident", "redact", "units"},
@@ -53,7 +53,7 @@ var may = map[string][]string{
 	"notify/receiver": {"notify", "render", "incident", "redact"},
 	"chart":           {"incident", "redact"},
 	"web":             {"audit", "incident", "chart", "warn", "recorder", "render", "triage", "redact", "units"},
-	"config":          {"audit", "notify", "notify/receiver", "render", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/input", "internal/terminal"},
+	"config":          {"audit", "notify", "notify/receiver", "render", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/input", "internal/terminal", "internal/words"},
 
 	"watcher/processes": {"observe", "incident", "proc"},
 
@@ -74,6 +74,7 @@ var may = map[string][]string{
 	"internal/host":        {"incident", "cgroup"},
 	"internal/input":       {},
 	"internal/terminal":    {},
+	"internal/words":       {},
 }
 
 // doors lists where each third party may be imported. One that is not listed fails, and so
