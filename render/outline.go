@@ -53,18 +53,21 @@ type Line struct {
 	Code bool
 }
 
-// Mark is the sign before a headline.
-func (o *Outline) Mark() string {
+// Level is 3 for what is critical, 2 for a warning, 1 for information, 0 for what is over.
+func (o *Outline) Level() int {
 	switch {
 	case o.Over:
-		return "🟢"
+		return 0
 	case o.Severity == incident.Critical:
-		return "🔴"
+		return 3
 	case o.Severity == incident.Warning:
-		return "🟠"
+		return 2
 	}
-	return "🔵"
+	return 1
 }
+
+// Mark is the sign before a headline.
+func (o *Outline) Mark() string { return [...]string{"🟢", "🔵", "🟠", "🔴"}[o.Level()] }
 
 // OutlineOf lays an alert out for somebody who was woken by it: what died, why, how
 // sure; the limit and who held it; the log's reason; the trend; one next step; where

@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
@@ -34,6 +33,15 @@ type chatService struct {
 	put func(p *poster, delivery string) string
 }
 
+// newChat returns a Chat that posts to opt's URL with path added; template may be nil.
+func newChat(opt HTTPOptions, path string, template *render.Template, service chatService) (*Chat, error) {
+	p, err := newPoster(opt, path)
+	if err != nil {
+		return nil, err
+	}
+	return &Chat{p: p, template: template, service: service}, nil
+}
+
 // Traits implements notify.Notifier.
 func (c *Chat) Traits() notify.Traits {
 	return notify.Traits{Digest: c.NotifyDigest, Close: c.p.close}
@@ -50,15 +58,11 @@ func (c *Chat) NotifyDigest(ctx context.Context, id string, d *incident.Digest) 
 }
 
 func (c *Chat) send(ctx context.Context, delivery string, o *render.Outline) error {
-	body, err := encodeJSON(c.service.message(o))
-	if err != nil {
-		return &notify.Rejected{Err: err}
-	}
 	method, to := http.MethodPost, c.p.url
 	if c.service.put != nil {
 		method, to = http.MethodPut, c.service.put(c.p, delivery)
 	}
-	answer, err := c.p.send(ctx, method, to, body, nil)
+	answer, err := c.p.sendJSON(ctx, method, to, c.service.message(o))
 	if err != nil || c.service.answer == nil {
 		return err
 	}
@@ -69,7 +73,6 @@ func (c *Chat) send(ctx context.Context, delivery string, o *render.Outline) err
 type markup struct {
 	escape     func(string) string
 	bold, code func(string) string // around what is escaped already
-	clip       func(string, int) string
 	newline    string
 }
 
@@ -78,7 +81,8 @@ type markup struct {
 const maxChatLine = 260
 
 // write lays an outline out in lines: the headline without its mark where head is true,
-// then the rest. foot is true for when and where, and the command that shows more.
+// then the rest, without the link. foot is true for when and where, and the command that
+// shows more.
 func (m markup) write(o *render.Outline, head, foot bool) string {
 	var lines []string
 	add := func(s string) { lines = append(lines, s) }
@@ -95,15 +99,15 @@ func (m markup) write(o *render.Outline, head, foot bool) string {
 		add(m.bold(m.escape(o.Cause)) + " · " + m.escape(o.Sure))
 	}
 	for _, l := range o.Lines {
-		text := m.escape(short(l.Text, maxChatLine))
+		style := m.escape
 		if l.Code {
-			text = m.code(short(l.Text, maxChatLine))
+			style = m.code
 		}
-		if l.Label == "" {
-			add("• " + text)
-		} else {
-			add(m.bold(m.escape(l.Label+":")) + " " + text)
+		first := "•"
+		if l.Label != "" {
+			first = m.bold(l.Label + ":")
 		}
+		add(first + " " + style(short(l.Text, maxChatLine)))
 	}
 	if foot {
 		add(m.escape(short(strings.Join(o.Foot, " · "), 2*maxChatLine)))
@@ -127,22 +131,9 @@ func plainText(o *render.Outline) string {
 	return cmp.Or(strings.TrimSpace(plainMarkup.write(o, false, true)), o.Title)
 }
 
-// level is 3 for what is critical, 2 for a warning, 1 for information, 0 for what is over.
-func level(o *render.Outline) int {
-	switch {
-	case o.Over:
-		return 0
-	case o.Severity == incident.Critical:
-		return 3
-	case o.Severity == incident.Warning:
-		return 2
-	}
-	return 1
-}
-
 // checkSecret refuses a token that cannot go into a header or an address.
 func checkSecret(key, token, what string) error {
-	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) || !utf8.ValidString(token) {
+	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return badOption(key, "the %s is empty, or holds blanks", what)
 	}
 	return nil

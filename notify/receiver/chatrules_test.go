@@ -122,7 +122,7 @@ func checkMattermost(t checker, what string, body []byte) {
 	s := length(t, what, m["text"], 1, 16383)
 	s = strings.Replace(s, "[More]("+ourLink+")", "", 1)
 	noMention(t, what, s)
-	s = regexp.MustCompile("(?m)^\\*\\*Log\\\\:\\*\\* `[^`\n]*` *$").ReplaceAllString(s, "")
+	s = regexp.MustCompile("(?m)^\\*\\*Log:\\*\\* `[^`\n]*` *$").ReplaceAllString(s, "")
 	s = regexp.MustCompile(`(?m)^\*\*(.*?)\*\*`).ReplaceAllString(s, "$1")
 	s = strings.ReplaceAll(s, `\\`, "")
 	if m := regexp.MustCompile("(?:^|[^\\\\])([*_~`|><#\\[\\]()])").FindString(s); m != "" {

@@ -1,23 +1,14 @@
 package receiver
 
 import (
-	"context"
 	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
 )
-
-// Discord posts alerts to a Discord webhook, as an embed.
-type Discord struct {
-	p        *poster
-	template *render.Template
-}
 
 // The pace that Discord allows for a webhook: about 5 in 2 seconds and 30 a
 // minute; what it refuses counts, too.
@@ -26,30 +17,13 @@ const (
 	DiscordEvery = 2 * time.Second
 )
 
-// NewDiscord checks the options; nothing is sent. template may be nil.
-func NewDiscord(opt HTTPOptions, template *render.Template) (*Discord, error) {
-	p, err := newPoster(opt, "")
-	if err != nil {
-		return nil, err
-	}
-	return &Discord{p: p, template: template}, nil
-}
-
-// Traits implements notify.Notifier.
-func (d *Discord) Traits() notify.Traits {
-	return notify.Traits{Digest: d.NotifyDigest, Close: d.p.close}
-}
-
-// Notify posts the alert.
-func (d *Discord) Notify(ctx context.Context, a incident.Alert) error {
-	_, err := d.p.postJSON(ctx, discordMessageOf(d.template.Apply(render.OutlineOf(a, true), a, discordEscape)))
-	return err
-}
-
-// NotifyDigest posts a digest.
-func (d *Discord) NotifyDigest(ctx context.Context, _ string, g *incident.Digest) error {
-	_, err := d.p.postJSON(ctx, discordMessageOf(render.OutlineOfDigest(g)))
-	return err
+// NewDiscord checks the options; nothing is sent. template may be nil. The Chat posts
+// alerts to a Discord webhook, as an embed.
+func NewDiscord(opt HTTPOptions, template *render.Template) (*Chat, error) {
+	return newChat(opt, "", template, chatService{
+		escape:  discordEscape,
+		message: func(o *render.Outline) any { return discordMessageOf(o) },
+	})
 }
 
 // discordMessage is the part of a webhook's message that is used
@@ -90,39 +64,24 @@ func discordMessageOf(o *render.Outline) *discordMessage {
 		Content: clipBackslash(o.Mark()+" "+discordEscape(o.Title), maxDiscordContent)}
 	text := clipBackslash(o.Body, maxDiscordText)
 	if o.Body == "" {
-		text = discordLines(o)
+		text = discordMarkup.write(o, false, false)
 	}
 	if o.Link != "" {
 		// In angle brackets it is a link without a preview.
 		text += "\n[More](<" + o.Link + ">)"
 	}
-	colour := map[string]int{"🔴": 0xd92d20, "🟠": 0xf79009, "🟢": 0x12b76a, "🔵": 0x2e90fa}[o.Mark()]
 	// A footer knows no markdown.
-	m.Embeds = []discordEmbed{{Description: text, Color: colour, Timestamp: o.At, Footer: discordFooter{render.Clip(render.Defang(strings.Join(o.Foot, " · ")), maxDiscordFooter)}}}
+	m.Embeds = []discordEmbed{{Description: text, Color: discordColour[o.Level()], Timestamp: o.At, Footer: discordFooter{render.Clip(render.Defang(strings.Join(o.Foot, " · ")), maxDiscordFooter)}}}
 	return m
 }
 
-// discordLines are the lines of an outline; there is one at least.
-func discordLines(o *render.Outline) string {
-	var lines []string
-	if o.Lead != "" {
-		lines = append(lines, clipBackslash(discordEscape(o.Lead), 1200))
-	}
-	if o.Cause != "" {
-		lines = append(lines, "**"+discordEscape(o.Cause)+"** · "+discordEscape(o.Sure))
-	}
-	for _, l := range o.Lines {
-		text := clipBackslash(discordEscape(l.Text), 400)
-		if l.Code {
-			text = "`" + render.Clip(discordCode(l.Text), 300) + "`"
-		}
-		if l.Label == "" {
-			lines = append(lines, "• "+text)
-		} else {
-			lines = append(lines, "**"+l.Label+":** "+text)
-		}
-	}
-	return strings.Join(lines, "\n")
+// discordColour is by level.
+var discordColour = [...]int{0x12b76a, 0x2e90fa, 0xf79009, 0xd92d20}
+
+var discordMarkup = markup{
+	escape: discordEscape, newline: "\n",
+	bold: func(s string) string { return "**" + s + "**" },
+	code: func(s string) string { return "`" + discordCode(s) + "`" },
 }
 
 var (

@@ -100,17 +100,11 @@ func posters(t *testing.T, n notify.Notifier) []*poster {
 	switch n := n.(type) {
 	case *Webhook:
 		return []*poster{n.p}
-	case *Slack:
-		return []*poster{n.p}
 	case *SlackBot:
 		return []*poster{n.post, n.update}
 	case *PagerDuty:
 		return []*poster{n.p}
 	case *Alertmanager:
-		return []*poster{n.p}
-	case *Discord:
-		return []*poster{n.p}
-	case *Teams:
 		return []*poster{n.p}
 	case *Chat:
 		return []*poster{n.p}

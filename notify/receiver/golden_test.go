@@ -275,8 +275,8 @@ func TestSlackAnswer(t *testing.T) {
 		`{"ok":false,"error":"invalid_payload"}`: "never", `{"ok":false,"error":"ratelimited"}`: "later", `{"ok":false,"error":"internal_error"}`: "again",
 		"<html>login</html>": "unsure", "o": "unsure",
 	} {
-		p := &poster{url: "https://hooks.slack.com/services/" + canary}
-		if got := verdict(slackAnswer([]byte(body), time.Now(), p.excerpt)); got != want {
+		p := &poster{url: "https://hooks.slack.com/services/" + canary, now: time.Now}
+		if got := verdict(slackAnswer(p, []byte(body))); got != want {
 			t.Errorf("%q: %s, want %s", body, got, want)
 		}
 	}

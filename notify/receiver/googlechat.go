@@ -23,11 +23,7 @@ type googleChatMessage struct {
 
 // NewGoogleChat checks the options; nothing is sent. template may be nil.
 func NewGoogleChat(opt HTTPOptions, template *render.Template) (*Chat, error) {
-	p, err := newPoster(opt, "")
-	if err != nil {
-		return nil, err
-	}
-	return &Chat{p: p, template: template, service: chatService{
+	return newChat(opt, "", template, chatService{
 		escape: googleChatEscape,
 		message: func(o *render.Outline) any {
 			text := googleChatMarkup.write(o, true, true)
@@ -36,7 +32,7 @@ func NewGoogleChat(opt HTTPOptions, template *render.Template) (*Chat, error) {
 			}
 			return googleChatMessage{Text: text}
 		},
-	}}, nil
+	})
 }
 
 var googleChatMarkup = markup{

@@ -55,7 +55,7 @@ func NewGotify(opt GotifyOptions) (*Chat, error) {
 	return &Chat{p: p, template: opt.Template, service: chatService{
 		escape: render.Defang,
 		message: func(o *render.Outline) any {
-			m := gotifyMessage{Title: plainTitle(o), Message: plainText(o), Priority: gotifyPriority[level(o)], Extras: gotifyExtras{Display: gotifyDisplay{"text/plain"}}}
+			m := gotifyMessage{Title: plainTitle(o), Message: plainText(o), Priority: gotifyPriority[o.Level()], Extras: gotifyExtras{Display: gotifyDisplay{"text/plain"}}}
 			if o.Link != "" {
 				m.Extras.Notification = &gotifyNotification{gotifyClick{o.Link}}
 			}

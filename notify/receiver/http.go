@@ -191,11 +191,16 @@ func (p *poster) close() { p.client.CloseIdleConnections() }
 // postJSON posts a value as JSON, in which < and > stay as they are: escaped, they
 // would count six times against a receiver's limit.
 func (p *poster) postJSON(ctx context.Context, v any) ([]byte, error) {
+	return p.sendJSON(ctx, http.MethodPost, p.url, v)
+}
+
+// sendJSON is postJSON with another method, to an address below the poster's own.
+func (p *poster) sendJSON(ctx context.Context, method, to string, v any) ([]byte, error) {
 	body, err := encodeJSON(v)
 	if err != nil {
 		return nil, &notify.Rejected{Err: fmt.Errorf("write the message as JSON: %w", err)}
 	}
-	return p.post(ctx, body, nil)
+	return p.send(ctx, method, to, body, nil)
 }
 
 func encodeJSON(v any) ([]byte, error) {

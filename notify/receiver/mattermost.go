@@ -22,11 +22,7 @@ type mattermostMessage struct {
 
 // NewMattermost checks the options; nothing is sent. template may be nil.
 func NewMattermost(opt HTTPOptions, template *render.Template) (*Chat, error) {
-	p, err := newPoster(opt, "")
-	if err != nil {
-		return nil, err
-	}
-	return &Chat{p: p, template: template, service: chatService{
+	return newChat(opt, "", template, chatService{
 		escape: mattermostEscape,
 		message: func(o *render.Outline) any {
 			text := mattermostMarkup.write(o, true, true)
@@ -35,7 +31,7 @@ func NewMattermost(opt HTTPOptions, template *render.Template) (*Chat, error) {
 			}
 			return mattermostMessage{Text: text}
 		},
-	}}, nil
+	})
 }
 
 var mattermostMarkup = markup{

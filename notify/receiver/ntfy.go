@@ -63,7 +63,7 @@ func NewNtfy(opt NtfyOptions) (*Chat, error) {
 	return &Chat{p: p, template: opt.Template, service: chatService{
 		escape: render.Defang,
 		message: func(o *render.Outline) any {
-			return ntfyMessage{Topic: opt.Topic, Title: plainTitle(o), Message: render.ClipBytes(plainText(o), 4000), Priority: ntfyPriority[level(o)], Click: o.Link}
+			return ntfyMessage{Topic: opt.Topic, Title: plainTitle(o), Message: render.ClipBytes(plainText(o), 4000), Priority: ntfyPriority[o.Level()], Click: o.Link}
 		},
 	}}, nil
 }

@@ -3,6 +3,7 @@ package receiver
 import (
 	"cmp"
 	"context"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -77,11 +78,7 @@ func (g *Opsgenie) Notify(ctx context.Context, a incident.Alert) error {
 	inc := a.Incident
 	alias := "oomwatch/" + render.Clip(render.Defang(cmp.Or(inc.ID, a.DeliveryID)), 400)
 	if inc.Over() {
-		body, err := encodeJSON(opsgenieClose{Source: "oomwatch"})
-		if err != nil {
-			return &notify.Rejected{Err: err}
-		}
-		_, err = g.p.send(ctx, "POST", g.p.url+"/"+url.PathEscape(alias)+"/close?identifierType=alias", body, nil)
+		_, err := g.p.sendJSON(ctx, http.MethodPost, g.p.url+"/"+url.PathEscape(alias)+"/close?identifierType=alias", opsgenieClose{Source: "oomwatch"})
 		return err
 	}
 	m := opsgenieOf(g.template.Apply(render.OutlineOf(a, true), a, render.Defang))
@@ -103,7 +100,7 @@ func (g *Opsgenie) NotifyDigest(ctx context.Context, id string, d *incident.Dige
 
 func opsgenieOf(o *render.Outline) *opsgenieAlert {
 	m := &opsgenieAlert{Message: render.Clip(strings.TrimSpace(render.Defang(o.Title)), 130), Description: render.Clip(plainText(o), 14_000),
-		Source: "oomwatch", Priority: opsgeniePriority[level(o)]}
+		Source: "oomwatch", Priority: opsgeniePriority[o.Level()]}
 	m.Message = cmp.Or(m.Message, "oomwatch")
 	if o.Link != "" {
 		m.Details = map[string]string{"url": o.Link}

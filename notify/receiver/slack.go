@@ -2,7 +2,6 @@ package receiver
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -11,17 +10,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
 )
-
-// Slack posts alerts to an incoming webhook, in Block Kit.
-type Slack struct {
-	p        *poster
-	template *render.Template
-}
 
 // The pace that Slack allows for an incoming webhook and for a channel: a short
 // burst, then one message a second (docs.slack.dev/apis/web-api/rate-limits).
@@ -30,51 +22,29 @@ const (
 	SlackEvery = time.Second
 )
 
-// NewSlack checks the options; nothing is sent. template may be nil.
-func NewSlack(opt HTTPOptions, template *render.Template) (*Slack, error) {
-	p, err := newPoster(opt, "")
-	if err != nil {
-		return nil, err
-	}
-	return &Slack{p: p, template: template}, nil
-}
-
-// Traits implements notify.Notifier.
-func (s *Slack) Traits() notify.Traits {
-	return notify.Traits{Digest: s.NotifyDigest, Close: s.p.close}
-}
-
-// Notify posts the alert.
-func (s *Slack) Notify(ctx context.Context, a incident.Alert) error {
-	return s.send(ctx, slackMessageOf(s.template.Apply(render.OutlineOf(a, true), a, slackEscape)))
-}
-
-// NotifyDigest posts a digest.
-func (s *Slack) NotifyDigest(ctx context.Context, _ string, d *incident.Digest) error {
-	return s.send(ctx, slackMessageOf(render.OutlineOfDigest(d)))
-}
-
-func (s *Slack) send(ctx context.Context, m *slackMessage) error {
-	answer, err := s.p.postJSON(ctx, m)
-	if err != nil {
-		return err
-	}
-	return slackAnswer(answer, s.p.now(), s.p.excerpt)
+// NewSlack checks the options; nothing is sent. template may be nil. The Chat posts
+// alerts to an incoming webhook, in Block Kit.
+func NewSlack(opt HTTPOptions, template *render.Template) (*Chat, error) {
+	return newChat(opt, "", template, chatService{
+		escape:  slackEscape,
+		message: func(o *render.Outline) any { return slackMessageOf(o) },
+		answer:  slackAnswer,
+	})
 }
 
 // slackAnswer reads the body of a 200: "ok" from an incoming webhook, and JSON
 // with "ok" from what speaks like Slack's API; what says no says why.
-func slackAnswer(body []byte, now time.Time, excerpt func([]byte) string) error {
+func slackAnswer(p *poster, body []byte) error {
 	text := strings.TrimSpace(string(body))
 	if text == "ok" || text == "" {
 		return nil
 	}
 	var api slackReply
 	if json.Unmarshal(body, &api) == nil && api.OK != nil {
-		return api.err(now, excerpt)
+		return api.err(p)
 	}
 	// A page of something on the way, or an answer that broke off: it may have arrived.
-	return &notify.Unsure{Err: fmt.Errorf("slack answered 200 but not \"ok\": %s", excerpt(body))}
+	return &notify.Unsure{Err: fmt.Errorf("slack answered 200 but not \"ok\": %s", p.excerpt(body))}
 }
 
 // slackMessage is the part of Block Kit that is used.
@@ -126,7 +96,9 @@ func slackMessageOf(o *render.Outline) *slackMessage {
 	m := &slackMessage{Text: render.ClipEscaped(o.Mark()+" "+slackEscape(first), maxFallback)}
 	m.Blocks = append(m.Blocks, slackBlock{Type: "header", Text: plain(render.ClipEscaped(o.Mark()+" "+slackEscape(o.Title), maxHeader))})
 	if o.Body == "" {
-		m.Blocks = append(m.Blocks, slackLines(o)...)
+		if lines := slackMarkup.write(o, false, false); lines != "" {
+			m.Blocks = append(m.Blocks, section(render.ClipEscaped(lines, maxSection)))
+		}
 	}
 	for _, s := range render.Pieces(o.Body, min(maxSlack-maxFallback-maxFoot, 8*maxSection), maxSection) {
 		m.Blocks = append(m.Blocks, section(s))
@@ -139,30 +111,10 @@ func slackMessageOf(o *render.Outline) *slackMessage {
 	return m
 }
 
-// slackLines are the lines of an outline in one section; it has one at least.
-func slackLines(o *render.Outline) []slackBlock {
-	var lines []string
-	if o.Lead != "" {
-		lines = append(lines, render.ClipEscaped(slackEscape(o.Lead), 1200))
-	}
-	if o.Cause != "" {
-		lines = append(lines, "*"+slackEscape(o.Cause)+"* · "+slackEscape(o.Sure))
-	}
-	for _, l := range o.Lines {
-		text := render.ClipEscaped(slackEscape(l.Text), 400)
-		if l.Code {
-			text = "`" + text + "`"
-		}
-		if l.Label == "" {
-			lines = append(lines, "• "+text)
-		} else {
-			lines = append(lines, "*"+l.Label+":* "+text)
-		}
-	}
-	if len(lines) == 0 {
-		return nil
-	}
-	return []slackBlock{section(render.ClipEscaped(strings.Join(lines, "\n"), maxSection))}
+var slackMarkup = markup{
+	escape: slackEscape, newline: "\n",
+	bold: func(s string) string { return "*" + s + "*" },
+	code: func(s string) string { return "`" + slackEscape(s) + "`" },
 }
 
 // slackEscape makes foreign text safe in mrkdwn: nothing in it can mention, link,

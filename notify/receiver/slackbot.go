@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
@@ -41,8 +40,8 @@ func NewSlackBot(opt SlackBotOptions) (*SlackBot, error) {
 	if opt.URL == "" {
 		opt.URL = SlackBotURL
 	}
-	if strings.ContainsFunc(opt.Token, func(r rune) bool { return r <= ' ' || r > '~' }) || opt.Token == "" {
-		return nil, badOption("token", "the token is empty, or holds blanks; a bot's begins with xoxb-")
+	if err := checkSecret("token", opt.Token, "bot's token (xoxb-)"); err != nil {
+		return nil, err
 	}
 	if strings.TrimSpace(opt.Channel) == "" {
 		return nil, badOption("channel", "no channel: give its id (C0123456789) or its #name")
@@ -196,7 +195,7 @@ func (b *SlackBot) call(ctx context.Context, p *poster, c slackCall) (slackReply
 	if json.Unmarshal(answer, &r) != nil || r.OK == nil {
 		return slackReply{}, &notify.Unsure{Err: fmt.Errorf("slack answered 200 but not as its API does: %s", p.excerpt(answer))}
 	}
-	return r, r.err(p.now(), p.excerpt)
+	return r, r.err(p)
 }
 
 // slackError is an error that Slack's API gave, by its code.
@@ -235,14 +234,14 @@ var (
 )
 
 // err reads an answer of Slack's API as a Notifier's.
-func (r *slackReply) err(now time.Time, excerpt func([]byte) string) error {
+func (r *slackReply) err(p *poster) error {
 	if *r.OK {
 		return nil
 	}
-	err := &slackError{code: r.Error, text: excerpt([]byte(r.Error))}
+	err := &slackError{code: r.Error, text: p.excerpt([]byte(r.Error))}
 	switch {
 	case slices.Contains(slackLater, r.Error):
-		return &notify.RetryAfter{Err: err, At: now.Add(calmDown)}
+		return &notify.RetryAfter{Err: err, At: p.now().Add(calmDown)}
 	case slices.Contains(slackAgain, r.Error):
 		return err
 	}

@@ -2,23 +2,12 @@ package receiver
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/oomwatch/oomwatch/incident"
-	"github.com/oomwatch/oomwatch/notify"
-	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
 )
-
-// Teams posts alerts to a Microsoft Teams workflow ("Post to a channel when a
-// webhook request is received"), as an Adaptive Card.
-type Teams struct {
-	p        *poster
-	template *render.Template
-}
 
 // The pace that Teams allows: more than four requests a second are throttled.
 const (
@@ -26,31 +15,18 @@ const (
 	TeamsEvery = time.Second
 )
 
-// NewTeams checks the options; nothing is sent. template may be nil.
-func NewTeams(opt HTTPOptions, template *render.Template) (*Teams, error) {
-	p, err := newPoster(opt, "")
-	if err != nil {
-		return nil, err
-	}
-	return &Teams{p: p, template: template}, nil
+// NewTeams checks the options; nothing is sent. template may be nil. The Chat posts alerts
+// to a Microsoft Teams workflow ("Post to a channel when a webhook request is received"),
+// as an Adaptive Card.
+func NewTeams(opt HTTPOptions, template *render.Template) (*Chat, error) {
+	return newChat(opt, "", template, chatService{
+		escape:  teamsEscape,
+		message: func(o *render.Outline) any { return teamsMessageOf(o) },
+	})
 }
 
-// Traits implements notify.Notifier.
-func (t *Teams) Traits() notify.Traits {
-	return notify.Traits{Digest: t.NotifyDigest, Close: t.p.close}
-}
-
-// Notify posts the alert.
-func (t *Teams) Notify(ctx context.Context, a incident.Alert) error {
-	_, err := t.p.postJSON(ctx, teamsMessageOf(t.template.Apply(render.OutlineOf(a, true), a, teamsEscape)))
-	return err
-}
-
-// NotifyDigest posts a digest.
-func (t *Teams) NotifyDigest(ctx context.Context, _ string, d *incident.Digest) error {
-	_, err := t.p.postJSON(ctx, teamsMessageOf(render.OutlineOfDigest(d)))
-	return err
-}
+// teamsColour is by level.
+var teamsColour = [...]string{"good", "", "warning", "attention"}
 
 type teamsMessage struct {
 	Type        string            `json:"type"`
@@ -114,7 +90,7 @@ func boldRunOf(s string) textRun { return textRun{Type: "TextRun", Text: s, Weig
 func teamsMessageOf(o *render.Outline) *teamsMessage {
 	title := boldRunOf(o.Mark() + " " + render.ClipBytes(teamsEscape(o.Title), 300))
 	title.Size = "large"
-	title.Color = map[string]string{"🔴": "attention", "🟠": "warning", "🟢": "good"}[o.Mark()]
+	title.Color = teamsColour[o.Level()]
 	foot := func() richTextLine {
 		f := textRunOf(render.ClipBytes(teamsEscape(strings.Join(o.Foot, " · ")), 1200))
 		f.IsSubtle = true
@@ -179,7 +155,7 @@ func size(v any) int {
 // teamsEscape makes foreign text safe in a TextRun: no function of dates, no
 // template of the workflow, no mention, no address.
 func teamsEscape(s string) string {
-	s = strings.NewReplacer("${", "$ {", "@", "＠", "<at>", "‹at›", "</at>", "‹/at›").Replace(render.Defang(redact.Sanitize(s)))
+	s = strings.NewReplacer("${", "$ {", "@", "＠", "<at>", "‹at›", "</at>", "‹/at›").Replace(render.Defang(s))
 	for strings.Contains(s, "{{") { // three in a row need two rounds
 		s = strings.ReplaceAll(s, "{{", "{ {")
 	}

@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"encoding/json"
+	"fmt"
 	"html"
 	"regexp"
 	"strings"
@@ -9,8 +10,6 @@ import (
 
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/render"
-
-	"fmt"
 )
 
 // TelegramURL is where Telegram's Bot API answers; a local server has another.
