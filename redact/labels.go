@@ -1,8 +1,9 @@
 package redact
 
 import (
+	"cmp"
+	"maps"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -33,15 +34,8 @@ func Labels(labels map[string]string, needed ...string) map[string]string {
 		}
 		return 2
 	}
-	keys := make([]string, 0, len(labels))
-	for k := range labels {
-		keys = append(keys, k)
-	}
-	sort.Slice(keys, func(i, j int) bool {
-		if a, b := rank(keys[i]), rank(keys[j]); a != b {
-			return a < b
-		}
-		return keys[i] < keys[j]
+	keys := slices.SortedFunc(maps.Keys(labels), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 	})
 	out := make(map[string]string, min(len(keys), MaxLabels))
 	for _, k := range keys[:min(len(keys), MaxLabels)] {

@@ -13,12 +13,15 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/redact"
 )
 
 const (
 	// pageLimit is how many incidents one page of the index groups, scanLimit how many
 	// are looked through for those that a search wants.
 	pageLimit, scanLimit = 100, 3000
+	// maxSummary is how much of a summary a list shows, in bytes.
+	maxSummary = 300
 	// groupItems is how many incidents of a group are listed.
 	groupItems = 20
 )
@@ -220,7 +223,7 @@ func (s *Server) find(ctx context.Context, q *search) (groups []*group, older st
 			return nil
 		}
 		found++
-		l.Summary = clip(l.Summary)
+		l.Summary = redact.Cut(l.Summary, maxSummary)
 		g := at[l.key()]
 		if g == nil {
 			g = &group{listed: l}
@@ -255,7 +258,7 @@ func (s *Server) warnings(ctx context.Context) ([]listed, error) {
 		if l.Warning.SelfEvent() {
 			return nil
 		}
-		l.Summary = clip(l.Summary)
+		l.Summary = redact.Cut(l.Summary, maxSummary)
 		if out = append(out, l); len(out) == most {
 			return errEnough
 		}

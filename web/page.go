@@ -88,15 +88,6 @@ func (s *Server) show(w http.ResponseWriter, name, title, nav string, data any) 
 	s.render(w, name, page{title, nav, host, data})
 }
 
-// clip cuts a summary for a list.
-func clip(s string) string {
-	const most = 300
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "..."
-}
-
 // broken answers that the store cannot be read.
 func (s *Server) broken(w http.ResponseWriter, what string, err error) {
 	s.opt.Log.Warn(what, zap.Error(err))

@@ -74,12 +74,8 @@ func NewEmail(opt EmailOptions) (*Email, error) {
 
 // options are those of the connection.
 func (e *Email) options(u *url.URL) ([]mail.Option, error) {
-	conf := e.opt.TLS
-	if conf == nil {
-		conf = &tls.Config{}
-	}
-	conf = conf.Clone()
-	conf.ServerName, conf.MinVersion = e.host, tls.VersionTLS12
+	conf := tlsConfig(e.opt.TLS)
+	conf.ServerName = e.host
 	dialer := &net.Dialer{Timeout: headerTimeout}
 	e.dial = dialer.DialContext
 	out := []mail.Option{mail.WithTLSConfig(conf), mail.WithTimeout(totalTimeout), mail.WithoutNoop()}

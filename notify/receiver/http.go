@@ -119,12 +119,6 @@ func newPoster(opt HTTPOptions, path string) (*poster, error) {
 		u = u.JoinPath(path)
 		raw = u.String()
 	}
-	conf := opt.TLS
-	if conf == nil {
-		conf = &tls.Config{}
-	}
-	conf = conf.Clone()
-	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
 	return &poster{
 		url: raw, now: time.Now, calm: calmDown,
 		header: http.Header{"Content-Type": {"application/json"}, "User-Agent": {"oomwatch/" + opt.Version}},
@@ -133,7 +127,7 @@ func newPoster(opt HTTPOptions, path string) (*poster, error) {
 			Transport: &http.Transport{
 				Proxy:                  http.ProxyFromEnvironment,
 				DialContext:            (&net.Dialer{Timeout: headerTimeout}).DialContext,
-				TLSClientConfig:        conf,
+				TLSClientConfig:        tlsConfig(opt.TLS),
 				TLSHandshakeTimeout:    headerTimeout,
 				ResponseHeaderTimeout:  headerTimeout,
 				MaxResponseHeaderBytes: maxAnswer,
@@ -151,6 +145,16 @@ func newPoster(opt HTTPOptions, path string) (*poster, error) {
 			},
 		},
 	}, nil
+}
+
+// tlsConfig is a copy of conf, or the system's roots for nil, with TLS 1.2 at least.
+func tlsConfig(conf *tls.Config) *tls.Config {
+	if conf == nil {
+		conf = &tls.Config{}
+	}
+	conf = conf.Clone()
+	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
+	return conf
 }
 
 // bearer sends a token with every request.
