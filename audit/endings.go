@@ -13,8 +13,10 @@ import (
 
 // endRules are about how a container starts processes, stops, and ends.
 var endRules = []rule{
-	{id: "pids.no_limit", cis: "5.29", severity: incident.Info, title: "no limit of processes", of: noPidsLimit,
-		leadsTo: "A fork bomb, or zombies that nobody waits for, can use up the host's pids, and nothing can be started any more."},
+	{id: "pids.no_limit", cis: "5.29", severity: incident.Info, title: "no limit of processes",
+		leadsTo: "A fork bomb, or zombies that nobody waits for, can use up the host's pids, and nothing can be started any more.",
+		of: given(func(c *Container) bool { return c.PidsLimit <= 0 }, "no pids limit", change{compose: "pids_limit: 512", run: "--pids-limit 512", swarm: "--limit-pids 512", live: "--pids-limit 512",
+			then: "Look at what it runs first: oomwatch top shows its pids.", thenPod: "Set podPidsLimit in the kubelet's configuration: it holds for every pod of the node."})},
 	{id: "init.shell_form", severity: incident.Warning, title: "a shell as PID 1", of: shellForm,
 		leadsTo: "The shell does not pass the stop signal on: every stop takes the whole grace period and ends with SIGKILL."},
 	{id: "init.stop_signal_ignored", severity: incident.Warning, title: "PID 1 does not handle its stop signal", of: stopSignalIgnored,
@@ -27,14 +29,6 @@ var endRules = []rule{
 		leadsTo: "Handling SIGTERM, a health check or a probe takes longer than it may."},
 	{id: "nofile.unbounded", cis: "5.19", severity: incident.Info, title: "an open-files limit without a bound", of: nofileUnbounded,
 		leadsTo: "Programs that allocate a table for all possible descriptors when they start (MySQL, older Java, rpm, cups) take gigabytes for it."},
-}
-
-func noPidsLimit(c *Container, _ *Host) *found {
-	if c.PidsLimit > 0 {
-		return nil
-	}
-	return &found{evidence: "no pids limit", change: change{compose: "pids_limit: 512", run: "--pids-limit 512", swarm: "--limit-pids 512", live: "--pids-limit 512",
-		then: "Look at what it runs first: oomwatch top shows its pids.", thenPod: "Set podPidsLimit in the kubelet's configuration: it holds for every pod of the node."}}
 }
 
 var shells = []string{"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"}

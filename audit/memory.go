@@ -57,8 +57,13 @@ func (c *Container) roomFor() int64 {
 	if holds <= 0 {
 		return 0
 	}
+	return roundUp(max(holds*5/4, 32<<20))
+}
+
+// roundUp rounds a limit up to a size that a person would write.
+func roundUp(bytes int64) int64 {
 	const step = 16 << 20
-	return (max(holds*5/4, 32<<20) + step - 1) / step * step
+	return (bytes + step - 1) / step * step
 }
 
 // setLimit sets a memory limit in bytes; 0 leaves the size to the reader.
@@ -71,6 +76,11 @@ func setLimit(bytes int64, then string) change {
 	return change{compose: "mem_limit: " + size, run: "--memory " + size, pod: "resources.limits.memory: " + pod, swarm: "--limit-memory " + size, live: live, then: then}
 }
 
+// held says how much it has held, and how that is known.
+func (k *Kept) held() string {
+	return fmt.Sprintf("%s (99th percentile of %s)", units.Bytes(k.HeldP99), units.Duration(k.Span))
+}
+
 func noMemoryLimit(c *Container, h *Host) *found {
 	if c.limit() > 0 || c.ParentLimit > 0 {
 		return nil
@@ -79,17 +89,16 @@ func noMemoryLimit(c *Container, h *Host) *found {
 	if h.Memory > 0 {
 		f.evidence += fmt.Sprintf("; the host has %s", units.Bytes(h.Memory))
 	}
-	next := c.roomFor()
 	then := "See what it holds for a day first: oomwatch top."
 	switch {
 	case c.Kept != nil && c.Kept.HeldP99 > 0 && c.Kept.HeldP99 >= c.Held:
-		f.evidence += fmt.Sprintf("; it held up to %s (99th percentile of %s)", units.Bytes(c.Kept.HeldP99), units.Duration(c.Kept.Span))
+		f.evidence += "; it held up to " + c.Kept.held()
 		then = fmt.Sprintf("That leaves a fifth free beside the %s.", units.Bytes(c.Kept.HeldP99))
 	case c.Held > 0:
 		f.evidence += fmt.Sprintf("; it holds %s now", units.Bytes(c.Held))
 		then = "That leaves a fifth free beside what it holds now; see how it goes for a day: oomwatch top."
 	}
-	f.change = setLimit(next, then)
+	f.change = setLimit(c.roomFor(), then)
 	return f
 }
 
@@ -101,9 +110,6 @@ func limitAboveHost(c *Container, h *Host) *found {
 		change: setLimit(c.roomFor(), "It must be below the host's memory.")}
 }
 
-// manyTimes is the share of the host's memory that all limits together may reach.
-const manyTimes = 1.0
-
 func overcommitted(f *Facts) *found {
 	var sum, n int64
 	for i := range f.Containers {
@@ -111,11 +117,18 @@ func overcommitted(f *Facts) *found {
 			sum, n = sum+l, n+1
 		}
 	}
-	if f.Host.Memory <= 0 || n < 2 || float64(sum) <= manyTimes*float64(f.Host.Memory) {
+	if f.Host.Memory <= 0 || n < 2 || sum <= f.Host.Memory {
 		return nil
 	}
 	return &found{evidence: fmt.Sprintf("the limits of %d containers are %s together; the host has %s", n, units.Bytes(sum), units.Bytes(f.Host.Memory)),
 		fix: "Lower the limits that are far above what their containers hold (oomwatch top shows both), or move some to another host."}
+}
+
+// defaultSwap sets memory and swap together to twice the memory limit, as the engine does
+// where nobody says otherwise.
+func (c *Container) defaultSwap(then string) change {
+	size := fmt.Sprintf("%dm", 2*c.limit()>>20)
+	return change{compose: "memswap_limit: " + size, run: "--memory-swap " + size, live: "--memory-swap " + size, then: then}
 }
 
 func swapUnlimited(c *Container, h *Host) *found {
@@ -123,8 +136,7 @@ func swapUnlimited(c *Container, h *Host) *found {
 		return nil
 	}
 	return &found{evidence: "memory-swap is -1 (no limit), beside a memory limit of " + units.Bytes(c.limit()),
-		change: change{compose: fmt.Sprintf("memswap_limit: %dm", 2*c.limit()>>20), run: fmt.Sprintf("--memory-swap %dm", 2*c.limit()>>20),
-			live: fmt.Sprintf("--memory-swap %dm", 2*c.limit()>>20), then: "That is the engine's own default, twice the limit."}}
+		change: c.defaultSwap("That is the engine's own default, twice the limit.")}
 }
 
 func swapNone(c *Container, h *Host) *found {
@@ -132,8 +144,7 @@ func swapNone(c *Container, h *Host) *found {
 		return nil
 	}
 	return &found{evidence: fmt.Sprintf("memory-swap equals the memory limit, %s; the host has %s of swap", units.Bytes(c.limit()), units.Bytes(h.Swap)),
-		change: change{compose: fmt.Sprintf("memswap_limit: %dm", 2*c.limit()>>20), run: fmt.Sprintf("--memory-swap %dm", 2*c.limit()>>20),
-			live: fmt.Sprintf("--memory-swap %dm", 2*c.limit()>>20), then: "Keep it if latency matters more than living through a peak."}}
+		change: c.defaultSwap("Keep it if latency matters more than living through a peak.")}
 }
 
 func oomKillDisable(c *Container, h *Host) *found {
@@ -170,7 +181,7 @@ func limitTooSmall(c *Container, _ *Host) *found {
 	if c.limit() == 0 || c.Kept == nil || c.Kept.Span < enoughToBeSmall || c.Kept.HeldP99 < c.limit()*95/100 {
 		return nil
 	}
-	return &found{evidence: fmt.Sprintf("limit %s; it held %s (99th percentile of %s)", units.Bytes(c.limit()), units.Bytes(c.Kept.HeldP99), units.Duration(c.Kept.Span)),
+	return &found{evidence: fmt.Sprintf("limit %s; it held %s", units.Bytes(c.limit()), c.Kept.held()),
 		change: setLimit(c.roomFor(), "If it grows without end, a higher limit only delays it: see oomwatch triage.")}
 }
 
@@ -182,7 +193,7 @@ func limitTooLarge(c *Container, h *Host) *found {
 	if c.limit() <= least {
 		return nil
 	}
-	return &found{evidence: fmt.Sprintf("limit %s; it held %s (99th percentile of %s)", units.Bytes(c.limit()), units.Bytes(c.Kept.HeldP99), units.Duration(c.Kept.Span)),
+	return &found{evidence: fmt.Sprintf("limit %s; it held %s", units.Bytes(c.limit()), c.Kept.held()),
 		change: setLimit(max(2*c.roomFor(), 64<<20), "That is over twice what it held.")}
 }
 
@@ -195,7 +206,7 @@ func heapAboveLimit(c *Container, _ *Host) *found {
 				fix:     fmt.Sprintf("Change %s to 75 %% in %s, where that is defined.", redact.Sanitize(settingName(s.Text)), redact.Sanitize(s.Where))}
 		case s.Bytes > 0 && c.limit() > 0 && s.Bytes >= c.limit():
 			return &found{evidence: fmt.Sprintf("%s in %s (%s); memory limit %s", redact.Sanitize(s.Text), redact.Sanitize(s.Where), units.Bytes(s.Bytes), units.Bytes(c.limit())),
-				change: setLimit((s.Bytes*4/3+(16<<20)-1)/(16<<20)*(16<<20), fmt.Sprintf("Or lower %s to 75 %% of the limit, %d MiB.", redact.Sanitize(settingName(s.Text)), c.limit()*3/4>>20))}
+				change: setLimit(roundUp(s.Bytes*4/3), fmt.Sprintf("Or lower %s to 75 %% of the limit, %d MiB.", redact.Sanitize(settingName(s.Text)), c.limit()*3/4>>20))}
 		}
 	}
 	return nil
@@ -223,7 +234,7 @@ func parentLimitLower(c *Container, _ *Host) *found {
 }
 
 func cgroupParent(c *Container, _ *Host) *found {
-	if c.CgroupParent == "" || c.Owner.Kind == OwnerPod {
+	if c.CgroupParent == "" {
 		return nil
 	}
 	return &found{evidence: "cgroup-parent is " + redact.Sanitize(c.CgroupParent),

@@ -1,6 +1,10 @@
 package audit
 
-import "github.com/oomwatch/oomwatch/incident"
+import (
+	"slices"
+
+	"github.com/oomwatch/oomwatch/incident"
+)
 
 // rule is one thing to look for. A new one is a row of rules and its judge.
 type rule struct {
@@ -30,13 +34,16 @@ type found struct {
 }
 
 // rules are all that is looked for. docs/audit.md has a row for each.
-var rules []rule
+var rules = slices.Concat(memoryRules, endRules, runningRules, securityRules)
 
-func init() {
-	rules = append(rules, memoryRules...)
-	rules = append(rules, endRules...)
-	rules = append(rules, runningRules...)
-	rules = append(rules, securityRules...)
+// given judges a setting that is wrong wherever it is given.
+func given(set func(*Container) bool, evidence string, x change) func(*Container, *Host) *found {
+	return func(c *Container, _ *Host) *found {
+		if !set(c) {
+			return nil
+		}
+		return &found{evidence: evidence, change: x}
+	}
 }
 
 // Rule is what is told of a rule without judging by it.

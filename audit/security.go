@@ -12,30 +12,42 @@ import (
 
 // securityRules are about what a container may do to its host.
 var securityRules = []rule{
-	{id: "sec.privileged", cis: "5.5", severity: incident.Critical, title: "privileged", of: privileged,
-		leadsTo: "Root in it is root on the host: it can load modules, write to disks and end every process."},
+	{id: "sec.privileged", cis: "5.5", severity: incident.Critical, title: "privileged",
+		leadsTo: "Root in it is root on the host: it can load modules, write to disks and end every process.",
+		of: given(func(c *Container) bool { return c.Privileged }, "privileged is set", change{remove: true, compose: "privileged: true", run: "--privileged", pod: "securityContext.privileged: true",
+			then: "Give it only what it needs, as single capabilities and devices."})},
 	{id: "sec.docker_socket", cis: "5.32", severity: incident.Critical, title: "the engine's socket mounted", of: dockerSocket,
 		leadsTo: "Who controls it controls the engine, and with it the host."},
 	{id: "sec.capabilities", cis: "5.4", severity: incident.Warning, title: "dangerous capabilities added", of: capabilities,
 		leadsTo: "They are enough to leave the container, or to disturb the whole host."},
 	{id: "sec.host_paths", cis: "5.6", severity: incident.Warning, title: "directories of the host mounted writable", of: hostPaths,
 		leadsTo: "A program in it can change the host's own files."},
-	{id: "sec.host_network", cis: "5.10", severity: incident.Warning, title: "the host's network", of: hostNetwork,
-		leadsTo: "It sees all traffic, can take any port, and reaches services that listen on localhost alone."},
-	{id: "sec.host_pid", cis: "5.16", severity: incident.Warning, title: "the host's processes", of: hostPID,
-		leadsTo: "It sees every process of the host and, as root, can end them."},
-	{id: "sec.host_ipc", cis: "5.17", severity: incident.Warning, title: "the host's IPC", of: hostIPC,
-		leadsTo: "It can read and write shared memory of every process of the host."},
-	{id: "sec.host_uts", cis: "5.21", severity: incident.Info, title: "the host's name", engine: true, of: hostUTS,
-		leadsTo: "It can change the host's name, as root."},
+	{id: "sec.host_network", cis: "5.10", severity: incident.Warning, title: "the host's network",
+		leadsTo: "It sees all traffic, can take any port, and reaches services that listen on localhost alone.",
+		of: given(func(c *Container) bool { return c.NetworkHost }, "network mode host", change{remove: true, compose: "network_mode: host", run: "--network host", pod: "hostNetwork: true",
+			then: "Publish the ports that it needs."})},
+	{id: "sec.host_pid", cis: "5.16", severity: incident.Warning, title: "the host's processes",
+		leadsTo: "It sees every process of the host and, as root, can end them.",
+		of:      given(func(c *Container) bool { return c.PIDHost }, "pid mode host", change{remove: true, compose: "pid: host", run: "--pid host", pod: "hostPID: true"})},
+	{id: "sec.host_ipc", cis: "5.17", severity: incident.Warning, title: "the host's IPC",
+		leadsTo: "It can read and write shared memory of every process of the host.",
+		of:      given(func(c *Container) bool { return c.IPCHost }, "ipc mode host", change{remove: true, compose: "ipc: host", run: "--ipc host", pod: "hostIPC: true"})},
+	{id: "sec.host_uts", cis: "5.21", severity: incident.Info, title: "the host's name", engine: true,
+		leadsTo: "It can change the host's name, as root.",
+		of:      given(func(c *Container) bool { return c.UTSHost }, "uts mode host", change{remove: true, compose: "uts: host", run: "--uts host"})},
 	{id: "sec.host_devices", cis: "5.18", severity: incident.Info, title: "devices of the host", engine: true, of: hostDevices,
 		leadsTo: "It can read and write those devices past every file system."},
-	{id: "sec.writable_root", cis: "5.13", severity: incident.Info, title: "a writable root file system", of: writableRoot,
-		leadsTo: "What it writes there fills the engine's disk and is lost when it is made anew."},
-	{id: "sec.seccomp_off", cis: "5.22", severity: incident.Warning, title: "no filter of system calls", of: seccompOff,
-		leadsTo: "All system calls are open to it, those with a history of kernel bugs too."},
-	{id: "sec.apparmor_off", cis: "5.2", severity: incident.Warning, title: "no AppArmor profile", engine: true, of: apparmorOff,
-		leadsTo: "It may write to files below /proc and /sys that the default profile denies."},
+	{id: "sec.writable_root", cis: "5.13", severity: incident.Info, title: "a writable root file system",
+		leadsTo: "What it writes there fills the engine's disk and is lost when it is made anew.",
+		of: given(func(c *Container) bool { return !c.ReadonlyRoot }, "the root file system is writable", change{compose: "read_only: true, and tmpfs: [/tmp]", run: "--read-only --tmpfs /tmp",
+			pod: "securityContext.readOnlyRootFilesystem: true", swarm: "--read-only"})},
+	{id: "sec.seccomp_off", cis: "5.22", severity: incident.Warning, title: "no filter of system calls",
+		leadsTo: "All system calls are open to it, those with a history of kernel bugs too.",
+		of: given(func(c *Container) bool { return !c.Privileged && c.securityOpt("seccomp", "unconfined") }, "seccomp is unconfined", change{remove: true, compose: `security_opt: ["seccomp=unconfined"]`, run: "--security-opt seccomp=unconfined",
+			pod: "securityContext.seccompProfile.type: Unconfined (set RuntimeDefault)"})},
+	{id: "sec.apparmor_off", cis: "5.2", severity: incident.Warning, title: "no AppArmor profile", engine: true,
+		leadsTo: "It may write to files below /proc and /sys that the default profile denies.",
+		of:      given(func(c *Container) bool { return !c.Privileged && c.securityOpt("apparmor", "unconfined") }, "AppArmor is unconfined", change{remove: true, compose: `security_opt: ["apparmor=unconfined"]`, run: "--security-opt apparmor=unconfined"})},
 	{id: "sec.new_privileges", cis: "5.26", severity: incident.Info, title: "may gain privileges", of: newPrivileges,
 		leadsTo: "A setuid program in it turns any user into root of the container."},
 	{id: "sec.root_user", cis: "4.1", severity: incident.Info, title: "runs as root", of: rootUser,
@@ -44,14 +56,6 @@ var securityRules = []rule{
 		leadsTo: "Everybody who may run docker inspect, or read /proc of it, has them."},
 	{id: "sec.api_without_tls", cis: "2.7", severity: incident.Critical, title: "the engine's API open without TLS", ofHost: apiWithoutTLS,
 		leadsTo: "Everybody who reaches that port is root on this host."},
-}
-
-func privileged(c *Container, _ *Host) *found {
-	if !c.Privileged {
-		return nil
-	}
-	return &found{evidence: "privileged is set", change: change{remove: true, compose: "privileged: true", run: "--privileged", pod: "securityContext.privileged: true",
-		then: "Give it only what it needs, as single capabilities and devices."}}
 }
 
 // sockets are where an engine listens.
@@ -118,47 +122,11 @@ func hostPaths(c *Container, _ *Host) *found {
 	return f
 }
 
-func hostNetwork(c *Container, _ *Host) *found {
-	if !c.NetworkHost {
-		return nil
-	}
-	return &found{evidence: "network mode host", change: change{remove: true, compose: "network_mode: host", run: "--network host", pod: "hostNetwork: true", then: "Publish the ports that it needs."}}
-}
-
-func hostPID(c *Container, _ *Host) *found {
-	if !c.PIDHost {
-		return nil
-	}
-	return &found{evidence: "pid mode host", change: change{remove: true, compose: "pid: host", run: "--pid host", pod: "hostPID: true"}}
-}
-
-func hostIPC(c *Container, _ *Host) *found {
-	if !c.IPCHost {
-		return nil
-	}
-	return &found{evidence: "ipc mode host", change: change{remove: true, compose: "ipc: host", run: "--ipc host", pod: "hostIPC: true"}}
-}
-
-func hostUTS(c *Container, _ *Host) *found {
-	if !c.UTSHost || c.NetworkHost && c.Owner.Kind == OwnerPod {
-		return nil
-	}
-	return &found{evidence: "uts mode host", change: change{remove: true, compose: "uts: host", run: "--uts host"}}
-}
-
 func hostDevices(c *Container, _ *Host) *found {
 	if len(c.Devices) == 0 {
 		return nil
 	}
 	return &found{evidence: "devices: " + redact.Sanitize(strings.Join(c.Devices, ", ")), change: change{remove: true, compose: "devices", run: "--device", then: "Keep those that it needs."}}
-}
-
-func writableRoot(c *Container, _ *Host) *found {
-	if c.ReadonlyRoot {
-		return nil
-	}
-	return &found{evidence: "the root file system is writable", change: change{compose: "read_only: true, and tmpfs: [/tmp]", run: "--read-only --tmpfs /tmp",
-		pod: "securityContext.readOnlyRootFilesystem: true", swarm: "--read-only"}}
 }
 
 // securityOpt is true where one of its options has a name and one of some values; Docker
@@ -168,21 +136,6 @@ func (c *Container) securityOpt(name string, values ...string) bool {
 		rest, ok := strings.CutPrefix(o, name)
 		return ok && (rest == "" && slices.Contains(values, "") || rest != "" && strings.ContainsAny(rest[:1], "=:") && slices.Contains(values, rest[1:]))
 	})
-}
-
-func seccompOff(c *Container, _ *Host) *found {
-	if c.Privileged || !c.securityOpt("seccomp", "unconfined") {
-		return nil
-	}
-	return &found{evidence: "seccomp is unconfined", change: change{remove: true, compose: `security_opt: ["seccomp=unconfined"]`, run: "--security-opt seccomp=unconfined",
-		pod: "securityContext.seccompProfile.type: Unconfined (set RuntimeDefault)"}}
-}
-
-func apparmorOff(c *Container, _ *Host) *found {
-	if c.Privileged || !c.securityOpt("apparmor", "unconfined") {
-		return nil
-	}
-	return &found{evidence: "AppArmor is unconfined", change: change{remove: true, compose: `security_opt: ["apparmor=unconfined"]`, run: "--security-opt apparmor=unconfined"}}
 }
 
 func newPrivileges(c *Container, h *Host) *found {
