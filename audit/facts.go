@@ -57,7 +57,6 @@ type Container struct {
 	PidsLimit      int64 // 0 or less for none
 	// CPUQuota is in CPUs; 0 for none.
 	CPUQuota float64
-	ShmSize  int64
 	// OpenFiles is the soft limit that its definition gives, -1 where it gives none.
 	OpenFiles int64
 	Init      bool
@@ -79,7 +78,6 @@ type Container struct {
 	PIDHost        bool
 	IPCHost        bool
 	UTSHost        bool
-	UserHost       bool
 	ReadonlyRoot   bool
 	SecurityOpts   []string
 	Binds          []Bind
@@ -106,10 +104,9 @@ type Bind struct {
 type Process struct {
 	PID  int
 	Comm string
-	// Handled are the signals that it catches or waits for, bit N-1 for signal N;
-	// Ignored those that it ignores.
-	Handled, Ignored uint64
-	NoNewPrivileges  bool
+	// Handled are the signals that it catches or waits for, bit N-1 for signal N.
+	Handled         uint64
+	NoNewPrivileges bool
 	// OpenFilesLimit is its soft RLIMIT_NOFILE; -1 for none that is known.
 	OpenFilesLimit int64
 	// Children is how many live processes it has started, Zombies how many of its
@@ -125,9 +122,8 @@ type Kept struct {
 	Span time.Duration
 	// HeldP99 is the 99th percentile of what it held and could not give back, in bytes.
 	HeldP99 int64
-	// StopTimeouts is how often it was killed because it did not stop in time, and
-	// Deaths how often it died unasked.
-	StopTimeouts, Deaths int
+	// StopTimeouts is how often it was killed because it did not stop in time.
+	StopTimeouts int
 }
 
 // byEngine is true for what Docker or Podman defines: their settings are known.

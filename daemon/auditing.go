@@ -88,11 +88,11 @@ func (a *auditing) report(ctx context.Context) (*audit.Report, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, auditWait)
 	defer cancel()
-	deaths, err := a.store.List(ctx, store.Query{Kind: string(incident.KindDeath), Cause: string(incident.KillStopTimeout), Since: time.Now().Add(-gather.Month)})
+	timeouts, err := a.store.List(ctx, store.Query{Kind: string(incident.KindDeath), Cause: string(incident.KillStopTimeout), Since: time.Now().Add(-gather.Month)})
 	if err != nil {
 		return nil, err
 	}
-	h := gather.Host{Engines: a.engines, Deaths: deaths}
+	h := gather.Host{Engines: a.engines, Timeouts: timeouts}
 	if a.history != nil {
 		h.History = a.history
 	}

@@ -16,7 +16,7 @@ var defaults = []string{"memory.no_limit", "pids.no_limit", "health.none", "log.
 // TestOrdinaryImages holds 23 images' own settings, run without flags, to what is true of
 // them: no secret, no shell, no heap is seen where there is none.
 func TestOrdinaryImages(t *testing.T) {
-	f, err := Files([]string{"../../watcher/docker/testdata/ordinary.json"}, nil)
+	f, err := Files(t.Context(), []string{"../../watcher/docker/testdata/ordinary.json"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,12 +51,14 @@ func TestFilesThatAreNone(t *testing.T) {
 		"[{\n\"Id\": 4}]":         "no Id or no State",
 		`[{"Id":"a","State":{}},`: "ends in the middle",
 	} {
-		_, err := Files([]string{"-"}, strings.NewReader(in))
+		_, err := Files(t.Context(), []string{"-"}, strings.NewReader(in))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want %q", in, err, want)
 		}
 	}
-	if _, err := Files([]string{"/no/such/file"}, nil); err == nil {
-		t.Error("a file that is not there is read")
+	for _, name := range []string{"/no/such/file", "/dev/zero", t.TempDir()} {
+		if _, err := Files(t.Context(), []string{name}, nil); err == nil {
+			t.Errorf("%s is read", name)
+		}
 	}
 }

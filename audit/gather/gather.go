@@ -3,20 +3,20 @@
 package gather
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/oomwatch/oomwatch/audit"
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/input"
 	"github.com/oomwatch/oomwatch/proc"
 	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/triage/kept"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 )
 
@@ -30,10 +30,11 @@ type History interface {
 type Host struct {
 	// Engines are the addresses of the engines; "" is the usual one.
 	Engines []string
-	// History is nil where none is kept. Deaths are the incidents of the past month that
-	// are kept, of kind death.
+	// History is nil where none is kept.
 	History History
-	Deaths  []*incident.Incident
+	// Timeouts are the deaths of the past Month that are kept, of those who were killed
+	// because they did not stop in time.
+	Timeouts []*incident.Incident
 }
 
 // Facts asks all of it. The error is of engines of which none answers; what else cannot
@@ -153,7 +154,7 @@ func seeOne(fs *cgroup.FS, c *audit.Container, family map[int]*children) bool {
 	if err != nil {
 		return true // it has ended meanwhile
 	}
-	p := &audit.Process{PID: c.PID, Comm: st.Comm, Handled: st.Caught | st.Blocked, Ignored: st.Ignored, NoNewPrivileges: st.NoNewPrivileges,
+	p := &audit.Process{PID: c.PID, Comm: st.Comm, Handled: st.Caught | st.Blocked, NoNewPrivileges: st.NoNewPrivileges,
 		OpenFilesLimit: -1, ShmSize: -1, ShmUsed: -1}
 	if n, err := proc.OpenFilesLimit(proc.DefaultRoot, c.PID); err == nil {
 		p.OpenFilesLimit = n
@@ -206,15 +207,10 @@ func (h *Host) remember(ctx context.Context, f *audit.Facts) {
 	for _, s := range services {
 		spans[s.Name] = s
 	}
-	timeouts, deaths := map[string]int{}, map[string]int{}
-	for _, inc := range h.Deaths {
-		if inc.Container == nil || inc.Kind != incident.KindDeath {
-			continue
-		}
-		service := incident.ServiceOf(inc.Container)
-		deaths[service]++
-		if inc.Cause == incident.KillStopTimeout {
-			timeouts[service]++
+	timeouts := map[string]int{}
+	for _, inc := range h.Timeouts {
+		if inc.Container != nil {
+			timeouts[incident.ServiceOf(inc.Container)]++
 		}
 	}
 	for i := range f.Containers {
@@ -228,24 +224,13 @@ func (h *Host) remember(ctx context.Context, f *audit.Facts) {
 		if oldest := s.Last.Add(-Month); oldest.After(from) {
 			from = oldest
 		}
-		series, err := h.History.Series(ctx, service, stepFor(s.Last.Sub(from)), from, s.Last)
+		series, err := h.History.Series(ctx, service, kept.StepFor(s.Last.Sub(from)), from, s.Last)
 		if err != nil {
 			f.Notes = append(f.Notes, err.Error())
 			return
 		}
-		c.Kept = &audit.Kept{Span: s.Last.Sub(from), HeldP99: heldP99(series.Readings), StopTimeouts: timeouts[service], Deaths: deaths[service]}
+		c.Kept = &audit.Kept{Span: s.Last.Sub(from), HeldP99: heldP99(series.Readings), StopTimeouts: timeouts[service]}
 	}
-}
-
-// stepFor is the finest step at which a span is kept whole.
-func stepFor(span time.Duration) time.Duration {
-	switch {
-	case span <= recorder.KeepRead/2:
-		return recorder.StepRead
-	case span <= recorder.KeepShort:
-		return recorder.StepShort
-	}
-	return recorder.StepLong
 }
 
 // heldP99 is the 99th percentile of what could not be given back, in bytes; 0 where it was
@@ -253,8 +238,8 @@ func stepFor(span time.Duration) time.Duration {
 func heldP99(all []recorder.Reading) int64 {
 	held := make([]int64, 0, len(all))
 	for i := range all {
-		if r := &all[i]; r.Anon >= 0 {
-			held = append(held, r.Anon+max(r.Shmem, 0)+max(r.Kernel, 0))
+		if n := all[i].Held(); n >= 0 {
+			held = append(held, n)
 		}
 	}
 	if len(held) == 0 {
@@ -264,11 +249,11 @@ func heldP99(all []recorder.Reading) int64 {
 	return held[(len(held)*99-1)/100]
 }
 
-// Files reads what docker inspect printed. "-" is stdin.
-func Files(names []string, stdin io.Reader) (*audit.Facts, error) {
+// Files reads what docker inspect printed, until ctx ends. "-" is stdin.
+func Files(ctx context.Context, names []string, stdin io.Reader) (*audit.Facts, error) {
 	f := &audit.Facts{Host: audit.Host{Time: time.Now(), Memory: -1, Swap: -1}}
 	for _, name := range names {
-		list, err := readFile(name, stdin)
+		list, err := readFile(ctx, name, stdin)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
@@ -278,13 +263,14 @@ func Files(names []string, stdin io.Reader) (*audit.Facts, error) {
 	return f, nil
 }
 
-func readFile(name string, stdin io.Reader) ([]audit.Container, error) {
+func readFile(ctx context.Context, name string, stdin io.Reader) ([]audit.Container, error) {
 	if name == "-" {
 		return docker.ReadDefinitions(stdin)
 	}
-	b, err := os.ReadFile(name)
+	f, err := input.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return docker.ReadDefinitions(bytes.NewReader(b))
+	defer f.Close()
+	return docker.ReadDefinitions(f)
 }

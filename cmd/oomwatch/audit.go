@@ -123,7 +123,7 @@ func (a *auditor) report(ctx context.Context) (*audit.Report, error) {
 		if n := len(slices.DeleteFunc(slices.Clone(a.inspect), func(name string) bool { return name != "-" })); n > 1 {
 			return nil, usageError{errors.New("standard input can be read once: give - for one file only")}
 		}
-		facts, err := gather.Files(a.inspect, a.cmd.InOrStdin())
+		facts, err := gather.Files(ctx, a.inspect, a.cmd.InOrStdin())
 		if err != nil {
 			return nil, err
 		}
@@ -158,7 +158,7 @@ func (a *auditor) look(ctx context.Context, cfg *config.Config) (*audit.Report, 
 	case err == nil:
 		defer kept.Close() // it was only read
 		h.History = kept
-		if h.Deaths, err = daemon.ReadStore(ctx, a.where.storePath(), web.Query{Kind: incident.KindDeath, Since: time.Now().Add(-gather.Month)}); err != nil && a.where.store != "" {
+		if h.Timeouts, err = daemon.ReadStore(ctx, a.where.storePath(), web.Query{Kind: incident.KindDeath, Cause: incident.KillStopTimeout, Since: time.Now().Add(-gather.Month)}); err != nil && a.where.store != "" {
 			return nil, err
 		}
 	case a.where.store != "":

@@ -46,7 +46,7 @@ var may = map[string][]string{
 	"voices":          {"incident", "redact"},
 	"proc":            {},
 	"audit":           {"incident", "redact", "units"},
-	"audit/gather":    {"audit", "watcher/docker", "recorder", "incident", "cgroup", "proc"},
+	"audit/gather":    {"audit", "watcher/docker", "recorder", "triage/kept", "incident", "cgroup", "proc", "internal/input"},
 	"store":           {"incident", "recorder", "internal/crashpoint"},
 	"render":          {"incident", "redact", "units"},
 	"notify":          {"incident", "internal/crashpoint"},

@@ -41,7 +41,6 @@ type settings struct {
 		PidMode     string
 		IpcMode     string
 		UTSMode     string
-		UsernsMode  string
 		SecurityOpt []string
 		Devices     []struct{ PathOnHost string }
 	}
@@ -93,7 +92,7 @@ func definitionOf(raw json.RawMessage, runtime string) (audit.Container, error) 
 	}
 	s.define(&c)
 	if h := d.HostConfig; h != nil {
-		c.CPUQuota, c.ShmSize, c.ReadonlyRoot = seen.CPUQuota, h.ShmSize, h.ReadonlyRootfs
+		c.CPUQuota, c.ReadonlyRoot = seen.CPUQuota, h.ReadonlyRootfs
 		c.RestartName, c.RetryMax = h.RestartPolicy.Name, h.RestartPolicy.MaximumRetryCount
 		c.LogDriver, c.LogOptions = h.LogConfig.Type, h.LogConfig.Config
 	}
@@ -126,8 +125,7 @@ func (s *settings) define(c *audit.Container) {
 		}
 	}
 	c.Privileged, c.CapAdd, c.SecurityOpts = h.Privileged, h.CapAdd, h.SecurityOpt
-	c.NetworkHost, c.PIDHost, c.IPCHost = h.NetworkMode == "host", h.PidMode == "host", h.IpcMode == "host"
-	c.UTSHost, c.UserHost = h.UTSMode == "host", h.UsernsMode == "host"
+	c.NetworkHost, c.PIDHost, c.IPCHost, c.UTSHost = h.NetworkMode == "host", h.PidMode == "host", h.IpcMode == "host", h.UTSMode == "host"
 	for _, d := range h.Devices {
 		c.Devices = append(c.Devices, redact.Cut(d.PathOnHost, redact.MaxLabelValue))
 	}
