@@ -70,7 +70,7 @@ func Judge(f *Facts, exclude []Exclusion) *Report {
 	}
 	slices.SortStableFunc(r.Containers, func(a, b Subject) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(Rank(b.Severity), Rank(a.Severity)), cmp.Compare(a.name(), b.name()))
+		return cmp.Or(cmp.Compare(b.Severity.Rank(), a.Severity.Rank()), cmp.Compare(a.name(), b.name()))
 	})
 	return r
 }
@@ -99,7 +99,7 @@ func (r *Report) add(rule *rule, c *Container, found *found, exclude []Exclusion
 
 // AtLeast is the findings of at least a severity.
 func (r *Report) AtLeast(least incident.Severity) []Finding {
-	return slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool { return Rank(f.Severity) < Rank(least) })
+	return slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool { return f.Severity.Rank() < least.Rank() })
 }
 
 func (c *Container) subject() Subject {
@@ -132,17 +132,6 @@ func (r *Report) Only(names []string) (unknown []string) {
 	r.Containers = slices.DeleteFunc(r.Containers, func(s Subject) bool { return !named(&s) })
 	r.Findings = slices.DeleteFunc(r.Findings, func(f Finding) bool { return f.Container == nil || !named(f.Container) })
 	return unknown
-}
-
-// Rank orders severities, the least grave first.
-func Rank(s incident.Severity) int {
-	switch s {
-	case incident.Critical:
-		return 2
-	case incident.Warning:
-		return 1
-	}
-	return 0
 }
 
 func (f *Finding) name() string {

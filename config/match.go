@@ -26,7 +26,7 @@ func (c *Receiver) Cares(inc *incident.Incident) bool {
 
 // severe reports whether an incident is grave enough.
 func (c *Receiver) Severe(inc *incident.Incident) bool {
-	return rank(inc.Severity) >= rank(incident.Severity(c.MinSeverity))
+	return inc.Severity.Rank() >= incident.Severity(c.MinSeverity).Rank()
 }
 
 // match is the receiver's matchers.
@@ -47,15 +47,4 @@ func texts[T ~string](list []T) []string {
 		out[i] = string(list[i])
 	}
 	return out
-}
-
-// rank orders severities, the least grave first.
-func rank(s incident.Severity) int {
-	switch s {
-	case incident.Critical:
-		return 2
-	case incident.Warning:
-		return 1
-	}
-	return 0
 }

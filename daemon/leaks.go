@@ -46,11 +46,7 @@ func (l *leaks) list(ctx context.Context, h *store.History) ([]triage.Service, e
 		if s.Name == recorder.Host || time.Since(s.Last) > leakSpan {
 			continue
 		}
-		from := s.First
-		if at := s.Last.Add(-leakSpan); at.After(from) {
-			from = at
-		}
-		series, err := h.Series(ctx, s.Name, recorder.StepLong, from, s.Last)
+		series, err := h.Series(ctx, s.Name, recorder.StepLong, s.From(leakSpan), s.Last)
 		if err != nil {
 			return nil, err
 		}

@@ -29,6 +29,17 @@ const (
 	Info     Severity = "info"
 )
 
+// Rank orders severities, the least grave first.
+func (s Severity) Rank() int {
+	switch s {
+	case Critical:
+		return 2
+	case Warning:
+		return 1
+	}
+	return 0
+}
+
 // Confidence says how sure the verdict is.
 type Confidence string
 

@@ -123,6 +123,15 @@ type Service struct {
 	Last  time.Time `json:"last"`
 }
 
+// From is when the newest span of its readings begins, or all of them where they are of
+// less than that.
+func (s *Service) From(span time.Duration) time.Time {
+	if at := s.Last.Add(-span); at.After(s.First) {
+		return at
+	}
+	return s.First
+}
+
 // Live is one container as it was read last.
 type Live struct {
 	ID      string // "" for the host

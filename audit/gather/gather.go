@@ -220,10 +220,7 @@ func (h *Host) remember(ctx context.Context, f *audit.Facts) {
 		if !ok {
 			continue
 		}
-		from := s.First
-		if oldest := s.Last.Add(-Month); oldest.After(from) {
-			from = oldest
-		}
+		from := s.From(Month)
 		series, err := h.History.Series(ctx, service, kept.StepFor(s.Last.Sub(from)), from, s.Last)
 		if err != nil {
 			f.Notes = append(f.Notes, err.Error())

@@ -211,11 +211,9 @@ func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.S
 		if !until.IsZero() && s.Last.After(until) {
 			s.Last = until
 		}
-		from := s.First
-		for _, at := range []time.Time{since, s.Last.Add(-triageSpan)} {
-			if at.After(from) {
-				from = at
-			}
+		from := s.From(triageSpan)
+		if since.After(from) {
+			from = since
 		}
 		if from.After(s.Last) {
 			continue
