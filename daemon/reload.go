@@ -2,7 +2,7 @@ package daemon
 
 import (
 	"reflect"
-	"strings"
+	"slices"
 
 	"github.com/oomwatch/oomwatch/config"
 	"go.uber.org/zap"
@@ -47,16 +47,19 @@ func needRestart(a, b *config.Config) (keys []string) {
 		{"store", a.Store != b.Store},
 		{"history", a.History != b.History},
 		{"listen", a.Listen != b.Listen},
-		{"allowed_hosts", strings.Join(a.AllowedHosts, "\n") != strings.Join(b.AllowedHosts, "\n")},
+		{"allowed_hosts", !slices.Equal(a.AllowedHosts, b.AllowedHosts)},
 		{"external_url", a.ExternalURL != b.ExternalURL},
 		{"socket", a.Socket != b.Socket},
 		{"docker", !reflect.DeepEqual(a.Docker, b.Docker)},
+		{"cri", !reflect.DeepEqual(a.CRI, b.CRI)},
+		{"podman", !reflect.DeepEqual(a.Podman, b.Podman)},
 		{"alerts.group_window", a.Alerts.GroupWindow != b.Alerts.GroupWindow},
 		{"alerts.pause", a.Alerts.Pause != b.Alerts.Pause},
 		{"alerts.longest_pause", a.Alerts.LongestPause != b.Alerts.LongestPause},
 		{"alerts.storm_per_minute", a.Alerts.StormPerMinute != b.Alerts.StormPerMinute},
 		{"alerts.budget", a.Alerts.Budget != b.Alerts.Budget},
 		{"alerts.heartbeat_url", a.Alerts.HeartbeatURL != b.Alerts.HeartbeatURL},
+		{"alerts.heartbeat_ca_file", a.Alerts.HeartbeatCAFile != b.Alerts.HeartbeatCAFile},
 		{"alerts.heartbeat_every", a.Alerts.HeartbeatEvery != b.Alerts.HeartbeatEvery},
 		{"metrics", a.Metrics != b.Metrics},
 		{"audit.every", a.Audit.Every != b.Audit.Every},
