@@ -54,6 +54,16 @@ type Docker struct {
 	LogLines lineCount    `yaml:"log_lines"`
 }
 
+// Hosts are the engines to ask, as they were written; "" is the usual one.
+func (d *Docker) Hosts() (out []string) {
+	for _, h := range append([]DockerHost{d.Host}, d.More...) {
+		if h != EngineOff {
+			out = append(out, string(h))
+		}
+	}
+	return out
+}
+
 // CRI says which runtimes of Kubernetes are followed.
 type CRI struct {
 	// Sockets are those of containerd or CRI-O; none for the known ones where they are,

@@ -45,10 +45,8 @@ func newAuditing(cfg *config.Config, st *store.Store, history *store.History, lo
 	a := &auditing{every: time.Duration(cfg.Audit.Every), store: st, history: history, log: log,
 		findings:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_audit_findings", Help: "Containers that break a rule of the audit, the host counted as one."}, []string{"rule", "severity"}),
 		containers: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_audit_containers", Help: "Containers that the last audit looked at."}, nil)}
-	for _, host := range append([]config.DockerHost{cfg.Docker.Host}, cfg.Docker.More...) {
-		if host != config.EngineOff && !noDocker(cfg) {
-			a.engines = append(a.engines, string(host))
-		}
+	if !noDocker(cfg) {
+		a.engines = cfg.Docker.Hosts()
 	}
 	a.leaveOut(cfg.Audit.Exclusions())
 	reg.MustRegister(a.findings, a.containers)

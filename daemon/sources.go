@@ -129,16 +129,12 @@ func (s *sources) addDisks() {
 
 // addDocker adds the Docker engines.
 func (s *sources) addDocker(cfg *config.Config, past *restored, log *zap.Logger, reg prometheus.Registerer) error {
-	hosts := append([]config.DockerHost{cfg.Docker.Host}, cfg.Docker.More...)
 	if noDocker(cfg) {
 		log.Info("no Docker engine is followed: its socket is not there, and a runtime's is; --docker HOST follows one all the same")
 		return nil
 	}
-	for i, host := range hosts {
-		if host == config.EngineOff {
-			continue
-		}
-		opt := docker.Options{Name: engineName(i, host), Host: string(host), LogLines: int(cfg.Docker.LogLines)}
+	for _, host := range cfg.Docker.Hosts() {
+		opt := docker.Options{Name: engineName(&cfg.Docker, host), Host: host, LogLines: int(cfg.Docker.LogLines)}
 		if err := s.addEngine(opt, past, log, reg); err != nil {
 			return err
 		}
@@ -168,7 +164,7 @@ func podmanSockets(cfg *config.Config) (sockets []string, optional bool) {
 	}
 	sockets = slices.DeleteFunc(sockets, func(s string) bool {
 		twice := !noDocker(cfg) && cfg.Docker.Host == "" && docker.SameSocket(s)
-		return twice || string(cfg.Docker.Host) == s || slices.Contains(cfg.Docker.More, config.DockerHost(s))
+		return twice || slices.Contains(cfg.Docker.Hosts(), s)
 	})
 	return sockets, true
 }
@@ -232,11 +228,11 @@ func (s *sources) addRuntimes(cfg *config.Config, past *restored, log *zap.Logge
 
 // engineName is what an engine's source is called: the first has the usual name, so that
 // what was kept of it stays its own, and the others the name of their endpoint.
-func engineName(i int, host config.DockerHost) string {
-	if i == 0 {
+func engineName(cfg *config.Docker, host string) string {
+	if host == string(cfg.Host) {
 		return docker.SourceName
 	}
-	return docker.SourceName + " " + string(host)
+	return docker.SourceName + " " + host
 }
 
 // openSampler reads the control groups of running containers.

@@ -143,16 +143,10 @@ func (a *auditor) report(ctx context.Context) (*audit.Report, error) {
 
 // look asks the engines itself, and what an earlier daemon left.
 func (a *auditor) look(ctx context.Context, cfg *config.Config) (*audit.Report, error) {
-	engines := a.docker
-	if len(engines) == 0 {
-		engines = append(dockerHosts{cfg.Docker.Host}, cfg.Docker.More...)
+	if len(a.docker) > 0 {
+		cfg.Docker.Host, cfg.Docker.More = a.docker[0], a.docker[1:]
 	}
-	h := gather.Host{}
-	for _, e := range engines {
-		if e != config.EngineOff {
-			h.Engines = append(h.Engines, string(e))
-		}
-	}
+	h := gather.Host{Engines: cfg.Docker.Hosts()}
 	kept, err := store.OpenHistory(ctx, store.HistoryOptions{Store: a.where.storePath(), ReadOnly: true})
 	switch {
 	case err == nil:
