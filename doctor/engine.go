@@ -22,15 +22,14 @@ var lostWithout = map[string]string{
 // where nobody named it, it is not there, and another engine is.
 func checkEngines(ctx context.Context, cfg *config.Config) []Finding {
 	others := append(checkRuntimes(ctx, cfg), checkPodman(ctx, cfg)...)
-	if cfg.Docker.Host == config.EngineOff || len(others) > 0 && !docker.Expected(string(cfg.Docker.Host)) {
+	if len(others) > 0 && !docker.Expected(string(cfg.Docker.Host)) {
 		return others
 	}
-	return append(checkDocker(ctx, cfg), others...)
-}
-
-// checkDocker tries Docker's engine.
-func checkDocker(ctx context.Context, cfg *config.Config) []Finding {
-	return probe(ctx, "docker", string(cfg.Docker.Host))
+	var out []Finding
+	for _, host := range cfg.Docker.Hosts() {
+		out = append(out, probe(ctx, "docker", host)...)
+	}
+	return append(out, others...)
 }
 
 // checkPodman tries Podman's sockets. Of a usual one that is not there nothing is said.
