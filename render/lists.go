@@ -7,6 +7,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/units"
 )
 
 // Fit returns the first lines that there is room for, escaped, and of those that are
@@ -74,7 +75,7 @@ func GapsLine(gaps []incident.Gap) string {
 	for _, g := range gaps {
 		one := g.Source
 		if g.Lost > 0 {
-			one += fmt.Sprintf(" lost %d records", g.Lost)
+			one += " lost " + units.Count(int(g.Lost), "record")
 		}
 		if g.Reason != "" {
 			one += " (" + g.Reason + ")"

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/units"
 )
 
 // TextOptions say how WriteText lays out.
@@ -239,7 +240,7 @@ func (t *page) gaps(inc *incident.Incident) {
 			s += " from " + g.From.Local().Format("15:04:05") + " to " + g.To.Local().Format("15:04:05")
 		}
 		if g.Lost > 0 {
-			s += fmt.Sprintf(", %d records lost", g.Lost)
+			s += ", " + units.Count(int(g.Lost), "record") + " lost"
 		}
 		if g.Reason != "" {
 			s += ": " + redact.Sanitize(g.Reason)

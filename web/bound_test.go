@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oomwatch/oomwatch/audit"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/render"
 )
 
 // endless is a backend with more incidents than anybody reads.
@@ -117,5 +119,22 @@ func TestQuickLook(t *testing.T) {
 		if q.quick()(body) {
 			t.Errorf("%+v is not passed over", q)
 		}
+	}
+}
+
+// TestCountsOfOne: pages and alerts count one thing in the singular.
+func TestCountsOfOne(t *testing.T) {
+	b := newBackend()
+	b.list[0].Gaps = []incident.Gap{{Source: "kmsg", Lost: 1}}
+	b.report = &audit.Report{Containers: make([]audit.Subject, 1), Findings: []audit.Finding{{Rule: "restart", Severity: incident.Warning}}}
+	b.status = Status{Ready: true, Sources: []SourceStatus{{Name: "kmsg", Up: true, Lost: 1}}}
+	_, url := start(t, b, Options{})
+	for path, want := range map[string]string{"/incident/aaaa": "kmsg: 1 record lost", "/incident/aaaa/text": "1 record lost", "/audit": "1 finding in 1 running container", "/": "reads kmsg; 1 record lost"} {
+		if _, page, _ := get(t, url+path, nil); !strings.Contains(page, want) || strings.Contains(page, "1 records") {
+			t.Errorf("%s has not %q:\n%.3000s", path, want, page)
+		}
+	}
+	if got := render.GapsLine(b.list[0].Gaps); got != "kmsg lost 1 record" {
+		t.Error(got)
 	}
 }

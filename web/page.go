@@ -46,13 +46,8 @@ func static(mux *http.ServeMux) {
 func pages() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
 		"clean": redact.Sanitize,
-		"when": func(t time.Time) string {
-			if t.IsZero() {
-				return "time not known"
-			}
-			return render.Clock(t)
-		},
-		"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"when":  render.Clock,
+		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"ago": func(t time.Time) string {
 			if d := time.Since(t); d >= 0 {
 				return incident.FormatDuration(d.Truncate(time.Second)) + " ago"
@@ -71,8 +66,9 @@ func pages() *template.Template {
 			}
 			return units.Rate(*perSecond)
 		},
-		"path":  url.PathEscape,
-		"title": func(c incident.Cause) string { return c.Info().Title },
+		"path":    url.PathEscape,
+		"count":   units.Count,
+		"records": func(n int64) string { return units.Count(int(n), "record") },
 	}).ParseFS(assets(), "*.html"))
 }
 
@@ -116,7 +112,7 @@ type health struct {
 func healthOf(st *Status) health {
 	for _, src := range st.Sources {
 		if !src.Up {
-			return health{Text: fmt.Sprintf("%s is blind: %s", src.Name, src.Reason), Next: src.Fix}
+			return health{Text: fmt.Sprintf("Source %s is blind: %s", src.Name, src.Reason), Next: src.Fix}
 		}
 	}
 	if !st.Ready {
@@ -132,17 +128,17 @@ func healthOf(st *Status) health {
 		case d.Down != "":
 			return health{Text: fmt.Sprintf("Receiver %s takes no alerts: %s", d.Receiver, d.Down), Next: "mend that, then: oomwatch notify retry " + d.Receiver}
 		case d.Parked > d.Pruned:
-			return health{Text: fmt.Sprintf("Receiver %s refused %d alerts", d.Receiver, d.Parked-d.Pruned), Next: "oomwatch notify status says why"}
+			return health{Text: fmt.Sprintf("Receiver %s refused %s", d.Receiver, units.Count(int(d.Parked-d.Pruned), "alert")), Next: "oomwatch notify status says why"}
 		}
 	}
 	names := make([]string, len(st.Sources))
 	for i, src := range st.Sources {
 		names[i] = src.Name
 	}
-	text := "All is well: " + strings.Join(names, ", ") + " are read"
+	text := "All is well: oomwatch reads " + strings.Join(names, ", ")
 	if lost > 0 {
 		// It has happened, and nothing mends it: what it weakened says so.
-		return health{Good: true, Text: text + fmt.Sprintf("; %d records were lost since the start, which the verdicts of that time say", lost)}
+		return health{Good: true, Text: text + "; " + units.Count(int(lost), "record") + " lost since it started, as the verdicts of that time say"}
 	}
-	return health{Good: true, Text: text + ", and nothing is lost"}
+	return health{Good: true, Text: text + ", and no record was lost"}
 }
