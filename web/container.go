@@ -1,9 +1,11 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/chart"
@@ -87,11 +89,14 @@ func curveOf(name string, s *recorder.Series) *curve {
 	return c
 }
 
+// curveSpans are what the page of a container offers.
+var curveSpans = []string{"15m", "1h", "24h", "30d"}
+
 // history gathers a curve of a container.
 func (s *Server) history(r *http.Request, name, span string) (*curve, error) {
 	d, ok := spanOf[span]
 	if !ok {
-		return nil, fmt.Errorf("span %q: want 15m, 1h, 24h or 30d", span)
+		return nil, fmt.Errorf("span %q: want one of %s", span, strings.Join(curveSpans, ", "))
 	}
 	now := time.Now()
 	series, err := s.opt.Backend.Memory(r.Context(), name, now.Add(-d), now)
@@ -132,10 +137,7 @@ func (s *Server) of(ctx context.Context, name string, most int) ([]*group, error
 
 // container shows one container, or a service of which none runs any more.
 func (s *Server) container(w http.ResponseWriter, r *http.Request) {
-	name, span := r.PathValue("name"), r.URL.Query().Get("span")
-	if span == "" {
-		span = "1h"
-	}
+	name, span := r.PathValue("name"), cmp.Or(r.URL.Query().Get("span"), "1h")
 	c, err := s.history(r, name, span)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -162,7 +164,7 @@ func (s *Server) container(w http.ResponseWriter, r *http.Request) {
 		l := liveOf(row)
 		live = &l
 	}
-	s.show(w, "container.html", redact.Sanitize(name), "/containers", map[string]any{"Name": name, "Span": span, "Spans": []string{"15m", "1h", "24h", "30d"},
+	s.show(w, "container.html", redact.Sanitize(name), "/containers", map[string]any{"Name": name, "Span": span, "Spans": curveSpans,
 		"Live": live, "Groups": groups, "Recorded": len(c.T) > 1, "Leak": s.leakOf(r.Context(), name), "Starts": len(c.Starts)})
 }
 

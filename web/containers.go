@@ -89,9 +89,9 @@ var sorts = map[string]func(a, b *warn.Row) int{
 	"room":   func(a, b *warn.Row) int { return cmp.Compare(known(a.Headroom, 1<<62), known(b.Headroom, 1<<62)) },
 }
 
-func known(n *int64, else_ int64) int64 {
+func known(n *int64, otherwise int64) int64 {
 	if n == nil {
-		return else_
+		return otherwise
 	}
 	return *n
 }

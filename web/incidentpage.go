@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -20,9 +21,7 @@ func (s *Server) one(w http.ResponseWriter, r *http.Request) {
 	_, drawn := chart.SVG(inc)
 	who := ""
 	if c := inc.Container; c != nil {
-		if who = c.Name; who == "" {
-			who = c.ID
-		}
+		who = cmp.Or(c.Name, c.ID)
 	}
 	over := ""
 	if !inc.ResolvedAt.IsZero() {
