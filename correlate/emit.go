@@ -49,6 +49,8 @@ type emission struct {
 	Known int `json:"known,omitempty"`
 	// Doubt is why signals were not known for sure; "" where they were.
 	Doubt string `json:"doubt,omitempty"`
+	// Voices is how many words of other programs were in it.
+	Voices int `json:"voices,omitempty"`
 	// Live is true once it was seen as it happened.
 	Live bool `json:"live,omitempty"`
 	// Nothing is true for an end that is no incident.
@@ -148,8 +150,14 @@ func (c *Correlator) emitDeath(x *container, r *run) {
 	c.unsaved[x] = true
 	f := c.deathFacts(x, r, e.ID)
 	print := c.deathPrint(x, r)
-	e.Doubt = f.Untraced
+	e.Doubt, e.Voices = f.Untraced, len(f.Voices)
 	c.emit(e, f, print, 0, false)
+}
+
+// stands is true for a death of which no more is known than what was emitted. Words of
+// other programs that were dropped for newer ones take nothing back.
+func (c *Correlator) stands(e *emission, x *container, r *run) bool {
+	return e.Print == keptByOld || e.Print == c.deathPrint(x, r) || len(c.voices(x, r)) < e.Voices
 }
 
 // deathDue is when the end of a run can be judged: at once where kernel and engine agree,
@@ -160,7 +168,7 @@ func (c *Correlator) deathDue(x *container, r *run) time.Time {
 	if r.alive() && main == nil {
 		return time.Time{}
 	}
-	if e := x.emissionOf(r); e != nil && (e.Print == keptByOld || e.Print == c.deathPrint(x, r)) {
+	if e := x.emissionOf(r); e != nil && c.stands(e, x, r) {
 		return time.Time{}
 	}
 	if r.exit == nil {

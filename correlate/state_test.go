@@ -204,3 +204,31 @@ func TestForgotten(t *testing.T) {
 		t.Error("a container that is gone is remembered")
 	}
 }
+
+// TestDroppedVoiceTakesNothingBack: what was said of a death stands when the other
+// program's word is among those that are dropped for newer ones.
+func TestDroppedVoiceTakesNothingBack(t *testing.T) {
+	c := newCorrelator(t, nil)
+	var out []Emission
+	see := func(at float64, o observe.Observation) {
+		o.From, o.At = engine, seconds(at)
+		out = append(out, c.Observe(o)...)
+	}
+	voice := func(at float64, pid int) {
+		see(at, observe.Observation{Voice: &incident.Voice{At: seconds(at), Who: "earlyoom", Kind: incident.VoiceKilled, PID: pid, Trusted: true}})
+	}
+	see(1, observe.Observation{Container: &observe.Container{Container: incident.Container{ID: id("web"), StartedAt: seconds(1)}, PID: 100}})
+	voice(4.9, 100)
+	see(5, observe.Observation{Exit: &observe.Exit{ID: id("web"), Exit: incident.Exit{At: seconds(5), ExitCode: 137}}})
+	out = append(out, c.Due(seconds(20))...)
+	for n := range maxVoices {
+		voice(30+float64(n), 5000+n)
+	}
+	see(400, observe.Observation{Event: &observe.Event{ID: id("web"), Kind: observe.Started}})
+	out = append(out, c.Due(seconds(450))...)
+	if len(out) != 1 || out[0].Incident.Cause != incident.KillUserspaceOOM {
+		for _, e := range out {
+			t.Errorf("told: %s, update: %v", e.Incident.Summary, e.Update)
+		}
+	}
+}

@@ -34,5 +34,6 @@ func (c *Correlator) voice(v *incident.Voice) {
 
 // voices are those that speak of the end of a run.
 func (c *Correlator) voices(x *container, r *run) []incident.Voice {
-	return verdict.VoicesOf(slices.Concat(c.opt.Voices, c.host.Voices), &x.Spec.Container, r.pid, r.deathTime())
+	at := r.deathTime()
+	return append(verdict.VoicesOf(c.opt.Voices, &x.Spec.Container, r.pid, at), verdict.VoicesOf(c.host.Voices, &x.Spec.Container, r.pid, at)...)
 }

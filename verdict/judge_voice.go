@@ -23,19 +23,21 @@ const (
 // taken by its time alone, and marked so.
 func VoicesOf(all []incident.Voice, c *incident.Container, pid int, end time.Time) []incident.Voice {
 	var out []incident.Voice
-	for _, v := range all {
-		d := end.Sub(v.At)
-		near := v.At.IsZero() || end.IsZero() || d <= voiceBefore && d >= -voiceAfter
-		switch {
-		case near && voiceNames(&v, c, pid):
-		case near && !v.At.IsZero() && !end.IsZero() && v.Kind == incident.VoiceForce && v.ContainerID == "" && d <= looseBefore && d >= -looseAfter:
-			v.Loose = true
-		case near && !v.At.IsZero() && !end.IsZero() && v.Kind == incident.VoiceKilled && v.ContainerID == "" && v.Cgroup == "" && v.Unit == "" && (pid == 0 || v.PID == 0) && d <= looseBefore && d >= -looseAfter:
-			v.Loose = true
-		default:
+	for i := range all {
+		v := &all[i]
+		d, dated := end.Sub(v.At), !v.At.IsZero() && !end.IsZero()
+		if dated && (d > voiceBefore || d < -voiceAfter) {
 			continue
 		}
-		out = append(out, v)
+		next := dated && d <= looseBefore && d >= -looseAfter
+		switch {
+		case voiceNames(v, c, pid):
+			out = append(out, *v)
+		case next && v.Kind == incident.VoiceForce && v.ContainerID == "",
+			next && v.Kind == incident.VoiceKilled && v.ContainerID == "" && v.Cgroup == "" && v.Unit == "" && (pid == 0 || v.PID == 0):
+			out = append(out, *v)
+			out[len(out)-1].Loose = true
+		}
 	}
 	return out
 }
