@@ -8,13 +8,13 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/host"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
 	"github.com/oomwatch/oomwatch/units"
@@ -80,8 +80,7 @@ type page struct {
 
 // show renders a page. nav is its place in the navigation.
 func (s *Server) show(w http.ResponseWriter, name, title, nav string, data any) {
-	host, _ := os.Hostname() // a page without the name is still a page
-	s.render(w, name, page{title, nav, host, data})
+	s.render(w, name, page{title, nav, host.Name(), data})
 }
 
 // broken answers that the store cannot be read.

@@ -12,16 +12,29 @@ import (
 // Facts are what is known of this host: its name, boot, kernel and control groups.
 // What cannot be read is "".
 func Facts() incident.Host {
-	var h incident.Host
-	if name, err := os.Hostname(); err == nil {
-		h.Name = name
-	}
+	h := incident.Host{Name: Name()}
 	if b, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
 		h.BootID = strings.TrimSpace(string(b))
 	}
 	h.Kernel = Kernel()
 	h.Cgroup = CgroupMode()
 	return h
+}
+
+// NodeEnv names the variable with the name of the node that a pod runs on: a pod's own
+// host name is the pod's.
+const NodeEnv = "NODE_NAME"
+
+// Name is what this host is called; "" where that cannot be read.
+func Name() string {
+	if node := os.Getenv(NodeEnv); node != "" {
+		return node
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // Kernel is the running kernel's release; "" where /proc does not say.

@@ -12,6 +12,8 @@ import (
 	"text/template"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/oomwatch/oomwatch/internal/host"
 )
 
 const (
@@ -26,7 +28,15 @@ type podSpec struct {
 	ServiceAccountName           string `yaml:"serviceAccountName"`
 	AutomountServiceAccountToken *bool  `yaml:"automountServiceAccountToken"`
 	Containers                   []struct {
-		Args            []string
+		Args []string
+		Env  []struct {
+			Name      string
+			ValueFrom struct {
+				FieldRef struct {
+					FieldPath string `yaml:"fieldPath"`
+				} `yaml:"fieldRef"`
+			} `yaml:"valueFrom"`
+		}
 		SecurityContext struct {
 			Privileged               *bool
 			AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
@@ -178,6 +188,9 @@ func checkPod(t *testing.T, name string, p podSpec) {
 		if ofHost[m.Name] && !m.ReadOnly && m.Name != "store" {
 			t.Errorf("%s: %s of the host can be written", name, m.MountPath)
 		}
+	}
+	if c.Args[0] == "run" && (len(c.Env) != 1 || c.Env[0].Name != host.NodeEnv || c.Env[0].ValueFrom.FieldRef.FieldPath != "spec.nodeName") {
+		t.Errorf("%s: incidents do not name the node: %+v", name, c.Env)
 	}
 	// The program must know what it is called with.
 	if out, err := exec.Command(binary, append(slices.Clone(c.Args), "--help")...).CombinedOutput(); err != nil {

@@ -52,7 +52,7 @@ var may = map[string][]string{
 	"notify":          {"incident", "internal/crashpoint"},
 	"notify/receiver": {"notify", "render", "incident", "redact"},
 	"chart":           {"incident", "redact"},
-	"web":             {"audit", "incident", "chart", "warn", "recorder", "render", "triage", "redact", "units"},
+	"web":             {"audit", "incident", "chart", "warn", "recorder", "render", "triage", "redact", "units", "internal/host"},
 	"config":          {"audit", "notify", "notify/receiver", "render", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/input", "internal/terminal", "internal/words"},
 
 	"watcher/processes": {"observe", "incident", "proc"},
