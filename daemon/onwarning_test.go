@@ -30,7 +30,7 @@ func TestHook(t *testing.T) {
 	h := newOnWarning(zap.New(core))
 	now := time.Now()
 	h.fire(&incident.Incident{ID: "none"}, now) // nothing is to be run yet
-	if err := h.set(&config.OnWarning{Exec: []string{script}, Timeout: config.Duration(300 * time.Millisecond), PerMinute: 3}); err != nil {
+	if err := h.set(&config.OnWarning{Exec: []string{script}, Timeout: config.Duration(2 * time.Second), PerMinute: 3}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -60,7 +60,7 @@ func TestHook(t *testing.T) {
 	}
 	killed := 0
 	for _, l := range logs.All() {
-		if err, ok := l.ContextMap()["error"].(string); ok && strings.Contains(err, "killed after 300 ms") {
+		if err, ok := l.ContextMap()["error"].(string); ok && strings.Contains(err, "killed after 2.0 s") {
 			killed++
 		}
 	}
