@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/oomwatch/oomwatch/store"
 )
 
@@ -16,7 +18,7 @@ const (
 	keyWarn   = "warnings" // those that last
 )
 
-// memory is what an earlier run left in the store.
+// restored is what an earlier run left in the store.
 type restored struct {
 	epoch   time.Time
 	cursors map[string]string
@@ -24,7 +26,23 @@ type restored struct {
 	warned  []byte
 }
 
-// remember reads it. At the very first run the epoch is now, and is kept: what
+// since is from when on an engine or a runtime is asked what happened: where an earlier run
+// had read to, else all that it may still remember.
+func (r *restored) since(engine string, log *zap.Logger) time.Time {
+	all := r.epoch.Add(-lookBack)
+	c := r.cursors[engine]
+	if c == "" {
+		return all
+	}
+	at, err := time.Parse(time.RFC3339Nano, c)
+	if err != nil {
+		log.Warn("the engine is asked for what it still remembers", zap.String("engine", engine), zap.Error(err))
+		return all
+	}
+	return at
+}
+
+// restore reads it. At the very first run the epoch is now, and is kept: what
 // happened before it is history, and nobody is alerted.
 func restore(ctx context.Context, st *store.Store, now time.Time) (*restored, error) {
 	state, err := st.State(ctx)

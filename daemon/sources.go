@@ -172,16 +172,8 @@ func podmanSockets(cfg *config.Config) (sockets []string, optional bool) {
 // addEngine adds an engine that speaks Docker's API, to go on where an earlier run had
 // read to.
 func (s *sources) addEngine(opt docker.Options, past *restored, log *zap.Logger, reg prometheus.Registerer) error {
-	opt.Logger, opt.Since = log, past.epoch.Add(-lookBack)
+	opt.Logger, opt.Since = log, past.since(opt.Name, log)
 	opt.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"engine": opt.Name}, reg)
-	if c := past.cursors[opt.Name]; c != "" {
-		since, err := time.Parse(time.RFC3339Nano, c)
-		if err != nil {
-			log.Warn("the engine is asked for what it still remembers", zap.String("engine", opt.Name), zap.Error(err))
-		} else {
-			opt.Since = since
-		}
-	}
 	engine, err := docker.New(opt)
 	if err != nil {
 		return err
@@ -206,15 +198,8 @@ func noDocker(cfg *config.Config) bool {
 func (s *sources) addRuntimes(cfg *config.Config, past *restored, log *zap.Logger) error {
 	sockets, optional := cri.Sockets(config.Named(cfg.CRI.Sockets))
 	for _, socket := range sockets {
-		opt := cri.Options{Name: cri.NameOf(socket), Socket: socket, Optional: optional, LogLines: int(cfg.CRI.LogLines), Logger: log, Since: past.epoch.Add(-lookBack)}
-		if c := past.cursors[opt.Name]; c != "" {
-			since, err := time.Parse(time.RFC3339Nano, c)
-			if err != nil {
-				log.Warn("old ends are taken for new ones", zap.String("runtime", opt.Name), zap.Error(err))
-			} else {
-				opt.Since = since
-			}
-		}
+		name := cri.NameOf(socket)
+		opt := cri.Options{Name: name, Socket: socket, Optional: optional, LogLines: int(cfg.CRI.LogLines), Logger: log, Since: past.since(name, log)}
 		runtime, err := cri.New(opt)
 		if err != nil {
 			return err
