@@ -81,13 +81,14 @@ func (l *logFile) perHour(span time.Duration) (int64, bool) {
 	return int64(float64(last.bytes-l.sizes[first].bytes) / over.Hours()), true
 }
 
-// growing are the logs that are worth a word: those that grow quickly, and did.
+// growing are the logs, of those that were read at now, that are worth a word: those that
+// grow quickly, and those that did.
 func (s *Source) growing(now time.Time) []incident.LogFile {
 	var out []incident.LogFile
 	for _, id := range sortedKeys(s.logs) {
 		l := s.logs[id]
-		if n := len(l.sizes); n == 0 || now.Sub(l.sizes[n-1].at) >= tickEvery {
-			continue // it was told when it was read
+		if n := len(l.sizes); n == 0 || !l.sizes[n-1].at.Equal(now) {
+			continue // it could not be read just now
 		}
 		rate, ok := l.perHour(logRecent)
 		if !ok || rate < logReport && !l.told {

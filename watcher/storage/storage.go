@@ -151,9 +151,9 @@ func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error 
 			if now.Sub(logsAt) >= logsEvery {
 				logsAt = now
 				s.readLogs(now)
+				out.Logs = s.growing(now)
 			}
 			out.Disks = s.readDisks(ctx, now)
-			out.Logs = s.growing(now)
 			s.ask(ctx, now, answers)
 			if len(out.Disks)+len(out.Logs) > 0 {
 				emit(observe.Observation{At: now, Storage: &out})
