@@ -62,3 +62,15 @@ func TestFilesThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// TestJoin looks that an engine whose API is open is named where another runs the containers.
+func TestJoin(t *testing.T) {
+	all := &audit.Facts{Notes: []string{"an engine does not answer"}}
+	join(all, &audit.Facts{Host: audit.Host{Memory: 1, OpenAPI: []string{"open"}}})
+	join(all, &audit.Facts{Host: audit.Host{Memory: 2}, Containers: make([]audit.Container, 2)})
+	join(all, &audit.Facts{Host: audit.Host{Memory: 3, OpenAPI: []string{"too"}}, Containers: make([]audit.Container, 1), Notes: []string{"more"}})
+	want := audit.Host{Memory: 2, OpenAPI: []string{"open", "too"}}
+	if diff := cmp.Diff(want, all.Host); diff != "" || len(all.Containers) != 3 || len(all.Notes) != 2 {
+		t.Errorf("%d containers, notes %q, -want +got:\n%s", len(all.Containers), all.Notes, diff)
+	}
+}

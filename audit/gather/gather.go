@@ -42,7 +42,7 @@ type Host struct {
 func (h *Host) Facts(ctx context.Context) (*audit.Facts, error) {
 	all := &audit.Facts{Host: audit.Host{Time: time.Now(), Memory: -1, Swap: -1}}
 	var errs []error
-	for i, host := range h.Engines {
+	for _, host := range h.Engines {
 		f, err := docker.Survey(ctx, host)
 		if err != nil {
 			errs = append(errs, err)
@@ -52,20 +52,25 @@ func (h *Host) Facts(ctx context.Context) (*audit.Facts, error) {
 		if docker.LocalEngine(host) {
 			see(f)
 		}
-		if i == 0 || len(all.Containers) == 0 {
-			f.Notes = append(all.Notes, f.Notes...)
-			all = f
-			continue
-		}
-		all.Containers = append(all.Containers, f.Containers...)
-		all.Notes = append(all.Notes, f.Notes...)
-		all.Host.OpenAPI = append(all.Host.OpenAPI, f.Host.OpenAPI...)
+		join(all, f)
 	}
 	if len(h.Engines) > 0 && len(errs) == len(h.Engines) {
 		return nil, errors.Join(errs...)
 	}
 	h.remember(ctx, all)
 	return all, nil
+}
+
+// join adds what a further engine says. The host is that of the first engine that runs
+// containers; an API that is open is told of each.
+func join(all, f *audit.Facts) {
+	open := append(all.Host.OpenAPI, f.Host.OpenAPI...)
+	if len(all.Containers) == 0 {
+		all.Host = f.Host
+	}
+	all.Host.OpenAPI = open
+	all.Containers = append(all.Containers, f.Containers...)
+	all.Notes = append(all.Notes, f.Notes...)
 }
 
 // see adds what /proc and the control groups of this host say.
