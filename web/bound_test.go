@@ -138,3 +138,21 @@ func TestCountsOfOne(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestPodsOfOneName: containers of one name in pods of two namespaces are two groups, and
+// each is found by its pod.
+func TestPodsOfOneName(t *testing.T) {
+	b := newBackend()
+	b.list = nil
+	for i, ns := range []string{"shop", "bank"} {
+		b.list = append(b.list, &incident.Incident{ID: ns, Kind: incident.KindDeath, Cause: incident.OOMContainer, Time: time.Unix(1e9, int64(i)), Summary: "app died",
+			Container: &incident.Container{ID: strings.Repeat(fmt.Sprint(i), 64), Name: "app", Pod: &incident.Pod{Namespace: ns, Name: "app-7d9c5b6f4-x2x4z"}}})
+	}
+	_, url := start(t, b, Options{})
+	if _, page, _ := get(t, url+"/", nil); strings.Count(page, `<a class="what"`) != 2 {
+		t.Errorf("both pods are to be seen:\n%.3000s", page)
+	}
+	if _, page, _ := get(t, url+"/?q=bank/app-7d9", nil); strings.Count(page, `<a class="what"`) != 1 || !strings.Contains(page, "/incident/bank") {
+		t.Errorf("a search for a pod:\n%.3000s", page)
+	}
+}

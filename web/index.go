@@ -39,25 +39,15 @@ type listed struct {
 	ResolvedAt time.Time              `json:"resolved_at"`
 	Silenced   string                 `json:"silenced"`
 	Unit       string                 `json:"unit"`
-	Container  *listedContainer       `json:"container"`
+	Container  *incident.Container    `json:"container"`
 	Host       *incident.Host         `json:"host"`
 	Warning    *incident.WarningFacts `json:"warning"`
 	Count      int                    `json:"count"`
 }
 
-type listedContainer struct {
-	ID      string            `json:"id"`
-	Name    string            `json:"name"`
-	Image   string            `json:"image"`
-	Compose *incident.Compose `json:"compose"`
-}
-
 // key is as Incident.Key.
 func (l *listed) key() string {
-	inc := incident.Incident{Kind: l.Kind, Cause: l.Cause, Unit: l.Unit, Warning: l.Warning}
-	if c := l.Container; c != nil {
-		inc.Container = &incident.Container{ID: c.ID, Name: c.Name, Compose: c.Compose}
-	}
+	inc := incident.Incident{Kind: l.Kind, Cause: l.Cause, Unit: l.Unit, Warning: l.Warning, Container: l.Container}
 	return inc.Key()
 }
 
@@ -142,7 +132,7 @@ func (s *search) wants(l *listed) bool {
 	}
 	hay := l.Summary + " " + string(l.Cause) + " " + l.Who() + " " + l.ID
 	if c := l.Container; c != nil {
-		hay += " " + c.ID + " " + c.Image
+		hay += " " + c.ID + " " + c.Image + " " + c.Title()
 		if c.Compose != nil {
 			hay += " " + c.Compose.Project + "/" + c.Compose.Service
 		}
