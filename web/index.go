@@ -151,7 +151,7 @@ func (s *search) quick() func([]byte) bool {
 			return false
 		}
 		if len(words) > 0 {
-			small = appendLower(small[:0], body)
+			small = lower(append(small[:0], body...))
 		}
 		return !slices.ContainsFunc(words, func(w []byte) bool { return !bytes.Contains(small, w) })
 	}
@@ -160,21 +160,20 @@ func (s *search) quick() func([]byte) bool {
 // plainWords are the parts of a text that stand in JSON as they are, however that was
 // written, in small letters.
 func plainWords(s string) [][]byte {
-	return bytes.FieldsFunc(appendLower(nil, []byte(s)), func(r rune) bool {
+	return bytes.FieldsFunc(lower([]byte(s)), func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
 	})
 }
 
-// appendLower appends text with A to Z in small letters: bytes.ToLower takes ten times as
-// long where there is a letter of another alphabet.
-func appendLower(to, text []byte) []byte {
-	for _, c := range text {
+// lower makes A to Z in a text small: bytes.ToLower takes ten times as long where there is
+// a letter of another alphabet.
+func lower(text []byte) []byte {
+	for i, c := range text {
 		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
+			text[i] = c + 'a' - 'A'
 		}
-		to = append(to, c)
 	}
-	return to
+	return text
 }
 
 // older is the address of the page after a place.
