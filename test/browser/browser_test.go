@@ -205,9 +205,6 @@ func settled(name string) chromedp.Action {
 // violations are what axe-core finds serious or critical on the page.
 func violations(t *testing.T, ctx context.Context, axe []byte) []string {
 	t.Helper()
-	if len(axe) == 0 {
-		return nil
-	}
 	var found string
 	err := chromedp.Run(ctx, chromedp.Evaluate(string(axe)+";0", nil), chromedp.Evaluate(`axe.run().then(r => JSON.stringify(r.violations.map(v => ({id: v.id, impact: v.impact, help: v.help, at: v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))}))))`, &found,
 		func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
