@@ -2,6 +2,7 @@ package kmsg
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -150,6 +151,9 @@ func scanFiles(ctx context.Context, names []string, opt ScanOptions, render func
 		total.add(&st)
 		switch {
 		case err == nil:
+		case refused == nil && ctx.Err() != nil && errors.Is(err, os.ErrClosed):
+			// A read that was ended says that its file is closed, which is not the reason.
+			return total, fmt.Errorf("read log %q: %w", name, ctx.Err())
 		case opt.Bad == nil || refused != nil || ctx.Err() != nil:
 			return total, err
 		default:

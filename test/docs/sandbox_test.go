@@ -62,6 +62,7 @@ func newSandbox(t *testing.T, host string) *sandbox {
 		at := fmt.Sprintf("%s/layers/%d", s.dir, i)
 		script += fmt.Sprintf("mkdir -p %s/up %s/work\nmount -t overlay overlay -o lowerdir=%s,upperdir=%s/up,workdir=%s/work %s\n", at, at, d, at, at, d)
 	}
+	script += "rm -rf /etc/oomwatch /var/lib/oomwatch /run/oomwatch\n" // what this machine's own daemon left
 	script += "mkdir -p /etc/oomwatch /etc/bash_completion.d /etc/systemd/system\n" + busyboxUp + "\necho ready\nexec sleep 1000\n"
 	s.holder = exec.Command("unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script)
 	s.holder.Env = s.env

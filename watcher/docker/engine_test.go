@@ -181,8 +181,9 @@ func TestContainerIsMappedWhole(t *testing.T) {
 		"--label", "io.kubernetes.pod.uid=0a1b2c3d-0000-4000-8000-0123456789ab", "--label", "io.kubernetes.pod.namespace=prod", "--label", "io.kubernetes.pod.name=web-0",
 		"--label", "db.password=hunter2hunter2", "--label", "team=blue", lab.Image, "prog", "stubborn")
 	started := rec.wait(t, "start", isAction(id, "start")).At
+	// The answer to its creation may come late, and show it running too.
 	c := rec.wait(t, "running container", func(o observe.Observation) bool {
-		return o.Container != nil && o.Container.ID == id && o.Container.PID != 0
+		return o.Container != nil && o.Container.ID == id && !o.Container.AnswersStart.IsZero()
 	}).Container
 	pid, err := e.MainPID(t.Context(), id)
 	if err != nil {
