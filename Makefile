@@ -34,15 +34,21 @@ browser: ## what the tests of the page need: Chromium from Debian's or Ubuntu's 
 MATRIX  := bin/matrix.txt
 print_matrix = $(GO) run ./test/lab/cmd/lab matrix $(MATRIX)
 
+# All packages but the end-to-end tests, each with what its tests import, and what
+# tells those that need a real engine, kernel log or cgroup.
+packages   = $(GO) list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v '^[^ ]*/test/e2e '
+needs_real = oomwatch/test/(lab|real)[] ]
+
 test: lab browser ## everything, on a private Docker engine, the real kernel log and real cgroups
 	$(GO) vet ./...
 	@mkdir -p bin && : >$(MATRIX)
 	# One package at a time: the kernel prints the cgroup of only ten kills in
 	# five seconds for the whole machine, so tests that kill must not overlap.
 	@status=0; \
-	test/e2e/again OOMWATCH_MATRIX=$(CURDIR)/$(MATRIX) $(GO) test -p 1 -count 1 -timeout 25m ./test/e2e || status=1; \
+	test/again OOMWATCH_MATRIX=$(CURDIR)/$(MATRIX) $(GO) test -p 1 -count 1 -timeout 25m ./test/e2e || status=1; \
 	$(print_matrix) || status=1; \
-	$(GO) test -p 1 -count 1 -timeout 25m $$($(GO) list ./... | grep -v '/test/e2e$$') || status=1; \
+	test/again $(GO) test -p 1 -count 1 -timeout 25m $$($(packages) | grep -E '$(needs_real)' | cut -d' ' -f1) || status=1; \
+	$(GO) test -p 1 -count 1 -timeout 25m $$($(packages) | grep -vE '$(needs_real)' | cut -d' ' -f1) || status=1; \
 	exit $$status
 
 e2e: lab ## only the tests that run the binary against a real engine
