@@ -83,13 +83,19 @@ type CPU struct {
 
 // Stat is the breakdown of a cgroup's memory, all below it included, in bytes;
 // -1 = not told by this kernel. As in memory.stat, File (page cache) includes
-// Shmem, and Kernel includes Slab.
+// Shmem, Kernel includes Slab, and Anon includes Lazy.
 type Stat struct {
 	Anon   int64 `json:"anon_bytes"`
 	File   int64 `json:"file_bytes"`
 	Shmem  int64 `json:"shmem_bytes"`
 	Kernel int64 `json:"kernel_bytes"`
 	Slab   int64 `json:"slab_bytes"`
+	// SlabReclaimable is the part of Slab that the kernel drops when memory is needed:
+	// cached directory entries and inodes. v1 does not tell it.
+	SlabReclaimable int64 `json:"slab_reclaimable_bytes"`
+	// Lazy is what programs have freed with MADV_FREE and the kernel has not taken yet. It
+	// counts as Anon, and lies on the list of inactive file pages.
+	Lazy int64 `json:"lazy_bytes"`
 	// Refaults counts pages of files that were read again although they had been dropped
 	// not long before (workingset_refault_file; before Linux 5.9 workingset_refault): a
 	// working set that does not fit. It is a number of pages since the cgroup was made.

@@ -112,7 +112,7 @@ func TestRead(t *testing.T) {
 	}{
 		{"v1", "/docker/" + a, everything, Sample{
 			Current: 33554432, Limit: 33554432, Swap: 12288, OOMKills: 3,
-			Stat:    &Stat{Anon: 33161216, File: 8192, Shmem: 4096, Kernel: 344064, Slab: -1, Refaults: -1},
+			Stat:    &Stat{Anon: 33161216, File: 8192, Shmem: 4096, Kernel: 344064, Slab: -1, SlabReclaimable: -1, Lazy: -1, Refaults: -1},
 			PSI:     &PSI{SomeAvg10: 1.25, FullAvg10: 0.5, SomeTotal: 2500 * time.Millisecond, FullTotal: time.Second},
 			HostPSI: true, PIDs: []int{4242, 4250, 4243},
 			Events: &Events{-1, -1, 144, -1}, Tasks: &Tasks{3, 100}, CPU: &CPU{120, 7, 350 * time.Millisecond}}},
@@ -121,14 +121,14 @@ func TestRead(t *testing.T) {
 		{"hybrid", "/docker/" + a, WithPSI | WithKills, Sample{Current: 33554432, Limit: 33554432, Swap: -1}},
 		{"v2", "/system.slice/docker-" + a + ".scope", everything, Sample{
 			Current: 33554432, Limit: 33554432, Swap: 4096, OOMKills: 2,
-			Stat: &Stat{Anon: 33161216, File: 8192, Shmem: 4096, Kernel: 344064, Slab: 118784, Refaults: -1},
+			Stat: &Stat{Anon: 33161216, File: 8192, Shmem: 4096, Kernel: 344064, Slab: 118784, SlabReclaimable: -1, Lazy: -1, Refaults: -1},
 			PSI:  &PSI{SomeAvg10: 12.34, FullAvg10: 10, SomeTotal: 4 * time.Second, FullTotal: 3 * time.Second},
 			PIDs: []int{4242}, Events: &Events{0, 0, 144, 2}, Tasks: &Tasks{1, Unlimited}, CPU: &CPU{120, 7, 350 * time.Millisecond}}},
 		// An older kernel without "kernel" in memory.stat, pressure off for this
 		// cgroup, the processes in crun's cgroup below.
 		{"v2", podSlice + "/crio-" + b + ".scope", everything, Sample{
 			Current: 100000000, Limit: Unlimited, Swap: 4096, OOMKills: 1,
-			Stat: &Stat{Anon: 5, File: 6, Shmem: 7, Kernel: 100, Slab: 40, Refaults: -1},
+			Stat: &Stat{Anon: 5, File: 6, Shmem: 7, Kernel: 100, Slab: 40, SlabReclaimable: -1, Lazy: -1, Refaults: -1},
 			PIDs: []int{4243, 4246}, Events: &Events{0, 0, 144, 2}}},
 		{"nested", "/system.slice/docker-" + a + ".scope", WithKills, Sample{Current: 33554432, Limit: 33554432, Swap: -1, OOMKills: 2}},
 		{"sidecar", "/docker/" + a, WithKills, Sample{Current: 33554432, Limit: 33554432, Swap: -1}},
@@ -363,5 +363,36 @@ func TestRefaults(t *testing.T) {
 		if parseStatV2([]byte("anon 1\n"+key+" 78\nworkingset_refault_anon 2\n"), &s); s.Refaults != 78 {
 			t.Errorf("v2, %s: %d", key, s.Refaults)
 		}
+	}
+}
+
+// TestLazy: what MADV_FREE freed is on the lists of file pages and counts as anonymous.
+func TestLazy(t *testing.T) {
+	const rest = "shmem 30\ninactive_file 100\nactive_file 20\n"
+	for _, tt := range []struct {
+		stat string
+		want int64
+	}{
+		{"anon 500\nfile 70\n" + rest, 80},     // of 70 cached 40 are on the lists
+		{"anon 50\nfile 70\n" + rest, 50},      // never more than there is
+		{"anon 500\nfile 170\n" + rest, 0},     // some of the cache is mlocked
+		{"anon 500\nfile 70\nshmem 30\n", -1},  // not told
+		{"anon 500\nfile 10\n" + rest, 120},    // counters read a moment apart
+		{"anon 500\nfile\n" + rest, -1},        // damaged
+		{"file 70\ninactive_file 9\n", -1},     // no anon
+		{"anon 0\nfile 0\n" + "shmem 0\n", -1}, // none of the lists
+	} {
+		var s Stat
+		if parseStatV2([]byte(tt.stat), &s); s.Lazy != tt.want {
+			t.Errorf("v2 %q: %d, want %d", tt.stat, s.Lazy, tt.want)
+		}
+	}
+	var s Stat
+	parseStatV1([]byte("total_rss 500\ntotal_cache 70\ntotal_shmem 30\ninactive_file 1\ntotal_inactive_file 100\ntotal_active_file 20\n"), &s)
+	if s.Lazy != 80 || s.SlabReclaimable != -1 {
+		t.Errorf("v1: %+v", s)
+	}
+	if parseStatV2([]byte("slab_reclaimable 7\nslab_unreclaimable 5\nslab 12\n"), &s); s.SlabReclaimable != 7 || s.Slab != 12 {
+		t.Errorf("slab: %+v", s)
 	}
 }

@@ -72,14 +72,27 @@ func field(b []byte, name string) (int64, bool) {
 	return 0, false
 }
 
+// noStat is a breakdown of which nothing was told.
+var noStat = Stat{Anon: -1, File: -1, Shmem: -1, Kernel: -1, Slab: -1, SlabReclaimable: -1, Lazy: -1, Refaults: -1}
+
+// lazy derives the pages that MADV_FREE freed: those on the lists of file pages beyond
+// the page cache, of which shared memory lies on other lists. What is mlocked lies on
+// neither, so this is too little rather than too much.
+func (s *Stat) lazy(inactive, active int64) {
+	if s.Anon >= 0 && s.File >= 0 && s.Shmem >= 0 && inactive >= 0 && active >= 0 {
+		s.Lazy = min(max(inactive+active-max(s.File-s.Shmem, 0), 0), s.Anon)
+	}
+}
+
 // parseStatV1 reads v1's memory.stat, the totals of the cgroup and all below
 // it, and gives the swap in use; -1 where swap is not accounted.
 //
 //	total_cache 4096
 //	total_rss 8192
 func parseStatV1(b []byte, s *Stat) (swap int64) {
-	*s = Stat{Anon: -1, File: -1, Shmem: -1, Kernel: -1, Slab: -1, Refaults: -1}
+	*s = noStat
 	swap = -1
+	inactive, active := int64(-1), int64(-1)
 	for len(b) > 0 {
 		key, value, rest := nextField(b)
 		b = rest
@@ -92,10 +105,15 @@ func parseStatV1(b []byte, s *Stat) (swap int64) {
 			set(&s.Shmem, value)
 		case "total_swap":
 			set(&swap, value)
+		case "total_inactive_file":
+			set(&inactive, value)
+		case "total_active_file":
+			set(&active, value)
 		case "total_workingset_refault_file":
 			set(&s.Refaults, value)
 		}
 	}
+	s.lazy(inactive, active)
 	return swap
 }
 
@@ -106,8 +124,9 @@ func parseStatV1(b []byte, s *Stat) (swap int64) {
 //	file 0
 //	kernel 344064
 func parseStatV2(b []byte, s *Stat) {
-	*s = Stat{Anon: -1, File: -1, Shmem: -1, Kernel: -1, Slab: -1, Refaults: -1}
+	*s = noStat
 	parts, seen := int64(0), false
+	inactive, active := int64(-1), int64(-1)
 	for len(b) > 0 {
 		key, value, rest := nextField(b)
 		b = rest
@@ -122,6 +141,12 @@ func parseStatV2(b []byte, s *Stat) {
 			set(&s.Kernel, value)
 		case "workingset_refault_file", "workingset_refault":
 			set(&s.Refaults, value)
+		case "inactive_file":
+			set(&inactive, value)
+		case "active_file":
+			set(&active, value)
+		case "slab_reclaimable":
+			set(&s.SlabReclaimable, value)
 		case "slab":
 			set(&s.Slab, value)
 			fallthrough
@@ -134,6 +159,7 @@ func parseStatV2(b []byte, s *Stat) {
 	if s.Kernel < 0 && seen {
 		s.Kernel = parts
 	}
+	s.lazy(inactive, active)
 }
 
 func set(to *int64, value []byte) {

@@ -19,5 +19,14 @@ func (x *Reading) Held() int64 {
 		return Absent
 	}
 	// Shared memory and tmpfs count as page cache, and cannot be dropped.
-	return x.Anon + max(x.Shmem, 0) + max(x.Kernel, 0)
+	return x.Anon + max(x.Shmem, 0) + max(x.Kernel-max(x.Reclaimable, 0), 0)
+}
+
+// Unsplit is how many bytes of kernel memory Held counts although they may be
+// reclaimable: v1 does not tell how much of it is. It is 0 where the kernel tells.
+func (x *Reading) Unsplit() int64 {
+	if x.Reclaimable >= 0 {
+		return 0
+	}
+	return max(x.Kernel, 0)
 }

@@ -50,12 +50,13 @@ const (
 	colLimit
 	colPIDsLimit
 	colStart // in the mask alone
+	colReclaimable
 	columns
 )
 
 // sizes are the columns in bytes, nearly always of whole pages.
 const sizes = 1<<colUsed | 1<<colOver | 1<<colUnder | 1<<colAnon | 1<<colFile | 1<<colKernel |
-	1<<colShmem | 1<<colSwap | 1<<colLimit
+	1<<colShmem | 1<<colSwap | 1<<colLimit | 1<<colReclaimable
 
 const pageShift = 12
 
@@ -64,7 +65,7 @@ type row [columns]int64
 func rowOf(r *Reading) row {
 	w := row{
 		colUsed: r.Used, colOver: r.Max - r.Used, colUnder: r.Used - r.Min,
-		colAnon: r.Anon, colKernel: r.Kernel, colFile: r.File, colShmem: r.Shmem, colSwap: r.Swap,
+		colAnon: r.Anon, colKernel: r.Kernel, colFile: r.File, colShmem: r.Shmem, colSwap: r.Swap, colReclaimable: r.Reclaimable,
 		colWhen: r.At.UnixMilli() / int64(tick/time.Millisecond),
 		colPIDs: r.PIDs, colPIDsLimit: r.PIDsLimit, colLimit: r.Limit,
 		colPSISome: r.PSISome, colPSIFull: r.PSIFull,
@@ -81,7 +82,7 @@ func (w *row) reading() Reading {
 	return Reading{
 		At: whenOf(w[colWhen]), Start: w[colStart] != 0,
 		Used: w[colUsed], Max: w[colUsed] + w[colOver], Min: w[colUsed] - w[colUnder], Limit: w[colLimit],
-		Anon: w[colAnon], Kernel: w[colKernel], File: w[colFile], Shmem: w[colShmem], Swap: w[colSwap],
+		Anon: w[colAnon], Kernel: w[colKernel], File: w[colFile], Shmem: w[colShmem], Swap: w[colSwap], Reclaimable: w[colReclaimable],
 		PIDs: w[colPIDs], PIDsLimit: w[colPIDsLimit], PSISome: w[colPSISome], PSIFull: w[colPSIFull],
 		CPUPeriods: w[colPeriods], CPUThrottled: w[colThrottled], CPUThrottledUS: w[colThrottledUS],
 		Low: w[colLow], High: w[colHigh], LimitHits: w[colLimitHits], OOM: w[colOOM], OOMKill: w[colOOMKill],

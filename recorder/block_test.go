@@ -16,7 +16,7 @@ func anyReading(t *rapid.T, at int64) Reading {
 			rapid.Just(int64(math.MaxInt64)), rapid.Int64()).Draw(t, name)
 	}
 	r := Reading{At: whenOf(at), Start: rapid.Bool().Draw(t, "start"), Used: value("used")}
-	for _, f := range []*int64{&r.Limit, &r.Anon, &r.File, &r.Shmem, &r.Kernel, &r.Swap, &r.Low, &r.High, &r.LimitHits,
+	for _, f := range []*int64{&r.Limit, &r.Anon, &r.File, &r.Shmem, &r.Kernel, &r.Swap, &r.Reclaimable, &r.Low, &r.High, &r.LimitHits,
 		&r.OOM, &r.OOMKill, &r.PSISome, &r.PSIFull, &r.PIDs, &r.PIDsLimit, &r.CPUPeriods, &r.CPUThrottled, &r.CPUThrottledUS, &r.Min, &r.Max} {
 		*f = value("v")
 	}

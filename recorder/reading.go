@@ -36,12 +36,17 @@ type Reading struct {
 	// the host all its memory.
 	Limit int64 `json:"limit_bytes"`
 
-	// The breakdown, as in cgroup.Stat: File includes Shmem.
+	// The breakdown, as in cgroup.Stat: File includes Shmem. Pages that a program freed
+	// with MADV_FREE count as File and not as Anon.
 	Anon   int64 `json:"anon_bytes"`
 	File   int64 `json:"file_bytes"`
 	Shmem  int64 `json:"shmem_bytes"`
 	Kernel int64 `json:"kernel_bytes"`
 	Swap   int64 `json:"swap_bytes"`
+	// Reclaimable is the part of Kernel that the kernel drops when memory is needed, in
+	// whole mebibytes, rounded down: it hardly ever matters, and so it hardly ever takes
+	// room. v1 does not tell it.
+	Reclaimable int64 `json:"kernel_reclaimable_bytes"`
 
 	// The counters of memory.events. LimitHits is its "max", and v1's
 	// memory.failcnt, which counts the same: how often the limit was in the
@@ -71,7 +76,7 @@ type Reading struct {
 // Unknown is a Reading in which everything is Absent.
 func Unknown() Reading {
 	return Reading{Used: Absent, Min: Absent, Max: Absent, Limit: cgroup.Unlimited,
-		Anon: Absent, File: Absent, Shmem: Absent, Kernel: Absent, Swap: Absent,
+		Anon: Absent, File: Absent, Shmem: Absent, Kernel: Absent, Swap: Absent, Reclaimable: Absent,
 		Low: Absent, High: Absent, LimitHits: Absent, OOM: Absent, OOMKill: Absent,
 		PSISome: Absent, PSIFull: Absent, PIDs: Absent, PIDsLimit: Absent,
 		CPUPeriods: Absent, CPUThrottled: Absent, CPUThrottledUS: Absent}

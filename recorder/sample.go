@@ -14,7 +14,8 @@ func (x *Reading) Take(s *cgroup.Sample) {
 		x.OOMKill = s.OOMKills
 	}
 	if s.Stat != nil {
-		x.Anon, x.File, x.Shmem, x.Kernel, x.Swap = s.Stat.Anon, s.Stat.File, s.Stat.Shmem, s.Stat.Kernel, s.Swap
+		x.takeStat(s.Stat)
+		x.Swap = s.Swap
 	}
 	if s.PSI != nil && !s.HostPSI {
 		x.takePSI(s.PSI)
@@ -27,6 +28,17 @@ func (x *Reading) Take(s *cgroup.Sample) {
 	}
 	if s.CPU != nil {
 		x.CPUPeriods, x.CPUThrottled, x.CPUThrottledUS = s.CPU.Periods, s.CPU.Throttled, s.CPU.ThrottledTime.Microseconds()
+	}
+}
+
+// takeStat notes the breakdown. Pages that a program freed lazily are as good as page
+// cache: the kernel drops them when memory is needed.
+func (x *Reading) takeStat(s *cgroup.Stat) {
+	lazy := max(s.Lazy, 0)
+	x.Anon, x.File, x.Shmem, x.Kernel = s.Anon-lazy, s.File+lazy, s.Shmem, s.Kernel
+	x.Reclaimable = s.SlabReclaimable
+	if x.Reclaimable > 0 {
+		x.Reclaimable &^= 1<<20 - 1
 	}
 }
 
@@ -50,7 +62,7 @@ func (x *Reading) TakeHost(at time.Time, h *cgroup.Host, psi *cgroup.PSI) {
 func (x *Reading) Sample() cgroup.Sample {
 	s := cgroup.Sample{At: x.At, Current: x.Used, Limit: x.Limit, Swap: x.Swap, OOMKills: -1}
 	if x.Anon >= 0 || x.File >= 0 {
-		s.Stat = &cgroup.Stat{Anon: x.Anon, File: x.File, Shmem: x.Shmem, Kernel: x.Kernel, Slab: -1, Refaults: -1}
+		s.Stat = &cgroup.Stat{Anon: x.Anon, File: x.File, Shmem: x.Shmem, Kernel: x.Kernel, Slab: -1, SlabReclaimable: x.Reclaimable, Lazy: -1, Refaults: -1}
 	}
 	if x.CPUPeriods > 0 {
 		s.CPU = &cgroup.CPU{Periods: x.CPUPeriods, Throttled: x.CPUThrottled, ThrottledTime: time.Duration(x.CPUThrottledUS) * time.Microsecond}

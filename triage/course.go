@@ -345,6 +345,9 @@ func (j *record) kind(run int) string {
 		{last.Kernel - first.Kernel, "kernel memory: sockets, pipes, threads, page tables"},
 		{last.Swap - first.Swap, "in swap"},
 	} {
+		if k.by > 0.7*grew && last.Unsplit-first.Unsplit > 0.7*grew {
+			k.words = "kernel memory, may be reclaimable: cgroup v1 does not tell"
+		}
 		if k.by > 0.7*grew {
 			return fmt.Sprintf("%.0f %% of what it grew by is %s", min(100, 100*k.by/grew), k.words)
 		}
@@ -360,6 +363,7 @@ func average(r []Reading) (m Reading) {
 		m.Shmem += q.Shmem / n
 		m.Kernel += q.Kernel / n
 		m.Swap += q.Swap / n
+		m.Unsplit += q.Unsplit / n
 	}
 	return m
 }

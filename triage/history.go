@@ -23,6 +23,9 @@ type Reading struct {
 	// memory that cannot be taken back, and what is in swap; all 0 where that is
 	// not known.
 	Anon, Shmem, Kernel, Swap float64
+	// Unsplit is the part of Kernel that may be reclaimable all the same: the kernel
+	// did not tell how much is (v1).
+	Unsplit float64
 }
 
 // Run is the readings of one run of a service: from a start to the end.
@@ -268,10 +271,23 @@ func (j *record) killed() bool {
 	}
 	j.Class, j.Confidence = LimitTooSmall, incident.Possible
 	j.Reasons = append(j.Reasons, fmt.Sprintf("OOM-killed %d times at its limit of %s, and does not grow steadily between the kills", j.ooms, units.Bytes(int64(j.limit))))
+	j.tryLimit()
+	return true
+}
+
+// tryLimit advises a limit, but where kernel memory that may be reclaimable takes much
+// of this one: how much is needed is not known then.
+func (j *record) tryLimit() {
+	last := j.runs[len(j.runs)-1]
+	if q := &last[len(last)-1]; 4*q.Unsplit > j.limit {
+		j.Confidence = incident.Possible
+		j.Reasons = append(j.Reasons, units.Bytes(int64(q.Unsplit))+" of it is kernel memory, may be reclaimable: cgroup v1 does not tell")
+		j.Advice = append(j.Advice, "Look at what the kernel holds for it: many files and directories that are only cached do no harm (slabtop); sockets, pipes and threads that only become more do.")
+		return
+	}
 	next, _ := rules.SuggestLimit(int64(j.limit))
 	j.Suggested = &next
 	j.Advice = append(j.Advice, rules.LimitAdvice(int64(j.limit), ""))
-	return true
 }
 
 // falls counts falls of at least half of the range, within runs.
@@ -304,9 +320,7 @@ func (j *record) tight(held []float64) bool {
 		why += fmt.Sprintf("; it was OOM-killed in %d of its runs", j.ooms)
 	}
 	j.Reasons = append(j.Reasons, why)
-	next, _ := rules.SuggestLimit(int64(j.limit))
-	j.Suggested = &next
-	j.Advice = append(j.Advice, rules.LimitAdvice(int64(j.limit), ""))
+	j.tryLimit()
 	return true
 }
 

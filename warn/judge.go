@@ -141,7 +141,12 @@ func (st *state) hits(r *Rules) level {
 		return calm
 	}
 	l, _ := rises(st.counters, func(c *counters) int64 { return c.hits })
-	return min(l, over(st.share(), hitsShare, hitsShare-hysteresis/100.0))
+	// Of kernel memory on v1 nobody knows how much can be reclaimed.
+	share := st.share()
+	if st.id != HostID && st.limit() > 0 {
+		share -= float64(st.last.Unsplit()) / float64(st.limit())
+	}
+	return min(l, over(share, hitsShare, hitsShare-hysteresis/100.0))
 }
 
 // pids: the limit of processes and threads is near.

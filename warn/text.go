@@ -45,6 +45,12 @@ func headroomWords(st *state, who string) told {
 		t.advice = "The limit is the parent's, and all below it share it: see with oomwatch top who holds the most there, and give that group more, or each member a limit of its own so that their sum stays under it."
 		return t
 	}
+	if n := st.last.Unsplit(); 4*n > st.held {
+		t.means = "little is left, but for kernel memory that may be reclaimable: cgroup v1 does not tell how much of it is"
+		t.summary = fmt.Sprintf("%s has %s of its %s limit left: it holds %s, %s of it kernel memory, which may be reclaimable", who, incident.FormatBytes(left), size, holds, incident.FormatBytes(n))
+		t.advice = "Look at what the kernel holds for it: files and directories that are only cached do no harm (slabtop); sockets, pipes and threads that only become more do (ls /proc/PID/fd, ls /proc/PID/task)."
+		return t
+	}
 	t.summary = fmt.Sprintf("%s has %s of its %s limit left: it holds %s that cannot be reclaimed", who, incident.FormatBytes(left), size, holds)
 	t.advice = fmt.Sprintf("Page cache is not counted here, so this is what the program needs: watch it with oomwatch top. If it stays at this level, a limit of %s keeps a fifth free (%s / 0.8); if it still grows, look for a leak first.",
 		incident.FormatBytes(roundUp(st.held*5/4)), holds)

@@ -80,7 +80,7 @@ func curveOf(name string, s *recorder.Series) *curve {
 		}
 		held := top.Used
 		if top.File >= 0 {
-			held = max(top.Used-top.File+max(top.Shmem, 0), 0)
+			held = max(top.Used-top.File+max(top.Shmem, 0)-max(top.Reclaimable, 0), 0)
 		}
 		c.T = append(c.T, at)
 		c.Used, c.Held, c.Limit = append(c.Used, size(top.Used)), append(c.Held, size(held)), append(c.Limit, size(top.Limit))

@@ -25,13 +25,16 @@ func Runs(s *recorder.Series) []triage.Run {
 			// what is in swap would not fit otherwise. What the host uses is
 			// without its page cache.
 			if r.File >= 0 && s.Service != recorder.Host {
-				q.Held = float64(max(r.Used-r.File+max(r.Shmem, 0), 0))
+				q.Held = float64(max(r.Used-r.File+max(r.Shmem, 0)-max(r.Reclaimable, 0), 0))
 			}
 			if r.Swap > 0 {
 				q.Held += float64(r.Swap)
 			}
 			q.Anon, q.Shmem = float64(max(r.Anon, 0)), float64(max(r.Shmem, 0))
-			q.Kernel, q.Swap = float64(max(r.Kernel, 0)), float64(max(r.Swap, 0))
+			q.Kernel, q.Swap = float64(max(r.Kernel-max(r.Reclaimable, 0), 0)), float64(max(r.Swap, 0))
+			if s.Service != recorder.Host {
+				q.Unsplit = float64(r.Unsplit())
+			}
 			run.Readings = append(run.Readings, q)
 			run.Limit = float64(max(r.Limit, 0))
 		}

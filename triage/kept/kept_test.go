@@ -20,13 +20,13 @@ func TestRunsOf(t *testing.T) {
 	}
 	s := recorder.Series{Readings: []recorder.Reading{
 		reading(0, true, func(r *recorder.Reading) {}), // no breakdown
-		reading(1, false, func(r *recorder.Reading) { r.File, r.Shmem, r.Swap = 60, 10, 5 }),
-		reading(2, false, func(r *recorder.Reading) { r.OOMKill = 1 }),
+		reading(1, false, func(r *recorder.Reading) { r.File, r.Shmem, r.Swap, r.Kernel = 60, 10, 5, 7 }),
+		reading(2, false, func(r *recorder.Reading) { r.OOMKill, r.File, r.Kernel, r.Reclaimable = 1, 20, 40, 30 }),
 		reading(9, true, func(r *recorder.Reading) { r.Used = -1 }), // nothing was read
 		reading(10, false, func(r *recorder.Reading) { r.File, r.Limit = 200, -1 }),
 	}}
 	want := []triage.Run{
-		{Limit: 500, OOM: true, Readings: []triage.Reading{{At: 1e6, Used: 100, Held: 100}, {At: 1e6 + 1, Used: 100, Held: 55, Shmem: 10, Swap: 5}, {At: 1e6 + 2, Used: 100, Held: 100}}},
+		{Limit: 500, OOM: true, Readings: []triage.Reading{{At: 1e6, Used: 100, Held: 100}, {At: 1e6 + 1, Used: 100, Held: 55, Shmem: 10, Swap: 5, Kernel: 7, Unsplit: 7}, {At: 1e6 + 2, Used: 100, Held: 50, Kernel: 10}}},
 		{Limit: 0, Readings: []triage.Reading{{At: 1e6 + 10, Used: 100, Held: 0}}},
 	}
 	got := Runs(&s)
