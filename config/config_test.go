@@ -189,7 +189,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"docker host", "docker: {host: ssh://x}\n", "1:16", "unix:///run/docker.sock"},
 		{"engine twice", "docker: {host: unix:///a.sock, more: [unix:///b.sock, unix:///b.sock]}\n", "1:55", `the engine "unix:///b.sock" is docker.more[0] already`},
 		{"engine as the first", "docker: {host: unix:///a.sock, more: [unix:///a.sock]}\n", "1:39", `the engine "unix:///a.sock" is docker.host already`},
-		{"type", "receivers: [{name: a, type: pigeon}]\n", "1:29", "Known: slack, slack_bot, webhook, pagerduty, alertmanager, discord, teams, email, telegram, ntfy, gotify, matrix, mattermost, google_chat, opsgenie, exec, syslog, journal, stdout"},
+		{"type", "receivers: [{name: a, type: pigeon}]\n", "1:29", "Known: slack, slack_bot, webhook, pagerduty, alertmanager, discord, teams, email, telegram, ntfy, gotify, matrix, mattermost, google_chat, opsgenie, kubernetes, exec, syslog, journal, stdout"},
 		{"no type", "receivers: [{name: a}]\n", "1:", "a receiver needs a type: slack, slack_bot, webhook"},
 		{"no name", "receivers: [{type: stdout}]\n", "1:", "a receiver needs a name"},
 		{"bad name", "receivers: [{name: a/b, type: stdout}]\n", "1:20", "is no name"},

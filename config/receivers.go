@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -117,6 +118,7 @@ var receiverKinds = []receiverKind{
 				return receiver.NewOpsgenie(receiver.OpsgenieOptions{HTTPOptions: h, Key: string(c.Token), Template: t})
 			})
 		}},
+	{name: "kubernetes", takes: append([]string{"token"}, overHTTP...), every: 200 * time.Millisecond, burst: 50, make: newKubernetes},
 	{name: "exec", needs: []string{"command"}, takes: []string{"timeout"},
 		make: func(c *Receiver, _ io.Writer) (notify.Notifier, error) {
 			return receiver.NewExec(receiver.ExecOptions{Command: c.Command, Timeout: time.Duration(c.Timeout)})
@@ -178,6 +180,18 @@ func httpReceiver[N notify.Notifier](c *Receiver, make func(receiver.HTTPOptions
 		h.TLS = &tls.Config{RootCAs: pool}
 	}
 	return templated(c, func(t *render.Template) (N, error) { return make(h, t) })
+}
+
+// newKubernetes makes the receiver that writes events. Where nothing else is given it is
+// that of the pod's own service account.
+func newKubernetes(c *Receiver, _ io.Writer) (notify.Notifier, error) {
+	c = new(*c)
+	if c.URL == "" {
+		c.CAFile = cmp.Or(c.CAFile, receiver.KubernetesCAFile)
+	}
+	return httpReceiver(c, func(h receiver.HTTPOptions, _ *render.Template) (*receiver.Kubernetes, error) {
+		return receiver.NewKubernetes(receiver.KubernetesOptions{HTTPOptions: h, Token: string(c.Token), TokenFile: receiver.KubernetesTokenFile})
+	})
 }
 
 func receiverTypes() []string {

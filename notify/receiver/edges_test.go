@@ -91,6 +91,9 @@ var edges = []edge{
 	{name: "opsgenie", yes: `{"result":"Request will be processed"}`, make: func(url string, conf *tls.Config) (notify.Notifier, error) {
 		return NewOpsgenie(OpsgenieOptions{HTTPOptions: httpTo(url, conf), Key: canary + "-genie"})
 	}},
+	{name: "kubernetes", yes: `{"kind":"Event"}`, make: func(url string, conf *tls.Config) (notify.Notifier, error) {
+		return NewKubernetes(KubernetesOptions{HTTPOptions: httpTo(url, conf), Token: canary + "-account"})
+	}},
 	{name: "teams", yes: "1", make: func(url string, conf *tls.Config) (notify.Notifier, error) { return NewTeams(httpTo(url, conf), nil) }},
 }
 
@@ -109,6 +112,8 @@ func posters(t *testing.T, n notify.Notifier) []*poster {
 	case *Chat:
 		return []*poster{n.p}
 	case *Opsgenie:
+		return []*poster{n.p}
+	case *Kubernetes:
 		return []*poster{n.p}
 	}
 	t.Fatalf("%T is no receiver over HTTP that this test knows", n)
@@ -180,7 +185,7 @@ func sinks(t *testing.T) []sink {
 		"webhook": checkWebhook, "webhook as CloudEvents": checkCloudEvent, "slack": checkBlockKit, "slack_bot": checkSlackCall,
 		"pagerduty": checkPagerDuty, "alertmanager": checkAlertmanager, "discord": checkDiscord, "teams": checkTeams,
 		"webhook with a template": checkTemplated, "telegram": checkTelegram, "ntfy": checkNtfy, "gotify": checkGotify, "matrix": checkMatrix,
-		"mattermost": checkMattermost, "google_chat": checkGoogleChat, "opsgenie": checkOpsgenie,
+		"mattermost": checkMattermost, "google_chat": checkGoogleChat, "opsgenie": checkOpsgenie, "kubernetes": checkKubernetes,
 	}
 	var out []sink
 	for _, e := range edges {

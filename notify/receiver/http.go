@@ -263,7 +263,7 @@ func (p *poster) judge(res *http.Response, answer []byte) error {
 	if code >= 200 && code < 300 {
 		return nil
 	}
-	err := fmt.Errorf("post to %s: answered %d %s", redact.URL(p.url), code, http.StatusText(code))
+	var err error = &statusError{code, fmt.Sprintf("post to %s: answered %d %s", redact.URL(p.url), code, http.StatusText(code))}
 	if word := p.excerpt(answer); word != "" {
 		err = fmt.Errorf("%w: %s", err, word)
 	}
@@ -289,6 +289,14 @@ func (p *poster) judge(res *http.Response, answer []byte) error {
 	}
 	return &notify.Rejected{Err: err}
 }
+
+// statusError is an answer other than 2xx.
+type statusError struct {
+	code int
+	text string
+}
+
+func (e *statusError) Error() string { return e.text }
 
 // saidInBody is the number of seconds to wait as Discord, Telegram and Matrix write it,
 // "" for none.

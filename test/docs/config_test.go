@@ -125,7 +125,7 @@ func TestExampleConfig(t *testing.T) {
 	for name, text := range map[string]string{
 		"slack-url": "https://hooks.example.org/slack", "payments-url": "https://hooks.example.org/pay", "heartbeat-url": "https://beat.example.org/1", "second-url": "https://hooks.example.org/second", "discord-url": "https://hooks.example.org/discord",
 		"teams-url": "https://hooks.example.org/teams", "pager-secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "slack-token": "xoxb-1",
-		"mail-password": "correct horse", "gotify-token": "Aexample", "matrix-token": "syt_example", "opsgenie-key": "0123-4567",
+		"mail-password": "correct horse", "gotify-token": "Aexample", "matrix-token": "syt_example", "opsgenie-key": "0123-4567", "kubernetes-token": "eyJhbGciOiJSUzI1NiJ9",
 		"mattermost-url": "https://chat.example.org/hooks/x", "google-chat-url": "https://chat.googleapis.com/v1/spaces/A/messages?key=k&token=t",
 		"discord.tmpl": "{{.Summary}}", "ca.pem": testCA(t),
 	} {

@@ -146,8 +146,8 @@ func TestKubernetes(t *testing.T) {
 		t.Errorf("the chart leaves out what it is asked for:\n%s", rendered["servicemonitor.yaml"])
 	}
 	for name, text := range render(t, "") {
-		if name == "servicemonitor.yaml" && strings.TrimSpace(text) != "" {
-			t.Errorf("a ServiceMonitor is made unasked:\n%s", text)
+		if (name == "servicemonitor.yaml" || name == "events.yaml") && strings.TrimSpace(text) != "" {
+			t.Errorf("%s: made unasked:\n%s", name, text)
 		}
 		rendered["plain "+name] = text
 	}
@@ -165,6 +165,53 @@ func TestKubernetes(t *testing.T) {
 	}
 	if n != 5 {
 		t.Errorf("%d pods, want 5", n)
+	}
+}
+
+// TestKubernetesEvents holds the rights that events take to two verbs on events, in the
+// manifests and in the chart, which alone gives the pod its account's token.
+func TestKubernetesEvents(t *testing.T) {
+	plain, err := os.ReadFile(filepath.Join(root, "examples/kubernetes/events.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered := render(t, "events: {enabled: true}\n")
+	for name, text := range map[string]string{"events.yaml": string(plain), "the chart's": rendered["events.yaml"]} {
+		roles, bound := 0, ""
+		for _, doc := range strings.Split(text, "\n---\n") {
+			var o struct {
+				Kind     string
+				Metadata struct{ Name string }
+				Rules    []struct {
+					APIGroups        []string `yaml:"apiGroups"`
+					Resources, Verbs []string
+				}
+				RoleRef  struct{ Name string } `yaml:"roleRef"`
+				Subjects []struct{ Kind, Name, Namespace string }
+			}
+			if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			switch o.Kind {
+			case "ClusterRole":
+				roles++
+				bound = o.Metadata.Name
+				if len(o.Rules) != 1 || !slices.Equal(o.Rules[0].APIGroups, []string{""}) || !slices.Equal(o.Rules[0].Resources, []string{"events"}) || !slices.Equal(o.Rules[0].Verbs, []string{"create", "patch"}) {
+					t.Errorf("%s: the role may %+v", name, o.Rules)
+				}
+			case "ClusterRoleBinding":
+				if o.RoleRef.Name != bound || len(o.Subjects) != 1 || o.Subjects[0].Kind != "ServiceAccount" {
+					t.Errorf("%s: %+v of %q", name, o, bound)
+				}
+			}
+		}
+		if roles != 1 {
+			t.Errorf("%s: %d roles", name, roles)
+		}
+	}
+	pod := podsOf(t, "daemonset.yaml", rendered["daemonset.yaml"])[0]
+	if pod.ServiceAccountName != "ow" || pod.AutomountServiceAccountToken == nil || !*pod.AutomountServiceAccountToken {
+		t.Errorf("the pod has no account: %+v", pod)
 	}
 }
 
