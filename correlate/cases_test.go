@@ -280,7 +280,11 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 		o.Event = &observe.Event{ID: id(name), Name: name, Kind: eventKinds[words[0]]}
 	case "sent":
 		o.Sent = &observe.Sent{PID: num("pid"), Comm: kv["child"], Cgroup: kv["in"], SenderCgroup: kv["cgroup"], Sent: incident.Sent{At: o.At, Number: num("n"),
-			FromKernel: kv["from"] == "kernel", Sender: incident.Process{PID: num("sender"), Comm: kv["comm"]}}}
+			FromKernel: kv["from"] == "kernel", Sender: incident.Process{PID: num("sender"), Comm: kv["comm"]},
+			User: kv["user"], Command: strings.ReplaceAll(kv["command"], "_", " ")}}
+		if kv["uid"] != "" {
+			o.Sent.Sender.UID = new(num("uid"))
+		}
 	case "health":
 		o.Event = &observe.Event{ID: id(name), Name: name, Kind: observe.EventKind(words[2])}
 	case "signal":

@@ -37,6 +37,10 @@ type Sent struct {
 	// Self is true when the process sent it to itself.
 	Self   bool    `json:"self,omitempty"`
 	Sender Process `json:"sender,omitzero"`
+	// User is what the host calls the sender's user: of a sender in a container it says
+	// nothing. Command is its command line, redacted.
+	User    string `json:"user,omitempty"`
+	Command string `json:"command,omitempty"`
 	// Container is the sender's container by name, Unit its systemd unit.
 	Container string `json:"container,omitempty"`
 	Unit      string `json:"unit,omitempty"`

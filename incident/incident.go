@@ -207,6 +207,11 @@ type Killer struct {
 	PID  int    `json:"pid,omitempty"`
 	Comm string `json:"comm,omitempty"`
 	Name string `json:"name,omitempty"`
+	// UID, User and Command are those of a process: User by the host's list of users,
+	// Command redacted.
+	UID     *int   `json:"uid,omitempty"`
+	User    string `json:"user,omitempty"`
+	Command string `json:"command,omitempty"`
 }
 
 // OOM is the kernel's own account of the episode.

@@ -214,6 +214,9 @@ func (w *jsonWriter) killer(k *Killer) {
 	w.optNumber(`"pid":`, int64(k.PID))
 	w.optText(`"comm":`, k.Comm)
 	w.optText(`"name":`, k.Name)
+	w.optInt(`"uid":`, k.UID)
+	w.optText(`"user":`, k.User)
+	w.optText(`"command":`, k.Command)
 	w.close()
 }
 

@@ -203,6 +203,15 @@ func killerLine(k *incident.Killer) string {
 			s = p + " in " + s
 		}
 	}
+	switch {
+	case k.User != "":
+		s += ", user " + redact.Sanitize(k.User)
+	case k.UID != nil:
+		s += fmt.Sprintf(", uid %d", *k.UID)
+	}
+	if k.Command != "" {
+		s += ": " + redact.Sanitize(k.Command)
+	}
 	return s
 }
 

@@ -200,6 +200,13 @@ func (in *Instance) tell() {
 			who(r.tid, r.stamp)
 		}
 	}
+	sender := func(s *Signal) Process {
+		p := s.Current
+		if s.Sender() != nil && !p.Gone {
+			p.Command = in.find.command(p.PID)
+		}
+		return p
+	}
 	in.queue = make([]Event, 0, len(in.raws))
 	for _, r := range in.raws {
 		switch r.kind {
@@ -211,6 +218,7 @@ func (in *Instance) tell() {
 				Current: who(r.head.current, r.stamp),
 				Target:  named(who(r.head.target, r.stamp), r.comm),
 			}
+			s.Current = sender(s)
 			if s.Sig == int(syscall.SIGKILL) && s.Code == CodeKernel {
 				in.condemn(r.head.target, r.stamp)
 			}

@@ -2,10 +2,12 @@ package trace
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +26,8 @@ type lookup struct {
 	// used again: there are thousands of names in it.
 	list bytes.Buffer
 	read bool
+	// waiting are the command lines that are being read.
+	waiting atomic.Int32
 }
 
 // begin forgets what the last round found.
@@ -89,6 +93,7 @@ func readProcess(proc string, tid int) (p Process, ok bool) {
 		return p, false
 	}
 	p.PID, p.PPID, p.Init = parseStatus(status)
+	p.UID = effectiveUID(status)
 	if p.PID == 0 {
 		return p, false
 	}
@@ -128,6 +133,68 @@ func parseStatus(b []byte) (pid, ppid int, init bool) {
 		}
 	}
 	return pid, ppid, false
+}
+
+// effectiveUID reads the second number of a status's "Uid:\t1000\t0\t0\t0"; nil for none.
+func effectiveUID(status []byte) *int {
+	for line := range bytes.Lines(status) {
+		v, ok := bytes.CutPrefix(line, []byte("Uid:"))
+		if !ok {
+			continue
+		}
+		if f := bytes.Fields(v); len(f) > 1 {
+			if uid, err := strconv.Atoi(string(f[1])); err == nil {
+				return &uid
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
+const (
+	// maxCommand bounds what is read of a command line, in bytes.
+	maxCommand = 4 << 10
+	// commandWait is how long to wait for one, maxWaiting how many may be waited for.
+	commandWait = 20 * time.Millisecond
+	maxWaiting  = 4
+)
+
+// command reads the command line of a process. It lies in that process's own memory: one
+// that maps a file there whose filesystem does not answer holds up whoever reads it.
+// Therefore another goroutine reads, for a bounded time, and no more than a few of them.
+func (l *lookup) command(pid int) string {
+	if l.proc == "" || l.waiting.Load() >= maxWaiting {
+		return ""
+	}
+	l.waiting.Add(1)
+	path, answer := filepath.Join(l.proc, strconv.Itoa(pid), "cmdline"), make(chan string, 1)
+	go func() {
+		defer l.waiting.Add(-1)
+		answer <- readCommand(path)
+	}()
+	late := time.NewTimer(commandWait)
+	defer late.Stop()
+	select {
+	case s := <-answer:
+		return s
+	case <-late.C:
+		return ""
+	}
+}
+
+// readCommand reads the words of /proc/PID/cmdline, each of which ends with a NUL.
+func readCommand(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxCommand))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimRight(strings.ReplaceAll(string(b), "\x00", " "), " ")
 }
 
 // parseStat reads start time and PF_EXITING from /proc/PID/stat. The name in it

@@ -150,6 +150,11 @@ type Process struct {
 	// Exe is its program as /proc/PID/exe says, a path in its own mount
 	// namespace; "" for a kernel thread and where it had ended.
 	Exe string `json:"exe,omitempty"`
+	// UID is its effective user as seen from here; nil where it had ended.
+	UID *int `json:"uid,omitempty"`
+	// Command is its command line, the words joined by blanks, as its owner wrote it and
+	// may have changed it since. It is read only of senders; "" where it cannot be read.
+	Command string `json:"command,omitempty"`
 	// Cgroup is its memory cgroup as /proc/PID/cgroup says: the memory
 	// controller's path, or on a pure cgroup v2 host the one path; "" where it
 	// had ended too far.

@@ -138,6 +138,7 @@ func killer(f *Facts, v judgement, k *incident.Killer) *incident.Killer {
 		if k.Name == "" {
 			k.Name = v.sender.Unit
 		}
+		k.UID, k.User, k.Command = v.sender.Sender.UID, userName(v.sender), v.sender.Command
 		switch v.cause {
 		case incident.KillUserspaceOOM:
 			k.Kind = "userspace_oom"

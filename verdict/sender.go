@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
@@ -148,7 +149,57 @@ func kernelSent(f *Facts) bool {
 
 // senderName says who a sender was and where it ran.
 func senderName(s *incident.Sent) string {
-	who := named(s.Sender.Comm, s.Sender.PID)
+	return senderPlace(s, named(s.Sender.Comm, s.Sender.PID))
+}
+
+// senderInFull is senderName with the sender's user and command, where they were read.
+func senderInFull(s *incident.Sent) string {
+	if s.Self {
+		return senderName(s)
+	}
+	who := processName(s.Sender.Comm, s.Sender.PID)
+	if strings.TrimSpace(s.Sender.Comm) != "" {
+		who += fmt.Sprintf(" (pid %d%s)", s.Sender.PID, runBy(s))
+	} else if by := runBy(s); by != "" {
+		who += " (" + strings.TrimPrefix(by, ", ") + ")"
+	}
+	where := senderPlace(s, who)
+	if tellsMore(s.Command, s.Sender.Comm) {
+		where += `, command "` + redact.Cut(redact.Sanitize(s.Command), maxHeadlineCommand) + `"`
+	}
+	return where
+}
+
+// maxHeadlineCommand bounds a command in a headline, in bytes.
+const maxHeadlineCommand = 80
+
+// runBy names a sender's user: by name on the host, by number in a container, whose list
+// of users is its own.
+func runBy(s *incident.Sent) string {
+	switch name := userName(s); {
+	case name != "":
+		return ", user " + redact.Sanitize(name)
+	case s.Sender.UID != nil:
+		return fmt.Sprintf(", uid %d", *s.Sender.UID)
+	}
+	return ""
+}
+
+// userName is a sender's user by name; "" where the host's list does not speak of it.
+func userName(s *incident.Sent) string {
+	if s.Inside || s.Container != "" || !s.Located {
+		return ""
+	}
+	return s.User
+}
+
+// tellsMore is true for a command that says more than its program's name does.
+func tellsMore(command, comm string) bool {
+	return command != "" && strings.TrimPrefix(command, "-") != comm
+}
+
+// senderPlace says where a sender ran.
+func senderPlace(s *incident.Sent, who string) string {
 	switch {
 	case s.Self:
 		return "itself"
@@ -175,7 +226,7 @@ func shortName(name string) string {
 
 // sentEvidence says what the kernel traced of one signal.
 func sentEvidence(s *incident.Sent) incident.Evidence {
-	e := incident.Evidence{Source: "trace", Time: s.At, Text: fmt.Sprintf("signal_generate sig=%d from %s", s.Number, senderName(s))}
+	e := incident.Evidence{Source: "trace", Time: s.At, Text: fmt.Sprintf("signal_generate sig=%d from %s", s.Number, senderInFull(s))}
 	switch {
 	case s.FromKernel:
 		e.Text = fmt.Sprintf("signal_generate sig=%d from the kernel", s.Number)

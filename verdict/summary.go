@@ -67,7 +67,7 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 		if v.sender.Self {
 			return fmt.Sprintf("%s ended itself with %s: its main process sent it to itself (not OOM)", who, incident.SignalName(v.signal))
 		}
-		return fmt.Sprintf("%s was killed with %s by %s (not OOM)", who, incident.SignalName(v.signal), senderName(v.sender))
+		return fmt.Sprintf("%s was killed with %s by %s (not OOM)", who, incident.SignalName(v.signal), senderInFull(v.sender))
 	case incident.KillUserspaceOOM:
 		return fmt.Sprintf("%s was killed with %s by the user-space OOM killer %s", who, incident.SignalName(v.signal), voiceName(&v))
 	case incident.KillRequest:
@@ -123,7 +123,7 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 // childSummary is the line for a SIGKILL to a child that no kernel sent.
 func childSummary(f *Facts, who string) string {
 	c := f.Child
-	by := senderName(&c.Sent)
+	by := senderInFull(&c.Sent)
 	switch {
 	case c.ByMain:
 		by = "its own main process " + processName(c.Sent.Sender.Comm, c.Sent.Sender.PID) + " (PID 1)"

@@ -35,7 +35,7 @@ var may = map[string][]string{
 	"watcher":         {"correlate", "watcher/sampler", "observe", "verdict", "recorder", "warn", "internal/crashpoint"},
 	"watcher/kernlog": {"observe", "incident", "kmsg"},
 	"watcher/journal": {"observe", "voices"},
-	"watcher/signals": {"observe", "incident", "trace"},
+	"watcher/signals": {"observe", "incident", "redact", "trace"},
 	"watcher/storage": {"observe", "incident"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
 	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact", "internal/boundedjson", "watcher/logtail"},

@@ -81,7 +81,11 @@ func sentObservation(s *trace.Signal) observe.Observation {
 	o := &observe.Sent{PID: s.Target.PID, Comm: s.Target.Comm, Cgroup: s.Target.Cgroup, Sent: incident.Sent{
 		At: s.Time, Number: s.Sig, FromKernel: s.FromKernel(), Ignored: s.Result == trace.Ignored}}
 	if from := s.Sender(); from != nil {
-		o.Sender = incident.Process{PID: from.PID, Comm: from.Comm}
+		o.Sender = incident.Process{PID: from.PID, Comm: from.Comm, UID: from.UID}
+		o.Command = command(from.Command)
+		if from.UID != nil {
+			o.User = userName(*from.UID, userFiles)
+		}
 		o.SenderCgroup = from.Cgroup
 		o.Self = from.PID == s.Target.PID
 	}
