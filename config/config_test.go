@@ -80,6 +80,7 @@ warnings:
   disk_percent: 80
   inodes_percent: 0
   log_per_hour: 512MiB
+  leaks: false
   zombies: 50
   files_percent: 0
   tasks_percent: 80

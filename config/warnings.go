@@ -28,6 +28,7 @@ type Warnings struct {
 	DiskPercent       percent   `yaml:"disk_percent"`
 	InodesPercent     percent   `yaml:"inodes_percent"`
 	LogPerHour        logGrowth `yaml:"log_per_hour"`
+	Leaks             bool      `yaml:"leaks"`
 	Zombies           zombies   `yaml:"zombies"`
 	FilesPercent      percent   `yaml:"files_percent"`
 	TasksPercent      percent   `yaml:"tasks_percent"`
@@ -49,7 +50,7 @@ func defaultWarnings() Warnings {
 		Enabled: true, MemoryPercent: percent(r.MemoryPercent), HostMemoryPercent: percent(r.HostPercent), TimeToLimit: window(r.TimeToLimit),
 		PressurePercent: percent(r.PressurePercent), Throttled: r.Throttled, LimitHits: r.LimitHits, Restarts: restarts(r.Restarts),
 		RestartWindow: Duration(r.RestartWindow), Unhealthy: r.Unhealthy, PIDsPercent: percent(r.PIDsPercent),
-		DiskPercent: percent(r.DiskPercent), InodesPercent: percent(r.InodesPercent), LogPerHour: logGrowth(r.LogPerHour),
+		DiskPercent: percent(r.DiskPercent), InodesPercent: percent(r.InodesPercent), LogPerHour: logGrowth(r.LogPerHour), Leaks: r.Leaks,
 		Zombies: zombies(r.Zombies), FilesPercent: percent(r.FilesPercent), TasksPercent: percent(r.TasksPercent),
 		Startup: window(r.Startup), ResolveAfter: Duration(r.ResolveAfter),
 	}
@@ -64,7 +65,7 @@ func (c *Warnings) Rules() warn.Rules {
 		MemoryPercent: float64(c.MemoryPercent), HostPercent: float64(c.HostMemoryPercent), TimeToLimit: time.Duration(c.TimeToLimit),
 		PressurePercent: float64(c.PressurePercent), Throttled: c.Throttled, LimitHits: c.LimitHits, Unhealthy: c.Unhealthy,
 		Restarts: int(c.Restarts), RestartWindow: time.Duration(c.RestartWindow), PIDsPercent: float64(c.PIDsPercent),
-		DiskPercent: float64(c.DiskPercent), InodesPercent: float64(c.InodesPercent), LogPerHour: int64(c.LogPerHour),
+		DiskPercent: float64(c.DiskPercent), InodesPercent: float64(c.InodesPercent), LogPerHour: int64(c.LogPerHour), Leaks: c.Leaks,
 		Zombies: int(c.Zombies), FilesPercent: float64(c.FilesPercent), TasksPercent: float64(c.TasksPercent),
 		Startup: time.Duration(c.Startup), ResolveAfter: time.Duration(c.ResolveAfter),
 	}

@@ -45,7 +45,7 @@ type backend struct {
 	sampler  *sampler.Source // nil where there are no control groups
 	recorder *recorder.Recorder
 	history  *store.History
-	leaks    leaks
+	leaks    leakList
 	auditing *auditing
 }
 

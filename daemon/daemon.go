@@ -269,6 +269,7 @@ func (d *Daemon) openWatcher(ctx context.Context) error {
 	if err != nil {
 		return d.badState(err)
 	}
+	d.keeper.died = d.sources.addLeaks(d.history, d.recorder)
 	d.sources.alsoTo(d.selves.observe)
 	numbers := newContainerMetrics(int(d.cfg.Metrics.MaxContainers), d.metrics)
 	d.sources.alsoTo(numbers.hear)

@@ -28,6 +28,8 @@ type keeper struct {
 	counted func(correlate.Emission)
 	// warned is called with a warning that begins, once it is kept; nil for none.
 	warned func(*incident.Incident, time.Time)
+	// died is called with the service of a death or a kill, once it is kept.
+	died func(service string)
 }
 
 // Keep implements watcher.Keeper. While the disk takes no writes the store keeps it
@@ -55,6 +57,9 @@ func (k *keeper) Keep(ctx context.Context, kept watcher.Kept) error {
 	for _, t := range kept.Emissions {
 		if k.counted != nil {
 			k.counted(t)
+		}
+		if inc := t.Incident; k.died != nil && !t.Update && !inc.Historic && inc.Container != nil && (inc.Kind == incident.KindDeath || inc.Kind == incident.KindKill) {
+			k.died(incident.ServiceOf(inc.Container))
 		}
 		if w := t.Incident.Warning; k.warned != nil && t.Incident.Kind == incident.KindWarning && !t.Update && !t.Silent && (w == nil || !w.Self) {
 			k.warned(t.Incident, time.Now())

@@ -14,21 +14,23 @@ import (
 )
 
 const (
-	// leaksFor is how old an answer on leaks may be: it takes a while to make.
-	leaksFor = time.Minute
-	// leakSpan is how far back readings are judged, leakServices how many services are.
-	leakSpan     = 24 * time.Hour
+	// leaksFor is how old an answer on leaks may be: it takes a while to make, and leaks
+	// are slow.
+	leaksFor = 15 * time.Minute
+	// leaksGone is how long a service may have no readings to be shown, leakServices how
+	// many services are.
+	leaksGone    = 24 * time.Hour
 	leakServices = 1000
 )
 
-// leaks judges which services leak, once a minute at most.
-type leaks struct {
+// leakList judges which services leak, for the page.
+type leakList struct {
 	mu   sync.Mutex
 	at   time.Time
 	last []triage.Service
 }
 
-func (l *leaks) list(ctx context.Context, h *store.History) ([]triage.Service, error) {
+func (l *leakList) list(ctx context.Context, h *store.History) ([]triage.Service, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if h == nil || time.Since(l.at) < leaksFor {
@@ -43,15 +45,15 @@ func (l *leaks) list(ctx context.Context, h *store.History) ([]triage.Service, e
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if s.Name == recorder.Host || time.Since(s.Last) > leakSpan {
+		if s.Name == recorder.Host || time.Since(s.Last) > leaksGone {
 			continue
 		}
-		series, err := h.Series(ctx, s.Name, recorder.StepLong, s.From(leakSpan), s.Last)
+		past, err := kept.History(ctx, h, s, s.From(kept.Span))
 		if err != nil {
 			return nil, err
 		}
-		if runs := kept.Runs(&series); len(runs) > 0 {
-			out = append(out, triage.JudgeHistory(&triage.History{Service: s.Name, Runs: runs}))
+		if len(past.Runs) > 0 {
+			out = append(out, triage.JudgeHistory(past))
 		}
 	}
 	slices.SortStableFunc(out, func(a, b triage.Service) int {

@@ -20,11 +20,13 @@ import (
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher/cri"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 	"github.com/oomwatch/oomwatch/watcher/journal"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
 	"github.com/oomwatch/oomwatch/watcher/kubelet"
+	"github.com/oomwatch/oomwatch/watcher/leaks"
 	"github.com/oomwatch/oomwatch/watcher/processes"
 	"github.com/oomwatch/oomwatch/watcher/sampler"
 	"github.com/oomwatch/oomwatch/watcher/signals"
@@ -237,6 +239,22 @@ func (s *sources) openSampler(cg *cgroup.FS, rec *recorder.Recorder, log *zap.Lo
 	}}))
 	s.sampler = sampler.New(sampler.Options{FS: cg, Pressure: s.pressure, Recorder: rec, Registerer: reg})
 	s.list = append(s.list, s.sampler)
+}
+
+// addLeaks looks for leaks in the readings that are kept; history is nil for none. What is
+// returned has a service looked at that died.
+func (s *sources) addLeaks(history *store.History, rec *recorder.Recorder) (died func(service string)) {
+	opt := leaks.Options{Running: func() map[string]string {
+		out := map[string]string{}
+		rec.Each(func(l recorder.Live) { out[l.Service] = l.ID })
+		return out
+	}}
+	if history != nil {
+		opt.Past = history
+	}
+	source := leaks.New(opt)
+	s.list = append(s.list, source)
+	return source.Died
 }
 
 // alsoTo has another hear every observation.

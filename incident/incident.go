@@ -114,7 +114,7 @@ type Incident struct {
 type WarningFacts struct {
 	// What is the sign: "headroom", "forecast", "pressure", "throttled",
 	// "limit_hits", "restart_loop", "unhealthy", "pids", "thrash", "disk_forecast", "disk_room",
-	// "inodes", "log_growth", "zombies", "open_files", "host_tasks" or "host_files".
+	// "inodes", "log_growth", "zombies", "open_files", "host_tasks", "host_files" or "leak".
 	// Of the watcher itself (Self), as in self.go: "source_blind", "records_lost",
 	// "receiver_down", "receiver_parked", "store", "store_replaced", "watcher_killed".
 	What string `json:"what"`
@@ -131,6 +131,8 @@ type WarningFacts struct {
 	// or minus); nil where nothing is predicted.
 	TimeToLimit      *float64 `json:"time_to_limit_seconds,omitempty"`
 	TimeToLimitError *float64 `json:"time_to_limit_error_seconds,omitempty"`
+	// Rate is how fast a leak grows, in bytes per second.
+	Rate *float64 `json:"rate_bytes_per_second,omitempty"`
 }
 
 // Host is where it happened.

@@ -298,6 +298,7 @@ func (w *jsonWriter) warning(f *WarningFacts) {
 	w.optTime(`"since":`, f.Since)
 	w.optFloat(`"time_to_limit_seconds":`, f.TimeToLimit)
 	w.optFloat(`"time_to_limit_error_seconds":`, f.TimeToLimitError)
+	w.optFloat(`"rate_bytes_per_second":`, f.Rate)
 	w.close()
 }
 

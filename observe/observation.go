@@ -43,6 +43,7 @@ type Observation struct {
 	Host    *incident.Host  `json:"host,omitempty"`
 	Storage *Storage        `json:"storage,omitempty"`
 	Counted *Counted        `json:"counted,omitempty"`
+	Leaks   *incident.Leaks `json:"leaks,omitempty"`
 	Cursor  *Cursor         `json:"cursor,omitempty"`
 }
 

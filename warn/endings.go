@@ -55,6 +55,7 @@ func (w *Warner) Died(inc *incident.Incident) []Alert {
 	if id == HostID || inc.Kind == incident.KindWarning {
 		return nil
 	}
+	w.linkLeak(inc)
 	st := w.states[id]
 	if st == nil {
 		if run, ok := w.opt.Run(id); ok && run.Silent {

@@ -68,6 +68,9 @@ func (w *Warner) begin(st *state, name string, s *sign) *episode {
 	if name == Forecast || name == DiskForecast {
 		st.foretold(inc.Warning)
 	}
+	if l := st.leak; l != nil {
+		inc.Warning.Rate, inc.Warning.TimeToLimit, inc.Warning.TimeToLimitError = &l.Rate, l.SecondsToLimit, l.SecondsError
+	}
 	st.showDisk(inc)
 	return &episode{Container: st.id, Of: s.of, Incident: inc}
 }
@@ -111,8 +114,11 @@ func (w *Warner) end(e *episode, at time.Time, how, by string) Alert {
 // facts is what is known of a container now; never nil.
 func (w *Warner) facts(st *state) *verdict.Facts {
 	id := st.id
-	if st.disk != nil {
+	switch {
+	case st.disk != nil:
 		id = st.onlyUser()
+	case st.leak != nil:
+		id = st.leak.Container
 	}
 	f := w.opt.Facts(id, w.now)
 	if f == nil {

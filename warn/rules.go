@@ -38,6 +38,8 @@ type Rules struct {
 	Zombies      int
 	FilesPercent float64
 	TasksPercent float64
+	// Leaks warns of what triage takes for a likely leak.
+	Leaks bool
 	// LogPerHour is by how many bytes in an hour a log without a bound may grow.
 	LogPerHour int64
 
@@ -51,7 +53,7 @@ type Rules struct {
 func Default() Rules {
 	return Rules{
 		MemoryPercent: 90, HostPercent: 95, TimeToLimit: time.Hour, PressurePercent: 10,
-		Throttled: true, LimitHits: true, Unhealthy: true,
+		Throttled: true, LimitHits: true, Unhealthy: true, Leaks: true,
 		Restarts: 3, RestartWindow: 10 * time.Minute, PIDsPercent: 90,
 		DiskPercent: 90, InodesPercent: 90, LogPerHour: 1 << 30,
 		Zombies: 100, FilesPercent: 90, TasksPercent: 90,
@@ -69,6 +71,7 @@ const (
 	Pressure    = "pressure"
 	Throttled   = "throttled"
 	LimitHits   = "limit_hits"
+	Leak        = "leak"
 	RestartLoop = "restart_loop"
 	Unhealthy   = "unhealthy"
 	PIDs        = "pids"

@@ -55,6 +55,7 @@ func init() {
 		{name: HostTasks, cause: always(incident.LimitPids), event: (*state).judgeTasks, apart: true, words: tasksWords},
 		{name: OpenFiles, cause: always(incident.UnknownCause), own: true, event: (*state).judgeFiles, apart: true, words: filesWords},
 		{name: HostFiles, cause: always(incident.UnknownCause), own: true, event: (*state).judgeHostFiles, apart: true, words: hostFilesWords},
+		{name: Leak, cause: always(incident.OOMContainer), own: true, apart: true, lasts: true, words: leakWords},
 		{name: RestartLoop, cause: lastCause, own: true, event: (*state).judgeRestarts, apart: true, lasts: true, words: loopWords},
 	}
 }

@@ -198,6 +198,8 @@ func subject(st *state, f *verdict.Facts) string {
 		return "the host"
 	case st.disk != nil:
 		return st.diskName()
+	case st.leak != nil:
+		return st.leakName()
 	case f.Container != nil && f.Container.Name != "":
 		return redact.Sanitize(f.Container.Title())
 	}

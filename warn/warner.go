@@ -86,6 +86,8 @@ type state struct {
 	// container's log file.
 	disk *incident.Disk
 	log  *incident.LogFile
+	// leak is what the last look for leaks said of a service; nil for all else.
+	leak *incident.Leak
 	// zombies, files and host are what was counted last; nil for nothing.
 	zombies *incident.Zombies
 	files   *incident.OpenFiles

@@ -70,6 +70,8 @@ func (s *sentry) take(o *observe.Observation, emitted []correlate.Emission) []co
 		for i := range o.Storage.Logs {
 			out = append(out, s.warner.Log(&o.Storage.Logs[i], o.At)...)
 		}
+	case o.Leaks != nil:
+		out = append(out, s.warner.Leaks(o.Leaks, o.At)...)
 	case o.Counted != nil:
 		out = append(out, s.counted(o.Counted, o.At)...)
 	}

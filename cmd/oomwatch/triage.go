@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +53,7 @@ func newTriage() *cobra.Command {
 enough data, filling), the reasons, and what to do next.
 
 It uses what the daemon keeps: its incidents, and where it records them the
-readings of every service over 1 h, 6 h, 24 h and 7 d, across restarts. With --log
+readings of every service, of up to 30 days and across restarts. With --log
 it reads kernel logs only, of this machine or another, of any format that explain
 knows, rotated and compressed ones too: kills are grouped by program and place,
 and regular times between them tell a leak from bursts.
@@ -199,6 +201,10 @@ func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.S
 		return nil, nil
 	}
 	defer h.Close()
+	// A month of one service is megabytes, and the next one's takes their place.
+	if os.Getenv("GOMEMLIMIT") == "" {
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(triageMemory))
+	}
 	services, err := h.Services(ctx)
 	if err != nil {
 		return nil, err
@@ -211,29 +217,25 @@ func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.S
 		if !until.IsZero() && s.Last.After(until) {
 			s.Last = until
 		}
-		from := s.From(triageSpan)
+		from := s.From(kept.Span)
 		if since.After(from) {
 			from = since
 		}
 		if from.After(s.Last) {
 			continue
 		}
-		series, err := h.Series(ctx, s.Name, kept.StepFor(s.Last.Sub(from)), from, s.Last)
+		past, err := kept.History(ctx, h, s, from)
 		if err != nil {
 			return nil, err
 		}
-		runs := kept.Runs(&series)
-		if len(runs) == 0 {
+		if len(past.Runs) == 0 {
 			continue
 		}
 		for _, at := range kills[s.Name] {
-			kept.Killed(runs, at)
+			kept.Killed(past.Runs, at)
 		}
-		h := triage.History{Service: s.Name, Runs: runs, Windows: t.what != ""}
-		if s.Name == recorder.Host {
-			h.Service, h.Host = triage.HostName, true
-		}
-		out = append(out, triage.JudgeHistory(&h))
+		past.Windows = t.what != ""
+		out = append(out, triage.JudgeHistory(past))
 	}
 	return out, nil
 }
@@ -257,9 +259,6 @@ func (t *triager) may(service string, list []*incident.Incident) bool {
 	return false
 }
 
-// triageSpan is how far back readings are looked at.
-const triageSpan = 7 * 24 * time.Hour
-
 // history opens the daemon's readings; nil where there are none. The incidents
 // are worth telling without them.
 func (t *triager) history(ctx context.Context) *store.History {
@@ -278,6 +277,9 @@ func (t *triager) history(ctx context.Context) *store.History {
 	}
 	return h
 }
+
+// triageMemory is how much memory the garbage collector aims at while services are judged.
+const triageMemory = 64 << 20
 
 // tell prints what was found.
 func (t *triager) tell(list []triage.Service) error {

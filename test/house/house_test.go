@@ -56,13 +56,14 @@ var may = map[string][]string{
 	"config":          {"audit", "notify", "notify/receiver", "render", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/input", "internal/terminal", "internal/words"},
 
 	"watcher/processes": {"observe", "incident", "proc"},
+	"watcher/leaks":     {"observe", "incident", "recorder", "triage", "triage/kept"},
 
 	"kmsg/internal/makelog":  {},
 	"kmsg/internal/loggen":   {"kmsg/internal/makelog"},
 	"kmsg/internal/vsgrep":   {"kmsg/internal/makelog"},
 	"triage/internal/months": {},
 
-	"daemon": {"triage/kept", "triage", "audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kubelet", "watcher/kernlog", "watcher/processes", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
+	"daemon": {"triage/kept", "triage", "audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kubelet", "watcher/kernlog", "watcher/leaks", "watcher/processes", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
 		"recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
 	"doctor": {"config", "explain", "store", "web", "watcher/cri", "watcher/docker", "watcher/kernlog", "observe", "cgroup", "kmsg", "trace", "internal/build"},
 	"cmd/oomwatch": {"audit", "triage/kept", "audit/gather", "daemon", "doctor", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder",

@@ -2,6 +2,7 @@
 package kept
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -9,12 +10,35 @@ import (
 	"github.com/oomwatch/oomwatch/triage"
 )
 
+// Span is how far back readings are judged, wherever a class is said: so that triage, the
+// page and warnings say the same.
+const Span = recorder.KeepLong
+
+// Past is what is kept of readings.
+type Past interface {
+	Services(context.Context) ([]recorder.Service, error)
+	Series(ctx context.Context, service string, step time.Duration, from, to time.Time) (recorder.Series, error)
+}
+
+// History reads what is kept of a service since a time, as triage judges it.
+func History(ctx context.Context, past Past, s recorder.Service, from time.Time) (*triage.History, error) {
+	h := &triage.History{Service: s.Name}
+	if s.Name == recorder.Host {
+		h.Service, h.Host = triage.HostName, true
+	}
+	series, err := past.Series(ctx, s.Name, StepFor(s.Last.Sub(from)), from, s.Last)
+	if err == nil {
+		h.Runs = Runs(&series)
+	}
+	return h, err
+}
+
 // Runs cuts a service's series into the runs that triage judges: one for each
 // start of a container.
 func Runs(s *recorder.Series) []triage.Run {
 	var runs []triage.Run
 	for _, g := range s.Generations() {
-		var run triage.Run
+		run := triage.Run{Readings: make([]triage.Reading, 0, len(g))}
 		for i := range g {
 			r := &g[i]
 			if r.Used < 0 {

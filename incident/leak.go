@@ -1,0 +1,28 @@
+package incident
+
+// Leak is what the readings that are kept of a service say of its memory.
+type Leak struct {
+	// Service is as in ServiceOf; Container is the id of the running container whose
+	// readings its are now, "" where none runs.
+	Service   string `json:"service"`
+	Container string `json:"container,omitempty"`
+	// Confidence is that of the leak; "" where there is none.
+	Confidence Confidence `json:"confidence,omitempty"`
+	// Reasons and Advice are triage's, in words.
+	Reasons []string `json:"reasons,omitempty"`
+	Advice  string   `json:"advice,omitempty"`
+	// Rate is in bytes per second. SecondsToLimit is when the limit is reached, and
+	// SecondsError by how much that may be wrong; nil where that is not known.
+	Rate           float64  `json:"rate_bytes_per_second,omitempty"`
+	Limit          int64    `json:"limit_bytes,omitempty"`
+	SecondsToLimit *float64 `json:"seconds_to_limit,omitempty"`
+	SecondsError   *float64 `json:"seconds_to_limit_error,omitempty"`
+}
+
+// Leaks is one look for leaks.
+type Leaks struct {
+	Found []Leak `json:"found,omitempty"`
+	// All is true where every service was judged that is kept: one that is not among
+	// Found is no more.
+	All bool `json:"all,omitempty"`
+}
