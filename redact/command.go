@@ -48,12 +48,20 @@ var tools = []tool{
 	{names: "wg", needs: "private-key", place: 1},
 	{names: "wg", needs: "preshared-key", place: 1},
 	{names: "ssh-keygen", flags: "-N -P"},
+	{names: "etcdctl", flags: "--user:"},
+	{names: "mssql-cli tsql osql", flags: "-P"},
+	{names: "gh glab", needs: "secret", flags: "--body -b"},
+	{names: "rclone", needs: "obscure", place: 1},
+	{names: "radtest", place: 2},
+	{names: "radtest", place: 5},
+	{names: "virt-customize virt-sysprep", flags: "--root-password: --password:"},
+	{names: "impacket-* evil-winrm crackmapexec netexec nxc winexe", flags: "-p"},
 }
 
 var toolHints = hinting("docker&login", "podman&login", "nerdctl&login", "buildah&login", "skopeo&login", "crane&login", "oras&login", "helm&login", "az login", "mysql&-p", "mysql&password", "mariadb&-p", "mongo&-p",
 	"cqlsh&-p", "rdesktop&-p", "sshpass", "useradd&-p", "usermod&-p", "twine&-p", "poetry&-p", "psexec&-p", "nodetool&-p", "7z&-p", "7za&-p", "rar &-p", "htpasswd&-", "ldap&-w", "ldappasswd", "mosquitto&-p",
 	"sqlcmd&-p", "bcp&-p", "isql&-p", "zip&-p", "ipmitool&-p", "curl&-", "http &-", "https &-", "xh &-", "-cli&-a", "-cli&--pass", "openssl&-k", "smb&-u", "rpcclient&-u", "snmp&-", "freerdp", "mstsc", "lftp&-u",
-	"rabbitmqctl", "vault&login", "vault&unseal", "mc&set", "mc&add", "wpa_", "nmcli", "wg&-key", "ssh-keygen", "oc login", "cf login", "ibmcloud")
+	"rabbitmqctl", "vault&login", "vault&unseal", "mc&set", "mc&add", "wpa_", "nmcli", "wg&-key", "ssh-keygen", "oc login", "cf login", "ibmcloud", "etcdctl&--user", "mssql-cli", "tsql&-p", "osql&-p", "gh secret&-b", "rclone&obscure", "radtest", "virt-&password", "winrm&-p", "mapexec&-p", "netexec&-p", "nxc&-p", "winexe&-p", "impacket&-p")
 
 var toolsByName = func() map[string][]tool {
 	byName := map[string][]tool{}
@@ -113,10 +121,14 @@ func (m *masker) args(i int) []arg {
 		for i < len(s) && strings.IndexByte(" \t\"',\\", s[i]) >= 0 && !(s[i] == '\'' || s[i] == '"') {
 			i++
 		}
+		i += len(reAuditArg.FindString(s[i:min(len(s), i+6)]))
 		if i >= len(s) || strings.IndexByte("|;&\n)]", s[i]) >= 0 {
 			break
 		}
 		if q := s[i]; q == '"' || q == '\'' {
+			if n := len(out); n > 0 && out[n-1].to == i && s[i-1] != '=' && s[i-1] != q {
+				break // the quote that the whole command stands in
+			}
 			if i+1 < len(s) && (s[i+1] == ',' || s[i+1] == ' ') && len(out) == 0 { // the quote behind the command
 				i++
 				continue
@@ -137,6 +149,9 @@ func (m *masker) args(i int) []arg {
 	}
 	return out
 }
+
+// reAuditArg is the number that auditd puts before an argument.
+var reAuditArg = regexp.MustCompile(`^a[0-9]{1,3}=`)
 
 // tool hides the secret among the arguments behind i.
 func (m *masker) tool(t tool, i int) {

@@ -16,7 +16,7 @@ var (
 	// An object of Kubernetes: namespace/name.
 	reObject = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*$`)
 	// Hidden already.
-	reMasked = regexp.MustCompile(`(?i)^[\[(<{*"' ]*(?:redacted|filtered|hidden|masked|removed|omitted|protected|sensitive|private|secret|sanitized|censored|not shown|\*+|x{3,}|•+|\.{3,}|-+|#+|_+|…|\?+|empty|none|nil|null|unset|not set|undefined|set)[\])>}*"' ]*$`)
+	reMasked = regexp.MustCompile(`(?i)^[\[(<{*"' ]*(?:redacted|filtered|hidden|masked|removed|omitted|protected|sensitive|private|secret|sanitized|censored|not shown|sensitive value|known after apply|\*+|x{3,}|•+|\.{3,}|-+|#+|_+|…|\?+|empty|none|nil|null|unset|not set|undefined|set)[\])>}*"' ]*$`)
 )
 
 // nothing are words that stand for a missing value, types are those of programs and
@@ -83,6 +83,18 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 	case strings.HasSuffix(s[:nm.from], "::"), nm.from > 1 && strings.HasPrefix(s[nm.to:], "::") && (s[nm.from-1] == ':' || s[nm.from-1] == '.'):
 		return true // a path of Rust or C++
 	}
+	if l.is == byColon && nm.from > 0 && s[nm.from-1] == ':' && strings.Contains(s[max(0, nm.from-80):nm.from], "arn:") {
+		return true
+	}
+	if l.is == byColons && !l.quoted && !v.quoted && blank && !hasDigit(text) && reRefused.MatchString(m.lower[max(0, nm.from-24):nm.from]) && nm.is != isPassword {
+		return true // invalid token: signature mismatch
+	}
+	if l.is == byColons && !v.quoted && blank && strings.Contains(nm.text, ".") && !hasDigit(text) && strings.HasSuffix(firstWord(text), "ing") {
+		return true // random_password.db: Refreshing state
+	}
+	if l.is == byColons && !v.quoted && nm.is != isPassword && reNested.MatchString(s[v.from:min(len(s), v.from+60)]) {
+		return true // serviceAccountToken: expirationSeconds: 3607
+	}
 	if (base == "pwd" || base == "oldpwd") && !v.quoted && (strings.HasPrefix(text, "/") || strings.HasPrefix(text, "~") || len(text) > 2 && text[1:3] == `:\`) {
 		return true
 	}
@@ -100,19 +112,29 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 	if !v.quoted && strings.Contains(base, "token") && !l.quoted && unexpectedToken(m.lower[:nm.from]) {
 		return true
 	}
-	if !v.quoted && (nm.is == isSecret || nm.is == isToken) && strings.HasSuffix(base, "s") && reNumber.MatchString(firstWord(text)) {
+	if !v.quoted && (nm.is == isSecret || nm.is == isToken || base == "passwords" || base == "passphrases") && strings.HasSuffix(base, "s") && reNumber.MatchString(firstWord(text)) {
 		return true
 	}
 	if nm.text == "Secret" && !v.quoted && reObject.MatchString(text) {
 		return true
 	}
-	if !v.quoted && reCalled.MatchString(text) {
+	if !v.quoted && isCall(text, s[v.after:]) {
 		return true
 	}
 	if !v.quoted && v.open == 0 && codeValue(s, nm, l, v, text) {
 		return true
 	}
 	return harmlessValue(text, nm.is, v.quoted)
+}
+
+var reRefused = regexp.MustCompile(`(?:invalid|bad|expired|malformed|illegal|unknown|missing|wrong|revoked|rejected|no|without) (?:\w+ )?$`)
+
+// reNested is another name, and its value.
+var reNested = regexp.MustCompile(`^[A-Za-z_]+: `)
+
+// isCall is true for get("x") and getPassword(; rest is what follows.
+func isCall(text, rest string) bool {
+	return reCalled.MatchString(text) && (!hasDigit(text) || strings.Contains(text, ")") || strings.HasPrefix(rest, ")"))
 }
 
 // prosaic is true for three words and more that hold no digit.
@@ -165,7 +187,7 @@ var tokenKinds = map[string]bool{"": true, "access": true, "refresh": true, "csr
 // kindOfToken is true for what says which token is meant: access_token, no token itself.
 func kindOfToken(w string) bool {
 	kind, ok := strings.CutSuffix(w, "token")
-	return ok && tokenKinds[strings.Trim(kind, "_-")]
+	return ok && (!hasDigit(kind) && !strings.ContainsAny(kind, "-_") || tokenKinds[strings.Trim(kind, "_-")])
 }
 
 // harmlessValue is true for text that is no secret whatever its name promises.

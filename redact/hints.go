@@ -9,7 +9,10 @@ import (
 // rule looks at it; one pass over the line finds all that it holds.
 
 // A hintSet is a set of hints by their number.
-type hintSet [6]uint64
+type hintSet [hintBits / 64]uint64
+
+// hintBits is how many hints there may be.
+const hintBits = 512
 
 func (h *hintSet) add(i int)     { h[i/64] |= 1 << (i % 64) }
 func (h hintSet) has(i int) bool { return h[i/64]&(1<<(i%64)) != 0 }

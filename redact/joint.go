@@ -253,6 +253,7 @@ func (m *masker) weak(nm name, l link) bool {
 	switch {
 	case l.is == byEquals, l.is == byArrow, l.quoted && l.is != bySpace, strings.EqualFold(nm.text, "pw"):
 	case (l.is == byColons || l.is == byColon) && closer(v) > 0:
+	case l.is == byColon && strings.ContainsAny(m.s[max(0, nm.from-100):nm.from], "{[("): // Go's %+v
 	case l.is == byColons && nm.text == strings.ToLower(nm.text) && reUser.MatchString(m.lower[max(0, nm.from-60):nm.from]):
 	case nm.text == "pass" && l.is == byColons && strings.Trim(m.s[:nm.from], " \t-") == "" && !strings.ContainsAny(strings.TrimSpace(m.s[l.at:]), " \t"):
 	default:
@@ -301,6 +302,10 @@ func (m *masker) xmlText(nm name) bool {
 			return false
 		}
 		i += j + len(end)
+		// <setting name="Token"><value>x</value></setting>
+		if n := len(reElement.FindString(s[i:min(len(s), i+60)])); n > 0 && attribute {
+			i += n
+		}
 	}
 	text, closing := s[i:], open
 	if rest, ok := strings.CutPrefix(text, "<![CDATA["); ok {
@@ -314,6 +319,8 @@ func (m *masker) xmlText(nm name) bool {
 	m.hide(i, i+j)
 	return true
 }
+
+var reElement = regexp.MustCompile(`^\s*<[A-Za-z][A-Za-z0-9:]*(?: [^<>]*)?>`)
 
 // nextText is where the text of the next element begins, or 0: behind </key><string>.
 func nextText(s string, i, stop int) int {

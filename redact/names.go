@@ -25,7 +25,7 @@ var stems = []struct {
 	text string
 	is   promise
 }{
-	{"passw", isPassword}, {"passphrase", isPassword}, {"passcode", isPassword}, {"pwd", isPassword},
+	{"passw", isPassword}, {"motdepasse", isPassword}, {"geheimschlüssel", isSecret}, {"zugangsschlüssel", isSecret}, {"zugriffsschlüssel", isSecret}, {"schlüsselwort", isPassword}, {"passphrase", isPassword}, {"passcode", isPassword}, {"pwd", isPassword},
 	{"passwort", isPassword}, {"kennwort", isPassword}, {"contrase", isPassword}, {"wachtwoord", isPassword},
 	{"secret", isSecret}, {"credential", isSecret}, {"token", isToken},
 	{"apikey", isSecret}, {"accesskey", isSecret}, {"privatekey", isSecret}, {"authkey", isSecret}, {"accountkey", isSecret},
@@ -47,6 +47,9 @@ var words = map[string]promise{
 	"adgangskode": isPassword, "adgangskoden": isPassword, "passord": isPassword, "passordet": isPassword, "salasana": isPassword, "şifre": isPassword, "sifre": isPassword,
 	"密码": isPassword, "密碼": isPassword, "口令": isPassword, "パスワード": isPassword, "暗証番号": isPin, "비밀번호": isPassword, "암호": isPassword,
 	"jelszó": isPassword, "jelszo": isPassword, "lozinka": isPassword, "geslo": isPassword, "parolă": isPassword, "κωδικός": isPassword,
+	"mdp": isPassword, "jeton": isToken, "anmeldedaten": isSecret, "credenciales": isSecret, "credenziali": isSecret, "credenciais": isSecret, "identifiants": isSecret, "inloggegevens": isSecret,
+	"geheim": isSecret, "sleutel": isSecret, "segreto": isSecret, "segredo": isSecret, "secreto": isSecret, "hemlighet": isSecret, "geheimwort": isPassword, "losungswort": isPassword, "pwort": isPassword,
+	"toegangscode": isPin, "sicherheitscode": isPin, "bestätigungscode": isPin, "verificatiecode": isPin, "einmalcode": isPin, "freischaltcode": isPin,
 	"zugangsdaten": isSecret, "zugangscode": isPin, "geheimnis": isSecret, "kodeord": isPassword, "sandi": isPassword, "slaptažodis": isPassword, "parool": isPassword, "kennung": noPromise,
 }
 
@@ -54,7 +57,7 @@ var words = map[string]promise{
 var nameHints = hinting("pass", "pwd", "pw", "psw", "secret", "token", "key", "cred", "sess", "signature", "csrf", "xsrf", "nonce", "otp", "pin", "webhook",
 	"mnemonic", "phrase", "kennwort", "contrase", "wachtwoord", "pword", "psk", "jwt", "salt", "code", "_pat", "auth", "cookie", "sig", "hmac", "bearer", "saml", "assertion", "session", "connect.sid",
 	"clave", "senha", "parola", "parolă", "hasło", "haslo", "парол", "Парол", "heslo", "lösenord", "losenord", "adgangskode", "salasana", "şifre", "Şifre", "sifre",
-	"密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호", "jelsz", "lozinka", "geslo", "κωδικός", "Κωδικός", "zugang", "geheimnis", "kodeord", "sandi", "slaptažodis", "parool")
+	"密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호", "jelsz", "lozinka", "geslo", "κωδικός", "Κωδικός", "zugang", "geheimnis", "kodeord", "mdp", "motdep", "jeton", "anmeldedaten", "credenc", "credenz", "identifiants", "inloggeg", "geheim", "sleutel", "segret", "segred", "hemlighet", "losungswort", "pwort", "chiave", "chave", "schlüssel", "cle ", "clé", "sandi", "slaptažodis", "parool")
 
 // secretKeys are words before "key" that make it a secret; harmlessKeys make it none.
 var secretKeys = wordSet(`api access secret private auth authorization signing sign encryption encrypt crypt crypto decryption master account ssh license licence
@@ -80,7 +83,8 @@ var aboutSecrets = wordSet(`file files path paths dir directory folder name name
 	source java kt go py rs js ts tsx jsx rb php cs cpp cc c h hpp scala yaml yml json xml html css txt log md sql sh conf cfg toml crt pem pub so dll jar class
 	required optional missing supported allowed rotation interval timeout retries window bytes chars column table link email form input present set attempts attempt history change
 	lifetime duration duration_seconds per secs sec bucket buckets limiter ring identifier idle active match check checks refresh_interval mgr ctx context schema scope scopes review accessor
-	reset mailer mailers controllers operator rejects refresher syncer injector exporter webhook driver`)
+	reset mailer mailers controllers operator rejects refresher syncer injector exporter webhook driver
+	encryption hashing hasher hashers rounds cost iterations complexity protection dialog screen prefix suffix separator delimiter regex pattern family introspection leeway clock keyring`)
 
 // questions begin names that are answered by yes or no, or by a number.
 var questions = wordSet(`has is use uses using require requires allow show enable disable need needs no num max min count total prompt completion input output used remaining missing invalid expired generate supports skip forgot change update reset validate verify check public pull`)
@@ -196,7 +200,7 @@ func twoWords(s string, before, nm name) promise {
 		switch {
 		case b == "api", b == "access", b == "secret", b == "private", b == "license", b == "encryption", b == "signing", b == "master", b == "unseal":
 			return isSecret
-		case twoKeys[b] && nm.to < len(s) && (s[nm.to] == ':' || s[nm.to] == '='):
+		case twoKeys[b] && nm.to < len(s) && (s[nm.to] == ':' || s[nm.to] == '=' || strings.HasPrefix(s[nm.to:], ` "`)):
 			return isSecret
 		}
 	case "phrase":
@@ -211,6 +215,29 @@ func twoWords(s string, before, nm name) promise {
 		}
 	case "ordine":
 		return isPassword
+	case "accès", "acces", "accesso", "acceso", "acesso", "api", "secrète", "secrete", "secreta", "segreta", "privée", "privee", "privada", "privata":
+		switch b {
+		case "clé", "cle", "d", "chiave", "chave", "llave", "di", "de", "clave":
+			return keyOf(s[:nm.from])
+		}
+	case "schlüssel":
+		if b == "api" || b == "geheimer" || b == "privater" || b == "geheime" {
+			return isSecret
+		}
+	case "chiave":
+		if b == "parola" {
+			return isPassword
+		}
+	}
+	return noPromise
+}
+
+// keyOf is true where the words before name a key or a token in a Romance language:
+// clé d'accès, chave de acesso.
+func keyOf(before string) promise {
+	before = strings.ToLower(before[max(0, len(before)-24):])
+	if hinted(before, "clé", "cle ", "chiave", "chave", "llave", "clave", "jeton") {
+		return isSecret
 	}
 	return noPromise
 }

@@ -1,7 +1,10 @@
 package redact
 
 import (
+	"iter"
+	mathbits "math/bits"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -9,23 +12,40 @@ import (
 // command of a protocol, a statement or a file. The first group is the secret. A line
 // that holds none of the hints, in lower case, is not looked at.
 type phrase struct {
-	first string // of its hints
 	hint  hint
 	re    *regexp.Regexp
+	holds func(m *masker, before, secret string) bool // nil: always
+	names bool                                        // the group is the name of a part of a form, whose content is the secret
 }
 
 func form(re string, hints ...string) phrase {
-	return phrase{hints[0], hinting(hints...), regexp.MustCompile(re)}
+	return phrase{hint: hinting(hints...), re: regexp.MustCompile(re)}
 }
 
+// when narrows a phrase; before is its text up to the secret, in lower case.
+func (p phrase) when(holds func(m *masker, before, secret string) bool) phrase {
+	p.holds = holds
+	return p
+}
+
+func (p phrase) part() phrase {
+	p.names = true
+	return p
+}
+
+func secretLike(_ *masker, _, v string) bool { return looksSecret(v) }
+
 // lead is what stands before a command of a protocol in the log of a session.
-const lead = `(?:^|[>:\]] ?|[>:\]]\s|\b[CS]: )`
+const lead = `(?:^|[<>:\]] ?|[>:\]]\s|\b[CS]: |\b(?i:redis|valkey|ftps?|imaps?|pop3s?|smtps?|sent|sends|sending|cmd|command|client)[ :]+)`
 
 var phrases = []phrase{
 	// Protocols.
-	form(`(?:`+lead+`|")PASS ([^\s/.:"]+|[^\s/"]*[0-9!@#$%^&*][^\s/"]*)"?\s*$`, "pass "),
+	form(`(?:`+lead+`|")PASS ([^\s/.:"]+|[^\s/"]*[0-9!@#$%^&*][^\s/"]*)"?\s*$`, "pass ").when(func(_ *masker, _, v string) bool { return !strings.HasPrefix(strings.ToLower(v), "test") }),
 	form(`\b(?:USER|NICK) \S+[ ;]+PASS (\S+)`, "pass "),
+	form(`\bUSER \S+ .{0,40}?\bPASS (\S+)`, "user &pass "),
+	form(`(?:^|[\s>:])PASS (\S+) (?:->|=>|<-|-|\|) [0-9]{3}\b`, "pass "),
 	form(`\b[A-Za-z]*[0-9]+ LOGIN "?[^\s"]+"? "?([^\s"]+)`, " login "),
+	form(lead+`LOGIN "?[^\s":=]+"? "?([^\s":=]+)"?\s*$`, "login "),
 	form(lead+`AUTH ([^\s:"]+)\s*$`, "auth "),
 	form(lead+`AUTH [^\s:"]+ ([^\s"]+)\s*$`, "auth "),
 	form(`\bAUTH (?:PLAIN|LOGIN|XOAUTH2|CRAM-MD5|OAUTHBEARER|NTLM|GSSAPI|SCRAM-SHA-[0-9]+) ([A-Za-z0-9+/=]{4,})`, "auth "),
@@ -35,13 +55,17 @@ var phrases = []phrase{
 	form(`(?i)\bnickserv:?\s+:?identify (?:\S+ )?(\S+)`, "identify&nickserv"),
 	form(lead+`OPER \S+ (\S+)\s*$`, "oper "),
 	form(`(?i)\bacl setuser \S+.*?\s>(\S+)`, "setuser"),
-	form(`(?i)form-data;[^\r\n]*?name=\\?"([^"\\]+)\\?"`, "form-data"), // a name, of which partOf hides the content
+	form(`(?i)form-data;[^\r\n]*?name=\\?"([^"\\]+)\\?"`, "form-data").part(),       // a name, of which partOf hides the content
+	form(`\bname=\\?"([^"\\]+)\\?"(?:\r\n\r\n|\\r\\n\\r\\n)`, `name="&\r\n`).part(), // as above, of a body alone
 	// SQL.
+	form(`(?i)'([^'\s]{4,})'\s*(?:/\*|--|//|#)\s*(?:[a-z]+ )?(?:password|passwd|secret|token)\b`, "password&/*", "passwd&/*", "secret&/*", "token&/*", "password&--", "password&#"),
 	form(`(?i)\bidentified\s+(?:with\s+\S+\s+)?by\s+(?:password\s+)?'([^']*)`, "identified"),
 	form(`(?i)\bidentified\s+(?:with\s+\S+\s+)?by\s+"([^"]*)`, "identified"),
+	form(`(?i)\b(?:user|role|login|to)\s+\S+\s+identified\s+by\s+([^\s'";]+)`, "identified"),
+	form(`(?i)\bsp_(?:addlogin|password|addlinkedsrvlogin|setapprole)\s+(?:@\w+\s*=\s*)?N?'[^']*'\s*,\s*(?:@\w+\s*=\s*)?N?'([^']*)'`, "sp_addl", "sp_passw", "sp_setappr"),
 	form(`(?i)\bpassword(?:\s+for\s+\S+)?(?:\s*=)?\s+(?:password\()?N?'([^']*)`, "password&'"),
 	form(`(?i)\b(?:password|old_password|crypt|digest|hmac|encode|sha1|sha2|md5|aes_encrypt|aes_decrypt)\('([^']+)'`, "password(", "crypt('", "_encrypt(", "_decrypt("),
-	form(`(?i)\b(?:pgp_sym_(?:de|en)crypt|aes_(?:de|en)crypt|hmac|crypt)\([^()']*,\s*'([^']+)'`, "crypt("),
+	form(`(?i)\b(?:pgp_sym_(?:de|en)crypt(?:_bytea)?|aes_(?:de|en)crypt|hmac|crypt|(?:en|de)cryptbypassphrase)\((?:[^()']*|'[^']*'),\s*'([^']+)'`, "crypt("),
 	form(`(?i)\bpass(?:word|wd)?\s+like\s+'([^']+)'`, " like "),
 	// Files.
 	form(`(?i)\bmachine\s+\S+\s+login\s+\S+\s+password\s+(\S+)`, "machine&password"),
@@ -49,6 +73,7 @@ var phrases = []phrase{
 	form(`(?:^|\s)(?:[A-Za-z0-9_.\-]+|\*|\[[0-9a-f:]+\]):(?:5432|6432|5433|\*):[A-Za-z0-9_\-*]+:[A-Za-z0-9_\-*]+:([^\s:]+)\s*$`, ":5432:", ":*:", ":6432:", ":5433:"),
 	form(`(?i)\b(?:snmp-server )?community ([^\s:=,.;]+) (?:ro|rw)\b`, "community"),
 	form(`(?i)\b(?:username \S+ |enable )(?:privilege [0-9]+ )?(?:secret|password) (?:[0-9] )?(\S+)`, "username&secret", "username&password", "enable&secret", "enable&password"),
+	form(`(?i)\bsnmp(?:v[0-9]c?)? (?:read |write |ro |rw )?community (?:string |name )?["']?([^\s:=,.;"']+)`, "snmp&community"),
 	form(`(?i)\bcommunity(?:[ _-]?(?:string|name))?\s*[:=]\s*["']?([^\s"',;]+)`, "snmp&community"),
 	form(`(?i)\b(?:tacacs|radius)(?:-server)? (?:host \S+ )?key (?:[0-9] )?(\S+)`, "-server&key"),
 	form(`(?i)\bPrivate-MAC: ([0-9a-f]+)`, "private-mac"),
@@ -58,8 +83,11 @@ var phrases = []phrase{
 	form(`[A-Za-z0-9_.\-]+:([^\s@/:]+)@(?:tcp[46]?|unix)\(`, "@tcp", "@unix"),
 	form(`(?i)(?:jdbc:oracle:[a-z]+:|\b(?:sqlplus|ftp|conn|connect|logon|expdp|impdp|sqlldr) (?:-[a-z]+ )*)[^\s/@]+/([^\s@/]+)@`, "jdbc:oracle", "sqlplus", "ftp &@", "conn &@", "connect &@", "logon", "expdp", "impdp", "sqlldr"),
 	// A user and a password before a host, with no scheme.
-	form(`(?:^|[\s"'=(\[,/])(?:[A-Za-z0-9_.\-]+):([^\s:@/"'=(]*[0-9!$%^&*#+][^\s:@/"'=(]*)@[A-Za-z0-9][A-Za-z0-9.\-]*(?:[:/][A-Za-z0-9]|\.[a-z]{2,}\b|$)`, "@&:"),
-	form(`(?:^|\s)(?:-u|--user|--auth|--creds?|--userpwd|--login|--credentials)[ =]['"]?[^\s:'"]+:([^\s'"]*[0-9!@#$%^&*][^\s'"]*)`, "-u &:", "--user&:", "--auth&:", "--cred&:", "--login&:"),
+	form(`(?:^|[\s"'=(\[,/])(?:[A-Za-z0-9_.\-]+):([^\s:@/"'=(]*[0-9!$%^&*#+][^\s:@/"'=(]*)@[A-Za-z0-9][A-Za-z0-9.\-]*(?:[:/][A-Za-z0-9]|\.[a-z]{2,}\b|$)`, "@&:").when(func(m *masker, before, v string) bool { return !address(before) && looksSecret(v) }),
+	form(`(?:^|\s)(?:-u|--user|--auth|--creds?|--userpwd|--login|--credentials)[ =]['"]?[^\s:'"]+:([^\s'"]*[0-9!@#$%^&*][^\s'"]*)`, "-u &:", "--user&:", "--auth&:", "--cred&:", "--login&:").when(secretLike),
+	form(`(?:^|[\s"'])-[uU][ =]?[A-Za-z0-9_.@\-]+ -[pP][ =]?["']?([^\s"'=/\-][^\s"'=]*)`, "-u&-p").when(func(m *masker, _, v string) bool {
+		return !hinted(m.lower, "mysql", "mariadb") && !rePorts.MatchString(v) && !placeholderArg(v)
+	}),
 	// Docker's configuration: user and password in base64.
 	form(`\\?"auth\\?"\s*:\s*\\?"([A-Za-z0-9+/=]{8,})\\?"`, `"auth`),
 	form(`['"]?auth['"]?\s*[:=]\s*[\[({]\s*(?:username: )?['"][^'"]*['"],\s*(?:password: )?['"]([^'"]+)['"]`, "auth:", "auth=", "auth\"", "auth'", "auth ="),
@@ -76,13 +104,28 @@ var phrases = []phrase{
 	form(`getpass\(\)? ?-> '([^']+)'`, "getpass"),
 	// Prose.
 	form(`(?i)\b(?:login|credentials|username/password|user/pass(?:word)?|log in with|zugangsdaten|zugang):?\s+[A-Za-z0-9_.@-]+ ?/ ?([^\s/,;]+)\s*$`, "login", "credential", "username/", "user/pass", "log in with", "zugang"),
+	form(`(?i)\b(?:log ?in|sign ?in|logged in|connect|user|admin|account|credentials?)\b[^/\n]{0,40}?[: ]["']?[A-Za-z0-9_.@\-]+["']? / ["']?([^\s/,;"']*[0-9!@#$%^&*+=~?][^\s/,;"']*)["']?\s*$`, "login& / ", "log in& / ", "sign in& / ", "logged& / ", "user& / ", "admin& / ", "account& / ", "credential& / "),
+	form(`(?i)\b(?:code|c[oó]digo|codice|kod|kode)\b (?:de |di |d'|do |da |per |pour |til )?(?:l'|la |el |o )?(?:v[eé]rif\p{L}+|confirm\p{L}+|s[eé]cur\p{L}+|segur\p{L}+|sicur\p{L}+|acc\p{L}+|acesso|connexion|validation|desbloqueo|activ\p{L}+)\s*(?::|=|is|est|es|è|é)\s*"?([A-Za-z0-9\-]{4,12})\b`, "code d", "código", "codigo", "codice", "kod "),
 	form(`(?i)\b(?:your|ihr|use|votre|tu|su|seu|tuo|enter|dein|the|uw|je) (?:\S+ )?code(?: is| lautet| ist| est| es| é|:)? ?:? ?"?([0-9]{4,8})\b`, "code"),
 	form(`(?i)\blogin attempt:? \[?b?'?[^\s/'\]]+'?/b?'?([^'\]\s]+)`, "login attempt"),
 	form(`\b(?:login|auth|authenticate|signIn|sign_in|signin|connect)\((?:'[^']*'|"[^"]*"), ?['"]([^'"]+)['"]\)`, "login(", "auth(", "authenticate(", "signin(", "sign_in(", "connect("),
+	form(`(?i)(?:login|logon|auth|authenticate|sign_?in|bind(?:_s)?|credentials?|passwordauthentication|usernamepassword[a-z]*)\(\s*(?:b?['"][^'"]*['"]|[a-z_][a-z0-9_.]*),\s*b?['"]([^'"]+)['"]`, "login(", "logon(", "auth(", "authenticate(", "signin(", "sign_in(", "bind(", "bind_s(", "credential&(", "authentication(", "usernamepassword"),
+	form(`(?i)(?:mysqli?(?:_connect)?|oci_connect|\bpdo|getconnection|plainauth)\(\s*(?:['"][^'"]*['"]\s*,\s*){2}['"]([^'"]+)['"]`, "mysql&(", "oci_connect(", "pdo(", "getconnection(", "plainauth("),
+	// The secret stands before its name.
+	form(`(?i)["'`+"`"+`]([^"'`+"`"+`\s]{4,})["'`+"`"+`][\])]*;? (?:(?:is|was|is used|was used|used|set|stored|accepted|read|taken) )?(?:is|was|as|for|//|#|--|<-|->) (?:(?:the|a|an|my|your|our|new|old|current|initial) )*(?:[a-z]+ )?(?:password|passphrase|passcode|secret|api[ _-]?key|access[ _-]?token|auth[ _-]?token|credentials?)\b`, "password&as", "password&is ", "password&was ", "password&//", "password&#", "password&<-", "password&for ", "passphrase&as", "passphrase&is ", "secret&as", "api key&as", "token&as", "credential&as", "passphrase&for "),
+	form(`(?i)(?:^|\s)(\S+) (?:is|was|used as|will be) (?:the|your|my|our|his|her|their)(?: [a-z]+){0,2} (?:password|passphrase|passcode)\s*(?:$|[.,;)]|for )`, "password&is the ", "password&is your ", "password&is my ", "password&is our ", "password&is their ", "password&as the ", "password&was the ", "passphrase&is the ", "passphrase&is your ").when(secretLike),
+	// A user and a password.
+	form(`(?i)\b(?:log(?:ged|ging)? ?(?:in|on)|login|auth[a-z]*|credentials?|sign(?:ed|ing)? ?in)\b[^:="'/\n]{0,30}? (?:for|as|user|with|using|of) ["']?(?:[a-z0-9_.@\-]+):([^\s:/"'][^\s:"']*)`, "auth&:", "login&:", "logged&:", "log on&:", "log in&:", "sign&:", "credential&:").when(userColon),
 	form(`\{(?:auth|login|plain),"[^"]*","([^"]+)"\}`, "{auth", "{login", "{plain"),
 	form(`(?i)\b(?:log|sign) ?in (?:with|as) \S+ and ["']?([^\s"']*[0-9!@#$%^&*][^\s"']*)`, "log in ", "login ", "sign in "),
 	form(`(?i)\b(?:created|credentials?|default|login|account)[^/\n]{0,30}\(\s*[A-Za-z0-9_.@\-]+ ?/ ?([^\s/)]+)\)`, "created&/", "credential&/", "default&/", "login&/", "account&/"),
 	form(`(?i)\blogged in as [^\s:]+:([^\s,;]+)`, "logged in as"),
+	form(`(?i)\b(?:auth\w*|log[io]n|credentials?|sasl\w*|digest|basic)\b.{0,40}?[\s"']([A-Za-z0-9_.@\-]+:[^\s:/"']{8,})`, "sasl&:", "digest&:", "auth&:", "login&:", "credential&:").when(func(m *masker, before, v string) bool {
+		user, secret, _ := strings.Cut(v, ":")
+		return mixed(secret) && userColon(m, strings.ToLower(user)+":", secret)
+	}),
+	form(`(?i)\bconnect\(\s*['"][a-z]+:[^'"]*['"]\s*,\s*['"][^'"]*['"]\s*,\s*['"]([^'"]+)['"]`, "connect("),
+	form(`(?i)\b(?:bad|wrong|invalid|incorrect) (?:password|credentials|login) (?:for|of|from) (?:user )?\S+ ?\(["']?([^\s"')]+)["']?\)`, "password&(", "credential&(", "login&("),
 	form(`(?i)\bcode "?([0-9]{4,8})"? (?:was )?sent\b`, "sent&code"),
 	form(`(?i)\b(?:one-time|verification|security|login|2fa|mfa|sms|authentication) (?:code|password|pin)(?: is|:)? "?([0-9]{4,10})\b`, "code", "one-time"),
 	form(`(?i)\bpasswor[dt]\s+(?:dell'utente|del usuario|de l'utilisateur|für \S+):\s+(\S+)`, "passwor&dell", "passwor&del ", "passwor&de l", "passwort f"),
@@ -98,35 +141,87 @@ var phrases = []phrase{
 	form(`chat\.googleapis\.com/v1/([^\s"'<>]+)`, "chat.googleapis.com"),
 	form(`(?i)api\.telegram\.org/bot([^\s"'<>/]+)`, "api.telegram.org"),
 	// Tokens that are not one run of letters.
-	form(`\b([0-9]{8,10}:AA[A-Za-z0-9_\-]{30,})`, ":aa"),
+	form(`(?:\b|bot)([0-9]{8,10}:AA[A-Za-z0-9_\-]{30,})`, ":aa"),
 	form(`\b(1//0[A-Za-z0-9_\-]{20,})`, "1//0"),
 	form(`\b([0-9]{15,16}\|[0-9A-Za-z\-_]{27,40})\b`, "|"),
 	form(`\b([A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.\-]{31,34})`, "q~"),
+	form(`\bAC[0-9a-f]{32}[:/, ]+([0-9a-f]{32})\b`, "ac&:"),
 	form(`\bsha256~([A-Za-z0-9_\-]{43})`, "sha256~"),
 }
 
 var insertHint = hinting("insert into ")
 
+// hintedPhrases are the phrases by the hints that bring them up: alone, or with another.
+var hintedPhrases = func() (by struct {
+	alone [hintBits][]*phrase
+	with  [hintBits][]withHint
+}) {
+	for i := range phrases {
+		p := &phrases[i]
+		for n := range hintBits {
+			if p.hint.any.has(n) {
+				by.alone[n] = append(by.alone[n], p)
+			}
+		}
+		for _, b := range p.hint.both {
+			by.with[b[0]] = append(by.with[b[0]], withHint{b[1], p})
+		}
+	}
+	return by
+}()
+
+type withHint struct {
+	other int
+	p     *phrase
+}
+
+// phrasesOf are the phrases that a line with these hints may hold, each once.
+func phrasesOf(found hintSet) iter.Seq[*phrase] {
+	return func(yield func(*phrase) bool) {
+		var buf [16]*phrase
+		seen := buf[:0]
+		once := func(p *phrase) bool {
+			if slices.Contains(seen, p) {
+				return true
+			}
+			seen = append(seen, p)
+			return yield(p)
+		}
+		for k, bits := range found {
+			for ; bits != 0; bits &= bits - 1 {
+				n := k*64 + mathbits.TrailingZeros64(bits)
+				for _, p := range hintedPhrases.alone[n] {
+					if !once(p) {
+						return
+					}
+				}
+				for _, w := range hintedPhrases.with[n] {
+					if found.has(w.other) && !once(w.p) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
 // phrases hides what the table finds.
 func (m *masker) phrases() {
-	for _, p := range phrases {
-		if !p.hint.met(m.found) {
-			continue
-		}
+	for p := range phrasesOf(m.found) {
 		for _, at := range p.re.FindAllStringSubmatchIndex(m.s, -1) {
 			if at[2] < 0 {
 				continue
 			}
 			v := m.s[at[2]:at[3]]
-			if p.first == "form-data" {
+			if p.names {
 				m.multipart(at[1], v)
 				continue
 			}
-			w := strings.ToLower(v)
-			if strings.HasPrefix(p.first, "@&") && (address(m.lower[at[0]:at[2]]) || !looksSecret(v)) || p.first == "-u &:" && !looksSecret(v) {
+			if p.holds != nil && !p.holds(m, m.lower[at[0]:at[2]], v) {
 				continue
 			}
-			if said[w] || protocolWord[w] || nothing[w] && w != "basic" || reReference.MatchString(v) || maskWord(v) || strings.HasPrefix(v, Redacted) || strings.HasPrefix(w, "test") && strings.HasPrefix(p.first, "pass ") || strings.HasPrefix(v, "(") {
+			w := strings.ToLower(v)
+			if said[w] || protocolWord[w] || nothing[w] && w != "basic" || reReference.MatchString(v) || maskWord(v) || strings.HasPrefix(v, Redacted) || strings.HasPrefix(v, "(") {
 				continue
 			}
 			m.hide(at[2], at[3])
@@ -136,6 +231,20 @@ func (m *masker) phrases() {
 		m.insert()
 	}
 }
+
+// userColon is true where what stands before a colon may be a user, and v its password.
+func userColon(_ *masker, before, v string) bool {
+	user := before[strings.LastIndexAny(strings.TrimSuffix(before, ":"), " \"'")+1:]
+	return !noUser[strings.Trim(user, ": \"'")] && !digits(strings.Trim(v, ".,;)]")) && !rePorts.MatchString(v)
+}
+
+// mixed is true for small letters, capitals and digits in one word of no file or host.
+func mixed(v string) bool {
+	return hasDigit(v) && strings.ToLower(v) != v && strings.ToUpper(v) != v && looksSecret(v) && !strings.ContainsAny(v, ".,") && !uuid(v)
+}
+
+// noUser are what else is written before a colon: a kind of thing, a scheme.
+var noUser = wordSet("system user users uid gid group role id tenant org team host ip addr address client server service account realm domain port tcp udp http https arn urn sha256 sha1 sha512 md5 ns namespace node method provider type scope url uri path file error reason code status v1 v2 api key token session request req email mail name username spiffe did oauth2 oidc ldap saml")
 
 // protocolWord are answers and mechanisms of protocols, and commands of mail and SQL.
 var protocolWord = wordSet(`login plain cram-md5 xoauth2 failed required ok completed successful success digest-md5 ntlm gssapi external user anonymous command accepted rejected bad no unknown
@@ -153,7 +262,18 @@ func (m *masker) multipart(i int, name string) {
 	if is := classify(name); is == noPromise {
 		return
 	}
+	// The form's groups end behind the blank line, or behind the name.
+	i = strings.LastIndexByte(m.s[:i], '"') + 1
 	rest := m.s[i:]
+	if strings.HasPrefix(rest, " ") { // lines that were joined
+		end := blanks(m.s, i)
+		for to := end; ; to++ {
+			if to == len(m.s) || m.s[to] == ' ' {
+				m.hide(end, to)
+				return
+			}
+		}
+	}
 	for _, gap := range []string{"\r\n\r\n", "\n\n", `\r\n\r\n`, `\n\n`} {
 		j := strings.Index(rest[:min(len(rest), 300)], gap)
 		if j < 0 {
@@ -176,6 +296,9 @@ var (
 	reTable  = regexp.MustCompile("(?i)into\\s+[\\w.\"`\\[\\]]*(?:passw|secret|token|credential)")
 )
 
+// reUsers is a table that keeps a password in each row.
+var reUsers = regexp.MustCompile("(?i)into\\s+[\\w.\"`\\[\\]]*\\b(?:[a-z]+_)?(?:users?|accounts?|logins?|members?|customers?)[\"`\\]]?\\s")
+
 // insert hides the values of an INSERT whose columns promise a secret.
 func (m *masker) insert() {
 	for _, p := range reInsert.FindAllStringSubmatchIndex(m.s, 16) {
@@ -190,7 +313,10 @@ func (m *masker) insert() {
 			if !any {
 				continue
 			}
-		} else if !reTable.MatchString(m.s[p[0]:p[1]]) {
+		} else if table := m.s[p[0]:p[1]]; reUsers.MatchString(table) {
+			hide = slices.Repeat([]bool{true}, 16)
+			hide[0] = false // who it is
+		} else if !reTable.MatchString(table) {
 			continue
 		}
 		m.tuples(p[1], hide)

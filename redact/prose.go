@@ -9,14 +9,15 @@ var (
 	// Words before a name behind which its value is the next argument.
 	reSetting = regexp.MustCompile(`(?i)(?:\b(?:setenv|export|ENV|ARG|set|setq|echo|config set|configure set|set -(?:x|gx|Ux))|//[a-z0-9./-]+:)\s+$|//[a-z0-9./-]+:$`)
 	// Verbs behind a name.
-	reVerb = regexp.MustCompile(`^["']?(?:\s+(?:temporal|temporaire|temporanea|provisoire|provisional|tempor[aá]ria|now|actuel|actual|currently))?(?:,?\s*for (?:user )?\S{1,40})?\s+(?:is|was|are|lautet|ist|est|es|é|è|e'|er|är|to|jest|wurde (?:auf|zu)|(?:is |was |has been |now |successfully )*(?:set|changed|reset|updated|rotated|generated|created)(?: to| as|:)|(?:changed|rotated|updated) from)\s*:?\s+`)
+	reVerb = regexp.MustCompile(`^["']?(?:\s+(?:temporal|temporaire|temporanea|provisoire|provisional|tempor[aá]ria|now|actuel|actual|currently))?(?:,?\s*for (?:user )?\S{1,40})?\s+(?:(?:is |was |has been |have been |will be |now |successfully )*(?:set|changed|reset|updated|rotated|generated|created)(?: to| as|:)|(?:(?:is |was |has been )?(?:changed|rotated|updated)) from|(?:wurde |is |werd |est |a été |ha sido |fue |è stata |foi |se ha )\p{L}+ (?:auf|zu|in|naar|à|en|a|como|por|para)|wurde (?:auf|zu)|is now|will be|is|was|are|lautet|ist|est|es|é|è|e'|er|är|to|jest|equals|being)\s*:?\s+`)
+	reIs   = regexp.MustCompile(`^ (?:is|was|set to|changed to) `)
 	reTo   = regexp.MustCompile(`^["']?\s+to\s+`)
 	// A secret of these is no object of Kubernetes.
 	reSecretOf = regexp.MustCompile(`\b(?:jwt|client|shared|webhook|signing|app|totp|session|cookie) $`)
 	// Words before a name.
 	reWith = regexp.MustCompile(`(?:^|[^a-z])(with|using|wrong|bad|invalid|incorrect|generated|new|temporary|temp|random|initial|old|mit|avec|con|com|rejected|login|user \S+|username \S+|login \S+|bob \S+|connect \S+|account \S+)(?: the| a| an| this| admin| root| default| random)*\s+$`)
 	// "password is generated for root@localhost: x", at the end of a line.
-	reLast   = regexp.MustCompile(`^[^:=]{0,80}(?:for|to|of|dell'|del|de|du|des|do|da|della|dello|von|für|zu|generated|created|\))[^:=]{0,60}:\s+(\S+)\s*$`)
+	reLast   = regexp.MustCompile(`^[^:=]{0,80}(?:\b(?:for|to|of)\b|\b(?:dell'|del|de|du|des|do|da|della|dello|von|für|zu|voor|pour|para|per|por|di|till|dla|для|nuev[ao]|temporal|provisoire|temporanea|nova|nouveau|nuova|inicial|initiale|iniziale|generated|created)\b|для|dell'|\))[^:=]{0,60}:\s+(\S+)\s*$`)
 	reLastOf = regexp.MustCompile(`^ for ["'][^"']{1,120}["']:\s+(\S+)\s*$`)
 	// The same for what has several words.
 	reLastWords = regexp.MustCompile(`^ (?:for|to|of) [^:=]{1,40}: ([a-z]+(?: [a-z]+){2,24})\s*$`)
@@ -30,6 +31,9 @@ func (m *masker) spaced(nm name, l link) bool {
 	}
 	s := m.s
 	before := s[max(0, nm.from-60):nm.from]
+	if nm.is != isWeak && m.bracketed(blanks(s, l.at)) {
+		return true // password <x1>
+	}
 	q := l.at < len(s) && closer(s[l.at:]) > 0 && strings.IndexByte("\"'\\", s[l.at]) >= 0
 	lineStart := strings.Trim(s[:nm.from], " \t") == ""
 	only := !strings.ContainsAny(strings.TrimRight(s[l.at:], " \t;"), " \t")
@@ -46,6 +50,13 @@ func (m *masker) spaced(nm name, l link) bool {
 	case lineStart && only && strings.HasSuffix(s, ";"):
 		return true
 	}
+	if named := nm.text == strings.ToUpper(nm.text) && strings.Contains(nm.text, "_"); named && only && nm.is == isPassword {
+		w := strings.TrimRight(s[blanks(s, l.at):], " \t;")
+		return len(w) > 5 && strings.Trim(w, "abcdefghijklmnopqrstuvwxyz") != "" && w != strings.ToUpper(w) && !strings.Contains(w, "_") && !m.fails(nm)
+	}
+	if strings.HasPrefix(s[blanks(s, l.at):], "{ ") && nm.text[0] >= 'A' && nm.text[0] <= 'Z' {
+		return true // Password { inner: "x" }
+	}
 	switch strings.ToLower(nm.text) {
 	case "requirepass", "masterauth", "bindpw", "rootpw", "_authtoken":
 		return true
@@ -53,10 +64,33 @@ func (m *masker) spaced(nm name, l link) bool {
 	return false
 }
 
+// bracketed is true where a value that is no word stands in brackets at i.
+func (m *masker) bracketed(i int) bool {
+	if i >= len(m.s) || strings.IndexByte("<([{", m.s[i]) < 0 {
+		return false
+	}
+	n := bracketEnd(m.s[i:])
+	if n < 2 {
+		return false
+	}
+	v := m.s[i+1 : i+n]
+	return looksSecret(v) && hasDigit(v) && !strings.ContainsAny(v, " =:,") && !reNumber.MatchString(v) && !algorithm[strings.ToLower(v)]
+}
+
 // prose hides a secret that words tell: the password is x, with password x, password
 // for bob: x. It returns where what it hid ends, or 0.
 func (m *masker) prose(nm name, l link) int {
-	if nm.is == isWeak || nm.is == isSession || nm.is == isMaybe {
+	if nm.is == isWeak {
+		if v := reIs.FindString(m.lower[nm.to:]); v != "" {
+			at := nm.to + len(v)
+			if from, to := m.told0(at), m.told(at); from < to && looksSecret(m.s[from:to]) {
+				m.hide(from, to)
+				return to
+			}
+		}
+		return 0
+	}
+	if nm.is == isSession || nm.is == isMaybe {
 		return 0
 	}
 	named := strings.ContainsAny(nm.text, "._") // it is not a word
@@ -66,7 +100,7 @@ func (m *masker) prose(nm name, l link) int {
 		at := nm.to + len(v)
 		to := m.told(at)
 		told := m.s[at:to]
-		if told == "" || harmlessTold(told, nm.is, closer(m.s[at:]) > 0, strings.HasSuffix(strings.TrimSpace(v), "to")) {
+		if told == "" || harmlessTold(told, nm.is, closer(m.s[at:]) > 0, strings.HasSuffix(strings.TrimSpace(v), "to") && nm.is == isPassword) {
 			return m.last(nm)
 		}
 		m.hide(m.told0(at), to)
@@ -88,23 +122,33 @@ func (m *masker) prose(nm name, l link) int {
 	to := m.told(at)
 	from := m.told0(at)
 	told := m.s[from:to]
-	if from < to && !unexpectedToken(before) {
+	if from < to && !(nm.is == isToken && unexpectedToken(before)) {
 		switch {
 		case nm.is == isPassword && !quoted && looksSecret(told) && hasDigit(told) && !algorithm[strings.ToLower(told)] && !harmlessTold(told, nm.is, false, true),
-			nm.is == isToken && !quoted && !named && looksSecret(told) && len(told) >= 8 && !algorithm[strings.ToLower(told)] && !uuid(told) && !hexadecimal(told) && len(strings.Trim(told, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_")) > 0 && strings.IndexByte(told, ':') < 0 && hasDigit(told):
+			nm.is == isToken && !quoted && !named && looksSecret(told) && !strings.Contains(strings.TrimRight(told, "="), "=") && len(told) >= 8 && !algorithm[strings.ToLower(told)] && !uuid(told) && !hexadecimal(told) && len(strings.Trim(told, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_")) > 0 && strings.IndexByte(told, ':') < 0 && hasDigit(told):
+			m.hide(from, to)
+			return to
+		case named && (nm.is == isSecret || nm.is == isToken) && !quoted && looksSecret(told) && hasDigit(told) && len(told) >= 8 && !strings.ContainsAny(told, "=:.,/_") && !uuid(told) && !algorithm[strings.ToLower(told)]:
 			m.hide(from, to)
 			return to
 		case named:
 		case quoted && nm.is == isPassword && !harmlessTold(told, nm.is, true, true),
 			quoted && nm.is != isPassword && len(told) >= 8 && hasDigit(told) && hasLetter(told) && !strings.ContainsAny(told, " /:") && (!strings.HasSuffix(nm.text, "ecret") || reSecretOf.MatchString(before)),
 			with != "" && !harmlessTold(told, nm.is, quoted, false) && (looksSecret(told) || nm.is == isPassword && sentenceGoesOn(m.lower[to:])),
-			nm.is == isSecret && looksSecret(told) && len(told) >= 8 && strings.HasSuffix(strings.ToLower(nm.text), "key"):
+			nm.is == isSecret && (looksSecret(told) || told[0] != '/' && mixed(strings.ReplaceAll(told, "/", ""))) && len(told) >= 8 && strings.HasSuffix(strings.ToLower(nm.text), "key"):
 			m.hide(from, to)
 			return to
 		}
 		if nm.is == isPin && digits(told) && len(told) >= 4 && len(told) <= 8 && strings.EqualFold(nm.text, "code") {
 			m.hide(from, to)
 			return to
+		}
+	}
+	// openvpn's "password Auth x": whose it is stands between.
+	if nm.is == isPassword && from < to && strings.Trim(m.lower[from:to], "abcdefghijklmnopqrstuvwxyz") == "" && to < len(m.s) && m.s[to] == ' ' {
+		if end := m.told(to + 1); mixed(m.s[to+1:end]) && strings.Trim(m.s[end:], `"'`) == "" {
+			m.hide(to+1, end)
+			return end
 		}
 	}
 	// "Default credentials: admin/x" is a joint; "credentials bob:x" is not.
@@ -123,12 +167,15 @@ func (m *masker) last(nm name) int {
 		return 0
 	}
 	rest := m.s[nm.to:]
+	if strings.IndexByte(rest[:min(len(rest), 400)], ':') < 1 {
+		return 0
+	}
 	if p := reLastOf.FindStringSubmatchIndex(rest[:min(len(rest), 400)]); p != nil && nm.is == isPassword && !harmlessTold(rest[p[2]:p[3]], nm.is, false, true) {
 		m.hide(nm.to+p[2], nm.to+p[3])
 		return nm.to + p[3]
 	}
 	if p := reLast.FindStringSubmatchIndex(rest[:min(len(rest), 400)]); p != nil && len(rest) <= 400 && !m.fails(nm) {
-		if v := rest[p[2]:p[3]]; v[0] != '/' && !harmlessTold(v, nm.is, false, nm.is == isPassword) && !reCalled.MatchString(v) {
+		if v := rest[p[2]:p[3]]; v[0] != '/' && !harmlessTold(v, nm.is, false, nm.is == isPassword) && !isCall(v, "") {
 			m.hide(nm.to+p[2], nm.to+p[3])
 			return nm.to + p[3]
 		}

@@ -142,6 +142,9 @@ func namedDigest(before, t string) bool {
 	if strings.HasPrefix(t, "sha256-") || strings.HasPrefix(t, "sha384-") || strings.HasPrefix(t, "sha512-") {
 		return true
 	}
+	if reNamedID.MatchString(before) && !hinted(before, "sess", "sid", "token", "secret", "key", "auth") {
+		return true
+	}
 	return strings.HasSuffix(before, "h1:") || hinted(before, "sha256:", "sha1:", "sha512:", "md5:", "digest", "etag", "integrity", "fingerprint", "checksum")
 }
 
@@ -157,6 +160,9 @@ func namedKey(before string) bool {
 	return hinted(before, "key", "secret", "token", "hmac", "seed", "salt", "passw", "apikey", "credential")
 }
 
+// reNamedID is the name of an id and its joint: "cluster id: ", "topicId=".
+var reNamedID = regexp.MustCompile(`(?:\b|_|[a-z])(?:id|uuid|ulid|guid)["']?(?:\s*[:=]\s*|\s+)["']?$`)
+
 func hexadecimal(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -171,7 +177,7 @@ func hexadecimal(s string) bool {
 func plain(t string) bool {
 	left := 0
 	for part := range strings.FieldsFuncSeq(t, func(r rune) bool { return r == '-' || r == '_' }) {
-		if reWordOrNumber.MatchString(part) {
+		if reWordOrNumber.MatchString(part) || hexadecimal(part) {
 			continue
 		}
 		left += len(part)

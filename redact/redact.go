@@ -100,7 +100,9 @@ func (m *masker) window(at int) int {
 	w.names()
 	w.commands()
 	w.phrases()
+	w.binds()
 	w.tokens()
+	w.copies()
 	for _, p := range w.spans {
 		from, to := at+p[0], at+p[1]
 		if to == end && end < len(s) { // a secret that is longer than the window
@@ -128,6 +130,28 @@ type masker struct {
 func (m *masker) hide(from, to int) {
 	if from < to && m.s[from:to] != Redacted {
 		m.spans = append(m.spans, [2]int{from, to})
+	}
+}
+
+// maxCopies is of how many secrets of a window copies are looked for.
+const maxCopies = 8
+
+// copies hides what is hidden already wherever else it stands: a statement and its
+// arguments, a password and its confirmation.
+func (m *masker) copies() {
+	for _, p := range m.spans[:min(len(m.spans), maxCopies)] {
+		v := m.s[p[0]:p[1]]
+		if len(v) < 6 || !looksSecret(v) && !hinted(v, "$") || strings.Count(m.s, v) == 1 {
+			continue
+		}
+		for i := 0; ; {
+			j := strings.Index(m.s[i:], v)
+			if j < 0 {
+				break
+			}
+			m.hide(i+j, i+j+len(v))
+			i += j + len(v)
+		}
 	}
 }
 

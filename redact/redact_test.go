@@ -213,7 +213,7 @@ func FuzzRedact(f *testing.F) {
 	for _, s := range []string{"", "password=x", `{"token":"a\"b"}`, "a://b:c@d", "\x1b[0m", "Authorization: Basic x", "\xff\xfe", "..password...x"} {
 		f.Add(s)
 	}
-	for _, half := range []string{"tuning", "heldout", "fresh", "last"} {
+	for _, half := range corpusSets {
 		for _, s := range corpus(f, half+"/secrets.txt") {
 			f.Add(s.line)
 		}

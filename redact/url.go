@@ -132,6 +132,16 @@ func harmlessParam(name, v string) bool {
 	return reNumber.MatchString(v) && len(v) < 4 || reReference.MatchString(v) || reMasked.MatchString(v)
 }
 
+// reAuthority is a host, or several, each with or without a port.
+var reAuthority = regexp.MustCompile(`^(?:[A-Za-z0-9._\-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?)(?:,[A-Za-z0-9._\-]+(?::[0-9]{1,5})?)*$`)
+
+func hostOf(s string) string {
+	if i := strings.IndexAny(s, "/?#"); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
 // userinfo hides user and password of the URL whose authority begins at i.
 func (m *masker) userinfo(i int, sl string) {
 	s := m.s
@@ -164,6 +174,12 @@ func (m *masker) userinfo(i int, sl string) {
 		}
 		if end = strings.LastIndex(rest, at); end < 0 {
 			return
+		}
+	}
+	// user:p@ss:w/rd@host: what follows the first "@" is no host.
+	if at == "@" && c >= 0 && c < end && end < len(authority) && len(authority) < len(rest) && !reAuthority.MatchString(authority[end+1:]) {
+		if later := strings.LastIndex(rest, at); later > end && reAuthority.MatchString(hostOf(rest[later+1:])) {
+			end = later
 		}
 	}
 	user := rest[:end]

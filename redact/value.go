@@ -16,7 +16,8 @@ type read struct {
 
 // wrappers are types and functions in whose brackets a value stands as it is.
 var wrappers = wordSet(`some ok just optional option right left string str bytes bytearray byte rune uint8 char text literal secret secretstr secretstring secretbytes secretvalue password
-	box rc arc cow owned borrowed value redacted sensitive token nsstring new jstring buffer base64 b64 credential zeroizing utf8string sql.nullstring nullstring quote repr to_securestring convertto-securestring pointer`)
+	box rc arc cow owned borrowed value redacted sensitive token nsstring new jstring buffer base64 b64 credential zeroizing utf8string sql.nullstring nullstring quote repr to_securestring convertto-securestring pointer
+	q qq cstring varchar nvarchar char array chararray sensitivestring guardedstring protectedstring plaintext plain secrettext utf8 valueof uint8array present defined`)
 
 var (
 	// A type between a name and "=": password: Option<String> = "x".
@@ -94,7 +95,10 @@ func (m *masker) measure(i int, nm name, l link) read {
 	s := m.s
 	if n := closer(s[i:]); n > 0 && !strings.HasPrefix(s[i:], "%2") || n > 0 && strings.HasPrefix(s[i:], "%22") {
 		q := s[i : i+n]
-		from := i + n
+		if n == 1 && strings.HasPrefix(s[i+1:], q+q) && strings.Contains(s[i+3:], q+q+q) {
+			q = q + q + q // Python and TOML
+		}
+		from := i + len(q)
 		if q == "„" || q == "“" {
 			q = "”"
 		}
@@ -241,8 +245,17 @@ func pairBegins(s string) bool {
 	return i > 0 && i < len(s) && (s[i] == '=' || s[i] == ':')
 }
 
+// reOption is an option between a directive and its value: rootpw --plaintext x.
+var reOption = regexp.MustCompile(`^\s*--[a-z]+ +`)
+
 // hideValue hides what a name promises. It returns where that ends, or 0.
 func (m *masker) hideValue(nm name, l link) int {
+	if n := len(reOption.FindString(m.s[l.at:min(len(m.s), l.at+40)])); n > 0 && l.is == bySpace && !nm.flag {
+		l.at += n
+	}
+	if l.is == byEquals && hinted(strings.ToLower(nm.text), "mnemonic", "phrase") {
+		l.is = byColons // several words
+	}
 	v := m.read(l.at, nm, l)
 	if v.to <= v.from {
 		return 0
@@ -252,7 +265,7 @@ func (m *masker) hideValue(nm name, l link) int {
 		return 0
 	}
 	if v.called {
-		return 0 // password = getPassword()
+		return m.literal(l.at) // password = getPassword()
 	}
 	switch v.open {
 	case '{':
@@ -272,7 +285,37 @@ func (m *masker) hideValue(nm name, l link) int {
 		return 0
 	}
 	m.hide(v.from, v.to)
+	// Postfix's "password: relay user:x" holds a user and a password.
+	if p := reUserPair.FindStringSubmatchIndex(m.s[v.to:min(len(m.s), v.to+100)]); p != nil && l.is == byColons && !v.quoted && mixed(m.s[v.to+p[2]:v.to+p[3]]) {
+		m.hide(v.to+p[2], v.to+p[3])
+	}
 	return v.to
+}
+
+var reUserPair = regexp.MustCompile(`^ [A-Za-z0-9_.@\-]+:([^\s:/"']+)(?:\s|$)`)
+
+var reLiteral = regexp.MustCompile(`^[^("']{1,60}\(\s*["']([^"']+)["']\s*\)`)
+
+var reOfObject = regexp.MustCompile(`^[A-Za-z_.]{1,40}\(\{`)
+
+// literal hides the only argument of a function that is not known, where it is a literal
+// that is no word. It returns where what it hid ends, or 0.
+func (m *masker) literal(i int) int {
+	p := reLiteral.FindStringSubmatchIndex(m.s[i:min(len(m.s), i+400)])
+	if p == nil {
+		if n := len(reOfObject.FindString(m.s[i:min(len(m.s), i+60)])); n > 0 { // jsonencode({...})
+			if end := bracketEnd(m.s[i+n-1:]); end > 0 {
+				m.object(name{text: "secrets", is: isSecret}, read{from: i + n, to: i + n - 1 + end})
+			}
+		}
+		return 0
+	}
+	v := m.s[i+p[2] : i+p[3]]
+	if !looksSecret(v) || v == strings.ToUpper(v) || reReference.MatchString(v) || maskWord(v) {
+		return 0 // os.getenv("DB_PASSWORD2")
+	}
+	m.hide(i+p[2], i+p[3])
+	return i + p[3]
 }
 
 // callOfName is true where brackets right behind a name hold a literal: token(abc-1).
@@ -307,7 +350,7 @@ func (m *masker) object(nm name, v read) int {
 }
 
 var (
-	rePair       = regexp.MustCompile(`\\*["']?([A-Za-z0-9_\-]+)\\*["']?\s*(?::|=>?)\s*\\*["']([^"'\\]+)`)
-	inSecret     = wordSet("value val data default text content plain plaintext raw string current")
+	rePair       = regexp.MustCompile(`\\*["']?([A-Za-z0-9_\-]+)\\*["']?\s*(?::|=>?)\s*\\*["']?([^"'\\,{}\[\]\s][^"'\\,{}\[\]]*)`)
+	inSecret     = wordSet("inner 0 _0 secret password token value val data default text content plain plaintext raw string current")
 	besideSecret = wordSet("user username name id type email host url realm kind namespace key account role region provider status message error created updated")
 )
