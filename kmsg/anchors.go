@@ -28,9 +28,9 @@ const fingerprint = 4
 type searchForm uint8
 
 const (
-	formScalar searchForm = iota
-	formAVX2              // 32 places at a time
-	formVBMI              // 64 places at a time (AVX-512)
+	formPairs searchForm = iota // a pair of bytes in three
+	formAVX2                    // 32 places at a time
+	formVBMI                    // 64 places at a time (AVX-512)
 )
 
 // finder searches for anchors. The search looks at 4 bytes at every place, for
@@ -46,10 +46,15 @@ type finder struct {
 	class [fingerprint][256]byte
 	// first lists the anchors that begin with a byte.
 	first [256][]string
+	// pairs is for formPairs only.
+	pairs *pairs
 }
 
-func newFinder(groups *[8][]string) *finder {
-	f := &finder{form: bestForm()}
+func newFinder(groups *[8][]string, form searchForm) *finder {
+	f := &finder{form: form}
+	if form == formPairs {
+		f.pairs = newPairs(groups)
+	}
 	for g := range groups {
 		for _, a := range groups[g] {
 			for i := range fingerprint {
@@ -69,21 +74,49 @@ func newFinder(groups *[8][]string) *finder {
 // next returns the place of the first anchor in b at or after from, -1 when
 // there is none.
 func (f *finder) next(b []byte, from int) int {
+	if f.form == formPairs {
+		return f.nextPair(b, from)
+	}
 	for i := from; ; i++ {
 		i = f.candidate(b, i)
-		if i < 0 {
-			return -1
-		}
-		rest := b[i:]
-		for _, a := range f.first[rest[0]] {
-			if len(rest) >= len(a) && string(rest[:len(a)]) == a {
-				return i
-			}
+		if i < 0 || f.begins(b[i:]) {
+			return i
 		}
 	}
 }
 
-// scalar is candidate without vectors.
+// begins tells whether an anchor begins b.
+func (f *finder) begins(b []byte) bool {
+	for _, a := range f.first[b[0]] {
+		if len(b) >= len(a) && string(b[:len(a)]) == a {
+			return true
+		}
+	}
+	return false
+}
+
+// nextPair is next for formPairs.
+func (f *finder) nextPair(b []byte, from int) int {
+	for i := from; ; i += step {
+		i = f.pairs.candidate(b, i)
+		if i < 0 {
+			return -1
+		}
+		at := f.pairs.anchor(b, from, i)
+		if at < 0 {
+			continue
+		}
+		// One that begins before this one can have its window behind this one's.
+		for j := max(from, i-f.pairs.before); j < at; j++ {
+			if f.begins(b[j:]) {
+				return j
+			}
+		}
+		return at
+	}
+}
+
+// scalar is candidate for the places that are too few for vectors.
 func (f *finder) scalar(b []byte, from int) int {
 	c0, c1, c2, c3 := &f.class[0], &f.class[1], &f.class[2], &f.class[3]
 	for i := from; i+fingerprint <= len(b); i++ {

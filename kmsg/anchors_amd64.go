@@ -10,7 +10,7 @@ func bestForm() searchForm {
 	case cpu.X86.HasAVX2:
 		return formAVX2
 	}
-	return formScalar
+	return formPairs
 }
 
 // candidateVBMI returns the first of n places at which the classes of 4 bytes

@@ -3,7 +3,7 @@
 package kmsg
 
 // bestForm is the fastest form of the search that this machine has.
-func bestForm() searchForm { return formScalar }
+func bestForm() searchForm { return formPairs }
 
 // candidate returns the first place at or after from where an anchor can
 // begin, -1 when there is none.

@@ -113,7 +113,7 @@ var innerFinder = func() *finder {
 		g := int(inner[i].start[0]) % 8
 		groups[g] = append(groups[g], inner[i].start)
 	}
-	return newFinder(&groups)
+	return newFinder(&groups, bestForm())
 }()
 
 // classify tells what a message is. t begins with the message's first byte

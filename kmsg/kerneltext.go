@@ -38,7 +38,7 @@ var kernelFinder = func() *finder {
 	for i, k := range kernelTexts {
 		groups[i%8] = append(groups[i%8], k.start)
 	}
-	return newFinder(&groups)
+	return newFinder(&groups, bestForm())
 }()
 
 // kernelText finds where in a line the kernel's own text begins; -1 where none is.

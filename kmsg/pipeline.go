@@ -57,7 +57,7 @@ const buffersPerWorker = 4
 
 func (p *pipeline) run(ctx context.Context) error {
 	p.wake.L = &p.mu
-	p.find = newFinder(&anchors)
+	p.find = newFinder(&anchors, bestForm())
 	p.pending = make(map[int]result)
 	p.whole = !p.search && p.src.chunks() >= 0 && p.src.size() <= wholeUpTo
 	p.merged = p.scanner()
