@@ -21,6 +21,7 @@ type feeder struct {
 	base    *Record // what the entry around a line says of it
 	quiet   int     // records without meaning since the last one that had any
 	prefix  prefixCache
+	running Record // the one that run reads
 	// shape is what a tool has put before a line that was the kernel's: a file, a
 	// host. It is taken off the lines that begin alike.
 	shape     []byte

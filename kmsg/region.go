@@ -208,7 +208,11 @@ func (s *regionScanner) scan(b []byte, base int64, from int, until int64) int {
 			s.feed.quiet = 0
 			pos = at
 		}
-		pos = s.line(b, base, pos)
+		if next := s.run(b, base, pos); next > pos {
+			pos = next
+		} else {
+			pos = s.line(b, base, pos)
+		}
 		if s.whole {
 			if base+int64(pos) > s.hot+s.reach() {
 				s.close(base + int64(pos))
