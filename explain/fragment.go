@@ -2,7 +2,7 @@ package explain
 
 import (
 	"encoding/json"
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strconv"
 	"strings"
 
@@ -13,9 +13,9 @@ import (
 var (
 	// reField is one field of a State object, as JSON, as YAML or as Go prints a map;
 	// reNumbers is a State as docker inspect -f '{{.State}}' prints it.
-	reField   = regexp.MustCompile(`"?\b(Id|ID|Name|Image|Status|Running|OOMKilled|ExitCode|Error|StartedAt|FinishedAt|Memory|MemorySwap|RestartCount)"?\s*[:=]\s*("(?:[^"\\]|\\.)*"|[^\s,}\]]{1,256})`)
-	reNumbers = regexp.MustCompile(`\{(exited|dead|running|restarting|created|paused|removing) (true|false) (?:true|false) (?:true|false) (true|false) (?:true|false) \d{1,10} (\d{1,3}) (.*?) ?(\d{4}-\d\d-\d\dT\S{1,40}) (\d{4}-\d\d-\d\dT\S{1,40})`)
-	reHexID   = regexp.MustCompile(`^[0-9a-f]{12,64}$`)
+	reField   = lazyre.New(`"?\b(Id|ID|Name|Image|Status|Running|OOMKilled|ExitCode|Error|StartedAt|FinishedAt|Memory|MemorySwap|RestartCount)"?\s*[:=]\s*("(?:[^"\\]|\\.)*"|[^\s,}\]]{1,256})`)
+	reNumbers = lazyre.New(`\{(exited|dead|running|restarting|created|paused|removing) (true|false) (?:true|false) (?:true|false) (true|false) (?:true|false) \d{1,10} (\d{1,3}) (.*?) ?(\d{4}-\d\d-\d\dT\S{1,40}) (\d{4}-\d\d-\d\dT\S{1,40})`)
+	reHexID   = lazyre.New(`^[0-9a-f]{12,64}$`)
 )
 
 // readFragment reads a State object, or a piece of an inspect output that was cut
@@ -72,7 +72,7 @@ func fromFields(fields map[string]string) []saved {
 }
 
 // reTable is a line of docker ps -a: the container's id, its image, and how it ended.
-var reTable = regexp.MustCompile(`^([0-9a-f]{12,64})\s+(\S+)\s.*?\b(?:Exited|Restarting) \((\d{1,3})\)\s.*?(?:ago|second|seconds|minutes?|hours?|days?|weeks?|months?)\b.*?\s(\S+)\s*$`)
+var reTable = lazyre.New(`^([0-9a-f]{12,64})\s+(\S+)\s.*?\b(?:Exited|Restarting) \((\d{1,3})\)\s.*?(?:ago|second|seconds|minutes?|hours?|days?|weeks?|months?)\b.*?\s(\S+)\s*$`)
 
 // readTable reads lines of docker ps -a. Its times are relative to when it was run, so
 // none is taken from it.

@@ -2,9 +2,9 @@ package explain
 
 import (
 	"fmt"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 )
 
@@ -36,8 +36,8 @@ func TakeLogs(logs *[]string, args []string, most int, notes io.Writer) ([]strin
 }
 
 var (
-	reRotated = regexp.MustCompile(`(?:\.[0-9]+|-[0-9]{8})?(?:\.(?:gz|zst|xz|bz2))?$`)
-	reBeside  = regexp.MustCompile(`^(?:\.|-[0-9]{8})`)
+	reRotated = lazyre.New(`(?:\.[0-9]+|-[0-9]{8})?(?:\.(?:gz|zst|xz|bz2))?$`)
+	reBeside  = lazyre.New(`^(?:\.|-[0-9]{8})`)
 )
 
 // besideLogs is true for a name that goes on as that of a log begins: kern.log.d

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -248,4 +248,4 @@ func describe(p *pod, st *podStatus, t **terminated, key, value string, limits b
 
 // reAnchor is a YAML anchor or alias: no Pod that is printed has one, and a few lines of
 // them unfold to gigabytes.
-var reAnchor = regexp.MustCompile(`(?m)^[^"'#|]{0,200}[:\-\[]\s+[&*][A-Za-z0-9_]+`)
+var reAnchor = lazyre.New(`(?m)^[^"'#|]{0,200}[:\-\[]\s+[&*][A-Za-z0-9_]+`)

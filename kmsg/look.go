@@ -2,7 +2,7 @@ package kmsg
 
 import (
 	"bytes"
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 	"time"
 )
@@ -72,27 +72,27 @@ var magics = []struct {
 
 // textKinds are logs that people take for the kernel's, by what their lines hold.
 var textKinds = []struct {
-	line       *regexp.Regexp
+	line       *lazyre.Regexp
 	what, read string
 }{
-	{regexp.MustCompile(`^\{"log":".*"stream":"std`), "the output of a container, as Docker's json-file driver keeps it", ""},
-	{regexp.MustCompile(`^\S+ std(out|err) [FP] `), "the output of a container, as a CRI runtime keeps it", ""},
-	{regexp.MustCompile(`^[\w.-]+[-_]\d+ +\| `), "the output of containers, as docker compose logs prints it", ""},
-	{regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (status|install|upgrade|configure|startup|trigproc|remove|purge|conffile) `), "the log of dpkg", ""},
-	{regexp.MustCompile(`^(Start-Date|Commandline|Install|Upgrade|Log started): `), "the log of apt", ""},
-	{regexp.MustCompile(`^\S+ (INFO|DEBUG|SUBDEBUG) (--- logging|Installed|Upgraded|Removed)|(Installed|Updated|Erased): \S+$|\] \[(ALPM|PACMAN)\] `), "the log of a package manager", ""},
-	{regexp.MustCompile(`^\S+ \S+ \S+ \[[^\]]+\] "[A-Z]{3,8} \S+ HTTP/`), "the access log of a web server", ""},
-	{regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: `), "the error log of nginx", ""},
-	{regexp.MustCompile(`^(node=\S+ )?type=[A-Z_]+ msg=audit\(`), "the log of auditd", ""},
-	{regexp.MustCompile(`^\s+at [\w.$]+\([\w.]+:\d+\)|^Exception in thread |^Traceback \(most recent call last\)`), "a program's log with its stack traces", ""},
-	{regexp.MustCompile(`^\[\s*\d+\.\d+\] \((II|WW|EE|--|\*\*)\) `), "the log of the X server", ""},
-	{regexp.MustCompile(`^<(!DOCTYPE|html|\?xml)`), "a web page", ""},
-	{regexp.MustCompile(`^\s*"(Id|State|OOMKilled)": |^\[?\{"Id":`), "what docker inspect prints", "oomwatch explain --inspect FILE"},
-	{regexp.MustCompile(`^\{"(status|Type|Action|type)":.*"Actor":|^\S+ container (die|oom|kill|start|create) [0-9a-f]{12,} \(`), "what docker events prints", "oomwatch explain --events FILE"},
-	{regexp.MustCompile(`^apiVersion: |^kind: `), "a Kubernetes object", "oomwatch explain --inspect FILE"},
-	{regexp.MustCompile(`^\S+ (v\d|\d+\.\d+)\S* .*level=(info|warn|error)|^time="[^"]+" level=`), "the log of a container engine", ""},
-	{regexp.MustCompile(`^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\.go:\d+\] `), "the log of a Kubernetes component", ""},
-	{regexp.MustCompile(`^\w{3} [ \d]\d \d\d:\d\d:\d\d \S+ [\w./-]+(\[\d+\])?: |^\d{4}-\d\d-\d\dT\S+ \S+ [\w./-]+(\[\d+\])?: `), "a system log of programs, without the kernel's lines", ""},
+	{lazyre.New(`^\{"log":".*"stream":"std`), "the output of a container, as Docker's json-file driver keeps it", ""},
+	{lazyre.New(`^\S+ std(out|err) [FP] `), "the output of a container, as a CRI runtime keeps it", ""},
+	{lazyre.New(`^[\w.-]+[-_]\d+ +\| `), "the output of containers, as docker compose logs prints it", ""},
+	{lazyre.New(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (status|install|upgrade|configure|startup|trigproc|remove|purge|conffile) `), "the log of dpkg", ""},
+	{lazyre.New(`^(Start-Date|Commandline|Install|Upgrade|Log started): `), "the log of apt", ""},
+	{lazyre.New(`^\S+ (INFO|DEBUG|SUBDEBUG) (--- logging|Installed|Upgraded|Removed)|(Installed|Updated|Erased): \S+$|\] \[(ALPM|PACMAN)\] `), "the log of a package manager", ""},
+	{lazyre.New(`^\S+ \S+ \S+ \[[^\]]+\] "[A-Z]{3,8} \S+ HTTP/`), "the access log of a web server", ""},
+	{lazyre.New(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: `), "the error log of nginx", ""},
+	{lazyre.New(`^(node=\S+ )?type=[A-Z_]+ msg=audit\(`), "the log of auditd", ""},
+	{lazyre.New(`^\s+at [\w.$]+\([\w.]+:\d+\)|^Exception in thread |^Traceback \(most recent call last\)`), "a program's log with its stack traces", ""},
+	{lazyre.New(`^\[\s*\d+\.\d+\] \((II|WW|EE|--|\*\*)\) `), "the log of the X server", ""},
+	{lazyre.New(`^<(!DOCTYPE|html|\?xml)`), "a web page", ""},
+	{lazyre.New(`^\s*"(Id|State|OOMKilled)": |^\[?\{"Id":`), "what docker inspect prints", "oomwatch explain --inspect FILE"},
+	{lazyre.New(`^\{"(status|Type|Action|type)":.*"Actor":|^\S+ container (die|oom|kill|start|create) [0-9a-f]{12,} \(`), "what docker events prints", "oomwatch explain --events FILE"},
+	{lazyre.New(`^apiVersion: |^kind: `), "a Kubernetes object", "oomwatch explain --inspect FILE"},
+	{lazyre.New(`^\S+ (v\d|\d+\.\d+)\S* .*level=(info|warn|error)|^time="[^"]+" level=`), "the log of a container engine", ""},
+	{lazyre.New(`^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\.go:\d+\] `), "the log of a Kubernetes component", ""},
+	{lazyre.New(`^\w{3} [ \d]\d \d\d:\d\d:\d\d \S+ [\w./-]+(\[\d+\])?: |^\d{4}-\d\d-\d\dT\S+ \S+ [\w./-]+(\[\d+\])?: `), "a system log of programs, without the kernel's lines", ""},
 }
 
 // textKind says what a text without a kernel's line looks like, by the form that

@@ -1,7 +1,7 @@
 package redact
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strconv"
 	"strings"
 )
@@ -9,9 +9,9 @@ import (
 // Statements are logged apart from their values: "... set password=$2 where id=$1"
 // beside params=["7","x"], or "$2 = 'x'".
 var (
-	reBound  = regexp.MustCompile("([A-Za-z_][A-Za-z0-9_.]*)[\"`\\]]?\\s*=\\s*(?:[a-z_0-9]+\\()?(\\$[0-9]{1,3}|\\?|%s)")
-	reValues = regexp.MustCompile(`\b(?i:param(?:eter)?s?|args?|arguments|bind(?:s|ings?|ing_params)?|values)\\*["']?\s*[:=]?\s*[\[(]`)
-	reHolder = regexp.MustCompile(`\$[0-9]{1,3}|\?|%s`)
+	reBound  = lazyre.New("([A-Za-z_][A-Za-z0-9_.]*)[\"`\\]]?\\s*=\\s*(?:[a-z_0-9]+\\()?(\\$[0-9]{1,3}|\\?|%s)")
+	reValues = lazyre.New(`\b(?i:param(?:eter)?s?|args?|arguments|bind(?:s|ings?|ing_params)?|values)\\*["']?\s*[:=]?\s*[\[(]`)
+	reHolder = lazyre.New(`\$[0-9]{1,3}|\?|%s`)
 
 	bindHints = hinting("param&$", "param&?", "param&%s", "args&$", "args&?", "args&%s", "bind&$", "bind&?", "arguments&?", "arguments&$")
 )

@@ -1,7 +1,7 @@
 package redact
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 )
 
@@ -151,7 +151,7 @@ func (m *masker) args(i int) []arg {
 }
 
 // reAuditArg is the number that auditd puts before an argument.
-var reAuditArg = regexp.MustCompile(`^a[0-9]{1,3}=`)
+var reAuditArg = lazyre.New(`^a[0-9]{1,3}=`)
 
 // tool hides the secret among the arguments behind i.
 func (m *masker) tool(t tool, i int) {
@@ -239,7 +239,7 @@ func (m *masker) flagged(flag string, args []arg) {
 	}
 }
 
-var rePorts = regexp.MustCompile(`^[0-9.:]+(?:/(?:tcp|udp))?$`)
+var rePorts = lazyre.New(`^[0-9.:]+(?:/(?:tcp|udp))?$`)
 
 // hideArg hides an argument, unless it is a port, a placeholder or a reference.
 func (m *masker) hideArg(from, to int) {

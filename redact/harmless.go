@@ -1,22 +1,22 @@
 package redact
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 )
 
 var (
-	reNumber = regexp.MustCompile(`^(?:-?[0-9][0-9.,_]*[a-zA-Z%]{0,3}|[0-9]+/[0-9]+|true|false|null|nil|none)$`)
+	reNumber = lazyre.New(`^(?:-?[0-9][0-9.,_]*[a-zA-Z%]{0,3}|[0-9]+/[0-9]+|true|false|null|nil|none)$`)
 	// What is said of a test that passes.
-	reResult = regexp.MustCompile(`(?i)^(?:[0-9]+(?:[./%][0-9]*)?|ok|yes|no|y|n|on|off|pass|passed|fail|failed|skip|skipped|success|error|all|any|undefined|true|false|null|none)[,;|]?$`)
+	reResult = lazyre.New(`(?i)^(?:[0-9]+(?:[./%][0-9]*)?|ok|yes|no|y|n|on|off|pass|passed|fail|failed|skip|skipped|success|error|all|any|undefined|true|false|null|none)[,;|]?$`)
 	// A variable, a template, a verb of a format: the value stands elsewhere.
-	reReference = regexp.MustCompile(`^(?:\$[A-Za-z_{(\[]|\$\$?$|%[svqdr+#@(]|%\{|\{\{|\{[a-z_.]+\}$|#\{|<%|@@|ENC\[|env\(|os\.|process\.env|self\.|this\.|config\.|settings\.|request\.|req\.|ctx\.|args\.|vault:|ssm:|arn:|secretsmanager|\*\*|file:|/(?:run|var|etc|root|home|opt|tmp|srv|usr|mnt|app|secrets|data|dev|proc)/|\./|~/|[a-z]+(?:\.[A-Za-z0-9_$]+)+@[0-9a-f]{4,16}$|[A-Z]:\\)`)
+	reReference = lazyre.New(`^(?:\$[A-Za-z_{(\[]|\$\$?$|%[svqdr+#@(]|%\{|\{\{|\{[a-z_.]+\}$|#\{|<%|@@|ENC\[|env\(|os\.|process\.env|self\.|this\.|config\.|settings\.|request\.|req\.|ctx\.|args\.|vault:|ssm:|arn:|secretsmanager|\*\*|file:|/(?:run|var|etc|root|home|opt|tmp|srv|usr|mnt|app|secrets|data|dev|proc)/|\./|~/|[a-z]+(?:\.[A-Za-z0-9_$]+)+@[0-9a-f]{4,16}$|[A-Z]:\\)`)
 	// A call: getPassword(), and so on.
-	reCalled = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.:>\-]*\(`)
+	reCalled = lazyre.New(`^[A-Za-z_][A-Za-z0-9_.:>\-]*\(`)
 	// An object of Kubernetes: namespace/name.
-	reObject = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*$`)
+	reObject = lazyre.New(`^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*$`)
 	// Hidden already.
-	reMasked = regexp.MustCompile(`(?i)^[\[(<{*"' ]*(?:redacted|filtered|hidden|masked|removed|omitted|protected|sensitive|private|secret|sanitized|censored|not shown|sensitive value|known after apply|\*+|x{3,}|•+|\.{3,}|-+|#+|_+|…|\?+|empty|none|nil|null|unset|not set|undefined|set)[\])>}*"' ]*$`)
+	reMasked = lazyre.New(`(?i)^[\[(<{*"' ]*(?:redacted|filtered|hidden|masked|removed|omitted|protected|sensitive|private|secret|sanitized|censored|not shown|sensitive value|known after apply|\*+|x{3,}|•+|\.{3,}|-+|#+|_+|…|\?+|empty|none|nil|null|unset|not set|undefined|set)[\])>}*"' ]*$`)
 )
 
 // nothing are words that stand for a missing value, types are those of programs and
@@ -127,10 +127,10 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 	return harmlessValue(text, nm.is, v.quoted)
 }
 
-var reRefused = regexp.MustCompile(`(?:invalid|bad|expired|malformed|illegal|unknown|missing|wrong|revoked|rejected|no|without) (?:\w+ )?$`)
+var reRefused = lazyre.New(`(?:invalid|bad|expired|malformed|illegal|unknown|missing|wrong|revoked|rejected|no|without) (?:\w+ )?$`)
 
 // reNested is another name, and its value.
-var reNested = regexp.MustCompile(`^[A-Za-z_]+: `)
+var reNested = lazyre.New(`^[A-Za-z_]+: `)
 
 // isCall is true for get("x") and getPassword(; rest is what follows.
 func isCall(text, rest string) bool {

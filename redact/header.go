@@ -1,17 +1,17 @@
 package redact
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 )
 
 var (
-	reHeader = regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|(?:set-)?cookie2?|x-[a-z0-9-]*(?:token|key|secret|auth|password|signature)|api-?key|private-token|job-token|[a-z-]*subscription-key|access-?token)((?:\\*["']|&quot;)?\s*(?::\s*|=\s*|,\s*(?:\\*["']?val(?:ue)?\\*["']?\s*[:=]\s*)?|=>\s*|\s+)(?:b?\\*["'\x60]|\[\s*(?:\\*["'])?|&quot;)*)`)
-	reScheme = regexp.MustCompile(`(?i)^(basic|bearer|(?:api-?)?token|negotiate|api-?key|key|ntlm|splunk|oauth|genie-?key|hawk|ssws|pve[a-z]*)\s+`)
-	reParam  = regexp.MustCompile(`^[a-z_]+=`)
+	reHeader = lazyre.New(`(?i)\b((?:proxy-)?authorization|(?:set-)?cookie2?|x-[a-z0-9-]*(?:token|key|secret|auth|password|signature)|api-?key|private-token|job-token|[a-z-]*subscription-key|access-?token)((?:\\*["']|&quot;)?\s*(?::\s*|=\s*|,\s*(?:\\*["']?val(?:ue)?\\*["']?\s*[:=]\s*)?|=>\s*|\s+)(?:b?\\*["'\x60]|\[\s*(?:\\*["'])?|&quot;)*)`)
+	reScheme = lazyre.New(`(?i)^(basic|bearer|(?:api-?)?token|negotiate|api-?key|key|ntlm|splunk|oauth|genie-?key|hawk|ssws|pve[a-z]*)\s+`)
+	reParam  = lazyre.New(`^[a-z_]+=`)
 	// A scheme and its credentials, wherever they stand.
-	reBearer = regexp.MustCompile(`(?i)\b(?:bearer|basic)\s+([A-Za-z0-9._~+/=-]{6,})`)
-	reDigest = regexp.MustCompile(`(?i)^(?:digest|aws4-hmac-sha256|hmac[a-z0-9-]*|signature|oauth)\s`)
+	reBearer = lazyre.New(`(?i)\b(?:bearer|basic)\s+([A-Za-z0-9._~+/=-]{6,})`)
+	reDigest = lazyre.New(`(?i)^(?:digest|aws4-hmac-sha256|hmac[a-z0-9-]*|signature|oauth)\s`)
 )
 
 var (

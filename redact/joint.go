@@ -1,7 +1,7 @@
 package redact
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 )
 
@@ -37,14 +37,14 @@ var joints = []struct {
 }
 
 var (
-	reTime     = regexp.MustCompile(`^[0-9.:]+[a-z%]{0,2}(?:\s|$)`)
-	reUser     = regexp.MustCompile(`\b(?:user(?:name)?|login|email)\s*[:=]\s*\S+\s*$`)
-	reNumbered = regexp.MustCompile(`^ #?[0-9]{1,2}[:=]`)
-	reLeader   = regexp.MustCompile(`^(?:\.{3,}|-{4,}|_{4,}) ?`)
+	reTime     = lazyre.New(`^[0-9.:]+[a-z%]{0,2}(?:\s|$)`)
+	reUser     = lazyre.New(`\b(?:user(?:name)?|login|email)\s*[:=]\s*\S+\s*$`)
+	reNumbered = lazyre.New(`^ #?[0-9]{1,2}[:=]`)
+	reLeader   = lazyre.New(`^(?:\.{3,}|-{4,}|_{4,}) ?`)
 )
 
 // reDeclared is the type in a declaration: password As String = "x".
-var reDeclared = regexp.MustCompile(`^(?:[Aa]s )?[*]?[A-Za-z_][A-Za-z0-9_.\[\]]* :?= ?`)
+var reDeclared = lazyre.New(`^(?:[Aa]s )?[*]?[A-Za-z_][A-Za-z0-9_.\[\]]* :?= ?`)
 
 // prefixOf returns the member of list that s begins with, or "".
 func prefixOf(s string, list []string) string {
@@ -320,7 +320,7 @@ func (m *masker) xmlText(nm name) bool {
 	return true
 }
 
-var reElement = regexp.MustCompile(`^\s*<[A-Za-z][A-Za-z0-9:]*(?: [^<>]*)?>`)
+var reElement = lazyre.New(`^\s*<[A-Za-z][A-Za-z0-9:]*(?: [^<>]*)?>`)
 
 // nextText is where the text of the next element begins, or 0: behind </key><string>.
 func nextText(s string, i, stop int) int {

@@ -1,9 +1,9 @@
 package redact
 
 import (
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"iter"
 	mathbits "math/bits"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -13,13 +13,13 @@ import (
 // that holds none of the hints, in lower case, is not looked at.
 type phrase struct {
 	hint  hint
-	re    *regexp.Regexp
+	re    *lazyre.Regexp
 	holds func(m *masker, before, secret string) bool // nil: always
 	names bool                                        // the group is the name of a part of a form, whose content is the secret
 }
 
 func form(re string, hints ...string) phrase {
-	return phrase{hint: hinting(hints...), re: regexp.MustCompile(re)}
+	return phrase{hint: hinting(hints...), re: lazyre.New(re)}
 }
 
 // when narrows a phrase; before is its text up to the secret, in lower case.
@@ -292,12 +292,12 @@ func (m *masker) multipart(i int, name string) {
 }
 
 var (
-	reInsert = regexp.MustCompile("(?i)\\binsert into\\s+[\\w.\"`\\[\\]]+\\s*(?:\\(([^()]*)\\))?\\s*(?:output [^()]*)?values\\s*")
-	reTable  = regexp.MustCompile("(?i)into\\s+[\\w.\"`\\[\\]]*(?:passw|secret|token|credential)")
+	reInsert = lazyre.New("(?i)\\binsert into\\s+[\\w.\"`\\[\\]]+\\s*(?:\\(([^()]*)\\))?\\s*(?:output [^()]*)?values\\s*")
+	reTable  = lazyre.New("(?i)into\\s+[\\w.\"`\\[\\]]*(?:passw|secret|token|credential)")
 )
 
 // reUsers is a table that keeps a password in each row.
-var reUsers = regexp.MustCompile("(?i)into\\s+[\\w.\"`\\[\\]]*\\b(?:[a-z]+_)?(?:users?|accounts?|logins?|members?|customers?)[\"`\\]]?\\s")
+var reUsers = lazyre.New("(?i)into\\s+[\\w.\"`\\[\\]]*\\b(?:[a-z]+_)?(?:users?|accounts?|logins?|members?|customers?)[\"`\\]]?\\s")
 
 // insert hides the values of an INSERT whose columns promise a secret.
 func (m *masker) insert() {

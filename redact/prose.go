@@ -1,27 +1,27 @@
 package redact
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 )
 
 var (
 	// Words before a name behind which its value is the next argument.
-	reSetting = regexp.MustCompile(`(?i)(?:\b(?:setenv|export|ENV|ARG|set|setq|echo|config set|configure set|set -(?:x|gx|Ux))|//[a-z0-9./-]+:)\s+$|//[a-z0-9./-]+:$`)
+	reSetting = lazyre.New(`(?i)(?:\b(?:setenv|export|ENV|ARG|set|setq|echo|config set|configure set|set -(?:x|gx|Ux))|//[a-z0-9./-]+:)\s+$|//[a-z0-9./-]+:$`)
 	// Verbs behind a name.
-	reVerb = regexp.MustCompile(`^["']?(?:\s+(?:temporal|temporaire|temporanea|provisoire|provisional|tempor[aá]ria|now|actuel|actual|currently))?(?:,?\s*for (?:user )?\S{1,40})?\s+(?:(?:is |was |has been |have been |will be |now |successfully )*(?:set|changed|reset|updated|rotated|generated|created)(?: to| as|:)|(?:(?:is |was |has been )?(?:changed|rotated|updated)) from|(?:wurde |is |werd |est |a été |ha sido |fue |è stata |foi |se ha )\p{L}+ (?:auf|zu|in|naar|à|en|a|como|por|para)|wurde (?:auf|zu)|is now|will be|is|was|are|lautet|ist|est|es|é|è|e'|er|är|to|jest|equals|being)\s*:?\s+`)
-	reIs   = regexp.MustCompile(`^ (?:is|was|set to|changed to) `)
-	reTo   = regexp.MustCompile(`^["']?\s+to\s+`)
+	reVerb = lazyre.New(`^["']?(?:\s+(?:temporal|temporaire|temporanea|provisoire|provisional|tempor[aá]ria|now|actuel|actual|currently))?(?:,?\s*for (?:user )?\S{1,40})?\s+(?:(?:is |was |has been |have been |will be |now |successfully )*(?:set|changed|reset|updated|rotated|generated|created)(?: to| as|:)|(?:(?:is |was |has been )?(?:changed|rotated|updated)) from|(?:wurde |is |werd |est |a été |ha sido |fue |è stata |foi |se ha )\p{L}+ (?:auf|zu|in|naar|à|en|a|como|por|para)|wurde (?:auf|zu)|is now|will be|is|was|are|lautet|ist|est|es|é|è|e'|er|är|to|jest|equals|being)\s*:?\s+`)
+	reIs   = lazyre.New(`^ (?:is|was|set to|changed to) `)
+	reTo   = lazyre.New(`^["']?\s+to\s+`)
 	// A secret of these is no object of Kubernetes.
-	reSecretOf = regexp.MustCompile(`\b(?:jwt|client|shared|webhook|signing|app|totp|session|cookie) $`)
+	reSecretOf = lazyre.New(`\b(?:jwt|client|shared|webhook|signing|app|totp|session|cookie) $`)
 	// Words before a name.
-	reWith = regexp.MustCompile(`(?:^|[^a-z])(with|using|wrong|bad|invalid|incorrect|generated|new|temporary|temp|random|initial|old|mit|avec|con|com|rejected|login|user \S+|username \S+|login \S+|bob \S+|connect \S+|account \S+)(?: the| a| an| this| admin| root| default| random)*\s+$`)
+	reWith = lazyre.New(`(?:^|[^a-z])(with|using|wrong|bad|invalid|incorrect|generated|new|temporary|temp|random|initial|old|mit|avec|con|com|rejected|login|user \S+|username \S+|login \S+|bob \S+|connect \S+|account \S+)(?: the| a| an| this| admin| root| default| random)*\s+$`)
 	// "password is generated for root@localhost: x", at the end of a line.
-	reLast   = regexp.MustCompile(`^[^:=]{0,80}(?:\b(?:for|to|of)\b|\b(?:dell'|del|de|du|des|do|da|della|dello|von|für|zu|voor|pour|para|per|por|di|till|dla|для|nuev[ao]|temporal|provisoire|temporanea|nova|nouveau|nuova|inicial|initiale|iniziale|generated|created)\b|для|dell'|\))[^:=]{0,60}:\s+(\S+)\s*$`)
-	reLastOf = regexp.MustCompile(`^ for ["'][^"']{1,120}["']:\s+(\S+)\s*$`)
+	reLast   = lazyre.New(`^[^:=]{0,80}(?:\b(?:for|to|of)\b|\b(?:dell'|del|de|du|des|do|da|della|dello|von|für|zu|voor|pour|para|per|por|di|till|dla|для|nuev[ao]|temporal|provisoire|temporanea|nova|nouveau|nuova|inicial|initiale|iniziale|generated|created)\b|для|dell'|\))[^:=]{0,60}:\s+(\S+)\s*$`)
+	reLastOf = lazyre.New(`^ for ["'][^"']{1,120}["']:\s+(\S+)\s*$`)
 	// The same for what has several words.
-	reLastWords = regexp.MustCompile(`^ (?:for|to|of) [^:=]{1,40}: ([a-z]+(?: [a-z]+){2,24})\s*$`)
-	reFail      = regexp.MustCompile(`fail|error|invalid|unable|cannot|denied|missing|refus|warn|exception|could not|authentication|mismatch|without| no `)
+	reLastWords = lazyre.New(`^ (?:for|to|of) [^:=]{1,40}: ([a-z]+(?: [a-z]+){2,24})\s*$`)
+	reFail      = lazyre.New(`fail|error|invalid|unable|cannot|denied|missing|refus|warn|exception|could not|authentication|mismatch|without| no `)
 )
 
 // spaced is true where a value stands behind its name with a blank between.
@@ -255,9 +255,9 @@ func sentenceGoesOn(rest string) bool {
 
 var (
 	// {"name":"X","value":"Y"}, - name: X value: Y, key="X" value="Y", and the other way round.
-	reNameBefore  = regexp.MustCompile(`(?i)(?:\b|_)(?:name|key|field|variable|param|header|setting|option|env)\\*["']?\s*[:=]?\s*\\*["']?$`)
-	reValueBehind = regexp.MustCompile(`(?i)^\\*["']?\s*[,;{]?\s*\\*["']?(?:value|val|data|content|default)\\*["']?\s*[:=]\s*`)
-	reValueBefore = regexp.MustCompile(`(?i)\bvalue\\*["']?\s*[:=]\s*\\*["']([^"'\\]+)\\*["']\s*,?\s*\\*["']?(?:name|key|field)\\*["']?\s*[:=]\s*\\*["']?$`)
+	reNameBefore  = lazyre.New(`(?i)(?:\b|_)(?:name|key|field|variable|param|header|setting|option|env)\\*["']?\s*[:=]?\s*\\*["']?$`)
+	reValueBehind = lazyre.New(`(?i)^\\*["']?\s*[,;{]?\s*\\*["']?(?:value|val|data|content|default)\\*["']?\s*[:=]\s*`)
+	reValueBefore = lazyre.New(`(?i)\bvalue\\*["']?\s*[:=]\s*\\*["']([^"'\\]+)\\*["']\s*,?\s*\\*["']?(?:name|key|field)\\*["']?\s*[:=]\s*\\*["']?$`)
 )
 
 // namedValue hides the value of a name that is itself a value, as Kubernetes writes

@@ -1,7 +1,7 @@
 package redact
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 )
 
@@ -161,7 +161,7 @@ func namedKey(before string) bool {
 }
 
 // reNamedID is the name of an id and its joint: "cluster id: ", "topicId=".
-var reNamedID = regexp.MustCompile(`(?:\b|_|[a-z])(?:id|uuid|ulid|guid)["']?(?:\s*[:=]\s*|\s+)["']?$`)
+var reNamedID = lazyre.New(`(?:\b|_|[a-z])(?:id|uuid|ulid|guid)["']?(?:\s*[:=]\s*|\s+)["']?$`)
 
 func hexadecimal(s string) bool {
 	for i := 0; i < len(s); i++ {
@@ -185,7 +185,7 @@ func plain(t string) bool {
 	return left < minRandom*3/4
 }
 
-var reWordOrNumber = regexp.MustCompile(`^(?:[A-Z]?[a-z]+|[A-Z]+|[0-9TZv]+|(?:[A-Z]?[a-z]{2,})+)$`)
+var reWordOrNumber = lazyre.New(`^(?:[A-Z]?[a-z]+|[A-Z]+|[0-9TZv]+|(?:[A-Z]?[a-z]{2,})+)$`)
 
 // shuffled is true when digits, capitals and small letters take turns at more than
 // a third of the steps, and each of them is there. Words and paths change rarely,

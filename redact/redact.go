@@ -13,8 +13,8 @@
 package redact
 
 import (
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -31,8 +31,8 @@ const (
 
 var (
 	// ANSI sequences split names from values, so they go first.
-	reANSI = regexp.MustCompile(`\x1b(?:\[[0-9;:?<=>]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[()][0-9A-Za-z])`)
-	rePEM  = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|$)`)
+	reANSI = lazyre.New(`\x1b(?:\[[0-9;:?<=>]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[()][0-9A-Za-z])`)
+	rePEM  = lazyre.New(`(?s)-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|$)`)
 )
 
 // Line hides what looks like a secret in one line of a container's log: values

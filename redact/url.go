@@ -1,7 +1,7 @@
 package redact
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 )
 
@@ -10,11 +10,11 @@ var slashes = []string{"://", `:\/\/`, "%3a%2f%2f", `:\u002f\u002f`}
 
 var (
 	// Secrets of signed links and of sign-ins have very short names.
-	reShortKey = regexp.MustCompile(`(?i)(?:[?&;#]|&amp;|%26|%3f)(sig|key|code|auth|sas|se|pass|pw|pwd|state|ticket|hash|hmac|samlresponse|assertion|k)(?:=|%3d)((?:[^\s&"'<>;#%\\]|%[013-9a-f][0-9a-f]|%2[0-57-9a-f])+)`)
+	reShortKey = lazyre.New(`(?i)(?:[?&;#]|&amp;|%26|%3f)(sig|key|code|auth|sas|se|pass|pw|pwd|state|ticket|hash|hmac|samlresponse|assertion|k)(?:=|%3d)((?:[^\s&"'<>;#%\\]|%[013-9a-f][0-9a-f]|%2[0-57-9a-f])+)`)
 	// A path that ends with a secret: /reset-password/x.
-	rePath   = regexp.MustCompile(`(?i)/(?:[a-z_\-]*(?:reset|confirm|activat|verif|magic|invit|unsubscribe|recover|accept|unlock|setup|token|webhook|hooks?|passwd|forgot|sso|autologin)[a-z_\-]*)((?:/[A-Za-z0-9_\-.~=%]+)*)(\?[^\s"'<>]*)?`)
-	reParams = regexp.MustCompile(`[?&][A-Za-z_]+=([A-Za-z0-9_\-.~%]+)`)
-	rePage   = regexp.MustCompile(`\.(?:js|css|html?|php|png|jpg|svg|go|py|java|rb|ts|json|ya?ml|txt|md|gz|log|so|tar|zip|map|sh|conf|pem|crt)(?:$|[:?])`)
+	rePath   = lazyre.New(`(?i)/(?:[a-z_\-]*(?:reset|confirm|activat|verif|magic|invit|unsubscribe|recover|accept|unlock|setup|token|webhook|hooks?|passwd|forgot|sso|autologin)[a-z_\-]*)((?:/[A-Za-z0-9_\-.~=%]+)*)(\?[^\s"'<>]*)?`)
+	reParams = lazyre.New(`[?&][A-Za-z_]+=([A-Za-z0-9_\-.~%]+)`)
+	rePage   = lazyre.New(`\.(?:js|css|html?|php|png|jpg|svg|go|py|java|rb|ts|json|ya?ml|txt|md|gz|log|so|tar|zip|map|sh|conf|pem|crt)(?:$|[:?])`)
 )
 
 var (
@@ -133,7 +133,7 @@ func harmlessParam(name, v string) bool {
 }
 
 // reAuthority is a host, or several, each with or without a port.
-var reAuthority = regexp.MustCompile(`^(?:[A-Za-z0-9._\-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?)(?:,[A-Za-z0-9._\-]+(?::[0-9]{1,5})?)*$`)
+var reAuthority = lazyre.New(`^(?:[A-Za-z0-9._\-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?)(?:,[A-Za-z0-9._\-]+(?::[0-9]{1,5})?)*$`)
 
 func hostOf(s string) string {
 	if i := strings.IndexAny(s, "/?#"); i >= 0 {

@@ -1,7 +1,7 @@
 package redact
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 )
 
@@ -21,13 +21,13 @@ var wrappers = wordSet(`some ok just optional option right left string str bytes
 
 var (
 	// A type between a name and "=": password: Option<String> = "x".
-	reType = regexp.MustCompile(`^&?(?:'[a-z]+ )?(?:mut )?[A-Za-z_][A-Za-z0-9_.:]*(?:[<\[][A-Za-z0-9_., &<>\[\]|]{0,40}[>\]])?[?*]?(?:\s*\|\s*[A-Za-z]+)?\s+=\s+`)
+	reType = lazyre.New(`^&?(?:'[a-z]+ )?(?:mut )?[A-Za-z_][A-Za-z0-9_.:]*(?:[<\[][A-Za-z0-9_., &<>\[\]|]{0,40}[>\]])?[?*]?(?:\s*\|\s*[A-Za-z]+)?\s+=\s+`)
 	// What debug printers put before a string.
-	rePrinted = regexp.MustCompile(`^(?:string ?\([0-9]+\) |string (?:')|s:[0-9]+:|\(\*?[a-z.]+\)\((?:0x[0-9a-f]+\)\()?|Optional<String> - some : |!!?[a-z]+ |[|>][-+]? |\([a-z]+\) (?:\(len=[0-9]+\) )?|<<|r#+|\[\](?:byte|uint8|rune|string)[({]|\*?&)`)
+	rePrinted = lazyre.New(`^(?:string ?\([0-9]+\) |string (?:')|s:[0-9]+:|\(\*?[a-z.]+\)\((?:0x[0-9a-f]+\)\()?|Optional<String> - some : |!!?[a-z]+ |[|>][-+]? |\([a-z]+\) (?:\(len=[0-9]+\) )?|<<|r#+|\[\](?:byte|uint8|rune|string)[({]|\*?&)`)
 	// A prefix of a string: b"x", @"x", N'x', $'x'.
-	rePrefix = regexp.MustCompile(`^(?:[bBuUrRfFLN@$]{1,2}|u8)["']`)
+	rePrefix = lazyre.New(`^(?:[bBuUrRfFLN@$]{1,2}|u8)["']`)
 	// A function, a type or a constructor, and its bracket.
-	reCall = regexp.MustCompile(`^(?:new |await |\(\) => )?[*&]?([A-Za-z_][A-Za-z0-9_.:\-]{0,40})(?:[!]?[(\[]| (?:["(']))`)
+	reCall = lazyre.New(`^(?:new |await |\(\) => )?[*&]?([A-Za-z_][A-Za-z0-9_.:\-]{0,40})(?:[!]?[(\[]| (?:["(']))`)
 )
 
 // read finds the value that begins at i.
@@ -246,7 +246,7 @@ func pairBegins(s string) bool {
 }
 
 // reOption is an option between a directive and its value: rootpw --plaintext x.
-var reOption = regexp.MustCompile(`^\s*--[a-z]+ +`)
+var reOption = lazyre.New(`^\s*--[a-z]+ +`)
 
 // hideValue hides what a name promises. It returns where that ends, or 0.
 func (m *masker) hideValue(nm name, l link) int {
@@ -292,11 +292,11 @@ func (m *masker) hideValue(nm name, l link) int {
 	return v.to
 }
 
-var reUserPair = regexp.MustCompile(`^ [A-Za-z0-9_.@\-]+:([^\s:/"']+)(?:\s|$)`)
+var reUserPair = lazyre.New(`^ [A-Za-z0-9_.@\-]+:([^\s:/"']+)(?:\s|$)`)
 
-var reLiteral = regexp.MustCompile(`^[^("']{1,60}\(\s*["']([^"']+)["']\s*\)`)
+var reLiteral = lazyre.New(`^[^("']{1,60}\(\s*["']([^"']+)["']\s*\)`)
 
-var reOfObject = regexp.MustCompile(`^[A-Za-z_.]{1,40}\(\{`)
+var reOfObject = lazyre.New(`^[A-Za-z_.]{1,40}\(\{`)
 
 // literal hides the only argument of a function that is not known, where it is a literal
 // that is no word. It returns where what it hid ends, or 0.
@@ -350,7 +350,7 @@ func (m *masker) object(nm name, v read) int {
 }
 
 var (
-	rePair       = regexp.MustCompile(`\\*["']?([A-Za-z0-9_\-]+)\\*["']?\s*(?::|=>?)\s*\\*["']?([^"'\\,{}\[\]\s][^"'\\,{}\[\]]*)`)
+	rePair       = lazyre.New(`\\*["']?([A-Za-z0-9_\-]+)\\*["']?\s*(?::|=>?)\s*\\*["']?([^"'\\,{}\[\]\s][^"'\\,{}\[\]]*)`)
 	inSecret     = wordSet("inner 0 _0 secret password token value val data default text content plain plaintext raw string current")
 	besideSecret = wordSet("user username name id type email host url realm kind namespace key account role region provider status message error created updated")
 )

@@ -2,8 +2,8 @@ package verdict
 
 import (
 	"fmt"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -112,8 +112,8 @@ func adviceChild(f *Facts) string {
 
 // What the kubelet says was short on the node, where it was not memory.
 var (
-	reEvictedDisk = regexp.MustCompile(`(?i)ephemeral-storage|nodefs|imagefs|inodes|disk`)
-	reEvictedPIDs = regexp.MustCompile(`(?i)low on resource: pids|pid\.available|PIDPressure`)
+	reEvictedDisk = lazyre.New(`(?i)ephemeral-storage|nodefs|imagefs|inodes|disk`)
+	reEvictedPIDs = lazyre.New(`(?i)low on resource: pids|pid\.available|PIDPressure`)
 )
 
 // shells do not pass a signal on to the program they wait for.

@@ -1,7 +1,7 @@
 package verdict
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -11,10 +11,10 @@ import (
 
 // reVsyscall is a fault in the page of the old system call entry, which newer kernels
 // leave out, or the kernel's own word on it.
-var reVsyscall = regexp.MustCompile(`vsyscall attempted with vsyscall=none|segfault at ffffffffff60[0-9a-f]{4}\b`)
+var reVsyscall = lazyre.New(`vsyscall attempted with vsyscall=none|segfault at ffffffffff60[0-9a-f]{4}\b`)
 
 // reCPU is how programs say which CPU feature they need. Group 1 names it.
-var reCPU = regexp.MustCompile(`(?i)CPU does not support (x86-64-v[2-4])|requires? (?:a )?CPU with (\w+) support|(?:without|no|lacks?|missing) (AVX2?|AVX-?512\w*|SSE4[._]2|SSSE3|POPCNT|BMI2?)\b|compiled (?:to use|with) (AVX2?|AVX-?512\w*|SSE4[._]2|FMA)\b`)
+var reCPU = lazyre.New(`(?i)CPU does not support (x86-64-v[2-4])|requires? (?:a )?CPU with (\w+) support|(?:without|no|lacks?|missing) (AVX2?|AVX-?512\w*|SSE4[._]2|SSSE3|POPCNT|BMI2?)\b|compiled (?:to use|with) (AVX2?|AVX-?512\w*|SSE4[._]2|FMA)\b`)
 
 // vsyscall is the kernel's record that the program used the old entry; nil where there
 // is none.

@@ -1,7 +1,7 @@
 package verdict
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 )
 
@@ -80,14 +80,14 @@ func diskPath(lines []string, at int, pre, post string) string {
 var (
 	// reDisk is the text of ENOSPC and EDQUOT as an error says it, or a
 	// program's own words for it.
-	reDisk = regexp.MustCompile(`(?:^|[:\])=,(] ?["']?|- |\b(?:errno|code:?|Errcode:)[ =]?28[ :,)"]+|\d: )(?:ENOSPC: )?([Nn]o space left on (?:device|disk)|[Dd]isk quota exceeded|EDQUOT\b)` +
+	reDisk = lazyre.New(`(?:^|[:\])=,(] ?["']?|- |\b(?:errno|code:?|Errcode:)[ =]?28[ :,)"]+|\d: )(?:ENOSPC: )?([Nn]o space left on (?:device|disk)|[Dd]isk quota exceeded|EDQUOT\b)` +
 		`|\b(?:Error|ERROR|error|failed): (ENOSPC|EDQUOT)\b|Errno::(ENOSPC|EDQUOT)\b|\b(database or disk is full)\b|\bkind: (StorageFull|QuotaExceeded)\b` +
 		`|\b(There is not enough space on the disk)\b|\b(Disk is full) writing '|\b(possibly out of free disk space)\b|\b(OutOfDiskSpace)\b`)
 	// reNotDisk are other things that run out under the same errno: watches,
 	// semaphores, control groups, and kernel tables.
-	reNotDisk = regexp.MustCompile(`(?i)inotify|file watchers|\bwatch(?:es|er)?\b|semaphore|semget|sem_open|shmget|msgget|/sys/fs/cgroup|/sys/fs/bpf|mkdir /proc/|epoll|ipset|\bbpf\b`)
+	reNotDisk = lazyre.New(`(?i)inotify|file watchers|\bwatch(?:es|er)?\b|semaphore|semget|sem_open|shmget|msgget|/sys/fs/cgroup|/sys/fs/bpf|mkdir /proc/|epoll|ipset|\bbpf\b`)
 
-	rePathAfter  = regexp.MustCompile(`^(?:, [a-z]+)?(?: @ [a-z_]{1,30} -| ?:)? ?["']?((?:/|\./)[^"'\s,)]+)`)
-	rePathBefore = regexp.MustCompile(`["']([^"'\s]*[/.][^"'\s]+)["'][^"']{0,60}$|(?:^|[\s(])(/[^\s:"'()]+)(?:\): [\w :]{0,60})?[:)]?[\s(]*$`)
-	reNodePath   = regexp.MustCompile(`^\s*path: '([^']+)'`)
+	rePathAfter  = lazyre.New(`^(?:, [a-z]+)?(?: @ [a-z_]{1,30} -| ?:)? ?["']?((?:/|\./)[^"'\s,)]+)`)
+	rePathBefore = lazyre.New(`["']([^"'\s]*[/.][^"'\s]+)["'][^"']{0,60}$|(?:^|[\s(])(/[^\s:"'()]+)(?:\): [\w :]{0,60})?[:)]?[\s(]*$`)
+	reNodePath   = lazyre.New(`^\s*path: '([^']+)'`)
 )

@@ -2,7 +2,7 @@ package verdict
 
 import (
 	"fmt"
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 	"time"
 
@@ -30,13 +30,13 @@ type notStarted struct {
 
 // reExecs are how runc's init, shells and small init programs say that the command
 // could not be executed. Group 1 is the command, group 2 the system's reason.
-var reExecs = []*regexp.Regexp{
-	regexp.MustCompile(`^(?:\S{1,64}: )?exec:? "?([^":]{1,300})"?: ?(?:exec: )?((?:exec|Exec) format error|no such file or directory|permission denied|not a directory|is a directory|invalid argument|text file busy)$`),
-	regexp.MustCompile(`^standard_init_linux\.go:\d{1,5}: exec user process caused:? "?()((?:exec|Exec) format error|no such file or directory|permission denied)"?$`),
-	regexp.MustCompile(`(?i)^\[FATAL tini \(\d{1,7}\)\] exec (\S{1,300}) failed: (exec format error|no such file or directory|permission denied)$`),
-	regexp.MustCompile(`(?i)^\[dumb-init\] (\S{1,300}): (exec format error|no such file or directory|permission denied)$`),
-	regexp.MustCompile(`(?i)^(?:\S{1,80}: )?(?:line \d{1,6}: )?(\S{1,300}): (cannot execute: required file not found|cannot execute binary file: exec format error|bad interpreter: no such file or directory)$`),
-	regexp.MustCompile(`(?i)^(?:/usr/bin/)?env: (?:[‘'"]?)([^’'":]{1,200})(?:[’'"]?): (no such file or directory)$`),
+var reExecs = []*lazyre.Regexp{
+	lazyre.New(`^(?:\S{1,64}: )?exec:? "?([^":]{1,300})"?: ?(?:exec: )?((?:exec|Exec) format error|no such file or directory|permission denied|not a directory|is a directory|invalid argument|text file busy)$`),
+	lazyre.New(`^standard_init_linux\.go:\d{1,5}: exec user process caused:? "?()((?:exec|Exec) format error|no such file or directory|permission denied)"?$`),
+	lazyre.New(`(?i)^\[FATAL tini \(\d{1,7}\)\] exec (\S{1,300}) failed: (exec format error|no such file or directory|permission denied)$`),
+	lazyre.New(`(?i)^\[dumb-init\] (\S{1,300}): (exec format error|no such file or directory|permission denied)$`),
+	lazyre.New(`(?i)^(?:\S{1,80}: )?(?:line \d{1,6}: )?(\S{1,300}): (cannot execute: required file not found|cannot execute binary file: exec format error|bad interpreter: no such file or directory)$`),
+	lazyre.New(`(?i)^(?:/usr/bin/)?env: (?:[‘'"]?)([^’'":]{1,200})(?:[’'"]?): (no such file or directory)$`),
 }
 
 // findNotStarted looks for it in a log of which it is the only word.
@@ -113,7 +113,7 @@ func (f *Facts) tail() []string {
 
 // startLayers are what engine, shim and runtime each put before a start error: by whose
 // hands it came, which the evidence keeps.
-var startLayers = regexp.MustCompile(`^(?:failed to create (?:shim task|task for container)|failed to start shim|OCI runtime create failed|(?:runc|crun|youki) (?:create|run) failed|` +
+var startLayers = lazyre.New(`^(?:failed to create (?:shim task|task for container)|failed to start shim|OCI runtime create failed|(?:runc|crun|youki) (?:create|run) failed|` +
 	`unable to start container process|error during container init|(?:container|process|standard_init|rootfs)_linux\.go:\d+|starting container process caused|container init caused): *`)
 
 // startReason is a start error without the layers that it came through.
@@ -130,24 +130,24 @@ func startReason(said string) string {
 
 // startTrouble is one kind of the engine's start errors: how it reads, and what to do.
 type startTrouble struct {
-	shape  *regexp.Regexp
+	shape  *lazyre.Regexp
 	advice string
 }
 
 // startTroubles are looked through in order; the first that fits is taken.
 var startTroubles = []startTrouble{
-	{regexp.MustCompile(`(?i)exec format error`), "Build or pull the image for this machine's architecture (docker image inspect -f '{{.Architecture}}' IMAGE against uname -m; docker pull --platform), or give the script a #! line."},
-	{regexp.MustCompile(`(?i)could not select device driver|nvidia|libcuda|--gpus|\bgpu\b`), "Install the NVIDIA container toolkit on this host and restart the engine (nvidia-ctk runtime configure --runtime=docker), or start it without --gpus."},
-	{regexp.MustCompile(`(?i)gathering device information|/dev/\S+.{0,40}no such file|device cgroup|error adding device`), "The device that was asked for (--device, devices:) is not on this host: ls -l it, load its driver, or take it out."},
-	{regexp.MustCompile(`(?i)bind source path does not exist|invalid mount|error mounting|mounts? denied|not a directory.{0,80}mount|mount.{0,200}(?:not a directory|no such file|permission denied|read-only)|failed to mount`), "A mount cannot be made: look whether the source exists on this host and is of the right sort, a file on a file or a directory on a directory (docker inspect -f '{{json .Mounts}}')."},
-	{regexp.MustCompile(`(?i)rlimit|ulimit|too many open files`), "A ulimit that was asked for is above what this host allows: lower it (--ulimit, ulimits:), or raise the engine's own (LimitNOFILE of its unit, /proc/sys/fs/nr_open)."},
-	{regexp.MustCompile(`(?i)port is already allocated|address already in use|bind for`), "Another program holds the published port: ss -ltnp names it; stop that, or publish another port."},
-	{regexp.MustCompile(`(?i)bridge|iptables|network \S+ not found|endpoint|veth|failed to set up container networking|failed programming external connectivity`), "The network could not be set up: docker network ls, and restart the engine if something flushed iptables (systemctl restart docker)."},
-	{regexp.MustCompile(`(?i)seccomp|apparmor|selinux|capabilit|operation not permitted`), "A security profile or capability refused the start: compare --security-opt and --cap-add with what this host's kernel has (dmesg, journalctl -t audit)."},
-	{regexp.MustCompile(`(?i)memory limit|minimum memory|oom_score_adj|cgroup|swap limit`), "The resource settings cannot be applied on this host: compare --memory, --cpus and the cgroup version (docker info) with what was asked for."},
-	{regexp.MustCompile(`(?i)no space left|disk quota`), "The engine's disk is full: docker system df names what fills it, docker system prune frees it."},
-	{regexp.MustCompile(`(?i)permission denied`), "Make the command executable in the image (chmod +x; COPY --chmod=755), and look that its file system is not mounted noexec."},
-	{regexp.MustCompile(`(?i)executable file not found|no such file or directory|bad interpreter`), "Look whether the command is in the image, and the interpreter of its #! line or its loader (musl against glibc): docker run --rm --entrypoint sh IMAGE -c 'ls -l COMMAND; head -1 COMMAND'."},
+	{lazyre.New(`(?i)exec format error`), "Build or pull the image for this machine's architecture (docker image inspect -f '{{.Architecture}}' IMAGE against uname -m; docker pull --platform), or give the script a #! line."},
+	{lazyre.New(`(?i)could not select device driver|nvidia|libcuda|--gpus|\bgpu\b`), "Install the NVIDIA container toolkit on this host and restart the engine (nvidia-ctk runtime configure --runtime=docker), or start it without --gpus."},
+	{lazyre.New(`(?i)gathering device information|/dev/\S+.{0,40}no such file|device cgroup|error adding device`), "The device that was asked for (--device, devices:) is not on this host: ls -l it, load its driver, or take it out."},
+	{lazyre.New(`(?i)bind source path does not exist|invalid mount|error mounting|mounts? denied|not a directory.{0,80}mount|mount.{0,200}(?:not a directory|no such file|permission denied|read-only)|failed to mount`), "A mount cannot be made: look whether the source exists on this host and is of the right sort, a file on a file or a directory on a directory (docker inspect -f '{{json .Mounts}}')."},
+	{lazyre.New(`(?i)rlimit|ulimit|too many open files`), "A ulimit that was asked for is above what this host allows: lower it (--ulimit, ulimits:), or raise the engine's own (LimitNOFILE of its unit, /proc/sys/fs/nr_open)."},
+	{lazyre.New(`(?i)port is already allocated|address already in use|bind for`), "Another program holds the published port: ss -ltnp names it; stop that, or publish another port."},
+	{lazyre.New(`(?i)bridge|iptables|network \S+ not found|endpoint|veth|failed to set up container networking|failed programming external connectivity`), "The network could not be set up: docker network ls, and restart the engine if something flushed iptables (systemctl restart docker)."},
+	{lazyre.New(`(?i)seccomp|apparmor|selinux|capabilit|operation not permitted`), "A security profile or capability refused the start: compare --security-opt and --cap-add with what this host's kernel has (dmesg, journalctl -t audit)."},
+	{lazyre.New(`(?i)memory limit|minimum memory|oom_score_adj|cgroup|swap limit`), "The resource settings cannot be applied on this host: compare --memory, --cpus and the cgroup version (docker info) with what was asked for."},
+	{lazyre.New(`(?i)no space left|disk quota`), "The engine's disk is full: docker system df names what fills it, docker system prune frees it."},
+	{lazyre.New(`(?i)permission denied`), "Make the command executable in the image (chmod +x; COPY --chmod=755), and look that its file system is not mounted noexec."},
+	{lazyre.New(`(?i)executable file not found|no such file or directory|bad interpreter`), "Look whether the command is in the image, and the interpreter of its #! line or its loader (musl against glibc): docker run --rm --entrypoint sh IMAGE -c 'ls -l COMMAND; head -1 COMMAND'."},
 }
 
 // adviceExec is what to do about a container that did not start.

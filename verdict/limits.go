@@ -1,7 +1,7 @@
 package verdict
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +19,7 @@ const nearEnd = 10
 const forkWindow = 10 * time.Second
 
 // reForkRefused is how programs say that no process or thread could be made (EAGAIN).
-var reForkRefused = regexp.MustCompile(`(?i)\bfork\b[^"]{0,120}: Resource temporarily unavailable\b|\bCannot fork$|\bfork/exec [^:\s]{1,300}: resource temporarily unavailable\b` +
+var reForkRefused = lazyre.New(`(?i)\bfork\b[^"]{0,120}: Resource temporarily unavailable\b|\bCannot fork$|\bfork/exec [^:\s]{1,300}: resource temporarily unavailable\b` +
 	`|^RuntimeError: can't start new thread$|\bspawn(?:Sync)? \S{1,300} EAGAIN\b|\bpthread_create\b[^"]{0,120}: Resource temporarily unavailable\b`)
 
 // forkRefused is true where a program's last words are of a refused fork.

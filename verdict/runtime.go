@@ -1,8 +1,8 @@
 package verdict
 
 import (
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -131,10 +131,10 @@ func FindRuntimeOOM(tail []string) *RuntimeOOM {
 }
 
 // compiledRows are the shapes of runtimeRows, made once, when first asked for.
-var compiledRows = sync.OnceValue(func() []*regexp.Regexp {
-	out := make([]*regexp.Regexp, len(runtimeRows))
+var compiledRows = sync.OnceValue(func() []*lazyre.Regexp {
+	out := make([]*lazyre.Regexp, len(runtimeRows))
 	for i := range runtimeRows {
-		out[i] = regexp.MustCompile(strings.ReplaceAll(runtimeRows[i].shape, "§", `["'\s.}]*$`))
+		out[i] = lazyre.New(strings.ReplaceAll(runtimeRows[i].shape, "§", `["'\s.}]*$`))
 	}
 	return out
 })
@@ -193,14 +193,14 @@ func matchRow(lines []string, i int) (*RuntimeOOM, int) {
 
 var (
 	// reColour is a terminal's colour, raw or as Sanitize writes it.
-	reColour = regexp.MustCompile(`(?:\x1b|\\x1b)\[[0-9;]{0,20}m`)
+	reColour = lazyre.New(`(?:\x1b|\\x1b)\[[0-9;]{0,20}m`)
 	// reLowLevel is a log level at which nothing that ends a program is logged.
-	reLowLevel = regexp.MustCompile(`(?i)(?:^|[\s\[(|<"=])(?:trace|debug|info|notice|warn|warning)(?:[\s\])|>",:]|$)`)
+	reLowLevel = lazyre.New(`(?i)(?:^|[\s\[(|<"=])(?:trace|debug|info|notice|warn|warning)(?:[\s\])|>",:]|$)`)
 	// reTamed are words of a record that the program went on.
-	reTamed = regexp.MustCompile(`(?i)\b(?:caught|handled|recover(?:ed|ing|y)|ignor(?:ed|ing)|retry(?:ing)?|retried|retries|swallowed|fall(?:ing)? ?back|going on|continu(?:e|es|ing)|will try again|shedding)\b`)
+	reTamed = lazyre.New(`(?i)\b(?:caught|handled|recover(?:ed|ing|y)|ignor(?:ed|ing)|retry(?:ing)?|retried|retries|swallowed|fall(?:ing)? ?back|going on|continu(?:e|es|ing)|will try again|shedding)\b`)
 	// reProse are words that stand in a sentence and not in the head of a log line.
-	reProse = regexp.MustCompile(`(?i)\b(?:if|when|whenever|you|your|we|they|the|an|this|these|see|saw|seen|about|why|how|what|like|is|are|was|were|been|got|getting|after|before|because|avoid|prevents?|means|e\.g|example|grep|pattern|regexp?|match(?:es)?)\b`)
-	reSize  = regexp.MustCompile(`^(\d{1,18})(\.\d{1,6})? ?([KMGTPEkmgtpe]?)(?:i?[Bb]|bytes)?$`)
+	reProse = lazyre.New(`(?i)\b(?:if|when|whenever|you|your|we|they|the|an|this|these|see|saw|seen|about|why|how|what|like|is|are|was|were|been|got|getting|after|before|because|avoid|prevents?|means|e\.g|example|grep|pattern|regexp?|match(?:es)?)\b`)
+	reSize  = lazyre.New(`^(\d{1,18})(\.\d{1,6})? ?([KMGTPEkmgtpe]?)(?:i?[Bb]|bytes)?$`)
 )
 
 // talk is true where a message is not said but spoken of: quoted in a sentence,
@@ -265,12 +265,12 @@ func plainLines(tail []string) ([]string, int) {
 }
 
 var (
-	reNative = regexp.MustCompile(`failed to (?:map|allocate) (\d{1,18}) bytes`)
-	reMarked = regexp.MustCompile(`Mark-(?:[Cc]ompact|sweep)[ a-z()]{0,20} [\d.]{1,12} \([\d.]{1,12}\) -> ([\d.]{1,12}) \(`)
-	reDetail = regexp.MustCompile(`DETAIL:  Failed on request of size (\d{1,18})\b`)
-	reHint   = regexp.MustCompile(`\(currently (\d{1,18}) bytes\)`)
-	reWords  = regexp.MustCompile(`^\s*Max Heap Size: +(\d{1,15})$`)
-	reGHC    = regexp.MustCompile(`Current maximum heap size is (\d{1,18}) bytes`)
-	rePinned = regexp.MustCompile(`(?i)m?lock|huge|large.?page|io_uring|warning|shm`)
-	reRecord = regexp.MustCompile(`(?i)(?:^|[\s\[(|<"=:])(?:debug|info|notice|warn|warning|error|critical)(?:[\s\])|>",:]|$)`)
+	reNative = lazyre.New(`failed to (?:map|allocate) (\d{1,18}) bytes`)
+	reMarked = lazyre.New(`Mark-(?:[Cc]ompact|sweep)[ a-z()]{0,20} [\d.]{1,12} \([\d.]{1,12}\) -> ([\d.]{1,12}) \(`)
+	reDetail = lazyre.New(`DETAIL:  Failed on request of size (\d{1,18})\b`)
+	reHint   = lazyre.New(`\(currently (\d{1,18}) bytes\)`)
+	reWords  = lazyre.New(`^\s*Max Heap Size: +(\d{1,15})$`)
+	reGHC    = lazyre.New(`Current maximum heap size is (\d{1,18}) bytes`)
+	rePinned = lazyre.New(`(?i)m?lock|huge|large.?page|io_uring|warning|shm`)
+	reRecord = lazyre.New(`(?i)(?:^|[\s\[(|<"=:])(?:debug|info|notice|warn|warning|error|critical)(?:[\s\])|>",:]|$)`)
 )

@@ -1,7 +1,7 @@
 package verdict
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
 )
 
@@ -34,14 +34,14 @@ func javaSaid(m *message) bool {
 }
 
 // reUncaught are words of a record that nothing caught the error.
-var reUncaught = regexp.MustCompile(`(?i)\b(?:uncaught|unhandled|fatal error in thread|fatal exception|exiting|terminating|halting|shutting down)\b`)
+var reUncaught = lazyre.New(`(?i)\b(?:uncaught|unhandled|fatal error in thread|fatal exception|exiting|terminating|halting|shutting down)\b`)
 
 func isJavaFrame(l string) bool {
 	l = strings.TrimPrefix(strings.TrimLeft(l, " \t"), `\t`)
 	return strings.HasPrefix(l, "at ") || strings.HasPrefix(l, "... ") || strings.HasPrefix(l, "Caused by: ") || strings.HasPrefix(l, "Suppressed: ")
 }
 
-var reXmx = regexp.MustCompile(`\bPicked up \S+: .*-Xmx(\d{1,15}[kKmMgGtT]?)\b`)
+var reXmx = lazyre.New(`\bPicked up \S+: .*-Xmx(\d{1,15}[kKmMgGtT]?)\b`)
 
 // javaHeap also reads the heap's limit from the options that Java prints at start.
 func javaHeap(m *message) bool {
@@ -129,7 +129,7 @@ func postgresHint(m *message) bool { return below(m, reHint, &m.found.Requested)
 func haskellHeap(m *message) bool { return below(m, reGHC, &m.found.Limit) }
 
 // below reads a size from one of the next three lines.
-func below(m *message, re *regexp.Regexp, into **int64) bool {
+func below(m *message, re *lazyre.Regexp, into **int64) bool {
 	for i := m.at + 1; i < min(m.at+4, len(m.lines)); i++ {
 		if g := re.FindStringSubmatch(m.lines[i]); g != nil {
 			*into = parseSize(g[1])

@@ -2,7 +2,7 @@ package voices
 
 import (
 	"encoding/json"
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strconv"
 	"strings"
 	"time"
@@ -11,11 +11,11 @@ import (
 var (
 	// reISO, reSyslog and reBracket are the stamps of a text log's lines, with the
 	// rest: "2026-03-11T06:25:01.2+00:00 ", "Mar 11 06:25:01 ", "[Thu Dec  7 00:20:58 2017] ".
-	reISO     = regexp.MustCompile(`^\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)(Z|[+-]\d\d:?\d\d)?\]? +(.*)$`)
-	reSyslog  = regexp.MustCompile(`^(?:<\d{1,3}>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?:\.\d{1,9})? +(.*)$`)
-	reBracket = regexp.MustCompile(`^\[([A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4})\] +(.*)$`)
+	reISO     = lazyre.New(`^\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)(Z|[+-]\d\d:?\d\d)?\]? +(.*)$`)
+	reSyslog  = lazyre.New(`^(?:<\d{1,3}>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?:\.\d{1,9})? +(.*)$`)
+	reBracket = lazyre.New(`^\[([A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4})\] +(.*)$`)
 	// reWho is "HOST IDENT[PID]: " or "IDENT[PID]: ".
-	reWho = regexp.MustCompile(`^(?:\S{1,255} )?([A-Za-z0-9_.@/\-]{1,64})(?:\[\d{1,10}\])?: (.*)$`)
+	reWho = lazyre.New(`^(?:\S{1,255} )?([A-Za-z0-9_.@/\-]{1,64})(?:\[\d{1,10}\])?: (.*)$`)
 )
 
 // ParseLine takes a line of a text log or of journalctl -o json apart. loc is the zone

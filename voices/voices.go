@@ -3,7 +3,7 @@
 package voices
 
 import (
-	"regexp"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,25 +23,25 @@ type row struct {
 	from  []string // identifiers in the log that may say it
 	kind  incident.VoiceKind
 	has   string // a text without which the shape is not tried
-	shape *regexp.Regexp
+	shape *lazyre.Regexp
 }
 
 // rows are all shapes; a new one is a row here and a line in testdata/lines.txt.
 var rows = []row{
-	{"systemd-oomd", []string{"systemd-oomd"}, incident.VoiceKilled, "Marked ", regexp.MustCompile(`^Marked (?P<cgroup>/\S+) for killing`)},
-	{"systemd-oomd", []string{"systemd-oomd"}, incident.VoiceKilled, "Killed ", regexp.MustCompile(`^Killed (?P<cgroup>/\S+) due to (?:memory|swap|pressure)`)},
-	{"systemd-oomd", []string{"systemd"}, incident.VoiceKilled, "systemd-oomd killed", regexp.MustCompile(`^(?P<unit>\S+\.(?:scope|service|slice)): systemd-oomd killed (?:\d+|some) process\(?e?s?\)? ?\(?e?s?\)? ?in this unit`)},
-	{"earlyoom", []string{"earlyoom"}, incident.VoiceKilled, "sending SIG", regexp.MustCompile(`^sending SIG(?P<signal>TERM|KILL) to process (?P<pid>\d{1,10})(?: uid \d+)? "(?P<comm>[^"]{0,64})"`)},
-	{"nohang", []string{"nohang", "nohang-desktop"}, incident.VoiceKilled, "", regexp.MustCompile(`(?:Sending SIG|\[ OK \] Sending SIG|Send(?:ing)? SIG)(?P<signal>TERM|KILL) to (?:the )?(?:process )?(?:\[?(?P<comm>[^\]()"]{1,64})\]? ?\()?(?:pid:? ?)?(?P<pid>\d{1,10})`)},
-	{"nohang", []string{"nohang", "nohang-desktop"}, incident.VoiceKilled, "Victim", regexp.MustCompile(`^\s*(?:Victim|Process) (?:is )?(?:found|terminated|killed).{0,40}?[Pp][Ii][Dd]:? ?(?P<pid>\d{1,10})(?:.{0,40}?[Nn]ame:? ?"?(?P<comm>[^",]{1,64}))?`)},
-	{"oomd", []string{"oomd"}, incident.VoiceKilled, "illing cgroup", regexp.MustCompile(`(?:Trying to kill|[Kk]illing cgroup):? ?"?(?P<cgroup>/?[^\s",]+)`)},
-	{"oomd", []string{"oomd"}, incident.VoiceKilled, "oomd kill:", regexp.MustCompile(`oomd kill: [\d. ]{1,80}(?P<cgroup>\S*/\S+)`)},
-	{"dockerd", []string{"dockerd", "docker"}, incident.VoiceForce, "using the force", regexp.MustCompile(`(?i)container (?:(?P<id>[0-9a-f]{12,64}) )?failed to (?:exit|stop) within (?P<grace>[0-9.]+ ?(?:ms|s|m|h|seconds?)?) of (?:signal (?P<signal>\d{1,2})|kill|the stop signal)[^=]{0,80}using the force(?:.{0,200}\bcontainer(?:ID)?="?(?P<id2>[0-9a-f]{12,64}))?`)},
-	{"dockerd", []string{"dockerd", "docker"}, incident.VoiceForce, "using the force", regexp.MustCompile(`(?i)failed to (?:exit|stop).{0,120}using the force(?:.{0,200}\bcontainer(?:ID)?="?(?P<id>[0-9a-f]{12,64}))?`)},
-	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceEvicted, "viction manager", regexp.MustCompile(`(?i)eviction manager: (?:pod is evicted successfully"? pod="?(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"?|pod (?P<pod2>[a-z0-9.\-]{1,253})_(?P<ns2>[a-z0-9.\-]{1,253})\((?P<uid>[0-9a-f\-]{32,36})\) is evicted successfully)`)},
-	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceProbe, "probe, will be restarted", regexp.MustCompile(`(?:Killing container with a grace period|Message for Container).{0,80}?pod="?(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"?.{0,400}failed (?:liveness|startup) probe, will be restarted`)},
-	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceProbe, "probe, will be restarted", regexp.MustCompile(`(?:Namespace:"(?P<ns>[a-z0-9.\-]{1,253})".{0,40}?Name:"(?P<pod>[a-z0-9.\-]{1,253})".{0,600}?)failed (?:liveness|startup) probe, will be restarted`)},
-	{"containerd", []string{"containerd", "k3s", "dockerd"}, incident.VoiceTaskOOM, "TaskOOM", regexp.MustCompile(`TaskOOM.{0,200}?(?:container_id:\\?"|ContainerID:)(?P<id>[0-9a-f]{12,64})`)},
+	{"systemd-oomd", []string{"systemd-oomd"}, incident.VoiceKilled, "Marked ", lazyre.New(`^Marked (?P<cgroup>/\S+) for killing`)},
+	{"systemd-oomd", []string{"systemd-oomd"}, incident.VoiceKilled, "Killed ", lazyre.New(`^Killed (?P<cgroup>/\S+) due to (?:memory|swap|pressure)`)},
+	{"systemd-oomd", []string{"systemd"}, incident.VoiceKilled, "systemd-oomd killed", lazyre.New(`^(?P<unit>\S+\.(?:scope|service|slice)): systemd-oomd killed (?:\d+|some) process\(?e?s?\)? ?\(?e?s?\)? ?in this unit`)},
+	{"earlyoom", []string{"earlyoom"}, incident.VoiceKilled, "sending SIG", lazyre.New(`^sending SIG(?P<signal>TERM|KILL) to process (?P<pid>\d{1,10})(?: uid \d+)? "(?P<comm>[^"]{0,64})"`)},
+	{"nohang", []string{"nohang", "nohang-desktop"}, incident.VoiceKilled, "", lazyre.New(`(?:Sending SIG|\[ OK \] Sending SIG|Send(?:ing)? SIG)(?P<signal>TERM|KILL) to (?:the )?(?:process )?(?:\[?(?P<comm>[^\]()"]{1,64})\]? ?\()?(?:pid:? ?)?(?P<pid>\d{1,10})`)},
+	{"nohang", []string{"nohang", "nohang-desktop"}, incident.VoiceKilled, "Victim", lazyre.New(`^\s*(?:Victim|Process) (?:is )?(?:found|terminated|killed).{0,40}?[Pp][Ii][Dd]:? ?(?P<pid>\d{1,10})(?:.{0,40}?[Nn]ame:? ?"?(?P<comm>[^",]{1,64}))?`)},
+	{"oomd", []string{"oomd"}, incident.VoiceKilled, "illing cgroup", lazyre.New(`(?:Trying to kill|[Kk]illing cgroup):? ?"?(?P<cgroup>/?[^\s",]+)`)},
+	{"oomd", []string{"oomd"}, incident.VoiceKilled, "oomd kill:", lazyre.New(`oomd kill: [\d. ]{1,80}(?P<cgroup>\S*/\S+)`)},
+	{"dockerd", []string{"dockerd", "docker"}, incident.VoiceForce, "using the force", lazyre.New(`(?i)container (?:(?P<id>[0-9a-f]{12,64}) )?failed to (?:exit|stop) within (?P<grace>[0-9.]+ ?(?:ms|s|m|h|seconds?)?) of (?:signal (?P<signal>\d{1,2})|kill|the stop signal)[^=]{0,80}using the force(?:.{0,200}\bcontainer(?:ID)?="?(?P<id2>[0-9a-f]{12,64}))?`)},
+	{"dockerd", []string{"dockerd", "docker"}, incident.VoiceForce, "using the force", lazyre.New(`(?i)failed to (?:exit|stop).{0,120}using the force(?:.{0,200}\bcontainer(?:ID)?="?(?P<id>[0-9a-f]{12,64}))?`)},
+	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceEvicted, "viction manager", lazyre.New(`(?i)eviction manager: (?:pod is evicted successfully"? pod="?(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"?|pod (?P<pod2>[a-z0-9.\-]{1,253})_(?P<ns2>[a-z0-9.\-]{1,253})\((?P<uid>[0-9a-f\-]{32,36})\) is evicted successfully)`)},
+	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceProbe, "probe, will be restarted", lazyre.New(`(?:Killing container with a grace period|Message for Container).{0,80}?pod="?(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"?.{0,400}failed (?:liveness|startup) probe, will be restarted`)},
+	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceProbe, "probe, will be restarted", lazyre.New(`(?:Namespace:"(?P<ns>[a-z0-9.\-]{1,253})".{0,40}?Name:"(?P<pod>[a-z0-9.\-]{1,253})".{0,600}?)failed (?:liveness|startup) probe, will be restarted`)},
+	{"containerd", []string{"containerd", "k3s", "dockerd"}, incident.VoiceTaskOOM, "TaskOOM", lazyre.New(`TaskOOM.{0,200}?(?:container_id:\\?"|ContainerID:)(?P<id>[0-9a-f]{12,64})`)},
 }
 
 // Line is one line of a log, taken apart.

@@ -17,14 +17,14 @@ const module = "github.com/oomwatch/oomwatch/"
 
 // may lists what each package may import of this module. One that is not listed fails.
 var may = map[string][]string{
-	"kmsg":            {"internal/input"},
+	"kmsg":            {"internal/input", "internal/lazyre"},
 	"cgroup":          {},
 	"trace":           {},
 	"units":           {},
-	"redact":          {},
+	"redact":          {"internal/lazyre"},
 	"trend":           {"units"},
 	"incident":        {"redact", "units"},
-	"verdict":         {"incident", "kmsg", "cgroup", "trend", "redact", "units"},
+	"verdict":         {"incident", "kmsg", "cgroup", "trend", "redact", "units", "internal/lazyre"},
 	"observe":         {"incident", "kmsg", "cgroup"},
 	"correlate":       {"observe", "verdict", "incident", "recorder", "kmsg", "cgroup"},
 	"triage":          {"incident", "verdict", "kmsg", "trend", "redact", "units"},
@@ -42,8 +42,8 @@ var may = map[string][]string{
 	"watcher/cri":     {"observe", "incident", "redact", "watcher/logtail", "internal/grpcread"},
 	"watcher/logtail": {"redact"},
 	"watcher/kubelet": {"observe", "incident", "redact", "internal/grpcread"},
-	"explain":         {"watcher", "correlate", "watcher/cri", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "voices", "internal/input", "internal/words"},
-	"voices":          {"incident", "redact"},
+	"explain":         {"watcher", "correlate", "watcher/cri", "watcher/docker", "watcher/kernlog", "observe", "verdict", "incident", "kmsg", "redact", "voices", "internal/input", "internal/lazyre", "internal/words"},
+	"voices":          {"incident", "redact", "internal/lazyre"},
 	"proc":            {},
 	"audit":           {"incident", "redact", "units"},
 	"audit/gather":    {"audit", "watcher/docker", "recorder", "triage/kept", "incident", "cgroup", "proc", "internal/input"},
@@ -74,6 +74,7 @@ var may = map[string][]string{
 	"internal/grpcread":    {},
 	"internal/host":        {"incident", "cgroup"},
 	"internal/input":       {},
+	"internal/lazyre":      {},
 	"internal/terminal":    {},
 	"internal/words":       {},
 }
