@@ -11,12 +11,18 @@ import (
 // there, and what it could still read of the time before.
 func (c *Correlator) reach(h *incident.Horizon) {
 	s := c.source(h.Source)
-	if !h.Read || h.From.IsZero() || len(s.Spans) == 0 {
+	if !h.Read || h.From.IsZero() {
+		return
+	}
+	if len(s.Spans) == 0 {
+		s.reached = h.From // another source has read it before this one was there
 		return
 	}
 	c.host.unsaved = true
 	if p := &s.Spans[len(s.Spans)-1]; p.To.IsZero() && h.From.Before(p.reach()) {
+		known := p.reach()
 		p.Reach = h.From
+		c.coveredNow(h.From, known)
 	}
 	if n := len(c.host.Away); n > 0 && c.host.Away[n-1].To.Equal(c.began) && !s.caughtUp {
 		// What was printed while oomwatch did not run is read now, as far as it is still there.
@@ -25,6 +31,22 @@ func (c *Correlator) reach(h *incident.Horizon) {
 		}
 	}
 	s.caughtUp = true
+}
+
+// uncovered is the print of a death that was judged before a source reached back to it.
+const uncovered = 2
+
+// coveredNow has the deaths between two moments judged anew: a source has been read that
+// covers them.
+func (c *Correlator) coveredNow(from, to time.Time) {
+	for _, x := range c.containers {
+		for i := range x.Emitted {
+			if e := &x.Emitted[i]; e.Kind == incident.KindDeath && e.Print != keptByOld && !e.At.Before(from) && e.At.Before(to) {
+				e.Print = uncovered
+				c.touch(x)
+			}
+		}
+	}
 }
 
 // reach is the first moment that a stretch covers.

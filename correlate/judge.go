@@ -352,7 +352,7 @@ func contentOf(i *incident.Incident) uint64 {
 // is kept, and nobody is notified again.
 func restOf(i *incident.Incident) uint64 {
 	p := newPrint()
-	p.add(i.Time, len(i.LogTail), len(i.Related), string(i.Severity))
+	p.add(i.Time, len(i.LogTail), len(i.Related), string(i.Severity), len(i.Gaps))
 	if k := i.Container; k != nil {
 		p.add(k.StartedAt, k.FinishedAt)
 	}

@@ -50,9 +50,10 @@ type source struct {
 	// Engine is an engine's name and version.
 	Engine string `json:"engine,omitempty"`
 
-	listed   bool   // an engine: it has listed its containers since it was last away
-	caughtUp bool   // it has said how far back it reaches since oomwatch began
-	version  uint64 // grows with each fact of its containers
+	reached  time.Time // how far back it was read before it was there
+	listed   bool      // an engine: it has listed its containers since it was last away
+	caughtUp bool      // it has said how far back it reaches since oomwatch began
+	version  uint64    // grows with each fact of its containers
 	stops    map[time.Time]*engineStop
 }
 
@@ -101,7 +102,8 @@ func (c *Correlator) sourceState(from string, s observe.SourceState, at time.Tim
 	case s.Up && n > 0 && known.Spans[n-1].Reason == notRunning && !at.After(known.Spans[n-1].To):
 		known.Spans[n-1].To, known.Spans[n-1].Reason = time.Time{}, "" // it was there all the time
 	case s.Up && !open:
-		known.Spans = append(known.Spans, span{From: at})
+		known.Spans = append(known.Spans, span{From: at, Reach: known.reached})
+		known.reached = time.Time{}
 		known.Spans = known.Spans[max(0, len(known.Spans)-maxSpans):]
 	case !s.Up && open:
 		known.Spans[n-1].To, known.Spans[n-1].Reason = at, s.Reason

@@ -104,7 +104,7 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 	s.list = append(s.list, s.kernel)
 	s.deaths = append(s.deaths, s.kernel)
 	s.signals = &signals.Source{}
-	s.list = append(s.list, s.signals, &journal.Source{Since: past.epoch.Add(-lookBack)}, &kubelet.Source{})
+	s.list = append(s.list, s.signals, &journal.Source{Since: past.epoch.Add(-lookBack), Past: past.cursors[s.kernel.Name()] == ""}, &kubelet.Source{})
 	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
 		s.list = append(s.list, absent{observe.SourceState{Name: observe.Cgroups, Kind: observe.KindCgroup, Reason: err.Error(), Fix: "oomwatch doctor"}})
 	} else {

@@ -14,12 +14,12 @@ import (
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/config"
-	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/trace"
+	"github.com/oomwatch/oomwatch/watcher/journal"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
 	"github.com/oomwatch/oomwatch/web"
 )
@@ -81,7 +81,7 @@ func checkKernelLog() []Finding {
 // checkJournal says how far back the journal reaches, which outlives the ring.
 func checkJournal(ctx context.Context) Finding {
 	f := Finding{Capability: "journal", State: OK}
-	h, err := explain.Journal(ctx)
+	h, err := journal.Reach(ctx)
 	if err == nil {
 		f.Found = "its oldest line of the kernel is of " + h.From.Format(time.RFC3339)
 		return f

@@ -13,6 +13,7 @@ import (
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/cri"
 	"github.com/oomwatch/oomwatch/watcher/docker"
+	"github.com/oomwatch/oomwatch/watcher/journal"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
 )
 
@@ -50,7 +51,7 @@ func (h *Host) Incidents(ctx context.Context) ([]*incident.Incident, error) {
 	if err != nil {
 		return nil, err
 	}
-	sources = append(sources, &kernlog.Source{Once: true}, journal{since: since, files: syslogFiles})
+	sources = append(sources, &kernlog.Source{Once: true}, &journal.Kernel{Since: since})
 	obs := withoutRepeats(watcher.Gather(ctx, gatherWait, sources...))
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ package journal
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -22,12 +23,24 @@ import (
 type Source struct {
 	// Since is from when lines are wanted.
 	Since time.Time
+	// Past has the kernel's lines from before its ring begins read first.
+	Past bool
 	// Command is the program, "" for journalctl.
 	Command string
 }
 
 // Name implements observe.Source.
-func (*Source) Name() string { return "journal" }
+func (*Source) Name() string { return sourceName }
+
+const sourceName = "journal"
+
+// program is the one that reads the journal.
+func program(name string) string { return cmp.Or(name, "journalctl") }
+
+// arguments has it print one JSON object a line, of what further ones select.
+func arguments(more ...string) []string {
+	return append([]string{"--quiet", "--no-pager", "--output=json"}, more...)
+}
 
 const (
 	// retryEvery is how often a journalctl that ended is started again.
@@ -38,11 +51,10 @@ const (
 
 // Run implements observe.Source.
 func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error {
-	name := s.Command
-	if name == "" {
-		name = "journalctl"
+	if s.Past {
+		s.past(ctx, emit)
 	}
-	path, err := exec.LookPath(name)
+	path, err := exec.LookPath(program(s.Command))
 	if err != nil {
 		return nil
 	}
@@ -68,7 +80,7 @@ func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error 
 
 // follow runs journalctl until it ends, and returns the time of the last line it gave.
 func follow(ctx context.Context, path string, since time.Time, emit func(observe.Observation)) (last time.Time, err error) {
-	args := []string{"--quiet", "--no-pager", "--output=json", "--follow", "--no-tail", fmt.Sprintf("--since=@%d", since.Unix())}
+	args := arguments("--follow", "--no-tail", fmt.Sprintf("--since=@%d", since.Unix()))
 	cmd := exec.CommandContext(ctx, path, append(args, voices.Matches()...)...)
 	// journalctl must not outlive a daemon that is killed: it would follow for ever. The
 	// kernel sends the signal when the thread ends that started it, so this one is kept.
