@@ -84,11 +84,13 @@ func (c *Correlator) State() (map[string][]byte, error) {
 func (c *Correlator) hostState() *hostState {
 	s := &hostState{hostFacts: c.host}
 	s.Until = c.now
+	s.Sent = make([]observe.Sent, 0, min(len(c.stray.order), maxStrayFaults))
 	for _, f := range c.stray.order {
 		if c.now.Sub(f.seen) <= strayFor && len(s.Sent) < maxStrayFaults {
 			s.Sent = append(s.Sent, *f.sent)
 		}
 	}
+	s.Faults = make([]kmsg.Fault, 0, len(c.stray.faults))
 	for _, f := range c.stray.faults {
 		s.Faults = append(s.Faults, *f.fault)
 	}

@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // DefaultRoot is the usual place.
@@ -127,13 +130,28 @@ func signals(hex string) uint64 {
 	return n
 }
 
-// OpenFilesLimit is a process's soft limit of open files; Unlimited for none.
+// OpenFilesLimit is a process's soft limit of open files; Unlimited for none. One call
+// says it of a process of the same user, or where there is CAP_SYS_RESOURCE (prlimit(2)).
 func OpenFilesLimit(root string, pid int) (int64, error) {
+	var limit unix.Rlimit
+	if root == DefaultRoot && unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit) == nil {
+		if limit.Cur == unix.RLIM_INFINITY {
+			return Unlimited, nil
+		}
+		return int64(min(limit.Cur, math.MaxInt64)), nil
+	}
 	b, err := os.ReadFile(filepath.Join(root, strconv.Itoa(pid), "limits"))
 	if err != nil {
 		return 0, fmt.Errorf("read the limits of process %d: %w", pid, err)
 	}
-	for line := range strings.Lines(string(b)) {
+	return parseOpenFilesLimit(string(b))
+}
+
+// parseOpenFilesLimit reads /proc/PID/limits:
+//
+//	Max open files            1024                 524288               files
+func parseOpenFilesLimit(limits string) (int64, error) {
+	for line := range strings.Lines(limits) {
 		rest, ok := strings.CutPrefix(line, "Max open files")
 		if !ok {
 			continue

@@ -108,3 +108,16 @@ func TestCounts(t *testing.T) {
 		t.Errorf("%+v %v", c, err)
 	}
 }
+
+func TestParseOpenFilesLimit(t *testing.T) {
+	const head = "Limit                     Soft Limit           Hard Limit           Units\n"
+	for in, want := range map[string]int64{
+		head + "Max open files            1024                 524288               files\n":                    1024,
+		head + "Max processes 1 2 x\nMax open files            unlimited            unlimited            files": Unlimited,
+		head: 0, "Max open files": 0, "Max open files many": 0,
+	} {
+		if got, err := parseOpenFilesLimit(in); got != want || (err != nil) != (want == 0) {
+			t.Errorf("%q: %d %v, want %d", in, got, err, want)
+		}
+	}
+}

@@ -78,7 +78,7 @@ func runtimeName(said string) string {
 
 // follow connects, follows and connects again until ctx ends.
 func (r *run) follow(ctx context.Context) {
-	wait := r.s.pace.minWait
+	wait, met := r.s.pace.minWait, false
 	for ctx.Err() == nil {
 		begin := time.Now()
 		t := r.session(ctx)
@@ -90,7 +90,11 @@ func (r *run) follow(ctx context.Context) {
 			wait = r.s.pace.minWait
 		}
 		most := r.s.pace.maxWait
-		if t.absent {
+		met = met || !t.absent
+		switch {
+		case t.absent && !met && r.s.opts.Optional:
+			most = r.s.pace.rareWait
+		case t.absent:
 			most = r.s.pace.absentWait
 		}
 		wait = min(wait, most)

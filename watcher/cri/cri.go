@@ -87,12 +87,13 @@ type pace struct {
 	detail           time.Duration // deadline of all that is asked after a death
 	minWait, maxWait time.Duration // between two tries to connect
 	absentWait       time.Duration // between two looks for a socket that is not there
+	rareWait         time.Duration // the same for one that was never there, and that nobody named
 	ring             int           // events held for the loop
 }
 
 func defaultPace() pace {
 	return pace{call: 3 * time.Second, poll: 5 * time.Second, pollAlone: time.Second, reconcile: 5 * time.Minute, settle: 200 * time.Millisecond,
-		detail: 2 * time.Second, minWait: 100 * time.Millisecond, maxWait: 10 * time.Second, absentWait: time.Second, ring: 4096}
+		detail: 2 * time.Second, minWait: 100 * time.Millisecond, maxWait: 10 * time.Second, absentWait: time.Second, rareWait: 10 * time.Second, ring: 4096}
 }
 
 // names are what the sources of the known sockets are called.

@@ -194,7 +194,7 @@ func isGone(err error) bool { return cerrdefs.IsNotFound(err) }
 
 // follow connects, reads and connects again until ctx ends.
 func (r *run) follow(ctx context.Context) {
-	wait := r.s.pace.minWait
+	wait, met := r.s.pace.minWait, false
 	for first := true; ; first = false {
 		if !first {
 			r.s.metrics.reconnects.Inc()
@@ -208,7 +208,11 @@ func (r *run) follow(ctx context.Context) {
 			wait = r.s.pace.minWait
 		}
 		most := r.s.pace.maxWait
-		if t.absent {
+		met = met || !t.absent
+		switch {
+		case t.absent && !met && r.s.opts.Optional:
+			most = r.s.pace.rareWait
+		case t.absent:
 			most = r.s.pace.absentWait
 		}
 		wait = min(wait, most)

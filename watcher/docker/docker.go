@@ -85,6 +85,7 @@ type pace struct {
 	detail           time.Duration // deadline of all that is asked after a death
 	minWait, maxWait time.Duration // between two tries to connect
 	absentWait       time.Duration // the longest between two looks for a missing socket
+	rareWait         time.Duration // the same for one that was never there, and that nobody named
 	reconcile        time.Duration // between two full lists while all is well
 	settle           time.Duration // quiet time before a list is believed
 	cursor           time.Duration // the longest between an event and the cursor that covers it
@@ -94,7 +95,7 @@ type pace struct {
 func defaultPace() pace {
 	return pace{
 		ping: 10 * time.Second, pingWait: 3 * time.Second, call: 5 * time.Second, list: 20 * time.Second, detail: 2 * time.Second,
-		minWait: 100 * time.Millisecond, maxWait: 10 * time.Second, absentWait: time.Second,
+		minWait: 100 * time.Millisecond, maxWait: 10 * time.Second, absentWait: time.Second, rareWait: 10 * time.Second,
 		reconcile: 5 * time.Minute, settle: 100 * time.Millisecond, cursor: time.Second, ring: 4096,
 	}
 }

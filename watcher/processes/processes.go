@@ -18,6 +18,10 @@ const (
 	// roundShare of that.
 	roundEvery, roundMost = 10 * time.Second, time.Minute
 	roundShare            = 500
+	// All processes are looked at where the host's counts of tasks or open files have
+	// risen by so much since, while something is wrong, and once in scanMost.
+	tasksRise, filesRise = zombiesFrom, 48
+	scanMost             = time.Minute
 	// zombiesFrom is how many zombies of one parent are worth a word, filesFrom the part
 	// of the limit of open files.
 	zombiesFrom = 20
@@ -41,6 +45,10 @@ type Source struct {
 	said map[string]bool // containers of whose zombies something was said
 	near map[string]int  // by container, the process that was near its limit of open files
 	turn int             // the pid after which the next turn begins
+
+	// scanned is when all processes were looked at last; the counts are the lowest since.
+	scanned      time.Time
+	tasks, files int64
 }
 
 // New returns a Source.
@@ -63,7 +71,7 @@ func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error 
 		case <-next.C:
 		}
 		began := time.Now()
-		counted, err := s.round()
+		counted, err := s.round(began)
 		reason := ""
 		if err != nil {
 			reason = err.Error()
@@ -79,27 +87,35 @@ func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error 
 	}
 }
 
-// round counts once.
-func (s *Source) round() (*observe.Counted, error) {
+// round counts once. The host's counts cost four reads, a look at all processes two of
+// each: that waits until the counts give cause for it.
+func (s *Source) round(now time.Time) (*observe.Counted, error) {
+	c, err := proc.ReadCounts(s.opt.Proc)
+	if err != nil {
+		return nil, err
+	}
+	h := incident.HostCounts{Tasks: c.Tasks, TasksMax: c.PIDMax, TasksOf: "kernel.pid_max", Files: c.Files, FilesMax: c.FilesMax}
+	if c.ThreadsMax < c.PIDMax {
+		h.TasksMax, h.TasksOf = c.ThreadsMax, "kernel.threads-max"
+	}
+	out := &observe.Counted{Host: &h}
+	s.tasks, s.files = min(s.tasks, c.Tasks), min(s.files, c.Files)
+	if len(s.said)+len(s.near) == 0 && c.Tasks-s.tasks < tasksRise && c.Files-s.files < filesRise && now.Sub(s.scanned) < scanMost {
+		return out, nil
+	}
+	s.scanned, s.tasks, s.files = now, c.Tasks, c.Files
 	tasks, err := proc.Tasks(s.opt.Proc)
 	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(tasks, func(a, b proc.Task) int { return cmp.Compare(a.PID, b.PID) })
-	out := &observe.Counted{Zombies: s.zombies(tasks), Files: s.files(tasks)}
-	if c, err := proc.ReadCounts(s.opt.Proc); err == nil {
-		h := incident.HostCounts{Tasks: c.Tasks, TasksMax: c.PIDMax, TasksOf: "kernel.pid_max", Files: c.Files, FilesMax: c.FilesMax}
-		if c.ThreadsMax < c.PIDMax {
-			h.TasksMax, h.TasksOf = c.ThreadsMax, "kernel.threads-max"
-		}
-		out.Host = &h
-	}
+	out.Zombies, out.Files = s.zombiesOf(tasks), s.filesOf(tasks)
 	return out, nil
 }
 
-// zombies are those of each container, with the parent that has the most. One that had
+// zombiesOf are those of each container, with the parent that has the most. One that had
 // some, and has none any more, is told with none.
-func (s *Source) zombies(tasks []proc.Task) []incident.Zombies {
+func (s *Source) zombiesOf(tasks []proc.Task) []incident.Zombies {
 	of := map[int]int{}
 	names := map[int]string{}
 	for i := range tasks {
@@ -152,12 +168,12 @@ func (s *Source) zombies(tasks []proc.Task) []incident.Zombies {
 	return out
 }
 
-// files are the processes that are near their limit of open files, one for each container.
+// filesOf are the processes that are near their limit of open files, one for each container.
 // One that was, and is no more, is told with none.
-func (s *Source) files(tasks []proc.Task) []incident.OpenFiles {
+func (s *Source) filesOf(tasks []proc.Task) []incident.OpenFiles {
 	worst := map[string]incident.OpenFiles{}
 	look := func(t *proc.Task) {
-		f, ok := s.filesOf(t)
+		f, ok := s.open(t)
 		if !ok || float64(f.Open) < filesFrom*float64(f.Limit) {
 			return
 		}
@@ -192,7 +208,7 @@ func (s *Source) files(tasks []proc.Task) []incident.OpenFiles {
 	return out
 }
 
-func (s *Source) filesOf(t *proc.Task) (f incident.OpenFiles, ok bool) {
+func (s *Source) open(t *proc.Task) (f incident.OpenFiles, ok bool) {
 	if t.Zombie() {
 		return f, false
 	}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/oomwatch/oomwatch/incident"
 )
 
@@ -24,10 +26,16 @@ type disk struct {
 	uses   []incident.DiskUse
 	read   time.Time
 	quick  bool // it is read at each tick
-	fills  bool // it grew quickly between the last two readings
+	local  bool // it always answers
+	dev    uint64
+	whole  time.Time // when its device was looked at last
+	fills  bool      // it grew quickly between the last two readings
 	last   incident.Disk
 	told   bool
 }
+
+// wholeEvery is the longest between two looks at the device of a filesystem.
+const wholeEvery = time.Minute
 
 // maxDisks bounds the filesystems that are followed, maxUses the places told of one.
 const (
@@ -81,7 +89,7 @@ func (s *Source) find(ctx context.Context, c *container, roots []string) {
 		for _, path := range at {
 			if a, err := s.gauge.look(ctx, path); err == nil {
 				if !a.readOnly && a.disk.Size > 0 {
-					c.found = append(c.found, place{diskID(a.dev), path, f})
+					c.found = append(c.found, place{a.dev, path, a.local, f})
 				}
 				break
 			}
@@ -91,19 +99,20 @@ func (s *Source) find(ctx context.Context, c *container, roots []string) {
 
 // use adds one place of a container to the filesystem that it is on.
 func (s *Source) use(next map[string]*disk, c *container, p *place) {
-	d := next[p.disk]
+	id := diskID(p.dev)
+	d := next[id]
 	if d == nil {
 		if len(next) >= maxDisks {
 			return
 		}
-		d = &disk{id: p.disk, path: cmp.Or(p.of.Source, p.of.Mount), real: p.real, engine: c.engine}
-		if old := s.disks[p.disk]; old != nil {
-			d.read, d.quick, d.fills, d.last, d.told = old.read, old.quick, old.fills, old.last, old.told
+		d = &disk{id: id, dev: p.dev, path: cmp.Or(p.of.Source, p.of.Mount), real: p.real, local: p.local, engine: c.engine}
+		if old := s.disks[id]; old != nil {
+			d.read, d.whole, d.quick, d.fills, d.last, d.told = old.read, old.whole, old.quick, old.fills, old.last, old.told
 		}
-		next[p.disk] = d
+		next[id] = d
 	}
 	if p.of.Kind == "layer" {
-		d.holds, d.path, d.real, d.engine = true, p.of.Source, p.real, c.engine
+		d.holds, d.path, d.real, d.local, d.engine = true, p.of.Source, p.real, p.local, c.engine
 	}
 	if len(d.uses) < maxUses {
 		d.uses = append(d.uses, incident.DiskUse{Container: c.id, Name: c.name, Mount: p.of.Mount, Kind: p.of.Kind})
@@ -120,8 +129,8 @@ func (s *Source) readDisks(ctx context.Context, now time.Time) []incident.Disk {
 		if !d.quick && now.Sub(d.read) < readEvery-tickEvery/2 {
 			continue
 		}
-		a, err := s.gauge.look(ctx, d.real)
-		if err != nil || diskID(a.dev) != d.id {
+		a, err := s.look(ctx, d, now)
+		if err != nil || a.dev != d.dev {
 			continue // it is away, or something else is mounted there
 		}
 		used, before := share(&a.disk), share(&d.last)
@@ -139,6 +148,23 @@ func (s *Source) readDisks(ctx context.Context, now time.Time) []incident.Disk {
 		out = append(out, r)
 	}
 	return out
+}
+
+// look asks a filesystem. One that is known to answer is asked without a goroutine and a
+// timer, and whether it still is the same one only where its size says that it may not be:
+// each container has a few, and together they cost more than the question.
+func (s *Source) look(ctx context.Context, d *disk, now time.Time) (looked, error) {
+	if !d.local {
+		return s.gauge.look(ctx, d.real)
+	}
+	if now.Sub(d.whole) < wholeEvery {
+		if a, err := room(d.real); err != nil || a.disk.Size == d.last.Size && a.disk.Inodes == d.last.Inodes {
+			a.dev = d.dev
+			return a, err
+		}
+	}
+	d.whole = now
+	return ask(d.real)
 }
 
 // share is the part of a filesystem that is in use, as far as an ordinary user can use it.
@@ -168,6 +194,7 @@ func newGauge() gauge { return gauge{make(chan struct{}, 4)} }
 type looked struct {
 	dev      uint64
 	readOnly bool
+	local    bool // it needs no server, nor a program, to answer
 	disk     incident.Disk
 }
 
@@ -205,10 +232,20 @@ func (g gauge) look(ctx context.Context, path string) (looked, error) {
 
 // ask reads statfs(2) and the device of a path.
 func ask(path string) (looked, error) {
+	l, err := room(path)
+	if err != nil {
+		return looked{}, err
+	}
 	var st syscall.Stat_t
 	if err := syscall.Stat(path, &st); err != nil {
 		return looked{}, err
 	}
+	l.dev = st.Dev
+	return l, nil
+}
+
+// room reads statfs(2) of a path.
+func room(path string) (looked, error) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(path, &fs); err != nil {
 		return looked{}, err
@@ -220,12 +257,16 @@ func ask(path string) (looked, error) {
 	const readOnly = 1 // statfs(2): ST_RDONLY
 	// What is reserved for root cannot be used: the size is what an ordinary user sees.
 	usable := int64(fs.Blocks-fs.Bfree+fs.Bavail) * unit
-	l := looked{dev: st.Dev, readOnly: fs.Flags&readOnly != 0, disk: incident.Disk{Size: usable, Free: int64(fs.Bavail) * unit}}
+	l := looked{readOnly: fs.Flags&readOnly != 0, local: localTypes[int64(fs.Type)], disk: incident.Disk{Size: usable, Free: int64(fs.Bavail) * unit}}
 	if fs.Files > 0 {
 		l.disk.Inodes, l.disk.InodesFree = int64(fs.Files), int64(fs.Ffree)
 	}
 	return l, nil
 }
+
+// localTypes are filesystems on this machine's memory or disks, by their numbers in
+// statfs(2). An overlay may lie on any other.
+var localTypes = map[int64]bool{unix.TMPFS_MAGIC: true, unix.EXT4_SUPER_MAGIC: true, unix.XFS_SUPER_MAGIC: true, unix.BTRFS_SUPER_MAGIC: true}
 
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))

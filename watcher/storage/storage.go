@@ -67,9 +67,10 @@ type container struct {
 
 // place is one of a container's, on the filesystem that it was found on.
 type place struct {
-	disk string // its id
-	real string // as it is found from here
-	of   incident.Filesystem
+	dev   uint64
+	real  string // as it is found from here
+	local bool   // as in looked
+	of    incident.Filesystem
 }
 
 // New returns a Source; Hear tells it who runs.
