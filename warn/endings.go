@@ -1,6 +1,7 @@
 package warn
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -32,6 +33,7 @@ func (w *Warner) Health(id string, healthy bool, at time.Time) []Alert {
 func (w *Warner) Ended(id string, at time.Time) {
 	w.tick(at)
 	if st := w.states[id]; st != nil {
+		w.lived(st)
 		st.part(at)
 		st.ill, st.healed, st.ended = time.Time{}, time.Time{}, true
 		w.mark(st)
@@ -76,6 +78,11 @@ func (w *Warner) Died(inc *incident.Incident) []Alert {
 			st.linked = appendUnique(st.linked, e.Incident.ID)
 		}
 	}
+	switch inc.Cause {
+	case incident.OOMContainer, incident.OOMAncestor, incident.OOMHost:
+		delete(w.tops, cmp.Or(inc.Container.Name, st.name)) // it did not end by itself
+		st.former = 0
+	}
 	if inc.Kind != incident.KindDeath {
 		return nil
 	}
@@ -99,6 +106,17 @@ func (w *Warner) Died(inc *incident.Incident) []Alert {
 	w.succeed(st, inc.Container)
 	w.countDeath(st, inc)
 	return append(out, w.settle(st)...)
+}
+
+// lived notes what a run held at the most that has ended: the next one may hold as much.
+func (w *Warner) lived(st *state) {
+	if st.id == HostID || st.name == "" || st.top == 0 {
+		return
+	}
+	if len(w.tops) >= maxLives {
+		clear(w.tops)
+	}
+	w.tops[st.name] = max(w.tops[st.name], st.top)
 }
 
 // countDeath counts what nobody asked for towards a restart loop.

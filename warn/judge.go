@@ -76,7 +76,7 @@ func (st *state) foreseen(r *Rules) level {
 	}
 	if f.at.IsZero() || f.ok || share >= startupShare || st.last.At.Sub(f.at) >= forecastEvery {
 		f.at = st.last.At
-		got, ok := st.series.forecast(st.limit())
+		got, ok := st.series.forecast(st.limit(), st.former)
 		// Readings a second apart tell no time to a fraction of one.
 		f.seconds, f.err, f.ok = got.Seconds, max(got.Error, 1), ok
 	}

@@ -61,6 +61,7 @@ type Look struct {
 	held     int64
 	above    *recorder.Above
 	series   series
+	former   int64
 	counters []counters
 	on       []string
 	zombies  *incident.Zombies
@@ -75,7 +76,7 @@ func (w *Warner) Looks() []Look {
 		if st.disk != nil || st.ended || st.seen.IsZero() || w.now.Sub(st.seen) > blind {
 			continue
 		}
-		l := Look{id: id, name: st.name, at: st.seen, last: st.last, held: st.held, above: st.above, counters: slices.Clone(st.counters), zombies: st.zombies, log: st.log}
+		l := Look{id: id, name: st.name, at: st.seen, last: st.last, held: st.held, above: st.above, former: st.former, counters: slices.Clone(st.counters), zombies: st.zombies, log: st.log}
 		l.series.seconds, l.series.minutes = slices.Clone(st.series.seconds), slices.Clone(st.series.minutes)
 		for i := range signs {
 			name := signs[i].name
@@ -123,7 +124,7 @@ func (l *Look) row() Row {
 	// By the minute where there are some, since a minute says little of a day.
 	p := l.series.seconds
 	if len(l.series.minutes) > minMinutes {
-		p = l.series.minutes
+		p = l.series.highs()
 	}
 	found := trend.Classify(points(p), trend.Options{Limit: float64(limit)})
 	r.Trend = string(found.Shape)
@@ -135,7 +136,7 @@ func (l *Look) row() Row {
 		if l.held >= 0 {
 			r.Headroom = new(max(limit-l.held, 0))
 		}
-		if f, ok := l.series.forecast(limit); ok {
+		if f, ok := l.series.forecast(limit, l.former); ok {
 			r.TimeToLimit, r.TimeToLimitError = &f.Seconds, new(max(f.Error, 1))
 		}
 	}

@@ -33,18 +33,34 @@ func (p point) since(q point) time.Duration {
 // the last hour by the minute.
 type series struct {
 	seconds []point
-	minutes []point
+	minutes []minute
+}
+
+// minute is the highest of a minute, by when that began, and the lowest.
+type minute struct {
+	point
+	low int64
+}
+
+// highs are the highest of each minute.
+func (s *series) highs() []point {
+	out := make([]point, len(s.minutes))
+	for i, m := range s.minutes {
+		out[i] = m.point
+	}
+	return out
 }
 
 func (s *series) add(at time.Time, held int64) {
 	p := point{at.UnixMilli(), held}
 	s.seconds = bounded(s.seconds, p, maxSeconds)
 	n := len(s.minutes)
-	if n == 0 || p.since(s.minutes[n-1]) >= time.Minute {
-		s.minutes = bounded(s.minutes, p, maxMinutes)
-	} else if s.minutes[n-1].held < held {
-		s.minutes[n-1].held = held
+	if n == 0 || p.since(s.minutes[n-1].point) >= time.Minute {
+		s.minutes = bounded(s.minutes, minute{p, held}, maxMinutes)
+		return
 	}
+	m := &s.minutes[n-1]
+	m.held, m.low = max(m.held, held), min(m.low, held)
 }
 
 // ramp is the readings from the lowest of the last minutes on, and the most that
@@ -64,7 +80,7 @@ func (s *series) ramp() (p []point, before int64) {
 	}
 	for _, m := range s.minutes {
 		// A minute's value is its highest, from its beginning on.
-		if s.seconds[low].since(m) > time.Minute {
+		if s.seconds[low].since(m.point) > time.Minute {
 			before = max(before, m.held)
 		}
 	}
@@ -72,29 +88,38 @@ func (s *series) ramp() (p []point, before int64) {
 }
 
 // forecast tells when the limit is reached, if it will be: by the last minutes,
-// else by the last hour. Nothing is foretold of what was held before and given
-// back, nor of what slows down.
-func (s *series) forecast(limit int64) (trend.Forecast, bool) {
+// else by the last hour; where it rises and falls, by what is left after the falls.
+// Nothing is foretold of what was held before and given back, in this run or by those
+// before, nor of what slows down.
+func (s *series) forecast(limit, former int64) (trend.Forecast, bool) {
+	if len(s.seconds) == 0 || s.seconds[len(s.seconds)-1].held < former+int64(news*float64(limit)) {
+		return trend.Forecast{}, false
+	}
+	now := s.seconds[len(s.seconds)-1]
+	if t := s.teeth(limit); !t.over(now) {
+		return t.forecast(limit, now)
+	}
 	p, before := s.ramp()
 	if f, ok := foretell(p, before, limit); ok {
 		return f, true
 	}
-	n := len(s.minutes)
+	minutes := s.highs()
+	n := len(minutes)
 	if n < minMinutes {
 		return trend.Forecast{}, false
 	}
 	// The present minute is not over; the least of the last hour begins it.
 	low := 0
 	for i := range n - 1 {
-		if s.minutes[i].held < s.minutes[low].held {
+		if minutes[i].held < minutes[low].held {
 			low = i
 		}
 	}
 	before = 0
-	for _, m := range s.minutes[:low] {
+	for _, m := range minutes[:low] {
 		before = max(before, m.held)
 	}
-	return foretell(s.minutes[low:], before, limit)
+	return foretell(minutes[low:], before, limit)
 }
 
 func foretell(p []point, before, limit int64) (trend.Forecast, bool) {

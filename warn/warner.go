@@ -52,9 +52,11 @@ type Warner struct {
 	// restless are those that time alone can change something of: of a thousand
 	// that are read and well there are none.
 	restless map[string]bool
-	swept    time.Time // when it was last looked for those that are not read any more
-	dirty    bool
-	now      time.Time
+	// tops are the most that runs held which ended by themselves, by the container's name.
+	tops  map[string]int64
+	swept time.Time // when it was last looked for those that are not read any more
+	dirty bool
+	now   time.Time
 	// thrasher is the container that was last seen to thrash, and when.
 	thrasher struct {
 		id, name string
@@ -69,12 +71,15 @@ type state struct {
 	start time.Time
 	seen  time.Time // the last reading
 
-	ended    bool // and not read since
-	series   series
-	counters []counters
-	last     recorder.Reading
-	held     int64           // -1 where it is not known
-	above    *recorder.Above // nil where its own limit leaves the least room
+	ended bool // and not read since
+	// top is the most that this run held, former the most that those before it held and
+	// ended by themselves.
+	top, former int64
+	series      series
+	counters    []counters
+	last        recorder.Reading
+	held        int64           // -1 where it is not known
+	above       *recorder.Above // nil where its own limit leaves the least room
 
 	forecast struct {
 		at      time.Time // when it was made; zero for none
@@ -133,7 +138,7 @@ type episode struct {
 
 // New returns a Warner with the warnings that State of an earlier one kept.
 func New(opt Options, kept []byte) (*Warner, error) {
-	w := &Warner{opt: opt, states: map[string]*state{}, lives: map[string]string{}, restless: map[string]bool{}}
+	w := &Warner{opt: opt, states: map[string]*state{}, lives: map[string]string{}, restless: map[string]bool{}, tops: map[string]int64{}}
 	if len(kept) == 0 {
 		return w, nil
 	}
@@ -254,6 +259,9 @@ func (w *Warner) Read(id string, r recorder.Reading, beside Beside) []Alert {
 		st.series, st.counters = series{}, nil
 		maps.DeleteFunc(st.signs, func(_ string, s *sign) bool { return !s.on })
 	}
+	if st.seen.IsZero() || st.ended {
+		st.former = w.tops[run.Name]
+	}
 	st.name, st.seen, st.last, st.ended = run.Name, r.At, r, false
 	st.held, st.above = held(id, &r), nil
 	if a := beside.Above; a != nil && st.held >= 0 && (r.Limit <= 0 || a.Room() < r.Limit-st.held) {
@@ -266,6 +274,7 @@ func (w *Warner) Read(id string, r recorder.Reading, beside Beside) []Alert {
 	st.counters = bounded(recent(st.counters, r.At), c, maxCounters)
 	if st.held >= 0 {
 		st.series.add(r.At, st.held)
+		st.top = max(st.top, st.held)
 	}
 	w.weigh(st)
 	st.judge(&w.opt.Rules)
@@ -302,7 +311,7 @@ func (st *state) restart(at time.Time) {
 	st.part(at)
 	st.log, st.zombies, st.files = nil, nil, nil
 	st.series, st.counters, st.held, st.last, st.ill, st.healed = series{}, nil, -1, recorder.Reading{}, time.Time{}, time.Time{}
-	st.forecast.at, st.forecast.ok = time.Time{}, false
+	st.forecast.at, st.forecast.ok, st.top = time.Time{}, false, 0
 }
 
 // part puts the warnings of a run that ended aside, until its death is told.

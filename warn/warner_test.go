@@ -34,7 +34,7 @@ func newBench(t testing.TB, r Rules, kept []byte) *bench {
 	b := &bench{t: t, now: began, start: began}
 	w, err := New(Options{
 		Rules: r,
-		Run:   func(string) (Run, bool) { return Run{Start: b.start, Silent: b.silent}, true },
+		Run:   func(string) (Run, bool) { return Run{Name: "web", Start: b.start, Silent: b.silent}, true },
 		Facts: func(id string, at time.Time) *verdict.Facts {
 			if id == HostID {
 				return &verdict.Facts{}
@@ -127,7 +127,7 @@ func (b *bench) run(d time.Duration, of func(s float64) recorder.Reading) {
 
 func (b *bench) death(cause incident.Cause) *incident.Incident {
 	inc := &incident.Incident{ID: "death" + b.now.Format("150405"), Kind: incident.KindDeath, Time: b.now, Cause: cause, Severity: incident.Critical,
-		Container: &incident.Container{ID: web, StartedAt: b.start}}
+		Container: &incident.Container{ID: web, Name: "web", StartedAt: b.start}}
 	b.w.Ended(web, b.now)
 	b.take(b.w.Died(inc))
 	return inc
