@@ -292,6 +292,9 @@ func (d *drawing) legend() {
 		for l := range layers {
 			item(layers[l].class, layers[l].name+" "+incident.FormatBytes(held[l]))
 		}
+		if before := last.T - d.h.Breakdown[n-1].T; before > 0.5 {
+			d.text(width-right, y-20, "e", "the parts as of "+incident.FormatDuration(time.Duration(before*float64(time.Second)))+" earlier")
+		}
 	}
 	if len(d.h.Kills) > 0 {
 		above := y - 20

@@ -52,6 +52,9 @@ func pictures() map[string]*incident.Incident {
 	})
 	spike.Summary = "import was OOM-killed at its own 512 MiB limit: python3 held 490 MiB of anonymous memory"
 	spike.History.Trend, spike.History.Reason = "spike", "jumped 405 MiB in 2 s"
+	older := made(60, 1, 512*mega, func(i int) (float64, float64, float64) { return 90 + 7*float64(i), 0, 20 })
+	older.Summary = "batch was OOM-killed at its own 512 MiB limit: ruby held 480 MiB of anonymous memory"
+	older.History.Breakdown = older.History.Breakdown[:56] // of the last readings only the sum was read
 	tmpfs := made(40, 2, 64*mega, func(i int) (float64, float64, float64) { return 8, 1.35 * float64(i), 3 })
 	tmpfs.Summary = "cache was OOM-killed at its own 64 MiB limit: 52.6 MiB of it was shared memory or tmpfs"
 	parent := made(60, 1, 0, func(i int) (float64, float64, float64) { return 20 + float64(i), 0, 4 })
@@ -74,7 +77,7 @@ func pictures() map[string]*incident.Incident {
 	hostile := made(30, 1, 128*mega, func(i int) (float64, float64, float64) { return 60, 0, 3 })
 	hostile.Summary = "</title><script>alert(1)</script> \"&amp;\" ]]> \u202egnp\u202c \x1b[31m \xff was OOM-killed at " + strings.Repeat("a-very-long-name-", 20)
 	hostile.History.Trend, hostile.History.Reason = "flat", "</text><image href=\"http://example.org/x.png\"/>"
-	return map[string]*incident.Incident{"parent": parent, "leak": leak, "spike": spike, "tmpfs": tmpfs, "kills": workers, "warning": warning, "bare": bare, "far-limit": far, "hostile": hostile}
+	return map[string]*incident.Incident{"parent": parent, "leak": leak, "spike": spike, "older-parts": older, "tmpfs": tmpfs, "kills": workers, "warning": warning, "bare": bare, "far-limit": far, "hostile": hostile}
 }
 
 // TestGolden holds each picture against its file.

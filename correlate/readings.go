@@ -278,7 +278,7 @@ func insertReading(all []cgroup.Sample, s cgroup.Sample) []cgroup.Sample {
 	}
 	for _, j := range []int{i - 1, i} {
 		if j >= 0 && j < len(all) && all[j].At.Sub(s.At).Abs() < sameReading {
-			if all[j].Stat == nil && s.Stat != nil {
+			if all[j].Stat == nil && (s.Stat != nil || s.PSI != nil || s.CPU != nil) {
 				all[j] = s
 			} else if s.Levels != nil {
 				all[j].Levels = s.Levels

@@ -346,10 +346,10 @@ func fillFromSamples(inc *incident.Incident, f *Facts) {
 	last := &samples[len(samples)-1]
 	var stat *cgroup.Stat
 	var psi *cgroup.PSI
-	host := false
+	swap, host := int64(-1), false
 	for i := len(samples) - 1; i >= 0 && (stat == nil || psi == nil); i-- {
 		if stat == nil {
-			stat = samples[i].Stat
+			stat, swap = samples[i].Stat, samples[i].Swap
 		}
 		if psi == nil && samples[i].PSI != nil {
 			psi, host = samples[i].PSI, samples[i].HostPSI
@@ -357,7 +357,7 @@ func fillFromSamples(inc *incident.Incident, f *Facts) {
 	}
 	if inc.Memory == nil && stat != nil {
 		inc.Memory = &incident.Memory{Anon: known(stat.Anon), File: known(stat.File), Shmem: known(stat.Shmem),
-			Kernel: known(stat.Kernel), Slab: known(stat.Slab), Swap: known(last.Swap)}
+			Kernel: known(stat.Kernel), Slab: known(stat.Slab), Swap: known(swap)}
 	}
 	if psi == nil && len(last.Levels) == 0 {
 		return

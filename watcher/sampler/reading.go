@@ -45,6 +45,7 @@ type seen struct {
 	psi     cgroup.PSI
 	swap    int64
 	parts   bool
+	partsAt time.Time // when stat and swap were read
 	hasPSI  bool
 	hostPSI bool
 	// path is its cgroup, and levels what the kernel had notified of when that
@@ -218,7 +219,7 @@ func (s *Source) note(r *reading, sample *cgroup.Sample) {
 		return
 	}
 	if sample.Stat != nil {
-		x.stat, x.swap, x.parts = *sample.Stat, sample.Swap, true
+		x.stat, x.swap, x.parts, x.partsAt = *sample.Stat, sample.Swap, true, sample.At
 		r.brokenDown, r.refaults = sample.Current, sample.Stat.Refaults
 	}
 	switch {
@@ -265,25 +266,53 @@ func (s *Source) Past(id string) []observe.Sample {
 	}
 	for fine = from; fine < len(all) && newest.Sub(all[fine].At) > pastFine; fine++ {
 	}
-	list := append(recorder.Roll(all[from:fine], pastStep), all[fine:]...)
-	out := make([]observe.Sample, len(list))
-	for i := range list {
-		out[i] = observe.Sample{ID: id, Sample: list[i].Sample()}
-	}
+	out := samples(id, append(recorder.Roll(all[from:fine], pastStep), all[fine:]...))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.seen[id]
 	if x == nil || !x.parts {
 		return out
 	}
-	last := &out[len(out)-1].Sample
 	stat, psi := x.stat, x.psi
-	last.Stat, last.Swap, last.Levels = &stat, x.swap, maps.Clone(s.levels(x))
+	for i := range slices.Backward(out) {
+		if out[i].At.Sub(x.partsAt).Abs() < sameReading {
+			out[i].Stat, out[i].Swap = &stat, x.swap
+			break
+		}
+	}
+	last := &out[len(out)-1].Sample
+	last.Levels = maps.Clone(s.levels(x))
 	if x.hasPSI {
 		last.PSI, last.HostPSI = &psi, x.hostPSI
 	}
 	return out
 }
+
+// sameReading is how far apart the stamps of one reading may be: the recorder's is coarser.
+const sameReading = 100 * time.Millisecond
+
+// samples are readings as they were read: a breakdown that stayed as it was because only
+// memory in use was read, which has moved since, is left out.
+func samples(id string, list []recorder.Reading) []observe.Sample {
+	out := make([]observe.Sample, len(list))
+	read := 0 // the reading that the breakdown is of
+	for i := range list {
+		out[i] = observe.Sample{ID: id, Sample: list[i].Sample()}
+		x, old := &list[i], &list[read]
+		if x.Anon != old.Anon || x.File != old.File || x.Shmem != old.Shmem || x.Kernel != old.Kernel {
+			read = i
+			continue
+		}
+		if moved := x.Used - old.Used; max(moved, -moved) > old.Used/movedBy {
+			out[i].Stat = nil
+		}
+	}
+	return out
+}
+
+// movedBy is the part of memory in use by which it has moved when a breakdown from before
+// does not fit it any more. Less than that processors charge in advance.
+const movedBy = 32
 
 // Stalls is how often the kernel has notified that a container, or the host (""),
 // stood still for want of memory, since it is watched; -1 where it does not.

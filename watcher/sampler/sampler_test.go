@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -41,5 +42,27 @@ func TestWhatIsReadInTurn(t *testing.T) {
 		if got := s.what(0, r, now); got != c.want {
 			t.Errorf("%s: %b, want %b", c.name, got, c.want)
 		}
+	}
+}
+
+// A breakdown from before memory moved is not taken for one of now.
+func TestSamplesLeaveOutOldBreakdowns(t *testing.T) {
+	const mib = 1 << 20
+	var list []recorder.Reading
+	for _, x := range []struct{ used, anon int64 }{{10, 8}, {10, 8}, {40, 8}, {40, 8}, {40, 38}, {41, 38}, {70, 38}} {
+		r := recorder.Unknown()
+		r.Used, r.Anon, r.File, r.Shmem, r.Kernel = x.used*mib, x.anon*mib, mib, 0, mib
+		list = append(list, r)
+	}
+	var anon []int64
+	for _, s := range samples("web", list) {
+		if s.Stat == nil {
+			anon = append(anon, -1)
+			continue
+		}
+		anon = append(anon, s.Stat.Anon/mib)
+	}
+	if want := []int64{8, 8, -1, -1, 38, 38, -1}; !slices.Equal(anon, want) {
+		t.Errorf("anonymous memory %v, want %v", anon, want)
 	}
 }
