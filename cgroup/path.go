@@ -209,7 +209,7 @@ func (p *pathParser) scope(c string) bool {
 		case isID(rest):
 			p.enter(s.runtime, rest)
 		case damagedID(rest):
-			p.enter(s.runtime, "")
+			p.enter(s.runtime, shortenedID(rest))
 		default:
 			continue
 		}
@@ -238,7 +238,7 @@ func (p *pathParser) colons(c string) bool {
 		case isID(id):
 			p.enter(s.runtime, id)
 		case damagedID(id):
-			p.enter(s.runtime, "")
+			p.enter(s.runtime, shortenedID(id))
 		default:
 			return false
 		}

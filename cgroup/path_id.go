@@ -62,6 +62,25 @@ func damagedID(s string) bool {
 	return masked || isHex(s)
 }
 
+// shortestID is how many digits engines print of an id at least.
+const shortestID = 12
+
+// shortenedID is the beginning of an id, where enough of it is left to find it by; else "".
+func shortenedID(s string) string {
+	if len(s) >= shortestID && len(s) < 64 && isHex(s) {
+		return s
+	}
+	return ""
+}
+
+// SameID is true for two ids of one container, of which one may be shortened.
+func SameID(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	return a == b || len(a) >= shortestID && strings.HasPrefix(b, a)
+}
+
 // isBuildStep is true for BuildKit's 25 base-36 digits.
 func isBuildStep(s string) bool {
 	if len(s) != 25 || isHex(s) {

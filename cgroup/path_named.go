@@ -11,7 +11,7 @@ func (p *pathParser) byParent(c string) bool {
 			return true
 		}
 		if p.grandparent == "" || damagedID(c) {
-			p.enter("docker", "")
+			p.enter("docker", shortenedID(c))
 			return true
 		}
 	case "libpod_parent":

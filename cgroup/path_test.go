@@ -128,8 +128,10 @@ func TestParsePath(t *testing.T) {
 		{"", Identity{}},
 		{"/mem2", Identity{}},
 		// Cut and masked ids give no id.
-		{"/docker/" + a[:12], Identity{Runtime: "docker"}},
-		{"/docker/" + a[:63], Identity{Runtime: "docker"}},
+		{"/docker/" + a[:11], Identity{Runtime: "docker"}},
+		{"/docker/" + a[:12], Identity{Runtime: "docker", ContainerID: a[:12]}},
+		{"/docker/" + a[:63], Identity{Runtime: "docker", ContainerID: a[:63]}},
+		{"/system.slice/docker-" + b[:20] + ".scope", Identity{Runtime: "docker", ContainerID: b[:20]}},
 		{"/docker/REDACTED", Identity{Runtime: "docker"}},
 		{"/system.slice/docker-93f0eb72.scope", Identity{Runtime: "docker"}},
 		{"/system.slice/docker-" + strings.Repeat("x", 64) + ".scope", Identity{Runtime: "docker"}},

@@ -101,6 +101,11 @@ func bootOf(records []*observe.Observation, anchors map[string][]time.Time) (boo
 			continue
 		}
 		id := containerOf(o.Episode)
+		for known := range anchors {
+			if cgroup.SameID(known, id) {
+				id = known // the log has it shortened
+			}
+		}
 		for i := range o.Episode.Kills {
 			if anchors[id] != nil {
 				kills[id] = bounded(kills[id], o.Episode.Kills[i].Uptime)

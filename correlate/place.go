@@ -86,7 +86,7 @@ func (c *Correlator) ofPath(p string) (x *container, unknown string) {
 		if cid == "" {
 			continue
 		}
-		if x := c.containers[cid]; x != nil && x.holds(p) {
+		if x := c.withID(cid); x != nil && x.holds(p) {
 			return x, ""
 		}
 		keep(&unknown, cid)
@@ -102,6 +102,22 @@ func (c *Correlator) ofPath(p string) (x *container, unknown string) {
 		}
 	}
 	return nil, ""
+}
+
+// withID is the container of an id, which people shorten in logs that they show.
+func (c *Correlator) withID(id string) (found *container) {
+	if x := c.containers[id]; x != nil || !c.opt.Offline {
+		return x
+	}
+	for known, x := range c.containers {
+		if cgroup.SameID(known, id) {
+			if found != nil {
+				return nil // it may be either
+			}
+			found = x
+		}
+	}
+	return found
 }
 
 // holds says whether a path can be this container's: the cgroup it is known to be in,
@@ -148,7 +164,7 @@ func (c *Correlator) ofPID(pid int, at time.Time) (*container, verdict.Attributi
 // located looks again for the containers of kills, signals and faults, now that an
 // engine has spoken of one, or the sampler of its cgroup.
 func (c *Correlator) located(x *container) {
-	for _, k := range slices.Clone(c.kills.byID[x.Spec.ID]) {
+	for _, k := range c.expecting(x.Spec.ID) {
 		c.moved(k)
 	}
 	if x.Spec.CgroupPath != "" {
@@ -159,6 +175,20 @@ func (c *Correlator) located(x *container) {
 		}
 	}
 	c.placeFaults()
+}
+
+// expecting are the kills in a container of that id that no engine had spoken of.
+func (c *Correlator) expecting(id string) []*kill {
+	out := slices.Clone(c.kills.byID[id])
+	if !c.opt.Offline {
+		return out
+	}
+	for other, kills := range c.kills.byID {
+		if other != id && cgroup.SameID(other, id) {
+			out = append(out, kills...)
+		}
+	}
+	return out
 }
 
 // recallPID looks again for what was said of a pid, now that it is known whose main

@@ -48,7 +48,7 @@ func readFragment(in []byte) []saved {
 func fromFields(fields map[string]string) []saved {
 	code, err := strconv.Atoi(fields["ExitCode"])
 	_, flag := fields["OOMKilled"]
-	if err != nil || !flag && fields["Status"] == "" && fields["FinishedAt"] == "" {
+	if err != nil || !flag && fields["Status"] == "" && fields["FinishedAt"] == "" && fields["Error"] == "" {
 		return nil
 	}
 	s := saved{subject: "the container", Container: incident.Container{Runtime: "docker", StartedAt: parseTime(fields["StartedAt"]), Name: strings.TrimPrefix(fields["Name"], "/")}}

@@ -112,7 +112,7 @@ func ownLimit(f *Facts, e *kmsg.Episode) (own, known bool) {
 			return true, true
 		}
 		// A limit inside the container (docker in docker) is its own too.
-		return limit.ContainerID == f.Container.ID || limit.OuterID == f.Container.ID, true
+		return cgroup.SameID(limit.ContainerID, f.Container.ID) || cgroup.SameID(limit.OuterID, f.Container.ID), true
 	}
 	if task == "" {
 		return false, false
