@@ -19,6 +19,7 @@ import (
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/trace"
+	"github.com/oomwatch/oomwatch/units"
 	"github.com/oomwatch/oomwatch/watcher/journal"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
 	"github.com/oomwatch/oomwatch/web"
@@ -249,7 +250,7 @@ func checkDaemon(ctx context.Context, cfg *config.Config) []Finding {
 	st, err := web.NewClient(cfg.Socket).Status(ctx)
 	switch {
 	case err == nil && st.Ready:
-		daemon.Found = fmt.Sprintf("running as pid %d since %s, answers on %s", st.PID, st.StartedAt.UTC().Format(time.RFC3339), cfg.Socket)
+		daemon.Found = fmt.Sprintf("running as pid %d since %s, answers on %s", st.PID, units.Clock(st.StartedAt), cfg.Socket)
 	case err == nil:
 		daemon.State, daemon.Found = Weak, fmt.Sprintf("running as pid %d, not ready: %s", st.PID, st.Reason)
 		daemon.Fix = "mend the source that is named; it is tried again by itself"

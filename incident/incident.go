@@ -8,6 +8,9 @@ import "time"
 // Schema names the JSON form of an Incident. Fields are only ever added.
 const Schema = "oomwatch.incident/v1"
 
+// DeployNote ends the summary of a container that a deploy replaced.
+const DeployNote = " (a deploy)"
+
 // Kind says what sort of thing happened.
 type Kind string
 

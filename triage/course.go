@@ -283,7 +283,7 @@ func (j *record) leak(list []course, e evidence) {
 		if c.before > 0 {
 			since = "since about "
 		}
-		since += time.Unix(int64(c.start), 0).UTC().Format("2006-01-02 15:04 MST")
+		since += units.Clock(time.Unix(int64(c.start), 0))
 		if image := j.images[c.run]; image != "" {
 			since += ", image " + redact.Sanitize(image)
 		}

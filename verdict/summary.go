@@ -23,7 +23,7 @@ func summary(inc *incident.Incident, f *Facts, v judgement) string {
 		}
 	}
 	if deployed(f, v) {
-		s += "; " + redact.Sanitize(f.ReplacedBy) + " of the same service took its place (a deploy)"
+		s += "; " + redact.Sanitize(f.ReplacedBy) + " of the same service took its place" + incident.DeployNote
 	}
 	return s
 }

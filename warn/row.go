@@ -41,6 +41,7 @@ type Row struct {
 	LimitHits *int64 `json:"limit_hits,omitempty"` // since its cgroup was made
 	PIDs      *int64 `json:"pids,omitempty"`
 	PIDsLimit *int64 `json:"pids_limit,omitempty"`
+	Restarts  *int64 `json:"restarts,omitempty"` // how often its engine has started it again
 	// Zombies is how many processes have ended and were not waited for, LogPerHour by how
 	// many bytes its log file grows in an hour; nil for few, and for little.
 	Zombies    *int64 `json:"zombies,omitempty"`
@@ -60,6 +61,7 @@ type Look struct {
 	last     recorder.Reading
 	held     int64
 	above    *recorder.Above
+	restarts *int64
 	series   series
 	former   int64
 	counters []counters
@@ -76,7 +78,7 @@ func (w *Warner) Looks() []Look {
 		if st.disk != nil || st.ended || st.seen.IsZero() || w.now.Sub(st.seen) > blind {
 			continue
 		}
-		l := Look{id: id, name: st.name, at: st.seen, last: st.last, held: st.held, above: st.above, former: st.former, counters: slices.Clone(st.counters), zombies: st.zombies, log: st.log}
+		l := Look{id: id, name: st.name, at: st.seen, last: st.last, held: st.held, above: st.above, restarts: st.restarts, former: st.former, counters: slices.Clone(st.counters), zombies: st.zombies, log: st.log}
 		l.series.seconds, l.series.minutes = slices.Clone(st.series.seconds), slices.Clone(st.series.minutes)
 		for i := range signs {
 			name := signs[i].name
@@ -102,7 +104,7 @@ func Rows(host string, looks []Look) []Row {
 
 func (l *Look) row() Row {
 	r := Row{Time: l.at, ID: l.id, Name: l.name, Memory: l.last.Used, Warnings: l.on,
-		LimitHits: known(l.last.LimitHits), PIDs: known(l.last.PIDs), Held: known(l.held)}
+		LimitHits: known(l.last.LimitHits), PIDs: known(l.last.PIDs), Restarts: l.restarts, Held: known(l.held)}
 	if l.id == HostID {
 		r.Name = recorder.Host
 	}

@@ -31,6 +31,8 @@ type Run struct {
 	Start time.Time
 	// Silent is true when nobody wants to be warned of it (see Label).
 	Silent bool
+	// Restarts is how often its engine has started it again; nil where that is not known.
+	Restarts *int64
 }
 
 // Options are what a Warner is made of.
@@ -70,6 +72,8 @@ type state struct {
 	name  string
 	start time.Time
 	seen  time.Time // the last reading
+	// restarts is how often its engine has started it again; nil where that is not known.
+	restarts *int64
 
 	ended bool // and not read since
 	// top is the most that this run held, former the most that those before it held and
@@ -262,7 +266,7 @@ func (w *Warner) Read(id string, r recorder.Reading, beside Beside) []Alert {
 	if st.seen.IsZero() || st.ended {
 		st.former = w.tops[run.Name]
 	}
-	st.name, st.seen, st.last, st.ended = run.Name, r.At, r, false
+	st.name, st.restarts, st.seen, st.last, st.ended = run.Name, run.Restarts, r.At, r, false
 	st.held, st.above = held(id, &r), nil
 	if a := beside.Above; a != nil && st.held >= 0 && (r.Limit <= 0 || a.Room() < r.Limit-st.held) {
 		st.above = a

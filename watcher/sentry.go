@@ -140,7 +140,11 @@ func warnOf(c *correlate.Correlator, id string) (warn.Run, bool) {
 	if !ok {
 		return warn.Run{}, false
 	}
-	return warn.Run{Name: spec.Name, Start: start, Silent: spec.Labels[warn.Label] == "false"}, true
+	run := warn.Run{Name: spec.Name, Start: start, Silent: spec.Labels[warn.Label] == "false"}
+	if n := spec.RestartCount; n != nil {
+		run.Restarts = new(int64(*n))
+	}
+	return run, true
 }
 
 // Top is how every container that is read stands, the most in danger first; nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,11 @@ type curve struct {
 	File   []*int64 `json:"file"`
 	Kernel []*int64 `json:"kernel"`
 	Limit  []*int64 `json:"limit"`
-	// Starts are when another run began, Kills when something in it was OOM-killed.
+	// Parent is the limit of the cgroup above it that leaves the least room now; it is not
+	// kept, and drawn as it stands.
+	Parent []*int64 `json:"parent,omitempty"`
+	// Starts are when another run began, Kills when something in it was OOM-killed and no
+	// incident near that moment says so.
 	Starts []int64 `json:"starts"`
 	Kills  []int64 `json:"kills"`
 	// Incidents are what is kept of it in that time.
@@ -39,10 +44,55 @@ type curve struct {
 
 // mark is an incident on a curve.
 type mark struct {
-	T       int64         `json:"t"`
-	ID      string        `json:"id"`
-	Kind    incident.Kind `json:"kind"`
-	Summary string        `json:"summary"`
+	T    int64         `json:"t"`
+	ID   string        `json:"id"`
+	Kind incident.Kind `json:"kind"`
+	// Mark is the word beside it, Severity its colour.
+	Mark     string            `json:"mark"`
+	Severity incident.Severity `json:"severity"`
+	Summary  string            `json:"summary"`
+}
+
+// markOf is an incident as a chart marks it: the container's own end and that of a child
+// are different things.
+func markOf(l *listed) mark {
+	m := mark{T: l.Time.Unix(), ID: l.ID, Kind: l.Kind, Severity: l.Severity, Summary: redact.Sanitize(l.Summary)}
+	switch {
+	case l.Kind == incident.KindWarning:
+		m.Mark = "warning"
+	case l.Kind == incident.KindKill:
+		m.Mark = "child killed"
+	case strings.HasPrefix(string(l.Cause), "oom."):
+		m.Mark = "OOM-killed"
+	case strings.HasPrefix(string(l.Cause), "kill."):
+		m.Mark = "killed"
+	case strings.HasSuffix(l.Summary, incident.DeployNote):
+		m.Mark = "deploy"
+	case l.Cause == incident.StopRequest:
+		m.Mark = "stopped"
+	default:
+		m.Mark = "died"
+	}
+	return m
+}
+
+// sameKill is how far the reading that counts a kill may lie from the incident of it.
+const sameKill = 15 * time.Second
+
+// mark adds the incidents to a curve. A kill that one of them tells is not drawn twice.
+func (c *curve) mark(groups []*group) {
+	for _, g := range groups {
+		for i := range g.Items {
+			if m := markOf(&g.Items[i]); len(c.T) > 0 && m.T >= c.T[0] {
+				c.Incidents = append(c.Incidents, m)
+			}
+		}
+	}
+	c.Kills = slices.DeleteFunc(c.Kills, func(at int64) bool {
+		return slices.ContainsFunc(c.Incidents, func(m mark) bool {
+			return m.Mark != "warning" && max(at-m.T, m.T-at) <= int64(sameKill/time.Second)
+		})
+	})
 }
 
 // curveOf thins a series out to maxPoints, keeping the highest reading of each stretch,
@@ -119,11 +169,10 @@ func (s *Server) curveData(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusInternalServerError, fmt.Errorf("read the store: %w", err))
 		return
 	}
-	for _, g := range groups {
-		for _, l := range g.Items {
-			if at := l.Time.Unix(); len(c.T) > 0 && at >= c.T[0] {
-				c.Incidents = append(c.Incidents, mark{at, l.ID, l.Kind, redact.Sanitize(l.Summary)})
-			}
+	c.mark(groups)
+	if row := s.running(r.Context(), name); row != nil && row.LimitOf != "" {
+		for range c.T {
+			c.Parent = append(c.Parent, row.Limit)
 		}
 	}
 	writeJSON(w, http.StatusOK, c)
@@ -133,6 +182,16 @@ func (s *Server) curveData(w http.ResponseWriter, r *http.Request) {
 func (s *Server) of(ctx context.Context, name string, most int) ([]*group, error) {
 	groups, _, err := s.find(ctx, &search{Query: Query{NewestFirst: true, Container: name, Limit: most}})
 	return groups, err
+}
+
+// running is a container that runs, by its name or the beginning of its id; nil for none.
+func (s *Server) running(ctx context.Context, name string) *warn.Row {
+	for _, x := range s.opt.Backend.Top(ctx) {
+		if x.Name == name || len(name) >= 8 && strings.HasPrefix(x.ID, name) {
+			return &x
+		}
+	}
+	return nil
 }
 
 // container shows one container, or a service of which none runs any more.
@@ -148,13 +207,7 @@ func (s *Server) container(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, "cannot show a container", err)
 		return
 	}
-	var row *warn.Row
-	for _, x := range s.opt.Backend.Top(r.Context()) {
-		if x.Name == name || len(name) >= 8 && len(x.ID) >= len(name) && x.ID[:len(name)] == name {
-			row = &x
-			break
-		}
-	}
+	row := s.running(r.Context(), name)
 	if row == nil && len(groups) == 0 && len(c.T) == 0 {
 		http.Error(w, "nothing is known of a container or service of this name", http.StatusNotFound)
 		return

@@ -28,17 +28,31 @@ const (
 
 // liveRow is a container as the table shows it.
 type liveRow struct {
-	ID       string  `json:"id"`
-	Name     string  `json:"name"`
-	Held     string  `json:"held"`
-	Limit    string  `json:"limit"`
-	Share    float64 `json:"share"` // of the limit, 0 to 1; 0 where there is none
-	Room     string  `json:"room"`
-	Forecast string  `json:"forecast"`
-	Stalled  string  `json:"stalled"`
-	PIDs     string  `json:"pids"`
-	Trend    string  `json:"trend"`
-	Warnings string  `json:"warnings"`
+	ID, Name, Held string
+	// Limit is its own, or that of the parent LimitOf where that leaves less room.
+	Limit, LimitOf                                                    string
+	Share                                                             float64 // of the limit, 0 to 1; 0 where there is none
+	Room, Forecast, Stalled, Trend, PIDs, Restarts, Zombies, Warnings string
+}
+
+// changes are the cells that differ from those of another row, by their names in the page.
+func (r *liveRow) changes(from *liveRow) map[string]any {
+	out := map[string]any{}
+	for name, of := range map[string]func(*liveRow) string{
+		"held": func(r *liveRow) string { return r.Held }, "limit": func(r *liveRow) string { return r.Limit },
+		"room": func(r *liveRow) string { return r.Room }, "forecast": func(r *liveRow) string { return r.Forecast },
+		"stalled": func(r *liveRow) string { return r.Stalled }, "trend": func(r *liveRow) string { return r.Trend },
+		"pids": func(r *liveRow) string { return r.PIDs }, "restarts": func(r *liveRow) string { return r.Restarts },
+		"zombies": func(r *liveRow) string { return r.Zombies }, "warnings": func(r *liveRow) string { return r.Warnings },
+	} {
+		if now := of(r); now != of(from) {
+			out[name] = now
+		}
+	}
+	if r.Share != from.Share {
+		out["share"] = r.Share
+	}
+	return out
 }
 
 func liveOf(r *warn.Row) liveRow {
@@ -49,12 +63,15 @@ func liveOf(r *warn.Row) liveRow {
 		return incident.FormatBytes(*n)
 	}
 	out := liveRow{ID: incident.ShortID(r.ID), Name: redact.Sanitize(r.Name), Held: size(r.Held), Limit: size(r.Limit), Room: size(r.Headroom),
-		Forecast: "–", Stalled: "–", PIDs: "–", Trend: r.Trend, Warnings: strings.Join(r.Warnings, ", ")}
+		LimitOf: redact.Sanitize(r.LimitOf), Forecast: "–", Stalled: "–", PIDs: "–", Restarts: number(r.Restarts), Zombies: number(r.Zombies), Trend: r.Trend, Warnings: strings.Join(r.Warnings, ", ")}
 	if r.Held == nil {
 		out.Held = incident.FormatBytes(r.Memory)
 	}
-	if r.Limit == nil {
+	switch {
+	case r.Limit == nil:
 		out.Limit = "none"
+	case r.LimitOf != "":
+		out.Limit += " (parent)"
 	}
 	if r.Held != nil && r.Limit != nil && *r.Limit > 0 {
 		out.Share = min(float64(int(100*float64(*r.Held)/float64(*r.Limit)))/100, 1)
@@ -74,32 +91,23 @@ func liveOf(r *warn.Row) liveRow {
 	return out
 }
 
+func number(n *int64) string {
+	if n == nil {
+		return "–"
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
 // table is what the list of containers is asked for.
 type table struct {
 	Text, Sort string
 	Page       int
 }
 
-// sorts are the orders that a table can have; danger is the default.
-var sorts = map[string]func(a, b *warn.Row) int{
-	"danger": func(a, b *warn.Row) int { return cmp.Compare(b.Danger, a.Danger) },
-	"name":   func(a, b *warn.Row) int { return strings.Compare(a.Name, b.Name) },
-	"held":   func(a, b *warn.Row) int { return cmp.Compare(known(b.Held, 0), known(a.Held, 0)) },
-	"limit":  func(a, b *warn.Row) int { return cmp.Compare(known(b.Limit, 0), known(a.Limit, 0)) },
-	"room":   func(a, b *warn.Row) int { return cmp.Compare(known(a.Headroom, 1<<62), known(b.Headroom, 1<<62)) },
-}
-
-func known(n *int64, otherwise int64) int64 {
-	if n == nil {
-		return otherwise
-	}
-	return *n
-}
-
 func tableOf(v url.Values) (table, error) {
 	t := table{Text: strings.TrimSpace(v.Get("q")), Sort: cmp.Or(v.Get("sort"), "danger"), Page: 1}
-	if sorts[t.Sort] == nil {
-		return t, fmt.Errorf("sort %q: want danger, name, held, limit or room", t.Sort)
+	if !slices.Contains(warn.OrderNames(), t.Sort) {
+		return t, fmt.Errorf("sort %q: want one of %s", t.Sort, strings.Join(warn.OrderNames(), ", "))
 	}
 	if p := v.Get("page"); p != "" {
 		n, err := strconv.Atoi(p)
@@ -125,15 +133,17 @@ func (t table) Link(sort string, page int) string {
 
 // rows are those of a table's page, and how many there are on all pages.
 func (s *Server) rows(r *http.Request, t table) (out []liveRow, total int) {
-	all := s.opt.Backend.Top(r.Context())
-	all = slices.DeleteFunc(slices.Clone(all), func(x warn.Row) bool {
-		return t.Text != "" && !strings.Contains(strings.ToLower(x.Name+" "+x.ID), strings.ToLower(t.Text))
-	})
-	slices.SortStableFunc(all, func(a, b warn.Row) int { return sorts[t.Sort](&a, &b) })
+	var all []*warn.Row
+	for _, x := range s.opt.Backend.Top(r.Context()) {
+		if x.Matches(t.Text) {
+			all = append(all, &x)
+		}
+	}
+	warn.Sort(all, t.Sort)
 	total = len(all)
 	from := min((t.Page-1)*rowsLimit, total)
-	for i := range all[from:min(from+rowsLimit, total)] {
-		out = append(out, liveOf(&all[from+i]))
+	for _, x := range all[from:min(from+rowsLimit, total)] {
+		out = append(out, liveOf(x))
 	}
 	return out, total
 }
@@ -146,12 +156,12 @@ func (s *Server) containers(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rows, total := s.rows(r, t)
-	s.show(w, "containers.html", "Containers", "/containers", map[string]any{"Rows": rows, "Total": total, "Table": t,
+	s.show(w, "containers.html", "Containers", "/containers", map[string]any{"Rows": rows, "Total": total, "Table": t, "Orders": warn.OrderNames(),
 		"Live": "/containers/live?" + r.URL.RawQuery, "More": t.Page*rowsLimit < total, "Next": t.Page + 1, "Previous": t.Page - 1})
 }
 
 // live streams what changes in a table, as server-sent events
-// (html.spec.whatwg.org/multipage/server-sent-events.html): "rows" with the rows that
+// (html.spec.whatwg.org/multipage/server-sent-events.html): "rows" with the cells that
 // changed, and "set" where others are on the page now.
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	t, err := tableOf(r.URL.Query())
@@ -192,15 +202,16 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sendChanged sends the rows that differ from those that were sent last.
+// sendChanged sends the cells that differ from those that were sent last.
 func sendChanged(w paced, rows []liveRow, last map[string]liveRow, first bool) error {
-	changed := []liveRow{}
+	changed := []map[string]any{}
 	set := len(rows) != len(last)
 	for _, row := range rows {
 		was, there := last[row.ID]
 		set = set || !there
-		if was != row {
-			changed = append(changed, row)
+		if cells := row.changes(&was); len(cells) > 0 {
+			cells["id"] = row.ID
+			changed = append(changed, cells)
 		}
 	}
 	clear(last)

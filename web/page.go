@@ -66,6 +66,7 @@ func pages() *template.Template {
 			}
 			return units.Rate(*perSecond)
 		},
+		"words":   func(code any) string { return strings.ReplaceAll(fmt.Sprint(code), "_", " ") },
 		"path":    url.PathEscape,
 		"count":   units.Count,
 		"records": func(n int64) string { return units.Count(int(n), "record") },

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +24,8 @@ type topCommand struct {
 	docker config.DockerHost
 	every  config.Duration
 	once   bool
+	sort   string
+	filter string
 	out    outputFormat
 	cmd    *cobra.Command
 }
@@ -31,18 +35,21 @@ func newTop() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show who is nearest to being killed, live",
-		Long: `Top shows every running container, and the host: memory that cannot be reclaimed
-against the limit, the room that is left, for how much of the time it stood still
-for want of memory, how it grows and when that reaches the limit, hits of the
-limit, processes, and what is warned of. The most in danger comes first.
+		Long: `Top shows every running container and the host: the memory it holds that cannot be
+reclaimed, its limit, the room left, how long it waited for memory, its growth, when it
+reaches the limit, its processes, restarts, zombies and warnings. ^ marks the limit of a
+parent cgroup, where that leaves less room. The most endangered container comes first;
+--sort changes the order, --filter shows only some.
 
-It asks the daemon. Where none runs it reads the control groups itself, and needs a
-few seconds before it can say anything of growth.
+Top asks the daemon. If none runs, it reads the cgroups itself and needs a few seconds
+to see growth.
 
-On a terminal it goes on until q; elsewhere, and with --once, it prints once. With
--o json it prints one object per container at each refresh.`,
+On a terminal top runs until q: the arrows choose a container, Enter explains its last
+death, s changes the order, / filters. Without a terminal, or with --once, it prints
+once. With -o json it prints one object per container at each refresh.`,
 		Example: `  oomwatch top
   oomwatch top --once
+  oomwatch top --sort growth --filter shop
   oomwatch top --once -o json | jq -r 'select(.danger > 0.8).name'`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.run(cmd.Context()) },
 	}
@@ -52,6 +59,8 @@ On a terminal it goes on until q; elsewhere, and with --once, it prints once. Wi
 	addText(fs, &t.docker, "docker", "", "HOST", "Docker engine to ask where no daemon runs (default DOCKER_HOST, else the default socket)")
 	addText(fs, &t.every, "every", "", "DURATION", "time between two refreshes")
 	fs.BoolVar(&t.once, "once", false, "print once")
+	fs.StringVar(&t.sort, "sort", warn.OrderNames()[0], "order by `COLUMN`: "+strings.Join(warn.OrderNames(), ", "))
+	fs.StringVar(&t.filter, "filter", "", "show only containers with `TEXT` in their name or id")
 	addOutput(cmd, &t.out)
 	return cmd
 }
@@ -60,6 +69,9 @@ On a terminal it goes on until q; elsewhere, and with --once, it prints once. Wi
 type look func(ctx context.Context) ([]*warn.Row, error)
 
 func (t *topCommand) run(ctx context.Context) error {
+	if !slices.Contains(warn.OrderNames(), t.sort) {
+		return usageError{fmt.Errorf("--sort %q: want one of %s", t.sort, strings.Join(warn.OrderNames(), ", "))}
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	rows, from, end, err := t.source(ctx)
@@ -72,13 +84,20 @@ func (t *topCommand) run(ctx context.Context) error {
 	case !t.out.json() && !t.once && terminal.Is(w) && terminal.Is(t.cmd.InOrStdin()):
 		return t.live(ctx, rows, from)
 	case t.out.json():
-		return t.repeat(ctx, func(list []*warn.Row) error { return writeLines(w, list) }, rows)
+		return t.repeat(ctx, func(list []*warn.Row) error { return writeLines(w, arrange(list, t.sort, t.filter)) }, rows)
 	}
 	list, err := rows(ctx)
 	if err != nil {
 		return err
 	}
-	return writeTop(w, list, topOptions{width: topWidth(w), colour: terminal.Colour(w)})
+	return writeTop(w, arrange(list, t.sort, t.filter), topOptions{width: topWidth(w), colour: terminal.Colour(w)})
+}
+
+// arrange keeps the rows that match a filter, in an order.
+func arrange(list []*warn.Row, order, filter string) []*warn.Row {
+	list = slices.DeleteFunc(slices.Clone(list), func(r *warn.Row) bool { return !r.Matches(filter) })
+	warn.Sort(list, order)
+	return list
 }
 
 // repeat prints at each refresh, until ctx ends; once where that was asked for.

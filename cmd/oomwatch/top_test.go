@@ -76,7 +76,10 @@ func strip(s string) string {
 // TestTopModel plays what a person and a terminal do.
 func TestTopModel(t *testing.T) {
 	var fail error
-	m := &topModel{ctx: context.Background(), every: time.Second, from: "the daemon",
+	m := &topModel{ctx: context.Background(), every: time.Second, from: "the daemon", sort: "danger",
+		explain: func(_ context.Context, r *warn.Row, _ int) string {
+			return "the story of " + r.Name + strings.Repeat("\nmore", 30)
+		},
 		rows: func(context.Context) ([]*warn.Row, error) { return topRows(), fail }}
 	m.Update(m.Init()())
 	m.Update(tea.WindowSizeMsg{Width: 200, Height: 24})
@@ -107,6 +110,7 @@ func TestTopModel(t *testing.T) {
 	if got := m.View().Content; len(m.list) == 0 || !strings.Contains(got, "pau") {
 		t.Errorf("paused it shows:\n%s", got)
 	}
+	topKeys(t, m)
 	if _, cmd := m.Update(tea.KeyPressMsg{Code: 'q', Text: "q"}); cmd == nil || cmd() != tea.Quit() {
 		t.Error("q does not end it")
 	}
@@ -122,5 +126,48 @@ func TestTopSeldomColumns(t *testing.T) {
 	both := []*warn.Row{{Name: "web"}, {Name: "morgue", Zombies: &zombies, LogPerHour: &log}}
 	if text := topTable(both, topOptions{}); !strings.Contains(text, "ZOMBIES") || !strings.Contains(text, "400") || !strings.Contains(text, "1 GiB") {
 		t.Errorf("%s", text)
+	}
+}
+
+// topKeys sorts, filters and explains.
+func topKeys(t *testing.T, m *topModel) {
+	t.Helper()
+	m.Update(tea.WindowSizeMsg{Width: 60, Height: 12})
+	press := func(keys ...tea.KeyPressMsg) (cmd tea.Cmd) {
+		for _, k := range keys {
+			_, cmd = m.Update(k)
+		}
+		return cmd
+	}
+	letter := func(r rune) tea.KeyPressMsg { return tea.KeyPressMsg{Code: r, Text: string(r)} }
+	enter, esc := tea.KeyPressMsg{Code: tea.KeyEnter}, tea.KeyPressMsg{Code: tea.KeyEscape}
+	press(tea.KeyPressMsg{Code: tea.KeyHome}, letter('s'))
+	if got := m.View().Content; !strings.Contains(got, "sort: name") || m.list[0].Name != "\x1b[31mred\n"+strings.Repeat("long", 30) {
+		t.Errorf("sorted by name:\n%s", got)
+	}
+	press(letter('/'), letter('l'), letter('e'), letter('a'))
+	if got := m.View().Content; !strings.Contains(got, "filter: lea_") || strings.Contains(got, "(host)") || !strings.Contains(got, "> leaker") {
+		t.Errorf("filtered:\n%s", got)
+	}
+	for _, title := range []string{"HELD", "LIMIT"} {
+		if got := m.View().Content; !strings.Contains(got, title) {
+			t.Errorf("on 60 columns %s is missing:\n%s", title, got)
+		}
+	}
+	if cmd := press(enter, enter); cmd == nil {
+		t.Fatal("Enter asks for nothing")
+	} else {
+		m.Update(cmd())
+	}
+	if got := m.View().Content; !strings.HasPrefix(got, "the story of leaker") || !strings.Contains(got, "q back") || strings.Count(got, "\n") > 11 {
+		t.Errorf("explained:\n%s", got)
+	}
+	press(tea.KeyPressMsg{Code: tea.KeyPgDown})
+	if got := m.View().Content; strings.Contains(got, "the story") {
+		t.Errorf("scrolled:\n%s", got)
+	}
+	press(letter('q'), letter('/'), esc)
+	if got := m.View().Content; !strings.Contains(got, "(host)") || m.filter != "" {
+		t.Errorf("back in the table:\n%s", got)
 	}
 }

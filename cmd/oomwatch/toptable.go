@@ -23,6 +23,8 @@ type topOptions struct {
 	colour bool
 	// from and rows are which rows to show; 0 rows are all.
 	from, rows int
+	// chosen is the row to mark, counted from the first of all; -1 or beyond is none.
+	chosen int
 }
 
 // topColumn is one column. Where the terminal is too narrow for all, those with
@@ -47,6 +49,7 @@ var topColumns = []topColumn{
 	{"LIMIT IN", limitCell, false, 1, false},
 	{"HITS", func(r *warn.Row) string { return numberOr(r.LimitHits) }, false, 9, false},
 	{"PIDS", func(r *warn.Row) string { return numberOr(r.PIDs) }, false, 8, false},
+	{"RESTARTS", restartsCell, false, 5, true},
 	{"ZOMBIES", func(r *warn.Row) string { return numberOr(r.Zombies) }, false, 5, true},
 	{"LOG/H", func(r *warn.Row) string { return sizeOr(r.LogPerHour) }, false, 5, true},
 	{"WARNINGS", func(r *warn.Row) string { return redact.Sanitize(strings.Join(r.Warnings, " ")) }, true, 3, false},
@@ -72,6 +75,14 @@ func numberOr(n *int64) string {
 		return "-"
 	}
 	return fmt.Sprint(*n)
+}
+
+// restartsCell leaves out what has never been restarted.
+func restartsCell(r *warn.Row) string {
+	if r.Restarts != nil && *r.Restarts == 0 {
+		return "-"
+	}
+	return numberOr(r.Restarts)
 }
 
 func percentOr(p *float64) string {
@@ -130,7 +141,11 @@ func topTable(list []*warn.Row, opt topOptions) string {
 		return c.seldom && !slices.ContainsFunc(shown, func(r *warn.Row) bool { return c.cell(r) != "-" })
 	})
 	cells, wide := topCells(shown, columns, opt.nameColumn())
-	for opt.width > 0 && sum(wide)+2*(len(wide)-1) > opt.width && len(columns) > 1 {
+	room := opt.width
+	if opt.rows > 0 {
+		room -= 2 // for the mark of the chosen row
+	}
+	for opt.width > 0 && sum(wide)+2*(len(wide)-1) > room && len(columns) > 1 {
 		least := slices.MaxFunc(columns, func(a, b topColumn) int { return cmp.Compare(a.drop, b.drop) })
 		if least.drop == 0 {
 			break
@@ -154,6 +169,11 @@ func topTable(list []*warn.Row, opt topOptions) string {
 			}
 		}
 		text := strings.TrimRight(line.String(), " ")
+		if opt.chosen >= 0 && i > 0 && opt.from+i-1 == opt.chosen && opt.rows > 0 {
+			text = "> " + text
+		} else if opt.rows > 0 {
+			text = "  " + text
+		}
 		if opt.width > 0 {
 			text = clipRunes(text, opt.width)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/oomwatch/oomwatch/triage"
@@ -65,11 +64,9 @@ func when(k *triage.Kills) string {
 	case k == nil:
 		return ""
 	case !k.First.IsZero() && k.Times == 1:
-		return "on " + k.First.UTC().Format("2006-01-02 15:04:05 MST")
-	case !k.First.IsZero() && k.Last.Sub(k.First) < time.Hour:
-		return fmt.Sprintf("on %s, from %s to %s", k.First.UTC().Format("2006-01-02"), k.First.UTC().Format("15:04:05"), k.Last.UTC().Format("15:04:05 MST"))
+		return "on " + units.Clock(k.First)
 	case !k.First.IsZero():
-		return fmt.Sprintf("from %s to %s", k.First.UTC().Format("2006-01-02 15:04"), k.Last.UTC().Format("2006-01-02 15:04 MST"))
+		return fmt.Sprintf("from %s to %s", units.Clock(k.First), units.Clock(k.Last))
 	case k.FirstUptime == nil:
 		return ""
 	case k.Times == 1:

@@ -51,6 +51,9 @@ func newHouse(incidents, containers int) *house {
 		if i%9 == 0 {
 			r.TimeToLimit, r.Warnings, r.StalledFull = new(240.0), []string{"forecast"}, new(12.5)
 		}
+		if i%5 == 1 {
+			r.Restarts, r.Zombies, r.LimitOf = new(int64(i)), new(int64(3)), "/batch.slice/"+evil
+		}
 		if i%7 == 3 {
 			r.Limit, r.Headroom = nil, nil
 		}

@@ -31,19 +31,18 @@ const table = document.querySelector("table[data-live]");
 if (table && window.EventSource) {
   const said = document.getElementById("live");
   const source = new EventSource(table.dataset.live);
-  const columns = ["held", "limit", null, "room", "forecast", "stalled", "pids", "trend", "warnings"];
   source.onopen = () => { said.textContent = "· live"; };
-  source.onerror = () => { said.textContent = "· not connected; what is shown is old"; };
+  source.onerror = () => { said.textContent = "· connection lost, trying again; these numbers are old"; };
   source.addEventListener("rows", (e) => {
     for (const row of JSON.parse(e.data)) {
       const tr = document.getElementById("c" + row.id);
       if (!tr) continue;
-      columns.forEach((key, i) => {
-        const td = tr.children[i + 1];
-        if (key && td.textContent !== row[key]) td.textContent = row[key];
-      });
+      for (const td of tr.cells) {
+        const text = row[td.dataset.c];
+        if (text !== undefined) td.textContent = text;
+      }
       const meter = tr.querySelector("meter");
-      if (meter) meter.value = row.share;
+      if (meter && row.share !== undefined) meter.value = row.share;
     }
   });
   source.addEventListener("set", async () => {

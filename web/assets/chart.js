@@ -25,30 +25,36 @@
   const marks = (u) => {
     const ctx = u.ctx;
     const ends = []; // where the last word of each row ends: no word is written over another
-    const line = (t, colour, dash, word) => {
+    const line = (t, stroke, dash, word) => {
       const x = Math.round(u.valToPos(t, "x", true));
       if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) return;
       ctx.save();
-      ctx.strokeStyle = ctx.fillStyle = colour;
+      ctx.strokeStyle = ctx.fillStyle = stroke;
       ctx.lineWidth = devicePixelRatio;
       ctx.setLineDash(dash.map((d) => d * devicePixelRatio));
       ctx.beginPath();
       ctx.moveTo(x, u.bbox.top);
       ctx.lineTo(x, u.bbox.top + u.bbox.height);
       ctx.stroke();
+      ctx.textAlign = "left"; // uPlot leaves it as its axes want it
       ctx.font = 11 * devicePixelRatio + "px system-ui, sans-serif";
-      const at = x + 3 * devicePixelRatio;
+      const wide = ctx.measureText(word).width;
+      const at = Math.min(x + 3 * devicePixelRatio, u.bbox.left + u.bbox.width - wide);
       let row = 0;
       while (row < ends.length && ends[row] > at) row++;
       if (row < 4) {
-        ends[row] = at + ctx.measureText(word).width + 4 * devicePixelRatio;
-        ctx.fillText(word, at, u.bbox.top + (11 + 13 * row) * devicePixelRatio);
+        const y = u.bbox.top + (11 + 13 * row) * devicePixelRatio;
+        ends[row] = at + wide + 4 * devicePixelRatio;
+        ctx.fillStyle = colour("--bg"); // a word must be read over a curve
+        ctx.fillRect(at - devicePixelRatio, y - 10 * devicePixelRatio, wide + 2 * devicePixelRatio, 12 * devicePixelRatio);
+        ctx.fillStyle = stroke;
+        ctx.fillText(word, at, y);
       }
       ctx.restore();
     };
-    const all = c.starts.map((t) => [t, colour("--soft"), [2, 3], "start"])
-      .concat(c.kills.map((t) => [t, colour("--critical"), [5, 3], "kill"]))
-      .concat(c.incidents.map((i) => [i.t, colour(i.kind === "warning" ? "--warning" : "--critical"), [], i.kind]));
+    const all = c.starts.map((t) => [t, colour("--soft"), [2, 3], "restart"])
+      .concat(c.kills.map((t) => [t, colour("--critical"), [5, 3], "child killed"]))
+      .concat(c.incidents.map((i) => [i.t, colour("--" + i.severity), i.mark === "child killed" ? [5, 3] : [], i.mark]));
     for (const m of all.sort((a, b) => a[0] - b[0])) line(...m);
   };
   const series = (label, key, stroke, more) => Object.assign({ label, stroke, width: 1.5, value: (_, v) => size(v), spanGaps: false, data: c[key] }, more);
@@ -59,6 +65,7 @@
     series("page cache", "file", "#2f8f6b", { show: false }),
     series("kernel", "kernel", "#b0568f", { show: false }),
     series("limit", "limit", colour("--critical"), { dash: [6, 4] }),
+    series("parent's limit now", "parent", colour("--warning"), { dash: [2, 3] }),
   ].filter((s) => s.data && s.data.some((v) => v != null));
   const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
   const steps = [];
