@@ -71,8 +71,9 @@ func (v *verdict) tryLimit() {
 	if v.Limit == nil || v.known().Scope != OwnLimit {
 		return
 	}
-	if o := v.known(); rules.FilledAdvice(o.Shmem, o.Kernel, o.Limit) != "" {
-		v.Advice = append(v.Advice, rules.FilledAdvice(o.Shmem, o.Kernel, o.Limit))
+	o := v.known()
+	if how := rules.FilledAdvice(o.Shmem, o.Kernel, o.Limit, o.Pod != ""); how != "" {
+		v.Advice = append(v.Advice, how)
 		return
 	}
 	next, _ := rules.SuggestLimit(*v.Limit)

@@ -37,7 +37,7 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.OOMNode:
 		return "Look at the cpuset or NUMA policy of the task (numactl -s, cpuset.mems): other nodes may have free memory that it may not use."
 	case incident.KillStopTimeout:
-		return adviceStop(f, v)
+		return adviceStop(inc, f, v)
 	case incident.KillUnknown:
 		switch {
 		case f.Shift != 0:
@@ -76,13 +76,13 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		if inc.Container != nil {
 			limit = inc.Container.MemoryLimit
 		}
-		return v.runtime.Advice(limit)
+		return v.runtime.Advice(limit, isPod(inc))
 	case incident.LimitPids:
-		return "Look at what starts processes or threads without end (ps -eLf in the container); if it needs them all, raise --pids-limit, and the user's RLIMIT_NPROC where that is lower."
+		return "Look at what starts processes or threads without end (ps -eLf in the container); if it needs them all, " + wordsOf(inc).pids + ", and the user's RLIMIT_NPROC where that is lower."
 	case incident.LimitDisk:
 		return adviceDisk(inc, v)
 	case incident.ExecFailed:
-		return adviceExec(v)
+		return adviceExec(inc, v)
 	case incident.ExitError:
 		return adviceExit(inc, f)
 	case incident.UnknownCause:
@@ -120,22 +120,22 @@ var (
 var shells = map[string]bool{"sh": true, "bash": true, "dash": true, "ash": true, "busybox": true, "zsh": true, "ksh": true}
 
 // adviceStop says why a request to stop was not followed, where that is known.
-func adviceStop(f *Facts, v judgement) string {
-	name := incident.SignalName(v.signal)
+func adviceStop(inc *incident.Incident, f *Facts, v judgement) string {
+	w, name := wordsOf(inc), incident.SignalName(v.signal)
 	switch why := f.starved(v.grace); {
 	case why != "":
-		return fmt.Sprintf("Give it more CPU: %s, so that it could not handle %s in time; or allow longer (docker stop -t, stop_grace_period).", why, name)
+		return fmt.Sprintf("Give it more CPU: %s, so that it could not handle %s in time; or allow longer (%s).", why, name, w.grace)
 	case f.Init != nil && shells[f.Init.Comm] && !f.Init.Handles(v.signal):
-		return fmt.Sprintf("Its first process is the shell %s, which drops %s and does not pass it on: start the program with exec in the script or the JSON form of CMD, or run with --init.", f.Init.Comm, name)
+		return fmt.Sprintf("Its first process is the shell %s, which drops %s and does not pass it on: start the program with exec in the script or the JSON form of CMD, or %s.", f.Init.Comm, name, w.init)
 	case f.Init != nil && !f.Init.Handles(v.signal):
-		return fmt.Sprintf("Its first process, %s, has no handler for %s, and the kernel drops unhandled signals to a container's first process: handle it, set STOPSIGNAL to one it handles, or run with --init.",
-			redact.Sanitize(f.Init.Comm), name)
+		return fmt.Sprintf("Its first process, %s, has no handler for %s, and the kernel drops unhandled signals to a container's first process: handle it, set STOPSIGNAL to one it handles, or %s.",
+			redact.Sanitize(f.Init.Comm), name, w.init)
 	case f.Init != nil:
-		return fmt.Sprintf("Its first process, %s, handles %s and was not done after %s: look at what it does then, or allow longer (docker stop -t, stop_grace_period).",
-			redact.Sanitize(f.Init.Comm), name, incident.FormatDuration(v.grace))
+		return fmt.Sprintf("Its first process, %s, handles %s and was not done after %s: look at what it does then, or allow longer (%s).",
+			redact.Sanitize(f.Init.Comm), name, incident.FormatDuration(v.grace), w.grace)
 	}
-	return fmt.Sprintf("Make its first process handle %s (exec the program instead of running it under a shell, or run with --init), or allow longer than %s: docker stop -t, stop_grace_period.",
-		name, incident.FormatDuration(v.grace))
+	return fmt.Sprintf("Make its first process handle %s (exec the program instead of running it under a shell, or %s), or allow longer than %s: %s.",
+		name, w.init, incident.FormatDuration(v.grace), w.grace)
 }
 
 // adviceOwnLimit is for a container at its own limit. It never says "raise it"
@@ -143,7 +143,7 @@ func adviceStop(f *Facts, v judgement) string {
 func adviceOwnLimit(inc *incident.Incident, f *Facts) string {
 	limit := ownLimitBytes(inc)
 	if m := inc.Memory; m != nil {
-		if s := FilledAdvice(orZero(m.Shmem), orZero(m.Kernel), limit); s != "" {
+		if s := FilledAdvice(orZero(m.Shmem), orZero(m.Kernel), limit, isPod(inc)); s != "" {
 			return s
 		}
 		if cacheFilled(inc, limit) {
@@ -177,13 +177,17 @@ func (f *Facts) gone() bool { return f.Gone || f.AutoRemove && f.Exit != nil }
 
 // FilledAdvice is what to do where what no process holds filled more than half of
 // a limit: shared memory or kernel memory; "" where it did not.
-func FilledAdvice(shmem, kernel, limit int64) string {
+func FilledAdvice(shmem, kernel, limit int64, pod bool) string {
+	bound := engineWords.shm
+	if pod {
+		bound = podWords.shm
+	}
 	switch {
 	case limit <= 0:
 		return ""
 	case shmem*2 > limit:
 		return incident.FormatBytes(shmem) + " of the " + incident.FormatBytes(limit) +
-			" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (--shm-size, tmpfs size=) or clean it up; a higher limit only delays it."
+			" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (" + bound + ") or clean it up; a higher limit only delays it."
 	case kernel*2 > limit:
 		return incident.FormatBytes(kernel) + " of the " + incident.FormatBytes(limit) +
 			" is kernel memory, which no process holds: full pipes and socket buffers, threads, page tables, cached directory entries. Look for descriptors or threads that only become more (ls /proc/PID/fd, ls /proc/PID/task, slabtop) before raising the limit."
@@ -380,7 +384,7 @@ func adviceExit(inc *incident.Incident, f *Facts) string {
 	case len(f.LogTail) > 0:
 		return s + ": its last log lines say why."
 	case f.gone():
-		return s + ", and its log went with it: start it without --rm, or with a log driver that keeps it (journald)."
+		return s + ", and its log went with it: " + wordsOf(inc).again + "."
 	case inc.Container != nil && inc.Container.Pod != nil:
 		return s + ": read its log with kubectl logs --previous."
 	case byEngine(inc):

@@ -28,9 +28,7 @@ const (
 // ownerKinds are looked through in order: an orchestrator's container is a Docker
 // container too.
 var ownerKinds = []ownerKind{
-	{func(i *incident.Incident) bool {
-		return i.Container != nil && (i.Container.Pod != nil || i.Container.Runtime == "kubernetes")
-	}, func(i *incident.Incident, _ string, next int64, _ bool) string {
+	{isPod, func(i *incident.Incident, _ string, next int64, _ bool) string {
 		return fmt.Sprintf("set resources.limits.memory: %s in the pod's template (Deployment, StatefulSet or Job), and apply it", mebi(next, "Mi"))
 	}},
 	{hasLabel(labelSwarmService), func(i *incident.Incident, _ string, next int64, _ bool) string {

@@ -102,7 +102,8 @@ func diskSummary(v judgement) string {
 
 // adviceDisk is what to do about the filesystem that was full.
 func adviceDisk(inc *incident.Incident, v judgement) string {
-	const look = "Find what fills it: docker system df -v for images, logs and volumes, df -h and df -i on the host and in the container; bound logs with --log-opt max-size."
+	w := wordsOf(inc)
+	look := "Find what fills it: " + w.disk + "."
 	d := v.fs
 	if d == nil || v.disk != nil && v.disk.Quota {
 		return look
@@ -114,11 +115,11 @@ func adviceDisk(inc *incident.Incident, v judgement) string {
 	case d.Kind == "tmpfs" && d.Size != nil:
 		s := fmt.Sprintf("%s is a tmpfs of %s: have the program remove what it no longer needs there, or give it a volume.", redact.Sanitize(d.Mount), incident.FormatBytes(*d.Size))
 		if inc.Container != nil && inc.Container.MemoryLimit != nil {
-			s += fmt.Sprintf(" A larger one (size=, --shm-size) counts against the container's memory limit of %s.", incident.FormatBytes(*inc.Container.MemoryLimit))
+			s += fmt.Sprintf(" A larger one (%s) counts against the container's memory limit of %s.", w.size, incident.FormatBytes(*inc.Container.MemoryLimit))
 		}
 		return s
 	case d.Kind == "layer":
-		return fmt.Sprintf("Write to a volume instead of the container's own layer, and free space on %s (%s free): docker system df -v names images, logs and volumes; bound logs with --log-opt max-size.", src, incident.FormatBytes(*d.Free))
+		return fmt.Sprintf("Write to a volume instead of the container's own layer, and free space on %s (%s free): %s.", src, incident.FormatBytes(*d.Free), w.disk)
 	case d.Free != nil:
 		return fmt.Sprintf("Free space on the filesystem of %s (%s of %s free): du -xh %s | sort -h | tail shows what fills it; else enlarge it.", src, incident.FormatBytes(*d.Free), incident.FormatBytes(*d.Size), src)
 	}

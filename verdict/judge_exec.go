@@ -132,33 +132,46 @@ func startReason(said string) string {
 type startTrouble struct {
 	shape  *lazyre.Regexp
 	advice string
+	pod    string // the same for a pod's container; "" where advice holds for both
 }
 
 // startTroubles are looked through in order; the first that fits is taken.
 var startTroubles = []startTrouble{
-	{lazyre.New(`(?i)exec format error`), "Build or pull the image for this machine's architecture (docker image inspect -f '{{.Architecture}}' IMAGE against uname -m; docker pull --platform), or give the script a #! line."},
-	{lazyre.New(`(?i)could not select device driver|nvidia|libcuda|--gpus|\bgpu\b`), "Install the NVIDIA container toolkit on this host and restart the engine (nvidia-ctk runtime configure --runtime=docker), or start it without --gpus."},
-	{lazyre.New(`(?i)gathering device information|/dev/\S+.{0,40}no such file|device cgroup|error adding device`), "The device that was asked for (--device, devices:) is not on this host: ls -l it, load its driver, or take it out."},
-	{lazyre.New(`(?i)bind source path does not exist|invalid mount|error mounting|mounts? denied|not a directory.{0,80}mount|mount.{0,200}(?:not a directory|no such file|permission denied|read-only)|failed to mount`), "A mount cannot be made: look whether the source exists on this host and is of the right sort, a file on a file or a directory on a directory (docker inspect -f '{{json .Mounts}}')."},
-	{lazyre.New(`(?i)rlimit|ulimit|too many open files`), "A ulimit that was asked for is above what this host allows: lower it (--ulimit, ulimits:), or raise the engine's own (LimitNOFILE of its unit, /proc/sys/fs/nr_open)."},
-	{lazyre.New(`(?i)port is already allocated|address already in use|bind for`), "Another program holds the published port: ss -ltnp names it; stop that, or publish another port."},
-	{lazyre.New(`(?i)bridge|iptables|network \S+ not found|endpoint|veth|failed to set up container networking|failed programming external connectivity`), "The network could not be set up: docker network ls, and restart the engine if something flushed iptables (systemctl restart docker)."},
-	{lazyre.New(`(?i)seccomp|apparmor|selinux|capabilit|operation not permitted`), "A security profile or capability refused the start: compare --security-opt and --cap-add with what this host's kernel has (dmesg, journalctl -t audit)."},
-	{lazyre.New(`(?i)memory limit|minimum memory|oom_score_adj|cgroup|swap limit`), "The resource settings cannot be applied on this host: compare --memory, --cpus and the cgroup version (docker info) with what was asked for."},
-	{lazyre.New(`(?i)no space left|disk quota`), "The engine's disk is full: docker system df names what fills it, docker system prune frees it."},
-	{lazyre.New(`(?i)permission denied`), "Make the command executable in the image (chmod +x; COPY --chmod=755), and look that its file system is not mounted noexec."},
-	{lazyre.New(`(?i)executable file not found|no such file or directory|bad interpreter`), "Look whether the command is in the image, and the interpreter of its #! line or its loader (musl against glibc): docker run --rm --entrypoint sh IMAGE -c 'ls -l COMMAND; head -1 COMMAND'."},
+	{lazyre.New(`(?i)exec format error`), "Build or pull the image for this machine's architecture (docker image inspect -f '{{.Architecture}}' IMAGE against uname -m; docker pull --platform), or give the script a #! line.",
+		"Build the image for the node's architecture (kubectl get node -o wide; nodeSelector kubernetes.io/arch), or give the script a #! line."},
+	{lazyre.New(`(?i)could not select device driver|nvidia|libcuda|--gpus|\bgpu\b`), "Install the NVIDIA container toolkit on this host and restart the engine (nvidia-ctk runtime configure --runtime=docker), or start it without --gpus.",
+		"Install the NVIDIA container toolkit on the node (nvidia-ctk runtime configure --runtime=containerd), and ask for the card by resources.limits.nvidia.com/gpu."},
+	{lazyre.New(`(?i)gathering device information|/dev/\S+.{0,40}no such file|device cgroup|error adding device`), "The device that was asked for (--device, devices:) is not on this host: ls -l it, load its driver, or take it out.", "The device that was asked for is not on the node: look at its driver and its device plugin."},
+	{lazyre.New(`(?i)bind source path does not exist|invalid mount|error mounting|mounts? denied|not a directory.{0,80}mount|mount.{0,200}(?:not a directory|no such file|permission denied|read-only)|failed to mount`), "A mount cannot be made: look whether the source exists on this host and is of the right sort, a file on a file or a directory on a directory (docker inspect -f '{{json .Mounts}}').",
+		"A mount cannot be made: look whether the source exists on the node and is of the right sort, a file on a file or a directory on a directory (hostPath's type, subPath)."},
+	{lazyre.New(`(?i)rlimit|ulimit|too many open files`), "A ulimit that was asked for is above what this host allows: lower it (--ulimit, ulimits:), or raise the engine's own (LimitNOFILE of its unit, /proc/sys/fs/nr_open).",
+		"A ulimit is above what the node allows: raise the runtime's own (LimitNOFILE of containerd's unit, /proc/sys/fs/nr_open)."},
+	{lazyre.New(`(?i)port is already allocated|address already in use|bind for`), "Another program holds the published port: ss -ltnp names it; stop that, or publish another port.", "Another program on the node holds the hostPort: ss -ltnp names it; stop that, or take another."},
+	{lazyre.New(`(?i)bridge|iptables|network \S+ not found|endpoint|veth|failed to set up container networking|failed programming external connectivity`), "The network could not be set up: docker network ls, and restart the engine if something flushed iptables (systemctl restart docker).",
+		"The pod's network could not be set up: look at the network plugin's pod on the node and at the kubelet's log."},
+	{lazyre.New(`(?i)seccomp|apparmor|selinux|capabilit|operation not permitted`), "A security profile or capability refused the start: compare --security-opt and --cap-add with what this host's kernel has (dmesg, journalctl -t audit).",
+		"A security profile or capability refused the start: compare the securityContext with what the node's kernel has (dmesg, journalctl -t audit)."},
+	{lazyre.New(`(?i)memory limit|minimum memory|oom_score_adj|cgroup|swap limit`), "The resource settings cannot be applied on this host: compare --memory, --cpus and the cgroup version (docker info) with what was asked for.",
+		"The resource settings cannot be applied on the node: compare resources.limits and the kubelet's cgroupDriver with the runtime's."},
+	{lazyre.New(`(?i)no space left|disk quota`), "The engine's disk is full: docker system df names what fills it, docker system prune frees it.",
+		"The node's disk is full: df -h there; crictl rmi --prune removes the images that no container uses."},
+	{lazyre.New(`(?i)permission denied`), "Make the command executable in the image (chmod +x; COPY --chmod=755), and look that its file system is not mounted noexec.", ""},
+	{lazyre.New(`(?i)executable file not found|no such file or directory|bad interpreter`), "Look whether the command is in the image, and the interpreter of its #! line or its loader (musl against glibc): " + engineWords.image + ".",
+		"Look whether the command is in the image, and the interpreter of its #! line or its loader (musl against glibc): " + podWords.image + "."},
 }
 
 // adviceExec is what to do about a container that did not start.
-func adviceExec(v judgement) string {
+func adviceExec(inc *incident.Incident, v judgement) string {
 	if v.exec != nil && v.exec.carriage {
 		return "Save the script with Unix line ends (dos2unix, or * text eol=lf in .gitattributes) and build the image again."
 	}
 	for i := range startTroubles {
 		if t := &startTroubles[i]; t.shape.MatchString(v.why) {
-			return t.advice
+			if t.pod != "" && isPod(inc) {
+				return t.pod
+			}
+			return byCommand(inc, t.advice)
 		}
 	}
-	return "Check the command and entrypoint against the image: docker run --entrypoint sh -it IMAGE, then look whether the file exists, is executable and is built for this machine."
+	return "Check the command and entrypoint against the image: " + wordsOf(inc).sh + ", then look whether the file exists, is executable and is built for this machine."
 }

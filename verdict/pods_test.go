@@ -1,8 +1,11 @@
 package verdict
 
 import (
+	"cmp"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
@@ -44,6 +47,40 @@ func TestPodOfOne(t *testing.T) {
 		id := cgroup.ParsePath(tt.memcg)
 		if got := podOfOne(f, e, &id); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+// engineFlags are words that a pod's manifest does not know.
+var engineFlags = regexp.MustCompile(`(?i)\bdocker\b|\bpodman\b|compose|--[a-z]|\btmpfs size=`)
+
+// TestPodAdvice gives every start error, and every other end whose steps are an engine's, to
+// a container of a pod: no step is of an engine's command.
+func TestPodAdvice(t *testing.T) {
+	inc := &incident.Incident{Container: &incident.Container{Name: "main", Runtime: "containerd", MemoryLimit: new(int64(64 << 20)), Pod: &incident.Pod{Name: "web-0", Namespace: "shop"}}}
+	var advice []string
+	for _, trouble := range startTroubles {
+		advice = append(advice, cmp.Or(trouble.pod, trouble.advice))
+	}
+	f := &Facts{Exit: &incident.Exit{ExitCode: 1}}
+	advice = append(advice, adviceExec(inc, judgement{why: "none of these"}), FilledAdvice(50<<20, 0, 64<<20, true), adviceBus(inc, f),
+		adviceExit(inc, &Facts{Exit: f.Exit, Gone: true}), adviceFor(inc, f, judgement{cause: incident.LimitPids}), adviceDisk(inc, judgement{}),
+		adviceDisk(inc, judgement{fs: &incident.Filesystem{Kind: "layer", Source: "/var/lib/containerd", Size: new(int64(1 << 30)), Free: new(int64(0))}}),
+		adviceDisk(inc, judgement{fs: &incident.Filesystem{Kind: "tmpfs", Mount: "/cache", Size: new(int64(1 << 20)), Free: new(int64(0))}}),
+		(&RuntimeOOM{Runtime: "jvm", What: "native_thread"}).Advice(inc.Container.MemoryLimit, true))
+	for _, init := range []*incident.Init{nil, {Comm: "sh"}, {Comm: "java"}, {Comm: "java", SigCgt: 1 << 14}} {
+		advice = append(advice, adviceStop(inc, &Facts{Init: init}, judgement{signal: 15, grace: time.Second}))
+	}
+	for _, s := range advice {
+		own := strings.NewReplacer("--rm -it --image IMAGE --command --", "", "--chmod=755", "", "--previous", "", "--prune", "", "--runtime=containerd", "").Replace(s)
+		if s == "" || engineFlags.MatchString(own) {
+			t.Errorf("a step for a pod: %s", s)
+		}
+	}
+	inc.Container.Pod, inc.Container.Runtime = nil, "podman"
+	for _, s := range []string{adviceDisk(inc, judgement{}), adviceExec(inc, judgement{why: "exec format error"}), adviceStop(inc, &Facts{}, judgement{signal: 15})} {
+		if strings.Contains(s, "docker") || !strings.Contains(s, "podman ") {
+			t.Errorf("a step for Podman: %s", s)
 		}
 	}
 }

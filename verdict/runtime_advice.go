@@ -11,7 +11,7 @@ import (
 // Advice gives one thing to do about it, with its numbers and how they come
 // about. containerLimit is the container's memory limit in bytes, nil where it
 // has none or it is not known. No limit that is advised is above the container's.
-func (r *RuntimeOOM) Advice(containerLimit *int64) string {
+func (r *RuntimeOOM) Advice(containerLimit *int64, pod bool) string {
 	c := room{}
 	// Below 8 MiB no share of a limit is a number that a runtime could work with.
 	if containerLimit != nil && *containerLimit >= 8<<20 && *containerLimit < units.NoLimit {
@@ -19,6 +19,9 @@ func (r *RuntimeOOM) Advice(containerLimit *int64) string {
 	}
 	switch r.Runtime + " " + r.What {
 	case "jvm native_thread", "go native_thread":
+		if pod {
+			return "Count its threads (ls /proc/PID/task | wc -l) against the pod's pids limit (the kubelet's podPidsLimit) and ulimit -u, and bound its thread pools; more heap does not help."
+		}
 		return "Count its threads (ls /proc/PID/task | wc -l) against the pids limit (docker inspect -f '{{.HostConfig.PidsLimit}}') and ulimit -u, and bound its thread pools; more heap does not help."
 	case "jvm array_size":
 		return "Find the array in the stack trace and build it in pieces: no heap size allows an array of 2^31 - 1 elements."

@@ -107,7 +107,7 @@ func tellRuntime(log []string, limit int64) string {
 				fmt.Fprintf(&b, "%s\n", f.name)
 			}
 		}
-		fmt.Fprintf(&b, "means: %s\nadvice: %s\n", r.Means, r.Advice(&limit))
+		fmt.Fprintf(&b, "means: %s\nadvice: %s\n", r.Means, r.Advice(&limit, false))
 	}
 	if d := FindDiskFull(log); d != nil {
 		fmt.Fprintf(&b, "disk: %s\n", d.Line)
@@ -183,9 +183,9 @@ func TestRuntimeAdviceBounds(t *testing.T) {
 			if rng.IntN(3) > 0 {
 				r.Requested = new(int64(rng.Uint64N(1 << 40)))
 			}
-			text := r.Advice(&limit)
-			if text == "" || strings.Contains(text, "%!") || r.Advice(nil) == "" || strings.Contains(r.Advice(nil), "%!") {
-				t.Fatalf("%s %s: %q, %q", r.Runtime, r.What, text, r.Advice(nil))
+			text := r.Advice(&limit, false)
+			if text == "" || strings.Contains(text, "%!") || r.Advice(nil, false) == "" || strings.Contains(r.Advice(nil, false), "%!") {
+				t.Fatalf("%s %s: %q, %q", r.Runtime, r.What, text, r.Advice(nil, false))
 			}
 			for _, g := range reAdvised.FindAllStringSubmatch(text, -1) {
 				named++
@@ -235,7 +235,7 @@ func FuzzRuntime(f *testing.F) {
 			if r.Fatal && r.Caught || r.About && r.Limit == nil || r.Limit != nil && *r.Limit < 0 || r.Requested != nil && *r.Requested < 0 {
 				t.Fatalf("%+v", r)
 			}
-			text := r.Advice(&limit)
+			text := r.Advice(&limit, false)
 			if text == "" || redact.Sanitize(text) != text || len(text) > 1000 {
 				t.Fatalf("%q", text)
 			}
