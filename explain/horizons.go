@@ -3,6 +3,7 @@ package explain
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -30,11 +31,18 @@ func horizons(ctx context.Context, since time.Time) []incident.Horizon {
 func journalVoices(ctx context.Context, since time.Time) (out []incident.Voice) {
 	// The newest first: where there are too many those of long ago are left out.
 	args := append([]string{"--reverse", fmt.Sprintf("--since=@%d", since.Unix())}, voices.Matches()...)
+	var lines []voices.Line
 	journal.Lines(ctx, voicesWait, func(l voices.Line) bool {
-		if v, ok := voices.Parse(l); ok {
+		if voices.Speaks(l) {
+			lines = append(lines, l)
+		}
+		return len(lines) < maxVoices
+	}, args...)
+	var reader voices.Reader
+	for _, l := range slices.Backward(lines) {
+		if v, ok := reader.Read(l); ok {
 			out = append(out, v)
 		}
-		return len(out) < maxVoices
-	}, args...)
+	}
 	return out
 }

@@ -74,6 +74,7 @@ func lines(ctx context.Context, r io.Reader, loc *time.Location, now time.Time, 
 	br := bufio.NewReaderSize(r, maxLine)
 	h := incident.Horizon{Source: "kmsg"}
 	kernel := false
+	var reader voices.Reader
 	for n := 0; ; n++ {
 		if n&0xfff == 0 && ctx.Err() != nil {
 			break
@@ -91,7 +92,7 @@ func lines(ctx context.Context, r io.Reader, loc *time.Location, now time.Time, 
 					h.To = l.At
 				}
 			}
-			if v, ok := voices.Parse(l); ok {
+			if v, ok := reader.Read(l); ok {
 				tell(v)
 			}
 		}

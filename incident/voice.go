@@ -18,8 +18,14 @@ type Voice struct {
 	PodUID       string `json:"pod_uid,omitempty"`
 	PodNamespace string `json:"pod_namespace,omitempty"`
 	PodName      string `json:"pod_name,omitempty"`
-	PID          int    `json:"pid,omitempty"`
-	Comm         string `json:"comm,omitempty"`
+	// Container is its name in the pod, where the voice is of one of its containers.
+	Container string `json:"container,omitempty"`
+	// Probe is the kubelet's probe that failed, "liveness" or "startup", and Output what
+	// it said last.
+	Probe  string `json:"probe,omitempty"`
+	Output string `json:"output,omitempty"`
+	PID    int    `json:"pid,omitempty"`
+	Comm   string `json:"comm,omitempty"`
 	// Signal is what was sent, Grace how long was waited before it.
 	Signal int           `json:"signal,omitempty"`
 	Grace  time.Duration `json:"grace,omitempty"`

@@ -305,7 +305,7 @@ func adviceAncestor(inc *incident.Incident, who string, unlimited bool) string {
 	held := ""
 	if inc.OOM != nil {
 		for i := range inc.OOM.Members {
-			if m := &inc.OOM.Members[i]; m.Container != "" && m.Usage != nil && i < 3 {
+			if m := &inc.OOM.Members[i]; m.Container != "" && m.Usage != nil && i < 3 && (isNamed(m) || !isPod(inc)) {
 				held += "; " + redact.Sanitize(m.Container) + " held " + incident.FormatBytes(*m.Usage)
 			}
 		}
@@ -313,6 +313,9 @@ func adviceAncestor(inc *incident.Incident, who string, unlimited bool) string {
 	if inc.OOM != nil {
 		switch podsLimit(inc.OOM.OOMMemcg) {
 		case limitOfPod:
+			if c := inc.Container; c != nil && inc.OOM.Limit != nil && c.RestartCount != nil && (c.MemoryLimit == nil || sameLimit(*c.MemoryLimit, *inc.OOM.Limit)) {
+				return "The limit is the pod's own, " + strings.TrimPrefix(limit, "its ") + ", which its containers share" + held + ". Raise resources.limits.memory of the pod itself (spec.resources) in its template (Deployment, StatefulSet or Job), and apply it, or give the container that needs most a limit of its own below it."
+			}
 			return "The limit is its pod's, " + strings.TrimPrefix(limit, "its ") + held + ". The kubelet sets it to the sum of its containers' limits, or to the pod's own resources: raise resources.limits.memory of the container that needs more, in the pod's template (Deployment, StatefulSet or Job), and apply it."
 		case limitOfPods:
 			return "The limit is that of the node's pods together, " + strings.TrimPrefix(limit, "its ") + " at " + group + held + ". Give pods requests as large as what they use, so that fewer are placed on this node, and limits; or let the kubelet keep less back (systemReserved, kubeReserved)."

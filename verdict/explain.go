@@ -290,7 +290,7 @@ func (f *Facts) ownsAll() bool {
 		return false
 	}
 	for i := range f.Kills {
-		if own, known := ownLimit(f, f.Kills[i].Episode); own && known {
+		if own, known := ownLimit(f, &f.Kills[i]); own && known {
 			return true
 		}
 	}

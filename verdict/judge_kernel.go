@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/oomwatch/oomwatch/cgroup"
 	"github.com/oomwatch/oomwatch/incident"
@@ -14,7 +15,7 @@ func kernelVerdict(f *Facts, k *KernelKill) judgement {
 	e := k.Episode
 	switch e.Constraint {
 	case kmsg.ConstraintMemcg:
-		switch own, known := ownLimit(f, e); {
+		switch own, known := ownLimit(f, k); {
 		case !known && unlimited(f):
 			v.cause, v.confidence = incident.OOMAncestor, incident.Likely
 			v.why = "the kernel did not print whose limit it was, and the container has none of its own"
@@ -36,7 +37,7 @@ func kernelVerdict(f *Facts, k *KernelKill) judgement {
 			break
 		}
 		v.confidence = incident.Likely
-		switch own, known := ownLimit(f, e); {
+		switch own, known := ownLimit(f, k); {
 		case known && own:
 			v.cause = incident.OOMContainer
 		case known:
@@ -98,7 +99,8 @@ func tracedKill(f *Facts) (incident.Cause, incident.Confidence, string) {
 
 // ownLimit says whether the exhausted limit belongs to the victim's own
 // container (or unit) rather than to something above it.
-func ownLimit(f *Facts, e *kmsg.Episode) (own, known bool) {
+func ownLimit(f *Facts, k *KernelKill) (own, known bool) {
+	e := k.Episode
 	if e.OOMMemcg == "" {
 		return false, false
 	}
@@ -108,7 +110,7 @@ func ownLimit(f *Facts, e *kmsg.Episode) (own, known bool) {
 	}
 	limit := f.pathOf(e.OOMMemcg)
 	if f.Container != nil && f.Container.ID != "" {
-		if podOfOne(f, e, &limit) {
+		if podOfOne(f, k, &limit) {
 			return true, true
 		}
 		// A limit inside the container (docker in docker) is its own too.
@@ -138,15 +140,24 @@ const maxPage = 64 << 10
 // podOfOne is true where the limit is that of the container's pod and of the same size as
 // its own. The kubelet gives a pod the sum of its containers' limits, and the pause process
 // counts towards it: with one container the pod's limit is reached first, and grows with
-// the container's.
-func podOfOne(f *Facts, e *kmsg.Episode, limit *cgroup.Identity) bool {
-	own := f.Container.MemoryLimit
+// the container's. With another container in it, it is no sum, but the pod's own
+// (spec.resources), which the kubelet gives to each container that has none.
+func podOfOne(f *Facts, k *KernelKill, limit *cgroup.Identity) bool {
+	own, e := f.Container.MemoryLimit, k.Episode
 	if own == nil || !e.Limit.Printed || limit.PodUID == "" || limit.ContainerID != "" {
 		return false
 	}
-	d := *own - e.Limit.Bytes
-	return -maxPage < d && d < maxPage
+	if slices.ContainsFunc(k.Members, func(m incident.Member) bool { return isNamed(&m) && m.Container != f.Container.Name }) {
+		return false
+	}
+	return sameLimit(*own, e.Limit.Bytes)
 }
+
+// sameLimit is true for two limits that are one before and after it was rounded to a page.
+func sameLimit(a, b int64) bool { return -maxPage < a-b && a-b < maxPage }
+
+// isNamed is true for a member that is a known container; a pod's sandbox has an id alone.
+func isNamed(m *incident.Member) bool { return m.Container != "" && len(m.Container) != 64 }
 
 // unlimited is true when the container is known to have no memory limit of its own.
 func unlimited(f *Facts) bool {

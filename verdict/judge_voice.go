@@ -25,6 +25,9 @@ func VoicesOf(all []incident.Voice, c *incident.Container, pid int, end time.Tim
 	var out []incident.Voice
 	for i := range all {
 		v := &all[i]
+		if c != nil && !v.At.IsZero() && v.At.Before(c.StartedAt.Add(-clockSkew)) {
+			continue // it is of an earlier run, or of the container before this one
+		}
 		d, dated := end.Sub(v.At), !v.At.IsZero() && !end.IsZero()
 		if dated && (d > voiceBefore || d < -voiceAfter) {
 			continue
@@ -51,6 +54,9 @@ func voiceNames(v *incident.Voice, c *incident.Container, pid int) bool {
 		if len(id) >= 12 && (len(v.ContainerID) >= 12 && strings.HasPrefix(id, v.ContainerID) || strings.Contains(v.Cgroup, id) || strings.Contains(v.Unit, id)) {
 			return true
 		}
+	}
+	if v.Container != "" && c.Name != "" && v.Container != c.Name {
+		return false // another one of its pod
 	}
 	if p := c.Pod; p != nil && (p.UID != "" && (v.PodUID == p.UID || strings.Contains(strings.ReplaceAll(v.Cgroup, "_", "-"), p.UID)) ||
 		p.Name != "" && v.PodName == p.Name && (v.PodNamespace == "" || p.Namespace == "" || v.PodNamespace == p.Namespace)) {

@@ -35,17 +35,20 @@ func TestPodOfOne(t *testing.T) {
 		limit int64
 		memcg string
 		want  bool
+		with  []incident.Member
 	}{
-		{"the same", new(int64(64 << 20)), 64 << 20, pod, true},
-		{"rounded to a page", new(int64(64<<20 + 1000)), 64 << 20, pod, true},
-		{"the sum of two", new(int64(64 << 20)), 96 << 20, pod, false},
-		{"none of its own", nil, 64 << 20, pod, false},
-		{"of all pods", new(int64(64 << 20)), 64 << 20, "/kubepods", false},
+		{"the same", new(int64(64 << 20)), 64 << 20, pod, true, nil},
+		{"rounded to a page", new(int64(64<<20 + 1000)), 64 << 20, pod, true, nil},
+		{"the sum of two", new(int64(64 << 20)), 96 << 20, pod, false, nil},
+		{"none of its own", nil, 64 << 20, pod, false, nil},
+		{"of all pods", new(int64(64 << 20)), 64 << 20, "/kubepods", false, nil},
+		{"with its sandbox", new(int64(64 << 20)), 64 << 20, pod, true, []incident.Member{{Container: "main"}, {Container: strings.Repeat("3a", 32)}}},
+		{"the pod's own, with another container", new(int64(48 << 20)), 48 << 20, pod, false, []incident.Member{{Container: "calm"}, {Container: "main"}}},
 	} {
-		f := &Facts{Container: &incident.Container{MemoryLimit: tt.own}}
+		f := &Facts{Container: &incident.Container{Name: "main", MemoryLimit: tt.own}}
 		e := &kmsg.Episode{OOMMemcg: tt.memcg, Limit: kmsg.Bytes(tt.limit)}
 		id := cgroup.ParsePath(tt.memcg)
-		if got := podOfOne(f, e, &id); got != tt.want {
+		if got := podOfOne(f, &KernelKill{Episode: e, Members: tt.with}, &id); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}

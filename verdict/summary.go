@@ -53,7 +53,7 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.KillEvicted:
 		return fmt.Sprintf("%s was evicted by the kubelet (not OOM-killed)%s", who, evictedFor(v.voice))
 	case incident.KillProbe:
-		return fmt.Sprintf("%s was killed by the kubelet because %s failed (not OOM)", who, probeOf(v.voice))
+		return fmt.Sprintf("%s was killed by the kubelet because %s failed (not OOM)%s", who, probeOf(v.voice), probeSaid(v.voice))
 	case incident.KillStopTimeout:
 		s := fmt.Sprintf("%s was asked to stop, had not stopped%s, and was killed with SIGKILL (not OOM)", who, waited(v.grace))
 		if why := f.starved(v.grace); why != "" {
@@ -369,12 +369,18 @@ func evictedFor(x *incident.Voice) string {
 
 // probeOf is which of its probes failed.
 func probeOf(x *incident.Voice) string {
-	for _, probe := range []string{"liveness", "startup"} {
-		if strings.Contains(x.Text, "failed "+probe+" probe") {
-			return "its " + probe + " probe"
-		}
+	if x.Probe == "" {
+		return "a probe of it"
 	}
-	return "a probe of it"
+	return "its " + redact.Sanitize(x.Probe) + " probe"
+}
+
+// probeSaid is what the probe said last, as the end of a sentence.
+func probeSaid(x *incident.Voice) string {
+	if x.Output == "" {
+		return ""
+	}
+	return ": " + redact.Sanitize(redact.Cut(x.Output, 300))
 }
 
 // waited is how long a stop was waited for; "" where that is not known.

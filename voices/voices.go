@@ -17,7 +17,7 @@ import (
 const maxText = 16 << 10
 
 // row is one shape of line. Its groups are named as the fields of incident.Voice: id,
-// cgroup, unit, pod, ns, uid, pid, comm, grace, signal.
+// cgroup, unit, pod, ns, container, probe, uid, pid, comm, grace, signal.
 type row struct {
 	who   string   // the voice
 	from  []string // identifiers in the log that may say it
@@ -25,6 +25,9 @@ type row struct {
 	has   string // a text without which the shape is not tried
 	shape *lazyre.Regexp
 }
+
+// kubelets are the programs that a kubelet's lines come from.
+var kubelets = []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}
 
 // rows are all shapes; a new one is a row here and a line in testdata/lines.txt.
 var rows = []row{
@@ -38,12 +41,15 @@ var rows = []row{
 	{"oomd", []string{"oomd"}, incident.VoiceKilled, "oomd kill:", lazyre.New(`oomd kill: [\d. ]{1,80}(?P<cgroup>\S*/\S+)`)},
 	{"dockerd", []string{"dockerd", "docker"}, incident.VoiceForce, "using the force", lazyre.New(`(?i)container (?:(?P<id>[0-9a-f]{12,64}) )?failed to (?:exit|stop) within (?P<grace>[0-9.]+ ?(?:ms|s|m|h|seconds?)?) of (?:signal (?P<signal>\d{1,2})|kill|the stop signal)[^=]{0,80}using the force(?:.{0,200}\bcontainer(?:ID)?="?(?P<id2>[0-9a-f]{12,64}))?`)},
 	{"dockerd", []string{"dockerd", "docker"}, incident.VoiceForce, "using the force", lazyre.New(`(?i)failed to (?:exit|stop).{0,120}using the force(?:.{0,200}\bcontainer(?:ID)?="?(?P<id>[0-9a-f]{12,64}))?`)},
-	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceEvicted, "viction manager", lazyre.New(`(?i)eviction manager: (?:pod is evicted successfully"? pod="?(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"?|pod (?P<pod2>[a-z0-9.\-]{1,253})_(?P<ns2>[a-z0-9.\-]{1,253})\((?P<uid>[0-9a-f\-]{32,36})\) is evicted successfully)`)},
-	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceProbe, "probe, will be restarted", lazyre.New(`(?:Killing container with a grace period|Message for Container).{0,400}?pod="?(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"?.{0,400}failed (?:liveness|startup) probe, will be restarted`)},
-	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceProbe, "probe, will be restarted", lazyre.New(`(?:Namespace:"(?P<ns>[a-z0-9.\-]{1,253})".{0,40}?Name:"(?P<pod>[a-z0-9.\-]{1,253})".{0,600}?)failed (?:liveness|startup) probe, will be restarted`)},
-	{"kubelet", []string{"kubelet", "k3s", "rke2", "k0s", "microk8s.daemon-kubelite"}, incident.VoiceProbe, "SyncLoop (", lazyre.New(`SyncLoop \((?:probe\)" probe="(?:liveness|startup)" status="unhealthy" pod="(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"|container unhealthy\): "(?P<pod2>[a-z0-9.\-]{1,253})_(?P<ns2>[a-z0-9.\-]{1,253})\((?P<uid>[0-9a-f\-]{32,36})\)")`)},
+	{"kubelet", kubelets, incident.VoiceEvicted, "viction manager", lazyre.New(`(?i)eviction manager: (?:pod is evicted successfully"? pod="?(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"?|pod (?P<pod2>[a-z0-9.\-]{1,253})_(?P<ns2>[a-z0-9.\-]{1,253})\((?P<uid>[0-9a-f\-]{32,36})\) is evicted successfully)`)},
+	{"kubelet", kubelets, incident.VoiceProbe, "probe, will be restarted", lazyre.New(`Message for Container.{0,200}?(?:"ID":"(?P<id>[0-9a-f]{64})".{0,20}?)?pod="?(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"?.{0,400}\bContainer (?P<container>[a-z0-9\-]{1,253}) failed (?P<probe>liveness|startup) probe, will be restarted`)},
+	{"kubelet", kubelets, incident.VoiceProbe, "probe, will be restarted", lazyre.New(`Namespace:"(?P<ns>[a-z0-9.\-]{1,253})".{0,40}?Name:"(?P<pod>[a-z0-9.\-]{1,253})".{0,600}?(?:\bContainer (?P<container>[a-z0-9\-]{1,253}) )?failed (?P<probe>liveness|startup) probe, will be restarted`)},
+	{"kubelet", kubelets, incident.VoiceProbe, "SyncLoop (", lazyre.New(`SyncLoop \((?:probe\)" probe="(?P<probe>liveness)" status="unhealthy" pod="(?P<ns>[a-z0-9.\-]{1,253})/(?P<pod>[a-z0-9.\-]{1,253})"|container unhealthy\): "(?P<pod2>[a-z0-9.\-]{1,253})_(?P<ns2>[a-z0-9.\-]{1,253})\((?P<uid>[0-9a-f\-]{32,36})\)")`)},
 	{"containerd", []string{"containerd", "k3s", "dockerd"}, incident.VoiceTaskOOM, "TaskOOM", lazyre.New(`TaskOOM.{0,200}?(?:container_id:\\?"|ContainerID:)(?P<id>[0-9a-f]{12,64})`)},
 }
+
+// probeRow is a row of the kubelet's.
+var probeRow = slices.IndexFunc(rows, func(r row) bool { return r.kind == incident.VoiceProbe })
 
 // Line is one line of a log, taken apart.
 type Line struct {
@@ -57,10 +63,9 @@ type Line struct {
 // Parse reads a line; ok is false for one that says nothing of an end.
 func Parse(l Line) (v incident.Voice, ok bool) {
 	text := l.Text[:min(len(l.Text), maxText)]
-	ident := strings.TrimSuffix(strings.ToLower(l.Ident), ".service")
 	for i := range rows {
 		r := &rows[i]
-		if !slices.Contains(r.from, ident) || !strings.Contains(text, r.has) || l.Unit != "" && !unitFits(r, l.Unit) {
+		if !strings.Contains(text, r.has) || !r.says(&l) {
 			continue
 		}
 		g := r.shape.FindStringSubmatch(text)
@@ -76,6 +81,11 @@ func Parse(l Line) (v incident.Voice, ok bool) {
 		return v, true
 	}
 	return v, false
+}
+
+// says is true for a line that the row's program wrote, as far as the log can say.
+func (r *row) says(l *Line) bool {
+	return slices.Contains(r.from, strings.TrimSuffix(strings.ToLower(l.Ident), ".service")) && (l.Unit == "" || unitFits(r, l.Unit))
 }
 
 // unitFits is true where the journal saw the line come from the program's own unit:
@@ -105,6 +115,10 @@ func set(v *incident.Voice, name, value string) {
 		v.PodName = value
 	case "ns", "ns2":
 		v.PodNamespace = value
+	case "container":
+		v.Container = value
+	case "probe":
+		v.Probe = value
 	case "uid":
 		v.PodUID = value
 	case "comm":

@@ -3,6 +3,7 @@ package voices
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,4 +56,34 @@ func TestLines(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("May  1 08:00:00 n3 dockerd[88]: x")
 	f.Fuzz(func(_ *testing.T, s string) { Parse(ParseLine(s, time.UTC, time.Unix(0, 0))) })
+}
+
+// TestProbes reads testdata/probes.log, what a kubelet wrote into the journal of two pods
+// whose probes failed: each end has what its probe said last.
+func TestProbes(t *testing.T) {
+	raw, err := os.ReadFile("testdata/probes.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reader Reader
+	var got []string
+	for line := range strings.Lines(string(raw)) {
+		l := ParseLine(line, time.UTC, time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC))
+		if v, ok := reader.Read(l); ok {
+			got = append(got, fmt.Sprintf("%s/%s/%s %s %.6s: %s", v.PodNamespace, v.PodName, v.Container, v.Probe, v.ContainerID, v.Output))
+			if !Speaks(l) {
+				t.Errorf("it says nothing: %s", line)
+			}
+		}
+	}
+	want := []string{
+		`shop/live2/main liveness : Get "http://10.88.0.9:8080/healthz": dial tcp 10.88.0.9:8080: connect: connection refused`,
+		"shop/live/main liveness : cache is not warm",
+		"shop/live/main liveness 1410ec: cache is not warm",
+		`shop/live2/main liveness f5fb04: Get "http://10.88.0.9:8080/healthz": dial tcp 10.88.0.9:8080: connect: connection refused`,
+		`shop/startup/main startup 1443ea: Get "http://10.88.0.11:8080/healthz": dial tcp 10.88.0.11:8080: connect: connection refused`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }

@@ -108,7 +108,11 @@ func zombiesWords(st *state, who string) told {
 	}
 	if z.Main {
 		t.summary = fmt.Sprintf("%s has %s: its main process %s does not wait for its children", who, units.Count(z.N, "zombie"), parent)
-		t.advice = "Give it an init, which waits for orphans: --init (compose: init: true). For children that it starts itself, the program must wait."
+		how := "--init (compose: init: true)"
+		if st.about != nil && st.about.Pod != nil {
+			how = "tini before it in the image, or shareProcessNamespace: true in the pod"
+		}
+		t.advice = "Give it an init, which waits for orphans: " + how + ". For children that it starts itself, the program must wait."
 	}
 	if st.last.PIDsLimit > 0 {
 		t.text += fmt.Sprintf("; its pids limit is %d", st.last.PIDsLimit)

@@ -22,6 +22,7 @@ type told struct {
 
 // tell puts a sign into words.
 func (st *state) tell(name string, f *verdict.Facts) told {
+	st.about = f.Container
 	return signs.named(name).words(st, subject(st, f))
 }
 
@@ -142,7 +143,7 @@ func pidsWords(st *state, who string) told {
 	t.text = fmt.Sprintf("%d of %d pids in use", st.last.PIDs, st.last.PIDsLimit)
 	t.means = "at the limit it can start no process and no thread"
 	t.summary = fmt.Sprintf("%s has %d of its %d processes and threads in use", who, st.last.PIDs, st.last.PIDsLimit)
-	t.advice = "See what it starts (ps -eLf in the container): children that nobody waits for stay as zombies and count. If it needs them all, raise --pids-limit."
+	t.advice = "See what it starts (ps -eLf in the container): children that nobody waits for stay as zombies and count. If it needs them all, " + st.pidsStep() + "."
 	return t
 }
 
@@ -151,7 +152,7 @@ func unhealthyWords(st *state, who string) told {
 	t.text = "health_status: unhealthy"
 	t.means = "the image's health check failed as often as it may"
 	t.summary = fmt.Sprintf("%s is unhealthy: its health check fails", who)
-	t.advice = fmt.Sprintf("See what the check says: docker inspect -f '{{json .State.Health}}' %s", who)
+	t.advice = fmt.Sprintf("See what the check says: %s inspect -f '{{json .State.Health}}' %s", st.engine(), who)
 	return t
 }
 
@@ -170,10 +171,10 @@ func loopWords(st *state, who string) told {
 	}
 	if st.pod {
 		t.summary += fmt.Sprintf("; the kubelet waits up to %s before the next start (CrashLoopBackOff)", incident.FormatDuration(kubeletBackoff(st.deaths)))
-	} else if b := backoff(st.deaths); b > 0 {
+	} else if b := backoff(st.deaths); b > 0 && st.runtime() == "docker" {
 		t.summary += fmt.Sprintf("; Docker waits about %s before the next start", incident.FormatDuration(b))
 	}
-	t.advice = "Look at the first of these deaths, not the last: oomwatch explain --all " + who
+	t.advice = "Look at the first of these deaths, not the last: oomwatch explain --all " + st.ask(who)
 	return t
 }
 
@@ -204,6 +205,38 @@ func subject(st *state, f *verdict.Facts) string {
 		return redact.Sanitize(f.Container.Title())
 	}
 	return redact.Sanitize(st.id[:min(len(st.id), 12)])
+}
+
+// ask is the container as explain takes it.
+func (st *state) ask(who string) string {
+	if st.about != nil && st.about.Pod != nil && st.about.Name != "" {
+		return redact.Sanitize(st.about.Pod.Namespace + "/" + st.about.Pod.Name + "/" + st.about.Name)
+	}
+	return who
+}
+
+// runtime is the container's; "" where it is not known.
+func (st *state) runtime() string {
+	if st.about == nil {
+		return ""
+	}
+	return st.about.Runtime
+}
+
+// engine is the command that shows the container's health.
+func (st *state) engine() string {
+	if st.runtime() == "podman" {
+		return "podman"
+	}
+	return "docker"
+}
+
+// pidsStep is how to allow more processes.
+func (st *state) pidsStep() string {
+	if st.about != nil && st.about.Pod != nil {
+		return "raise the kubelet's podPidsLimit"
+	}
+	return "raise --pids-limit"
 }
 
 func seconds(s float64) string {

@@ -111,6 +111,8 @@ type state struct {
 	signs  map[string]*sign
 	deaths []death
 	pod    bool // it is one of several containers that a pod's was made anew as
+	// about is the container as it was when a sign was last put into words; nil for none.
+	about  *incident.Container
 	healed time.Time
 	ill    time.Time // since when the health check fails; zero while it does not
 

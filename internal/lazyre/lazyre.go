@@ -39,4 +39,5 @@ func (r *Regexp) FindAllStringSubmatchIndex(s string, n int) [][]int {
 	return r.get().FindAllStringSubmatchIndex(s, n)
 }
 func (r *Regexp) ReplaceAllString(s, with string) string { return r.get().ReplaceAllString(s, with) }
+func (r *Regexp) SubexpIndex(name string) int            { return r.get().SubexpIndex(name) }
 func (r *Regexp) SubexpNames() []string                  { return r.get().SubexpNames() }

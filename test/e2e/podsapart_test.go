@@ -157,17 +157,65 @@ func TestPodBystander(t *testing.T) {
 	tell(t, r.Platform(), string(incident.StopRequest), "pod-bystander", right, string(got.Cause))
 }
 
+// TestPodLoop has a pod's container exit at once, again and again, as a kubelet restarts it
+// in the same pod: each death is told once, though the runtime notes a start later than
+// the program has ended, and the loop as one.
+func TestPodLoop(t *testing.T) {
+	r, hook, d := watchedPods(t)
+	ctx := timeout(t, lab.Slow(time.Minute))
+	pod := &pods.Pod{Namespace: "shop", Name: "loop-0", UID: "5f2a1b9c-8e77-4a5d-9d21-012345678902"}
+	if err := r.Run(ctx, pod); err != nil {
+		t.Fatal(err)
+	}
+	const times = 12
+	var ids []string
+	for i := range times {
+		id, err := r.Create(ctx, pod, pods.Container{Name: "main", Command: []string{"sh", "-c", "exit 3"}, Restart: i})
+		if err == nil {
+			err = r.Start(ctx, id)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	right, word := 0, ""
+	for _, id := range ids {
+		hook.waitFor(t, id, 1, 30*time.Second)
+	}
+	time.Sleep(settled)
+	for i, id := range ids {
+		got := map[string]bool{}
+		for _, inc := range hook.of(id) {
+			if inc.Kind == incident.KindDeath {
+				got[inc.ID] = true
+			}
+		}
+		last := hook.of(id)[len(hook.of(id))-1]
+		if len(got) == 1 && last.Cause == incident.ExitError && last.Container.RestartCount != nil && *last.Container.RestartCount == i {
+			right++
+		} else {
+			word = fmt.Sprintf("restart %d is %d deaths", i, len(got))
+			t.Errorf("%s\n%s", word, hook.json(id))
+		}
+	}
+	tell(t, r.Platform(), "exit.error", "pod-loop", right == times, word)
+	if out, errs, code := oomwatch(t, "history", "--socket", d.socket, "-o", "json"); code != 0 || strings.Count(out, `"kind":"death"`) != times {
+		t.Errorf("history: exit %d, %d deaths, want %d: %s", code, strings.Count(out, `"kind":"death"`), times, errs)
+	}
+}
+
 // TestPodStorm has the containers of many pods killed at once: each is told once, by name.
 func TestPodStorm(t *testing.T) {
 	r, hook, _ := watchedPods(t)
 	m := &podMaker{t: t, r: r}
-	const storm = 16
+	const storm = 60
 	pod := &pods.Pod{Namespace: "shop", Name: "storm-0", UID: "5f2a1b9c-8e77-4a5d-9d21-012345678901"}
 	if err := r.Run(timeout(t, time.Minute), pod); err != nil {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	at := begin.Add(lab.Slow(6 * time.Second)).Unix()
+	at := begin.Add(lab.Slow(12 * time.Second)).Unix()
 	ids := map[string]string{}
 	for i := range storm {
 		name := fmt.Sprintf("c%d", i)

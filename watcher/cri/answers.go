@@ -189,6 +189,16 @@ func (r *run) onTime(now time.Time) {
 	}
 }
 
+// notBefore is an end's time. The runtime notes a start when it has been told of it, by
+// which time a program that exits at once has ended: a container has one run, and that
+// begins before it ends.
+func notBefore(end, start time.Time) time.Time {
+	if !end.IsZero() && end.Before(start) {
+		return start
+	}
+	return end
+}
+
 // exitOf is the end that an event tells.
 func exitOf(m *moment) incident.Exit {
 	at := m.end

@@ -140,6 +140,7 @@ func (c *client) status(ctx context.Context, id string) (*status, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.finished = notBefore(s.finished, s.started)
 	return s, nil
 }
 

@@ -57,3 +57,17 @@ func TestListWithoutAnswer(t *testing.T) {
 		t.Errorf("want it in the list: %+v", rec.all)
 	}
 }
+
+// TestEndBeforeStart has a program end before the runtime has noted its start, as one does
+// that exits at once: it is one run, that ends when it starts at the earliest.
+func TestEndBeforeStart(t *testing.T) {
+	r, rec := runOf(t)
+	ended, noted := time.Date(2026, 11, 30, 3, 56, 44, 954566610, time.UTC), time.Date(2026, 11, 30, 3, 56, 44, 958223508, time.UTC)
+	r.moment(moment{at: noted, topic: "/tasks/start", id: "a", pid: 7})
+	r.moment(moment{at: noted, topic: "/tasks/exit", id: "a", code: 3, end: ended})
+	r.answered(answer{job: job{kind: jobStart, id: "a"}, status: &status{id: "a", state: running, started: noted}})
+	n := rec.count(func(o *observe.Observation) bool { return o.Exit != nil && o.Exit.ExitCode == 3 && !o.Exit.At.Before(noted) })
+	if n != 1 || notBefore(ended, noted) != noted || notBefore(time.Time{}, noted) != (time.Time{}) {
+		t.Errorf("%d ends: %+v", n, rec.all)
+	}
+}

@@ -213,6 +213,7 @@ func (r *run) ends(k *known, x incident.Exit) {
 		return
 	}
 	k.ended = true
+	x.At = notBefore(x.At, k.startedAt)
 	o := observe.Exit{ID: k.id, Exit: x, DetailPending: true}
 	if s := k.last; s != nil {
 		o.Name, o.Image = s.name, s.image

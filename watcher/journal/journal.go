@@ -103,12 +103,13 @@ func follow(ctx context.Context, path string, since time.Time, emit func(observe
 func read(in io.Reader, emit func(observe.Observation)) (last time.Time) {
 	sc := bufio.NewScanner(in)
 	sc.Buffer(make([]byte, 64<<10), maxLine)
+	var reader voices.Reader
 	for sc.Scan() {
 		l := voices.ParseLine(sc.Text(), time.UTC, time.Time{})
 		if l.At.After(last) {
 			last = l.At
 		}
-		if v, ok := voices.Parse(l); ok {
+		if v, ok := reader.Read(l); ok {
 			emit(observe.Observation{At: v.At, Voice: &v})
 		}
 	}

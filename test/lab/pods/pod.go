@@ -227,12 +227,15 @@ func (r *Runtime) Ended(ctx context.Context, id string) error {
 	}
 }
 
-// remove ends a pod and removes it.
-func (r *Runtime) remove(ctx context.Context, id string) error {
-	if _, err := r.call(ctx, "StopPodSandbox", grpcread.AppendText(nil, 1, id)); err != nil {
-		return err
+// remove ends a pod and removes it. After a storm the runtime may need another try, which
+// a kubelet gives it too.
+func (r *Runtime) remove(ctx context.Context, id string) (err error) {
+	for range 5 {
+		if _, err = r.call(ctx, "StopPodSandbox", grpcread.AppendText(nil, 1, id)); err == nil {
+			_, err = r.call(ctx, "RemovePodSandbox", grpcread.AppendText(nil, 1, id))
+			return err
+		}
 	}
-	_, err := r.call(ctx, "RemovePodSandbox", grpcread.AppendText(nil, 1, id))
 	return err
 }
 
