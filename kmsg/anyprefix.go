@@ -1,6 +1,7 @@
 package kmsg
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -20,6 +21,7 @@ type prefixWord struct {
 	sep   byte // what ends it: ' ', ':', '|', ']', '-', '\t'
 	dated bool // a date stands before it
 	after bool // the kernel's own stamp or name stands before it
+	far   bool // more than one blank stands before the bar behind it
 }
 
 // prefixScan cuts a prefix into tokens and keeps what they say.
@@ -44,9 +46,16 @@ func (p *prefixScan) scan(s string, at int, anchored bool) {
 	p.outer = -1
 	for pos := 0; pos < at && !p.raw; {
 		c := s[pos]
+		if n := p.labels(s[pos:at]); n > 0 {
+			pos += n
+			if p.closed || p.program != "" {
+				p.end = pos
+			}
+			continue
+		}
 		if c == ' ' || isSeparator(c) {
 			if c == '\t' || c == '|' {
-				p.endWord(c)
+				p.endWord(c, pos > 1 && s[pos-1] == ' ' && s[pos-2] == ' ')
 			}
 			pos++
 			continue
@@ -68,6 +77,50 @@ func (p *prefixScan) scan(s string, at int, anchored bool) {
 	}
 }
 
+// labels reads a set of them, {host="db3", transport="kernel"}, and returns its length,
+// 0 for none. They say what the fields of an object say.
+func (p *prefixScan) labels(s string) int {
+	if s[0] != '{' {
+		return 0
+	}
+	e := entry{rec: Record{Facility: FacilityUnknown, Level: -1}, facility: FacilityUnknown}
+	rest := s[1:]
+	for {
+		rest = strings.TrimLeft(rest, ", ")
+		key, value, ok := strings.Cut(rest, "=")
+		if !ok || len(key) > 64 || strings.ContainsAny(key, " \"{}") {
+			return 0
+		}
+		quoted, err := strconv.QuotedPrefix(value)
+		if err != nil {
+			return 0
+		}
+		text, err := strconv.Unquote(quoted)
+		if err != nil {
+			return 0
+		}
+		e.foreignField("", key, text)
+		rest = value[len(quoted):]
+		if strings.HasPrefix(rest, "}") {
+			break
+		}
+	}
+	switch {
+	case e.container:
+		p.program = "container"
+	case e.transport == "kernel":
+		p.closed, p.named = true, true
+	case e.unit:
+		p.program = "unit"
+	case e.ident != "" && e.ident != "kernel":
+		p.program = e.ident
+	}
+	if e.rec.Host != "" {
+		p.l.rec.Host = e.rec.Host
+	}
+	return len(s) - len(rest) + 1
+}
+
 func isSeparator(c byte) bool {
 	switch c {
 	case '\t', '|', ',', ';', '>', '#', '*', '"', '\'', '=', '-', ':', '{', '(':
@@ -77,9 +130,9 @@ func isSeparator(c byte) bool {
 }
 
 // endWord notes what stands behind the last word where blanks stood first.
-func (p *prefixScan) endWord(sep byte) {
+func (p *prefixScan) endWord(sep byte, far bool) {
 	if p.n > 0 && p.n <= len(p.words) && p.words[p.n-1].sep == ' ' {
-		p.words[p.n-1].sep = sep
+		p.words[p.n-1].sep, p.words[p.n-1].far = sep, far
 	}
 }
 

@@ -158,7 +158,7 @@ func trimBlanks(s string) string {
 	return s[i:]
 }
 
-// isRow tells a row of the task table: a pid in brackets, then a number.
+// isRow tells a row of the task table: a pid in brackets, then a number that stands alone.
 func isRow(t string) bool {
 	i := 1
 	for i < len(t) && t[i] == ' ' {
@@ -174,7 +174,11 @@ func isRow(t string) bool {
 	for i++; i < len(t) && (t[i] == ' ' || t[i] == '-'); {
 		i++
 	}
-	return i < len(t) && t[i]-'0' <= 9
+	digits = i
+	for i < len(t) && t[i]-'0' <= 9 {
+		i++
+	}
+	return i > digits && (i == len(t) || t[i] == ' ')
 }
 
 // isStat tells a counter of a memory cgroup: a word of the kernel's and a number.

@@ -30,9 +30,10 @@ type entry struct {
 	parents [maxNested]string
 	// rank is how likely the field that text is of holds a record's text.
 	rank      int
-	record    bool // by its fields the kernel log's own record, as dmesg prints it
-	unit      bool // a process's record, by its fields
-	container bool // a container's output, by its fields
+	record    bool    // by its fields the kernel log's own record, as dmesg prints it
+	unit      bool    // a process's record, by its fields
+	container bool    // a container's output, by its fields
+	more      []entry // records that stand in a list in this one
 }
 
 // structured takes lines of the formats that are not one record a line. done
@@ -210,7 +211,24 @@ func (e *entry) set(key, v string) {
 func (f *feeder) endEntry() (matters bool) {
 	e := f.entry
 	f.entry = entry{}
-	if !e.active || !e.hasText {
+	if !e.active {
+		return false
+	}
+	matters = f.endRecord(&e)
+	for i := range e.more {
+		matters = f.endRecord(&e.more[i]) || matters
+	}
+	return matters
+}
+
+// hasOwnPrefix tells a text in front of whose message a stamp or more stands.
+func hasOwnPrefix(c class, t string) bool {
+	return !byItsStart(c, t) && (c == classNone || c == classSuspect || t[0] == '[' || t[0] == '<')
+}
+
+// endRecord is endEntry for one record of it.
+func (f *feeder) endRecord(e *entry) (matters bool) {
+	if !e.hasText {
 		return false
 	}
 	r := e.rec
@@ -229,10 +247,11 @@ func (f *feeder) endEntry() (matters bool) {
 	if e.container && !kernel {
 		r.Ident = "container"
 	}
-	if r.Ident == "" && !kernel && e.rank < directRank && !e.record && !r.HasUptime {
-		return f.wrapped(&e)
+	t := trimBlanks(r.Text)
+	c := classify(t)
+	if r.Ident == "" && !kernel && (e.rank < directRank && !e.record && !r.HasUptime || hasOwnPrefix(c, t)) {
+		return f.wrapped(e)
 	}
-	c := classify(trimBlanks(r.Text))
 	if r.Ident != "" && c != classKill && c != classSummary && kernelText(r.Text) >= 0 {
 		f.stats.Foreign++
 	}

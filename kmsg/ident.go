@@ -156,6 +156,10 @@ func (l *line) ident(s string) string {
 		if word == "" || len(word) > 255 {
 			return s
 		}
+		if words == 0 && isStream(word) {
+			l.rec.Ident = "container"
+			return s
+		}
 		if dot := strings.IndexByte(word, '.'); dot > 0 { // kern.info, as busybox and OpenWrt print it
 			if fac, ok := facilityNames[word[:dot]]; ok {
 				if level, ok := levelNames[word[dot+1:]]; ok && sp >= 0 {

@@ -2,6 +2,8 @@ package kmsg
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,11 +18,85 @@ const maxNested = 6
 // textKeys are the fields that hold a record's text, best first.
 var textKeys = []string{"message", "msg", "textpayload", "log", "line", "text", "body", "event", "original", "_raw", "raw", "full_message", "short_message", "content", "syslogmessage", "@message"}
 
-// fields takes all fields of an object, of nested ones too.
+// fields takes all fields of an object, of nested ones too. Lists come last: what stands
+// around one is true of all that is in it.
 func (e *entry) fields(parent string, m map[string]json.RawMessage, depth int) {
-	for k, v := range m {
-		e.field(parent, k, v, depth)
+	names := slices.Sorted(maps.Keys(m))
+	for _, k := range names {
+		if v := m[k]; !isList(k, v) {
+			e.field(parent, k, v, depth)
+		}
 	}
+	for _, k := range names {
+		if v := m[k]; isList(k, v) {
+			e.listed(v, depth, kernelText(stringOf(v)) >= 0)
+		}
+	}
+}
+
+// isList tells a list of values from the bytes of a text.
+func isList(key string, v json.RawMessage) bool {
+	return len(v) > 0 && v[0] == '[' && key != "MESSAGE"
+}
+
+// listed takes a list: names with values are fields like any other; objects, and texts of
+// a list in which the kernel's words stand, are records of their own.
+func (e *entry) listed(v json.RawMessage, depth int, kernels bool) {
+	var items []json.RawMessage
+	if depth >= maxNested || json.Unmarshal(v, &items) != nil {
+		return
+	}
+	around := *e
+	around.more = nil
+	for _, item := range items {
+		switch item[0] {
+		case '[':
+			e.listed(item, depth+1, kernels)
+		case '{':
+			var m map[string]json.RawMessage
+			if json.Unmarshal(item, &m) != nil {
+				continue
+			}
+			if name, value, ok := attribute(m); ok {
+				e.foreignField("", name, value)
+				continue
+			}
+			inner := around
+			inner.fields("", m, depth+1)
+			e.adopt(inner)
+		case '"':
+			text := jsonText(item)
+			if name, _, ok := strings.Cut(text, ":"); ok && isContainerKey(strings.ToLower(name)) {
+				e.container = true
+			} else if kernels {
+				inner := around
+				inner.offer(1, text)
+				e.adopt(inner)
+			}
+		}
+	}
+}
+
+// adopt keeps a record that stands inside of another, and those inside of it.
+func (e *entry) adopt(inner entry) {
+	more := inner.more
+	inner.more = nil
+	e.more = append(append(e.more, inner), more...)
+}
+
+// attribute reads {"key":K,"value":V}, as OpenTelemetry writes a field.
+func attribute(m map[string]json.RawMessage) (name, value string, ok bool) {
+	k, v := m["key"], m["value"]
+	if len(m) != 2 || len(k) == 0 || k[0] != '"' || v == nil {
+		return "", "", false
+	}
+	var typed map[string]json.RawMessage
+	if json.Unmarshal(v, &typed) == nil {
+		for _, inner := range typed {
+			v = inner
+		}
+	}
+	return jsonText(k), jsonText(v), true
 }
 
 func (e *entry) field(parent, key string, v json.RawMessage, depth int) {
@@ -32,7 +108,7 @@ func (e *entry) field(parent, key string, v json.RawMessage, depth int) {
 		}
 		return
 	}
-	if len(v) > 0 && v[0] == '[' && key != "MESSAGE" {
+	if isList(key, v) {
 		return
 	}
 	e.foreignField(parent, key, jsonText(v))
@@ -49,6 +125,9 @@ func (e *entry) foreignField(parent, key, v string) {
 		return
 	}
 	low := strings.ToLower(key)
+	if low == "stringvalue" {
+		low, parent = parent, ""
+	}
 	name := strings.TrimLeft(low, "_")
 	if i := strings.LastIndexByte(name, '.'); i >= 0 && parent == "" {
 		parent, name = name[:i], name[i+1:]
@@ -59,11 +138,11 @@ func (e *entry) foreignField(parent, key, v string) {
 			return
 		}
 	}
-	if isUnitKey(name) || parent == "systemd" && name == "unit" || (parent == "process" || parent == "journald") && name == "pid" {
+	if isUnitKey(name) || name == "unit" && (parent == "systemd" || strings.HasSuffix(v, ".service") || strings.HasSuffix(v, ".scope")) || (parent == "process" || parent == "journald") && name == "pid" {
 		e.unit = true
 		return
 	}
-	if isContainerKey(name) || (name == "stream" || name == "source") && (v == "stdout" || v == "stderr") || name == "type" && v == "k8s_container" ||
+	if isContainerKey(low) || (name == "stream" || name == "source" || name == "iostream") && (v == "stdout" || v == "stderr") || name == "type" && v == "k8s_container" ||
 		(name == "path" || name == "file" || name == "filename" || name == "logname") && isContainerLog(v) {
 		e.container = true
 		return
@@ -135,16 +214,22 @@ func isUnitKey(name string) bool {
 	return false
 }
 
+// isContainerKey tells a field that only a container's output has. Any part of a name
+// like k8s.container.name may say so.
 func isContainerKey(name string) bool {
-	switch name {
-	case "kubernetes", "docker", "container", "container_id", "container_name", "container_tag", "containerid", "containername", "logtag":
-		return true
+	for part := range strings.SplitSeq(strings.TrimLeft(name, "_"), ".") {
+		switch part {
+		case "kubernetes", "docker", "container", "container_id", "container_name", "container_tag", "containerid", "containername", "logtag",
+			"pod", "pod_name", "podname", "alloc_id":
+			return true
+		}
 	}
 	return false
 }
 
 func isContainerLog(path string) bool {
-	return strings.Contains(path, "/containers/") || strings.Contains(path, "/pods/") || strings.HasSuffix(path, "/stdout") || strings.HasSuffix(path, "/stderr")
+	return strings.Contains(path, "/containers/") || strings.Contains(path, "/pods/") || strings.Contains(path[strings.LastIndexByte(path, '/')+1:], "stdout") ||
+		strings.Contains(path[strings.LastIndexByte(path, '/')+1:], "stderr")
 }
 
 // moment reads a time of whatever unit: since boot as dmesg -J and the kernel log

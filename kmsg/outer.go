@@ -28,8 +28,8 @@ func (f *feeder) anyPrefix(s string, l *line) (done bool) {
 		if !p.closed && p.program == "" || p.n > 4 {
 			return false
 		}
-		if at = p.end; !p.raw && strings.HasPrefix(s[at:], " ") {
-			at++
+		if at = p.end; !p.raw {
+			at += columnEnd(s[at:])
 		}
 	}
 	text := s[at:]
@@ -55,6 +55,15 @@ func (f *feeder) anyPrefix(s string, l *line) (done bool) {
 		l.text, l.class = text, c
 	}
 	return false
+}
+
+// columnEnd is how much of s, behind a prefix, ends its last column: a blank, or the bar
+// or colon that stands behind some.
+func columnEnd(s string) int {
+	if t := strings.TrimLeft(s, " "); strings.HasPrefix(t, ": ") || strings.HasPrefix(t, "| ") {
+		return len(s) - len(t) + 2
+	}
+	return min(indent(s), 1)
 }
 
 // recordFields are fields by which a record that is spread over lines is known.

@@ -81,6 +81,9 @@ func parseLine(s string, loc *time.Location, l *line) {
 		s = l.relayed(s, loc)
 	}
 	s = l.bracketStamp(s, loc)
+	if l.closed && !l.rec.HasUptime && !dated { // a terminal program's date stands before the kernel's stamp
+		s = l.bracketStamp(s, loc)
+	}
 	if !dated && l.rec.HasUptime {
 		s = l.hostAndKernel(s)
 	}

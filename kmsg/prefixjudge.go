@@ -33,8 +33,8 @@ func (p *prefixScan) judge(whole bool) trust {
 	if p.named {
 		most = 2
 	}
-	for i := range p.words[:min(p.n, len(p.words))] {
-		w := p.words[i]
+	words := p.words[:min(p.n, len(p.words))]
+	for i, w := range words {
 		if i == 0 {
 			w.text = behindFile(w.text)
 		}
@@ -46,6 +46,9 @@ func (p *prefixScan) judge(whole bool) trust {
 			most = len(p.words)
 			continue
 		}
+		if i+1 < len(words) && isRelay(words[i+1].text) && len(w.text) == 4 && digitsOnly(w.text[1:]) {
+			continue // vmware.log's level, I005
+		}
 		name, pid := cutPID(w.text)
 		if w.sep == ':' && (pid || w.after || w.dated && !isAddress(w.text)) {
 			p.program = name
@@ -54,11 +57,11 @@ func (p *prefixScan) judge(whole bool) trust {
 		if w.after {
 			return unclear
 		}
-		if w.sep == ']' && strings.HasPrefix(w.text, "pod/") || strings.HasPrefix(w.text, "[pod/") || w.sep == '|' && !p.closed && composeName(w.text) {
+		if w.sep == ']' && strings.Contains(w.text, "/") || strings.HasPrefix(w.text, "[pod/") || w.sep == '|' && (w.far || !p.closed) && composeName(w.text) || isStream(w.text) {
 			p.program = "container"
 			return written
 		}
-		if i == 0 && isFileName(w.text) && w.sep != ' ' {
+		if isFileName(w.text) && w.sep != ' ' {
 			continue
 		}
 		count++
@@ -148,6 +151,13 @@ func isAddress(s string) bool {
 func composeName(s string) bool {
 	i := strings.LastIndexAny(s, "-_")
 	return i > 0 && digitsOnly(s[i+1:]) && len(s)-i <= 4
+}
+
+// isStream tells a log stream of a container's output, as clouds name it by the task: ecs/web/0123….
+func isStream(s string) bool {
+	i := strings.LastIndexByte(s, '/')
+	id := s[i+1:]
+	return i > 0 && len(id) >= 12 && strings.Trim(id, "0123456789abcdef-") == ""
 }
 
 // host is the machine that the prefix names outside of what parseLine reads.
