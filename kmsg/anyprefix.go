@@ -261,6 +261,9 @@ func (p *prefixScan) name(s string) int {
 				rest = rest[end+1:]
 			}
 		}
+		if len(rest) > 1 && rest[0] == ' ' && rest[1]-'0' <= 9 {
+			return 0 // the counter of that name
+		}
 		if rest == "" || rest[0] == ' ' || isSeparator(rest[0]) && rest[0] != '-' || strings.HasPrefix(rest, "- ") {
 			p.closed, p.named = true, true
 			return len(s) - len(rest) + min(1, len(rest))

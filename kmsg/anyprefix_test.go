@@ -89,6 +89,19 @@ var ownPrefixes = []generatedPrefix{
 	{"journalctl in colour", func(_ int, at time.Time, text string) string {
 		return expandPrefix("{syslog} db3 kernel: \x1b[0;1;31m\x1b[0;1;39m\x1b[0;1;31m", 0, at) + text + "\x1b[0m"
 	}},
+	before("serial terminal", "[2025-12-11 {ms}] [{up}] "),
+	before("build server", "[{iso}] [{up}] "),
+	before("Loki's labels", `{iso} {host="db3", job="systemd-journal", transport="kernel"} `),
+	before("Loki's labels of a file", `{iso} {filename="/var/log/kern.log", host="db3"} {syslog} db3 kernel: [{up}] `),
+	before("Splunk table", `"{iso}","db3","kern.log","{syslog} db3 kernel: [{up}] `),
+	before("older vmware.log", "{iso}| vcpu-2| I005: Guest: <3>[{up2}] "),
+	before("Android's kernel", "12-{day} {ms}     0     0 E kernel  : "),
+	before("console with leading return", "\r[{up}] "),
+	jsonPrefix("JSON in upper case", `{"HOST":"db3","FACILITY":"kern","PROGRAM":"kernel","MESSAGE":%s}`, "[{up}] "),
+	jsonPrefix("JSON list of events", `{"logGroup":"/var/log/kern","logEvents":[{"id":"{n}","timestamp":{epochms},"message":%s}]}`, "{syslog} db3 kernel: [{up}] "),
+	jsonPrefix("OTLP", `{"resourceLogs":[{"resource":{"attributes":[{"key":"host.name","value":{"stringValue":"db3"}}]},"scopeLogs":[{"logRecords":[{"body":{"stringValue":%s}}]}]}]}`, "[{up}] "),
+	jsonPrefix("Loki's API", `{"data":{"result":[{"stream":{"host":"db3","transport":"kernel"},"values":[["{epochus}000",%s]]}]}}`, "[{up}] "),
+	jsonPrefix("JSON list of rows", `[{"Computer":"db3","Facility":"kern","ProcessName":"kernel","SyslogMessage":%s}]`, "[{up}] "),
 	jsonPrefix("JSON message", `{"@timestamp":"{iso}","host":{"name":"db3"},"message":%s}`, ""),
 	jsonPrefix("JSON syslog line", `{"timestamp":{epochms},"message":%s}`, "{syslog} db3 kernel: [{up}] "),
 	jsonPrefix("JSON log", `{"log":%s,"time":"{iso}"}`, "[{up}] "),
@@ -223,4 +236,75 @@ func firstLines(s string) string {
 		return s[:600] + "..."
 	}
 	return s
+}
+
+// foreignPrefixes stand before what a container or a program has written.
+var foreignPrefixes = []generatedPrefix{
+	before("CRI", "{iso} stdout F "),
+	before("compose with a stamp", "etl-1  | [{up}] "),
+	before("compose v1", "my_app_etl_1      | [{up}] "),
+	before("swarm", "etl.1.x8k2m3n4p5q6@db3    | [{up}] "),
+	before("foreman", "{clock} etl.1  | "),
+	before("pm2", "0|etl      | [{up}] "),
+	before("kubectl --prefix", "[pod/etl-1/etl] [{up}] "),
+	before("Cloud Foundry", "   {iso} [APP/PROC/WEB/0] OUT "),
+	before("ECS", "{iso} ecs/etl/0123456789abcdef0123456789abcdef [{up}] "),
+	before("Loki's labels of a pod", `{iso} {container="etl", namespace="prod", pod="etl-5d"} [{up}] `),
+	before("Loki's labels of a unit", `{iso} {host="db3", unit="db.service"} `),
+	before("Erlang", "{iso} [error] <0.123.0> "),
+	before("syslog of a program", "{syslog} db3 etl[812]: [{up}] "),
+	before("Docker's syslog driver", "{syslog} db3 docker/etl/7c1e5a0f93d2[812]: "),
+	jsonPrefix("json-file", `{"log":%s,"stream":"stderr","time":"{iso}"}`, "[{up}] "),
+	jsonPrefix("JSON list of a task", `{"logGroup":"/ecs/etl","logStream":"ecs/etl/0123456789abcdef0123456789abcdef","logEvents":[{"timestamp":{epochms},"message":%s}]}`, "[{up}] "),
+	jsonPrefix("OTLP of a pod", `{"resourceLogs":[{"resource":{"attributes":[{"key":"k8s.pod.name","value":{"stringValue":"etl-1"}}]},"scopeLogs":[{"logRecords":[{"body":{"stringValue":%s}}]}]}]}`, "[{up}] "),
+	jsonPrefix("Loki's API of a pod", `{"data":{"result":[{"stream":{"namespace":"prod","pod":"etl-1"},"values":[["{epochus}000",%s]]}]}}`, "[{up}] "),
+	jsonPrefix("tags", `{"content":{"service":"etl","message":%s,"tags":["container_name:etl","image_name:etl"]}}`, "[{up}] "),
+	jsonPrefix("resource of OpenTelemetry", `{"resource":{"k8s.container.name":"etl"},"attributes":{"log.iostream":"stdout"},"body":%s}`, "[{up}] "),
+	jsonPrefix("Nomad", `{"task":"etl","file":"/opt/nomad/alloc/x/alloc/logs/etl.stdout.0","message":%s}`, "[{up}] "),
+	jsonPrefix("message of a container that ended", `{"kind":"Pod","status":{"containerStatuses":[{"lastState":{"terminated":{"exitCode":1,"message":%s}}}]}}`, "[{up}] "),
+	jsonPrefix("output of a health check", `[{"State":{"Health":{"Log":[{"ExitCode":1,"Output":%s}]}}}]`, "[{up}] "),
+	jsonPrefix("journal record of a unit", `{"MESSAGE":%s,"_SYSTEMD_UNIT":"db.service","_PID":"42","PRIORITY":"3"}`, ""),
+	jsonPrefix("slog", `{"time":"{iso}","level":"ERROR","msg":%s,"source":{"function":"main.run","file":"/src/run.go","line":12}}`, ""),
+}
+
+// indented spreads JSON over lines as jq and the clouds' tools do.
+func indented(t *testing.T, log []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	for l := range bytes.Lines(log) {
+		if err := json.Indent(&b, bytes.TrimSpace(l), "", "  "); err != nil {
+			t.Fatal(err)
+		}
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
+}
+
+// TestForeignPrefix holds every case behind what marks a container's or a program's
+// words: no kill of it is told.
+func TestForeignPrefix(t *testing.T) {
+	names := caseFiles(t)
+	for _, p := range foreignPrefixes {
+		t.Run(p.name, func(t *testing.T) {
+			for _, name := range names {
+				_, log, _ := readCase(t, name)
+				at := time.Date(2025, 12, 11, 10, 33, 2, 0, time.UTC)
+				var b bytes.Buffer
+				for i, text := range bareTexts(log) {
+					b.WriteString(p.line(i+1, at, text))
+					b.WriteByte('\n')
+					at = at.Add(11 * time.Microsecond)
+				}
+				logs := [][]byte{b.Bytes()}
+				if first := b.Bytes(); len(first) > 0 && (first[0] == '{' || first[0] == '[' && first[1] == '{') {
+					logs = append(logs, indented(t, first))
+				}
+				for _, log := range logs {
+					if kills, _, _ := toldOf(t, log); len(kills) > 0 {
+						t.Errorf("%s: told %v\n%s", filepath.Base(name), kills, firstLines(string(log)))
+					}
+				}
+			}
+		})
+	}
 }

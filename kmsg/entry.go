@@ -36,6 +36,13 @@ type entry struct {
 	more      []entry // records that stand in a list in this one
 }
 
+// around is what is said of the things in a list of an object that is spread over lines,
+// in front of it: they are a container's. It holds for the lines indented by more.
+type around struct {
+	container bool
+	indent    int
+}
+
 // structured takes lines of the formats that are not one record a line. done
 // is false for the others.
 func (f *feeder) structured(s string) (done, matters bool) {
@@ -57,8 +64,11 @@ func (f *feeder) structured(s string) (done, matters bool) {
 		f.entry.rec.Ident = ""
 		return true, true
 	}
+	if f.around.container && len(s)-len(trimBlanks(s)) <= f.around.indent {
+		f.around = around{}
+	}
 	switch c := s[0]; {
-	case c == '{' && len(s) > 2 && s[len(s)-1] == '}':
+	case c == '{' && len(s) > 2 && s[len(s)-1] == '}', strings.HasPrefix(s, "[{") && s[len(s)-1] == ']':
 		return f.jsonLine(s)
 	case c == '_' || c >= 'A' && c <= 'Z':
 		return f.exportLine(s)
@@ -67,7 +77,7 @@ func (f *feeder) structured(s string) (done, matters bool) {
 		if f.entry.active && f.entry.verbose {
 			return f.verboseLine(s, t), true
 		}
-		return f.prettyLine(t)
+		return f.prettyLine(t, len(s)-len(t))
 	case f.entry.active && f.entry.verbose:
 		f.endEntry()
 	}
@@ -249,7 +259,8 @@ func (f *feeder) endRecord(e *entry) (matters bool) {
 	}
 	t := trimBlanks(r.Text)
 	c := classify(t)
-	if r.Ident == "" && !kernel && (e.rank < directRank && !e.record && !r.HasUptime || hasOwnPrefix(c, t)) {
+	direct := e.rank == directRank
+	if r.Ident == "" && (!kernel && !direct && !e.record && !r.HasUptime || !(kernel && direct) && hasOwnPrefix(c, t)) {
 		return f.wrapped(e)
 	}
 	if r.Ident != "" && c != classKill && c != classSummary && kernelText(r.Text) >= 0 {

@@ -18,6 +18,7 @@ type feeder struct {
 	hasPend bool
 	joins   int
 	entry   entry   // the structured entry (journal export, JSON) being read
+	around  around  // what the lines around a list say of what is in it
 	base    *Record // what the entry around a line says of it
 	quiet   int     // records without meaning since the last one that had any
 	prefix  prefixCache
@@ -33,7 +34,7 @@ type feeder struct {
 // with the one before.
 func (f *feeder) reset() {
 	f.asm.reset()
-	f.hasPend, f.entry, f.quiet, f.stats = false, entry{}, 0, ScanStats{}
+	f.hasPend, f.entry, f.around, f.quiet, f.stats = false, entry{}, around{}, 0, ScanStats{}
 	f.shape, f.shapeHost = f.shape[:0], ""
 }
 
@@ -45,7 +46,7 @@ const maxRecord = 16 << 10
 
 // line takes the next line, without its end, and tells whether it can matter.
 func (f *feeder) line(s string) bool {
-	s = strings.TrimSuffix(s, "\r")
+	s = strings.TrimPrefix(strings.TrimSuffix(s, "\r"), "\r") // a console may print either first
 	f.stats.Lines++
 	if f.entry.binary > 0 || f.entry.head != nil {
 		return f.entryBinary(s)
@@ -69,6 +70,9 @@ func (f *feeder) textLine(s string) bool {
 	}
 	l := f.next
 	f.prefix.parse(s, f.opt, l)
+	if f.around.container {
+		l.rec.Ident = "container"
+	}
 	t := trimBlanks(l.text)
 	l.class = classify(t)
 	if l.rec.Ident != "" || l.closed && l.class == classSuspect {

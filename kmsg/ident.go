@@ -194,7 +194,7 @@ func (l *line) ident(s string) string {
 		if words == 0 {
 			host = word
 		}
-		if strings.HasPrefix(rest, "[") || startsKnown(rest) {
+		if words == 0 && (strings.HasPrefix(rest, "[") || startsKnown(rest)) {
 			l.setHost(host)
 			return rest // a host and no ident
 		}

@@ -29,8 +29,17 @@ func (e *entry) fields(parent string, m map[string]json.RawMessage, depth int) {
 	}
 	for _, k := range names {
 		if v := m[k]; isList(k, v) {
+			e.container = e.container || isContainerKey(strings.ToLower(k))
 			e.listed(v, depth, kernelText(stringOf(v)) >= 0)
 		}
+	}
+}
+
+// object takes the fields of an object that is called parent.
+func (e *entry) object(parent string, v json.RawMessage, depth int) {
+	var m map[string]json.RawMessage
+	if json.Unmarshal(v, &m) == nil {
+		e.fields(parent, m, depth)
 	}
 }
 
@@ -66,7 +75,7 @@ func (e *entry) listed(v json.RawMessage, depth int, kernels bool) {
 			e.adopt(inner)
 		case '"':
 			text := jsonText(item)
-			if name, _, ok := strings.Cut(text, ":"); ok && isContainerKey(strings.ToLower(name)) {
+			if isContainerTag(text) {
 				e.container = true
 			} else if kernels {
 				inner := around
@@ -101,10 +110,9 @@ func attribute(m map[string]json.RawMessage) (name, value string, ok bool) {
 
 func (e *entry) field(parent, key string, v json.RawMessage, depth int) {
 	if len(v) > 0 && v[0] == '{' {
-		var m map[string]json.RawMessage
-		if depth < maxNested && json.Unmarshal(v, &m) == nil {
+		if depth < maxNested {
 			e.container = e.container || isContainerKey(strings.ToLower(key))
-			e.fields(strings.ToLower(key), m, depth+1)
+			e.object(strings.ToLower(key), v, depth+1)
 		}
 		return
 	}
@@ -142,7 +150,7 @@ func (e *entry) foreignField(parent, key, v string) {
 		e.unit = true
 		return
 	}
-	if isContainerKey(low) || (name == "stream" || name == "source" || name == "iostream") && (v == "stdout" || v == "stderr") || name == "type" && v == "k8s_container" ||
+	if isContainerKey(low) || strings.HasPrefix(strings.ReplaceAll(name, "_", ""), "logstream") && isStream(v) || (name == "stream" || name == "source" || name == "iostream") && (v == "stdout" || v == "stderr") || name == "type" && v == "k8s_container" ||
 		(name == "path" || name == "file" || name == "filename" || name == "logname") && isContainerLog(v) {
 		e.container = true
 		return
@@ -168,6 +176,8 @@ func (e *entry) foreignField(parent, key, v string) {
 		} else {
 			e.rec.Caller = v
 		}
+	case "func", "function", "funcname":
+		e.setIdent(v)
 	case "facility", "syslog_facility":
 		e.set("SYSLOG_FACILITY", v)
 	case "level", "severity", "priority", "syslog_severity":
@@ -220,11 +230,17 @@ func isContainerKey(name string) bool {
 	for part := range strings.SplitSeq(strings.TrimLeft(name, "_"), ".") {
 		switch part {
 		case "kubernetes", "docker", "container", "container_id", "container_name", "container_tag", "containerid", "containername", "logtag",
-			"pod", "pod_name", "podname", "alloc_id":
+			"containerstatuses", "health", "pod", "pod_name", "podname", "alloc_id":
 			return true
 		}
 	}
 	return false
+}
+
+// isContainerTag tells the like of container_name:web.
+func isContainerTag(s string) bool {
+	name, _, ok := strings.Cut(s, ":")
+	return ok && isContainerKey(strings.ToLower(name))
 }
 
 func isContainerLog(path string) bool {
@@ -259,14 +275,19 @@ func (e *entry) moment(name, v string) {
 
 // jsonLine takes an object on a line.
 func (f *feeder) jsonLine(s string) (done, matters bool) {
-	var m map[string]json.RawMessage
-	if len(s) > maxJSON || json.Unmarshal([]byte(s), &m) != nil {
+	v := json.RawMessage(s)
+	if len(s) > maxJSON || !json.Valid(v) {
 		return false, false
 	}
 	f.endEntry()
 	f.flushRecord()
-	f.entry = entry{active: true, facility: FacilityUnknown}
-	f.entry.fields("", m, 0)
+	e := entry{active: true, facility: FacilityUnknown, container: f.around.container}
+	if v[0] == '[' {
+		e.listed(v, 0, kernelText(s) >= 0)
+	} else {
+		e.object("", v, 0)
+	}
+	f.entry = e
 	return true, f.endEntry()
 }
 
@@ -335,12 +356,16 @@ func jsonText(v json.RawMessage) string {
 
 // prettyLine takes a line of an object that is spread over lines: dmesg -J,
 // journalctl -o json-pretty, what the clouds' tools print.
-func (f *feeder) prettyLine(t string) (done, matters bool) {
+// indent is how far t stands in the line.
+func (f *feeder) prettyLine(t string, indent int) (done, matters bool) {
 	e := &f.entry
 	if t == "" {
 		return false, false
 	}
 	switch {
+	case e.active && e.list && t[0] == '{' && !e.numbers: // of records
+		f.endEntry()
+		return true, true
 	case e.active && e.list:
 		if t[0] == ']' {
 			e.list = false
@@ -350,6 +375,8 @@ func (f *feeder) prettyLine(t string) (done, matters bool) {
 			e.numbers = false
 		} else if e.numbers {
 			e.bytes(t)
+		} else if isContainerTag(strings.TrimLeft(t, `"`)) {
+			e.container = true
 		}
 		return true, true
 	case e.active && t[0] == '}' && e.nested > 0:
@@ -376,10 +403,13 @@ func (f *feeder) prettyLine(t string) (done, matters bool) {
 	v = strings.TrimSuffix(strings.TrimSpace(v), ",")
 	if !e.active {
 		f.flushRecord()
-		*e = entry{active: true, facility: FacilityUnknown}
+		*e = entry{active: true, facility: FacilityUnknown, container: f.around.container}
 	}
 	switch v {
 	case "[":
+		if e.container = e.container || isContainerKey(strings.ToLower(key)); e.container && !f.around.container {
+			f.around = around{true, indent}
+		}
 		if e.rank == 0 && e.nested == 0 && key != "MESSAGE" {
 			f.entry = entry{} // the list of the entries
 			return true, true
@@ -397,6 +427,9 @@ func (f *feeder) prettyLine(t string) (done, matters bool) {
 			parent = e.parents[e.nested-1]
 		}
 		e.field(parent, key, json.RawMessage(v), 0)
+		if key == "key" && isContainerKey(strings.ToLower(strings.Trim(v, `"`))) { // OpenTelemetry's name of a field of what is around
+			f.around = around{container: true}
+		}
 	}
 	return true, true
 }

@@ -174,7 +174,7 @@ func (a *Assembler) reaper(r *Record, t string) {
 	}
 	pid, s, ok := leadingInt(s)
 	end := strings.LastIndex(s, "), now anon-rss:")
-	if !ok || !strings.HasPrefix(s, " (") || end < 2 {
+	if !ok || pid <= 0 || pid > 1<<31 || !strings.HasPrefix(s, " (") || end < 2 {
 		return
 	}
 	k := Kill{PID: int(pid), UID: -1, Comm: decode(s[2:end], r.Escaped), Evidence: "reaper", Line: cutLine(r.Text),

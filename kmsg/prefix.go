@@ -193,7 +193,7 @@ func stripQuotes(s string) string {
 			t = t[2:]
 		case len(t) > 1 && t[0] == '>':
 			t = t[1:]
-		case len(t) > 1 && t[0] == '#' && t[1] == '[':
+		case len(t) > 1 && (t[0] == '#' || t[0] == '+') && t[1] == '[':
 			t = t[1:]
 		case strings.HasPrefix(t, "\ufeff"):
 			t = t[3:]

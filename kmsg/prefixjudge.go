@@ -54,10 +54,10 @@ func (p *prefixScan) judge(whole bool) trust {
 			p.program = name
 			return written
 		}
-		if w.after {
+		if w.after || p.dated && !w.dated && w.sep == ' ' && !hostLike(w.text) || isProcess(w.text) {
 			return unclear
 		}
-		if w.sep == ']' && strings.Contains(w.text, "/") || strings.HasPrefix(w.text, "[pod/") || w.sep == '|' && (w.far || !p.closed) && composeName(w.text) || isStream(w.text) {
+		if w.sep == ']' && strings.Contains(w.text, "/") || strings.HasPrefix(w.text, "[pod/") || w.sep == '|' && (w.far && !p.named || (w.far || !p.closed) && composeName(w.text)) || isStream(w.text) {
 			p.program = "container"
 			return written
 		}
@@ -151,6 +151,11 @@ func isAddress(s string) bool {
 func composeName(s string) bool {
 	i := strings.LastIndexAny(s, "-_")
 	return i > 0 && digitsOnly(s[i+1:]) && len(s)-i <= 4
+}
+
+// isProcess tells an Erlang process, <0.123.0>.
+func isProcess(s string) bool {
+	return len(s) > 2 && s[0] == '<' && s[len(s)-1] == '>' && strings.Trim(s[1:len(s)-1], "0123456789.") == ""
 }
 
 // isStream tells a log stream of a container's output, as clouds name it by the task: ecs/web/0123….
