@@ -28,6 +28,7 @@ type Config struct {
 	Alerts      Alerts      `yaml:"alerts"`
 	Warnings    Warnings    `yaml:"warnings"`
 	Audit       Audit       `yaml:"audit"`
+	Web         Web         `yaml:"web,omitempty"`
 	Metrics     Metrics     `yaml:"metrics"`
 	Log         Log         `yaml:"log"`
 }
@@ -161,6 +162,36 @@ type Alerts struct {
 	HeartbeatEvery  Duration `yaml:"heartbeat_every"`
 }
 
+// Web says who may use the page's buttons.
+type Web struct {
+	// TokenFile holds what a person signs in with; none for a page that only reads.
+	TokenFile string `yaml:"token_file,omitempty"`
+	// Token is what was read from it.
+	Token Secret `yaml:"-"`
+}
+
+// shortestToken is how long a token of the page must be.
+const shortestToken = 16
+
+// checkWeb reads the page's token.
+func (d *document) checkWeb(w *Web) (warnings []string) {
+	if w.TokenFile == "" {
+		return nil
+	}
+	v, warning, err := readSecret("", w.TokenFile, "")
+	if err == nil && len(v) < shortestToken {
+		err = fmt.Errorf("%s holds fewer than %d characters; make a token: openssl rand -hex 16", w.TokenFile, shortestToken)
+	}
+	if err != nil {
+		d.problem("web.token_file", err.Error())
+	}
+	w.Token = v
+	if warning != "" {
+		warnings = append(warnings, warning)
+	}
+	return warnings
+}
+
 // Metrics says how many containers have series of their own.
 type Metrics struct {
 	MaxContainers Count `yaml:"max_containers"`
@@ -259,6 +290,7 @@ func (d *document) check(cfg *Config) (warnings []string) {
 		warnings = append(warnings, d.checkReceiver(at, r)...)
 	}
 	warnings = append(warnings, d.checkHeartbeat(&cfg.Alerts)...)
+	warnings = append(warnings, d.checkWeb(&cfg.Web)...)
 	if cfg.Alerts.LongestPause < Duration(cfg.Alerts.Pause) {
 		d.problem("alerts.longest_pause", fmt.Sprintf("it is shorter than alerts.pause, %s", Duration(cfg.Alerts.Pause)))
 	}

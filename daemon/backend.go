@@ -17,6 +17,7 @@ import (
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/triage/kept"
+	"github.com/oomwatch/oomwatch/verdict"
 	"github.com/oomwatch/oomwatch/warn"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
@@ -41,6 +42,7 @@ type backend struct {
 	outbox  *notify.Outbox
 	keep    *keeper
 	log     *zap.Logger
+	host    incident.Host
 
 	sampler  *sampler.Source // nil where there are no control groups
 	recorder *recorder.Recorder
@@ -112,6 +114,12 @@ func (b *backend) Status(ctx context.Context) web.Status {
 		d.Down, d.Configured = down[a.Receiver], slices.Contains(names, a.Receiver)
 		st.Deliveries = append(st.Deliveries, d)
 	}
+	for _, name := range names {
+		if !slices.ContainsFunc(st.Deliveries, func(d web.DeliveryStatus) bool { return d.Receiver == name }) {
+			st.Deliveries = append(st.Deliveries, DeliveryStatus(store.Account{Receiver: name}))
+			st.Deliveries[len(st.Deliveries)-1].Configured = true
+		}
+	}
 	return st
 }
 
@@ -145,6 +153,11 @@ func (b *backend) Retry(ctx context.Context, receiver string) (int, error) {
 		b.outbox.Retry(receiver)
 	}
 	return n, err
+}
+
+// Test implements web.Control. The receiver's own timeouts bound it.
+func (b *backend) Test(ctx context.Context, receiver string) error {
+	return b.outbox.Test(ctx, receiver, verdict.Sample(time.Now(), b.host))
 }
 
 // Memory implements web.Backend.

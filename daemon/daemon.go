@@ -294,10 +294,10 @@ func (d *Daemon) badState(err error) error {
 func (d *Daemon) openServer(context.Context) error {
 	d.metrics.MustRegister(newRecordCounts(d.sources.kernel, d.sources.signals))
 	d.auditing = newAuditing(d.cfg, d.store, d.history, d.log, d.metrics)
-	back := &backend{auditing: d.auditing, started: d.started, path: d.cfg.Store.Path, store: d.store, watcher: d.watcher, kernel: d.sources.kernel, deaths: d.sources.deaths, since: d.sources.since,
+	back := &backend{host: d.host, signals: d.sources.signals, auditing: d.auditing, started: d.started, path: d.cfg.Store.Path, store: d.store, watcher: d.watcher, kernel: d.sources.kernel, deaths: d.sources.deaths, since: d.sources.since,
 		outbox: d.outbox, keep: d.keeper, log: d.log, sampler: d.sources.sampler, recorder: d.recorder, history: d.history}
 	d.server = web.New(web.Options{Addr: string(d.cfg.Listen), Socket: d.cfg.Socket, AllowedHosts: d.cfg.AllowedHosts, Backend: back, Control: back,
-		Metrics: d.metrics, Log: d.log})
+		Token: string(d.cfg.Web.Token), Metrics: d.metrics, Log: d.log})
 	d.parts.add("listeners", nil, d.server.Close)
 	return listen(d.server, d.cfg, d.log)
 }

@@ -48,6 +48,7 @@ func needRestart(a, b *config.Config) (keys []string) {
 		{"history", a.History != b.History},
 		{"listen", a.Listen != b.Listen},
 		{"allowed_hosts", !slices.Equal(a.AllowedHosts, b.AllowedHosts)},
+		{"web", a.Web != b.Web},
 		{"external_url", a.ExternalURL != b.ExternalURL},
 		{"socket", a.Socket != b.Socket},
 		{"docker", !reflect.DeepEqual(a.Docker, b.Docker)},

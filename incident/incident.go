@@ -116,7 +116,7 @@ type Incident struct {
 // that the death will have, if it comes to that.
 type WarningFacts struct {
 	// What is the sign: "headroom", "forecast", "pressure", "throttled",
-	// "limit_hits", "restart_loop", "unhealthy", "pids", "thrash", "disk_forecast", "disk_room",
+	// "limit_hits", "restart_loop", "gave_up", "unhealthy", "pids", "thrash", "disk_forecast", "disk_room",
 	// "inodes", "log_growth", "zombies", "open_files", "host_tasks", "host_files" or "leak".
 	// Of the watcher itself (Self), as in self.go: "source_blind", "records_lost",
 	// "receiver_down", "receiver_parked", "store", "store_replaced", "watcher_killed".

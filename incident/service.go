@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -115,4 +116,17 @@ func (inc *Incident) Called(word string) bool {
 		}
 	}
 	return false
+}
+
+// RestartsOver is how often an engine has started a container again that its policy lets
+// it start so often and no more, once that failed as well; 0 for any other.
+func (c *Container) RestartsOver() int {
+	most, ok := strings.CutPrefix(c.RestartPolicy, "on-failure:")
+	if !ok || c.RestartCount == nil || c.ExitCode != nil && *c.ExitCode == 0 {
+		return 0
+	}
+	if n, err := strconv.Atoi(most); err == nil && n > 0 && *c.RestartCount >= n {
+		return n
+	}
+	return 0
 }

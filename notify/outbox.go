@@ -2,6 +2,8 @@ package notify
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -141,6 +143,20 @@ func (o *Outbox) Down() map[string]string {
 		}
 	}
 	return out
+}
+
+// ErrNoReceiver is returned for a name that no receiver has.
+var ErrNoReceiver = errors.New("there is no receiver of this name")
+
+// Test sends a receiver one incident at once, beside its queue and without another try.
+func (o *Outbox) Test(ctx context.Context, receiver string, inc *incident.Incident) error {
+	o.mu.Lock()
+	w := o.workers[receiver]
+	o.mu.Unlock()
+	if w == nil {
+		return fmt.Errorf("%w: %q", ErrNoReceiver, receiver)
+	}
+	return w.r.Notifier.Notify(ctx, incident.Alert{DeliveryID: incident.DeliveryID(inc.HostName(), inc.ID, receiver), Incident: inc, Attempt: 1})
 }
 
 // all is the workers at this moment.

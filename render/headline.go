@@ -10,7 +10,7 @@ import (
 // warningTitles say in a headline what a warning is about.
 var warningTitles = map[string]string{
 	"headroom": "little memory left", "forecast": "memory will run out", "pressure": "memory pressure", "throttled": "throttled",
-	"limit_hits": "hits its limit again and again", "restart_loop": "crash-looping", "unhealthy": "unhealthy", "pids": "near its pids limit",
+	"limit_hits": "hits its limit again and again", "restart_loop": "crash-looping", "gave_up": "down for good", "unhealthy": "unhealthy", "pids": "near its pids limit",
 	incident.SelfBlind: "a source is blind", incident.SelfLost: "records were lost", incident.SelfParked: "alerts were given up",
 	incident.SelfDown: "a receiver takes no alerts", incident.SelfStore: "the store is in trouble", incident.SelfRestored: "the store was replaced",
 	incident.SelfKilled: "it was killed itself",
@@ -20,7 +20,7 @@ var warningTitles = map[string]string{
 var noLonger = map[string]string{
 	"headroom": "is no longer near its memory limit", "forecast": "is no longer heading for its memory limit",
 	"pressure": "no longer stalls for want of memory", "throttled": "is no longer throttled at memory.high",
-	"limit_hits": "no longer runs into its memory limit", "restart_loop": "is no longer crash-looping",
+	"limit_hits": "no longer runs into its memory limit", "restart_loop": "is no longer crash-looping", "gave_up": "was started again, or has been down for a day",
 	"unhealthy": "is no longer unhealthy", "pids": "is no longer near its pids limit",
 }
 

@@ -184,6 +184,16 @@ func (st *state) judgeRestarts(r *Rules, at time.Time) {
 	}
 }
 
+// gaveUpFor is how long it is shown that an engine gave up, where nobody starts it again.
+const gaveUpFor = 24 * time.Hour
+
+// judgeGaveUp: somebody started it again, or it has been shown for long enough.
+func (st *state) judgeGaveUp(_ *Rules, at time.Time) {
+	if s := st.signs[GaveUp]; s != nil && (st.seen.After(s.since) || at.Sub(s.since) > gaveUpFor) {
+		st.see(GaveUp, calm, at, 0, 0)
+	}
+}
+
 // of names the warning that a sign belongs to: signs of one cause are one warning.
 func (st *state) of(name string) string {
 	if signs.named(name).own {

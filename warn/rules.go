@@ -73,6 +73,7 @@ const (
 	LimitHits   = "limit_hits"
 	Leak        = "leak"
 	RestartLoop = "restart_loop"
+	GaveUp      = "gave_up"
 	Unhealthy   = "unhealthy"
 	PIDs        = "pids"
 	// Thrash is of page cache that a container must read again and again.

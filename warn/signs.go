@@ -57,6 +57,7 @@ func init() {
 		{name: HostFiles, cause: always(incident.UnknownCause), own: true, event: (*state).judgeHostFiles, apart: true, words: hostFilesWords},
 		{name: Leak, cause: always(incident.OOMContainer), own: true, apart: true, lasts: true, words: leakWords},
 		{name: RestartLoop, cause: lastCause, own: true, event: (*state).judgeRestarts, apart: true, lasts: true, words: loopWords},
+		{name: GaveUp, cause: lastCause, own: true, event: (*state).judgeGaveUp, apart: true, lasts: true, words: gaveUpWords},
 	}
 }
 

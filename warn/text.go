@@ -7,6 +7,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/units"
 	"github.com/oomwatch/oomwatch/verdict"
 )
 
@@ -169,12 +170,31 @@ func loopWords(st *state, who string) told {
 	} else {
 		t.summary += ", the last as " + string(last.cause)
 	}
-	if st.pod {
+	if last.over > 0 {
+		t.summary += "; it is not started again"
+	} else if st.pod {
 		t.summary += fmt.Sprintf("; the kubelet waits up to %s before the next start (CrashLoopBackOff)", incident.FormatDuration(kubeletBackoff(st.deaths)))
 	} else if b := backoff(st.deaths); b > 0 && st.runtime() == "docker" {
 		t.summary += fmt.Sprintf("; Docker waits about %s before the next start", incident.FormatDuration(b))
 	}
 	t.advice = "Look at the first of these deaths, not the last: oomwatch explain --all " + st.ask(who)
+	return t
+}
+
+// gaveUpWords: nothing runs, and nothing will by itself.
+func gaveUpWords(st *state, who string) told {
+	last := &death{}
+	if n := len(st.deaths); n > 0 {
+		last = &st.deaths[n-1]
+	}
+	t := told{confidence: incident.Certain}
+	t.text = fmt.Sprintf("restarted %s, as often as its restart policy on-failure:%d allows", units.Count(last.over, "time"), last.over)
+	t.means = "the engine does not start it again"
+	t.summary = fmt.Sprintf("%s is down: the engine gave up after %s (restart policy on-failure:%d)", who, units.Count(last.over, "restart"), last.over)
+	if how, ok := strings.CutPrefix(last.what, who+" "); ok {
+		t.summary += "; the last time it " + how
+	}
+	t.advice = fmt.Sprintf("Mend the cause first, then start it by hand: docker start %s. With restart policy unless-stopped the engine would have gone on trying.", who)
 	return t
 }
 

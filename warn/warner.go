@@ -132,6 +132,8 @@ type death struct {
 	at    time.Time
 	cause incident.Cause
 	what  string
+	// over is after how many restarts its engine gave up; 0 where it did not.
+	over int
 }
 
 // episode is one warning from its first sign to its end. It outlives the program.

@@ -1,6 +1,7 @@
 package warn
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -405,6 +406,53 @@ func TestEndWithoutDeath(t *testing.T) {
 	}
 	if loud := b.loud(); len(loud) != 1 || loud[0].Incident.ResolvedAt.IsZero() {
 		t.Fatalf("%d alerts after the end, want 1", len(loud))
+	}
+}
+
+// TestGaveUp: after the last restart that its policy allows it is said that nothing runs,
+// once, and that it runs again when somebody starts it.
+func TestGaveUp(t *testing.T) {
+	for _, c := range []struct {
+		policy   string
+		restarts int
+		want     int // alerts that the engine gave up
+	}{{"on-failure:2", 2, 1}, {"on-failure:3", 2, 0}, {"on-failure:0", 9, 0}, {"unless-stopped", 9, 0}, {"on-failure", 9, 0}, {"", 0, 0}} {
+		b := newBench(t, Default(), nil)
+		var last *incident.Incident
+		for n := range 3 {
+			b.run(5*time.Second, grows(1, 0))
+			last = &incident.Incident{ID: fmt.Sprint("d", n), Kind: incident.KindDeath, Time: b.now, Cause: incident.ExitError, Severity: incident.Critical, Summary: "web exited with code 3",
+				Container: &incident.Container{ID: web, Name: "web", ExitCode: new(3), RestartPolicy: c.policy, RestartCount: new(min(n, c.restarts))}}
+			b.w.Ended(web, b.now)
+			b.take(b.w.Died(last))
+			b.take(b.w.Died(last)) // told again, with more known
+			b.start = b.now.Add(200 * time.Millisecond)
+		}
+		got := 0
+		for _, a := range b.loud() {
+			if a.Incident.Warning.What == GaveUp {
+				got++
+				if s := a.Incident.Summary; !strings.HasPrefix(s, "web is down: the engine gave up after 2 restarts (restart policy on-failure:2)") || !strings.HasSuffix(s, "the last time it exited with code 3") {
+					t.Errorf("%q", s)
+				}
+			} else if strings.Contains(a.Incident.Summary, "next start") == (c.want > 0) {
+				t.Errorf("%s: the loop: %q", c.policy, a.Incident.Summary)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s after %d restarts: %d alerts, want %d", c.policy, c.restarts, got, c.want)
+		}
+		b.got = nil
+		b.start = b.now.Add(10 * time.Second)
+		b.run(20*time.Second, grows(1, 0))
+		for _, a := range b.got {
+			if a.Incident.Warning.What == GaveUp && !a.Incident.ResolvedAt.IsZero() {
+				got--
+			}
+		}
+		if got != 0 {
+			t.Errorf("%s: %d are not over once it runs again", c.policy, got)
+		}
 	}
 }
 

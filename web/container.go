@@ -292,5 +292,6 @@ func (s *Server) receivers(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.show(w, "receivers.html", "Receivers", "/receivers", map[string]any{"Status": &st, "Health": healthOf(&st), "Silences": silences})
+	s.show(w, "receivers.html", "Receivers", "/receivers", map[string]any{"Status": &st, "Health": healthOf(&st), "Silences": silences,
+		"May": s.may(r), "Done": doneWords[r.URL.Query().Get("done")], "For": r.URL.Query().Get("container"), "Cause": r.URL.Query().Get("cause")})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
-// Control is what a peer on the unix socket may change.
+// Control is what a peer on the unix socket, or a person who is signed in, may change.
 type Control interface {
 	// Silences returns those that have not ended.
 	Silences(ctx context.Context) ([]incident.Silence, error)
@@ -25,6 +25,8 @@ type Control interface {
 	// Retry makes what a receiver ("" for every one) is owed due at once, what
 	// was given up included, and returns how many deliveries that are.
 	Retry(ctx context.Context, receiver string) (int, error)
+	// Test sends a sample alert to a receiver, once.
+	Test(ctx context.Context, receiver string) error
 }
 
 // expireRequest, retryRequest and retryAnswer are what is sent and answered.

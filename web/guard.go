@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// guard lets only reading requests through and marks every answer as nothing
-// that a browser may embed, guess the type of, or keep.
-func guard(next http.Handler) http.Handler {
+// guard lets only reading requests through, and those that change something to posts
+// where that is not nil; it marks every answer as nothing that a browser may embed, guess
+// the type of, or keep.
+func guard(next, posts http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -17,6 +18,10 @@ func guard(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+		if r.Method == http.MethodPost && posts != nil {
+			posts.ServeHTTP(w, r)
+			return
+		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, "only GET is answered here", http.StatusMethodNotAllowed)

@@ -27,7 +27,7 @@ func (s *Server) one(w http.ResponseWriter, r *http.Request) {
 	if !inc.ResolvedAt.IsZero() {
 		over = render.OutlineOf(incident.Alert{Incident: inc}, true).Title
 	}
-	s.show(w, "incident.html", render.Headline(inc), "", map[string]any{"Incident": inc, "Drawn": drawn, "Facts": render.Facts(inc), "Sure": render.ConfidenceWords(inc), "Who": who, "Over": over})
+	s.show(w, "incident.html", render.Headline(inc), "", map[string]any{"Incident": inc, "Drawn": drawn, "Facts": render.Facts(inc), "Sure": render.ConfidenceWords(inc), "Who": who, "Over": over, "May": s.may(r)})
 }
 
 // text is the incident as explain prints it, to be copied.

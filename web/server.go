@@ -1,6 +1,6 @@
 // Package web answers over HTTP what the daemon knows: a page for people,
 // metrics for Prometheus, health for supervisors, and JSON for the command line,
-// the last also on a unix socket. It only reads.
+// the last also on a unix socket. It only reads, but for actions.go and control.go.
 package web
 
 import (
@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -41,9 +42,11 @@ type Options struct {
 	// a TCP request may be addressed to.
 	AllowedHosts []string
 	Backend      Backend
-	// Control changes what the daemon does, for root and for the daemon's own
-	// user, over the unix socket only; nil is nothing.
+	// Control changes what the daemon does: for root and for the daemon's own user over
+	// the unix socket, for who knows the Token by the page; nil is nothing.
 	Control Control
+	// Token lets whoever knows it use the page's buttons; "" is nobody.
+	Token   string
 	Metrics prometheus.Gatherer
 	Log     *zap.Logger
 }
@@ -58,6 +61,7 @@ type Server struct {
 	answers chan struct{} // those that are being made
 	streams chan struct{} // those that are open
 	ending  chan struct{} // closed when Run ends
+	guess   sync.Mutex    // held while a wrong token is answered late
 }
 
 // New returns a Server that listens on nothing yet.
@@ -155,7 +159,8 @@ func (s *Server) Close() error {
 // Run serves until ctx ends or a listener breaks; then requests that are being
 // answered get a short while to end.
 func (s *Server) Run(ctx context.Context) error {
-	api := guard(s.routes())
+	api := guard(s.routes(), nil)
+	page := guard(s.routes(), s.actions())
 	var servers []*http.Server
 	errs := make(chan error, 2)
 	serve := func(l net.Listener, h http.Handler) {
@@ -170,7 +175,7 @@ func (s *Server) Run(ctx context.Context) error {
 		servers = append(servers, srv)
 		go func() { errs <- srv.Serve(limit(l)) }()
 	}
-	serve(s.tcp, hostGuard(s.opt.AllowedHosts, api))
+	serve(s.tcp, hostGuard(s.opt.AllowedHosts, page))
 	serve(s.unix, s.control(api))
 
 	var failed error

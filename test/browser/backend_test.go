@@ -198,3 +198,4 @@ func (h *house) ExpireSilence(context.Context, string) (incident.Silence, error)
 	return incident.Silence{}, nil
 }
 func (h *house) Retry(context.Context, string) (int, error) { return 0, nil }
+func (h *house) Test(context.Context, string) error         { return nil }

@@ -47,10 +47,13 @@ var paths = []struct{ name, path, says string }{
 	{"receivers", "/receivers", "Silences"},
 }
 
+// pageToken is what a person signs in with.
+const pageToken = "a-token-of-the-tests"
+
 // serve starts the pages of a daemon that has much to show.
 func serve(t *testing.T, h *house) string {
 	t.Helper()
-	s := web.New(web.Options{Addr: "127.0.0.1:0", Backend: h, Control: h, Metrics: prometheus.NewRegistry(), Log: zap.NewNop()})
+	s := web.New(web.Options{Addr: "127.0.0.1:0", Backend: h, Control: h, Token: pageToken, Metrics: prometheus.NewRegistry(), Log: zap.NewNop()})
 	if err := s.ListenTCP(); err != nil {
 		t.Fatal(err)
 	}
