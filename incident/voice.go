@@ -45,5 +45,6 @@ const (
 	VoiceForce   VoiceKind = "force"    // the engine's daemon: it did not stop in time, SIGKILL
 	VoiceEvicted VoiceKind = "evicted"  // the kubelet evicted the pod
 	VoiceProbe   VoiceKind = "probe"    // the kubelet: its liveness or startup probe failed
+	VoiceEnds    VoiceKind = "ends"     // the kubelet: its pod is to end, by a deletion or its deadline
 	VoiceTaskOOM VoiceKind = "task_oom" // containerd: a process in it was OOM-killed
 )

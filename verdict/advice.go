@@ -60,6 +60,9 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.KillUserspaceOOM:
 		return fmt.Sprintf("The host was short of memory before the kernel was: look at the log of %s for what it measured, and give containers limits so that the one that grows is the one that dies.", killerName(&v))
 	case incident.KillEvicted:
+		if reEvictedOwn.MatchString(v.voice.Text) {
+			return "Raise the limit that the message names (resources.limits.ephemeral-storage, an emptyDir's sizeLimit), or have the program write less to its own file system, its log and its emptyDirs: the node was not short of disk."
+		}
 		if reEvictedDisk.MatchString(v.voice.Text) {
 			return "The node ran short of disk, not of memory: look at what fills it (kubectl describe node; df -h and df -i there), and bound what pods write: resources.limits.ephemeral-storage, emptyDir sizeLimit, log rotation."
 		}
@@ -112,6 +115,7 @@ func adviceChild(f *Facts) string {
 
 // What the kubelet says was short on the node, where it was not memory.
 var (
+	reEvictedOwn  = lazyre.New(`(?i)exceeds the total limit of containers|exceeded its local ephemeral storage limit|EmptyDir volume .{0,300}exceeds the limit`)
 	reEvictedDisk = lazyre.New(`(?i)ephemeral-storage|nodefs|imagefs|inodes|disk`)
 	reEvictedPIDs = lazyre.New(`(?i)low on resource: pids|pid\.available|PIDPressure`)
 )

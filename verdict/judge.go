@@ -73,7 +73,7 @@ func judgeDeath(f *Facts) judgement {
 		return judgeMissed(f)
 	}
 	for _, rule := range []func(*Facts) (judgement, bool){
-		judgeStart, judgeEngineStop, judgeRequest, judgeVoice, judgeRuntime, judgeSender, judgeChild, judgeGone, judgeSilentOOM,
+		judgeStart, judgeEngineStop, judgeRequest, judgeVoice, judgeRuntime, judgeSender, judgeEnded, judgeChild, judgeGone, judgeSilentOOM,
 		judgeExec, judgeLimits, judgeLooseVoice, judgeFlag, judgeCode,
 	} {
 		if v, ok := rule(f); ok {

@@ -29,8 +29,11 @@ func VoicesOf(all []incident.Voice, c *incident.Container, pid int, end time.Tim
 			continue // it is of an earlier run, or of the container before this one
 		}
 		d, dated := end.Sub(v.At), !v.At.IsZero() && !end.IsZero()
-		if dated && (d > voiceBefore || d < -voiceAfter) {
+		if dated && (d > voiceBefore+v.Grace || d < -voiceAfter) {
 			continue
+		}
+		if v.Kind == incident.VoiceEnds && dated && d < 0 {
+			continue // it had ended before its pod was to
 		}
 		next := dated && d <= looseBefore && d >= -looseAfter
 		switch {
@@ -115,6 +118,52 @@ func voiceVerdict(f *Facts, loose bool) (judgement, bool) {
 	return judgement{}, false
 }
 
+// podEnds is the kubelet's word that the container's pod was to end; nil for none.
+func podEnds(f *Facts) *incident.Voice {
+	for i := range f.Voices {
+		if x := &f.Voices[i]; x.Kind == incident.VoiceEnds && endTime(f).After(x.At) {
+			return x
+		}
+	}
+	return nil
+}
+
+// podEnded is why the kubelet stopped the container; "" where it did not.
+func podEnded(f *Facts) string {
+	x := podEnds(f)
+	if x == nil {
+		return ""
+	}
+	if why, ok := strings.CutPrefix(x.Text, "DeadlineExceeded: "); ok {
+		return redact.Sanitize(redact.Line(strings.TrimRight(why, ". ")))
+	}
+	return "its pod was deleted"
+}
+
+// leastGrace is how long the kubelet waits at the least before it kills.
+const leastGrace = 2 * time.Second
+
+// judgeEnded finds the stop of a pod that was to end, where nobody saw the signals that
+// the runtime sent.
+func judgeEnded(f *Facts) (judgement, bool) {
+	x := podEnds(f)
+	if x == nil || f.Container == nil || tellsRequests(f.Container.Runtime) {
+		return judgement{}, false
+	}
+	signal := stopSignal(f)
+	v := judgement{cause: incident.StopRequest, confidence: incident.Likely, signal: signal, why: "the kubelet says of its pod: " + redact.Sanitize(x.Text)}
+	waited := endTime(f).Sub(x.At)
+	switch code := f.Exit.ExitCode; {
+	case isKillCode(code) && waited+clockSkew < leastGrace:
+		return judgement{}, false // killed before the kubelet does so
+	case isKillCode(code):
+		v.cause, v.grace = incident.KillStopTimeout, waited
+	case incident.ExitSignal(code) != 0 && incident.ExitSignal(code) != signal:
+		return judgement{}, false
+	}
+	return v, true
+}
+
 // voiceEvidence shows what was said.
 func voiceEvidence(x *incident.Voice) incident.Evidence {
 	means := map[incident.VoiceKind]string{
@@ -122,6 +171,7 @@ func voiceEvidence(x *incident.Voice) incident.Evidence {
 		incident.VoiceForce:   "it had not stopped when the grace period was over, so the engine sent SIGKILL",
 		incident.VoiceEvicted: "the kubelet evicted its pod",
 		incident.VoiceProbe:   "the kubelet killed it because a probe failed",
+		incident.VoiceEnds:    "the kubelet stops its containers: SIGTERM, and SIGKILL after the grace period",
 		incident.VoiceTaskOOM: "containerd saw a process in it OOM-killed (any process, not only the first)",
 	}[x.Kind]
 	if x.Loose {

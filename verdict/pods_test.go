@@ -87,3 +87,51 @@ func TestPodAdvice(t *testing.T) {
 		}
 	}
 }
+
+// TestPodEnds judges ends of a pod that was deleted, where nobody saw who sent a signal.
+func TestPodEnds(t *testing.T) {
+	asked := time.Date(2026, 11, 30, 4, 12, 55, 0, time.UTC)
+	for _, tt := range []struct {
+		name  string
+		code  int
+		after time.Duration
+		text  string
+		want  incident.Cause
+		says  string
+	}{
+		{"stopped", 0, 300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.StopRequest, "its pod was deleted"},
+		{"by the signal", 143, 300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.StopRequest, "its pod was deleted"},
+		{"not in time", 137, 2300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.KillStopTimeout, "its pod was deleted"},
+		{"killed sooner", 137, 300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.KillUnknown, ""},
+		{"a crash", 139, 300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.CrashSignal, ""},
+		{"before", 3, -5 * time.Second, "Deleted: the pod has 2s to stop", incident.ExitError, ""},
+		{"its deadline", 137, 2300 * time.Millisecond, "DeadlineExceeded: Pod was active on the node longer than the specified deadline", incident.KillStopTimeout, "longer than the specified deadline"},
+	} {
+		c := &incident.Container{ID: strings.Repeat("ab", 32), Name: "main", Runtime: "containerd", StartedAt: asked.Add(-time.Minute), Pod: &incident.Pod{UID: "3e0cbfbf-1", Namespace: "shop", Name: "web-0"}}
+		end := asked.Add(tt.after)
+		voice := incident.Voice{Who: "kubelet", Kind: incident.VoiceEnds, At: asked, Grace: 2 * time.Second, Trusted: true, PodUID: "3e0cbfbf-1", Text: tt.text}
+		f := &Facts{Kind: incident.KindDeath, Time: end, Container: c, Exit: &incident.Exit{At: end, ExitCode: tt.code}, Voices: VoicesOf([]incident.Voice{voice}, c, 0, end)}
+		inc := Explain(f)
+		if inc.Cause != tt.want || !strings.Contains(inc.Summary, tt.says) || tt.says == "" && strings.Contains(inc.Summary, "deleted") {
+			t.Errorf("%s: %s %s: %s", tt.name, inc.Cause, inc.Confidence, inc.Summary)
+		}
+	}
+}
+
+// TestEvictionAdvice tells a pod's own limit of disk from the node's want of it, in the
+// kubelet's words.
+func TestEvictionAdvice(t *testing.T) {
+	for text, want := range map[string]string{
+		"Evicted: Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. ":               "Raise the limit",
+		`Evicted: Container main exceeded its local ephemeral storage limit "20Mi". `:                           "Raise the limit",
+		`Evicted: Usage of EmptyDir volume "cache" exceeds the limit "5Mi". `:                                   "Raise the limit",
+		"Evicted: The node was low on resource: ephemeral-storage. Threshold quantity: 1Gi, available: 900Mi. ": "The node ran short of disk",
+		"Evicted: The node was low on resource: memory. Threshold quantity: 100Mi, available: 80192Ki. ":        "Give the pod a memory request",
+		"Evicted: The node was low on resource: pids. Threshold quantity: 3k, available: 12. ":                  "The node ran short of process ids",
+	} {
+		got := adviceFor(&incident.Incident{}, &Facts{}, judgement{cause: incident.KillEvicted, voice: &incident.Voice{Text: text}})
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s\n%s", text, got)
+		}
+	}
+}

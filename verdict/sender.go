@@ -126,12 +126,12 @@ func judgeRuntime(f *Facts) (judgement, bool) {
 	case isKillCode(code):
 		v.cause, v.grace = incident.KillStopTimeout, killed.At.Sub(asked.At)
 		v.why += fmt.Sprintf(", and SIGKILL %s later", incident.FormatDuration(v.grace))
-		if !killed.Located && !asked.Located {
+		if !killed.Located && !asked.Located && podEnds(f) == nil {
 			v.confidence = incident.Possible // anybody can call itself that
 		}
 	case asked.Ignored, incident.ExitSignal(code) != 0 && incident.ExitSignal(code) != asked.Number:
 		return judgement{}, false
-	case !asked.Located:
+	case !asked.Located && podEnds(f) == nil:
 		v.confidence = incident.Possible // anybody can call itself that
 	}
 	return v, true

@@ -55,7 +55,7 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.KillProbe:
 		return fmt.Sprintf("%s was killed by the kubelet because %s failed (not OOM)%s", who, probeOf(v.voice), probeSaid(v.voice))
 	case incident.KillStopTimeout:
-		s := fmt.Sprintf("%s was asked to stop, had not stopped%s, and was killed with SIGKILL (not OOM)", who, waited(v.grace))
+		s := fmt.Sprintf("%s was asked to stop%s, had not stopped%s, and was killed with SIGKILL (not OOM)", who, because(podEnded(f)), waited(v.grace))
 		if why := f.starved(v.grace); why != "" {
 			s += "; " + why
 		}
@@ -73,7 +73,7 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.KillRequest:
 		return fmt.Sprintf("%s was killed with %s on request to the engine (not OOM)", who, incident.SignalName(v.signal))
 	case incident.StopRequest:
-		return fmt.Sprintf("%s was asked to stop (%s) and stopped with %s", who, incident.SignalName(v.signal), code)
+		return fmt.Sprintf("%s was asked to stop (%s)%s and stopped with %s", who, incident.SignalName(v.signal), because(podEnded(f)), code)
 	case incident.KillUnknown:
 		return fmt.Sprintf("%s ended with 137 (SIGKILL) and no source saw who sent it; %s", who, points(f))
 	case incident.CrashSignal:
@@ -381,6 +381,14 @@ func probeSaid(x *incident.Voice) string {
 		return ""
 	}
 	return ": " + redact.Sanitize(redact.Cut(x.Output, 300))
+}
+
+// because puts a reason in brackets; "" for none.
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return " (" + why + ")"
 }
 
 // waited is how long a stop was waited for; "" where that is not known.

@@ -66,7 +66,9 @@ func TestEndBeforeStart(t *testing.T) {
 	r.moment(moment{at: noted, topic: "/tasks/start", id: "a", pid: 7})
 	r.moment(moment{at: noted, topic: "/tasks/exit", id: "a", code: 3, end: ended})
 	r.answered(answer{job: job{kind: jobStart, id: "a"}, status: &status{id: "a", state: running, started: noted}})
-	n := rec.count(func(o *observe.Observation) bool { return o.Exit != nil && o.Exit.ExitCode == 3 && !o.Exit.At.Before(noted) })
+	n := rec.count(func(o *observe.Observation) bool {
+		return o.Exit != nil && o.Exit.ExitCode == 3 && !o.Exit.At.Before(noted)
+	})
 	if n != 1 || notBefore(ended, noted) != noted || notBefore(time.Time{}, noted) != (time.Time{}) {
 		t.Errorf("%d ends: %+v", n, rec.all)
 	}

@@ -3,8 +3,9 @@
 // pkg/apis/pods/v1alpha1), on by default from Kubernetes 1.37 on. It takes no token and
 // asks no API server.
 //
-// Of it only evictions are taken: that a pod was evicted, and the kubelet's message with
-// what the node was short of. Everything else of a pod its runtime says.
+// Of it is taken why a pod as a whole ends: that it was evicted, and the kubelet's message
+// with what the node was short of; that it was deleted, and how long it has to stop; that
+// its deadline has passed. Everything else of a pod its runtime says.
 package kubelet
 
 import (
@@ -42,7 +43,7 @@ func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error 
 	if socket == "" {
 		socket = DefaultSocket
 	}
-	told := map[string]bool{} // the uids of pods whose eviction was told
+	told := map[string]bool{} // the uids of pods whose end was told
 	for {
 		if _, err := os.Stat(socket); err == nil {
 			c := grpcread.Dial(socket, callWatch)
@@ -65,16 +66,25 @@ func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error 
 	}
 }
 
-// maxTold bounds the evicted pods that are remembered.
+// maxTold bounds the pods that are remembered.
 const maxTold = 4096
 
-// evicted is the reason in the status of a pod that the kubelet evicted.
-const evicted = "Evicted"
+// The reasons in the status of a pod that the kubelet ends.
+const (
+	evicted  = "Evicted"
+	deadline = "DeadlineExceeded"
+)
 
 // pod is what is used of a v1.Pod.
-type pod struct{ name, namespace, uid, reason, message string }
+type pod struct {
+	name, namespace, uid, reason, message string
+	// deleteBy is when a pod that was deleted has to be gone, grace how long before that
+	// it was.
+	deleteBy time.Time
+	grace    time.Duration
+}
 
-// take reads a WatchPodsEvent, and tells an eviction once.
+// take reads a WatchPodsEvent, and tells once that a pod ends.
 func take(msg []byte, told map[string]bool, emit func(observe.Observation)) error {
 	var p pod
 	err := grpcread.Fields(msg, func(f grpcread.Field) error {
@@ -83,14 +93,29 @@ func take(msg []byte, told map[string]bool, emit func(observe.Observation)) erro
 		}
 		return grpcread.Fields(f.Bytes, p.field)
 	})
-	if err != nil || p.reason != evicted || p.uid == "" || told[p.uid] {
+	now := time.Now().UTC()
+	v := p.ends(now)
+	if err != nil || v == nil || p.uid == "" || told[p.uid] {
 		return err
 	}
 	told[p.uid] = true
-	now := time.Now().UTC()
-	emit(observe.Observation{At: now, Voice: &incident.Voice{Who: "kubelet", Kind: incident.VoiceEvicted, At: now, Trusted: true,
-		PodUID: redact.Cut(p.uid, 64), PodNamespace: redact.Cut(p.namespace, 256), PodName: redact.Cut(p.name, 256),
-		Text: redact.Line(redact.Cut(evicted+": "+p.message, 1024))}})
+	v.Who, v.Trusted, v.PodUID = "kubelet", true, redact.Cut(p.uid, 64)
+	v.PodNamespace, v.PodName = redact.Cut(p.namespace, 256), redact.Cut(p.name, 256)
+	v.Text = redact.Line(redact.Cut(v.Text, 1024))
+	emit(observe.Observation{At: now, Voice: v})
+	return nil
+}
+
+// ends is why the pod ends; nil while it does not.
+func (p *pod) ends(now time.Time) *incident.Voice {
+	switch {
+	case p.reason == evicted:
+		return &incident.Voice{Kind: incident.VoiceEvicted, At: now, Text: evicted + ": " + p.message}
+	case p.reason == deadline:
+		return &incident.Voice{Kind: incident.VoiceEnds, At: now, Text: deadline + ": " + p.message}
+	case !p.deleteBy.IsZero():
+		return &incident.Voice{Kind: incident.VoiceEnds, At: p.deleteBy.Add(-p.grace), Grace: p.grace, Text: "Deleted: the pod has " + p.grace.String() + " to stop"}
+	}
 	return nil
 }
 
@@ -98,9 +123,34 @@ func take(msg []byte, told map[string]bool, emit func(observe.Observation)) erro
 func (p *pod) field(f grpcread.Field) error {
 	switch f.Number {
 	case 1: // metadata
-		return grpcread.Texts(f.Bytes, map[int]*string{1: &p.name, 3: &p.namespace, 5: &p.uid})
+		return grpcread.Fields(f.Bytes, p.meta)
 	case 3: // status
 		return grpcread.Texts(f.Bytes, map[int]*string{3: &p.message, 4: &p.reason})
 	}
 	return nil
 }
+
+// meta takes one field of an ObjectMeta (k8s.io/apimachinery's pkg/apis/meta/v1).
+func (p *pod) meta(f grpcread.Field) error {
+	switch f.Number {
+	case 1:
+		p.name = f.Text()
+	case 3:
+		p.namespace = f.Text()
+	case 5:
+		p.uid = f.Text()
+	case 9: // deletionTimestamp, of whole seconds
+		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+			if f.Number == 1 {
+				p.deleteBy = time.Unix(int64(f.Int), 0).UTC()
+			}
+			return nil
+		})
+	case 10: // deletionGracePeriodSeconds
+		p.grace = time.Duration(min(f.Int, maxGrace)) * time.Second
+	}
+	return nil
+}
+
+// maxGrace bounds a grace period, in seconds.
+const maxGrace = 30 * 24 * 3600

@@ -3,9 +3,13 @@ package kubelet
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,12 +60,45 @@ func TestEvictions(t *testing.T) {
 	if err := (&Source{Socket: socket}).Run(ctx, func(o observe.Observation) { got = append(got, o) }); err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 1 {
-		t.Fatalf("%d words, want one of the eviction", len(got))
+	if len(got) != 2 {
+		t.Fatalf("%d words, want one of the eviction, one of the deadline", len(got))
+	}
+	if v := got[1].Voice; v.Kind != incident.VoiceEnds || v.Text != "DeadlineExceeded: too long" {
+		t.Errorf("%+v", v)
 	}
 	v := got[0].Voice
 	if v == nil || v.Kind != incident.VoiceEvicted || v.PodUID != "u2" || v.PodName != "eph" || v.PodNamespace != "shop" || !v.Trusted || v.Text != "Evicted: "+message {
 		t.Errorf("%+v", v)
+	}
+}
+
+// TestRealPods reads testdata/watch.hex, what a kubelet of 1.37.2 said of pods that were
+// deleted, evicted, and too long there: why each ends, once.
+func TestRealPods(t *testing.T) {
+	raw, err := os.ReadFile("testdata/watch.hex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	told := map[string]bool{}
+	for line := range strings.Lines(string(raw)) {
+		msg, err := hex.DecodeString(strings.TrimSpace(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := take(msg, told, func(o observe.Observation) {
+				got = append(got, o.Voice.PodNamespace+"/"+o.Voice.PodName+" "+string(o.Voice.Kind)+": "+o.Voice.Text)
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	want := []string{"shop/cleandelete ends: Deleted: the pod has 2s to stop",
+		"shop/deadline ends: DeadlineExceeded: Pod was active on the node longer than the specified deadline",
+		"shop/hog evicted: Evicted: The node was low on resource: memory. Threshold quantity: 100Mi, available: 80192Ki. Container main was using 533736Ki, request is 0, has larger consumption of memory. "}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
