@@ -85,7 +85,7 @@ func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts 
 	}
 	f.OOMKillDelta = r.uncountedAtEnd()
 	f.NotSeenLive = !c.opt.Offline && (r.exit == nil && r.over || r.exit != nil && !(r.end != nil && c.live(x.Engine, r.end.At)) && !r.failedLive(c, x)) || f.Historic
-	f.EngineDown = c.stoppedWithEngine(x, r) || r.exit != nil && r.end == nil && c.wasDown(x.Engine, r.endTime())
+	f.EngineDown = c.stoppedWithEngine(x, r) || r.end == nil && (r.exit != nil || r.over) && c.wasDown(x.Engine, r.deathTime())
 	f.Rebooted = !x.Booted.IsZero() && !r.lo.IsZero() && r.lo.Before(x.Booted) && (r.exit == nil || r.exit.At.After(x.lastAlive(r)) && r.end == nil)
 	f.LogUnread, f.Voices = c.logUnread(x, r), c.voices(x, r)
 	if c.opt.Offline {

@@ -30,7 +30,7 @@ const (
 
 // reKernel is a line of the kernel's log in the forms that give no writer: dmesg's
 // stamps, syslog's "kernel:".
-var reKernel = lazyre.New(`\bkernel:? |^\s*(?:<\d{1,3}>)?\[ *\d{1,10}\.\d{3,9}\]|"_TRANSPORT" ?: ?"kernel"|^\d,\d+,\d+,`)
+var reKernel = lazyre.New(`\bkernel:? |^\s*(?:<\d{1,3}>)?\[ *\d{1,10}\.\d{1,9}\]|"_TRANSPORT" ?: ?"kernel"|^\d,\d+,\d+,`)
 
 // readLines reads the logs once more, for what is not the kernel's in them: who else
 // speaks of an end, and how far the log reaches. A log that cannot be read is left to

@@ -36,7 +36,7 @@ func Pick(list []*incident.Incident, what string, all bool) []*incident.Incident
 		case inc.Kind == incident.KindWarning:
 		case newest == nil:
 			newest = inc
-		case newest.Kind != incident.KindDeath && inc.Kind == incident.KindDeath && newest.Time.Sub(inc.Time) < incident.SameEnd && sameContainer(newest, inc):
+		case inc.OutcomeOf(newest):
 			newest = inc
 		}
 	}
@@ -44,10 +44,6 @@ func Pick(list []*incident.Incident, what string, all bool) []*incident.Incident
 		newest = found[len(found)-1]
 	}
 	return []*incident.Incident{newest}
-}
-
-func sameContainer(a, b *incident.Incident) bool {
-	return a.Container != nil && b.Container != nil && a.Container.ID == b.Container.ID
 }
 
 // Merge joins what is kept with what was just seen; of the same incident the kept

@@ -124,6 +124,9 @@ func (p *pod) ends() []saved {
 	}
 	if evicted != nil && len(out) == 0 {
 		s := saved{Container: incident.Container{Pod: owner, Runtime: "kubernetes"}, subject: "pod " + owner.Name, voice: evicted}
+		if owner.Namespace != "" {
+			s.subject = "every container" // of that pod, as its title goes on
+		}
 		if len(p.Spec.Containers) == 1 {
 			s.Name, s.Image, s.MemoryLimit = p.Spec.Containers[0].Name, p.Spec.Containers[0].Image, limits[p.Spec.Containers[0].Name]
 		}

@@ -100,8 +100,15 @@ func (inc *Incident) Names() []Name {
 	return out
 }
 
-// SameEnd is how near to a kill a death counts as its outcome.
-const SameEnd = 5 * time.Second
+// sameEnd is how near to a kill a death counts as its outcome.
+const sameEnd = 5 * time.Second
+
+// OutcomeOf is true for the death of the container that lost a process to a kill, where
+// they lie next to each other: it says more than the kill, also where its stamp is older.
+func (inc *Incident) OutcomeOf(kill *Incident) bool {
+	return inc.Kind == KindDeath && kill.Kind != KindDeath && kill.Time.Sub(inc.Time).Abs() < sameEnd &&
+		inc.Container != nil && kill.Container != nil && inc.Container.ID == kill.Container.ID
+}
 
 // ShortestID is how many characters of an id a person types at least.
 const ShortestID = 4

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -43,8 +44,8 @@ func (s *Store) Explain(ctx context.Context, what string, all bool, f func(Place
 			newest = x
 		}
 	}
-	if death != nil && newest.TimeNS-death.TimeNS < incident.SameEnd.Nanoseconds() {
-		newest = death // the kill led to it
+	if death != nil && death.outcomeOf(newest) {
+		newest = death
 	}
 	if newest == nil {
 		var err error
@@ -59,6 +60,12 @@ func (s *Store) Explain(ctx context.Context, what string, all bool, f func(Place
 type answer struct {
 	Place
 	body []byte
+}
+
+// outcomeOf is true for a death that came of a kill. What cannot be read is of none.
+func (a *answer) outcomeOf(kill *answer) bool {
+	var d, k incident.Incident
+	return json.Unmarshal(a.body, &d) == nil && json.Unmarshal(kill.body, &k) == nil && d.OutcomeOf(&k)
 }
 
 // newest is the newest incident of a kind ("" for any) of what is called so; nil for none.

@@ -208,7 +208,11 @@ func exitEvidence(f *Facts, v judgement) []incident.Evidence {
 	}
 	out := []incident.Evidence{{Source: EngineOf(f.Container), Time: endTime(f), Text: text, Means: means}}
 	if x.Error != "" {
-		out = append(out, incident.Evidence{Source: EngineOf(f.Container), Time: endTime(f), Text: redact.Sanitize(x.Error), Means: "the engine's own error"})
+		e := incident.Evidence{Source: EngineOf(f.Container), Time: endTime(f), Text: redact.Sanitize(x.Error), Means: "the engine's own error"}
+		if staleError(f) {
+			e.Time, e.Means = time.Time{}, "the engine's error on another start: this run did start"
+		}
+		out = append(out, e)
 	}
 	if x.Inspected && x.OOMKilled && v.kill == nil {
 		out = append(out, incident.Evidence{Source: EngineOf(f.Container), Time: endTime(f), Text: "inspect: OOMKilled=true",

@@ -3,6 +3,7 @@ package verdict
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -93,6 +94,9 @@ func (f *Facts) kernelGap() string {
 		h := &f.Horizons[i]
 		switch {
 		case !kernelLog(h.Source):
+		case !h.Read && strings.HasPrefix(h.Reason, "no kernel log"):
+			why, _, _ := strings.Cut(h.Reason, ";") // without what would help
+			best = cmp.Or(best, why)
 		case !h.Read && h.Reason != "":
 			best = cmp.Or(best, "no kernel log was read ("+h.Reason+")")
 		case !h.Read:

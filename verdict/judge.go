@@ -307,6 +307,10 @@ func judgeMissed(f *Facts) judgement {
 	if v, ok := judgeUnknownCode(f); ok {
 		return v
 	}
+	if f.EngineDown {
+		return judgement{cause: incident.EngineStop, confidence: incident.Possible,
+			why: "it ended while the engine was away, and no source saw how"}
+	}
 	return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "no source saw how it ended, and the engine kept no exit code"}
 }
 

@@ -262,7 +262,7 @@ func limitReached(inc *incident.Incident, v judgement) string {
 		if unit := insideUnit(inc); unit != "" {
 			return "at the " + limit + "limit of " + redact.Sanitize(unit) + ", a unit inside it"
 		}
-		if e.MemSwapLimit.Printed && e.MemSwapUsage.Bytes >= e.MemSwapLimit.Bytes && e.MemSwapLimit.Bytes < units.NoLimit && e.Usage.Bytes < e.Limit.Bytes {
+		if e.MemSwapLimit.Printed && e.MemSwapUsage.Bytes >= e.MemSwapLimit.Bytes && e.MemSwapLimit.Bytes < units.NoLimit && (e.Usage.Bytes < e.Limit.Bytes || e.Failcnt == 0) {
 			return "at its own limit of memory and swap together, " + incident.FormatBytes(e.MemSwapLimit.Bytes)
 		}
 		return "at its own " + limit + "limit"
