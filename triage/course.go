@@ -21,10 +21,13 @@ const (
 	young = 2 * day
 	// clearly is by what factor a level lies clearly above another.
 	clearly = 1.1
-	// patient is how old a run must be that has used up little of its room; half of
-	// both is enough where it grows as straight as straight says.
+	// patient is how old a run must be that has used up little of its room; six tenths
+	// of both are enough where it grows as straight as straight says.
 	patient, little = 10 * day, 0.4
 	straight        = 0.85
+	// certain is how much of the rate the lower end of its interval is at least, for one
+	// run to say something by itself.
+	certain = 0.3
 )
 
 // course is how one run went.
@@ -57,7 +60,7 @@ func (c *course) used() float64 {
 // its growth to be no mere way to a level of its own.
 func (c *course) enough(seen float64) bool {
 	if c.Late >= straight {
-		return seen >= patient/2 || c.used() >= little/2
+		return seen >= 0.6*patient || c.used() >= 0.6*little
 	}
 	return seen >= patient || c.used() >= little
 }
@@ -174,7 +177,7 @@ func leaking(list []course) (evidence, bool) {
 func single(list []course, i int) (evidence, bool) {
 	c := &list[i]
 	e := evidence{course: c, sure: incident.Likely}
-	if c.Course != trend.Grows {
+	if c.Course != trend.Grows || c.Low < certain*c.Rate {
 		return e, false
 	}
 	var high, seen, longest float64
@@ -202,27 +205,33 @@ func single(list []course, i int) (evidence, bool) {
 			return e, true // a job that does not end this time
 		}
 		if seen < 3*day {
-			return e, above && c.Gain > c.First && c.Age >= day && c.used() >= 0.5
+			return e, above && c.Age >= 0.9*day && c.Late >= straight && c.used() >= 0.4 && (c.Gain > c.First || c.used() >= 0.5)
 		}
 		return e, above && c.Age >= 6*3600
 	}
 	grown, against := c.Age, 0
+	late := []float64{c.Late}
 	for k := range i {
 		switch o := &list[k]; {
 		case o.alike(c) && o.Age >= day:
 			grown += o.Age
+			late = append(late, o.Late)
 			e.again = true
 			e.runs++
 		case o.denies(c.Rate) && o.Age >= 0.8*c.Age:
 			against++
 		}
 	}
-	if e.again && against == 0 && (grown >= patient || c.enough(c.Age)) {
+	if e.again && against == 0 && (grown >= 1.5*patient || c.enough(c.Age)) && goesOn(late) {
 		return e, true
 	}
 	e.runs = 1
 	return e, above && c.enough(c.Age)
 }
+
+// goesOn tells growth that does not slow down within its runs, by their middle: what
+// fills up after each restart slows down a little in each.
+func goesOn(late []float64) bool { return median(late) >= straight }
 
 // alike tells runs that grow at about the same rate.
 func (c *course) alike(o *course) bool {
@@ -233,15 +242,17 @@ func (c *course) alike(o *course) bool {
 func together(list []course, i int) (evidence, bool) {
 	c := &list[i]
 	e := evidence{course: c, sure: incident.Likely, again: true}
-	if c.Course != trend.Grows {
+	if c.Course != trend.Grows || c.Low <= 0 {
 		return e, false
 	}
 	kills, long, against := 0, 0, 0
+	var late []float64
 	for k := max(0, i-5); k <= i; k++ {
 		o := &list[k]
 		switch {
 		case o.alike(c):
 			e.runs++
+			late = append(late, o.Late)
 			if o.oom {
 				kills++
 			}
@@ -255,8 +266,9 @@ func together(list []course, i int) (evidence, bool) {
 	if kills >= 2 && kills > against {
 		return e, true
 	}
+	// A run that lives longer speaks for itself.
 	e.sure, e.restarted = incident.Possible, true
-	return e, long >= 3 && against == 0 && c.Late > 0.75
+	return e, long >= 3 && against == 0 && c.Age < young && goesOn(late)
 }
 
 // leak says what the evidence is.

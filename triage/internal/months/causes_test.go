@@ -69,6 +69,68 @@ func (m maker) daily(size float64) cause {
 	}
 }
 
+// load is the share of the busiest hour at a time of the month: by day and by week,
+// between 0 and 1.
+func (m maker) load() func(t float64) float64 {
+	phase, first, weekend := m.Float64(), m.IntN(7), m.even(0.1, 0.6)
+	return func(t float64) float64 {
+		d := t/day + phase
+		v := (1 - 0.9*math.Cos(2*math.Pi*d)) / 1.9
+		if (int(d)+first)%7 >= 5 {
+			v *= weekend
+		}
+		return v
+	}
+}
+
+// weekly holds more through the working days, as sessions and queues do, and lets go of
+// it at the weekend.
+func (m maker) weekly(size float64) cause {
+	load, slow := m.load(), m.between(2*hour, 2*day)
+	return func(float64) part {
+		v := 0.0
+		return func(_, t float64) float64 {
+			v += (load(t) - v) * step / (slow + step)
+			return size * v
+		}
+	}
+}
+
+// served piles up with the load that was served: without a bound by rate, else towards
+// size.
+func (m maker) served(rate, size, begin float64) cause {
+	load := m.load()
+	return func(start float64) part {
+		done, last := 0.0, 0.0
+		return func(age, t float64) float64 {
+			done += (age - last) * load(t) * 2.5
+			last = age
+			switch {
+			case start < begin:
+				return 0
+			case size > 0:
+				return size * (1 - math.Exp(-rate*done/size))
+			}
+			return rate * done
+		}
+	}
+}
+
+// nightly is a job in the same program: it grows for some hours of each night, and lets
+// go of it.
+func (m maker) nightly(size float64) cause {
+	at, long := m.Float64(), m.even(1, 8)*hour
+	return func(float64) part {
+		return func(_, t float64) float64 {
+			into := math.Mod(t+at*day, day)
+			if into < long {
+				return size * into / long
+			}
+			return 0
+		}
+	}
+}
+
 // teeth pile up size bytes for about period, and fall back. The shape is how
 // concave they are: 1 is a line, 0.5 slows down.
 func (m maker) teeth(size, period, irregular, shape, left float64) cause {

@@ -85,7 +85,7 @@ var kinds = []kind{
 		if m.chance(0.6) {
 			x.causes = append(x.causes, m.daily(x.level*m.between(0.1, 0.8)))
 		}
-		m.room(x, x.level+size*1.5)
+		m.room(x, 2*x.level+size*1.5)
 	}},
 	{"a step", 5, false, func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.1, 1.5)
@@ -109,6 +109,28 @@ var kinds = []kind{
 		size := x.level * m.between(0.1, 1)
 		x.causes = append(x.causes, m.wanders(size, m.between(hour, 3*day)))
 		m.room(x, x.level+size*1.5)
+	}},
+	{"weekly load", 5, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.2, 1.5)
+		x.causes = append(x.causes, m.weekly(size))
+		m.room(x, x.level+size*1.4)
+	}},
+	{"fills with the load", 5, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.3, 3)
+		x.causes = append(x.causes, m.served(size/m.between(2*hour, 4*day), size, 0))
+		m.room(x, x.level+size*1.2)
+	}},
+	{"a job each night", 4, false, func(m maker, x *model, _ *month) {
+		size := x.level * m.between(0.3, 3)
+		x.causes = append(x.causes, m.nightly(size))
+		m.room(x, x.level+size*1.2)
+	}},
+	{"teeth and load", 5, false, func(m maker, x *model, out *month) {
+		name, c, _ := m.runtimes(x.level)
+		out.kind += " " + name
+		size := x.level * m.between(0.1, 0.6)
+		x.causes = append(x.causes, c, m.wanders(size, m.between(hour, 2*day)), m.weekly(size))
+		m.room(x, x.level*5)
 	}},
 
 	{"leak, linear", 22, true, func(m maker, x *model, out *month) {
@@ -157,6 +179,16 @@ var kinds = []kind{
 		for t := at; t < span; t += day {
 			x.restarts = append(x.restarts, t)
 		}
+		x.causes = append(x.causes, steadily(out.rate, 0))
+	}},
+	{"leak by requests of the week", 6, true, func(m maker, x *model, out *month) {
+		m.leak(x, out)
+		x.causes = append(x.causes, m.served(out.rate, 0, out.begin))
+	}},
+	{"leak, deployed often", 5, true, func(m maker, x *model, out *month) {
+		m.leak(x, out)
+		out.begin = 0
+		x.restarts = m.deploys(m.even(6, 20))
 		x.causes = append(x.causes, steadily(out.rate, 0))
 	}},
 	{"leak behind page cache", 6, true, func(m maker, x *model, out *month) {

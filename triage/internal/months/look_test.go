@@ -81,7 +81,7 @@ type tally struct {
 	months                             int
 	last, ever, lastLikely, everLikely int
 	likelyLast                         int
-	ooms, before                       int
+	ooms, looked, before               int // looked at once before the first
 	rates, rateIn, times, timeIn       int
 	classes                            map[string]int
 }
@@ -94,6 +94,7 @@ func (t *tally) add(o *tally) {
 	t.everLikely += o.everLikely
 	t.ooms += o.ooms
 	t.before += o.before
+	t.looked += o.looked
 	t.rates += o.rates
 	t.rateIn += o.rateIn
 	t.times += o.times
@@ -147,6 +148,9 @@ func (x *month) look(t *testing.T, say bool) tally {
 	}
 	if x.leaks && x.firstOOM > 0 {
 		c.ooms = 1
+		if slices.ContainsFunc(looks, func(at float64) bool { return at > zero+x.begin && at < x.firstOOM }) {
+			c.looked = 1
+		}
 		if say && !found {
 			t.Logf("LATE %s: begin %.2f, first OOM %.2f, rate %.3g MiB/d, runs %d, looks %v", x.kind, x.begin/day, (x.firstOOM-zero)/day, x.rate*day/mib, len(x.h.Runs), x.course())
 		}
@@ -232,7 +236,7 @@ func judgeAll(t *testing.T, list []*month) (healthy, leaky tally) {
 	}
 	t.Logf("\n%s", b.String())
 	t.Logf("healthy %d: false at the last look %s %%, ever %s %% (likely: %s, %s)", healthy.months, percentOf(healthy.last, healthy.months), percentOf(healthy.ever, healthy.months), percentOf(healthy.lastLikely, healthy.months), percentOf(healthy.everLikely, healthy.months))
-	t.Logf("leaking %d: found %s %% (likely %s), before the first OOM %s %% of %d; rate in its interval %s %%, time %s %%", leaky.months, percentOf(leaky.last, leaky.months), percentOf(leaky.lastLikely, leaky.months), percentOf(leaky.before, leaky.ooms), leaky.ooms, percentOf(leaky.rateIn, leaky.rates), percentOf(leaky.timeIn, leaky.times))
+	t.Logf("leaking %d: found %s %% (likely %s), before the first OOM %s %% of %d (%s %% of the %d that were looked at before); rate in its interval %s %%, time %s %%", leaky.months, percentOf(leaky.last, leaky.months), percentOf(leaky.lastLikely, leaky.months), percentOf(leaky.before, leaky.ooms), leaky.ooms, percentOf(leaky.before, leaky.looked), leaky.looked, percentOf(leaky.rateIn, leaky.rates), percentOf(leaky.timeIn, leaky.times))
 	return healthy, leaky
 }
 
