@@ -29,6 +29,7 @@ const twice = 10 * time.Minute
 // Collector takes kills in any order and from any number of logs.
 type Collector struct {
 	seen map[fingerprint][]telling
+	dice dice // made when it is asked for
 	// booted is when the boots began (Unix seconds) whose clock is known from a
 	// kill that another log dates.
 	booted map[int]float64

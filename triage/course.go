@@ -22,12 +22,13 @@ const (
 	// clearly is by what factor a level lies clearly above another.
 	clearly = 1.1
 	// patient is how old a run must be that has used up little of its room; six tenths
-	// of both are enough where it grows as straight as straight says.
+	// of both are enough where it grows as straight as straight says, half where the rate
+	// is sharp, too.
 	patient, little = 10 * day, 0.4
 	straight        = 0.85
-	// certain is how much of the rate the lower end of its interval is at least, for one
-	// run to say something by itself.
-	certain = 0.3
+	// sharp is how much of the rate the lower end of its interval is at least where the
+	// rate is well known.
+	sharp = 0.6
 )
 
 // course is how one run went.
@@ -59,10 +60,14 @@ func (c *course) used() float64 {
 // enough tells a run that was seen for long enough, or has come far enough, for
 // its growth to be no mere way to a level of its own.
 func (c *course) enough(seen float64) bool {
-	if c.Late >= straight {
-		return seen >= 0.6*patient || c.used() >= 0.6*little
+	part := 1.0
+	switch {
+	case c.Late >= straight && c.Low >= sharp*c.Rate:
+		part = 0.5
+	case c.Late >= straight:
+		part = 0.6
 	}
-	return seen >= patient || c.used() >= little
+	return seen >= part*patient || c.used() >= part*little
 }
 
 // denies tells a run that would show growth by rate, if it were there.
@@ -177,7 +182,7 @@ func leaking(list []course) (evidence, bool) {
 func single(list []course, i int) (evidence, bool) {
 	c := &list[i]
 	e := evidence{course: c, sure: incident.Likely}
-	if c.Course != trend.Grows || c.Low < certain*c.Rate {
+	if c.Course != trend.Grows {
 		return e, false
 	}
 	var high, seen, longest float64

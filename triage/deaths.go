@@ -16,9 +16,12 @@ const (
 	chanceLikely   = 0.05
 	chancePossible = 0.15
 	widest         = 0.5
-	// chanceMild is the same for times that are mildly regular, as many things
-	// that are no leak are: a load, a queue.
-	chanceMild = 0.02
+	// chanceMild and mildPossible are the same for times that are mildly regular, as many
+	// things that are no leak are: a load, a queue.
+	chanceMild   = 0.005
+	mildPossible = 0.01
+	// sameTwo is how much two intervals of days may vary to be worth a word.
+	sameTwo = 0.02
 )
 
 // startUp is how soon after its last kill a program is killed again that cannot
@@ -29,7 +32,7 @@ const startUp = 15
 // same services showed (JudgeHistory), best evidence of a leak first.
 func (c *Collector) Services(read ...Service) []Service {
 	var out []Service
-	d := dice{}
+	d := c.chance()
 	byName := map[string]int{}
 	chains := c.chains()
 	for _, ch := range chains {
@@ -299,6 +302,9 @@ func (c *chain) containers() []string {
 	return out
 }
 
+// numbers are those of replicas in words.
+var numbers = [mostReplicas + 1]string{2: "two", 3: "three", 4: "four"}
+
 // name is what a person would call it.
 func (c *chain) name() string {
 	if c.machine != "" && c.known().Service == "" {
@@ -319,7 +325,7 @@ func (c *chain) place() string {
 	case o.Service != "":
 		return redact.Sanitize(o.Service)
 	case len(ids) > 1 && c.stride > 1:
-		return fmt.Sprintf("%s (%d containers, maybe two replicas)", prog, len(ids))
+		return fmt.Sprintf("%s (%d containers, maybe %s replicas)", prog, len(ids), numbers[c.stride])
 	case len(ids) > 1:
 		return fmt.Sprintf("%s (%d containers, one after another)", prog, len(ids))
 	case o.Name != "":

@@ -9,7 +9,7 @@ import (
 type chain struct {
 	occasions []*occasion
 	owners    map[string]bool
-	// stride is 2 where the occasions are those of two replicas in turns.
+	// stride is of how many replicas the occasions are, in turns.
 	stride int
 	// machine is where it ran, in logs of several.
 	machine string
@@ -91,9 +91,7 @@ func (c *Collector) chains() []*chain {
 	}
 	order = c.addBare(joinAnew(order), bare)
 	for _, ch := range order {
-		if ch.inTurns() {
-			ch.stride = 2
-		} else {
+		if ch.stride = ch.replicas(c.chance()); ch.stride == 1 {
 			ch.mergeBursts()
 		}
 	}
@@ -172,6 +170,52 @@ func (c *chain) inTurns() bool {
 	}
 	apart := slices.Max(turn[0])*1.5 < slices.Min(turn[1]) || slices.Max(turn[1])*1.5 < slices.Min(turn[0])
 	return apart && variation(both) < 0.1
+}
+
+const (
+	// mostReplicas is of how many replicas the kills are told apart.
+	mostReplicas = 4
+	// sameTurn is how much the time from one kill of a replica to its next may vary,
+	// byTurns how seldom the sums of mildly regular intervals vary as little.
+	sameTurn, byTurns = 0.12, 0.005
+)
+
+// replicas is of how many replicas, each made anew after its kill, these are the kills in
+// turns; 1 where nothing tells of several. In any order of theirs it takes the same time
+// until as many kills are over as there are replicas.
+func (c *chain) replicas(d dice) int {
+	if c.inTurns() {
+		return 2
+	}
+	seconds, _ := c.intervals()
+	n := len(seconds)
+	if n != len(c.occasions)-1 || n < 7 || variation(seconds) < sameTurn {
+		return 1
+	}
+	for i := range n {
+		if a, b := c.occasions[i].Container, c.occasions[i+1].Container; a == "" || a == b {
+			return 1
+		}
+	}
+	for k := 2; k <= mostReplicas && n >= 4*k-1; k++ {
+		if v := variation(sums(seconds, k)); v < sameTurn && d.inTurns(v, n, k) <= byTurns {
+			return k
+		}
+	}
+	return 1
+}
+
+// sums are those of each k intervals that follow one another.
+func sums(v []float64, k int) []float64 {
+	out := make([]float64, 0, len(v))
+	for i := k; i <= len(v); i++ {
+		sum := 0.0
+		for _, x := range v[i-k : i] {
+			sum += x
+		}
+		out = append(out, sum)
+	}
+	return out
 }
 
 func earlier(a, b *occasion) int {

@@ -109,11 +109,36 @@ func (l ladder) climbs(seconds []float64) bool {
 	return steps*3 >= len(seconds)*2 && steps > 0
 }
 
+// early is within what time of its start a container must end for Docker to go on
+// doubling the pause.
+const early = 10
+
+// waits tells a program that ends within early of each start: the times grow up to the
+// longest pause, and stay there.
+func (l ladder) waits(seconds []float64) bool {
+	n, first := len(seconds), 0
+	for first < n && !l.capped(seconds[first]) {
+		first++
+	}
+	if n-first < 3 {
+		return false
+	}
+	for i, d := range seconds {
+		switch {
+		case i >= first && (d < l.longest || d > l.longest+1.5*early):
+			return false
+		case i < first && (d > l.longest || i > 0 && d < 0.7*seconds[i-1]):
+			return false
+		}
+	}
+	return true
+}
+
 // backingOff tells the intervals of a restart loop: those of a ladder, or
 // kubelet's longest, again and again.
 func (v *verdict) backingOff() bool {
 	if v.known().Pod == "" {
-		return dockerLadder.climbs(v.seconds)
+		return dockerLadder.climbs(v.seconds) || dockerLadder.waits(v.seconds)
 	}
 	return kubeletLadder.climbs(v.seconds) || len(v.seconds) >= 2 && !slices.ContainsFunc(v.seconds, func(d float64) bool { return !kubeletLadder.capped(d) })
 }

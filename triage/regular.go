@@ -17,6 +17,14 @@ const maxNumbers = 24
 // give the same chance.
 type dice map[int][]float64 // by how many numbers: the variations of draws, in order; below 0 gamma's
 
+// chance is what is asked for chances.
+func (c *Collector) chance() dice {
+	if c.dice == nil {
+		c.dice = dice{}
+	}
+	return c.dice
+}
+
 // gamma knows the same of times that are mildly regular: a gamma distribution of
 // shape 4, which varies by a half of its mean.
 type gamma struct{ dice }
@@ -38,6 +46,29 @@ func (d gamma) regular(v []float64) (chance float64) {
 		as++
 	}
 	return max(float64(as), 1) / draws
+}
+
+// inTurns is how seldom the sums of each k of n mildly regular intervals vary as little
+// as v.
+func (d dice) inTurns(v float64, n, k int) float64 {
+	n = min(n, maxNumbers)
+	key := k*1000 + n
+	if d[key] == nil {
+		r := rand.New(rand.NewPCG(uint64(n), uint64(k)))
+		random := make([]float64, n)
+		for range draws / 5 {
+			for i := range random {
+				random[i] = r.ExpFloat64() + r.ExpFloat64() + r.ExpFloat64() + r.ExpFloat64()
+			}
+			d[key] = append(d[key], variation(sums(random, k)))
+		}
+		slices.Sort(d[key])
+	}
+	as, exact := slices.BinarySearch(d[key], v)
+	if exact {
+		as++
+	}
+	return max(float64(as), 1) / (draws / 5)
 }
 
 // drawn are the variations of draws of n numbers, in order.

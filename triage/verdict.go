@@ -42,6 +42,7 @@ func (v *verdict) judge() {
 		v.bursts()
 	case v.scheduled():
 	case v.leaking():
+	case v.loaded():
 	case n == 2 && v.chance > 0 && v.chance <= chanceLikely && v.spread <= widest:
 		v.undecided(fmt.Sprintf("%d occasions, at intervals of %s and %s: they are alike, but among as many services as were looked at two such come by chance", v.Kills.Times, units.Seconds(v.seconds[0]), units.Seconds(v.seconds[1])))
 	case n == 2:
@@ -108,7 +109,10 @@ func (v *verdict) scheduled() bool {
 // regular tells whether the intervals are more alike than chance makes them.
 func (c *chain) regular() bool {
 	n := len(c.seconds)
-	return c.chance > 0 && c.chance <= possible(n) && c.adjusted <= chancePossible && c.mild <= chanceLikely && c.spread <= widest
+	if n == 2 && median(c.seconds) > day && c.spread > sameTwo {
+		return false // of a few in weeks two intervals are alike by chance
+	}
+	return c.chance > 0 && c.chance <= possible(n) && c.adjusted <= chancePossible && c.mild <= mildPossible && c.spread <= widest
 }
 
 // leaking tells kills whose intervals are regular: what holds the same at each
@@ -130,7 +134,7 @@ func (v *verdict) leaking() bool {
 		v.Kills.Times, units.Seconds(*v.Kills.Interval), units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax), odds(v.chance)))
 	if v.stride > 1 {
 		v.Confidence = incident.Possible
-		v.Reasons = append(v.Reasons, "the times alternate, a short one and a long one: these may be two replicas, and each of them is killed that often")
+		v.Reasons = append(v.Reasons, fmt.Sprintf("it takes the same time until %s more are killed, again and again: these may be %s replicas, and each of them is killed that often", numbers[v.stride], numbers[v.stride]))
 	}
 	rates := v.rates()
 	if len(rates) == 0 {
