@@ -58,7 +58,7 @@ type listing struct {
 func (r *run) stepReconcile(ctx context.Context, now time.Time) {
 	rec := &r.rec
 	c := r.conn.Load()
-	if rec.running && c != rec.stay {
+	if c == nil || rec.running && c != rec.stay {
 		// The connection it was asked on is gone; the next one begins anew.
 		*rec = reconcile{again: true}
 	}

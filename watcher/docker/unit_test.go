@@ -220,3 +220,24 @@ func TestInboxGrowsInOrder(t *testing.T) {
 		t.Errorf("%d of %d came", want, next)
 	}
 }
+
+// TestAwayEngineIsWaitedFor looks that nothing is due at once while the engine is away, as
+// a list is that would have been made meanwhile.
+func TestAwayEngineIsWaitedFor(t *testing.T) {
+	s, err := New(Options{Host: "unix:///nonexistent/docker.sock"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(s, func(observe.Observation) {})
+	now := time.Now()
+	r.rec.due = now.Add(-time.Minute)
+	r.watchStart("aa", now.Add(-time.Hour))
+	r.runChecks(now)
+	r.stepReconcile(t.Context(), now)
+	if wait := r.next(now).Sub(now); wait < time.Second {
+		t.Errorf("the loop goes round again after %s", wait)
+	}
+	if !r.rec.again {
+		t.Error("no list is made when it is back")
+	}
+}
