@@ -15,7 +15,7 @@ import (
 var endRules = []rule{
 	{id: "pids.no_limit", cis: "5.29", severity: incident.Info, title: "no limit of processes",
 		leadsTo: "A fork bomb, or zombies that nobody waits for, can use up the host's pids, and nothing can be started any more.",
-		of: given(func(c *Container) bool { return c.PidsLimit <= 0 }, "no pids limit", change{compose: "pids_limit: 512", run: "--pids-limit 512", swarm: "--limit-pids 512", live: "--pids-limit 512",
+		of: given(noPidsLimit, "no pids limit", change{compose: "pids_limit: 512", run: "--pids-limit 512", swarm: "--limit-pids 512", live: "--pids-limit 512",
 			then: "Look at what it runs first: oomwatch top shows its pids.", thenPod: "Set podPidsLimit in the kubelet's configuration: it holds for every pod of the node."})},
 	{id: "init.shell_form", severity: incident.Warning, title: "a shell as PID 1", of: shellForm,
 		leadsTo: "The shell does not pass the stop signal on: every stop takes the whole grace period and ends with SIGKILL."},
@@ -29,6 +29,15 @@ var endRules = []rule{
 		leadsTo: "Handling SIGTERM, a health check or a probe takes longer than it may."},
 	{id: "nofile.unbounded", cis: "5.19", severity: incident.Info, title: "an open-files limit without a bound", of: nofileUnbounded,
 		leadsTo: "Programs that allocate a table for all possible descriptors when they start (MySQL, older Java, rpm, cups) take gigabytes for it."},
+}
+
+// noPidsLimit asks a pod's control group alone: the kubelet sets its limit, and neither
+// the manifest nor the runtime knows it.
+func noPidsLimit(c *Container) bool {
+	if c.byEngine() {
+		return c.PidsLimit <= 0
+	}
+	return c.Seen != nil && c.Seen.PidsLimit < 0
 }
 
 var shells = []string{"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"}

@@ -42,6 +42,9 @@ type Container struct {
 	// PID is that of its first process on its host; 0 where it does not run.
 	PID     int
 	Created time.Time
+	// Manifest is true for one of a pod whose manifest was read and nothing else: what its
+	// image sets is not known.
+	Manifest bool
 
 	// Command is what it was told to run, its entrypoint included.
 	Command []string
@@ -50,6 +53,8 @@ type Container struct {
 	// SecretNames are the variables of its environment whose values look like secrets.
 	SecretNames []string
 	User        string
+	// Mapped is true where root in it is not root on its host.
+	Mapped bool
 
 	OOMKillDisable bool
 	OOMScoreAdj    int
@@ -114,6 +119,9 @@ type Process struct {
 	Children, Zombies int
 	// ShmSize and ShmUsed are of its /dev/shm, in bytes; -1 where not known.
 	ShmSize, ShmUsed int64
+	// PidsLimit is the lowest of its control group and of those above; -1 for none, 0
+	// where that is not known.
+	PidsLimit int64
 }
 
 // Kept is what the daemon keeps of the service that the container belongs to.

@@ -16,13 +16,13 @@ var runningRules = []rule{
 		leadsTo: "One that cannot start is started for ever, and hides that it fails."},
 	{id: "restart.rising", severity: incident.Warning, title: "restarted again and again", engine: true, of: restartRising,
 		leadsTo: "It is in a restart loop, or on the way to one."},
-	{id: "health.none", cis: "5.27", severity: incident.Info, title: "no health check", engine: true, of: noHealth,
+	{id: "health.none", cis: "5.27", severity: incident.Info, title: "no health check", of: noHealth,
 		leadsTo: "When its main process lives and its work does not, nobody notices."},
 	{id: "health.failing", cis: "5.27", severity: incident.Warning, title: "a failing health check", engine: true, of: healthFailing,
 		leadsTo: "Docker goes on running it: unhealthy restarts nothing by itself."},
 	{id: "log.unbounded", severity: incident.Warning, title: "a log file without a bound", engine: true, of: logUnbounded,
 		leadsTo: "Its log grows until the engine's disk is full, and docker system df does not count it."},
-	{id: "image.latest", cis: "5.28", severity: incident.Info, title: "an image without a fixed version", engine: true, of: imageLatest,
+	{id: "image.latest", cis: "5.28", severity: incident.Info, title: "an image without a fixed version", of: imageLatest,
 		leadsTo: "The next pull may bring another program; which one died cannot be told by its name."},
 	{id: "image.moved", cis: "5.28", severity: incident.Info, title: "a tag that names another image by now", engine: true, of: imageMoved,
 		leadsTo: "The next start of it is another program than the one that runs."},
@@ -60,8 +60,12 @@ func restartRising(c *Container, h *Host) *found {
 }
 
 func noHealth(c *Container, _ *Host) *found {
-	if c.HasHealth {
+	switch {
+	case c.HasHealth || !c.byEngine() && !c.Manifest: // a runtime does not know of probes
 		return nil
+	case c.Manifest:
+		return &found{evidence: "neither a liveness nor a readiness nor a startup probe",
+			change: change{pod: "a readinessProbe, and a livenessProbe where a restart mends it"}}
 	}
 	return &found{evidence: "no health check, neither in the image nor in its definition",
 		change: change{compose: "healthcheck: {test: [CMD, PROGRAM], interval: 30s, timeout: 5s, retries: 3}", run: "--health-cmd PROGRAM --health-interval 30s --health-timeout 5s",
@@ -103,12 +107,12 @@ func imageTag(ref string) (tag string, fixed bool) {
 
 func imageLatest(c *Container, _ *Host) *found {
 	tag, fixed := imageTag(c.Image)
-	if fixed || tag != "latest" || c.Image == "" {
+	if fixed || tag != "latest" || c.Image == "" || !c.byEngine() && !c.Manifest { // a runtime makes names of its own
 		return nil
 	}
 	ref := redact.Sanitize(strings.TrimSuffix(c.Image, ":latest"))
 	return &found{evidence: "image " + redact.Sanitize(c.Image),
-		change: change{compose: fmt.Sprintf("image: %s:VERSION", ref), run: ref + ":VERSION", swarm: "--image " + ref + ":VERSION"}}
+		change: change{compose: fmt.Sprintf("image: %s:VERSION", ref), run: ref + ":VERSION", pod: fmt.Sprintf("image: %s:VERSION", ref), swarm: "--image " + ref + ":VERSION"}}
 }
 
 func imageMoved(c *Container, _ *Host) *found {

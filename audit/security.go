@@ -43,8 +43,7 @@ var securityRules = []rule{
 			pod: "securityContext.readOnlyRootFilesystem: true", swarm: "--read-only"})},
 	{id: "sec.seccomp_off", cis: "5.22", severity: incident.Warning, title: "no filter of system calls",
 		leadsTo: "All system calls are open to it, those with a history of kernel bugs too.",
-		of: given(func(c *Container) bool { return !c.Privileged && c.securityOpt("seccomp", "unconfined") }, "seccomp is unconfined", change{remove: true, compose: `security_opt: ["seccomp=unconfined"]`, run: "--security-opt seccomp=unconfined",
-			pod: "securityContext.seccompProfile.type: Unconfined (set RuntimeDefault)"})},
+		of:      seccompOff},
 	{id: "sec.apparmor_off", cis: "5.2", severity: incident.Warning, title: "no AppArmor profile", engine: true,
 		leadsTo: "It may write to files below /proc and /sys that the default profile denies.",
 		of:      given(func(c *Container) bool { return !c.Privileged && c.securityOpt("apparmor", "unconfined") }, "AppArmor is unconfined", change{remove: true, compose: `security_opt: ["apparmor=unconfined"]`, run: "--security-opt apparmor=unconfined"})},
@@ -52,7 +51,7 @@ var securityRules = []rule{
 		leadsTo: "A setuid program in it turns any user into root of the container."},
 	{id: "sec.root_user", cis: "4.1", severity: incident.Info, title: "runs as root", of: rootUser,
 		leadsTo: "Who breaks out of it is root on the host."},
-	{id: "sec.env_secrets", cis: "4.10", severity: incident.Warning, title: "secrets in the environment", engine: true, of: envSecrets,
+	{id: "sec.env_secrets", cis: "4.10", severity: incident.Warning, title: "secrets in the environment", of: envSecrets,
 		leadsTo: "Everybody who may run docker inspect, or read /proc of it, has them."},
 	{id: "sec.api_without_tls", cis: "2.7", severity: incident.Critical, title: "the engine's API open without TLS", ofHost: apiWithoutTLS,
 		leadsTo: "Everybody who reaches that port is root on this host."},
@@ -138,6 +137,19 @@ func (c *Container) securityOpt(name string, values ...string) bool {
 	})
 }
 
+// seccompOff is one that somebody turned it off for. A pod has none unless it asks for
+// one, or its kubelet gives it to all.
+func seccompOff(c *Container, _ *Host) *found {
+	if c.Privileged || !c.securityOpt("seccomp", "unconfined") {
+		return nil
+	}
+	f := &found{evidence: "seccomp is unconfined", change: change{remove: true, compose: `security_opt: ["seccomp=unconfined"]`, run: "--security-opt seccomp=unconfined"}}
+	if !c.byEngine() {
+		f.change = change{pod: "securityContext.seccompProfile.type: RuntimeDefault", then: "For all pods of a node: seccompDefault: true in the kubelet's configuration."}
+	}
+	return f
+}
+
 func newPrivileges(c *Container, h *Host) *found {
 	switch {
 	case c.Privileged, h.NoNewPrivileges, c.securityOpt("no-new-privileges", "", "true"), c.Seen != nil && c.Seen.NoNewPrivileges:
@@ -149,7 +161,7 @@ func newPrivileges(c *Container, h *Host) *found {
 
 func rootUser(c *Container, h *Host) *found {
 	user, _, _ := strings.Cut(c.User, ":")
-	if h.Confined || user != "" && user != "0" && user != "root" {
+	if h.Confined || c.Mapped || user != "" && user != "0" && user != "root" || user == "" && c.Manifest {
 		return nil
 	}
 	return &found{evidence: fmt.Sprintf("user %q", redact.Sanitize(c.User)), change: change{compose: `user: "1000:1000"`, run: "--user 1000:1000", swarm: "--user 1000:1000",
@@ -168,9 +180,18 @@ func envSecrets(c *Container, _ *Host) *found {
 	if len(names) > shownNames {
 		names, more = names[:shownNames], fmt.Sprintf(" and %d more", len(names)-shownNames)
 	}
-	return &found{evidence: "variables whose values look like secrets: " + redact.Sanitize(strings.Join(names, ", ")) + more,
-		change: change{compose: "secrets, and the variable NAME_FILE: /run/secrets/NAME where the image takes it", run: "a mounted file in place of --env",
+	f := &found{evidence: "variables whose values look like secrets: " + redact.Sanitize(strings.Join(names, ", ")) + more,
+		change: change{pod: "a mounted Secret, or valueFrom.secretKeyRef, in place of the value",
+			compose: "secrets, and the variable NAME_FILE: /run/secrets/NAME where the image takes it", run: "a mounted file in place of --env",
 			swarm: "--secret-add NAME"}}
+	if c.Manifest {
+		f.leadsTo = "Everybody who may read the manifest, or the pod, has them."
+	} else if !c.byEngine() {
+		// They may come from a Secret: the runtime does not know.
+		f.severity, f.leadsTo = incident.Info, "Everybody who may run crictl inspect on the node, or read /proc of it, has them."
+		f.change.pod = "a mounted Secret in place of the variables"
+	}
+	return f
 }
 
 func apiWithoutTLS(f *Facts) *found {

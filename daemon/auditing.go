@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,11 +15,13 @@ import (
 	"github.com/oomwatch/oomwatch/config"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/watcher/cri"
+	"github.com/oomwatch/oomwatch/watcher/docker"
 )
 
 // auditing audits what runs: now and then for the metric, and when somebody asks.
 type auditing struct {
-	engines []string
+	cfg     *config.Config
 	every   time.Duration
 	exclude atomic.Pointer[[]audit.Exclusion]
 	store   *store.Store
@@ -42,15 +45,28 @@ const (
 )
 
 func newAuditing(cfg *config.Config, st *store.Store, history *store.History, log *zap.Logger, reg prometheus.Registerer) *auditing {
-	a := &auditing{every: time.Duration(cfg.Audit.Every), store: st, history: history, log: log,
+	a := &auditing{cfg: cfg, every: time.Duration(cfg.Audit.Every), store: st, history: history, log: log,
 		findings:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_audit_findings", Help: "Containers that break a rule of the audit, the host counted as one."}, []string{"rule", "severity"}),
 		containers: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_audit_containers", Help: "Containers that the last audit looked at."}, nil)}
-	if !noDocker(cfg) {
-		a.engines = cfg.Docker.Hosts()
-	}
 	a.leaveOut(cfg.Audit.Exclusions())
 	reg.MustRegister(a.findings, a.containers)
 	return a
+}
+
+// Audited is where to look, by a configuration. Sockets that nobody named are asked where
+// they are.
+func Audited(cfg *config.Config) gather.Host {
+	var h gather.Host
+	if !noDocker(cfg) {
+		h.Engines = cfg.Docker.Hosts()
+	}
+	for _, socket := range docker.FoundPodman(config.Named(cfg.Podman.Sockets)) {
+		if !slices.Contains(h.Engines, socket) {
+			h.Engines = append(h.Engines, socket)
+		}
+	}
+	h.Runtimes, _ = cri.Sockets(config.Named(cfg.CRI.Sockets))
+	return h
 }
 
 // leaveOut puts other exclusions into force, from the next audit on.
@@ -90,7 +106,8 @@ func (a *auditing) report(ctx context.Context) (*audit.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := gather.Host{Engines: a.engines, Timeouts: timeouts}
+	h := Audited(a.cfg)
+	h.Timeouts = timeouts
 	if a.history != nil {
 		h.History = a.history
 	}

@@ -3,10 +3,12 @@
 package gather
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/oomwatch/oomwatch/proc"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/triage/kept"
+	"github.com/oomwatch/oomwatch/watcher/cri"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 )
 
@@ -30,6 +33,9 @@ type History interface {
 type Host struct {
 	// Engines are the addresses of the engines; "" is the usual one.
 	Engines []string
+	// Runtimes are the sockets of runtimes of Kubernetes; those that are not there are
+	// left out.
+	Runtimes []string
 	// History is nil where none is kept.
 	History History
 	// Timeouts are the deaths of the past Month that are kept, of those who were killed
@@ -54,7 +60,22 @@ func (h *Host) Facts(ctx context.Context) (*audit.Facts, error) {
 		}
 		join(all, f)
 	}
-	if len(h.Engines) > 0 && len(errs) == len(h.Engines) {
+	asked := len(h.Engines)
+	for _, socket := range h.Runtimes {
+		f, err := cri.Survey(ctx, socket)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+			all.Notes = append(all.Notes, err.Error())
+		case f != nil:
+			see(f)
+			join(all, f)
+		default:
+			continue
+		}
+		asked++
+	}
+	if len(errs) > 0 && len(errs) == asked {
 		return nil, errors.Join(errs...)
 	}
 	h.remember(ctx, all)
@@ -64,6 +85,9 @@ func (h *Host) Facts(ctx context.Context) (*audit.Facts, error) {
 // join adds what a further engine says. The host is that of the first engine that runs
 // containers; an API that is open is told of each.
 func join(all, f *audit.Facts) {
+	if all.Host.Memory < 0 {
+		all.Host.Memory, all.Host.Swap = f.Host.Memory, f.Host.Swap
+	}
 	open := append(all.Host.OpenAPI, f.Host.OpenAPI...)
 	if len(all.Containers) == 0 {
 		all.Host = f.Host
@@ -129,6 +153,10 @@ func seeMemory(fs *cgroup.FS, h *audit.Host) {
 	}
 }
 
+// rePod matches the cgroup of a pod, as cgroupfs and systemd have it; those above are
+// kubepods and its classes of service.
+var rePod = regexp.MustCompile(`[/-]pod[0-9a-fA-F_-]+(?:\.slice)?$`)
+
 // seeOne looks at one container's control group and first process. It is false where
 // that pid is not the container's, as seen from here.
 func seeOne(fs *cgroup.FS, c *audit.Container, family map[int]*children) bool {
@@ -138,14 +166,21 @@ func seeOne(fs *cgroup.FS, c *audit.Container, family map[int]*children) bool {
 	}
 	if above, err := fs.Ancestors(path); err == nil {
 		for _, l := range above {
+			if c.Owner.Kind == audit.OwnerPod && !rePod.MatchString(l.Path) {
+				continue // all pods of a node are below its own limits
+			}
 			if l.Limit > 0 && (c.ParentLimit < 0 || l.Limit < c.ParentLimit) {
 				c.ParentLimit, c.ParentLimitOf = l.Limit, l.Path
 			}
 		}
 	}
+	pids := int64(0)
 	if g, err := fs.Open(path); err == nil {
-		s := cgroup.Sample{Stat: &cgroup.Stat{}, CPU: &cgroup.CPU{}}
-		if g.Read(&s, cgroup.WithStat|cgroup.WithCPU) == nil {
+		s := cgroup.Sample{Stat: &cgroup.Stat{}, CPU: &cgroup.CPU{}, Tasks: &cgroup.Tasks{}}
+		if g.Read(&s, cgroup.WithStat|cgroup.WithCPU|cgroup.WithTasks) == nil {
+			if s.Tasks != nil {
+				pids = s.Tasks.Limit
+			}
 			if s.Stat != nil && s.Stat.Anon >= 0 {
 				c.Held = s.Stat.Anon + max(s.Stat.Shmem, 0) + max(s.Stat.Kernel, 0)
 			}
@@ -160,7 +195,7 @@ func seeOne(fs *cgroup.FS, c *audit.Container, family map[int]*children) bool {
 		return true // it has ended meanwhile
 	}
 	p := &audit.Process{PID: c.PID, Comm: st.Comm, Handled: st.Caught | st.Blocked, NoNewPrivileges: st.NoNewPrivileges,
-		OpenFilesLimit: -1, ShmSize: -1, ShmUsed: -1}
+		OpenFilesLimit: -1, ShmSize: -1, ShmUsed: -1, PidsLimit: pids}
 	if n, err := proc.OpenFilesLimit(proc.DefaultRoot, c.PID); err == nil {
 		p.OpenFilesLimit = n
 		if n == proc.Unlimited {
@@ -251,7 +286,8 @@ func heldP99(all []recorder.Reading) int64 {
 	return held[(len(held)*99-1)/100]
 }
 
-// Files reads what docker inspect printed, until ctx ends. "-" is stdin.
+// Files reads what docker inspect or crictl inspect printed, and manifests of pods, until
+// ctx ends. "-" is stdin.
 func Files(ctx context.Context, names []string, stdin io.Reader) (*audit.Facts, error) {
 	f := &audit.Facts{Host: audit.Host{Time: time.Now(), Memory: -1, Swap: -1}}
 	for _, name := range names {
@@ -267,12 +303,35 @@ func Files(ctx context.Context, names []string, stdin io.Reader) (*audit.Facts, 
 
 func readFile(ctx context.Context, name string, stdin io.Reader) ([]audit.Container, error) {
 	if name == "-" {
-		return docker.ReadDefinitions(stdin)
+		return read(stdin)
 	}
 	f, err := input.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return docker.ReadDefinitions(f)
+	return read(f)
+}
+
+// maxFile bounds a file that is read.
+const maxFile = 64 << 20
+
+// read reads the one of the forms that the text has.
+func read(r io.Reader) ([]audit.Container, error) {
+	in, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(in) > maxFile:
+		return nil, fmt.Errorf("it is longer than %d MiB", maxFile>>20)
+	}
+	if bytes.Contains(in, []byte(`"runtimeSpec"`)) || bytes.Contains(in, []byte(`"status"`)) && bytes.Contains(in, []byte(`"CONTAINER_RUNNING"`)) {
+		if list, err := cri.ReadDefinitions(in); !errors.Is(err, cri.ErrOther) {
+			return list, err
+		}
+	}
+	if reManifest.Match(in) {
+		return readManifests(in)
+	}
+	return docker.ReadDefinitions(bytes.NewReader(in))
 }

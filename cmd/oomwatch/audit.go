@@ -28,6 +28,8 @@ var errFindings = errors.New("findings")
 type auditor struct {
 	where   places
 	docker  dockerHosts
+	cri     engineSockets
+	podman  engineSockets
 	file    string
 	inspect []string
 	least   config.Severity
@@ -47,11 +49,13 @@ rule, what was read, what it leads to, and the change to make, in the form in wh
 container is defined (compose file, pod, swarm service, docker run).
 
 It asks the running daemon, which also judges by what it has recorded. Where none runs it
-asks the engine and /proc, and the daemon's store where there is one. With --inspect it
-reads only what docker inspect printed, of this machine or another. It changes nothing.
+asks the engines (Docker, Podman, and containerd or CRI-O for pods) and /proc, and the
+daemon's store where there is one. With --inspect it reads only what docker inspect or
+crictl inspect printed, or the manifest of a Pod or of what makes Pods, of this machine or
+another. It changes nothing.
 
-The label oomwatch.audit.ignore=RULE[,RULE] on a container leaves rules out for it, the
-configuration's audit.ignore for many; * stands for any text in both.
+The label oomwatch.audit.ignore=RULE[,RULE] on a container, of a pod the annotation, leaves
+rules out for it, the configuration's audit.ignore for many; * stands for any text in both.
 
 Exit status: 0 nothing of that severity was found; 1 something was, or the audit failed;
 2 wrong usage.`,
@@ -59,17 +63,20 @@ Exit status: 0 nothing of that severity was found; 1 something was, or the audit
   oomwatch audit --min-severity critical
   oomwatch audit web -o json --min-severity info
   docker inspect $(docker ps -q) | oomwatch audit --inspect -
+  kubectl get deployments -o yaml | oomwatch audit --inspect -
   oomwatch audit --rules`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd.Context(), args) },
 	}
 	a.cmd = cmd
 	flags := cmd.Flags()
-	flags.StringArrayVar(&a.inspect, "inspect", nil, "judge saved output of docker inspect from `FILE`, - for stdin; may be given many times")
+	flags.StringArrayVar(&a.inspect, "inspect", nil, "judge saved output of docker inspect or crictl inspect, or manifests of Pods, from `FILE`, - for stdin; may be given many times")
 	addText(flags, &a.least, "min-severity", "", "SEVERITY", "print what is at least so grave, and exit with 1 where there is any: "+config.List(config.Severities))
 	flags.BoolVar(&a.rules, "rules", false, "list the rules and look at nothing")
 	flags.StringVar(&a.file, "config", "", "configuration `FILE` with exclusions, where no daemon is asked")
 	addText(flags, &a.docker, "docker", "", "HOST", "Docker engine to ask where no daemon runs; repeat it for further ones (default DOCKER_HOST, else the default socket)")
+	addText(flags, &a.cri, "cri", "", "SOCKET", "containerd or CRI-O to ask where no daemon runs, or off; repeat it for further ones (default the known sockets, where they are)")
+	addText(flags, &a.podman, "podman", "", "SOCKET", "Podman to ask where no daemon runs, or off; repeat it for further ones (default its usual sockets, where they are)")
 	a.where.add(cmd)
 	addOutput(cmd, &a.out)
 	complete(cmd, "min-severity", config.Severities...)
@@ -115,7 +122,7 @@ func (a *auditor) report(ctx context.Context) (*audit.Report, error) {
 		return nil, err
 	}
 	if len(a.inspect) > 0 {
-		for _, flag := range []string{"socket", "store", "docker"} {
+		for _, flag := range []string{"socket", "store", "docker", "cri", "podman"} {
 			if a.cmd.Flags().Changed(flag) {
 				return nil, usageError{fmt.Errorf("--%s is of no use with saved files: take it out", flag)}
 			}
@@ -129,7 +136,7 @@ func (a *auditor) report(ctx context.Context) (*audit.Report, error) {
 		}
 		return audit.Judge(facts, cfg.Audit.Exclusions()), nil
 	}
-	if a.where.askFirst() && len(a.docker) == 0 && a.file == "" {
+	if a.where.askFirst() && len(a.docker)+len(a.cri)+len(a.podman) == 0 && a.file == "" {
 		report, err := a.where.daemon().Audit(ctx)
 		if err == nil {
 			return report, nil
@@ -146,7 +153,13 @@ func (a *auditor) look(ctx context.Context, cfg *config.Config) (*audit.Report, 
 	if len(a.docker) > 0 {
 		cfg.Docker.Host, cfg.Docker.More = a.docker[0], a.docker[1:]
 	}
-	h := gather.Host{Engines: cfg.Docker.Hosts()}
+	if len(a.cri) > 0 {
+		cfg.CRI.Sockets = a.cri
+	}
+	if len(a.podman) > 0 {
+		cfg.Podman.Sockets = a.podman
+	}
+	h := daemon.Audited(cfg)
 	kept, err := store.OpenHistory(ctx, store.HistoryOptions{Store: a.where.storePath(), ReadOnly: true})
 	switch {
 	case err == nil:

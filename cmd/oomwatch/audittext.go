@@ -63,6 +63,8 @@ func auditedName(f *audit.Finding) string {
 	switch c := f.Container; {
 	case c == nil:
 		return "this host"
+	case c.Pod != nil && c.Pod.Name != "":
+		return redact.Sanitize(strings.TrimPrefix(c.Pod.Namespace+"/"+c.Pod.Name+"/"+c.Name, "/"))
 	case c.Name != "":
 		return redact.Sanitize(c.Name)
 	default:

@@ -121,27 +121,35 @@ type status struct {
 	stopSignal             int
 }
 
+// status asks about a container.
 func (c *client) status(ctx context.Context, id string) (*status, error) {
+	s, _, err := c.inspect(ctx, id)
+	return s, err
+}
+
+// inspect asks about a container; info is what the runtime adds on request, as JSON.
+func (c *client) inspect(ctx context.Context, id string) (s *status, info string, err error) {
 	request := grpcread.AppendInt(grpcread.AppendText(nil, 1, id), 2, 1) // verbose: with pid and sandbox
-	s := &status{id: id}
-	err := c.call(ctx, callStatus, request, func(f grpcread.Field) error {
+	s = &status{id: id}
+	err = c.call(ctx, callStatus, request, func(f grpcread.Field) error {
 		switch f.Number {
 		case 1:
 			return grpcread.Fields(f.Bytes, s.field)
 		case 2:
-			var info map[string]string
-			if err := grpcread.Entry(&info, f.Bytes); err != nil {
+			var added map[string]string
+			if err := grpcread.Entry(&added, f.Bytes); err != nil {
 				return err
 			}
-			s.verbose(info["info"])
+			info = added["info"]
+			s.verbose(info)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	s.finished = notBefore(s.finished, s.started)
-	return s, nil
+	return s, info, nil
 }
 
 // field takes one field of a ContainerStatus.
@@ -239,7 +247,8 @@ func nanoTime(n uint64) time.Time {
 // sandbox is a pod as the runtime knows it.
 type sandbox struct {
 	name, uid, namespace string
-	labels               map[string]string
+	labels, annotations  map[string]string
+	shares               namespaces
 }
 
 func (c *client) sandbox(ctx context.Context, id string) (*sandbox, error) {
@@ -252,8 +261,12 @@ func (c *client) sandbox(ctx context.Context, id string) (*sandbox, error) {
 			switch f.Number {
 			case 2:
 				return grpcread.Texts(f.Bytes, map[int]*string{1: &s.name, 2: &s.uid, 3: &s.namespace})
+			case 6:
+				return s.shares.read(f.Bytes)
 			case 7:
 				return grpcread.Entry(&s.labels, f.Bytes)
+			case 8:
+				return grpcread.Entry(&s.annotations, f.Bytes)
 			}
 			return nil
 		})
@@ -262,4 +275,29 @@ func (c *client) sandbox(ctx context.Context, id string) (*sandbox, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// read takes the namespaces of a LinuxPodSandboxStatus.
+func (n *namespaces) read(linux []byte) error {
+	return grpcread.Fields(linux, func(f grpcread.Field) error {
+		if f.Number != 1 {
+			return nil
+		}
+		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+			if f.Number != 2 {
+				return nil
+			}
+			return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+				switch f.Number {
+				case 1:
+					n.Network = int(f.Int)
+				case 2:
+					n.PID = int(f.Int)
+				case 3:
+					n.IPC = int(f.Int)
+				}
+				return nil
+			})
+		})
+	})
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"regexp"
-	"slices"
-	"strings"
 
 	"github.com/oomwatch/oomwatch/audit"
 	"github.com/oomwatch/oomwatch/redact"
@@ -70,7 +68,6 @@ func definitionOf(raw json.RawMessage, runtime string) (audit.Container, error) 
 	seen := d.container(runtime)
 	c := audit.Container{Container: seen.Container, PID: seen.PID, Created: parseTime(d.Created), Held: -1, ParentLimit: -1, OpenFiles: -1,
 		Command: append([]string{s.Path}, s.Args...)}
-	c.Heap = audit.HeapInCommand(c.Command)
 	if cfg := s.Config; cfg != nil {
 		c.Owner = ownerOf(cfg.Labels, c.Name)
 		if ignore := cfg.Labels[audit.Label]; ignore != "" {
@@ -81,14 +78,7 @@ func definitionOf(raw json.RawMessage, runtime string) (audit.Container, error) 
 		}
 		c.User = cfg.User
 		c.HasHealth = cfg.Healthcheck != nil && len(cfg.Healthcheck.Test) > 0 && cfg.Healthcheck.Test[0] != "NONE"
-		for _, v := range cfg.Env {
-			name, value, _ := strings.Cut(v, "=")
-			c.Heap = append(c.Heap, audit.HeapInVariable(name, value)...)
-			if secretVariable(name, value) {
-				c.SecretNames = append(c.SecretNames, redact.Cut(name, redact.MaxLabelValue))
-			}
-		}
-		slices.Sort(c.SecretNames)
+		c.Environment(cfg.Env)
 	}
 	s.define(&c)
 	if h := d.HostConfig; h != nil {
@@ -147,18 +137,6 @@ func ownerOf(labels map[string]string, name string) audit.Owner {
 		return audit.Owner{Kind: audit.OwnerQuadlet, Name: labels[labelQuadlet]}
 	}
 	return audit.Owner{Kind: audit.OwnerRun, Name: name}
-}
-
-// rePublic are names of what is published with a program: the keys that sign it, and
-// the sums that check it. Images have them in their environment.
-var rePublic = regexp.MustCompile(`(?i)(?:^|_)(?:(?:GPG|PGP)_?KEYS?(?:_IDS?)?|(?:GPG|PGP)_FINGERPRINTS?|SHA(?:1|224|256|384|512)?(?:SUMS?)?|MD5|CHECKSUMS?|DIGESTS?|COMMIT|REVISION|VERSION|URL_ASC)(?:_[A-Z0-9]+)?$`)
-
-// secretVariable is true for a variable whose value looks like a secret.
-func secretVariable(name, value string) bool {
-	if value == "" || len(value) > 1<<16 || rePublic.MatchString(name) {
-		return false
-	}
-	return strings.Contains(redact.Line(name+"="+strings.ReplaceAll(value, "\n", " ")), redact.Redacted)
 }
 
 // ReadDefinitions reads what docker inspect prints, as ReadInspect does, for the audit.

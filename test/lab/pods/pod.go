@@ -24,7 +24,7 @@ var calls = []string{service + "Version", service + "RunPodSandbox", service + "
 // Pod is a pod to be run, as a kubelet would ask for it.
 type Pod struct {
 	Namespace, Name, UID string
-	Labels               map[string]string
+	Labels, Annotations  map[string]string
 	// Limit is that of the pod's cgroup in bytes; 0 for none.
 	Limit int64
 
@@ -41,6 +41,32 @@ type Container struct {
 	Limit   int64
 	Restart int
 	Grace   int // seconds
+
+	// Env is its environment, Mounts are paths of the host by those in it, mounted
+	// writable; User is its uid.
+	Env, Mounts map[string]string
+	User        int
+	AddCaps     []string
+	// Quota is its CPU quota in microseconds of each 100 ms; 0 for none.
+	Quota                         int64
+	ReadonlyRoot, NoNewPrivileges bool
+}
+
+// security is its LinuxContainerSecurityContext.
+func (c *Container) security() []byte {
+	var caps []byte
+	for _, name := range c.AddCaps {
+		caps = grpcread.AppendText(caps, 1, name)
+	}
+	b := grpcread.AppendMessage(nil, 1, caps)
+	b = grpcread.AppendMessage(b, 5, grpcread.AppendInt(nil, 1, int64(c.User)))
+	if c.ReadonlyRoot {
+		b = grpcread.AppendInt(b, 7, 1)
+	}
+	if c.NoNewPrivileges {
+		b = grpcread.AppendInt(b, 11, 1)
+	}
+	return b
 }
 
 func (r *Runtime) call(ctx context.Context, method string, request []byte) (first string, err error) {
@@ -93,12 +119,13 @@ func (p *Pod) config() []byte {
 	b := grpcread.AppendMessage(nil, 1, meta)
 	b = grpcread.AppendText(b, 3, p.logs)
 	b = entries(b, 6, labels)
+	b = entries(b, 7, p.Annotations)
 	return grpcread.AppendMessage(b, 8, linux)
 }
 
 // Run runs the pod's sandbox. The pod's cgroup is made first, as the kubelet does.
 func (r *Runtime) Run(ctx context.Context, p *Pod) error {
-	p.parent = "/kubepods/burstable/pod" + p.UID
+	p.parent = "/" + r.Root + "/burstable/pod" + p.UID
 	p.logs = filepath.Join(r.Dir, "podlogs", p.Namespace+"_"+p.Name+"_"+p.UID)
 	if err := r.cgroup(p); err != nil {
 		return err
@@ -115,7 +142,7 @@ func (r *Runtime) cgroup(p *Pod) error {
 		root, limit = "/sys/fs/cgroup", "memory.max"
 	}
 	dir := filepath.Join(root, p.parent)
-	for _, d := range []string{filepath.Join(root, "kubepods"), filepath.Join(root, "kubepods/burstable"), dir} {
+	for _, d := range []string{filepath.Join(root, r.Root), filepath.Join(root, r.Root, "burstable"), dir} {
 		err := os.Mkdir(d, 0o755)
 		switch {
 		case err == nil:
@@ -146,11 +173,19 @@ func (r *Runtime) Create(ctx context.Context, p *Pod, c Container) (id string, e
 	for _, word := range c.Command {
 		config = grpcread.AppendText(config, 3, word)
 	}
+	config = entries(config, 6, c.Env)
+	for at, source := range c.Mounts {
+		config = grpcread.AppendMessage(config, 7, grpcread.AppendText(grpcread.AppendText(nil, 1, at), 2, source))
+	}
 	config = entries(config, 9, map[string]string{"io.kubernetes.container.name": c.Name, "io.kubernetes.pod.name": p.Name, "io.kubernetes.pod.namespace": p.Namespace, "io.kubernetes.pod.uid": p.UID})
 	config = entries(config, 10, map[string]string{"io.kubernetes.container.restartCount": strconv.Itoa(c.Restart), "io.kubernetes.pod.terminationGracePeriod": strconv.Itoa(max(c.Grace, 30))})
 	config = grpcread.AppendText(config, 11, fmt.Sprintf("%s/%d.log", c.Name, c.Restart))
-	resources := grpcread.AppendInt(nil, 4, c.Limit)
-	config = grpcread.AppendMessage(config, 15, grpcread.AppendMessage(nil, 1, resources))
+	var resources []byte
+	if c.Quota > 0 {
+		resources = grpcread.AppendInt(grpcread.AppendInt(nil, 1, 100_000), 2, c.Quota)
+	}
+	resources = grpcread.AppendInt(resources, 4, c.Limit)
+	config = grpcread.AppendMessage(config, 15, grpcread.AppendMessage(grpcread.AppendMessage(nil, 1, resources), 2, c.security()))
 	request := grpcread.AppendText(nil, 1, p.id)
 	request = grpcread.AppendMessage(request, 2, config)
 	request = grpcread.AppendMessage(request, 3, p.config())

@@ -28,6 +28,10 @@ type Runtime struct {
 	// Version is what it says it is: "1.6.20~ds1".
 	Version string
 
+	// Root is the control group that pods are below. A kubelet of this machine ends those
+	// below its own, kubepods, that it does not know.
+	Root string
+
 	bin  string // "" for the system's
 	conn *grpcread.Conn
 	pid  int
@@ -52,7 +56,7 @@ func Missing() error {
 // New starts a containerd in dir and loads the test image. It is the one in the folder
 // bin, or the system's for "".
 func New(ctx context.Context, dir, bin string) (*Runtime, error) {
-	r := &Runtime{Dir: dir, Socket: filepath.Join(dir, "containerd.sock"), bin: bin}
+	r := &Runtime{Dir: dir, Socket: filepath.Join(dir, "containerd.sock"), Root: "kubepods", bin: bin}
 	config := fmt.Sprintf(configText, filepath.Join(dir, "root"), filepath.Join(dir, "state"), r.Socket, filepath.Join(dir, "opt"), image)
 	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte(config), 0o600); err != nil {
 		return nil, err
