@@ -32,7 +32,9 @@ func TestEveryCause(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	tracefs(t)
 	hook := newReceiver(t)
-	everyCause(t, e, hook, startDaemon(t, e.Host, hook), lab.Deaths())
+	d := startDaemon(t, e.Host, hook)
+	everyCause(t, e, hook, d, lab.Deaths())
+	withEngine(t, e, hook, d)
 }
 
 // TestEveryCauseUntraced is the same for the deaths of which less is known where
@@ -47,6 +49,17 @@ func TestEveryCauseUntraced(t *testing.T) {
 		t.Fatal("the trace source sees what was hidden")
 	}
 	everyCause(t, e, hook, d, slices.DeleteFunc(lab.Deaths(), func(x lab.Death) bool { return x.Blind == nil }))
+	withEngine(t, e, hook, d)
+}
+
+// withEngine is everyCause for the deaths that take the engine along, one by one.
+func withEngine(t *testing.T, e *lab.Engine, hook *receiver, w *daemon) {
+	if !e.Private() {
+		return // it is not ours to kill
+	}
+	for _, d := range lab.WithEngine() {
+		everyCause(t, e, hook, w, []lab.Death{d})
+	}
 }
 
 func everyCause(t *testing.T, e *lab.Engine, hook *receiver, w *daemon, deaths []lab.Death) {
@@ -80,9 +93,11 @@ func everyCause(t *testing.T, e *lab.Engine, hook *receiver, w *daemon, deaths [
 				x.wrong = ""
 				return
 			}
-			wrong := holds(t, hook, w, x.id, d.Told(traced).With(lab.Want{
-				"container.name": "t-" + d.Name, "container.compose.project": "shop", "container.compose.service": d.Name,
-			}))
+			name := "t-" + d.Name
+			wrong := holds(t, hook, w, x.id, lab.Want{
+				"container.name": name, "container.compose.project": "shop", "container.compose.service": d.Name,
+			}.With(d.Told(traced)))
+			wrong = append(wrong, explained(t, w, name, hook.of(x.id)[0].ID)...)
 			if x.wrong = strings.Join(wrong, "; "); x.wrong != "" {
 				t.Errorf("%s\n%s", strings.Join(wrong, "\n"), hook.json(x.id))
 			}
@@ -115,13 +130,33 @@ func everyCause(t *testing.T, e *lab.Engine, hook *receiver, w *daemon, deaths [
 	}
 }
 
+// explained says what is wrong with the answer to "oomwatch explain NAME": it must be the
+// newest of that name.
+func explained(t *testing.T, w *daemon, name, id string) []string {
+	t.Helper()
+	out, errs, code := oomwatch(t, "explain", "--socket", w.socket, "-o", "json", name)
+	if code != 0 {
+		return []string{fmt.Sprintf("explain %s: exit status %d: %s", name, code, errs)}
+	}
+	if got := parseLines(t, out); len(got) != 1 || got[0].ID != id {
+		return []string{fmt.Sprintf("explain %s answers %s, want incident %s", name, out, id)}
+	}
+	return nil
+}
+
 // TestRemoved loses the container within milliseconds of its death, twenty
 // times, ten at once: name, image and limit must be known all the same.
 func TestRemoved(t *testing.T) {
 	e := lab.Start(t, lab.Options{})
 	hook := newReceiver(t)
 	startDaemon(t, e.Host, hook)
-	row(t, platform(t, e), "oom.container", "removed-at-once")
+	on := platform(t, e)
+	row(t, on, "oom.container", "removed-at-once")
+	// No command reaches one that is gone.
+	again := lab.All(lab.Has("docker run -m 48m"), lab.Lacks("docker update"))
+	if strings.Contains(on, "-podman-") {
+		again = lab.All(lab.Has("--memory 48m"), lab.Lacks("podman update"))
+	}
 	ctx := timeout(t, 3*time.Minute)
 	for round := range 2 {
 		var wg sync.WaitGroup
@@ -143,6 +178,9 @@ func TestRemoved(t *testing.T) {
 			got := hook.waitFor(t, id, 1, 10*time.Second)[0]
 			if got.Cause != incident.OOMContainer || got.Kind != incident.KindDeath {
 				t.Errorf("%d: %s %s: %s", i, got.Kind, got.Cause, got.Summary)
+			}
+			if wrong := (lab.Want{"advice": again}).Wrong(hook.json(id)); len(wrong) > 0 {
+				t.Errorf("%d: %v", i, wrong)
 			}
 			if c := got.Container; c.Name != fmt.Sprintf("rm-%d-%d", round, i) || c.Image == "" || c.MemoryLimit == nil || *c.MemoryLimit != 32<<20 {
 				t.Errorf("%d: container is %+v", i, c)

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -42,7 +43,7 @@ func Deaths() []Death {
 	killed := Want{"cause": "kill.process", "confidence": "certain", "container.signal": "SIGKILL", "killer.kind": "process",
 		"killer.pid": There, "killer.uid": There, "killer.command": There, "oom": Absent, "advice": Has("sender's decision")}
 	unseen := Want{"cause": "kill.unknown", "confidence": "possible", "killer": Absent, "killer.kind": Absent, "killer.pid": Absent,
-		"killer.comm": Absent, "killer.name": Absent, "advice": Has("oomwatch doctor")}
+		"killer.comm": Absent, "killer.name": Absent, "killer.uid": Absent, "killer.command": Absent, "advice": Has("oomwatch doctor")}
 	return []Death{
 		{"oom", "a process outgrows the container's own limit", 137,
 			oom.With(Want{"victim.comm": "tail", "victim.main": true, "hog.comm": "tail", "trigger.comm": "tail", "memory.anon_bytes": AtLeast(28 * mib), "advice": Has("48 MiB")}), nil,
@@ -59,9 +60,16 @@ func Deaths() []Death {
 		{"oom-memswap", "the limit of memory and swap together", 137,
 			oom.With(Want{"victim.comm": "tail", "container.swap_limit_bytes": 32 * mib}), nil,
 			ends("-m", "32m", "--memory-swap", "32m", Image, "tail", "/dev/zero")},
+		{"oom-swap", "the limit of memory, with as much swap allowed as the engine gives by itself", 137,
+			oom.With(Want{"victim.comm": "tail", "container.compose.project": Absent, "container.compose.service": Absent,
+				"advice": All(Has("docker update -m 50331648 --memory-swap"), Lacks("--memory-swap 50331648"))}), nil,
+			ends("--label", "com.docker.compose.project=", "--label", "com.docker.compose.service=", "-m", "32m", Image, "tail", "/dev/zero")},
 		{"oom-leak", "a slow leak reaches the limit", 137,
 			oom.With(Want{"victim.comm": "leaky", "oom.limit_bytes": 48 * mib, "container.memory_limit_bytes": 48 * mib, "memory.anon_bytes": AtLeast(40 * mib), "history.points": There}), nil,
 			ends("-m", "48m", Image, "prog", "eat", "-comm", "leaky", "-rate", "8000000")},
+		{"oom-compose", "the same of a service that compose runs", 137,
+			oom.With(Want{"victim.comm": "tail", "container.compose.service": "hungry", "advice": All(Has("mem_limit: 48m"), Has("service hungry"), Lacks("docker update"))}), nil,
+			ends("--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=hungry", "-m", "32m", Image, "tail", "/dev/zero")},
 		{"oom-hostile-name", "the victim's name imitates a kernel line", 137,
 			oom.With(Want{"victim.comm": "x) total-vm:1kB"}), nil,
 			ends("-m", "32m", Image, "prog", "eat", "-comm", "x) total-vm:1kB")},
@@ -71,6 +79,9 @@ func Deaths() []Death {
 		{"oom-child", "a child is killed, the container lives on", -1,
 			oom.With(Want{"victim.comm": "worker", "victim.main": false, "container.running": true, "container.signal": Absent}), nil,
 			childKilled},
+		{"oom-child-after-death", "the same, and another container that had its name has died before", -1,
+			oom.With(Want{"victim.comm": "worker", "victim.main": false, "container.running": true, "container.signal": Absent}), nil,
+			childKilledAfterDeath},
 		{"oom-ancestor", "the limit of the cgroup above is reached", 137,
 			oom.With(Want{"cause": "oom.ancestor", "victim.comm": "tail", "container.memory_limit_bytes": Absent, "oom.oom_memcg": Has("oomwatch-lab-"), "advice": Has("The limit is the parent")}), nil,
 			ancestor},
@@ -93,7 +104,8 @@ func Deaths() []Death {
 		{"kill-sidecar", "a sidecar that shares its pid namespace kills it", 137,
 			killed.With(Want{"killer.name": Has("-sidecar")}), unseen, killSidecar},
 		{"kill-inside", "another process of the same container kills its main one", 137,
-			killed.With(Want{"killer.name": Has("kill-inside")}), unseen, killInside},
+			// It ends with the container, maybe before its command line is read.
+			killed.With(Want{"killer.name": Has("kill-inside"), "killer.command": Any}), unseen, killInside},
 		{"kill-child", "the main process kills its child, and lives on", -1,
 			killed.With(Want{"severity": "info", "container.signal": Absent, "container.running": true, "victim.comm": "sleep", "victim.main": false,
 				"summary": Has("its own main process sh (PID 1): not an OOM kill"), "advice": Has("memory limit changes nothing")}), Want{"cause": "-"}, killChild},
@@ -152,6 +164,22 @@ func Deaths() []Death {
 	}
 }
 
+// WithEngine are the ways to end a container together with its engine. Each is caused
+// alone, on an engine of our own, which is up again when Do returns.
+func WithEngine() []Death {
+	// The engine's word comes when it is up again, if it has one.
+	killed := Want{"cause": "kill.process", "seen_live": false, "container.exit_code": Any, "container.signal": Any, "killer.kind": "process", "killer.pid": os.Getpid(), "victim": Absent, "oom": Absent}
+	unseen := Want{"cause": "engine.stop", "confidence": "possible", "severity": "warning", "seen_live": false, "killer": Absent, "killer.kind": Absent, "killer.pid": Absent}
+	return []Death{
+		{"killed-with-engine", "engine, shim and container are killed at once", 137, killed, unseen, killedWithEngine},
+		{"killed-with-engine-restarted", "the same, and the engine starts the container anew", 137,
+			killed.With(Want{"container.running": Any, "container.finished_at": Any}), unseen.With(Want{"container.running": Any, "container.finished_at": Any}),
+			func(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+				return killedWithEngine(ctx, e, name, append(flags, "--restart", "always")...)
+			}},
+	}
+}
+
 // Told is all that must be in the alert: what the row says, and what is the same
 // in every alert of something that was seen as it happened.
 func (d Death) Told(traced bool) Want {
@@ -185,7 +213,9 @@ var onPodman = map[string]Want{
 	"stop-timeout": {"confidence": "likely"},
 	"stop":         {"confidence": Any},
 	"oom":          soon, "oom-shmem": soon, "oom-tmpfs": soon, "oom-kernel": soon, "oom-memswap": soon, "oom-hostile-name": soon,
-	"exit137": {"container.oom_killed_flag": Any},
+	"oom-compose": soon,
+	"oom-swap":    soon.With(Want{"advice": All(Has("podman update --memory 50331648"), Lacks("docker"))}),
+	"exit137":     {"container.oom_killed_flag": Any},
 }
 
 // onV1 is what is said besides where the kernel notifies of levels of pressure: the

@@ -291,6 +291,11 @@ func (e *Engine) Kill() error {
 	if err := e.signal(syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill dockerd: %w", err)
 	}
+	return e.killed()
+}
+
+// killed waits for the end of a dockerd that was killed, and clears up after it.
+func (e *Engine) killed() error {
 	if err := e.gone(Slow(10 * time.Second)); err != nil {
 		return err
 	}
@@ -301,6 +306,17 @@ func (e *Engine) Kill() error {
 		return err
 	}
 	return nil
+}
+
+// KillAll ends dockerd, its containerd, the shims and further processes by SIGKILL, all at
+// once, as "systemctl kill" does to a unit.
+func (e *Engine) KillAll(pids ...int) error {
+	for _, pid := range append(append(pids, e.pid), e.processes(isRuntime)...) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+			return fmt.Errorf("kill process %d: %w", pid, err)
+		}
+	}
+	return e.killed()
 }
 
 // Up starts dockerd, again on the same data after Down or Kill, and waits until it answers.

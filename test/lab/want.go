@@ -61,6 +61,29 @@ func Has(part string) Check {
 	}
 }
 
+// Lacks wants a text, or a list of texts, without part in any.
+func Lacks(part string) Check {
+	has := Has(part)
+	return func(v any, there bool) string {
+		if has(v, there) == "" {
+			return fmt.Sprintf("nothing with %q", part)
+		}
+		return ""
+	}
+}
+
+// All wants all that several checks want.
+func All(checks ...Check) Check {
+	return func(v any, there bool) string {
+		for _, c := range checks {
+			if wrong := c(v, there); wrong != "" {
+				return wrong
+			}
+		}
+		return ""
+	}
+}
+
 // With is w with what more says on top of it.
 func (w Want) With(more Want) Want {
 	all := maps.Clone(w)

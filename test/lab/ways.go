@@ -82,6 +82,18 @@ func childKilled(ctx context.Context, e *Engine, name string, flags ...string) (
 	return id, e.WaitLog(ctx, id, "child ended")
 }
 
+// childKilledAfterDeath is the same in a container whose name was another's before.
+func childKilledAfterDeath(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+	old, err := ends(Image, "prog", "exit", "3")(ctx, e, name, flags...)
+	if err != nil {
+		return "", err
+	}
+	if _, err := e.Docker(ctx, "rm", old); err != nil {
+		return "", err
+	}
+	return childKilled(ctx, e, name, flags...)
+}
+
 // killChild has the main process kill a child of its own, once that has been seen, and
 // live on for a while.
 func killChild(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
@@ -189,6 +201,26 @@ func killOutside(ctx context.Context, e *Engine, name string, flags ...string) (
 		return id, fmt.Errorf("kill the container's process: %w", err)
 	}
 	return id, over(ctx, e, id)
+}
+
+// killedWithEngine ends a container with all that runs it, and starts the engine again.
+func killedWithEngine(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+	id, err := run(ctx, e, name, flags, []string{Image, "prog", "stubborn"})
+	if err != nil {
+		return "", err
+	}
+	if err := e.WaitLog(ctx, id, "ready"); err != nil {
+		return id, err
+	}
+	time.Sleep(time.Second) // who follows the engine has seen it
+	pid, err := e.MainPID(ctx, id)
+	if err != nil {
+		return id, err
+	}
+	if err := e.KillAll(pid); err != nil {
+		return id, err
+	}
+	return id, e.Up(ctx)
 }
 
 // Parent makes a cgroup with a limit in bytes to be given as --cgroup-parent, as this
