@@ -269,13 +269,22 @@ func Load(path string) (cfg *Config, warnings []string, err error) {
 
 // check judges what single values cannot tell, and reads the secrets.
 func (d *document) check(cfg *Config) (warnings []string) {
-	d.checkWarnings(&cfg.Warnings)
-	d.checkAudit(&cfg.Audit)
-	d.checkEngines(&cfg.Docker)
+	if !d.refused["warnings"] {
+		d.checkWarnings(&cfg.Warnings)
+	}
+	if !d.refused["audit"] {
+		d.checkAudit(&cfg.Audit)
+	}
+	if !d.refused["docker"] {
+		d.checkEngines(&cfg.Docker)
+	}
 	names := map[ReceiverName]string{}
 	for i := range cfg.Receivers {
 		r := &cfg.Receivers[i]
 		at := fmt.Sprintf("receivers[%d]", i)
+		if r.Name == "" && d.refused[at] {
+			continue
+		}
 		if r.Name == "" {
 			d.problem(at, "a receiver needs a name: the store keeps under it what is owed to it")
 		} else if other, dup := names[r.Name]; dup {
@@ -283,14 +292,20 @@ func (d *document) check(cfg *Config) (warnings []string) {
 		} else {
 			names[r.Name] = at
 		}
+		if d.refused[at] {
+			continue
+		}
 		if r.Type == "" {
 			d.problem(at, "a receiver needs a type: "+List(receiverTypes()))
 			continue
 		}
 		warnings = append(warnings, d.checkReceiver(at, r)...)
 	}
-	warnings = append(warnings, d.checkHeartbeat(&cfg.Alerts)...)
 	warnings = append(warnings, d.checkWeb(&cfg.Web)...)
+	if d.refused["alerts"] {
+		return warnings
+	}
+	warnings = append(warnings, d.checkHeartbeat(&cfg.Alerts)...)
 	if cfg.Alerts.LongestPause < Duration(cfg.Alerts.Pause) {
 		d.problem("alerts.longest_pause", fmt.Sprintf("it is shorter than alerts.pause, %s", Duration(cfg.Alerts.Pause)))
 	}

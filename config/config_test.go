@@ -320,3 +320,25 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+// TestAllFaultsAtOnce: what hangs on several values is judged beside values that are
+// refused by themselves, and nothing is said of a receiver that a refused value is in.
+func TestAllFaultsAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	text := "listen: nowhere\nreceivers:\n  - {name: a, type: slak}\n  - {name: a, type: webhook}\n  - {type: webhook, url: 'https://x.example'}\nalerts: {pause: soon}\nwarnings: {restarts: many}\nweb: {token_file: /nonexistent}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := Load(path)
+	if err == nil {
+		t.Fatal("it is taken")
+	}
+	for _, want := range []string{":1:9: ", ":3:21: ", `the name "a" is taken`, "exactly one of url", "a receiver needs a name", ":6:17: ", ":7:22: ", ":8:19: "} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("it does not say %q:\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "needs a type") {
+		t.Errorf("a refused type is called missing:\n%v", err)
+	}
+}

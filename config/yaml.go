@@ -57,12 +57,16 @@ type document struct {
 	lines    []string
 	at       map[string]*token.Token // path → where its value (or key) stands
 	problems problems
+	// refused are the paths at or below which a value was refused: what hangs on several
+	// values is not judged there.
+	refused map[string]bool
 }
 
 // parseConfig reads src into cfg. Everything wrong with it is found, not only
-// the first: unknown keys, wrong types and refused values.
+// the first: unknown keys, wrong types and refused values stand in problems. An error is
+// of a file that is no YAML.
 func parseConfig(file string, src []byte, cfg *Config) (*document, error) {
-	d := &document{file: file, lines: strings.Split(string(src), "\n"), at: map[string]*token.Token{}}
+	d := &document{file: file, lines: strings.Split(string(src), "\n"), at: map[string]*token.Token{}, refused: map[string]bool{}}
 	tokens := lexer.Tokenize(string(src))
 	if t := tooDeep(tokens); t != nil {
 		d.add(t, fmt.Sprintf("nested more than %d deep: nothing in a configuration is", maxDepth))
@@ -91,7 +95,7 @@ func parseConfig(file string, src []byte, cfg *Config) (*document, error) {
 	if body != nil {
 		d.bind("", body, reflect.ValueOf(cfg).Elem())
 	}
-	return d, d.problems.err()
+	return d, nil
 }
 
 // maxDepth is how deep a configuration may be nested: the parser's work and memory grow
@@ -124,6 +128,12 @@ func tooDeep(tokens token.Tokens) *token.Token {
 
 // bind reads node into v. path names it for later checks.
 func (d *document) bind(path string, node ast.Node, v reflect.Value) {
+	before := len(d.problems)
+	defer func() {
+		if len(d.problems) > before {
+			d.refused[path] = true
+		}
+	}()
 	switch n := node.(type) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
 		d.add(node.GetToken(), "anchors, aliases and tags are not read here: write the value out")

@@ -47,7 +47,7 @@ func checkKernelLog() []Finding {
 			err = nil // an empty ring is a readable one
 		}
 		if began := r.Began(); !began.IsZero() {
-			log.Found += "; its oldest record is of " + began.Format(time.RFC3339)
+			log.Found += "; its oldest record is of " + units.Clock(began)
 		}
 		_ = r.Close() // it was only read
 	}
@@ -84,7 +84,7 @@ func checkJournal(ctx context.Context) Finding {
 	f := Finding{Capability: "journal", State: OK}
 	h, err := journal.Reach(ctx)
 	if err == nil {
-		f.Found = "its oldest line of the kernel is of " + h.From.Format(time.RFC3339)
+		f.Found = "its oldest line of the kernel is of " + units.Clock(h.From)
 		return f
 	}
 	f.State, f.Found = Weak, err.Error()

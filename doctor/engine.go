@@ -27,7 +27,12 @@ func checkEngines(ctx context.Context, cfg *config.Config) []Finding {
 	}
 	var out []Finding
 	for _, host := range cfg.Docker.Hosts() {
-		out = append(out, probe(ctx, "docker", host)...)
+		found := probe(ctx, "docker", host)
+		for i := range found {
+			// One that somebody named is wanted; the usual one may not be there.
+			found[i].Needed = cfg.Docker.Host != "" && found[i].SeesDeaths
+		}
+		out = append(out, found...)
 	}
 	return append(out, others...)
 }

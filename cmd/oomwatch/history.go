@@ -220,6 +220,14 @@ func (p *places) noDaemon(err error, notes io.Writer) bool {
 	return true
 }
 
+// askedSocket is the error of a socket that was named.
+func askedSocket(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return err // it names the step itself
+	}
+	return fmt.Errorf("%w; is `oomwatch run` running, and with this socket?", err)
+}
+
 // incidents asks the daemon, or reads the store without it.
 func (p *places) incidents(ctx context.Context, q web.Query, notes io.Writer) ([]*incident.Incident, error) {
 	if p.askFirst() {
@@ -228,7 +236,7 @@ func (p *places) incidents(ctx context.Context, q web.Query, notes io.Writer) ([
 			return list, nil
 		}
 		if p.socket != "" && p.store == "" {
-			return nil, fmt.Errorf("%w; is `oomwatch run` running, and with this socket?", err)
+			return nil, askedSocket(err)
 		}
 		if !p.noDaemon(err, notes) {
 			return nil, err

@@ -152,7 +152,7 @@ func newSilenceExpire() *cobra.Command {
 // needsDaemon says what to do where no daemon answers and none can be done without.
 func needsDaemon(err error) error {
 	if errors.Is(err, web.ErrNoDaemon) {
-		return fmt.Errorf("%w; silences are the daemon's: is `oomwatch run` running, and with this socket?", err)
+		return fmt.Errorf("silences are the daemon's: %w", askedSocket(err))
 	}
 	return err
 }

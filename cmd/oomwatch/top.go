@@ -130,7 +130,7 @@ func (t *topCommand) source(ctx context.Context) (rows look, from string, end fu
 	case err == nil:
 		return client.Top, "the daemon", func() {}, nil
 	case t.socket != "":
-		return nil, "", nil, fmt.Errorf("%w; is `oomwatch run` running, and with this socket?", err)
+		return nil, "", nil, askedSocket(err)
 	case !p.noDaemon(err, t.cmd.ErrOrStderr()):
 		return nil, "", nil, err
 	}
