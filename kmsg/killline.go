@@ -108,6 +108,10 @@ func (k *killLine) announced(s string, escaped bool) (rest string, ok bool) {
 // commEnd finds the bracket that closes the victim's name. The name may hold
 // any byte, ") total-vm:" too, so that the last one that fits counts.
 func commEnd(s string) int {
+	// Nearly always there is one bracket.
+	if i := strings.IndexByte(s, ')'); i >= 0 && strings.HasPrefix(s[i:], ") total-vm:") && strings.IndexByte(s[i+1:min(len(s), maxName+len(") total-vm:"))], ')') < 0 {
+		return i
+	}
 	// A name is at most 15 bytes, 60 when all are escaped.
 	for _, tail := range []string{") total-vm:", ") vsz:"} {
 		if i := strings.LastIndex(s[:min(len(s), maxName+len(tail))], tail); i >= 0 {
@@ -135,7 +139,10 @@ const maxName = 60
 func (k *killLine) sizes(s string) string {
 	rest := s
 	for {
-		t := strings.TrimLeft(rest, " ,\t")
+		t := rest
+		for t != "" && (t[0] == ' ' || t[0] == ',' || t[0] == '\t') {
+			t = t[1:]
+		}
 		colon := strings.IndexByte(t[:min(len(t), 24)], ':')
 		if colon <= 0 || !isFieldName(t[:colon]) {
 			return rest

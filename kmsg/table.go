@@ -195,8 +195,10 @@ var statNames = func() map[string]string {
 // addStats reads counters "name value", one or many with line ends between
 // them, into m. It tells whether there was one.
 func addStats(m *map[string]int64, t string) bool {
-	if name, n := plainStat(t); name != "" {
-		setStat(m, name, n)
+	if name, n, ok := plainStat(t); ok {
+		if name != "" {
+			setStat(m, name, n)
+		}
 		return true
 	}
 	found := false
@@ -239,20 +241,20 @@ func setStat(m *map[string]int64, name string, n int64) {
 	(*m)[name] = n
 }
 
-// plainStat reads a line that is one counter that is a size, and nothing else;
-// "" for any other.
-func plainStat(t string) (name string, n int64) {
+// plainStat reads a line that is one counter and nothing else. The name is "" for one
+// that is no size.
+func plainStat(t string) (name string, n int64, ok bool) {
 	i := len(t)
 	for i > 0 && t[i-1]-'0' <= 9 {
 		i--
 	}
-	if i == 0 || len(t)-i > 17 || i == len(t) || t[i-1] != ' ' {
-		return "", 0
+	if i < 2 || len(t)-i > 17 || i == len(t) || t[i-1] != ' ' || !isFieldName(t[:i-1]) {
+		return "", 0, false
 	}
 	for _, c := range []byte(t[i:]) {
 		n = n*10 + int64(c-'0')
 	}
-	return statNames[t[:i-1]], n
+	return statNames[t[:i-1]], n, true
 }
 
 // statEnd finds what ends a counter, -1 if nothing does.

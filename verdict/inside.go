@@ -19,6 +19,9 @@ func insideUnit(inc *incident.Incident) string {
 
 // unitBelow is the innermost unit of a path below a container's own cgroup.
 func unitBelow(path string, c *incident.Container) string {
+	if last := path[strings.LastIndexByte(path, '/')+1:]; len(c.ID) >= 12 && strings.Contains(last, c.ID) {
+		return "" // the container's own, as in most kills
+	}
 	id := cgroup.ParsePath(path)
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	at := -1
