@@ -43,7 +43,14 @@ func (f *finder) candidate(b []byte, from int) int {
 		if i := candidateAVX2(&f.lo, &f.hi, &b[from], places); i >= 0 {
 			return from + i
 		}
-		from += places &^ 31
+		if places%32 == 0 {
+			return -1
+		}
+		from += places - 32 // the last whole block reaches back to places that are no candidates
+		if i := candidateAVX2(&f.lo, &f.hi, &b[from], 32); i >= 0 {
+			return from + i
+		}
+		return -1
 	}
 	return f.scalar(b, from)
 }
