@@ -131,7 +131,7 @@ func TestSoak(t *testing.T) {
 // reason is why a cause could not be told.
 func reason(inc *incident.Incident) string {
 	for _, x := range inc.Evidence {
-		if x.Source == "verdict" {
+		if x.Source == "judgement" {
 			return x.Text
 		}
 	}
