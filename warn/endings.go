@@ -127,22 +127,10 @@ func (w *Warner) countDeath(st *state, inc *incident.Incident) {
 	for i, d := range st.deaths {
 		if d.id == inc.ID { // told again, with more known
 			st.deaths[i].cause, st.deaths[i].what = inc.Cause, inc.Summary
-			if i == len(st.deaths)-1 && d.over == 0 {
-				st.givenUp(&w.opt.Rules, inc)
-			}
+			st.deaths[i].over = max(d.over, inc.Container.RestartsOver())
 			return
 		}
 	}
-	st.deaths = bounded(st.deaths, death{id: inc.ID, at: inc.Time, cause: inc.Cause, what: inc.Summary}, 64)
-	st.givenUp(&w.opt.Rules, inc)
+	st.deaths = bounded(st.deaths, death{id: inc.ID, at: inc.Time, cause: inc.Cause, what: inc.Summary, over: inc.Container.RestartsOver()}, 64)
 	st.judgeRestarts(&w.opt.Rules, inc.Time)
-}
-
-// givenUp looks whether the last death was the one after which its engine starts it no
-// more.
-func (st *state) givenUp(r *Rules, inc *incident.Incident) {
-	if n := inc.Container.RestartsOver(); r.Restarts > 0 && n > 0 {
-		st.deaths[len(st.deaths)-1].over = n
-		st.see(GaveUp, alarm, inc.Time, 0, 0)
-	}
 }

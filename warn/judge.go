@@ -184,11 +184,24 @@ func (st *state) judgeRestarts(r *Rules, at time.Time) {
 	}
 }
 
-// gaveUpFor is how long it is shown that an engine gave up, where nobody starts it again.
-const gaveUpFor = 24 * time.Hour
+const (
+	// gaveUpAfter is how long after it was due a start must not have been seen.
+	gaveUpAfter = 5 * time.Second
+	// gaveUpFor is how long it is shown that an engine gave up, where nobody starts it again.
+	gaveUpFor = 24 * time.Hour
+)
 
-// judgeGaveUp: somebody started it again, or it has been shown for long enough.
-func (st *state) judgeGaveUp(_ *Rules, at time.Time) {
+// judgeGaveUp: it has been restarted as often as its policy allows, died, and the start
+// that would be due does not come; until somebody starts it again.
+func (st *state) judgeGaveUp(r *Rules, at time.Time) {
+	if n := len(st.deaths); r.Restarts > 0 && n > 0 {
+		last := &st.deaths[n-1]
+		due := last.at.Add(backoff(st.deaths) + gaveUpAfter)
+		if last.over > 0 && !at.Before(due) && !st.seen.After(last.at.Add(sameStart)) {
+			st.see(GaveUp, alarm, at, 0, 0)
+			return
+		}
+	}
 	if s := st.signs[GaveUp]; s != nil && (st.seen.After(s.since) || at.Sub(s.since) > gaveUpFor) {
 		st.see(GaveUp, calm, at, 0, 0)
 	}

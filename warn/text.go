@@ -170,11 +170,9 @@ func loopWords(st *state, who string) told {
 	} else {
 		t.summary += ", the last as " + string(last.cause)
 	}
-	if last.over > 0 {
-		t.summary += "; it is not started again"
-	} else if st.pod {
+	if st.pod {
 		t.summary += fmt.Sprintf("; the kubelet waits up to %s before the next start (CrashLoopBackOff)", incident.FormatDuration(kubeletBackoff(st.deaths)))
-	} else if b := backoff(st.deaths); b > 0 && st.runtime() == "docker" {
+	} else if b := backoff(st.deaths); b > 0 && last.over == 0 && st.runtime() == "docker" {
 		t.summary += fmt.Sprintf("; Docker waits about %s before the next start", incident.FormatDuration(b))
 	}
 	t.advice = "Look at the first of these deaths, not the last: oomwatch explain --all " + st.ask(who)
@@ -194,7 +192,7 @@ func gaveUpWords(st *state, who string) told {
 	if how, ok := strings.CutPrefix(last.what, who+" "); ok {
 		t.summary += "; the last time it " + how
 	}
-	t.advice = fmt.Sprintf("Mend the cause first, then start it by hand: docker start %s. With restart policy unless-stopped the engine would have gone on trying.", who)
+	t.advice = "Mend the cause first, then start it by hand. With the restart policy unless-stopped the engine would have gone on trying."
 	return t
 }
 

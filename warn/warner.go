@@ -132,7 +132,8 @@ type death struct {
 	at    time.Time
 	cause incident.Cause
 	what  string
-	// over is after how many restarts its engine gave up; 0 where it did not.
+	// over is how many restarts its policy allows, where its engine counts so many; it
+	// may count the one after this death among them. 0 where it does not.
 	over int
 }
 
