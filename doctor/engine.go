@@ -21,7 +21,8 @@ var lostWithout = map[string]string{
 // checkEngines tries every call to the engines that the daemon makes. Docker is left out
 // where nobody named it, it is not there, and another engine is.
 func checkEngines(ctx context.Context, cfg *config.Config) []Finding {
-	others := append(checkRuntimes(ctx, cfg), checkPodman(ctx, cfg)...)
+	others := checkRuntimes(ctx, cfg)
+	others = append(append(others, checkKubelet(others)...), checkPodman(ctx, cfg)...)
 	if len(others) > 0 && !docker.Expected(string(cfg.Docker.Host)) {
 		return others
 	}

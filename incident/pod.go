@@ -32,6 +32,15 @@ func (c *Container) Title() string {
 	return c.Name
 }
 
+// FullName is the container's name as a command takes it: in a pod NAMESPACE/POD/NAME, else
+// the name alone. "" where it has no name. It is not sanitised.
+func (c *Container) FullName() string {
+	if p := c.Pod; p != nil && p.Name != "" && p.Namespace != "" && c.Name != "" {
+		return p.Namespace + "/" + p.Name + "/" + c.Name
+	}
+	return c.Name
+}
+
 // How Kubernetes ends the names of pods: five of these letters at random, which has no
 // vowel and nothing that looks like another; before it, of a Deployment's, the hash of its
 // template, of a CronJob's the minutes since 1970; a StatefulSet's have a number.

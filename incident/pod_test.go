@@ -40,3 +40,13 @@ func TestPodNames(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestFullName is what explain takes: a pod's container by all three names.
+func TestFullName(t *testing.T) {
+	pod := &Pod{Namespace: "shop", Name: "web-0", UID: "u"}
+	for want, c := range map[string]*Container{"shop/web-0/main": {Name: "main", Pod: pod}, "web": {Name: "web"}, "main": {Name: "main", Pod: &Pod{UID: "u"}}} {
+		if got := c.FullName(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -309,7 +309,8 @@ func adviceAncestor(inc *incident.Incident, who string, unlimited bool) string {
 	held := ""
 	if inc.OOM != nil {
 		for i := range inc.OOM.Members {
-			if m := &inc.OOM.Members[i]; m.Container != "" && m.Usage != nil && i < 3 && (isNamed(m) || !isPod(inc)) {
+			// Of a pod not its sandbox, and not the victim, whose memory is freed by now.
+			if m := &inc.OOM.Members[i]; m.Container != "" && m.Usage != nil && i < 3 && (!isPod(inc) || isNamed(m) && m.Container != inc.Container.Name) {
 				held += "; " + redact.Sanitize(m.Container) + " held " + incident.FormatBytes(*m.Usage)
 			}
 		}

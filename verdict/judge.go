@@ -207,11 +207,17 @@ func judgeGone(f *Facts) (judgement, bool) {
 	switch {
 	case f.Rebooted:
 		return judgement{cause: incident.HostShutdown, confidence: incident.Likely, why: "the host rebooted after this container was last seen running"}, true
-	case f.EngineDown && f.Exit.ExitCode != 0 && f.Exit.ExitCode < 256 && incident.ExitSignal(f.Exit.ExitCode) != 11 && incident.ExitSignal(f.Exit.ExitCode) != 6:
+	case f.EngineDown && !outlives(f.Container) && f.Exit.ExitCode != 0 && f.Exit.ExitCode < 256 && incident.ExitSignal(f.Exit.ExitCode) != 11 && incident.ExitSignal(f.Exit.ExitCode) != 6:
 		return judgement{cause: incident.EngineStop, confidence: incident.Possible,
 			why: "it ended while the engine was away, and nothing else explains it"}, true
 	}
 	return judgement{}, false
+}
+
+// outlives is true for a container that goes on when its engine ends: containerd's, CRI-O's
+// and Podman's are children of a shim or of conmon.
+func outlives(c *incident.Container) bool {
+	return c != nil && (c.Runtime == "containerd" || c.Runtime == "cri-o" || c.Runtime == "podman")
 }
 
 // judgeSilentOOM finds an OOM kill of which the kernel log says nothing, from
@@ -269,7 +275,7 @@ func judgeCode(f *Facts) (judgement, bool) {
 		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, signal: sig,
 			why: fmt.Sprintf("exit code %d is what %s leaves, and no request to the engine to send it was seen: another process did, or the program itself exited with %d",
 				code, incident.SignalName(sig), code)}, true
-	case code == 255 && f.NotSeenLive:
+	case code == unknownCode && (f.NotSeenLive || f.EngineDown):
 		return judgement{cause: incident.UnknownCause, confidence: incident.Possible,
 			why: "the engine gives 255 when it does not know how a container ended"}, true
 	}

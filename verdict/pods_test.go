@@ -135,3 +135,21 @@ func TestEvictionAdvice(t *testing.T) {
 		}
 	}
 }
+
+// TestEngineAway has containers end while their engine is away: of Docker's the engine may
+// have ended them, of those that outlive their engine it has not.
+func TestEngineAway(t *testing.T) {
+	for _, tt := range []struct {
+		runtime string
+		code    int
+		want    incident.Cause
+	}{
+		{"docker", 143, incident.EngineStop}, {"docker", 255, incident.EngineStop},
+		{"containerd", 255, incident.UnknownCause}, {"containerd", 5, incident.ExitError}, {"containerd", 137, incident.KillUnknown}, {"podman", 5, incident.ExitError}, {"cri-o", 255, incident.UnknownCause},
+	} {
+		f := &Facts{Kind: incident.KindDeath, Container: &incident.Container{Name: "main", Runtime: tt.runtime}, Exit: &incident.Exit{At: time.Unix(1796012000, 0), ExitCode: tt.code}, EngineDown: true}
+		if inc := Explain(f); inc.Cause != tt.want {
+			t.Errorf("%s %d: %s: %s", tt.runtime, tt.code, inc.Cause, inc.Summary)
+		}
+	}
+}

@@ -172,7 +172,7 @@ func loopWords(st *state, who string) told {
 	}
 	if st.pod {
 		t.summary += fmt.Sprintf("; the kubelet waits up to %s before the next start (CrashLoopBackOff)", incident.FormatDuration(kubeletBackoff(st.deaths)))
-	} else if b := backoff(st.deaths); b > 0 && last.over == 0 && st.runtime() == "docker" {
+	} else if b := backoff(st.deaths); b > 0 && last.over == 0 && (st.runtime() == "docker" || st.runtime() == "") {
 		t.summary += fmt.Sprintf("; Docker waits about %s before the next start", incident.FormatDuration(b))
 	}
 	t.advice = "Look at the first of these deaths, not the last: oomwatch explain --all " + st.ask(who)
@@ -227,8 +227,8 @@ func subject(st *state, f *verdict.Facts) string {
 
 // ask is the container as explain takes it.
 func (st *state) ask(who string) string {
-	if st.about != nil && st.about.Pod != nil && st.about.Name != "" {
-		return redact.Sanitize(st.about.Pod.Namespace + "/" + st.about.Pod.Name + "/" + st.about.Name)
+	if st.about != nil && st.about.Name != "" {
+		return redact.Sanitize(st.about.FullName())
 	}
 	return who
 }

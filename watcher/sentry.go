@@ -140,7 +140,7 @@ func warnOf(c *correlate.Correlator, id string) (warn.Run, bool) {
 	if !ok {
 		return warn.Run{}, false
 	}
-	run := warn.Run{Name: spec.Name, Start: start, Silent: spec.Labels[warn.Label] == "false"}
+	run := warn.Run{Name: spec.FullName(), Start: start, Silent: spec.Labels[warn.Label] == "false"}
 	if n := spec.RestartCount; n != nil {
 		run.Restarts = new(int64(*n))
 	}
