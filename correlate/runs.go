@@ -22,6 +22,9 @@ const (
 	// sameEnd is how far an engine's event of an end may follow the moment at which it
 	// first showed that end.
 	sameEnd = time.Second
+	// clockStep is how long before its start an end must lie for the host's clock to have
+	// been set back: engines have shown ends that are a little before their starts.
+	clockStep = 10 * time.Second
 	// slowEnd is how far a slow engine stamps that event after the end itself.
 	slowEnd = 10 * time.Second
 	// early is how long before the engine's stamp of a start the kernel can already
@@ -124,6 +127,9 @@ func (x *container) shownRuns() []*run {
 		if l.Exit != nil {
 			shown := *l.Exit
 			r.exit, r.ended = &shown, l.ExitSeen
+			if r.setBack() {
+				r.lo = shown.FinishedAt.Add(-sameEnd) // the time of its start says nothing of its end
+			}
 		}
 		all = append(all, r)
 	}
@@ -182,6 +188,9 @@ func (x *container) addEnds(all []*run) []*run {
 		if n > 0 {
 			r = all[n-1]
 		}
+		if back := slices.IndexFunc(all, func(r *run) bool { return r.setBack() && r.end == nil && r.shows(e) }); back >= 0 {
+			r = all[back]
+		}
 		switch {
 		case r != nil && e.failed() && r.start.IsZero() && (r.failed || e.At.Sub(r.hi) < 10*time.Second):
 			// The same failed start, found out again.
@@ -205,6 +214,11 @@ func (x *container) addEnds(all []*run) []*run {
 		}
 	}
 	return all
+}
+
+// setBack is true for a run that ended before it began: the host's clock was set back.
+func (r *run) setBack() bool {
+	return r.look != nil && r.exit != nil && !r.exit.FinishedAt.IsZero() && r.exit.FinishedAt.Before(r.start.Add(-clockStep))
 }
 
 // shows is true where an event of an end is that of the end which the engine shows. It
