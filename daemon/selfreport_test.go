@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -28,6 +30,8 @@ import (
 
 func TestSelfReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // of all that the loop reads as well
+		set := func(f func()) { mu.Lock(); defer mu.Unlock(); f() }
 		var got, said []string
 		full, why := false, ""
 		docker := observe.SourceState{Name: "docker", Up: true}
@@ -36,6 +40,8 @@ func TestSelfReports(t *testing.T) {
 		s := newSelfReports(incident.Host{Name: "node-7", BootID: "b"}, zap.NewNop())
 		ids := map[string]bool{}
 		s.keep = func(_ context.Context, k watcher.Kept) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if full {
 				return errors.New("full")
 			}
@@ -59,9 +65,13 @@ func TestSelfReports(t *testing.T) {
 			}
 			return nil
 		}
-		s.unwritable = func() string { return why }
-		s.states = func() []observe.SourceState { return []observe.SourceState{docker, trace} }
-		s.down = func() map[string]string { return down }
+		s.unwritable = func() string { mu.Lock(); defer mu.Unlock(); return why }
+		s.states = func() []observe.SourceState {
+			mu.Lock()
+			defer mu.Unlock()
+			return []observe.SourceState{docker, trace}
+		}
+		s.down = func() map[string]string { mu.Lock(); defer mu.Unlock(); return maps.Clone(down) }
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- s.run(ctx) }()
@@ -69,31 +79,33 @@ func TestSelfReports(t *testing.T) {
 			t.Helper()
 			time.Sleep(wait)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if fmt.Sprint(got) != fmt.Sprint(w) {
 				t.Errorf("%s: told %q, want %q", name, got, w)
 			}
 			got = nil
 		}
 		want("all is well", time.Hour)
-		docker.Up, docker.Reason = false, "no socket"
+		set(func() { docker.Up, docker.Reason = false, "no socket" })
 		want("a short outage", 50*time.Second)
-		docker.Up = true
+		set(func() { docker.Up = true })
 		want("it is over", 10*time.Second)
-		docker.Up = false
+		set(func() { docker.Up = false })
 		want("a long one", time.Hour, "source_blind docker")
-		docker.Up = true
+		set(func() { docker.Up = true })
 		want("seen again", 10*time.Second, "source_blind docker over")
-		down["slack"] = "connection refused"
+		set(func() { down["slack"] = "connection refused" })
 		want("out of reach", 14*time.Minute)
 		want("for a while", 2*time.Minute, "receiver_down slack")
-		delete(down, "slack")
+		set(func() { delete(down, "slack") })
 		want("back", 10*time.Second, "receiver_down slack over")
 		for range 1000 {
 			s.deadLettered(notify.Trouble{Receiver: "hook", Parked: 3, Reason: "400"})
 			s.observe(observe.Observation{Lost: &incident.Gap{Source: "kmsg", Lost: 7}})
 		}
 		want("a thousand times", time.Minute, "receiver_parked hook", "records_lost kmsg")
-		said = nil
+		set(func() { said = nil })
 		want("the rest of them", 10*time.Minute, "receiver_parked hook", "records_lost kmsg")
 		if len(said) != 2 || !strings.Contains(said[0], "(and 2994 more since ") || !strings.Contains(said[1], "(and 6986 more since ") {
 			t.Errorf("of the rest it is said: %q", said)
@@ -101,10 +113,9 @@ func TestSelfReports(t *testing.T) {
 		want("all is told", time.Hour)
 		s.deadLettered(notify.Trouble{Receiver: "hook", Parked: 1, Reason: "400"})
 		want("and later", time.Minute, "receiver_parked hook")
-		full = true
-		why = "disk full"
+		set(func() { full, why = true, "disk full" })
 		want("nothing can be kept", time.Minute)
-		full, why = false, ""
+		set(func() { full, why = false, "" })
 		want("with room again", 10*time.Second, "store", "store over")
 		s.victim(&incident.Incident{Victim: &incident.Process{PID: 77, Comm: "oomwatch"}, OOM: &incident.OOM{}}, 78)
 		s.victim(&incident.Incident{Victim: &incident.Process{PID: 77, Comm: "java"}, OOM: &incident.OOM{}}, 77)

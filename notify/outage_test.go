@@ -363,10 +363,12 @@ func TestThreadsAndUpdates(t *testing.T) {
 		defer end()
 		told := func(id string, cause incident.Cause, rev int) {
 			q.add("slack", id, "c", cause)
+			q.mu.Lock()
 			d := q.list[len(q.list)-1]
 			if d.Rev = rev; rev > 0 {
 				d.ID = incident.UpdateID("", id, rev, "slack")
 			}
+			q.mu.Unlock()
 			o.Kick()
 			time.Sleep(2 * time.Minute)
 			synctest.Wait()

@@ -28,7 +28,7 @@ func TestFlippedHeader(t *testing.T) {
 	}
 	aside, whole := 0, 0
 	for at := range headerSize {
-		for _, flip := range []byte{0x01, 0x80, 0xff} {
+		for _, flip := range []byte{0x01, 0x80, 0xff}[:race.Or(3, 1)] {
 			p := filepath.Join(t.TempDir(), "o.db")
 			damaged := bytes.Clone(b)
 			damaged[at] ^= flip

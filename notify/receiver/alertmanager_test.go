@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 // amPosts keeps what an Alertmanager was posted, and when.
 type amPosts struct {
+	mu     sync.Mutex
 	at     []time.Time
 	alerts [][]amAlert
 	fail   bool
@@ -28,6 +30,8 @@ func (p *amPosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.fail {
 		return nil, errors.New("connection refused")
 	}
@@ -37,6 +41,20 @@ func (p *amPosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	p.at, p.alerts = append(p.at, time.Now()), append(p.alerts, list)
 	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
+}
+
+// failing has it refuse what comes, or not.
+func (p *amPosts) failing(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fail = on
+}
+
+// seen is what it was posted up to now.
+func (p *amPosts) seen() ([]time.Time, [][]amAlert) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.at), slices.Clone(p.alerts)
 }
 
 func newAM(t *testing.T) (*Alertmanager, *amPosts) {
@@ -65,14 +83,15 @@ func TestAlertmanagerResends(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2*time.Minute + time.Second)
-		posts.fail = true
+		posts.failing(true)
 		time.Sleep(2 * time.Minute)
-		posts.fail = false
+		posts.failing(false)
 		time.Sleep(time.Hour)
 		var after []time.Duration
-		for i, at := range posts.at {
+		times, alerts := posts.seen()
+		for i, at := range times {
 			after = append(after, at.Sub(began))
-			if got := posts.alerts[i]; len(got) != 1 || !got[0].EndsAt.Equal(began.Add(10*time.Minute)) || !got[0].StartsAt.Equal(a.Incident.Time) || got[0].Labels["alertname"] != "ContainerDied" {
+			if got := alerts[i]; len(got) != 1 || !got[0].EndsAt.Equal(began.Add(10*time.Minute)) || !got[0].StartsAt.Equal(a.Incident.Time) || got[0].Labels["alertname"] != "ContainerDied" {
 				t.Errorf("after %v: %+v", after[i], got)
 			}
 		}
@@ -97,8 +116,9 @@ func TestAlertmanagerWarning(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(50*time.Hour + time.Second)
-		if last := posts.alerts[len(posts.alerts)-1][0]; !last.EndsAt.After(time.Now()) || last.Labels["warning"] != "headroom" || len(posts.at) != 3001 {
-			t.Errorf("%d posts, the last %+v", len(posts.at), last)
+		times, alerts := posts.seen()
+		if last := alerts[len(alerts)-1][0]; !last.EndsAt.After(time.Now()) || last.Labels["warning"] != "headroom" || len(times) != 3001 {
+			t.Errorf("%d posts, the last %+v", len(times), last)
 		}
 		inc := *a.Incident
 		inc.ResolvedAt = time.Now()
@@ -106,13 +126,14 @@ func TestAlertmanagerWarning(t *testing.T) {
 		if err := m.Notify(ctx, a); err != nil {
 			t.Fatal(err)
 		}
-		n := len(posts.at)
-		if last := posts.alerts[n-1][0]; last.EndsAt.After(time.Now()) {
+		times, alerts = posts.seen()
+		n := len(times)
+		if last := alerts[n-1][0]; last.EndsAt.After(time.Now()) {
 			t.Errorf("over, and it ends at %v", last.EndsAt)
 		}
 		time.Sleep(time.Hour)
-		if len(posts.at) != n {
-			t.Errorf("it was sent %d times more", len(posts.at)-n)
+		if times, _ = posts.seen(); len(times) != n {
+			t.Errorf("it was sent %d times more", len(times)-n)
 		}
 		// What has happened to the watcher itself is told as a warning, and has no end.
 		lost := inc
@@ -121,6 +142,7 @@ func TestAlertmanagerWarning(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(11 * time.Minute)
+		synctest.Wait()
 		if len(m.firing) != 0 {
 			t.Errorf("%d are still firing", len(m.firing))
 		}
@@ -210,14 +232,16 @@ func TestAlertmanagerCorrects(t *testing.T) {
 		{"b", incident.ExitOK, "exit.error ends", 0},
 		{"b", incident.ExitOK, "", 0},
 	} {
-		n := len(posts.alerts)
+		_, sent := posts.seen()
+		n := len(sent)
 		a := alertOf(tt.id)
 		a.Incident.Cause, a.Update = tt.cause, i > 0
 		if err := m.Notify(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
 		got := ""
-		for _, list := range posts.alerts[n:] {
+		_, sent = posts.seen()
+		for _, list := range sent[n:] {
 			got += amStates(now, list)
 		}
 		if got != tt.post || len(m.firing) != tt.firing {

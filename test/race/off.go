@@ -1,0 +1,6 @@
+//go:build !race
+
+package race
+
+// On is true in a test that the race detector watches: it takes ten times as long.
+const On = false
