@@ -260,7 +260,7 @@ func Load(path string) (cfg *Config, warnings []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	warnings = doc.check(cfg)
+	warnings = append(exposed(path, cfg), doc.check(cfg)...) // check reads the secrets of other files
 	if err := doc.problems.err(); err != nil {
 		return nil, nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 )
 
@@ -30,6 +31,44 @@ func (s Secret) GoString() string { return s.String() }
 
 // MarshalText implements encoding.TextMarshaler.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// exposed warns where everybody may read a configuration that holds secrets itself.
+func exposed(path string, cfg *Config) []string {
+	st, err := os.Stat(path)
+	if err != nil || st.Mode().Perm()&0o004 == 0 || !holdsSecret(reflect.ValueOf(cfg).Elem()) {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s holds secrets and everybody can read it (mode %04o): chmod 640 %s, or give each secret in a file of its own", path, st.Mode().Perm(), path)}
+}
+
+// holdsSecret is true where a part of a configuration is a secret.
+func holdsSecret(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String:
+		return v.Type() == reflect.TypeFor[Secret]() && v.Len() > 0
+	case reflect.Pointer:
+		return !v.IsNil() && holdsSecret(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if holdsSecret(v.Field(i)) {
+				return true
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if holdsSecret(v.Index(i)) {
+				return true
+			}
+		}
+	case reflect.Map:
+		for _, k := range v.MapKeys() {
+			if holdsSecret(v.MapIndex(k)) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // readSecret returns the secret that was given directly, or reads it from a
 // file or the environment. No error holds any of it.

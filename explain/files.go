@@ -19,6 +19,7 @@ import (
 	"github.com/oomwatch/oomwatch/internal/input"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/observe"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/verdict"
 )
 
@@ -77,7 +78,9 @@ func (f *Files) KillsJSON(ctx context.Context, what string, w io.Writer) (int, e
 		for i := range KillsOf(ev) {
 			if inc := x.Explain(ev.Episode, i, ""); About(inc, what) {
 				count.Add(1)
-				dst = append(inc.AppendJSON(dst), '\n')
+				from := len(dst)
+				dst = inc.AppendJSON(dst)
+				dst = append(append(dst[:from], redact.JSON(dst[from:])...), '\n')
 			}
 		}
 		explainers.Put(x)

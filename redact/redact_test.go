@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -190,6 +191,24 @@ func TestSanitize(t *testing.T) {
 		}
 		if Sanitize(got) != got {
 			t.Errorf("Sanitize is not idempotent on %q", in)
+		}
+	}
+}
+
+// TestJSON: what turns text around is escaped, and means the same.
+func TestJSON(t *testing.T) {
+	for _, s := range []string{"plain", "a\u202eb\u2066c", "zero\u200bwidth", "tag\U000e0041", "grüße 你好 😀", "c1\u009b"} {
+		b, err := json.Marshal(map[string]string{"x": s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := JSON(b)
+		var back map[string]string
+		if err := json.Unmarshal(got, &back); err != nil || back["x"] != s {
+			t.Errorf("%q became %s: %q, %v", s, got, back["x"], err)
+		}
+		if i := strings.IndexFunc(string(got), func(r rune) bool { return !visible(r) }); i >= 0 {
+			t.Errorf("%q became %q", s, got)
 		}
 	}
 }

@@ -1,9 +1,12 @@
 package redact
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -40,6 +43,43 @@ func Sanitize(s string) string {
 		i += n
 	}
 	return b.String()
+}
+
+// JSON writes what Sanitize would escape in the strings of a JSON text as JSON's own
+// escapes: bidi and other invisible characters. What it says stays the same.
+func JSON(b []byte) []byte {
+	invisible := func(r rune) bool { return r >= utf8.RuneSelf && !visible(r) && r != utf8.RuneError }
+	if isASCII(b) || !bytes.ContainsFunc(b, invisible) {
+		return b
+	}
+	out := make([]byte, 0, len(b)+64)
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if invisible(r) {
+			for _, u := range utf16.AppendRune(nil, r) {
+				out = fmt.Appendf(out, `\u%04x`, u)
+			}
+		} else {
+			out = append(out, b[:n]...)
+		}
+		b = b[n:]
+	}
+	return out
+}
+
+// isASCII looks at 8 bytes at a time, as nearly all of what is printed is.
+func isASCII(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] {
+		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
+			return false
+		}
+	}
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // printable is true for text of printable ASCII alone. It looks at 8 bytes at a time.

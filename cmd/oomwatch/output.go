@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"strings"
 
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/spf13/cobra"
 )
 
@@ -38,12 +40,17 @@ func complete(cmd *cobra.Command, flag string, words ...string) {
 	}
 }
 
-// writeLines writes each item as one line of JSON.
+// writeLines writes each item as one line of JSON, in which nothing can turn text around.
 func writeLines[T any](w io.Writer, items []T) error {
-	enc := json.NewEncoder(w)
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
 	enc.SetEscapeHTML(false)
 	for _, it := range items {
+		line.Reset()
 		if err := enc.Encode(it); err != nil {
+			return err
+		}
+		if _, err := w.Write(redact.JSON(line.Bytes())); err != nil {
 			return err
 		}
 	}
