@@ -14,7 +14,7 @@ VM_SUITES ?= trixie bookworm
 export CGO_ENABLED = 0
 
 SEED ?= $(shell date +%s)
-.PHONY: build run test e2e demo bench leaks-sim restarts soak soak-hour fault lab-vm lab-pods model fuzz lint lab browser clean
+.PHONY: build run test e2e demo bench leaks-sim restarts soak soak-hour fault race lab-vm lab-pods model fuzz lint lab browser clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -81,6 +81,15 @@ soak-hour: lab ## an hour of containers that come and go: the daemon's own memor
 
 fault: ## kill the daemon 400 times, fill and break its disk: nothing is lost, nothing told twice
 	$(GO) test -tags fault -count 1 -v -parallel 4 -timeout 20m ./test/fault
+
+# What the race detector watches: all packages but those whose tests are other processes,
+# engines and kills. Two tests of the store move 30 MB through its SQLite, which takes
+# minutes there.
+RACE_SKIP := ^(TestMemoryIsBounded|TestMoreIsOwedThanMemoryHolds)$$
+RACE_NOT  := /test/|/cmd/|/audit/gather$$|/watcher/docker$$|/watcher/cri$$|/kmsg|/internal/months$$
+
+race: ## the race detector over all packages whose tests need no engine; needs gcc
+	CGO_ENABLED=1 $(GO) test -race -count 1 -timeout 10m -skip '$(RACE_SKIP)' $$($(GO) list ./... | grep -vE '$(RACE_NOT)')
 
 lab-vm: ## the same deaths in virtual machines: cgroup v2, other kernels and engines; needs no root engine here
 	test/vm/lab $(VM_SUITES)
