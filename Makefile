@@ -13,8 +13,11 @@ CHURN ?= 1h
 VM_SUITES ?= trixie bookworm
 export CGO_ENABLED = 0
 
+# How long the readers of make fault read.
+CROWD ?= 1m
+
 SEED ?= $(shell date +%s)
-.PHONY: build run test e2e demo bench leaks-sim restarts soak soak-hour fault race lab-vm lab-pods model fuzz lint lab browser clean
+.PHONY: build run test e2e demo bench leaks-sim restarts soak soak-hour fault fault-table race lab-vm lab-pods model fuzz lint lab browser clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -79,8 +82,11 @@ soak: lab ## a thousand random real deaths, and what each was told as
 soak-hour: lab ## an hour of containers that come and go: the daemon's own memory and descriptors stay flat (CHURN=5m for less)
 	OOMWATCH_CHURN=$(CHURN) $(GO) test -tags soak -run '^TestSoakChurn$$' -count 1 -v -timeout 90m ./test/e2e
 
-fault: ## kill the daemon 400 times, fill and break its disk: nothing is lost, nothing told twice
-	$(GO) test -tags fault -count 1 -v -parallel 4 -timeout 20m ./test/fault
+fault: ## kill the daemon 400 times, break its disk, attack it by its inputs and readers (CROWD=5m: for longer)
+	$(GO) test -tags fault -count 1 -v -parallel 4 -timeout 20m ./test/fault -crowd $(CROWD)
+
+fault-table: ## make fault with five minutes of readers, and its results written into SECURITY.md
+	OOMWATCH_FAULT_TABLE=$(CURDIR)/SECURITY.md $(MAKE) fault CROWD=5m
 
 # What the race detector watches: all packages but those whose tests are other processes,
 # engines and kills. Two tests of the store move 30 MB through its SQLite, which takes

@@ -29,6 +29,8 @@ type engine struct {
 	known   []*box   // what is not removed yet
 	events  []event
 	waiting map[chan struct{}]bool // woken at every event
+	labels  map[string]string      // of each container
+	noEnd   bool                   // /version never ends
 }
 
 // box is a container.
@@ -56,7 +58,7 @@ func newEngine(t testing.TB) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engine{host: "unix://" + path, waiting: map[chan struct{}]bool{}}
+	e := &engine{host: "unix://" + path, waiting: map[chan struct{}]bool{}, labels: map[string]string{}}
 	srv := &http.Server{Handler: e}
 	done := make(chan struct{})
 	go func() {
@@ -70,13 +72,26 @@ func newEngine(t testing.TB) *engine {
 	return e
 }
 
-// die makes a container run and end, and returns its id.
-func (e *engine) die() string {
+// endless has /version never end, or end.
+func (e *engine) endless(on bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.noEnd = on
+}
+
+// die makes a container of a name of its own run and end, and returns its id.
+func (e *engine) die() string { return e.dieAs("") }
+
+// dieAs is die for a container with this name.
+func (e *engine) dieAs(name string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.n++
 	now := time.Now()
-	b := &box{id: fmt.Sprintf("%064x", 0xfa0000000000+e.n), name: fmt.Sprintf("box-%d", e.n), started: now.Add(-time.Second), finished: now}
+	if name == "" {
+		name = fmt.Sprintf("box-%d", e.n)
+	}
+	b := &box{id: fmt.Sprintf("%064x", 0xfa0000000000+e.n), name: name, started: now.Add(-time.Second), finished: now}
 	for len(e.known) > 0 && now.Sub(e.known[0].finished) > removedAfter {
 		e.emit(e.known[0], "destroy", now, nil)
 		e.known = e.known[1:]
@@ -127,6 +142,8 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case p == "/_ping":
 		fmt.Fprint(w, "OK")
+	case p == "/version" && e.isEndless():
+		endlessly(w)
 	case p == "/version":
 		reply(w, http.StatusOK, map[string]string{"Version": "27.0.0", "ApiVersion": "1.47", "MinAPIVersion": "1.24"})
 	case p == "/info":
@@ -137,13 +154,19 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.stream(w, r)
 	case isInspect:
 		if b := e.find(id); b != nil {
-			reply(w, http.StatusOK, b.inspect())
+			reply(w, http.StatusOK, b.inspect(e.labels))
 			return
 		}
 		fallthrough
 	default:
 		reply(w, http.StatusNotFound, map[string]string{"message": "no such container"})
 	}
+}
+
+func (e *engine) isEndless() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.noEnd
 }
 
 func reply(w http.ResponseWriter, code int, v any) {
@@ -158,7 +181,7 @@ func (e *engine) list() []map[string]any {
 	out := []map[string]any{}
 	for _, b := range e.known {
 		out = append(out, map[string]any{"Id": b.id, "Names": []string{"/" + b.name}, "Image": "fault/box:1", "State": "exited", "Status": "Exited (3)",
-			"Created": b.started.Unix(), "Labels": map[string]string{}})
+			"Created": b.started.Unix(), "Labels": e.labels})
 	}
 	return out
 }
@@ -174,12 +197,12 @@ func (e *engine) find(id string) *box {
 	return nil
 }
 
-func (b *box) inspect() map[string]any {
+func (b *box) inspect(labels map[string]string) map[string]any {
 	stamp := func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 	return map[string]any{
 		"Id": b.id, "Name": "/" + b.name, "Created": stamp(b.started), "Image": "sha256:0", "RestartCount": 0,
 		"State":      map[string]any{"Status": "exited", "Running": false, "ExitCode": 3, "StartedAt": stamp(b.started), "FinishedAt": stamp(b.finished)},
-		"Config":     map[string]any{"Image": "fault/box:1", "Labels": map[string]string{}},
+		"Config":     map[string]any{"Image": "fault/box:1", "Labels": labels},
 		"HostConfig": map[string]any{"RestartPolicy": map[string]any{"Name": "no"}, "LogConfig": map[string]any{"Type": "none"}},
 	}
 }

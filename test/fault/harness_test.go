@@ -26,7 +26,7 @@ import (
 	"github.com/oomwatch/oomwatch/web"
 )
 
-var binary string
+var program string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "oomwatch-fault-")
@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	binary = filepath.Join(dir, "oomwatch")
-	build := exec.Command("go", "build", "-tags", "fault", "-o", binary, "github.com/oomwatch/oomwatch/cmd/oomwatch")
+	program = filepath.Join(dir, "oomwatch")
+	build := exec.Command("go", "build", "-tags", "fault", "-o", program, "github.com/oomwatch/oomwatch/cmd/oomwatch")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
@@ -43,6 +43,12 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	if file := os.Getenv(TableEnv); file != "" && code == 0 {
+		if err := writeTable(file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
@@ -51,15 +57,17 @@ func TestMain(m *testing.M) {
 type hook struct {
 	*httptest.Server
 	mu      sync.Mutex
-	told    map[string]int    // container id → messages
-	ids     map[string]string // webhook-id → what it was told of first
-	unsaved int               // messages that say that they are not stored
-	self    map[string]int    // self-reports by what, over or not
+	told    map[string]int       // container id → messages
+	first   map[string]time.Time // container id → when its first message came
+	ids     map[string]string    // webhook-id → what it was told of first
+	unsaved int                  // messages that say that they are not stored
+	self    map[string]int       // self-reports by what, over or not
 	bad     []string
+	fail    func() bool // says whether a request is refused with 500
 }
 
 func newHook(t testing.TB) *hook {
-	h := &hook{told: map[string]int{}, ids: map[string]string{}, self: map[string]int{}}
+	h := &hook{told: map[string]int{}, first: map[string]time.Time{}, ids: map[string]string{}, self: map[string]int{}}
 	h.Server = httptest.NewServer(h)
 	t.Cleanup(h.Close)
 	return h
@@ -70,6 +78,10 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.fail != nil && h.fail() {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
 	var inc incident.Incident
 	if err != nil || json.Unmarshal(body, &inc) != nil {
 		return // it broke off: the daemon was killed
@@ -77,6 +89,9 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	what := inc.ID
 	if inc.Container != nil {
 		what = inc.Container.ID
+		if h.told[what] == 0 {
+			h.first[what] = time.Now()
+		}
 		h.told[what]++
 	}
 	if inc.Warning != nil && inc.Warning.Self {
@@ -109,6 +124,20 @@ func (h *hook) heard(ids []string) (n int) {
 	return n
 }
 
+// failing has it refuse requests with 500 where fail says so; nil ends that.
+func (h *hook) failing(fail func() bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fail = fail
+}
+
+// when is when it was told of a container first.
+func (h *hook) when(id string) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.first[id]
+}
+
 // notStored is how many messages say that they are not stored.
 func (h *hook) notStored() int {
 	h.mu.Lock()
@@ -129,12 +158,16 @@ type world struct {
 	dir   string
 	store string
 	hooks []*hook
+
+	// What a daemon is started with besides: where its page is, its cgroup, variables.
+	listen, group string
+	env           []string
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{engine: newEngine(t), dir: dir, store: filepath.Join(dir, "state", "o.db"), hooks: []*hook{newHook(t), newHook(t)}}
+	w := &world{engine: newEngine(t), dir: dir, store: filepath.Join(dir, "state", "o.db"), hooks: []*hook{newHook(t), newHook(t)}, listen: "off"}
 	conf := "alerts: {group_window: 0s, storm_per_minute: 1000000, budget: 1000000}\nwarnings: {enabled: false}\nreceivers:\n"
 	for i, h := range w.hooks {
 		conf += fmt.Sprintf("  - {name: hook%d, type: webhook, url: '%s', causes: [exit.error, unknown]}\n", i, h.URL)
@@ -151,9 +184,13 @@ type daemon struct{ *harness.Daemon }
 // start starts the daemon; crash is "" or "POINT:N".
 func (w *world) start(t testing.TB, crash string) *daemon {
 	t.Helper()
-	cmd := exec.Command(binary, "run", "--config", filepath.Join(w.dir, "c.yaml"), "--store", w.store, "--socket", w.socket(),
-		"--listen", "off", "--docker", w.host, "--log-format", "json")
-	cmd.Env = append(os.Environ(), "OOMWATCH_CRASH="+crash)
+	args := []string{program, "run", "--config", filepath.Join(w.dir, "c.yaml"), "--store", w.store, "--socket", w.socket(),
+		"--listen", w.listen, "--docker", w.host, "--log-format", "json"}
+	if w.group != "" {
+		args = append(lab.In(w.group), args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(append(os.Environ(), "OOMWATCH_CRASH="+crash), w.env...)
 	return &daemon{harness.Launch(t, cmd, w.socket())}
 }
 
@@ -186,7 +223,7 @@ func (w *world) until(t testing.TB, wait time.Duration, what string, f func() bo
 	t.Helper()
 	for deadline := time.Now().Add(lab.Slow(wait)); !f(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			out, _ := exec.Command(binary, "notify", "status", "--socket", w.socket()).CombinedOutput() // to know more
+			out, _ := exec.Command(program, "notify", "status", "--socket", w.socket()).CombinedOutput() // to know more
 			t.Fatalf("%s\n%s", what, out)
 		}
 	}

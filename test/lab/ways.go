@@ -223,6 +223,15 @@ func killedWithEngine(ctx context.Context, e *Engine, name string, flags ...stri
 	return id, e.Up(ctx)
 }
 
+// In is the beginning of a command that runs in a cgroup that Parent has made.
+func In(path string) []string {
+	dir := "/sys/fs/cgroup/memory"
+	if _, err := os.Stat(dir); err != nil {
+		dir = "/sys/fs/cgroup"
+	}
+	return []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, dir + path}
+}
+
 // Parent makes a cgroup with a limit in bytes to be given as --cgroup-parent, as this
 // engine takes one: where systemd makes its cgroups, a slice. remove takes it away
 // once it is empty.

@@ -1,0 +1,254 @@
+//go:build fault
+
+package fault
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/test/lab"
+)
+
+// What a crowd of readers does, in a cgroup as small as the shipped unit's.
+const (
+	crowdLimit  = 128 << 20
+	crowdKept   = 100_000
+	crowdPages  = 10  // watch the page of containers
+	crowdLoops  = 4   // read all that is kept, again and again
+	crowdUnread = 100 // ask for all that is kept, and read nothing
+	crowdDeaths = 10  // a second
+	crowdMedian = 25 * time.Millisecond
+)
+
+var crowdFor = flag.Duration("crowd", time.Minute, "how long TestCrowd lasts")
+
+// TestCrowd: no number of readers has the daemon killed, nor delays an alert. It takes
+// five minutes whole: -crowd 5m.
+func TestCrowd(t *testing.T) {
+	w := newWorld(t)
+	w.keep(t, rounds(t, crowdKept))
+	listen := freePort(t)
+	group, remove, err := lab.Parent(fmt.Sprintf("oomwatch-crowd-%d", os.Getpid()), crowdLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(remove)
+	w.listen, w.group, w.env = listen, group, []string{"GOMEMLIMIT=64MiB"} // as examples/oomwatch.service has them
+	d := w.start(t, "")
+	w.ready(t, d)
+	quiet := w.latencies(t, 5*crowdDeaths)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	var readers sync.WaitGroup
+	var read, answers, refused atomic.Int64
+	base := "http://" + listen
+	for range crowdPages {
+		readers.Go(func() { follow(ctx, base+"/containers/live", &answers, &refused) })
+	}
+	for i := range crowdLoops {
+		readers.Go(func() {
+			paths := []string{"/v1/incidents", "/v1/explain?what=kept-7", "/", "/container/kept-7"}
+			for n := i; ctx.Err() == nil; n++ {
+				read.Add(get(ctx, base+paths[n%len(paths)], &answers, &refused))
+			}
+		})
+	}
+	for range crowdUnread {
+		unread(t, listen)
+	}
+	crowded := w.latencies(t, int(crowdFor.Seconds())*crowdDeaths)
+	cancel()
+	readers.Wait()
+
+	select {
+	case <-d.Done:
+		t.Fatalf("it ended: %v\n%s", d.ProcessState, d.Err.String())
+	default:
+	}
+	if kills := killedIn(t, group); kills > 0 {
+		t.Errorf("%d processes were killed in its cgroup", kills)
+	}
+	if m := middle(crowded); m > lab.Slow(crowdMedian) {
+		t.Errorf("the median of the alerts' delay is %v; alone it was %v", m, middle(quiet))
+	}
+	held(t, fmt.Sprintf("%d incidents kept, %d watched pages, %d loops that read everything, %d connections that are not read, %d deaths a second for %v; 128 MiB", rounds(t, crowdKept), crowdPages, crowdLoops, crowdUnread, crowdDeaths, *crowdFor),
+		"alive with %s at most; each alert once, after %v in the median and %v at worst (alone %v and %v); %d answers of %d MB, %d requests refused", peakOf(t, group),
+		round(middle(crowded)), round(slices.Max(crowded)), round(middle(quiet)), round(slices.Max(quiet)), answers.Load(), read.Load()>>20, refused.Load())
+	d.end(t)
+	w.account(t, 0)
+}
+
+// keep fills the store with n incidents before the daemon is started.
+func (w *world) keep(t *testing.T, n int) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(w.store), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	st, err := store.Open(ctx, store.Options{Path: w.store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	begin := time.Now().Add(-80 * 24 * time.Hour)
+	tail := strings.Split(strings.Repeat("GET /things?page=3 took 17 ms and found nothing that it had looked for\n", 20), "\n")
+	for i := 0; i < n; {
+		var b store.Batch
+		for ; i < n && len(b.Entries) < 1000; i++ {
+			at := begin.Add(time.Duration(i) * time.Minute)
+			b.Entries = append(b.Entries, store.Entry{Incident: &incident.Incident{
+				Schema: incident.Schema, ID: fmt.Sprintf("kept%08d", i), Kind: incident.KindDeath, Time: at, Severity: incident.Critical, Cause: incident.ExitError,
+				Confidence: incident.Certain, Summary: fmt.Sprintf("kept-%d exited with code 3", i%500), LogTail: tail,
+				Container: &incident.Container{ID: fmt.Sprintf("%064x", 0xbeef00000000+i), Name: fmt.Sprintf("kept-%d", i%500), StartedAt: at.Add(-time.Minute), FinishedAt: at},
+			}})
+		}
+		if _, err := st.Save(ctx, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// latencies ends n containers at the pace of crowdDeaths, and returns how long each alert
+// took to the first receiver, in order of length.
+func (w *world) latencies(t *testing.T, n int) []time.Duration {
+	t.Helper()
+	died := map[string]time.Time{}
+	tick := time.NewTicker(time.Second / crowdDeaths)
+	defer tick.Stop()
+	for range n {
+		<-tick.C
+		died[w.die()] = time.Now()
+	}
+	h := w.hooks[0]
+	out := make([]time.Duration, 0, n)
+	for id, at := range died {
+		w.until(t, 30*time.Second, "an alert does not come", func() bool { return !h.when(id).IsZero() })
+		out = append(out, h.when(id).Sub(at))
+	}
+	slices.Sort(out)
+	return out
+}
+
+func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+
+func middle(sorted []time.Duration) time.Duration { return sorted[len(sorted)/2] }
+
+// get reads an answer to its end and returns its length.
+func get(ctx context.Context, url string, answers, refused *atomic.Int64) int64 {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		panic(err)
+	}
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		refused.Add(1)
+		return 0
+	}
+	defer r.Body.Close()
+	n, _ := io.Copy(io.Discard, r.Body) // an answer may be cut where the test ends
+	if r.StatusCode == http.StatusServiceUnavailable {
+		refused.Add(1)
+		return n
+	}
+	answers.Add(1)
+	return n
+}
+
+// follow watches a page that sends what changes, and comes again as a browser does.
+func follow(ctx context.Context, url string, answers, refused *atomic.Int64) {
+	for ctx.Err() == nil {
+		get(ctx, url, answers, refused)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// unread asks for all that is kept, and reads none of it; as often as it is hung up on, it
+// asks again, until the test ends.
+func unread(t *testing.T, addr string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+			if err == nil {
+				_ = c.(*net.TCPConn).SetReadBuffer(4096)
+				_, _ = fmt.Fprintf(c, "GET /v1/incidents HTTP/1.1\r\nHost: %s\r\n\r\n", addr)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Second):
+			}
+			if err == nil {
+				_ = c.Close()
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// groupFile is a file of a cgroup of lab.Parent, of the first name that there is.
+func groupFile(t *testing.T, group string, names ...string) string {
+	t.Helper()
+	for _, n := range names {
+		for _, dir := range []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup"} {
+			if b, err := os.ReadFile(filepath.Join(dir, group, n)); err == nil {
+				return strings.TrimSpace(string(b))
+			}
+		}
+	}
+	t.Fatalf("%s has none of %q", group, names)
+	return ""
+}
+
+func killedIn(t *testing.T, group string) int {
+	t.Helper()
+	for l := range strings.Lines(groupFile(t, group, "memory.oom_control", "memory.events")) {
+		if f := strings.Fields(l); len(f) == 2 && f[0] == "oom_kill" {
+			n, err := strconv.Atoi(f[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatal("the kernel does not count kills of a cgroup")
+	return 0
+}
+
+func peakOf(t *testing.T, group string) string {
+	t.Helper()
+	n, err := strconv.ParseInt(groupFile(t, group, "memory.max_usage_in_bytes", "memory.peak"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%d MiB", n>>20)
+}
