@@ -71,6 +71,9 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		}
 		return "Give the pod a memory request near what it uses (resources.requests.memory), so that the kubelet takes others first, and look at what else ran on the node: kubectl describe node."
 	case incident.KillProbe:
+		if why := f.starvedAtProbe(); why != "" {
+			return fmt.Sprintf("Give it more CPU (resources.limits.cpu), or the probe more time (timeoutSeconds, failureThreshold): %s.", why)
+		}
 		return "Compare the probe's timeoutSeconds and failureThreshold with how long the program takes when it is busy, and its log before the kill: kubectl logs --previous."
 	case incident.CrashSignal:
 		return adviceCrash(inc, f, v)
@@ -126,7 +129,7 @@ var shells = map[string]bool{"sh": true, "bash": true, "dash": true, "ash": true
 // adviceStop says why a request to stop was not followed, where that is known.
 func adviceStop(inc *incident.Incident, f *Facts, v judgement) string {
 	w, name := wordsOf(inc), incident.SignalName(v.signal)
-	switch why := f.starved(v.grace); {
+	switch why := f.starvedAtStop(v.grace); {
 	case why != "":
 		return fmt.Sprintf("Give it more CPU: %s, so that it could not handle %s in time; or allow longer (%s).", why, name, w.grace)
 	case f.Init != nil && shells[f.Init.Comm] && !f.Init.Handles(v.signal):

@@ -53,10 +53,14 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.KillEvicted:
 		return fmt.Sprintf("%s was evicted by the kubelet (not OOM-killed)%s", who, evictedFor(v.voice))
 	case incident.KillProbe:
-		return fmt.Sprintf("%s was killed by the kubelet because %s failed (not OOM)%s", who, probeOf(v.voice), probeSaid(v.voice))
+		s := fmt.Sprintf("%s was killed by the kubelet because %s failed (not OOM)%s", who, probeOf(v.voice), probeSaid(v.voice))
+		if why := f.starvedAtProbe(); why != "" {
+			s += "; " + why
+		}
+		return s
 	case incident.KillStopTimeout:
 		s := fmt.Sprintf("%s was asked to stop%s, had not stopped%s, and was killed with SIGKILL (not OOM)", who, because(podEnded(f)), waited(v.grace))
-		if why := f.starved(v.grace); why != "" {
+		if why := f.starvedAtStop(v.grace); why != "" {
 			s += "; " + why
 		}
 		return s

@@ -42,16 +42,24 @@ func (f *Facts) throttled(stretch time.Duration) (part float64, ok bool) {
 	return min(1, float64(last.Throttled-first.Throttled)/float64(last.Periods-first.Periods)), true
 }
 
-// starved says in a clause that the CPU quota kept a container from stopping in time;
-// "" where it did not.
-func (f *Facts) starved(grace time.Duration) string {
-	part, ok := f.throttled(grace)
+// probed is how long before a kill a probe's failures are looked at: the kubelet's
+// defaults are three of them ten seconds apart.
+const probed = 30 * time.Second
+
+// starved says in a clause that the CPU quota kept a container from answering in time, in
+// the stretch of its life that of names; "" where it did not.
+func (f *Facts) starved(stretch time.Duration, of string) string {
+	part, ok := f.throttled(stretch)
 	if !ok || part < heldBack {
 		return ""
 	}
-	s := fmt.Sprintf("it was throttled %.0f %% of its grace", 100*part)
+	s := fmt.Sprintf("it was throttled %.0f %% of %s", 100*part, of)
 	if f.CPUQuota > 0 {
 		s += fmt.Sprintf(" at %.2g CPU", f.CPUQuota)
 	}
 	return s
 }
+
+// starvedAtStop and starvedAtProbe say so of a stop, and of what a probe saw.
+func (f *Facts) starvedAtStop(grace time.Duration) string { return f.starved(grace, "its grace") }
+func (f *Facts) starvedAtProbe() string                   { return f.starved(probed, "the last 30 s") }

@@ -43,3 +43,22 @@ func TestThrottledStop(t *testing.T) {
 		})
 	}
 }
+
+// A probe that failed because the CPU quota left no time to answer it.
+func TestThrottledProbe(t *testing.T) {
+	end := time.Date(2026, 5, 1, 8, 0, 40, 0, time.UTC)
+	for _, tt := range []struct {
+		throttled int64
+		want      bool
+	}{{290, true}, {100, false}} {
+		f := &Facts{Kind: incident.KindDeath, Time: end, CPUQuota: 0.02, Container: &incident.Container{Name: "slow", Runtime: "containerd", Pod: &incident.Pod{UID: "u1", Namespace: "shop", Name: "web-0"}},
+			Exit: &incident.Exit{At: end, FinishedAt: end, ExitCode: 137},
+			Voices: []incident.Voice{{Who: "kubelet", Kind: incident.VoiceProbe, At: end.Add(-31 * time.Second), Grace: 30 * time.Second, Trusted: true, PodUID: "u1", PodNamespace: "shop", PodName: "web-0", Container: "slow",
+				Text: "Container slow failed liveness probe, will be restarted"}},
+			Samples: []cgroup.Sample{{At: end.Add(-30 * time.Second), CPU: &cgroup.CPU{}}, {At: end.Add(-time.Second), CPU: &cgroup.CPU{Periods: 300, Throttled: tt.throttled}}}}
+		inc := Explain(f)
+		if inc.Cause != incident.KillProbe || strings.Contains(inc.Summary, "it was throttled 97 % of the last 30 s at 0.02 CPU") != tt.want || strings.HasPrefix(inc.Advice[0], "Give it more CPU") != tt.want {
+			t.Errorf("%s: %s %q", inc.Cause, inc.Summary, inc.Advice)
+		}
+	}
+}

@@ -64,6 +64,7 @@ type counters struct {
 	hits, highs, stalls int64
 	some, full          int64 // microseconds
 	refaults            int64 // pages
+	periods, throttled  int64 // of its CPU quota
 }
 
 // rises tells how a counter stands: alarm when it rises again and again, calm when

@@ -154,7 +154,27 @@ func unhealthyWords(st *state, who string) told {
 	t.means = "the image's health check failed as often as it may"
 	t.summary = fmt.Sprintf("%s is unhealthy: its health check fails", who)
 	t.advice = fmt.Sprintf("See what the check says: %s inspect -f '{{json .State.Health}}' %s", st.engine(), who)
+	if part, ok := st.starved(); ok {
+		held := fmt.Sprintf("it was throttled %.0f %% of the last %s by its CPU quota", 100*part, incident.FormatDuration(recently))
+		t.text += "; " + held
+		t.means += ", and a check runs in the container's quota"
+		t.summary += "; " + held
+		t.advice = fmt.Sprintf("Give it more CPU, or the check more time: %s, and a check takes as long as the quota makes it. What the check says: %s inspect -f '{{json .State.Health}}' %s", held, st.engine(), who)
+	}
 	return t
+}
+
+// starved is the part of the recent periods of its CPU quota in which that was used up;
+// ok is false where it explains no failing check.
+func (st *state) starved() (part float64, ok bool) {
+	const least, few = 0.5, 5
+	_, periods := rises(st.counters, func(c *counters) int64 { return c.periods })
+	_, throttled := rises(st.counters, func(c *counters) int64 { return c.throttled })
+	if periods < few {
+		return 0, false
+	}
+	part = min(1, float64(throttled)/float64(periods))
+	return part, part >= least
 }
 
 func loopWords(st *state, who string) told {

@@ -276,7 +276,7 @@ func (w *Warner) Read(id string, r recorder.Reading, beside Beside) []Alert {
 	if a := beside.Above; a != nil && st.held >= 0 && (r.Limit <= 0 || a.Room() < r.Limit-st.held) {
 		st.above = a
 	}
-	c := counters{at: r.At, hits: r.LimitHits, highs: r.High, stalls: beside.Stalls, some: r.PSISome, full: r.PSIFull, refaults: beside.Refaults}
+	c := counters{at: r.At, hits: r.LimitHits, highs: r.High, stalls: beside.Stalls, some: r.PSISome, full: r.PSIFull, refaults: beside.Refaults, periods: r.CPUPeriods, throttled: r.CPUThrottled}
 	if n := len(st.counters); n > 0 && fell(&st.counters[n-1], &c) {
 		st.counters = st.counters[:0] // a new cgroup counts from zero
 	}
@@ -304,7 +304,7 @@ func recent(c []counters, now time.Time) []counters {
 }
 
 func fell(a, b *counters) bool {
-	return b.hits < a.hits || b.highs < a.highs || b.stalls < a.stalls || b.full < a.full || b.some < a.some
+	return b.hits < a.hits || b.highs < a.highs || b.stalls < a.stalls || b.full < a.full || b.some < a.some || b.periods < a.periods
 }
 
 // held is what reclaiming would not give back; of the host, what is not available.

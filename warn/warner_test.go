@@ -608,3 +608,43 @@ func TestLooksAreOfTheLiving(t *testing.T) {
 		t.Errorf("%d looks of one that was started again", n)
 	}
 }
+
+// TestThrottledCheck says of a health check that fails that the CPU quota explains it,
+// where it was used up in at least half of its periods just before.
+func TestThrottledCheck(t *testing.T) {
+	for _, c := range []struct {
+		name                   string
+		periods, throttled     int64 // a second
+		quietPeriods, quietFor int64
+		want                   string
+	}{
+		{name: "held back", periods: 10, throttled: 9, want: "web is unhealthy: its health check fails; it was throttled 90 % of the last 30 s by its CPU quota"},
+		{name: "now and then", periods: 10, throttled: 3},
+		{name: "held back long ago", periods: 10, throttled: 10, quietPeriods: 10, quietFor: 60},
+		{name: "no quota"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, Default(), nil)
+			var periods, throttled int64
+			step := func(p, th int64) func(float64) recorder.Reading {
+				return func(float64) recorder.Reading {
+					periods, throttled = periods+p, throttled+th
+					r := reading(mib)
+					r.CPUPeriods, r.CPUThrottled = periods, throttled
+					return r
+				}
+			}
+			b.run(time.Minute, step(c.periods, c.throttled))
+			b.run(time.Duration(c.quietFor)*time.Second, step(c.quietPeriods, 0))
+			b.take(b.w.Health(web, false, b.now))
+			loud := b.loud()
+			if len(loud) != 1 {
+				t.Fatalf("%d alerts", len(loud))
+			}
+			inc := loud[0].Incident
+			if c.want == "" && strings.Contains(inc.Summary, "throttled") || c.want != "" && (inc.Summary != c.want || !strings.HasPrefix(inc.Advice[0], "Give it more CPU")) {
+				t.Errorf("%s\n%v", inc.Summary, inc.Advice)
+			}
+		})
+	}
+}
