@@ -103,7 +103,7 @@ func (r *recipients) unknownName(inc *incident.Incident, name string) {
 		return
 	}
 	r.unknown[name] = true
-	r.log.Warn("a container's label names a receiver that is not configured; it is passed over", zap.String("label", labelReceiver),
+	r.log.Warn("a container's label names a receiver that is not configured; the label is ignored", zap.String("label", labelReceiver),
 		zap.String("receiver", redact.Sanitize(name[:min(len(name), 100)])), zap.String("container", redact.Sanitize(inc.Container.Name)))
 }
 

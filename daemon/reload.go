@@ -17,7 +17,7 @@ func (d *Daemon) reload() {
 		to, err = newRecipients(cfg, d.opt.Stdout, d.log)
 	}
 	if err != nil {
-		d.log.Error("the configuration is bad and was not put into force; the old one goes on", zap.Error(err))
+		d.log.Error("the configuration is wrong and is not used; the old one stays in force", zap.Error(err))
 		return
 	}
 	for _, w := range warnings {

@@ -178,7 +178,7 @@ func (s *selfReports) incident(what, subject string, at time.Time, summary, fix 
 func (s *selfReports) deadLettered(t notify.Trouble) {
 	summary := fmt.Sprintf("the receiver %s did not take %d alerts, and they were given up: %s", t.Receiver, t.Parked, t.Reason)
 	if t.Gone {
-		summary = fmt.Sprintf("the receiver %s is gone and is told nothing more: %s", t.Receiver, t.Reason)
+		summary = fmt.Sprintf("the receiver %s is gone for good and gets no more alerts: %s", t.Receiver, t.Reason)
 	}
 	s.event(incident.SelfParked, t.Receiver, t.Parked, time.Now(), summary, "mend the receiver, then: oomwatch notify retry "+t.Receiver)
 }

@@ -30,7 +30,7 @@ func (b *BadLogs) Add(name string, err error) {
 		b.folders = append(b.folders, name)
 		return
 	}
-	x := badLog{err: err, next: "it is damaged, or cut short; what could be read of it is told: get the file again"}
+	x := badLog{err: err, next: "it is damaged, or cut short; what could be read of it is explained: get the file again"}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		x.unread, x.next = true, "give the path of a log that there is"
@@ -65,5 +65,5 @@ func (b *BadLogs) Err(logs int, notes io.Writer) error {
 }
 
 func sayFolder(notes io.Writer, name string) {
-	fmt.Fprintf(notes, "note: %s is a directory, and is passed over: name the logs in it\n", name)
+	fmt.Fprintf(notes, "note: %s is a directory and was not read: name the logs in it\n", name)
 }

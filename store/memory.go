@@ -258,7 +258,7 @@ func (s *Store) fetch(ctx context.Context, tx *tx, id, host string) error {
 	}
 	words, err := rowsOf(ctx, b.conn, id, host)
 	if err != nil {
-		s.log.Warn("who was told of an incident cannot be read", zap.String("id", id), zap.Error(err))
+		s.log.Warn("which alerts were sent cannot be read", zap.String("id", id), zap.Error(err))
 	}
 	for _, r := range words {
 		if err := r.put(ctx, tx); err != nil {

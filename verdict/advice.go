@@ -27,7 +27,7 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 	switch v.cause {
 	case incident.OOMContainer:
 		if v.flagged {
-			return "Ask sooner, or run oomwatch as a daemon: the kernel log that would prove it was not there. Until then: " + adviceOwnLimit(inc, f)
+			return "The kernel log that would prove it is gone: run oomwatch as a daemon, or ask sooner next time. Until then: " + adviceOwnLimit(inc, f)
 		}
 		return adviceOwnLimit(inc, f)
 	case incident.OOMAncestor:
@@ -54,7 +54,7 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 			return adviceChild(f)
 		}
 		if v.sender.Self {
-			return fmt.Sprintf("The program sent %s to itself (kill, raise): its own log, or its code, says why. No limit of this container's did it.", incident.SignalName(v.signal))
+			return fmt.Sprintf("The program sent %s to itself (kill, raise): its own log, or its code, says why. No limit of the container was involved.", incident.SignalName(v.signal))
 		}
 		return fmt.Sprintf("Ask why %s sent %s: it is the sender's decision, not a limit of this container's.", senderName(v.sender), incident.SignalName(v.signal))
 	case incident.KillUserspaceOOM:

@@ -108,7 +108,7 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 		out = append(out, incident.Evidence{Source: name, Text: "not available: " + f.Blind[name], Means: blindMeaning(name)})
 	}
 	if v.why != "" && v.cause != incident.ExecFailed {
-		means := fmt.Sprintf("why this is %s and not more", v.confidence)
+		means := fmt.Sprintf("why this is only %s", v.confidence)
 		if v.confidence == incident.Certain {
 			means = "what makes this certain"
 		}
@@ -193,7 +193,7 @@ func faultMeaning(x *kmsg.Fault) string {
 	case kmsg.FaultUserspaceOOM:
 		return "a user-space OOM killer took it: " + redact.Sanitize(x.Killer)
 	}
-	return "the kernel's word on it"
+	return "a line of the kernel's log about it"
 }
 
 func exitEvidence(f *Facts, v judgement) []incident.Evidence {
@@ -204,7 +204,7 @@ func exitEvidence(f *Facts, v judgement) []incident.Evidence {
 	}
 	means := "how the engine says its first process ended"
 	if s := incident.ExitSignal(x.ExitCode); s != 0 {
-		means = fmt.Sprintf("128+%d: what %s leaves, whoever sent it", s, incident.SignalName(s))
+		means = fmt.Sprintf("128+%d: the exit code after %s, whoever sent it", s, incident.SignalName(s))
 	}
 	out := []incident.Evidence{{Source: EngineOf(f.Container), Time: endTime(f), Text: text, Means: means}}
 	if x.Error != "" {
@@ -216,7 +216,7 @@ func exitEvidence(f *Facts, v judgement) []incident.Evidence {
 	}
 	if x.Inspected && x.OOMKilled && v.kill == nil {
 		out = append(out, incident.Evidence{Source: EngineOf(f.Container), Time: endTime(f), Text: "inspect: OOMKilled=true",
-			Means: "some process in it was OOM-killed at some time; alone it does not say that this ended the container"})
+			Means: "a process in it was OOM-killed at some time; that alone does not prove that this ended the container"})
 	}
 	return out
 }
@@ -256,7 +256,7 @@ func blindMeaning(source string) string {
 	case engineSource(source):
 		return "exit codes, names and requests to stop or kill could not be seen"
 	}
-	return "what it would have told is missing"
+	return "its facts are missing"
 }
 
 func before(a, b time.Time) bool {

@@ -172,7 +172,7 @@ func judgeRequest(f *Facts) (judgement, bool) {
 	switch {
 	case isKillCode(code) && !fatal && !f.StopDone.IsZero():
 		return judgement{cause: incident.KillStopTimeout, confidence: incident.Likely, grace: end.Sub(asked.At), signal: asked.Number,
-			why: "the engine's own word on the SIGKILL was not seen"}, true
+			why: "no event shows that the engine sent SIGKILL"}, true
 	case !f.StopDone.IsZero():
 		return judgement{cause: incident.StopRequest, confidence: incident.Certain, signal: asked.Number}, true
 	case fatal && asked.Number != 15 && asked.Number != stop:

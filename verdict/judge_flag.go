@@ -62,13 +62,13 @@ func judgeSigkill(f *Facts) judgement {
 	v := judgement{cause: incident.KillUnknown, confidence: incident.Possible, signal: 9}
 	switch {
 	case f.Undated > 0:
-		v.why = leaves + ". The kernel's log has an OOM kill in this container and no time of day (dmesg -T or journalctl -k would print it): whether that was this end cannot be said"
+		v.why = leaves + ". The kernel's log has an OOM kill in this container and no time of day (dmesg -T or journalctl -k would print it): whether that was this end is not known"
 		return v
 	case f.Shift != 0:
 		v.why = fmt.Sprintf("%s. The kernel's log has an OOM kill in this container %s: if the log was written in another time zone, that was this end", leaves, shifted(f.Shift))
 		return v
 	case maybeFirst(f) != 0:
-		v.why = fmt.Sprintf("%s. The kernel OOM-killed pid %d in this container before: the pid of its first process was not known before it ended, so whether that was it cannot be said", leaves, f.MaybeFirst)
+		v.why = fmt.Sprintf("%s. The kernel OOM-killed pid %d in this container before: the pid of its first process was not known before it ended, so whether that was it is not known", leaves, f.MaybeFirst)
 		return v
 	}
 	v.why = leaves
@@ -85,7 +85,7 @@ func judgeSigkill(f *Facts) judgement {
 			k.Kill.PID, redact.Sanitize(k.Kill.Comm), incident.FormatDuration(endTime(f).Sub(killTime(k))))
 	}
 	if f.Untraced != "" {
-		v.why += ". Who sent it cannot be said: " + f.Untraced
+		v.why += ". Who sent it is not known: " + f.Untraced
 	}
 	return v
 }
@@ -102,7 +102,7 @@ func points(f *Facts) string {
 		return fmt.Sprintf("the kernel OOM-killed pid %d in it before, which may have been its first process", f.MaybeFirst)
 	}
 	if gap := f.kernelGap(); gap != "" {
-		return "whether it was an OOM kill cannot be said: " + gap
+		return "whether it was an OOM kill is not known: " + gap
 	}
 	if f.Exit != nil && f.Exit.OOMKilled {
 		return engineName(f.Container) + " flags an OOM kill in it, but the kernel log covers its end and has none"

@@ -81,7 +81,7 @@ func kernelVerdict(f *Facts, k *KernelKill) judgement {
 }
 
 // nearLimit is the part of its limit from which a container is taken to have
-// reached it, where the kernel's word on it is missing.
+// reached it, where a line of the kernel's log about it is missing.
 const nearLimit = 0.9
 
 // tracedKill judges a kill of which the log has no record: that the kernel's OOM

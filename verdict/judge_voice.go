@@ -111,7 +111,7 @@ func voiceVerdict(f *Facts, loose bool) (judgement, bool) {
 			v.confidence = incident.Possible
 			v.why = fmt.Sprintf("%s names no container; only the time fits", x.Who)
 		} else if !x.Trusted {
-			v.why = "the line stands in a log that does not vouch for who wrote it"
+			v.why = "any program can write to that log: who wrote the line is not proven"
 		}
 		return v, true
 	}

@@ -37,7 +37,7 @@ func (w *Warner) settle(st *state) []Alert {
 		if !st.lasts(of) {
 			e := st.open[of]
 			delete(st.open, of)
-			out = append(out, w.end(e, w.now, "no sign is left", ""))
+			out = append(out, w.end(e, w.now, "its signs are gone", ""))
 		}
 	}
 	w.mark(st)
@@ -104,7 +104,7 @@ func (w *Warner) end(e *episode, at time.Time, how, by string) Alert {
 	}
 	inc.ResolvedAt = at
 	inc.Evidence = append(slices.Clone(inc.Evidence), incident.Evidence{Source: "recorder", Time: at,
-		Text: how, Means: "the warning is over, " + incident.FormatDuration(at.Sub(inc.Time).Round(time.Second)) + " after it was told"})
+		Text: how, Means: "resolved " + incident.FormatDuration(at.Sub(inc.Time).Round(time.Second)) + " after it was sent"})
 	if by != "" {
 		inc.Related = appendUnique(slices.Clone(inc.Related), by)
 	}

@@ -34,7 +34,7 @@ func headroomWords(st *state, who string) told {
 	t := told{confidence: incident.Possible, source: "recorder"}
 	left := max(limit-st.held, 0)
 	t.text = fmt.Sprintf("%s of %s held, %.1f %%", holds, size, 100*st.share())
-	t.means = "little is left, and nothing of what is held can be reclaimed"
+	t.means = "little is left, and the kernel can reclaim none of it"
 	if st.id == HostID {
 		t.summary = fmt.Sprintf("%s has %s of its %s of memory available: when that is gone the kernel kills a process", who, incident.FormatBytes(left), size)
 		t.advice = "See who holds the most (oomwatch top), and give containers that have no limit one: without it any of them can take what is left."

@@ -138,7 +138,7 @@ func healthOf(st *Status) health {
 	text := "All is well: oomwatch reads " + strings.Join(names, ", ")
 	if lost > 0 {
 		// It has happened, and nothing mends it: what it weakened says so.
-		return health{Good: true, Text: text + "; " + units.Count(int(lost), "record") + " lost since it started, as the verdicts of that time say"}
+		return health{Good: true, Text: text + "; " + units.Count(int(lost), "record") + " lost since it started; the verdicts of that time say so"}
 	}
 	return health{Good: true, Text: text + ", and no record was lost"}
 }

@@ -43,7 +43,7 @@ func newAudit() *cobra.Command {
 	a := &auditor{least: config.Severity(incident.Warning)}
 	cmd := &cobra.Command{
 		Use:   "audit [CONTAINER...]",
-		Short: "Say which running containers are set up to die badly",
+		Short: "Find running containers that are set up to die badly or to hurt the host",
 		Long: `Audit says which running containers are set up to die badly, or to hurt their host: the
 rule, what was read, what it leads to, and the change to make, in the form in which the
 container is defined (compose file, pod, swarm service, docker run).

@@ -42,9 +42,9 @@ func newExplain() *cobra.Command {
 	e := &explainer{}
 	cmd := &cobra.Command{
 		Use:   "explain [CONTAINER or INCIDENT-ID]",
-		Short: "Tell why a container died",
-		Long: `Explain tells why a container died: the cause, how sure it is, the evidence as it
-was said, and what to do next. Without an argument it tells the newest death.
+		Short: "Explain why a container died",
+		Long: `Explain says why a container died: the cause, how sure it is, the evidence word for
+word, and what to do next. Without an argument it explains the newest death.
 
 It asks the running daemon. Where none runs it asks the container engine, the
 kernel's log ring, the journal and the daemon's store itself. With --log, --inspect or
@@ -55,7 +55,7 @@ Kernel logs may be of any format and kernel: dmesg, kern.log, journalctl, serial
 console, plain or compressed with gzip, zstd, xz or bzip2; "-" is standard input. Files that
 follow a --log are logs too.
 
-Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
+Exit status: 0 explained; 1 failed; 2 wrong usage; 3 nothing found.`,
 		Example: `  oomwatch explain
   oomwatch explain web
   dmesg -T | oomwatch explain --log -
@@ -79,8 +79,8 @@ Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
 	fs.StringArrayVar(&e.files.Logs, "log", nil, "read a saved kernel log from `FILE`, - for stdin; may be given many times")
 	fs.StringArrayVar(&e.files.Inspect, "inspect", nil, "read saved output of docker inspect from `FILE`; may be given many times")
 	fs.StringArrayVar(&e.files.Events, "events", nil, "read saved output of docker events --format '{{json .}}' from `FILE`; may be given many times")
-	fs.StringVar(&e.svg, "svg", "", "also draw the memory before the newest of what is told, as a picture, to `FILE`; - for stdout, in place of the words")
-	fs.BoolVar(&e.all, "all", false, "tell everything that is found, each with its story")
+	fs.StringVar(&e.svg, "svg", "", "also draw the newest incident's memory as a picture to `FILE`; - for stdout, in place of the text")
+	fs.BoolVar(&e.all, "all", false, "print all that is found, each in full")
 	addText(fs, &e.docker, "docker", "", "HOST", "Docker engine to ask where no daemon runs (default DOCKER_HOST, else the default socket)")
 	addText(fs, &e.cri, "cri", "", "SOCKET", "containerd or CRI-O to ask where no daemon runs, or off (default the known sockets, where they are)")
 	addText(fs, &e.podman, "podman", "", "SOCKET", "Podman to ask where no daemon runs, or off (default its usual sockets, where they are)")

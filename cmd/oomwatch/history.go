@@ -85,7 +85,7 @@ give is left out, said, and exit status 1.`,
 			case left != nil:
 				return left
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "nothing that matches is kept")
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "no incident that matches is kept")
 			return err
 		},
 	}
@@ -247,7 +247,7 @@ func (p *places) incidents(ctx context.Context, q web.Query, notes io.Writer) ([
 		return list, err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w; no daemon was asked or answered: start one with `oomwatch run`, or name its store with --store PATH", err)
+		return nil, fmt.Errorf("%w; no daemon answered: start one with `oomwatch run`, or name its store with --store PATH", err)
 	}
 	return list, nil
 }

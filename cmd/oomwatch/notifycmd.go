@@ -72,7 +72,7 @@ Exit status: 0 when every receiver took it, 1 when one did not.`,
 				}
 				results = append(results, res)
 				if !out.json() {
-					word := fmt.Sprintf("told in %s", incident.FormatDuration(time.Duration(res.Seconds*float64(time.Second))))
+					word := fmt.Sprintf("sent in %s", incident.FormatDuration(time.Duration(res.Seconds*float64(time.Second))))
 					if !res.OK {
 						word = "FAILED: " + res.Error
 					}

@@ -23,7 +23,7 @@ func newNotifyStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Print what each receiver is owed, has had, and never got",
 		Long: `Status prints the account of each receiver: what it was ever owed (generated) is
-what it has had (delivered), what was given up (parked), and what is still owed
+what it has had (delivered), what was given up, and what is still owed
 (pending). It asks the running daemon, or reads its store where no daemon runs.
 
 What is owed to a receiver that is no longer configured waits for one of its name,
@@ -69,7 +69,7 @@ func newNotifyRetry() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry [RECEIVER]",
 		Short: "Try again what was given up, and what waits, now",
-		Long: `Retry makes what a receiver is owed due at once: what was given up (parked) and
+		Long: `Retry makes what a receiver is owed due at once: what was given up and
 what waits for its next attempt. Without RECEIVER it is everybody's. Its 72 hours
 begin anew. Where no daemon runs, the next one tries it. Only root and the
 daemon's own user may.`,
@@ -158,7 +158,7 @@ func (p *places) openStore(ctx context.Context, readOnly bool) (*store.Store, er
 	ro, err := store.Open(ctx, store.Options{Path: p.storePath(), ReadOnly: true})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%w at %s; no daemon was asked or answered: start one with `oomwatch run`, or name its store with --store PATH", daemon.ErrNoStore, p.storePath())
+		return nil, fmt.Errorf("%w at %s; no daemon answered: start one with `oomwatch run`, or name its store with --store PATH", daemon.ErrNoStore, p.storePath())
 	case err != nil, readOnly:
 		return ro, err
 	}
@@ -174,12 +174,12 @@ func writeDeliveries(w io.Writer, list []web.DeliveryStatus, now time.Time) erro
 		return err
 	}
 	for _, d := range list {
-		s := fmt.Sprintf("%s: generated %d = delivered %d + parked %d + pending %d", d.Receiver, d.Generated, d.Delivered, d.Parked, d.Pending)
+		s := fmt.Sprintf("%s: generated %d = delivered %d + given up %d + pending %d", d.Receiver, d.Generated, d.Delivered, d.Parked, d.Pending)
 		if d.Lost > 0 {
 			s += fmt.Sprintf(" + lost %d", d.Lost)
 		}
 		if d.Held > 0 {
-			s += fmt.Sprintf("\n  %d wait to be told together with others", d.Held)
+			s += fmt.Sprintf("\n  %d wait to be sent together with others", d.Held)
 		}
 		if d.Unstored > 0 {
 			s += fmt.Sprintf("\n  %d are in memory only: the store cannot be written", d.Unstored)
@@ -188,7 +188,7 @@ func writeDeliveries(w io.Writer, list []web.DeliveryStatus, now time.Time) erro
 			s += "\n  the oldest has waited for " + incident.FormatDuration(now.Sub(d.OldestAt))
 		}
 		if d.Pruned > 0 {
-			s += fmt.Sprintf("\n  %d of those parked are kept no more: they cannot be tried again", d.Pruned)
+			s += fmt.Sprintf("\n  %d of those given up were deleted since: they cannot be tried again", d.Pruned)
 		}
 		switch {
 		case !d.Configured && d.Pending > 0:

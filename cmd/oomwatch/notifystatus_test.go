@@ -17,11 +17,11 @@ func TestDeliveries(t *testing.T) {
 		says      []string
 	}{
 		{"removed, still owed something", web.DeliveryStatus{Receiver: "removed", Generated: 2, Delivered: 1, Pending: 1}, true,
-			[]string{"removed: generated 2 = delivered 1 + parked 0 + pending 1", "oomwatch notify retry removed"}},
+			[]string{"removed: generated 2 = delivered 1 + given up 0 + pending 1", "oomwatch notify retry removed"}},
 		{"only just owed", web.DeliveryStatus{Receiver: "stays", Generated: 3, Pending: 3, Configured: true}, false,
-			[]string{"stays: generated 3 = delivered 0 + parked 0 + pending 3"}},
+			[]string{"stays: generated 3 = delivered 0 + given up 0 + pending 3"}},
 		{"removed and given up", web.DeliveryStatus{Receiver: "removed", Generated: 2, Delivered: 1, Parked: 1}, false,
-			[]string{"removed: generated 2 = delivered 1 + parked 1 + pending 0"}},
+			[]string{"removed: generated 2 = delivered 1 + given up 1 + pending 0"}},
 		{"given up", web.DeliveryStatus{Receiver: "stays", Generated: 2, Delivered: 1, Parked: 1, Configured: true}, true, nil},
 		{"given up, kept no more", web.DeliveryStatus{Receiver: "stays", Generated: 2, Delivered: 1, Parked: 1, Pruned: 1, Configured: true}, false, nil},
 		{"out of reach", web.DeliveryStatus{Receiver: "stays", Generated: 1, Pending: 1, Configured: true, Down: "refused"}, true, []string{"out of reach: refused"}},

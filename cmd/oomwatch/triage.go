@@ -63,7 +63,7 @@ service and used_bytes (and start, anon_bytes, file_bytes, shmem_bytes, kernel_b
 kernel_reclaimable_bytes, swap_bytes, limit_bytes, oom_kills, as far as known), or what
 Prometheus answers to query_range for container_memory_working_set_bytes and the like.
 
-Exit status: 0 told; 1 failed; 2 wrong usage; 3 nothing found.`,
+Exit status: 0 explained; 1 failed; 2 wrong usage; 3 nothing found.`,
 		Example: `  oomwatch triage
   oomwatch triage --since 7d --service shop/web
   oomwatch triage --log kern.log*
