@@ -17,7 +17,7 @@ export CGO_ENABLED = 0
 CROWD ?= 1m
 
 SEED ?= $(shell date +%s)
-.PHONY: build run test e2e demo bench leaks-sim restarts soak soak-hour fault fault-table race lab-vm lab-pods model fuzz lint lab browser clean
+.PHONY: build run test e2e demo bench leaks leaks-sim restarts soak soak-hour fault fault-table race lab-vm lab-pods model fuzz lint lab browser clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -72,6 +72,9 @@ bench: lab build ## latency, cost and speed, printed
 
 leaks-sim: ## a thousand made-up months of healthy and leaking services, judged daily (SEED=N, ROUNDS=N)
 	$(GO) test -tags leaks ./triage/internal/months -run '^TestLong$$' -rounds $(or $(ROUNDS),10) -seed $(or $(SEED),1) -count 1 -v -timeout 60m
+
+leaks: lab ## an hour of real programs that leak, and of some that only look so (LEAKS=4m for less)
+	OOMWATCH_LEAKS=$(LEAKS) $(GO) test -tags leaks -run '^TestRealLeaks$$' -count 1 -v -timeout 90m ./test/e2e
 
 restarts: lab ## end the daemon around deaths and start it again, 20 times a row: no death told twice, none made up
 	$(GO) test -run '^TestRestarts$$' -restarts 20 -count 1 -v -timeout 60m ./test/e2e

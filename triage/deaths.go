@@ -205,6 +205,9 @@ func (o *occasion) held() int64 {
 		return o.HogHeld
 	}
 	held := o.RSS
+	if o.Scope == OwnLimit && o.Limit > 0 && 2*(o.Shmem+o.Kernel) > o.Limit {
+		return o.Limit // what no process holds filled it, and goes with the container
+	}
 	if o.Scope == OwnLimit && o.Hog == o.Comm && o.HogTasks > 1 && (o.Limit == 0 || o.HogHeld <= o.Limit+o.Limit/8) {
 		held = max(held, o.HogHeld)
 	}

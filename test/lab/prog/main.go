@@ -23,6 +23,8 @@ prog exit CODE
 prog pipes [-comm NAME]                                                   fill pipes, the kernel's memory, without end
 prog fork N                                                               start N sleeping children and wait
 prog files N                                                              open N files and hold them, until SIGTERM
+prog goroutines|sockets|dentries [-rate BYTES/S]                          leak goroutines or unix sockets, or have the kernel cache names
+prog lazy [-size BYTES] [-every DURATION]                                 free with MADV_FREE, again and again
 prog zombies N                                                            leave N children that ended unwaited for, until SIGTERM
 `
 
@@ -86,6 +88,14 @@ func run(name string, args []string) error {
 			return files(n)
 		}
 		return zombies(n)
+	case "goroutines":
+		return goroutines(args)
+	case "sockets":
+		return sockets(args)
+	case "lazy":
+		return lazy(args)
+	case "dentries":
+		return dentries(args)
 	case "nap":
 		time.Sleep(time.Hour)
 	default:
