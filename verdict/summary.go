@@ -90,7 +90,11 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 		}
 		return s
 	case incident.OOMRuntime:
-		return fmt.Sprintf("%s ended with %s: %s; the kernel killed nothing", who, code, v.runtime.Means)
+		s := fmt.Sprintf("%s ended with %s: %s", who, code, v.runtime.Means)
+		if f.covers("kmsg", endTime(f)) {
+			s += "; the kernel killed nothing"
+		}
+		return s
 	case incident.LimitPids:
 		if v.confidence == incident.Possible {
 			return fmt.Sprintf("%s ended with %s: it could not start another process or thread; which limit refused it is not known", who, code)

@@ -7,6 +7,9 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 )
 
+// ofKernel are claims that only a kernel log which covers the moment allows.
+var ofKernel = []string{"no kernel kill", "nothing points to OOM", "the kernel log covers", "the kernel killed nothing"}
+
 // falseComfort finds a claim that a source was silent about an end which that source, by
 // the incident's own word, does not reach; "" for none.
 func falseComfort(inc *incident.Incident) string {
@@ -30,8 +33,8 @@ func falseComfort(inc *incident.Incident) string {
 		return ""
 	}
 	switch {
-	case blind("kmsg", "journal") && said("no kernel kill", "nothing points to OOM", "the kernel log covers") != "":
-		return "says " + said("no kernel kill", "nothing points to OOM", "the kernel log covers") + ", and the kernel log was not read to it"
+	case blind("kmsg", "journal") && said(ofKernel...) != "":
+		return "says " + said(ofKernel...) + ", and the kernel log was not read to it"
 	case blind("docker", "podman") && said("no request to the engine", "nobody asked the engine") != "":
 		return "says " + said("no request to the engine", "nobody asked the engine") + ", and the engine's events were not read to it"
 	case inc.Cause == incident.ExitError && inc.Confidence == incident.Certain && blind("log"):
