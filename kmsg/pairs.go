@@ -11,8 +11,8 @@ import "encoding/binary"
 type pairs struct {
 	// seen has, for a pair of bytes as a little-endian number, the ways in which it is
 	// in a window: as the first of the two pairs in the low half, as the second one
-	// in the high half.
-	seen [1 << 16]uint8
+	// in the high half. Half of the anchors have ways of their own.
+	seen [1 << 16]uint16
 	// index has, for a pair, where in places the anchors are that have it as the first
 	// of their window's pairs.
 	index  [1 << 16]uint8
@@ -26,7 +26,7 @@ const (
 	longWindow = 2*step + 1
 	// onePair is the way of an anchor whose window has one pair alone: every pair
 	// is good as its second.
-	onePair = 1 << step
+	onePair = 1 << (2 * step)
 )
 
 // place is an anchor, and where in it a pair stands.
@@ -57,18 +57,20 @@ func newPairs(groups *[8][]string) *pairs {
 	}
 	p := &pairs{places: make([][]place, 1)}
 	for i := range p.seen {
-		p.seen[i] = onePair << 4
+		p.seen[i] = onePair << 8
 	}
+	n := 0
 	for _, g := range groups {
 		for _, a := range g {
-			p.add(a, common)
+			p.add(a, n%2*step, common)
+			n++
 		}
 	}
 	return p
 }
 
-// add enters an anchor by its best window.
-func (p *pairs) add(a string, common map[uint16]int) {
+// add enters an anchor by its best window. ways is where its ways begin.
+func (p *pairs) add(a string, ways int, common map[uint16]int) {
 	size := longWindow
 	if len(a) < size {
 		size = fingerprint
@@ -97,8 +99,8 @@ func (p *pairs) add(a string, common map[uint16]int) {
 		p.places[p.index[first]] = append(p.places[p.index[first]], place{a, i})
 		p.before = max(p.before, i)
 		if size == longWindow {
-			p.seen[first] |= 1 << way
-			p.seen[pairAt(a, i+step)] |= 1 << way << 4
+			p.seen[first] |= 1 << (ways + way)
+			p.seen[pairAt(a, i+step)] |= 1 << (ways + way) << 8
 		} else {
 			p.seen[first] |= onePair
 		}
@@ -114,14 +116,14 @@ func (p *pairs) candidate(b []byte, from int) int {
 		v, w := binary.LittleEndian.Uint64(block[:8]), binary.LittleEndian.Uint64(block[8:])
 		s0, s1, s2 := p.seen[uint16(v)], p.seen[uint16(v>>24)], p.seen[uint16(v>>48)]
 		s3, s4, s5 := p.seen[uint16(w>>8)], p.seen[uint16(w>>32)], p.seen[binary.LittleEndian.Uint16(block[15:])]
-		if s0&(s1>>4)|s1&(s2>>4)|s2&(s3>>4)|s3&(s4>>4)|s4&(s5>>4) != 0 {
+		if s0&(s1>>8)|s1&(s2>>8)|s2&(s3>>8)|s3&(s4>>8)|s4&(s5>>8) != 0 {
 			break
 		}
 	}
 	for ; i+2 <= len(b); i += step {
-		second := uint8(onePair)
+		second := uint16(onePair)
 		if i+step+2 <= len(b) {
-			second = p.seen[pairAt(b, i+step)] >> 4
+			second = p.seen[pairAt(b, i+step)] >> 8
 		}
 		if p.seen[pairAt(b, i)]&second != 0 {
 			return i
