@@ -20,6 +20,7 @@ import (
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher/cri"
 	"github.com/oomwatch/oomwatch/watcher/docker"
@@ -46,8 +47,11 @@ type sources struct {
 	pressure *cgroup.Pressure
 	since    *stateClock
 	engines  map[string]watched // by the source's name
-	close    func() error
-	log      *zap.Logger
+	// largest is a container's process that holds the most, in words; nil where there are
+	// no control groups.
+	largest func(container string) string
+	close   func() error
+	log     *zap.Logger
 }
 
 // lookBack is how far back an engine is asked for its events at the very first run: it
@@ -230,13 +234,21 @@ func (s *sources) openSampler(cg *cgroup.FS, rec *recorder.Recorder, log *zap.Lo
 	} else {
 		log.Debug("no notifications of pressure", zap.Error(err))
 	}
-	s.list = append(s.list, processes.New(processes.Options{Proc: cgroup.DefaultProc, Container: func(pid int) string {
+	opt := processes.Options{Proc: cgroup.DefaultProc, Container: func(pid int) string {
 		path, err := cg.PathOf(pid)
 		if err != nil {
 			return ""
 		}
 		return cgroup.ParsePath(path).ContainerID
-	}}))
+	}}
+	s.largest = func(container string) string {
+		t, ok := opt.Largest(container)
+		if !ok {
+			return ""
+		}
+		return fmt.Sprintf("its largest process is %s (pid %d) with %s", redact.Sanitize(t.Comm), t.PID, incident.FormatBytes(t.Resident))
+	}
+	s.list = append(s.list, processes.New(opt))
 	s.sampler = sampler.New(sampler.Options{FS: cg, Pressure: s.pressure, Recorder: rec, Registerer: reg})
 	s.list = append(s.list, s.sampler)
 }
@@ -244,7 +256,7 @@ func (s *sources) openSampler(cg *cgroup.FS, rec *recorder.Recorder, log *zap.Lo
 // addLeaks looks for leaks in the readings that are kept; history is nil for none. What is
 // returned has a service looked at that died.
 func (s *sources) addLeaks(history *store.History, rec *recorder.Recorder) (died func(service string)) {
-	opt := leaks.Options{Running: func() map[string]string {
+	opt := leaks.Options{Largest: s.largest, Running: func() map[string]string {
 		out := map[string]string{}
 		rec.Each(func(l recorder.Live) { out[l.Service] = l.ID })
 		return out

@@ -28,6 +28,8 @@ type Task struct {
 	Comm        string
 	// State is the kernel's letter: R, S, D, Z for a zombie, ...
 	State byte
+	// Resident is how many bytes it holds in memory, those that it shares included.
+	Resident int64
 }
 
 // Zombie is true for one that has ended and whose parent has not waited for it.
@@ -63,6 +65,9 @@ func Tasks(root string) ([]Task, error) {
 	return out, nil
 }
 
+// statResident is where a process's pages in memory stand after its name.
+const statResident = 21
+
 // parseStat reads the beginning of /proc/PID/stat. The name stands in brackets and may
 // hold any character, brackets too:
 //
@@ -80,6 +85,11 @@ func parseStat(b []byte) (t Task, ok bool) {
 	t.State = f[0][0]
 	parent, err := strconv.Atoi(string(f[1]))
 	t.Parent = parent
+	if len(f) > statResident {
+		if pages, err := strconv.ParseInt(string(f[statResident]), 10, 64); err == nil {
+			t.Resident = pages * int64(os.Getpagesize())
+		}
+	}
 	return t, err == nil
 }
 

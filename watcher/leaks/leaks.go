@@ -33,6 +33,9 @@ type Options struct {
 	Past kept.Past
 	// Running are the ids of the running containers, by service.
 	Running func() map[string]string
+	// Largest is a running container's process that holds the most, in words; "" where
+	// that is not known.
+	Largest func(container string) string
 }
 
 // Source looks for leaks. It implements observe.Source.
@@ -123,7 +126,14 @@ func (s *Source) look(ctx context.Context, names map[string]bool) (*incident.Lea
 	}
 	running := s.opt.Running()
 	for i := range out.Found {
-		out.Found[i].Container = running[out.Found[i].Service]
+		f := &out.Found[i]
+		f.Container = running[f.Service]
+		if f.Container == "" || f.Confidence == "" || s.opt.Largest == nil {
+			continue
+		}
+		if who := s.opt.Largest(f.Container); who != "" {
+			f.Reasons = append(f.Reasons, who)
+		}
 	}
 	return out, nil
 }

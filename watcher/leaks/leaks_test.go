@@ -55,7 +55,7 @@ func TestOnceADay(t *testing.T) {
 			"shop/leaky":   func(d float64) float64 { return 200 + 40*d + math.Sin(1000*d) },
 			"shop/healthy": func(d float64) float64 { return 200 + 80*math.Sin(2*math.Pi*d) },
 		}}
-		s := New(Options{Past: p, Running: func() map[string]string { return map[string]string{"shop/leaky": "aaa", "shop/healthy": "bbb"} }})
+		s := New(Options{Past: p, Largest: func(id string) string { return "its largest process is of " + id }, Running: func() map[string]string { return map[string]string{"shop/leaky": "aaa", "shop/healthy": "bbb"} }})
 		var looks []*incident.Leaks
 		ended := make(chan error)
 		go func() { ended <- s.Run(ctx, func(o observe.Observation) { looks = append(looks, o.Leaks) }) }()
@@ -77,6 +77,9 @@ func TestOnceADay(t *testing.T) {
 		leaky := of(last, "shop/leaky")
 		if leaky.Confidence != incident.Likely || leaky.Container != "aaa" || leaky.SecondsToLimit == nil || leaky.Limit != 1024*mib {
 			t.Errorf("the leak: %+v", leaky)
+		}
+		if n := len(leaky.Reasons); n == 0 || leaky.Reasons[n-1] != "its largest process is of aaa" {
+			t.Errorf("reasons %q name no process", leaky.Reasons)
 		}
 		if rate := leaky.Rate * 86400 / mib; math.Abs(rate-40) > 2 {
 			t.Errorf("rate %.1f MiB a day, want 40", rate)
