@@ -62,6 +62,7 @@ type dashboard struct {
 		Type    string
 		GridPos struct{ X, Y, W, H int }
 		Targets []struct{ RefID, Expr string }
+		Options map[string]any
 	}
 }
 
@@ -78,6 +79,14 @@ func readDashboard(t *testing.T) *dashboard {
 	return &d
 }
 
+// options are what Grafana's published schema (github.com/grafana/grafana-foundation-sdk)
+// requires of a panel's options, by its type.
+var options = map[string][]string{
+	"stat":       {"colorMode", "graphMode", "justifyMode", "orientation", "percentChangeColorMode", "reduceOptions", "showPercentChange", "textMode", "wideLayout"},
+	"timeseries": {"legend", "tooltip"},
+	"table":      {"frameIndex", "showHeader"},
+}
+
 // TestDashboard looks that its panels are of kinds that there are, lie side by side, and
 // use no variable that is not defined.
 func TestDashboard(t *testing.T) {
@@ -91,8 +100,13 @@ func TestDashboard(t *testing.T) {
 	}
 	ids, cells := map[int]bool{}, map[[2]int]string{}
 	for _, p := range d.Panels {
-		if ids[p.ID] || p.Title == "" || len(p.Targets) == 0 || p.Type != "stat" && p.Type != "timeseries" && p.Type != "table" {
+		if ids[p.ID] || p.Title == "" || len(p.Targets) == 0 || options[p.Type] == nil {
 			t.Errorf("%+v", p)
+		}
+		for _, name := range options[p.Type] {
+			if p.Options[name] == nil {
+				t.Errorf("%q has no option %s, which the schema requires", p.Title, name)
+			}
 		}
 		ids[p.ID] = true
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
