@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,16 +59,17 @@ type sources struct {
 // holds the newest few hundred, whenever they were. They are history, as the ring is.
 const lookBack = 30 * 24 * time.Hour
 
-// watched is an engine that is followed, and where it is.
+// watched is an engine that is followed: where its paths are found from here, and what it
+// says of its disk.
 type watched struct {
-	source *docker.Source
-	host   string
+	roots *docker.Roots
+	usage func(context.Context) (*incident.DiskUsage, error)
 }
 
 // roots are the directories under which an engine's paths are found from here.
 func (s *sources) roots(engine string) []string {
 	if e, ok := s.engines[engine]; ok {
-		return e.source.Roots()
+		return e.roots.List()
 	}
 	return nil
 }
@@ -78,7 +80,7 @@ func (s *sources) usage(ctx context.Context, engine string) (*incident.DiskUsage
 	if !ok {
 		return nil, fmt.Errorf("no engine is called %q", engine)
 	}
-	u, err := docker.Usage(ctx, e.host)
+	u, err := e.usage(ctx)
 	if err != nil {
 		s.log.Info("what fills the engine's disk is not known in full", zap.Error(err))
 	}
@@ -184,7 +186,7 @@ func (s *sources) addEngine(opt docker.Options, past *restored, log *zap.Logger,
 	if err != nil {
 		return err
 	}
-	s.engines[engine.Name()] = watched{engine, opt.Host}
+	s.engines[engine.Name()] = watched{&docker.Roots{Host: opt.Host}, func(ctx context.Context) (*incident.DiskUsage, error) { return docker.Usage(ctx, opt.Host) }}
 	if s.list = append(s.list, engine); !opt.Optional {
 		s.deaths = append(s.deaths, engine)
 	}
@@ -210,6 +212,7 @@ func (s *sources) addRuntimes(cfg *config.Config, past *restored, log *zap.Logge
 		if err != nil {
 			return err
 		}
+		s.engines[name] = watched{&docker.Roots{Host: "unix://" + strings.TrimPrefix(socket, "unix://")}, func(ctx context.Context) (*incident.DiskUsage, error) { return cri.Usage(ctx, socket) }}
 		if s.list = append(s.list, runtime); !optional {
 			s.deaths = append(s.deaths, runtime)
 		}

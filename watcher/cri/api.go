@@ -14,12 +14,14 @@ const (
 	callList    = "/runtime.v1.RuntimeService/ListContainers"
 	callStatus  = "/runtime.v1.RuntimeService/ContainerStatus"
 	callSandbox = "/runtime.v1.RuntimeService/PodSandboxStatus"
+	callStats   = "/runtime.v1.RuntimeService/ListContainerStats"
+	callImages  = "/runtime.v1.ImageService/ImageFsInfo"
 	callEvents  = "/containerd.services.events.v1.Events/Subscribe"
 )
 
 // readCalls are all that a runtime is asked: its socket lets everybody who may open it
 // start and kill, so that the list is kept here.
-var readCalls = []string{callVersion, callList, callStatus, callSandbox, callEvents}
+var readCalls = []string{callVersion, callList, callStatus, callSandbox, callStats, callImages, callEvents}
 
 // client asks one runtime. The numbers of fields are those of k8s.io/cri-api's
 // pkg/apis/runtime/v1/api.proto.
@@ -119,6 +121,14 @@ type status struct {
 	sandbox                string
 	pid                    int
 	stopSignal             int
+	mounts                 []mount
+	readonlyRoot           bool
+}
+
+// mount is a path of the host in a container.
+type mount struct {
+	Type, Source, Destination string
+	Options                   []string
 }
 
 // status asks about a container.
@@ -218,7 +228,9 @@ func (s *status) verbose(info string) {
 		SandboxID   string `json:"sandboxID"`
 		PID         int    `json:"pid"`
 		RuntimeSpec struct {
-			Linux struct {
+			Root   struct{ Readonly bool } `json:"root"`
+			Mounts []mount                 `json:"mounts"`
+			Linux  struct {
 				Resources struct {
 					Memory struct {
 						Limit, Swap int64
@@ -231,6 +243,7 @@ func (s *status) verbose(info string) {
 		return // another runtime's own form
 	}
 	s.sandbox, s.pid = d.SandboxID, d.PID
+	s.readonlyRoot, s.mounts = d.RuntimeSpec.Root.Readonly, d.RuntimeSpec.Mounts
 	if m := d.RuntimeSpec.Linux.Resources.Memory; s.memoryLimit == 0 {
 		s.memoryLimit, s.swapLimit = m.Limit, m.Swap
 	}

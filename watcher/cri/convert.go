@@ -40,6 +40,7 @@ func (s *status) container(runtime string, pod *sandbox, pid int) observe.Contai
 			c.PID = pid
 		}
 	}
+	c.Places = s.places()
 	labels := s.labels
 	if pod != nil {
 		// The pod's own labels are on its sandbox alone; the container's win.

@@ -74,7 +74,6 @@ type Source struct {
 	metrics *metrics
 	pace    pace
 	gauge   gauge
-	roots   roots
 }
 
 // pace is every period and deadline of the source.

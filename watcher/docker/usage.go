@@ -74,8 +74,11 @@ func usageOf(du *client.DiskUsageResult) *incident.DiskUsage {
 // maxUsage bounds what is kept of it: the largest.
 const maxUsage = 64
 
-// roots remembers under which directories the engine's paths are found from here.
-type roots struct {
+// Roots finds and remembers under which directories the paths of whoever listens on a
+// socket are found from here.
+type Roots struct {
+	Host string // as in Options
+
 	mu   sync.Mutex
 	list []string
 	at   time.Time
@@ -84,17 +87,16 @@ type roots struct {
 // rootsFor is how long they are believed: an engine that is started anew has another pid.
 const rootsFor = time.Minute
 
-// Roots are the directories under which the engine's paths can be found from here, the
-// best first; none for an engine on another machine.
-func (s *Source) Roots() []string {
-	s.roots.mu.Lock()
-	defer s.roots.mu.Unlock()
-	if time.Since(s.roots.at) < rootsFor {
-		return s.roots.list
+// List is the directories, the best first; none for an engine on another machine.
+func (r *Roots) List() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.at) < rootsFor {
+		return r.list
 	}
-	s.roots.at = time.Now()
-	if ep, err := findHost(s.opts.Host); err == nil {
-		s.roots.list, _ = engineRoots(ep) // why there are none is said where they are needed
+	r.at = time.Now()
+	if ep, err := findHost(r.Host); err == nil {
+		r.list, _ = engineRoots(ep) // why there are none is said where they are needed
 	}
-	return s.roots.list
+	return r.list
 }
