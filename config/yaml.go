@@ -288,7 +288,7 @@ func scalar(node ast.Node) (string, bool) {
 
 func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	for i := range v.NumField() {
-		if keyOf(v.Type().Field(i)) == key {
+		if key != notRead && keyOf(v.Type().Field(i)) == key {
 			return v.Field(i), true
 		}
 	}
@@ -298,10 +298,15 @@ func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 func keysOf(t reflect.Type) []string {
 	var out []string
 	for i := range t.NumField() {
-		out = append(out, keyOf(t.Field(i)))
+		if key := keyOf(t.Field(i)); key != notRead {
+			out = append(out, key)
+		}
 	}
 	return out
 }
+
+// notRead is the key of a field that no file sets.
+const notRead = "-"
 
 func keyOf(f reflect.StructField) string {
 	key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")

@@ -126,6 +126,8 @@ func statusLine(inc *incident.Incident) string {
 			e += " (" + redact.Sanitize(c.Signal) + ")"
 		}
 		s = append(s, e, prefixed("after ", up))
+	case inc.Kind == incident.KindWarning && inc.Warning != nil && inc.Warning.What == "gave_up":
+		s = append(s, "down")
 	case inc.Kind == incident.KindWarning, inc.Kind == incident.KindKill && c.Running != nil && *c.Running:
 		if up != "" || inc.Kind == incident.KindKill {
 			s = append(s, "still running", prefixed("up ", up))

@@ -71,6 +71,9 @@ func (w *Warner) begin(st *state, name string, s *sign) *episode {
 	if l := st.leak; l != nil {
 		inc.Warning.Rate, inc.Warning.TimeToLimit, inc.Warning.TimeToLimitError = &l.Rate, l.SecondsToLimit, l.SecondsError
 	}
+	if name == GaveUp && inc.Container != nil {
+		inc.Container.Running = new(false) // what the engine was last asked may be older
+	}
 	st.showDisk(inc)
 	return &episode{Container: st.id, Of: s.of, Incident: inc}
 }

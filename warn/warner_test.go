@@ -437,6 +437,9 @@ func TestGaveUp(t *testing.T) {
 		for _, a := range b.loud() {
 			if a.Incident.Warning.What == GaveUp {
 				got++
+				if r := a.Incident.Container.Running; r == nil || *r {
+					t.Error("it is said to run")
+				}
 				if s := a.Incident.Summary; !strings.HasPrefix(s, "web is down: the engine gave up after 2 restarts (restart policy on-failure:2)") || !strings.HasSuffix(s, "the last time it exited with code 3") {
 					t.Errorf("%q", s)
 				}

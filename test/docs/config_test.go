@@ -53,7 +53,7 @@ func knownKeys(t *testing.T) []string {
 			for _, k := range ask("audit: {ignore: [{zzzzzzzz: 1}]}\n") {
 				keys = append(keys, top+".ignore."+k)
 			}
-		case "metrics", "store", "history", "docker", "cri", "podman", "alerts", "log":
+		case "metrics", "store", "history", "docker", "cri", "podman", "alerts", "log", "web":
 			for _, k := range ask(top + ": {zzzzzzzz: 1}\n") {
 				keys = append(keys, top+"."+k)
 			}
@@ -127,7 +127,7 @@ func TestExampleConfig(t *testing.T) {
 		"teams-url": "https://hooks.example.org/teams", "pager-secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "slack-token": "xoxb-1",
 		"mail-password": "correct horse", "gotify-token": "Aexample", "matrix-token": "syt_example", "opsgenie-key": "0123-4567", "kubernetes-token": "eyJhbGciOiJSUzI1NiJ9",
 		"mattermost-url": "https://chat.example.org/hooks/x", "google-chat-url": "https://chat.googleapis.com/v1/spaces/A/messages?key=k&token=t",
-		"discord.tmpl": "{{.Summary}}", "ca.pem": testCA(t),
+		"page-token": "0123456789abcdef0123", "discord.tmpl": "{{.Summary}}", "ca.pem": testCA(t),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
