@@ -29,6 +29,10 @@ func (r *RuntimeOOM) Advice(containerLimit *int64, pod bool) string {
 		return "Count its mappings (wc -l /proc/PID/maps) against vm.max_map_count (65530 by default), and look at ulimit -v; the Java heap has room."
 	case "cuda gpu_memory":
 		return "Lower the batch size or give it a larger card: the container's memory limit does not count the card's memory."
+	case "tensorflow tensor":
+		return "Lower the batch size, or give it a larger card (nvidia-smi shows who holds it): a card's memory does not count against the container's limit."
+	case "spark heap":
+		return "Cut the work into more, smaller partitions (spark.sql.shuffle.partitions), or give the executor more heap (spark.executor.memory): " + c.share("-Xmx%dm at most", 75)
 	case "redis maxmemory":
 		return "Look at the Redis server, not at this container: redis-cli info memory shows used_memory against maxmemory; set a maxmemory-policy such as allkeys-lru if it is a cache, or raise maxmemory up to 75 % of that server's own limit."
 	case "memcached limit":
@@ -77,6 +81,8 @@ func (r *RuntimeOOM) Advice(containerLimit *int64, pod bool) string {
 		return r.size(c, setting{name: "max_server_memory_usage of %d MiB", percent: 90, leak: "bound the query (max_memory_usage, max_bytes_before_external_group_by)"})
 	case "erlang max_heap_size":
 		return "Look at what that Erlang process holds (its message queue first: process_info(Pid, message_queue_len)); raise its max_heap_size only if that is meant to be there."
+	case "sbcl heap":
+		return r.size(c, setting{name: "--dynamic-space-size %d", percent: 75, leak: "see what fills it (room)"})
 	case "haskell heap":
 		return r.size(c, setting{name: "+RTS -M%dm", percent: 75, leak: "take a heap profile (+RTS -hy)"})
 	}
