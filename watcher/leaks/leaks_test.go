@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,12 +22,12 @@ const mib = 1 << 20
 type past struct {
 	from  time.Time
 	of    map[string]func(days float64) float64
-	fails bool
+	fails atomic.Bool
 	asked map[string]int
 }
 
 func (p *past) Services(context.Context) (out []recorder.Service, err error) {
-	if p.fails {
+	if p.fails.Load() {
 		return nil, errors.New("the disk is gone")
 	}
 	for name := range p.of {
@@ -56,12 +59,21 @@ func TestOnceADay(t *testing.T) {
 			"shop/healthy": func(d float64) float64 { return 200 + 80*math.Sin(2*math.Pi*d) },
 		}}
 		s := New(Options{Past: p, Largest: func(id string) string { return "its largest process is of " + id }, Running: func() map[string]string { return map[string]string{"shop/leaky": "aaa", "shop/healthy": "bbb"} }})
-		var looks []*incident.Leaks
+		var mu sync.Mutex // of looks
+		var told []*incident.Leaks
+		seen := func() []*incident.Leaks { mu.Lock(); defer mu.Unlock(); return slices.Clone(told) }
 		ended := make(chan error)
-		go func() { ended <- s.Run(ctx, func(o observe.Observation) { looks = append(looks, o.Leaks) }) }()
+		go func() {
+			ended <- s.Run(ctx, func(o observe.Observation) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, o.Leaks)
+			})
+		}()
 
 		time.Sleep(14*24*time.Hour + time.Hour)
 		synctest.Wait()
+		looks := seen()
 		if n := len(looks); n != 15 {
 			t.Fatalf("%d looks in 14 days and an hour, want 15", n)
 		}
@@ -103,11 +115,12 @@ func TestOnceADay(t *testing.T) {
 		}
 		time.Sleep(settle - time.Second)
 		synctest.Wait()
-		if len(looks) != before {
+		if len(seen()) != before {
 			t.Error("looked at before its readings are kept")
 		}
 		time.Sleep(time.Hour / 2)
 		synctest.Wait()
+		looks = seen()
 		if n := len(looks) - before; n != 1 || looks[before].All || len(looks[before].Found) != 1 {
 			t.Errorf("%d looks after deaths, want one of one service", n)
 		}
@@ -116,10 +129,11 @@ func TestOnceADay(t *testing.T) {
 		}
 
 		// A history that cannot be read says nothing, also not that a leak is over.
-		p.fails, before = true, len(looks)
+		p.fails.Store(true)
+		before = len(looks)
 		time.Sleep(3 * 24 * time.Hour)
 		synctest.Wait()
-		if len(looks) != before {
+		if len(seen()) != before {
 			t.Error("a look without a history")
 		}
 		cancel()
