@@ -46,7 +46,7 @@
         const y = u.bbox.top + (11 + 13 * row) * devicePixelRatio;
         ends[row] = at + wide + 4 * devicePixelRatio;
         ctx.fillStyle = colour("--bg"); // a word must be read over a curve
-        ctx.fillRect(at - devicePixelRatio, y - 10 * devicePixelRatio, wide + 2 * devicePixelRatio, 12 * devicePixelRatio);
+        ctx.fillRect(at - devicePixelRatio, y - 9 * devicePixelRatio, wide + 2 * devicePixelRatio, 11 * devicePixelRatio);
         ctx.fillStyle = stroke;
         ctx.fillText(word, at, y);
       }
