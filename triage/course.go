@@ -57,6 +57,16 @@ func (c *course) used() float64 {
 	return (c.Usual - c.First) / room
 }
 
+// near tells growth that uses up its room within a month: what many runs that are each cut
+// short have in common matters then.
+func (c *course) near() bool {
+	room := c.limit - c.First
+	if c.limit <= 0 {
+		room = c.First
+	}
+	return room <= 3*patient*c.Rate
+}
+
 // enough tells a run that was seen for long enough, or has come far enough, for
 // its growth to be no mere way to a level of its own.
 func (c *course) enough(seen float64) bool {
@@ -227,7 +237,7 @@ func single(list []course, i int) (evidence, bool) {
 			against++
 		}
 	}
-	if e.again && against == 0 && (grown >= 1.5*patient || c.enough(c.Age)) && goesOn(late) {
+	if e.again && against == 0 && (grown >= 1.5*patient && c.near() || c.enough(c.Age)) && goesOn(late) {
 		return e, true
 	}
 	e.runs = 1
@@ -273,7 +283,7 @@ func together(list []course, i int) (evidence, bool) {
 	}
 	// A run that lives longer speaks for itself.
 	e.sure, e.restarted = incident.Possible, true
-	return e, long >= 3 && against == 0 && c.Age < young && goesOn(late)
+	return e, long >= 3 && against == 0 && c.Age < young && c.Low >= c.Rate/3 && c.near() && goesOn(late)
 }
 
 // leak says what the evidence is.
