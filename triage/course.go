@@ -21,10 +21,10 @@ const (
 	young = 2 * day
 	// clearly is by what factor a level lies clearly above another.
 	clearly = 1.1
-	// patient is how old a run must be that has used up little of its room; six tenths
-	// of both are enough where it grows as straight as straight says, half where the rate
-	// is sharp, too.
-	patient, little = 10 * day, 0.4
+	// patient is how old a run must be that has used up little of its room; seven
+	// tenths of both are enough where it grows as straight as straight says, less than half
+	// where the rate is sharp, too.
+	patient, little = 10 * day, 0.45
 	straight        = 0.85
 	// sharp is how much of the rate the lower end of its interval is at least where the
 	// rate is well known.
@@ -73,9 +73,9 @@ func (c *course) enough(seen float64) bool {
 	part := 1.0
 	switch {
 	case c.Late >= straight && c.Low >= sharp*c.Rate:
-		part = 0.5
+		part = 0.45
 	case c.Late >= straight:
-		part = 0.6
+		part = 0.7
 	}
 	return seen >= part*patient || c.used() >= part*little
 }
