@@ -32,7 +32,7 @@ func (t *topCommand) live(ctx context.Context, rows look, from string) error {
 // explain is what `oomwatch explain` says of a container, in lines of at most width.
 func (t *topCommand) explain(ctx context.Context, r *warn.Row, width int) string {
 	if r.ID == "" {
-		return "This row is the host. Its incidents: oomwatch history --kind host"
+		return "This row is the host.\nIts incidents: oomwatch history --kind host"
 	}
 	quiet := &cobra.Command{} // a note would be written over the screen
 	quiet.SetErr(io.Discard)
@@ -42,9 +42,9 @@ func (t *topCommand) explain(ctx context.Context, r *warn.Row, width int) string
 	list, _, err := e.ask(ctx, r.ID)
 	switch {
 	case err != nil:
-		return redact.Sanitize(err.Error())
+		return strings.Join(wrap(redact.Sanitize(err.Error()), width), "\n")
 	case len(list) == 0:
-		return fmt.Sprintf("No death and no kill of %s is on record.", redact.Sanitize(r.Name))
+		return strings.Join(wrap(fmt.Sprintf("No death and no kill of %s is on record.", redact.Sanitize(r.Name)), width), "\n")
 	}
 	var b strings.Builder
 	if err := render.WriteText(&b, list[len(list)-1], render.TextOptions{Width: width}); err != nil {
