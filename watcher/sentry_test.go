@@ -76,3 +76,37 @@ func TestSentry(t *testing.T) {
 		t.Errorf("death %+v, warning %+v", death, over)
 	}
 }
+
+// TestLeakIsTold: what the look for leaks found goes to the Warner, and is one warning of
+// the service's container, with what is known of that.
+func TestLeakIsTold(t *testing.T) {
+	const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	start := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	c, err := correlate.New(correlate.Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := warn.Default()
+	cgroups := sampler.New(sampler.Options{FS: &cgroup.FS{}, Recorder: recorder.New(recorder.Options{})})
+	w, err := NewWatcher(WatcherOptions{Correlator: c, Logger: zap.NewNop(), Rules: &rules, Sampler: cgroups})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := incident.Container{ID: id, Name: "web", Image: "shop/web:1.4", StartedAt: start}
+	w.take(observe.Observation{At: start, Container: &observe.Container{Container: spec, PID: 7}})
+	look := func(days int, sure incident.Confidence) []correlate.Emission {
+		return w.take(observe.Observation{At: start.AddDate(0, 0, days), Leaks: &incident.Leaks{All: true, Found: []incident.Leak{{Service: "web", Container: id, Confidence: sure, Rate: 100}}}})
+	}
+	var kinds []bool // whether each is an update
+	for day, sure := range []incident.Confidence{"", incident.Possible, incident.Likely, incident.Likely, ""} {
+		for _, x := range look(day, sure) {
+			kinds = append(kinds, x.Update)
+			if x.Incident.Warning.What != warn.Leak || x.Incident.Container == nil || x.Incident.Container.Image != "shop/web:1.4" || x.Silent {
+				t.Errorf("day %d: %+v", day, x.Incident)
+			}
+		}
+	}
+	if len(kinds) != 2 || kinds[0] || !kinds[1] {
+		t.Errorf("updates %v, want one warning and its end", kinds)
+	}
+}
