@@ -308,3 +308,25 @@ func TestForeignPrefix(t *testing.T) {
 		})
 	}
 }
+
+// TestForeignList: in a large log that is one list of a container's, the words that
+// tell so stand megabytes before the line that is searched for.
+func TestForeignList(t *testing.T) {
+	line := func(text string) string {
+		return "          [\n            \"17\",\n            \"[ 4711.500000] " + text + "\"\n          ],\n"
+	}
+	log := "{\n  \"data\": {\n    \"result\": [\n      {\n        \"stream\": {\n          \"pod\": \"etl-1\"\n        },\n        \"values\": [\n" +
+		strings.Repeat(line("eth0: link becomes ready"), wholeUpTo/50) +
+		line("Memory cgroup out of memory: Killed process 4711 (java) total-vm:100kB, anon-rss:80kB, file-rss:8kB, shmem-rss:0kB, UID:0 pgtables:4kB oom_score_adj:0")
+	if len(log) <= wholeUpTo {
+		t.Fatal("the log is small")
+	}
+	for _, c := range []struct {
+		log  string
+		want int
+	}{{log, 0}, {strings.Replace(log, `"pod"`, `"host"`, 1), 1}} {
+		if kills, _, spoken := toldOf(t, []byte(c.log)); len(kills) != c.want || c.want == 0 && spoken == 0 {
+			t.Errorf("told %v, %d lines said not to be understood", kills, spoken)
+		}
+	}
+}

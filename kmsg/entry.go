@@ -1,6 +1,7 @@
 package kmsg
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strings"
 	"time"
@@ -41,6 +42,20 @@ type entry struct {
 type around struct {
 	container bool
 	indent    int
+}
+
+// outerOf reads the first lines of a log that is one JSON value spread over lines: a list
+// that begins in them holds what comes megabytes later.
+func outerOf(samples [][]byte, opt *ScanOptions) around {
+	if len(samples) == 0 || !bytes.HasPrefix(samples[0], []byte("{\n")) && !bytes.HasPrefix(samples[0], []byte("[\n")) {
+		return around{}
+	}
+	f := feeder{asm: NewAssembler(), opt: opt, tell: func(Event) {}}
+	head := samples[0][:min(len(samples[0]), 8<<10)]
+	for l := range bytes.Lines(head[:bytes.LastIndexByte(head, '\n')+1]) {
+		f.line(string(bytes.TrimSuffix(l, []byte("\n"))))
+	}
+	return f.around
 }
 
 // structured takes lines of the formats that are not one record a line. done

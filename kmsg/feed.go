@@ -19,6 +19,7 @@ type feeder struct {
 	joins   int
 	entry   entry   // the structured entry (journal export, JSON) being read
 	around  around  // what the lines around a list say of what is in it
+	outer   around  // the same of the list that the whole log is
 	base    *Record // what the entry around a line says of it
 	quiet   int     // records without meaning since the last one that had any
 	prefix  prefixCache
@@ -34,7 +35,7 @@ type feeder struct {
 // with the one before.
 func (f *feeder) reset() {
 	f.asm.reset()
-	f.hasPend, f.entry, f.around, f.quiet, f.stats = false, entry{}, around{}, 0, ScanStats{}
+	f.hasPend, f.entry, f.around, f.quiet, f.stats = false, entry{}, f.outer, 0, ScanStats{}
 	f.shape, f.shapeHost = f.shape[:0], ""
 }
 

@@ -25,6 +25,7 @@ type pipeline struct {
 	find   *finder
 	search bool // search small logs too, as only large ones are
 	whole  bool
+	outer  around // of a log that is one list, all of it what a container wrote
 
 	mu       sync.Mutex
 	wake     sync.Cond // a buffer came back, or the work is over
@@ -60,6 +61,7 @@ func (p *pipeline) run(ctx context.Context) error {
 	p.find = newFinder(&anchors, bestForm())
 	p.pending = make(map[int]result)
 	p.whole = !p.search && p.src.chunks() >= 0 && p.src.size() <= wholeUpTo
+	p.outer = outerOf(p.src.samples(), p.opt)
 	p.merged = p.scanner()
 	workers := max(1, min(runtime.GOMAXPROCS(0), 8))
 	if n := p.src.chunks(); n >= 0 {
@@ -86,7 +88,11 @@ func (p *pipeline) run(ctx context.Context) error {
 }
 
 func (p *pipeline) scanner() *regionScanner {
-	return newRegionScanner(p.find, p.opt, p.whole, p.render)
+	s := newRegionScanner(p.find, p.opt, p.whole, p.render)
+	if !p.whole {
+		s.feed.outer = p.outer
+	}
+	return s
 }
 
 // spareScanner is a scanner whose chunk has been dealt with, or a new one.
