@@ -20,7 +20,6 @@ func (w *Warner) Disk(d *incident.Disk, at time.Time) []Alert {
 	if !st.seen.IsZero() && at.Sub(st.seen) > blind {
 		st.series = series{}
 	}
-	filled := st.disk != nil && len(st.disk.Fill) > 0
 	st.seen, st.disk, st.ended = at, d, false
 	used := d.Size - d.Free
 	st.last = recorder.Unknown()
@@ -29,7 +28,7 @@ func (w *Warner) Disk(d *incident.Disk, at time.Time) []Alert {
 	st.series.add(at, used)
 	st.judge(&w.opt.Rules)
 	out := w.settle(st)
-	if !filled && len(d.Fill) > 0 {
+	if len(d.Fill) > 0 {
 		out = append(out, w.explainDisk(st)...)
 	}
 	return out
@@ -136,7 +135,7 @@ func (st *state) showDisk(inc *incident.Incident) {
 	for _, f := range st.disk.Fill {
 		inc.Evidence = append(inc.Evidence, fillEvidence(&f, inc.Time))
 	}
-	if step := st.prune(); step != "" {
+	if step := st.prune(); step != "" && !slices.Contains(inc.Advice, step) {
 		inc.Advice = append(inc.Advice, step)
 	}
 }
@@ -157,15 +156,23 @@ func (st *state) filesystem() incident.Filesystem {
 	return f
 }
 
-// explainDisk adds what fills a filesystem to a warning that was told before that was known.
+// explainDisk adds what fills a filesystem to a warning that was told before the largest
+// thing on it was known: logs are seen at once, what the engine counts comes later.
 func (w *Warner) explainDisk(st *state) []Alert {
 	e := st.open[string(incident.LimitDisk)]
-	if e == nil || slices.ContainsFunc(e.Incident.Evidence, func(x incident.Evidence) bool { return x.Means == fills }) {
+	if e == nil {
+		return nil
+	}
+	largest, _, _ := strings.Cut(fillText(&st.disk.Fill[0]), ": ")
+	if slices.ContainsFunc(e.Incident.Evidence, func(x incident.Evidence) bool { return x.Means == fills && strings.HasPrefix(x.Text, largest+": ") }) {
 		return nil
 	}
 	w.dirty = true
 	inc := *e.Incident
-	inc.Evidence, inc.Advice = slices.Clone(inc.Evidence), slices.Clone(inc.Advice)
+	inc.Evidence, inc.Advice = slices.DeleteFunc(slices.Clone(inc.Evidence), func(x incident.Evidence) bool { return x.Means == fills }), slices.Clone(inc.Advice)
+	if before, _, told := strings.Cut(inc.Summary, mostly); told {
+		inc.Summary = before + st.mostly()
+	}
 	st.showDisk(&inc)
 	e.Incident = &inc
 	return []Alert{{Incident: e.Incident, Update: true}}
@@ -319,8 +326,10 @@ func (st *state) mostly() string {
 	if len(st.disk.Fill) == 0 {
 		return ""
 	}
-	return "; most of what is known: " + fillText(&st.disk.Fill[0])
+	return mostly + fillText(&st.disk.Fill[0])
 }
+
+const mostly = "; most of what is known: "
 
 func (st *state) diskAdvice() string {
 	d := st.disk

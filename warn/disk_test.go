@@ -95,9 +95,21 @@ func TestDiskFillsAndKills(t *testing.T) {
 	if again := w.Disk(onRoot(80*gib, 9*gib, fill...), at(i+1)); len(again) != 0 {
 		t.Errorf("told again: %+v", again)
 	}
+	// What the engine counts is known later than a log, and may be larger.
+	fill = append([]incident.DiskFill{{Kind: "volumes", Bytes: 35 * gib, Prunable: 35 * gib, N: 2}}, fill...)
+	later := w.Disk(onRoot(80*gib, 9*gib, fill...), at(i+1))
+	if len(later) != 1 || !later[0].Update || len(later[0].Incident.Evidence) != len(more[0].Incident.Evidence)+1 {
+		t.Fatalf("%+v", later)
+	}
+	if inc := later[0].Incident; inc.Evidence[len(inc.Evidence)-3].Text != "2 volumes of no container: 35 GiB" || !strings.Contains(inc.Advice[len(inc.Advice)-1], "docker volume ls") {
+		t.Errorf("%+v %q", inc.Evidence, inc.Advice)
+	}
+	if again := w.Disk(onRoot(80*gib, 9*gib, fill...), at(i+1)); len(again) != 0 {
+		t.Errorf("told again: %+v", again)
+	}
 	death := &incident.Incident{ID: "d", Kind: incident.KindDeath, Cause: incident.LimitDisk, Time: at(i + 2), Severity: incident.Critical, Container: &incident.Container{ID: "db"}}
 	w.Died(death)
-	if len(death.Related) != 1 || death.Related[0] != first.ID || len(death.Evidence) != 2 {
+	if len(death.Related) != 1 || death.Related[0] != first.ID || len(death.Evidence) != 3 {
 		t.Errorf("related to %v, evidence %+v", death.Related, death.Evidence)
 	}
 }
