@@ -251,7 +251,7 @@ func TestReload(t *testing.T) {
 	for i := range 10 {
 		write("receivers: [{name: one, type: stdout}]\nlog: {level: lowd}\n")
 		p.signal(t, syscall.SIGHUP)
-		p.says(t, "the old one goes on", i+1)
+		p.says(t, "the old one stays in force", i+1)
 		write("listen: 127.0.0.1:" + strconv.Itoa(1024+i) + "\nreceivers: [{name: one, type: stdout}, {name: two" + strconv.Itoa(i) + ", type: stdout}]\n")
 		p.signal(t, syscall.SIGHUP)
 		p.says(t, "configuration put into force", i+1)
