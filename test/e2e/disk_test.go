@@ -1,10 +1,13 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +16,7 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/test/lab"
 	"github.com/oomwatch/oomwatch/test/real"
+	"github.com/oomwatch/oomwatch/warn"
 )
 
 // smallDisk mounts a small filesystem for a test and returns where.
@@ -116,5 +120,45 @@ func checkDisk(t *testing.T, got *incident.Incident, conf incident.Confidence, s
 	}
 	if len(got.Advice) == 0 {
 		t.Errorf("no advice\n%s", b)
+	}
+}
+
+// TestUnusedFillsEngineDisk fills the engine's disk with a volume that no container has any
+// more, beside a log: the warning names both with their sizes, and what a prune would free.
+func TestUnusedFillsEngineDisk(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=96m"); err != nil {
+		real.Missing(t, "mount a small filesystem: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(data, syscall.MNT_DETACH) }) // the engine is gone by then
+	e := lab.Start(t, lab.Options{Dir: dir})
+	hook := newReceiver(t)
+	d := startDaemonWith(t, e.Host, hook, "")
+	ctx := timeout(t, lab.Slow(90*time.Second))
+	talks := e.MustRun(t, "--name", "talks", lab.Image, "sh", "-c", "dd if=/dev/zero bs=64k count=32 2>/dev/null | tr '\\000' x; echo; echo done; sleep 1000")
+	if err := e.WaitLog(ctx, talks, "done"); err != nil {
+		t.Fatal(err)
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(data, &fs); err != nil {
+		t.Fatal(err)
+	}
+	size := int64(fs.Bavail)*fs.Bsize>>20 - 5
+	e.MustDocker(t, "run", "--rm", "--name", "was", "-v", "left:/v", lab.Image, "dd", "if=/dev/zero", "of=/v/x", "bs=1M", "count="+strconv.FormatInt(size, 10))
+	says := fmt.Sprintf("1 volume of no container: %d MiB", size)
+	inc := hook.sign(ctx, t, "", warn.DiskRoom)
+	// The engine's answer comes after the alert.
+	for _, want := range []string{says, "the log of talks: ", "docker volume ls -f dangling=true"} {
+		for !bytes.Contains(d.kept(t, inc.ID), []byte(want)) {
+			select {
+			case <-ctx.Done():
+				t.Fatalf("no %q in %s", want, d.kept(t, inc.ID))
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
 	}
 }
