@@ -52,7 +52,7 @@ func realLeaks() []realLeak {
 			return []string{"/usr/bin/node", "-e", fmt.Sprintf("const kept=[]; setInterval(()=>kept.push(Buffer.alloc(%d,1)),100)", r/10)}
 		}},
 		{name: "java", limit: 256, needs: "/usr/bin/java", run: func(r int) []string {
-			return []string{"/usr/bin/java", "-Xmx96m", "-XX:+UseSerialGC", "/work/Fills.java", strconv.Itoa(r)}
+			return []string{"/usr/bin/java", "-Xmx96m", "-XX:+UseSerialGC", "/srv/Fills.java", strconv.Itoa(r)}
 		}},
 		{name: "lazy", limit: 64, never: []string{warn.Headroom, warn.Forecast, warn.LimitHits}, run: func(int) []string { return []string{"prog", "lazy", "-size", strconv.Itoa(60 << 20)} }},
 		{name: "dentries", limit: 64, never: []string{warn.LimitHits}, run: func(r int) []string { return []string{"prog", "dentries", "-rate", strconv.Itoa(2 * r)} }},
@@ -101,7 +101,7 @@ func TestRealLeaks(t *testing.T) {
 			if _, err := exec.LookPath(x.needs); err != nil {
 				real.Missing(t, "%s is not here: install it", x.needs)
 			}
-			args = append(args, "-v", work+":/work:ro", "--tmpfs", "/tmp")
+			args = append(args, "-v", work+":/srv:ro", "--tmpfs", "/tmp")
 			for _, dir := range []string{"/usr", "/lib", "/lib64", "/etc", "/root/.pyenv"} {
 				if st, err := os.Stat(dir); err == nil && st.IsDir() {
 					args = append(args, "-v", dir+":"+dir+":ro")
