@@ -91,6 +91,8 @@ var ownPrefixes = []generatedPrefix{
 	}},
 	before("serial terminal", "[2025-12-11 {ms}] [{up}] "),
 	before("build server", "[{iso}] [{up}] "),
+	before("date in brackets", "[2025-12-11 {ms}] kernel: [{up}] "),
+	before("date in brackets, host", "[{iso}] db3 kernel: [{up}] "),
 	before("Loki's labels", `{iso} {host="db3", job="systemd-journal", transport="kernel"} `),
 	before("Loki's labels of a file", `{iso} {filename="/var/log/kern.log", host="db3"} {syslog} db3 kernel: [{up}] `),
 	before("Splunk table", `"{iso}","db3","kern.log","{syslog} db3 kernel: [{up}] `),

@@ -71,6 +71,9 @@ func parseLine(s string, loc *time.Location, l *line) {
 	if !dated {
 		s, dated = l.date(s, loc)
 	}
+	if !dated {
+		s, dated = l.dateColumn(s, loc)
+	}
 	if dated && !l.bare {
 		s = l.ident(s)
 	}
@@ -285,6 +288,29 @@ func (l *line) priority(s string, loc *time.Location) (string, bool) {
 		return rest, true
 	}
 	return s, false
+}
+
+// dateColumn takes off "[2026-05-03 11:02:09,123] " where "kernel:" or a host and it
+// stand behind: a shipper's column. dmesg writes no such name behind its own dates.
+func (l *line) dateColumn(s string, loc *time.Location) (string, bool) {
+	end := strings.IndexByte(s[:min(len(s), 64)], ']')
+	if end < 2 || s[0] != '[' {
+		return s, false
+	}
+	in, rest := s[1:end], trimBlanks(s[end+1:])
+	if _, ok := parseBracketDate(in, loc); ok {
+		return s, false
+	}
+	host, behind, _ := strings.Cut(rest, " ")
+	if !strings.HasPrefix(rest, "kernel: ") && (!strings.HasPrefix(behind, "kernel: ") || strings.HasSuffix(host, ":")) {
+		return s, false
+	}
+	var d line
+	if left, ok := d.date(in, loc); !ok || trimBlanks(left) != "" {
+		return s, false
+	}
+	l.rec.Time, l.noYear, l.stamped = d.rec.Time, d.noYear, true
+	return rest, true
 }
 
 // bracketStamp reads "[ 5864.708440] ", "[12.5][ T91] " and "[Tue Mar 11
