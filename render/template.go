@@ -179,8 +179,8 @@ func (t *Template) Render(a incident.Alert, escape func(string) string) (string,
 	steps := 0
 	tmpl.Funcs(template.FuncMap{
 		escapeFunc: func(v ...any) (string, error) {
-			s, err := bounded(fmt.Sprint(printed(v)...))
-			return escape(s), err
+			// A long part of the incident is cut: it must not cost the alert.
+			return escape(ClipBytes(fmt.Sprint(printed(v)...), maxTemplateValue)), nil
 		},
 		stepFunc: func() (string, error) {
 			if steps++; steps > maxTemplateSteps {

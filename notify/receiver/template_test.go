@@ -85,6 +85,18 @@ func TestTemplateOutputIsBounded(t *testing.T) {
 	}
 }
 
+// TestTemplateCutsLongParts: a long part of an incident does not cost the alert.
+func TestTemplateCutsLongParts(t *testing.T) {
+	a := render.Samples()[0]
+	long := *a.Incident
+	long.Summary = strings.Repeat("web died ", 4000)
+	a.Incident = &long
+	s, err := mustTemplate(t, "{{.Summary}}|{{.ID}}").Render(a, redact.Sanitize)
+	if err != nil || len(s) > 17<<10 || !strings.HasSuffix(s, "…|sample") {
+		t.Errorf("%d bytes that end %q, %v", len(s), s[max(0, len(s)-20):], err)
+	}
+}
+
 // TestTemplateEscapes: whatever a template does with foreign text, it arrives
 // escaped; the template's own words format.
 func TestTemplateEscapes(t *testing.T) {
