@@ -313,11 +313,11 @@ func judgeMissed(f *Facts) judgement {
 	if v, ok := judgeUnknownCode(f); ok {
 		return v
 	}
+	why := "no source saw how it ended, and the engine kept no exit code"
 	if f.EngineDown {
-		return judgement{cause: incident.EngineStop, confidence: incident.Possible,
-			why: "it ended while the engine was away, and no source saw how"}
+		why = "it ended while the engine was away, and no source saw how"
 	}
-	return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "no source saw how it ended, and the engine kept no exit code"}
+	return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: why}
 }
 
 // mainKill returns the kill of the container's first process, or of all its
