@@ -29,7 +29,11 @@ func TestActions(t *testing.T) {
 		if text != "The receiver took a sample alert." {
 			t.Errorf("script %v: after the test the page says %q", script, text)
 		}
-		if err := os.WriteFile(filepath.Join(root, "bin/screenshots/actions-390-light.png"), shot, 0o644); err != nil {
+		shots := filepath.Join(root, "bin/screenshots")
+		if err := os.MkdirAll(shots, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(shots, "actions-390-light.png"), shot, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		err = chromedp.Run(ctx, chromedp.SendKeys(`input[name=container]`, "web", chromedp.ByQuery), chromedp.SendKeys(`input[name=reason]`, "deploy", chromedp.ByQuery),

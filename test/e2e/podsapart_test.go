@@ -209,7 +209,7 @@ func TestPodLoop(t *testing.T) {
 func TestPodStorm(t *testing.T) {
 	r, hook, _ := watchedPods(t)
 	m := &podMaker{t: t, r: r}
-	const storm = 60
+	const storm = 24
 	pod := &pods.Pod{Namespace: "shop", Name: "storm-0", UID: "5f2a1b9c-8e77-4a5d-9d21-012345678901"}
 	if err := r.Run(timeout(t, time.Minute), pod); err != nil {
 		t.Fatal(err)

@@ -152,7 +152,7 @@ func (r *Runtime) Kill() error {
 
 // Stop ends all pods, and containerd.
 func (r *Runtime) Stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), lab.Slow(60*time.Second))
+	ctx, cancel := context.WithTimeout(context.Background(), lab.Slow(3*time.Minute))
 	defer cancel()
 	_ = r.Signal(syscall.SIGCONT) // it may be frozen
 	errs := []error{r.removeAll(ctx)}
