@@ -20,6 +20,9 @@ func watchedPods(t *testing.T) (*pods.Runtime, *receiver, *daemon) {
 	hook := newReceiver(t)
 	d := newDaemon(t, "off", hook, noWarnings, "--cri", "unix://"+r.Socket)
 	d.start(t)
+	if source := "cri unix://" + r.Socket; !d.sees(t, source) {
+		t.Fatalf("%s is not up", source)
+	}
 	return r, hook, d
 }
 
