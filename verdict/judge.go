@@ -313,11 +313,14 @@ func judgeMissed(f *Facts) judgement {
 	if v, ok := judgeUnknownCode(f); ok {
 		return v
 	}
-	why := "no source saw how it ended, and the engine kept no exit code"
+	v := judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "no source saw how it ended, and the engine kept no exit code"}
 	if f.EngineDown {
-		why = "it ended while the engine was away, and no source saw how"
+		v.why = "it ended while the engine was away, and no source saw how"
+		if c := f.Container; c != nil && c.RestartPolicy != "" && c.RestartPolicy != "no" {
+			v.cause = incident.EngineStop // one that the engine has started anew: it went with it
+		}
 	}
-	return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: why}
+	return v
 }
 
 // mainKill returns the kill of the container's first process, or of all its

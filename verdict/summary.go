@@ -120,6 +120,9 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 		if v.signal != 0 {
 			return fmt.Sprintf("%s was stopped (%s) by the engine, which went down itself", who, code)
 		}
+		if code == "" {
+			return fmt.Sprintf("%s ended while the engine was away", who)
+		}
 		return fmt.Sprintf("%s ended (%s) while the engine was away", who, code)
 	}
 	if code != "" {
