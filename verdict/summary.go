@@ -120,10 +120,7 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 		if v.signal != 0 {
 			return fmt.Sprintf("%s was stopped (%s) by the engine, which went down itself", who, code)
 		}
-		if code == "" {
-			return fmt.Sprintf("%s ended while the engine was away", who)
-		}
-		return fmt.Sprintf("%s ended (%s) while the engine was away", who, code)
+		return strings.TrimSuffix(fmt.Sprintf("%s ended while the engine was away (%s)", who, code), " ()")
 	}
 	if code != "" {
 		return fmt.Sprintf("%s ended with %s and no source can say why", who, code)
