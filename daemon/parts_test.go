@@ -2,11 +2,8 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -161,27 +158,6 @@ func TestNeedRestart(t *testing.T) {
 	if diff := cmp.Diff([]string{"listen", "allowed_hosts"}, needRestart(a, b)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-}
-
-// recipient is a receiver that notes what it is told.
-type recipient struct {
-	mu  sync.Mutex
-	got []string
-}
-
-func (n *recipient) Traits() notify.Traits { return notify.Traits{} }
-
-func (n *recipient) Notify(_ context.Context, a incident.Alert) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.got = append(n.got, fmt.Sprintf("%s update=%t over=%t unstored=%t", a.DeliveryID, a.Update, !a.Incident.ResolvedAt.IsZero(), a.Incident.NotStored != ""))
-	return nil
-}
-
-func (n *recipient) told() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Clone(n.got)
 }
 
 // incidentIDs are the incidents' ids, to compare.

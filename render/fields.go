@@ -380,7 +380,7 @@ func pressureLine(p *incident.Pressure) string {
 	}
 	for _, level := range []string{"stalled", "critical"} {
 		if n := p.Levels[level]; n > 0 {
-			out = strings.TrimPrefix(out+"; the kernel signalled "+map[string]string{"stalled": "stalls ", "critical": "critical pressure "}[level]+units.Count(int(n), "time"), "; ")
+			out = strings.TrimPrefix(out+"; the kernel reported "+map[string]string{"stalled": "stalls on memory ", "critical": "critical memory pressure "}[level]+units.Count(int(n), "time"), "; ")
 		}
 	}
 	return out
