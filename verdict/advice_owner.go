@@ -2,6 +2,8 @@ package verdict
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
@@ -52,20 +54,20 @@ var ownerKinds = []ownerKind{
 		return fmt.Sprintf("set mem_limit: %s (or deploy.resources.limits.memory) for %s in the compose file, then docker compose up -d", mebi(next, "m"), service)
 	}},
 	{isRuntime("lxc"), func(_ *incident.Incident, name string, next int64, _ bool) string {
-		return fmt.Sprintf("set lxc.cgroup2.memory.max = %d in the configuration of LXC container %s (Proxmox: pct set %s --memory %d)", next, name, name, next>>20)
+		return fmt.Sprintf("set lxc.cgroup2.memory.max = %s in the configuration of LXC container %s (Proxmox: pct set %s --memory %d)", strings.ToUpper(sizeArg(next)), name, name, next>>20)
 	}},
 	{isRuntime("nspawn"), func(_ *incident.Incident, name string, next int64, _ bool) string {
-		return fmt.Sprintf("systemctl set-property systemd-nspawn@%s.service MemoryMax=%d", name, next)
+		return fmt.Sprintf("systemctl set-property systemd-nspawn@%s.service MemoryMax=%s", name, strings.ToUpper(sizeArg(next)))
 	}},
 	{isRuntime("podman"), func(_ *incident.Incident, name string, next int64, gone bool) string {
 		if gone {
 			return fmt.Sprintf("start it with --memory %s (a Quadlet: PodmanArgs=--memory=%s)", mebi(next, "m"), mebi(next, "m"))
 		}
-		return fmt.Sprintf("podman update --memory %d %s, and the same --memory where it is started", next, name)
+		return fmt.Sprintf("podman update --memory %s %s, and the same --memory where it is started", sizeArg(next), name)
 	}},
 	{isRuntime("docker"), dockerLimit},
 	{func(i *incident.Incident) bool { return i.Container == nil && i.Unit != "" }, func(_ *incident.Incident, name string, next int64, _ bool) string {
-		return fmt.Sprintf("systemctl set-property %s MemoryMax=%d", name, next)
+		return fmt.Sprintf("systemctl set-property %s MemoryMax=%s", name, strings.ToUpper(sizeArg(next)))
 	}},
 }
 
@@ -97,16 +99,21 @@ func dockerLimit(i *incident.Incident, name string, next int64, gone bool) strin
 		}
 	}
 	if gone || i.Container.Name == "" {
-		return fmt.Sprintf("start it with docker run -m %s --memory-swap %s", mebi(next, "m"), totalText(total))
+		return fmt.Sprintf("start it with docker run -m %s --memory-swap %s", sizeArg(next), sizeArg(total))
 	}
-	return fmt.Sprintf("docker update -m %d --memory-swap %d %s, and the same -m where it is started", next, total, name)
+	return fmt.Sprintf("docker update -m %s --memory-swap %s %s, and the same -m where it is started", sizeArg(next), sizeArg(total), name)
 }
 
-func totalText(total int64) string {
-	if total < 0 {
-		return "-1"
+// sizeArg writes a size as an argument of docker, podman and (in capitals) systemd takes
+// it: in MiB or KiB where that is exact, else in bytes; -1 is no limit.
+func sizeArg(n int64) string {
+	switch {
+	case n > 0 && n%(1<<20) == 0:
+		return fmt.Sprintf("%dm", n>>20)
+	case n > 0 && n%(1<<10) == 0:
+		return fmt.Sprintf("%dk", n>>10)
 	}
-	return mebi(total, "m")
+	return strconv.FormatInt(n, 10)
 }
 
 // howToLimit is how to set a limit of next bytes where it is defined; "" where nobody
@@ -115,7 +122,7 @@ func howToLimit(inc *incident.Incident, next int64, gone bool) string {
 	name := redact.Sanitize(inc.Unit)
 	if c := inc.Container; c != nil {
 		if unit := insideUnit(inc); unit != "" {
-			return fmt.Sprintf("in %s: systemctl set-property %s MemoryMax=%d", subject(inc), redact.Sanitize(unit), next)
+			return fmt.Sprintf("in %s: systemctl set-property %s MemoryMax=%s", subject(inc), redact.Sanitize(unit), strings.ToUpper(sizeArg(next)))
 		}
 		name = redact.Sanitize(containerName(c))
 	}

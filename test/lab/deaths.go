@@ -62,7 +62,7 @@ func Deaths() []Death {
 			ends("-m", "32m", "--memory-swap", "32m", Image, "tail", "/dev/zero")},
 		{"oom-swap", "the limit of memory, with as much swap allowed as the engine gives by itself", 137,
 			oom.With(Want{"victim.comm": "tail", "container.compose.project": Absent, "container.compose.service": Absent,
-				"advice": All(Has("docker update -m 50331648 --memory-swap"), Lacks("--memory-swap 50331648"))}), nil,
+				"advice": All(Has("docker update -m 48m --memory-swap"), Lacks("--memory-swap 48m "))}), nil,
 			ends("--label", "com.docker.compose.project=", "--label", "com.docker.compose.service=", "-m", "32m", Image, "tail", "/dev/zero")},
 		{"oom-leak", "a slow leak reaches the limit", 137,
 			oom.With(Want{"victim.comm": "leaky", "oom.limit_bytes": 48 * mib, "container.memory_limit_bytes": 48 * mib, "memory.anon_bytes": AtLeast(40 * mib), "history.points": There}), nil,
@@ -214,7 +214,7 @@ var onPodman = map[string]Want{
 	"stop":         {"confidence": Any},
 	"oom":          soon, "oom-shmem": soon, "oom-tmpfs": soon, "oom-kernel": soon, "oom-memswap": soon, "oom-hostile-name": soon,
 	"oom-compose": soon,
-	"oom-swap":    soon.With(Want{"advice": All(Has("podman update --memory 50331648"), Lacks("docker"))}),
+	"oom-swap":    soon.With(Want{"advice": All(Has("podman update --memory 48m"), Lacks("docker"))}),
 	"exit137":     {"container.oom_killed_flag": Any},
 }
 
