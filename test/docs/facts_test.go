@@ -48,7 +48,7 @@ func TestRulesAreDocumented(t *testing.T) {
 		want = append(want, fmt.Sprintf("%s %s %s", r.ID, r.Severity, r.CIS))
 	}
 	var got []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\w+) \\| ([0-9.]*) *\\|(?: [^|]+ \\|){4}$").FindAllStringSubmatch(read(t, "docs/audit.md"), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\w+) \\| ([0-9.]*) *\\|(?: [^|]*\\|){2}$").FindAllStringSubmatch(read(t, "docs/audit.md"), -1) {
 		got = append(got, strings.Join(m[1:], " "))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
