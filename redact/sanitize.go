@@ -1,7 +1,6 @@
 package redact
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -48,38 +47,44 @@ func Sanitize(s string) string {
 // JSON writes what Sanitize would escape in the strings of a JSON text as JSON's own
 // escapes: bidi and other invisible characters. What it says stays the same.
 func JSON(b []byte) []byte {
-	invisible := func(r rune) bool { return r >= utf8.RuneSelf && !visible(r) && r != utf8.RuneError }
-	if isASCII(b) || !bytes.ContainsFunc(b, invisible) {
+	i := nextInvisible(b, 0)
+	if i == len(b) {
 		return b
 	}
 	out := make([]byte, 0, len(b)+64)
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		if invisible(r) {
-			for _, u := range utf16.AppendRune(nil, r) {
-				out = fmt.Appendf(out, `\u%04x`, u)
-			}
-		} else {
-			out = append(out, b[:n]...)
+	for start := 0; ; {
+		out = append(out, b[start:i]...)
+		if i == len(b) {
+			return out
 		}
-		b = b[n:]
+		r, n := utf8.DecodeRune(b[i:])
+		for _, u := range utf16.AppendRune(nil, r) {
+			out = fmt.Appendf(out, `\u%04x`, u)
+		}
+		start = i + n
+		i = nextInvisible(b, start)
 	}
-	return out
 }
 
-// isASCII looks at 8 bytes at a time, as nearly all of what is printed is.
-func isASCII(b []byte) bool {
-	for ; len(b) >= 8; b = b[8:] {
-		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
-			return false
+// nextInvisible finds the next letter at or after i that Sanitize would escape; len(b)
+// where none is. It looks at 8 bytes at a time, as nearly all of what is printed is ASCII.
+func nextInvisible(b []byte, i int) int {
+	for i < len(b) {
+		if i+8 <= len(b) && binary.LittleEndian.Uint64(b[i:])&0x8080808080808080 == 0 {
+			i += 8
+			continue
 		}
-	}
-	for _, c := range b {
-		if c >= utf8.RuneSelf {
-			return false
+		if b[i] < utf8.RuneSelf {
+			i++
+			continue
 		}
+		r, n := utf8.DecodeRune(b[i:])
+		if r != utf8.RuneError && !visible(r) {
+			return i
+		}
+		i += n
 	}
-	return true
+	return i
 }
 
 // printable is true for text of printable ASCII alone. It looks at 8 bytes at a time.

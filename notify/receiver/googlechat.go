@@ -3,6 +3,7 @@ package receiver
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oomwatch/oomwatch/render"
@@ -42,12 +43,14 @@ var googleChatMarkup = markup{
 }
 
 // wwwLink is what clients make a link of without a scheme.
-var wwwLink = regexp.MustCompile(`(?i)(^|[^\pL\d])www\.`)
+var wwwLink = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(^|[^\pL\d])www\.`)
+})
 
 // googleChatEscape makes foreign text safe where * _ ~ ` format and < > link or mention
 // (developers.google.com/workspace/chat/format-messages). There is no escape for them:
 // they are replaced by ones that look the same.
 func googleChatEscape(s string) string {
 	s = strings.NewReplacer("*", "∗", "_", "ˍ", "~", "∼", "`", "ˋ", "<", "‹", ">", "›", "@", "＠").Replace(render.Defang(s))
-	return wwwLink.ReplaceAllString(s, "${1}www\u2024")
+	return wwwLink().ReplaceAllString(s, "${1}www\u2024")
 }

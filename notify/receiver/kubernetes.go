@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -116,7 +117,9 @@ const (
 )
 
 // kubeName is the name of an object of the API (RFC 1123, a subdomain).
-var kubeName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+var kubeName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+})
 
 // kubeReasons are the events' reasons by cause, where oomKilled does not give one.
 var kubeReasons = map[incident.Cause]string{
@@ -174,15 +177,15 @@ func atPodLimit(inc *incident.Incident) bool {
 
 // involved is the object that an event is on, and the namespace that the event is in.
 func involved(inc *incident.Incident) (kubeObject, string) {
-	if c := inc.Container; c != nil && c.Pod != nil && kubeName.MatchString(c.Pod.Name) && kubeName.MatchString(c.Pod.Namespace) {
+	if c := inc.Container; c != nil && c.Pod != nil && kubeName().MatchString(c.Pod.Name) && kubeName().MatchString(c.Pod.Namespace) {
 		o := kubeObject{APIVersion: "v1", Kind: "Pod", Namespace: c.Pod.Namespace, Name: c.Pod.Name, UID: render.Defang(c.Pod.UID)}
-		if kubeName.MatchString(c.Name) {
+		if kubeName().MatchString(c.Name) {
 			o.FieldPath = "spec.containers{" + c.Name + "}"
 		}
 		return o, c.Pod.Namespace
 	}
 	name := "unknown"
-	if inc.Host != nil && kubeName.MatchString(inc.Host.Name) {
+	if inc.Host != nil && kubeName().MatchString(inc.Host.Name) {
 		name = inc.Host.Name
 	}
 	// The kubelet gives its own events the node's name for a uid.

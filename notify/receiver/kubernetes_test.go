@@ -39,7 +39,7 @@ func checkKubernetes(t checker, what string, body []byte) {
 	meta, object := m["metadata"].(map[string]any), m["involvedObject"].(map[string]any)
 	only(t, what, object, "apiVersion", "kind", "namespace", "name", "uid", "fieldPath")
 	name, namespace := length(t, what+": name", meta["name"], 18, 253), length(t, what+": namespace", meta["namespace"], 1, 63)
-	if !kubeName.MatchString(name) || !kubeName.MatchString(namespace) || !kubeName.MatchString(length(t, what+": object", object["name"], 1, 253)) {
+	if !kubeName().MatchString(name) || !kubeName().MatchString(namespace) || !kubeName().MatchString(length(t, what+": object", object["name"], 1, 253)) {
 		t.Errorf("%s: the event %q in %q of %q", what, name, namespace, object["name"])
 	}
 	switch kind := object["kind"]; {

@@ -45,5 +45,5 @@ var mattermostMarkup = markup{
 // tag is one by its #.
 func mattermostEscape(s string) string {
 	s = discordEscape(strings.NewReplacer("#", "＃", "$", "＄").Replace(render.Defang(s)))
-	return wwwLink.ReplaceAllString(s, "${1}www\u2024")
+	return wwwLink().ReplaceAllString(s, "${1}www\u2024")
 }

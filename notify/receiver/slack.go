@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -137,7 +138,7 @@ func slackEscape(s string) string {
 			}
 		case ':':
 			// :name: would become an emoji, a time of day does not.
-			if !wordRune(before) && slackEmoji.MatchString(s[i:min(len(s), i+110)]) {
+			if !wordRune(before) && slackEmoji().MatchString(s[i:min(len(s), i+110)]) {
 				b.WriteRune('∶') // U+2236 ratio
 			} else {
 				b.WriteRune(r)
@@ -160,7 +161,9 @@ func slackEscape(s string) string {
 	return b.String()
 }
 
-var slackEmoji = regexp.MustCompile(`^:[\pL\d_'+-]+:`)
+var slackEmoji = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^:[\pL\d_'+-]+:`)
+})
 
 // wordRune keeps to what is a word in any client: digits of other scripts may be none.
 func wordRune(r rune) bool { return r == '_' || unicode.IsLetter(r) || '0' <= r && r <= '9' }

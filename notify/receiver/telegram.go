@@ -6,6 +6,7 @@ import (
 	"html"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oomwatch/oomwatch/notify"
@@ -50,11 +51,11 @@ func NewTelegram(opt TelegramOptions) (*Chat, error) {
 	if opt.URL == "" {
 		opt.URL = TelegramURL
 	}
-	if !telegramToken.MatchString(opt.Token) {
+	if !telegramToken().MatchString(opt.Token) {
 		return nil, badOption("token", "the token is not a bot's: @BotFather gives one like 123456:ABC-DEF")
 	}
 	chat := strings.TrimSpace(opt.Chat)
-	if !telegramChat.MatchString(chat) {
+	if !telegramChat().MatchString(chat) {
 		return nil, badOption("channel", "the channel is no chat of Telegram's: give its id (-1001234567890) or @name")
 	}
 	p, err := newPoster(opt.HTTPOptions, "bot"+opt.Token+"/sendMessage")
@@ -76,10 +77,16 @@ func NewTelegram(opt TelegramOptions) (*Chat, error) {
 }
 
 var (
-	telegramToken = regexp.MustCompile(`^\d{3,20}:[A-Za-z0-9_-]{10,100}$`)
-	telegramChat  = regexp.MustCompile(`^(-?\d{1,20}|@[A-Za-z0-9_]{3,64})$`)
+	telegramToken = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^\d{3,20}:[A-Za-z0-9_-]{10,100}$`)
+	})
+	telegramChat = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(-?\d{1,20}|@[A-Za-z0-9_]{3,64})$`)
+	})
 	// dotted is what a client would make a link of: a name with a dot before letters.
-	dotted = regexp.MustCompile(`([\pL\d])\.(\pL)`)
+	dotted = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`([\pL\d])\.(\pL)`)
+	})
 )
 
 // telegramMarkup is the HTML that Telegram reads
@@ -94,8 +101,8 @@ var telegramMarkup = markup{
 // names with dots, mentions of @, and commands and tags of / and #: these are replaced
 // by ones that look the same.
 func telegramEscape(s string) string {
-	s = dotted.ReplaceAllString(render.Defang(s), "$1\u2024$2")
-	s = dotted.ReplaceAllString(s, "$1\u2024$2") // a.b.c: matches do not overlap
+	s = dotted().ReplaceAllString(render.Defang(s), "$1\u2024$2")
+	s = dotted().ReplaceAllString(s, "$1\u2024$2") // a.b.c: matches do not overlap
 	return html.EscapeString(strings.NewReplacer("@", "＠", "#", "＃").Replace(s))
 }
 

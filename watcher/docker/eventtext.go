@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/moby/moby/api/types/events"
@@ -36,13 +37,17 @@ func eventOf(line []byte) (events.Message, error) {
 
 // reTextEvent is "TIME container ACTION ID (key=value, ...)". The action of a health
 // check has a colon and a word behind it.
-var reTextEvent = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)) ([a-z]{1,32}) ([a-z_]{1,40}(?:: [^()]{1,200})?) (\S{12,512})(?: \((.*)\))?$`)
+var reTextEvent = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)) ([a-z]{1,32}) ([a-z_]{1,40}(?:: [^()]{1,200})?) (\S{12,512})(?: \((.*)\))?$`)
+})
 
 // reAttribute is where an attribute begins.
-var reAttribute = regexp.MustCompile(`(?:^|, )([A-Za-z0-9_.\-/]{1,256})=`)
+var reAttribute = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:^|, )([A-Za-z0-9_.\-/]{1,256})=`)
+})
 
 func textEvent(line string) (m events.Message, err error) {
-	g := reTextEvent.FindStringSubmatch(line)
+	g := reTextEvent().FindStringSubmatch(line)
 	if g == nil {
 		return m, errors.New("it is neither JSON nor TIME TYPE ACTION ID (...)")
 	}
@@ -53,7 +58,7 @@ func textEvent(line string) (m events.Message, err error) {
 		}
 	}
 	m = message(at, g[2], g[3], g[4], map[string]string{})
-	marks := reAttribute.FindAllStringSubmatchIndex(g[5], -1)
+	marks := reAttribute().FindAllStringSubmatchIndex(g[5], -1)
 	for i, k := range marks {
 		end := len(g[5])
 		if i+1 < len(marks) {
