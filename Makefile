@@ -80,7 +80,7 @@ restarts: lab ## end the daemon around deaths and start it again, 20 times a row
 	$(GO) test -run '^TestRestarts$$' -restarts 20 -count 1 -v -timeout 60m ./test/e2e
 
 soak: lab ## a thousand random real deaths, and what each was told as
-	$(GO) test -tags soak -run '^TestSoak$$' -count 1 -v -timeout 30m ./test/e2e
+	$(GO) test -tags soak -run '^TestSoak$$' -count 1 -v -timeout 60m ./test/e2e
 
 soak-hour: lab ## an hour of containers that come and go: the daemon's own memory and descriptors stay flat (CHURN=5m for less)
 	OOMWATCH_CHURN=$(CHURN) $(GO) test -tags soak -run '^TestSoakChurn$$' -count 1 -v -timeout 90m ./test/e2e

@@ -29,10 +29,8 @@ func (r *run) deathTime() time.Time {
 		return m.at()
 	case !at.IsZero():
 		return at
-	case len(r.kills) > 0:
-		return r.kills[len(r.kills)-1].at()
 	}
-	return r.hi
+	return r.hi // the last moment at which it can have lived: a child's kill says nothing of that
 }
 
 // anchor is the moment by which the death of a run is known again: its start or, where
@@ -88,6 +86,10 @@ func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts 
 	f.EngineDown = c.stoppedWithEngine(x, r) || r.end == nil && (r.exit != nil || r.over) && c.wasDown(x.Engine, r.deathTime())
 	f.Rebooted = !x.Booted.IsZero() && !r.lo.IsZero() && r.lo.Before(x.Booted) && (r.exit == nil || r.exit.At.After(x.lastAlive(r)) && r.end == nil)
 	f.LogUnread, f.Voices = c.logUnread(x, r), c.voices(x, r)
+	f.Gaps = c.gapsOf(x, r)
+	if x.unseenEnd(r) {
+		f.EndAfter = x.lastKnown(r)
+	}
 	if c.opt.Offline {
 		f.Undated, f.Shift = x.undated(), c.shift(x, r)
 	}
@@ -108,6 +110,36 @@ func (c *Correlator) doubt(x *container, r *run, at time.Time) string {
 // tells of it, so that nothing was missed.
 func (r *run) failedLive(c *Correlator, x *container) bool {
 	return r.failed && c.live(x.Engine, r.exit.At)
+}
+
+// unseenEnd is true where a run is over, and neither the engine nor the kernel saw its end.
+func (x *container) unseenEnd(r *run) bool { return r.over && r.exit == nil && r.mainKill() == nil }
+
+// lastKnown is the last moment at which a run is known to have lived: the engine showed
+// it, or the kernel killed one of its children.
+func (x *container) lastKnown(r *run) time.Time {
+	at := x.lastAlive(r)
+	for i := range r.kills {
+		at = later(at, r.kills[i].at())
+	}
+	return at
+}
+
+// gapsOf are the stretches of blindness in which a run may have ended.
+func (c *Correlator) gapsOf(x *container, r *run) []incident.Gap {
+	at := r.deathTime()
+	if !x.unseenEnd(r) {
+		return c.gapsAround(at)
+	}
+	from, why := x.lastKnown(r), "it gave no word of this end"
+	if slices.ContainsFunc(c.host.Away, func(p span) bool { return p.From.Before(at) && p.To.After(from) }) {
+		why = notRunning
+	}
+	out := c.gapsBetween(from, at)
+	if slices.ContainsFunc(out, func(g incident.Gap) bool { return g.Source == x.Engine }) {
+		return out
+	}
+	return append(out, incident.Gap{Source: x.Engine, From: from, To: at, Reason: why})
 }
 
 // lastAlive is when the engine last showed the run, or its container, alive.
@@ -309,7 +341,7 @@ func (c *Correlator) deathPrint(x *container, r *run) uint64 {
 		p.add("detail", d.Lines)
 	}
 	at := r.deathTime()
-	for _, g := range c.gapsAround(at) {
+	for _, g := range c.gapsOf(x, r) {
 		p.add(g.Source, g.From, g.To)
 	}
 	p.add(c.stoppedWithEngine(x, r), c.replacedID(x, r), len(c.voices(x, r)))

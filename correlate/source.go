@@ -144,9 +144,12 @@ func (c *Correlator) lost(g incident.Gap) {
 const nearGap = 10 * time.Second
 
 // gapsAround are the stretches of blindness that touch a moment.
-func (c *Correlator) gapsAround(at time.Time) (out []incident.Gap) {
+func (c *Correlator) gapsAround(at time.Time) []incident.Gap { return c.gapsBetween(at, at) }
+
+// gapsBetween are the stretches of blindness that touch one of time.
+func (c *Correlator) gapsBetween(first, last time.Time) (out []incident.Gap) {
 	near := func(from, to time.Time) bool {
-		return !at.Before(from.Add(-nearGap)) && !at.After(to.Add(nearGap))
+		return !last.Before(from.Add(-nearGap)) && !first.After(to.Add(nearGap))
 	}
 	for _, g := range c.host.Lost {
 		if near(g.From, g.To) {

@@ -237,7 +237,10 @@ func (t *page) gaps(inc *incident.Incident) {
 		}
 		s := g.Source
 		if !g.From.IsZero() {
-			s += " from " + g.From.Local().Format("15:04:05") + " to " + g.To.Local().Format("15:04:05")
+			s += " from " + g.From.Local().Format("15:04:05")
+		}
+		if !g.To.IsZero() {
+			s += " to " + g.To.Local().Format("15:04:05")
 		}
 		if g.Lost > 0 {
 			s += ", " + units.Count(int(g.Lost), "record") + " lost"

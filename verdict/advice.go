@@ -95,6 +95,9 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		if len(f.Blind) > 0 {
 			return "Run oomwatch doctor: it names what could not be seen and the step that mends it."
 		}
+		if f.Gone && len(f.LogTail) == 0 {
+			return "The container was removed, and its log with it: look at what else happened on the host at that time (journalctl --since)."
+		}
 		return "Look at the last log lines and at what else happened on the host at that time (journalctl --since)."
 	case incident.EngineStop:
 		return "Turn on live-restore in the engine's configuration if containers should outlive its restarts."

@@ -22,6 +22,9 @@ type Facts struct {
 	Container *incident.Container
 	// Unit is the systemd unit the victim was in, outside every container.
 	Unit string
+	// EndAfter is the last moment at which the container is known to have lived, where
+	// nobody saw its end: that lies between it and Time. Zero for an end that was seen.
+	EndAfter time.Time
 	// Exit is nil while the container lives, and offline.
 	Exit *incident.Exit
 	// Kills are the kernel's kills attributed to this incident, oldest first.

@@ -41,7 +41,7 @@ func (f *Facts) covers(source string, at time.Time) bool {
 	said := false
 	for i := range f.Horizons {
 		if h := &f.Horizons[i]; sameSource(h.Source, source) {
-			if h.Covers(at) {
+			if f.coveredBy(h, at) {
 				return true
 			}
 			said = true
@@ -49,6 +49,12 @@ func (f *Facts) covers(source string, at time.Time) bool {
 	}
 	// Where nobody gave a horizon the source was watched as it happened, if it is up.
 	return !said && f.Blind[source] == "" && f.Horizons == nil
+}
+
+// coveredBy is true where a horizon reaches a moment and, of an end that nobody saw, all
+// the time in which it can have been.
+func (f *Facts) coveredBy(h *incident.Horizon, at time.Time) bool {
+	return h.Covers(at) && (f.EndAfter.IsZero() || h.Covers(f.EndAfter))
 }
 
 // gaps are the stretches in which a source was blind, and those that its horizon leaves
@@ -65,9 +71,13 @@ func (f *Facts) gaps(cause incident.Cause) []incident.Gap {
 		}
 		covered := slices.ContainsFunc(f.Gaps, func(g incident.Gap) bool { return g.Source == h.Source }) // said already
 		for j := range f.Horizons {
-			covered = covered || sameSource(f.Horizons[j].Source, h.Source) && f.Horizons[j].Covers(at)
+			covered = covered || sameSource(f.Horizons[j].Source, h.Source) && f.coveredBy(&f.Horizons[j], at)
 		}
-		if !covered {
+		switch {
+		case covered:
+		case h.Covers(at):
+			out = append(out, h.Gap(f.EndAfter))
+		default:
 			out = append(out, h.Gap(at))
 		}
 	}

@@ -313,7 +313,7 @@ func judgeMissed(f *Facts) judgement {
 	if v, ok := judgeUnknownCode(f); ok {
 		return v
 	}
-	v := judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "no source saw how it ended, and the engine kept no exit code"}
+	v := judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: endedWithin(f) + "no source saw how it ended, and the engine kept no exit code"}
 	if f.EngineDown {
 		v.why = "it ended while the engine was away, and no source saw how"
 		if c := f.Container; c != nil && c.RestartPolicy != "" && c.RestartPolicy != "no" {
@@ -321,6 +321,20 @@ func judgeMissed(f *Facts) judgement {
 		}
 	}
 	return v
+}
+
+// endedWithin says, as the first half of a sentence, between which moments an end was
+// that nobody saw; "" where it was seen, or is known to the second.
+func endedWithin(f *Facts) string {
+	if f.EndAfter.IsZero() || f.Time.Sub(f.EndAfter) < time.Second {
+		return ""
+	}
+	from, to := f.EndAfter.UTC(), f.Time.UTC()
+	layout := time.TimeOnly
+	if from.YearDay() != to.YearDay() || from.Year() != to.Year() {
+		layout = time.DateTime
+	}
+	return "it ended between " + from.Format(layout) + " and " + to.Format(layout) + " UTC; "
 }
 
 // mainKill returns the kill of the container's first process, or of all its

@@ -201,6 +201,8 @@ func oomSummary(inc *incident.Incident, f *Facts, v judgement, who string) strin
 	}
 	var did string
 	switch {
+	case v.child && v.confidence == incident.Possible:
+		did = " may have ended because the kernel OOM-killed its process " + victim() + " "
 	case v.child:
 		did = " ended because the kernel OOM-killed its process " + victim() + " "
 	case f.Kind == incident.KindDeath, inc.Container == nil && inc.Unit == "":

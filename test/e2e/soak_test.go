@@ -20,7 +20,8 @@ import (
 
 // TestSoak causes many random real deaths, several at once, and prints what each
 // was told as. Every cause must be right, or said not to be known; none may be
-// called OOM that was not, and none be told twice. OOMWATCH_SOAK is how many.
+// called OOM that was not, and none be told twice, and none told surer than its way
+// allows. OOMWATCH_SOAK is how many, OOMWATCH_SOAK_SEED has it choose the same again.
 func TestSoak(t *testing.T) {
 	n := 1000
 	if s := os.Getenv("OOMWATCH_SOAK"); s != "" {
@@ -29,11 +30,20 @@ func TestSoak(t *testing.T) {
 			t.Fatalf("OOMWATCH_SOAK=%q is no number", s)
 		}
 	}
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("OOMWATCH_SOAK_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("OOMWATCH_SOAK_SEED=%q is no number", s)
+		}
+	}
+	t.Logf("OOMWATCH_SOAK_SEED=%d", seed)
+	choose := rand.New(rand.NewPCG(seed, 0))
 	e := lab.Start(t, lab.Options{})
 	tracefs(t)
 	hook := newReceiver(t)
 	startDaemon(t, e.Host, hook)
-	ctx := timeout(t, 25*time.Minute)
+	ctx := timeout(t, 55*time.Minute)
 	deaths := lab.Deaths()
 	type one struct {
 		death lab.Death
@@ -42,13 +52,17 @@ func TestSoak(t *testing.T) {
 	var mu sync.Mutex
 	var done []one
 	var wg sync.WaitGroup
-	next := make(chan int)
+	type chosen struct {
+		n     int
+		death lab.Death
+	}
+	next := make(chan chosen)
 	began := time.Now()
 	for range 4 {
 		wg.Go(func() {
-			for i := range next {
-				d := deaths[rand.IntN(len(deaths))]
-				id, err := d.Do(ctx, e, fmt.Sprintf("soak-%d-%s", i, d.Name))
+			for c := range next {
+				d := c.death
+				id, err := d.Do(ctx, e, fmt.Sprintf("soak-%d-%s", c.n, d.Name))
 				if err != nil {
 					t.Errorf("%s: %v", d.Name, err)
 					continue
@@ -69,7 +83,7 @@ func TestSoak(t *testing.T) {
 				_, _ = e.Docker(ctx, "rm", "-f", o.id) // it may have been removed before
 			}
 		}
-		next <- i
+		next <- chosen{i, deaths[choose.IntN(len(deaths))]}
 	}
 	close(next)
 	wg.Wait()
@@ -117,6 +131,8 @@ func TestSoak(t *testing.T) {
 			if len(deathsTold) > 0 {
 				t.Logf("  %s", deathsTold[0].Summary)
 			}
+		case len(deathsTold) == 1 && deathsTold[0].Confidence == incident.Certain && o.death.Told(true)["confidence"] != any("certain"):
+			t.Errorf("%s was told as certain, want %v: %s", o.death.Name, o.death.Told(true)["confidence"], deathsTold[0].Summary)
 		}
 	}
 	for _, row := range slices.Sorted(maps.Keys(matrix)) {
