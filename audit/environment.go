@@ -1,10 +1,10 @@
 package audit
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"github.com/oomwatch/oomwatch/redact"
 )
 
@@ -24,7 +24,7 @@ func (c *Container) Environment(env []string) {
 
 // rePublic are names of what is published with a program: the keys that sign it, and
 // the sums that check it. Images have them in their environment.
-var rePublic = regexp.MustCompile(`(?i)(?:^|_)(?:(?:GPG|PGP)_?KEYS?(?:_IDS?)?|(?:GPG|PGP)_FINGERPRINTS?|SHA(?:1|224|256|384|512)?(?:SUMS?)?|MD5|CHECKSUMS?|DIGESTS?|COMMIT|REVISION|VERSION|URL_ASC)(?:_[A-Z0-9]+)?$`)
+var rePublic = lazyre.New(`(?i)(?:^|_)(?:(?:GPG|PGP)_?KEYS?(?:_IDS?)?|(?:GPG|PGP)_FINGERPRINTS?|SHA(?:1|224|256|384|512)?(?:SUMS?)?|MD5|CHECKSUMS?|DIGESTS?|COMMIT|REVISION|VERSION|URL_ASC)(?:_[A-Z0-9]+)?$`)
 
 // secretVariable is true for a variable whose value looks like a secret.
 func secretVariable(name, value string) bool {

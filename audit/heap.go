@@ -1,9 +1,10 @@
 package audit
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 )
 
 // HeapSetting is one setting of a runtime's heap, as its command or environment has it.
@@ -19,13 +20,13 @@ type HeapSetting struct {
 
 // heapFlags are the flags that set a heap. The first group is the value.
 var heapFlags = []struct {
-	re   *regexp.Regexp
+	re   *lazyre.Regexp
 	size func(string) (bytes int64, percent float64)
 }{
-	{regexp.MustCompile(`^-Xmx([0-9]+[kKmMgGtT]?)$`), jvmSize},
-	{regexp.MustCompile(`^-XX:MaxHeapSize=([0-9]+[kKmMgGtT]?)$`), jvmSize},
-	{regexp.MustCompile(`^-XX:MaxRAMPercentage=([0-9]+(?:\.[0-9]+)?)$`), share},
-	{regexp.MustCompile(`^--max[-_]old[-_]space[-_]size=([0-9]+)$`), mebibytes},
+	{lazyre.New(`^-Xmx([0-9]+[kKmMgGtT]?)$`), jvmSize},
+	{lazyre.New(`^-XX:MaxHeapSize=([0-9]+[kKmMgGtT]?)$`), jvmSize},
+	{lazyre.New(`^-XX:MaxRAMPercentage=([0-9]+(?:\.[0-9]+)?)$`), share},
+	{lazyre.New(`^--max[-_]old[-_]space[-_]size=([0-9]+)$`), mebibytes},
 }
 
 // heapVariables are the variables whose values hold such flags.

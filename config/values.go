@@ -5,13 +5,13 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"github.com/oomwatch/oomwatch/render"
 )
 
@@ -209,7 +209,7 @@ func (s *EngineSocket) UnmarshalText(b []byte) error {
 // receiverName names a receiver in the store, in metrics and in logs.
 type ReceiverName string
 
-var goodName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+var goodName = lazyre.New(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 func (n *ReceiverName) UnmarshalText(b []byte) error {
 	if !goodName.Match(b) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"sort"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 )
 
 // problem is one thing wrong with a configuration file.
@@ -236,7 +236,7 @@ func (d *document) add(t *token.Token, text string) {
 }
 
 // secretValue finds the values that must never be printed.
-var secretValue = regexp.MustCompile(`((?:^|[\s{,"'-])(?:heartbeat_url|url|secret|token|password|headers)["']?\s*:\s*)\S.*`)
+var secretValue = lazyre.New(`((?:^|[\s{,"'-])(?:heartbeat_url|url|secret|token|password|headers)["']?\s*:\s*)\S.*`)
 
 // excerpt is the line up to the end of the token: what stands behind an unknown
 // key may be a secret under a mistyped name.

@@ -1,8 +1,9 @@
 package incident
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 )
 
 // Names are all that a person may call a container of the pod, or the pod, by: the pod's
@@ -45,10 +46,10 @@ func (c *Container) FullName() string {
 // vowel and nothing that looks like another; before it, of a Deployment's, the hash of its
 // template, of a CronJob's the minutes since 1970; a StatefulSet's have a number.
 var (
-	reRandom  = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}$`)
-	reHash    = regexp.MustCompile(`-[bcdf2456789][bcdfghjklmnpqrstvwxz2456789]{5,9}$`)
-	reMinutes = regexp.MustCompile(`-[0-9]{8,10}$`)
-	reOrdinal = regexp.MustCompile(`-[0-9]{1,5}$`)
+	reRandom  = lazyre.New(`-[bcdfghjklmnpqrstvwxz2456789]{5}$`)
+	reHash    = lazyre.New(`-[bcdf2456789][bcdfghjklmnpqrstvwxz2456789]{5,9}$`)
+	reMinutes = lazyre.New(`-[0-9]{8,10}$`)
+	reOrdinal = lazyre.New(`-[0-9]{1,5}$`)
 )
 
 // Labels by which Kubernetes says who made a pod.
@@ -84,7 +85,7 @@ func (p *Pod) Owner(labels map[string]string) string {
 }
 
 // trimmed is a name without an ending; one that is nothing else stays.
-func trimmed(name string, end *regexp.Regexp) string {
+func trimmed(name string, end *lazyre.Regexp) string {
 	if short := end.ReplaceAllString(name, ""); short != "" {
 		return short
 	}

@@ -2,10 +2,10 @@ package incident
 
 import (
 	"encoding/json"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"github.com/oomwatch/oomwatch/redact"
 )
 
@@ -16,28 +16,28 @@ const maxReason = 160
 // first. Of several lines of one shape the last counts, but of a shape that is first
 // the first one: a panic is followed by the panics that it causes.
 var reasons = []struct {
-	shape *regexp.Regexp
+	shape *lazyre.Regexp
 	first bool
 }{
 	// Java's root cause stands last, in a chain of causes.
-	{regexp.MustCompile(`^Caused by: \S`), false},
+	{lazyre.New(`^Caused by: \S`), false},
 	// Go, Rust: the first panic is the cause.
-	{regexp.MustCompile(`^(panic: |fatal error: |thread '.*' (\(\d+\) )?panicked at )`), true},
+	{lazyre.New(`^(panic: |fatal error: |thread '.*' (\(\d+\) )?panicked at )`), true},
 	// Elasticsearch and OpenSearch count the checks that failed, then name each.
-	{regexp.MustCompile(`(?i)bootstrap check failure \[\d+\]`), true},
+	{lazyre.New(`(?i)bootstrap check failure \[\d+\]`), true},
 	// An exception by its class: Python, Node, Ruby, Java, .NET, PHP.
-	{regexp.MustCompile(`^(?:Uncaught |Unhandled exception\.? |Exception in thread "[^"]*" |PHP Fatal error: +)?(?:[\w$]+(?:\.|::|\\))*[A-Z][\w$]*(?:Error|Exception|Exit|Interrupt|Failure)(?: \[\w+\])?(?:: .*)?$`), false},
+	{lazyre.New(`^(?:Uncaught |Unhandled exception\.? |Exception in thread "[^"]*" |PHP Fatal error: +)?(?:[\w$]+(?:\.|::|\\))*[A-Z][\w$]*(?:Error|Exception|Exit|Interrupt|Failure)(?: \[\w+\])?(?:: .*)?$`), false},
 	// A level that means the end.
-	{regexp.MustCompile(`(?i)^\W*(fatal|critical|crit|emerg|emergency|panic|alert)\b`), false},
-	{regexp.MustCompile(`\b(FATAL|CRITICAL|EMERG|PANIC)\b`), false},
-	{regexp.MustCompile(`(?i)^\W*(error|err|severe)\b`), false},
-	{regexp.MustCompile(`\b(ERROR|SEVERE)\b|\[(error|emerg|crit|alert|fatal)\]`), false},
+	{lazyre.New(`(?i)^\W*(fatal|critical|crit|emerg|emergency|panic|alert)\b`), false},
+	{lazyre.New(`\b(FATAL|CRITICAL|EMERG|PANIC)\b`), false},
+	{lazyre.New(`(?i)^\W*(error|err|severe)\b`), false},
+	{lazyre.New(`\b(ERROR|SEVERE)\b|\[(error|emerg|crit|alert|fatal)\]`), false},
 	// Words that say what failed.
-	{regexp.MustCompile(`(?i)\b(failed to|failure|cannot|can't|could not|couldn't|unable to|no such file|not found|denied|refused|invalid|missing|required|already in use|unknown option|unrecognized|exception|error:)`), false},
+	{lazyre.New(`(?i)\b(failed to|failure|cannot|can't|could not|couldn't|unable to|no such file|not found|denied|refused|invalid|missing|required|already in use|unknown option|unrecognized|exception|error:)`), false},
 }
 
 // stackFrame is a line of a stack trace, which names a place and no reason.
-var stackFrame = regexp.MustCompile(`^\s+at |^\s*File "|^goroutine \d+|^\s+\.\.\. \d+ more|^\t|^note: run with|^\s*\^+\s*$|^Traceback \(|^    at `)
+var stackFrame = lazyre.New(`^\s+at |^\s*File "|^goroutine \d+|^\s+\.\.\. \d+ more|^\t|^note: run with|^\s*\^+\s*$|^Traceback \(|^    at `)
 
 // ReasonLine is the line of a log's end that reads as the reason why the program
 // ended, without its time stamp; "" where none does.
@@ -66,7 +66,7 @@ func ReasonLine(lines []string) string {
 const maxRead = 2 << 10
 
 // stamp is a time and what stands around it at the beginning of a line.
-var stamp = regexp.MustCompile(`^[\[(]?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d| UTC)?[\])]?:?\s*`)
+var stamp = lazyre.New(`^[\[(]?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d| UTC)?[\])]?:?\s*`)
 
 // plainLine is a line without its time stamp, and of a structured one (JSON, logfmt)
 // the message with its error; level is what it gives as its level, with a blank.
@@ -92,9 +92,9 @@ func plainLine(raw string) (line, level string) {
 }
 
 var (
-	logfmtMessage = regexp.MustCompile(`(?:^|\s)msg=("(?:[^"\\]|\\.)*"|\S+)`)
-	logfmtError   = regexp.MustCompile(`\serr(?:or)?=("(?:[^"\\]|\\.)*"|\S+)`)
-	logfmtLevel   = regexp.MustCompile(`(?:^|\s)(?:level|lvl)=(\w+)`)
+	logfmtMessage = lazyre.New(`(?:^|\s)msg=("(?:[^"\\]|\\.)*"|\S+)`)
+	logfmtError   = lazyre.New(`\serr(?:or)?=("(?:[^"\\]|\\.)*"|\S+)`)
+	logfmtLevel   = lazyre.New(`(?:^|\s)(?:level|lvl)=(\w+)`)
 )
 
 func unquoted(s string) string {

@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"slices"
 	"strings"
 	"sync"
 )
@@ -78,13 +79,13 @@ type finder struct {
 	class   [256]uint8 // of a byte; 0 is in no hint
 	classes int
 	next    []uint16 // by state and class
-	found   []hintSet
-	any     []bool
+	found   []uint16 // by state: which of sets; 0 is the empty one
+	sets    []hintSet
 }
 
-// hintFinder is made when the first line is looked at: about 150 KB.
+// hintFinder is made when the first line is looked at: about 400 KB.
 var hintFinder = sync.OnceValue(func() *finder {
-	f := &finder{classes: 1}
+	f := &finder{classes: 1, sets: make([]hintSet, 1)}
 	for _, w := range hintWords {
 		for i := range len(w) {
 			if f.class[w[i]] == 0 {
@@ -98,8 +99,7 @@ var hintFinder = sync.OnceValue(func() *finder {
 	}
 	grow := func() int {
 		f.next = append(f.next, make([]uint16, f.classes)...)
-		f.found = append(f.found, hintSet{})
-		f.any = append(f.any, false)
+		f.found = append(f.found, 0)
 		return len(f.found) - 1
 	}
 	grow()
@@ -112,10 +112,12 @@ var hintFinder = sync.OnceValue(func() *finder {
 			}
 			state = int(f.next[at])
 		}
-		f.found[state].add(n)
-		f.any[state] = true
+		f.sets = append(f.sets, hintSet{})
+		f.sets[len(f.sets)-1].add(n)
+		f.found[state] = uint16(len(f.sets) - 1)
 	}
 	f.link()
+	f.next = slices.Clip(slices.Clone(f.next))
 	return f
 })
 
@@ -133,10 +135,7 @@ func (f *finder) link() {
 		state := queue[0]
 		queue = queue[1:]
 		suffix := fail[state]
-		for i, bits := range f.found[suffix] {
-			f.found[state][i] |= bits
-		}
-		f.any[state] = f.any[state] || f.any[suffix]
+		f.found[state] = f.union(f.found[state], f.found[suffix])
 		for c := range f.classes {
 			at := int(state)*f.classes + c
 			back := f.next[int(suffix)*f.classes+c]
@@ -150,13 +149,27 @@ func (f *finder) link() {
 	}
 }
 
+// union returns the number of the set that holds what two others do.
+func (f *finder) union(a, b uint16) uint16 {
+	switch {
+	case b == 0:
+		return a
+	case a == 0:
+		return b
+	}
+	for i, bits := range f.sets[b] {
+		f.sets[a][i] |= bits // a is of one state alone
+	}
+	return a
+}
+
 // find returns the hints that s holds.
 func (f *finder) find(s string) (set hintSet) {
 	state := 0
 	for i := range len(s) {
 		state = int(f.next[state*f.classes+int(f.class[s[i]])])
-		if f.any[state] {
-			for k, bits := range f.found[state] {
+		if n := f.found[state]; n != 0 {
+			for k, bits := range f.sets[n] {
 				set[k] |= bits
 			}
 		}

@@ -1,11 +1,11 @@
 package receiver
 
 import (
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
 )
@@ -87,7 +87,7 @@ var discordMarkup = markup{
 var (
 	discordFormats = strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "~", `\~`, "`", "\\`", "|", `\|`, ">", `\>`, "<", `\<`,
 		"#", `\#`, "[", `\[`, "]", `\]`, "(", `\(`, ")", `\)`, ":", `\:`, "-", `\-`, "+", `\+`, "@", "＠")
-	discordNumber = regexp.MustCompile(`^(\s*\d+)\.`)
+	discordNumber = lazyre.New(`^(\s*\d+)\.`)
 )
 
 // discordEscape makes foreign text safe in Discord's markdown: a backslash takes

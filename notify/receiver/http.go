@@ -16,13 +16,13 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
@@ -169,7 +169,7 @@ func (p *poster) bearer(token string) {
 var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"}
 
 // headerName is a token of RFC 9110.
-var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+var headerName = lazyre.New("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
 // headers sends more headers with every request. Their values may be secrets.
 func (p *poster) headers(more map[string]string) error {

@@ -3,10 +3,10 @@ package receiver
 import (
 	"html"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"github.com/oomwatch/oomwatch/render"
 )
 
@@ -37,7 +37,7 @@ type matrixMessage struct {
 
 type matrixMentions struct{}
 
-var matrixRoom = regexp.MustCompile(`^![!-~]{1,254}$`)
+var matrixRoom = lazyre.New(`^![!-~]{1,254}$`)
 
 // NewMatrix checks the options; nothing is sent.
 func NewMatrix(opt MatrixOptions) (*Chat, error) {

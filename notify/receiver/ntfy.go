@@ -1,9 +1,9 @@
 package receiver
 
 import (
-	"regexp"
 	"time"
 
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"github.com/oomwatch/oomwatch/render"
 )
 
@@ -36,7 +36,7 @@ type ntfyMessage struct {
 	Click    string   `json:"click,omitempty"`
 }
 
-var ntfyTopic = regexp.MustCompile(`^[-_A-Za-z0-9]{1,64}$`)
+var ntfyTopic = lazyre.New(`^[-_A-Za-z0-9]{1,64}$`)
 
 // ntfyPriority is by level: 5 vibrates and stays, 2 makes no sound
 // (docs.ntfy.sh/publish/#message-priority).

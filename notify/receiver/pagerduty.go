@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/render"
 )
@@ -31,7 +31,7 @@ type PagerDuty struct {
 	template *render.Template
 }
 
-var pagerKey = regexp.MustCompile(`^[0-9A-Za-z]{32}$`)
+var pagerKey = lazyre.New(`^[0-9A-Za-z]{32}$`)
 
 // NewPagerDuty checks the options; nothing is sent.
 func NewPagerDuty(opt PagerDutyOptions) (*PagerDuty, error) {

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/render"
 )
@@ -107,7 +107,7 @@ func parseSlackThread(s string) (t slackThread, ok bool) {
 }
 
 // slackID is the id of a channel, a direct message or a group.
-var slackID = regexp.MustCompile(`^[CDG][0-9A-Z]{2,}$`)
+var slackID = lazyre.New(`^[CDG][0-9A-Z]{2,}$`)
 
 // isAt says whether the thread is in the channel that is configured now.
 func (t slackThread) isAt(channel string) bool {
