@@ -53,6 +53,8 @@ type DigestGroup struct {
 	Summary string    `json:"summary"`
 	From    time.Time `json:"from,omitzero"`
 	To      time.Time `json:"to,omitzero"`
+	// Newest is the newest of them, whole, for a receiver that needs more than ID and Summary.
+	Newest *Incident `json:"-"`
 }
 
 // DigestEntry is one incident in a Digest.

@@ -25,7 +25,7 @@ func (g *digestGroups) add(inc *Incident, e *DigestEntry, firstEver bool) {
 		i = len(g.list)
 		g.at[key] = i
 		g.list = append(g.list, DigestGroup{Kind: e.Kind, Cause: e.Cause, Severity: e.Severity, Container: e.Container, Update: e.Update,
-			Over: true, ID: e.ID, Summary: e.Summary, From: inc.Time, To: inc.Time})
+			Over: true, ID: e.ID, Summary: e.Summary, From: inc.Time, To: inc.Time, Newest: inc})
 	}
 	o := &g.list[i]
 	o.Count += max(inc.Count, 1)
@@ -38,7 +38,7 @@ func (g *digestGroups) add(inc *Incident, e *DigestEntry, firstEver bool) {
 		o.From = inc.Time
 	}
 	if !inc.Time.Before(o.To) {
-		o.To, o.ID, o.Summary, o.Container = inc.Time, e.ID, e.Summary, e.Container
+		o.To, o.ID, o.Summary, o.Container, o.Newest = inc.Time, e.ID, e.Summary, e.Container, inc
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/render"
+	"github.com/oomwatch/oomwatch/units"
 )
 
 // Where a pod finds its service account's token and the API server's authority. The
@@ -69,8 +70,10 @@ func NewKubernetes(opt KubernetesOptions) (*Kubernetes, error) {
 	return k, nil
 }
 
-// Traits implements notify.Notifier. Each incident is an event of its own, also in a storm.
-func (k *Kubernetes) Traits() notify.Traits { return notify.Traits{Close: k.p.close} }
+// Traits implements notify.Notifier.
+func (k *Kubernetes) Traits() notify.Traits {
+	return notify.Traits{Close: k.p.close, Digest: k.NotifyDigest}
+}
 
 // kubeEvent is a v1.Event (k8s.io/api's core/v1/types.go). Of a patch only what can have
 // changed is sent.
@@ -231,13 +234,65 @@ func kubeMessage(inc *incident.Incident) string {
 // Notify creates the event. One that is there already, as after an update or a try whose
 // answer was lost, is brought up to date.
 func (k *Kubernetes) Notify(ctx context.Context, a incident.Alert) error {
+	return k.put(ctx, eventOf(a, k.p.now()), a.Update)
+}
+
+// maxKubeDigest is how many events on pods one digest becomes at most. The node has one
+// more, of the rest.
+const maxKubeDigest = 20
+
+// NotifyDigest creates one event for each container and cause, with how many there were.
+// What goes beyond maxKubeDigest, or what the API server refuses, as for a namespace that
+// is being deleted, is one event on the node.
+func (k *Kubernetes) NotifyDigest(ctx context.Context, id string, d *incident.Digest) error {
+	var rest []*incident.DigestGroup
+	for i := range d.Groups {
+		g := &d.Groups[i]
+		if i >= maxKubeDigest || g.Newest == nil {
+			rest = append(rest, g)
+			continue
+		}
+		newest := *g.Newest
+		newest.Count = g.Count
+		e := eventOf(incident.Alert{Incident: &newest}, k.p.now())
+		if !g.From.IsZero() {
+			e.First, e.Last = g.From.UTC().Format(time.RFC3339), g.To.UTC().Format(time.RFC3339)
+		}
+		var no *notify.Rejected
+		if err := k.put(ctx, e, g.Update); errors.As(err, &no) && !no.Gone {
+			rest = append(rest, g)
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	return k.put(ctx, restEvent(id, d, rest, k.p.now()), false)
+}
+
+// restEvent is the event on the node of the groups that have none of their own.
+func restEvent(id string, d *incident.Digest, rest []*incident.DigestGroup, now time.Time) *kubeEvent {
+	sum := &incident.Incident{ID: id, Host: &incident.Host{Name: d.Host}, Severity: d.Severity(), Time: d.From}
+	var words []string
+	for _, g := range rest {
+		sum.Count += g.Count
+		words = append(words, g.Summary)
+	}
+	sum.Summary = units.Count(sum.Count, "more incident") + ": " + strings.Join(words, "; ")
+	e := eventOf(incident.Alert{Incident: sum, DeliveryID: id}, now)
+	e.Reason = "ManyIncidents"
+	return e
+}
+
+// put creates an event, or brings the one of that name up to date.
+func (k *Kubernetes) put(ctx context.Context, e *kubeEvent, update bool) error {
 	p, err := k.authorized()
 	if err != nil {
 		return err
 	}
-	e := eventOf(a, p.now())
 	all := p.url + "/" + url.PathEscape(e.Metadata.Namespace) + "/events"
-	if !a.Update {
+	if !update {
 		if err := send(ctx, p, http.MethodPost, all, e, ""); !answered(err, http.StatusConflict) {
 			return err
 		}

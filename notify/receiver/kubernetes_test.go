@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -207,5 +208,64 @@ func TestKubernetesInAPod(t *testing.T) {
 	}
 	if err := k.Notify(t.Context(), podAlert(incident.KindDeath, incident.OOMContainer, "")); err == nil || verdict(err) != "again" {
 		t.Errorf("without a token: %v", err)
+	}
+}
+
+// TestKubernetesDigest keeps the events of a storm few: one for each container and cause,
+// the rest as one on the node. Their counts are all that happened, a repeat adds none, and
+// what the API server refuses is in the rest.
+func TestKubernetesDigest(t *testing.T) {
+	api := &apiServer{events: map[string]map[string]any{}}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/namespaces/gone/") {
+			w.WriteHeader(http.StatusForbidden) // a namespace that is being deleted
+			return
+		}
+		api.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	k, err := NewKubernetes(KubernetesOptions{HTTPOptions: HTTPOptions{URL: srv.URL}, Token: "token"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Traits().Close()
+	var all []incident.Delivery
+	add := func(namespace, pod string, times int) {
+		for i := range times {
+			a := podAlert(incident.KindDeath, incident.OOMContainer, "")
+			c := *a.Incident.Container
+			c.ID, c.Pod = fmt.Sprintf("%s-%d", pod, i), &incident.Pod{Namespace: namespace, Name: pod, UID: "uid-" + pod}
+			a.Incident.Container, a.Incident.ID, a.Incident.Summary = &c, fmt.Sprintf("%s-%s-%d", namespace, pod, i), pod+" was OOM-killed"
+			all = append(all, incident.Delivery{Incident: a.Incident})
+		}
+	}
+	add("gone", "leaving-0", 1)
+	for i := range 200 {
+		add("shop", fmt.Sprintf("web-%d", i), 1)
+	}
+	add("shop", "loop-0", 50)
+	d := incident.NewDigest(all, "describe-pod", 0)
+	for range 2 {
+		if err := k.Traits().Digest(t.Context(), "batch-1", d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum, nodes := 0, 0
+	for name, e := range api.events {
+		body, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkKubernetes(t, name, body)
+		sum += int(e["count"].(float64))
+		if e["involvedObject"].(map[string]any)["kind"] == "Node" {
+			nodes++
+			if e["reason"] != "ManyIncidents" {
+				t.Errorf("on the node: %v", e)
+			}
+		}
+	}
+	if len(api.events) > maxKubeDigest+1 || sum != 251 || nodes != 1 {
+		t.Errorf("%d events of %d incidents, %d on the node", len(api.events), sum, nodes)
 	}
 }

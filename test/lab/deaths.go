@@ -216,6 +216,14 @@ var onPodman = map[string]Want{
 	"oom-compose": soon,
 	"oom-swap":    soon.With(Want{"advice": All(Has("podman update --memory 48m"), Lacks("docker"))}),
 	"exit137":     {"container.oom_killed_flag": Any},
+	// It sees no more than any other engine's runtime of what was asked for.
+	"stop-throttled": {"confidence": "likely"},
+}
+
+// onPodman4 is what is said otherwise there: it keeps no error of a start.
+var onPodman4 = map[string]Want{
+	"exec-missing": {"summary": Has(`could not start "no-such-program"`), "container.exit_code": 128},
+	"exec-denied":  {"summary": Has(`could not start "/etc"`), "container.exit_code": 128},
 }
 
 // onV1 is what is said besides where the kernel notifies of levels of pressure: the
@@ -226,7 +234,7 @@ var onV1 = map[string]Want{
 
 // On is d on a platform.
 func (d Death) On(platform string) Death {
-	for part, rows := range map[string]map[string]Want{"-podman-": onPodman, "-v1-": onV1} {
+	for part, rows := range map[string]map[string]Want{"-podman-": onPodman, "-podman-4": onPodman4, "-v1-": onV1} {
 		if more := rows[d.Name]; more != nil && strings.Contains(platform, part) {
 			d.Want = d.Want.With(more)
 		}

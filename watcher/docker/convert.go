@@ -28,6 +28,7 @@ const (
 type document struct {
 	ID           string `json:"Id"`
 	Name         string
+	Path         string // its program
 	Created      string
 	RestartCount int
 	State        *state
@@ -100,7 +101,7 @@ func (l *loose) UnmarshalJSON(b []byte) error {
 
 // documentOf copies what is used out of the client's answer.
 func documentOf(in *container.InspectResponse) *document {
-	d := &document{ID: in.ID, Name: in.Name, Created: in.Created, RestartCount: in.RestartCount, LogPath: in.LogPath}
+	d := &document{ID: in.ID, Name: in.Name, Path: in.Path, Created: in.Created, RestartCount: in.RestartCount, LogPath: in.LogPath}
 	if g := in.GraphDriver; g != nil {
 		d.GraphDriver = &struct{ Data map[string]string }{g.Data}
 	}

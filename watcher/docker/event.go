@@ -21,12 +21,16 @@ import (
 var actions = []events.Action{
 	events.ActionCreate, events.ActionStart, events.ActionDie, events.ActionKill, events.ActionOOM, events.ActionStop,
 	events.ActionDestroy, events.ActionRename, events.ActionRestart, events.ActionPause, events.ActionUnPause,
-	events.ActionRemove, events.ActionHealthStatusHealthy, events.ActionHealthStatusUnhealthy, podmanDied,
+	events.ActionRemove, events.ActionHealthStatusHealthy, events.ActionHealthStatusUnhealthy, podmanDied, podmanCleanup,
 }
 
 // podmanDied is Podman's own word for an end. Podman 4 filters by it and tells it as
 // "die"; asked for "die" it tells of none.
 const podmanDied events.Action = "died"
+
+// podmanCleanup is Podman's word that nothing of a container runs any more: after an end,
+// and after a start that failed, of which Podman 4 has no other word.
+const podmanCleanup events.Action = "cleanup"
 
 // asDocker makes an event of Podman's one of Docker's: it tells a container's
 // removal as "remove", and may tell an end in its own words.

@@ -1,9 +1,13 @@
 package docker
 
 import (
+	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moby/moby/api/types/events"
 )
@@ -49,5 +53,46 @@ func TestPodmanName(t *testing.T) {
 	}
 	if sockets, optional := NamedPodman([]string{"off"}); optional || len(sockets) != 0 {
 		t.Errorf("%v %v", sockets, optional)
+	}
+}
+
+// TestPodmanFailedStart knows a start that failed on Podman 4, which keeps no error and
+// no state of it, by the "cleanup" without a start; one that ran and was cleaned up, or
+// was removed and never started, is none.
+func TestPodmanFailedStart(t *testing.T) {
+	now := time.Now().UnixNano()
+	document := func(id, status string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			reply(w, 200, fmt.Sprintf(`{"Id":%q,"Name":"/web","Path":"no-such","State":{"Status":%q}}`, id, status))
+		}
+	}
+	f := serve(t, "1.41", map[string]http.HandlerFunc{
+		"/events": func(w http.ResponseWriter, r *http.Request) {
+			flush(w)
+			for i, e := range [][2]string{{"bad", "create"}, {"waits", "create"}, {"ran", "create"}, {"ran", "start"}, {"ran", "cleanup"},
+				{"unused", "create"}, {"unused", "remove"}, {"bad", "cleanup"}} {
+				_, _ = io.WriteString(w, fakeEvent(e[0], e[1], now+int64(i), nil))
+			}
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		},
+		"/containers/bad/json": document("bad", "created"), "/containers/waits/json": document("waits", "created"), "/containers/ran/json": document("ran", "exited"),
+	})
+	rec := follow(t, Options{Host: f.host}, hurry)
+	x := rec.wait(t, "end", isExit("bad")).Exit
+	if x.ExitCode != startFailed || !strings.Contains(x.Error, `Podman could not start "no-such"`) || !x.FinishedAt.IsZero() {
+		t.Errorf("%+v", x)
+	}
+	time.Sleep(500 * time.Millisecond) // all checks of the first half second
+	for _, id := range []string{"bad", "waits", "ran", "unused"} {
+		n := 0
+		for _, o := range rec.of(id) {
+			if o.Exit != nil {
+				n++
+			}
+		}
+		if want := map[bool]int{true: 1}[id == "bad"]; n != want {
+			t.Errorf("%s has %d ends, want %d", id, n, want)
+		}
 	}
 }

@@ -46,6 +46,7 @@ type known struct {
 	tty, rm  bool
 	started  bool // or its end was seen: it is no matter of a start that failed
 	failed   bool // a failed start was told
+	cleaned  bool // Podman cleaned up after a start that failed
 	shadow   shadow
 	begun    time.Time // of its present run, by the engine's event
 	ended    time.Time // the newest end whose last words were asked for
@@ -182,6 +183,10 @@ func (r *run) event(m events.Message) {
 		r.died(o, k)
 	case events.ActionDestroy:
 		r.destroyed(o, k)
+	case podmanCleanup:
+		if c := r.checks[id]; c != nil && !k.started {
+			k.cleaned, c.due = true, time.Now()
+		}
 	default:
 		r.emit(o)
 	}

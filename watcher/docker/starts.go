@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -94,11 +95,20 @@ func (r *run) afterCheck(a answer) {
 		delete(r.checks, a.id)
 		return
 	}
-	if s.Error == "" || k.failed {
+	if k.failed {
 		return
+	}
+	if s.Error == "" {
+		if !k.cleaned {
+			return
+		}
+		s.Error = fmt.Sprintf(noReason, redact.Cut(redact.Line(a.doc.Path), 200))
 	}
 	r.failedStart(a.doc, a.runtime)
 }
+
+// noReason stands for the error of a start of which Podman 4 keeps none.
+const noReason = "Podman could not start %q and keeps no reason; podman start prints it"
 
 // failedStart emits the end of a container that never ran. The engine gives no
 // time of it; it is when it was found out.
