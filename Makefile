@@ -106,7 +106,7 @@ lab-vm: ## the same deaths in virtual machines: cgroup v2, other kernels and eng
 # The containerd that lab-pods builds beside the system's.
 CONTAINERD_VERSION ?= v2.4.2
 CONTAINERD_DIR     := $(CURDIR)/bin/containerd-$(CONTAINERD_VERSION)
-pod_tests = OOMWATCH_MATRIX=$(CURDIR)/$(MATRIX) $(GO) test -p 1 -count 1 -timeout 10m -v -run 'TestPod|TestRuntime|TestUnread' ./test/e2e ./watcher/cri
+pod_tests = OOMWATCH_PODS_LARGE=1 OOMWATCH_MATRIX=$(CURDIR)/$(MATRIX) $(GO) test -p 1 -count 1 -timeout 20m -v -run 'TestPod|TestRuntime|TestUnread' ./test/e2e ./watcher/cri
 
 lab-pods: lab ## pods on the system's containerd and on one of 2.x, built from its module: every cause, printed
 	@mkdir -p $(CONTAINERD_DIR) && : >$(MATRIX)

@@ -160,6 +160,9 @@ func (s *sources) addPodman(cfg *config.Config, past *restored, log *zap.Logger,
 			return err
 		}
 	}
+	if optional {
+		s.list = append(s.list, &journal.Podman{Since: past.since(journal.PodmanName, log), LogLines: int(cfg.Podman.LogLines), Followed: docker.PodmanListens})
+	}
 	return nil
 }
 

@@ -20,7 +20,6 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/render"
-	"github.com/oomwatch/oomwatch/units"
 )
 
 // Where a pod finds its service account's token and the API server's authority. The
@@ -279,7 +278,7 @@ func restEvent(id string, d *incident.Digest, rest []*incident.DigestGroup, now 
 		sum.Count += g.Count
 		words = append(words, g.Summary)
 	}
-	sum.Summary = units.Count(sum.Count, "more incident") + ": " + strings.Join(words, "; ")
+	sum.Summary = fmt.Sprintf("%d more", sum.Count) + ": " + strings.Join(words, "; ")
 	e := eventOf(incident.Alert{Incident: sum, DeliveryID: id}, now)
 	e.Reason = "ManyIncidents"
 	return e

@@ -128,6 +128,43 @@ func TestPodsApart(t *testing.T) {
 	}
 }
 
+// TestPodBefore has a container that the daemon never saw OOM-killed while its runtime is
+// down: it is one death, told once and by name when the runtime is back.
+func TestPodBefore(t *testing.T) {
+	tracefs(t)
+	r := pods.Start(t)
+	m := &podMaker{t: t, r: r}
+	before := m.run(32*mebi, "sh", "-c", "sleep 6; exec tail /dev/zero")
+	if err := r.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	hook := newReceiver(t)
+	d := newDaemon(t, "off", hook, noWarnings, "--cri", "unix://"+r.Socket)
+	d.start(t)
+	time.Sleep(10 * time.Second)
+	if err := r.Up(timeout(t, lab.Slow(time.Minute))); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(lab.Slow(15 * time.Second)); !d.sees(t, "cri unix://"+r.Socket); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the runtime is not up")
+		}
+	}
+	time.Sleep(settled)
+	ids := map[string]bool{}
+	for _, inc := range hook.of(before) {
+		ids[inc.ID] = true
+	}
+	got := hook.waitFor(t, before, 1, 30*time.Second)
+	last := got[len(got)-1]
+	right := len(ids) == 1 && last.Kind == incident.KindDeath && last.Cause == incident.OOMContainer && last.Container.Name == "main"
+	word := fmt.Sprintf("%d incidents, the last: %s %s of %q", len(ids), last.Kind, last.Cause, last.Container.Name)
+	tell(t, r.Platform(), string(incident.OOMContainer), "pod-before", right, word)
+	if !right {
+		t.Errorf("%s\n%s", word, hook.json(before))
+	}
+}
+
 // TestPodBystander has one container of a pod reach the pod's limit: the other, whose
 // cgroup the kernel notifies as well on v1, lost nothing, and its own end is no OOM.
 func TestPodBystander(t *testing.T) {
@@ -210,15 +247,18 @@ func TestPodLoop(t *testing.T) {
 
 // TestPodStorm has the containers of many pods killed at once: each is told once, by name.
 func TestPodStorm(t *testing.T) {
+	storm := 24
+	if pods.Large() {
+		storm = 60
+	}
 	r, hook, _ := watchedPods(t)
 	m := &podMaker{t: t, r: r}
-	const storm = 24
 	pod := &pods.Pod{Namespace: "shop", Name: "storm-0", UID: "5f2a1b9c-8e77-4a5d-9d21-012345678901"}
 	if err := r.Run(timeout(t, time.Minute), pod); err != nil {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	at := begin.Add(lab.Slow(12 * time.Second)).Unix()
+	at := begin.Add(lab.Slow(time.Duration(storm) * 500 * time.Millisecond)).Unix()
 	ids := map[string]string{}
 	for i := range storm {
 		name := fmt.Sprintf("c%d", i)

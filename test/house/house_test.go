@@ -34,7 +34,7 @@ var may = map[string][]string{
 	"warn":            {"incident", "verdict", "recorder", "trend", "redact", "units"},
 	"watcher":         {"correlate", "watcher/sampler", "observe", "verdict", "recorder", "warn", "internal/crashpoint"},
 	"watcher/kernlog": {"observe", "incident", "kmsg"},
-	"watcher/journal": {"observe", "incident", "voices", "kmsg"},
+	"watcher/journal": {"observe", "incident", "voices", "kmsg", "redact", "watcher/logtail"},
 	"watcher/signals": {"observe", "incident", "redact", "trace"},
 	"watcher/storage": {"observe", "incident"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -26,6 +27,14 @@ func PodmanSockets() []string {
 		all = append(all, "unix://"+f)
 	}
 	return all
+}
+
+// PodmanListens is true where the socket of a user's Podman is there, the machine's for root.
+func PodmanListens(uid int) bool {
+	if uid == 0 {
+		return Listens(PodmanSocket)
+	}
+	return Listens("unix://" + strings.Replace(userSockets, "*", strconv.Itoa(uid), 1))
 }
 
 // NamedPodman are the sockets to follow: the named ones, "off" for none, or else the usual

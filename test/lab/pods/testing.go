@@ -41,3 +41,9 @@ func Start(t testing.TB) *Runtime {
 	})
 	return r
 }
+
+// LargeEnv names the variable that has tests run as many containers as a large node has.
+const LargeEnv = "OOMWATCH_PODS_LARGE"
+
+// Large is true where LargeEnv is set, as make lab-pods does.
+func Large() bool { return os.Getenv(LargeEnv) != "" }
