@@ -279,7 +279,7 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 	case "create", "start", "stop", "oom", "destroy", "rename":
 		o.Event = &observe.Event{ID: id(name), Name: name, Kind: eventKinds[words[0]]}
 	case "sent":
-		o.Sent = &observe.Sent{PID: num("pid"), Comm: kv["child"], Cgroup: kv["in"], SenderCgroup: kv["cgroup"], Sent: incident.Sent{At: o.At, Number: num("n"),
+		o.Sent = &observe.Sent{PID: num("pid"), Comm: kv["child"], Cgroup: kv["in"], SenderCgroup: kv["cgroup"], SenderInit: kv["init"] == "yes", Sent: incident.Sent{At: o.At, Number: num("n"),
 			FromKernel: kv["from"] == "kernel", Sender: incident.Process{PID: num("sender"), Comm: kv["comm"]},
 			User: kv["user"], Command: strings.ReplaceAll(kv["command"], "_", " ")}}
 		if kv["uid"] != "" {
@@ -343,6 +343,7 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 				ep.Kills[i].Time = time.Time{}
 			}
 		}
+		ep.Late = time.Duration(num("late")) * time.Second
 		o.Episode = ep
 	case "marked":
 		m := &observe.Marked{PID: num("pid"), Comm: kv["comm"], Uptime: o.At.Sub(zero) + time.Hour, Killed: kv["killed"] != "no", Init: kv["init"] == "yes"}

@@ -34,6 +34,9 @@ func (c *Correlator) childSent(s *observe.Sent) {
 	if x == nil {
 		x, _ = c.ofPID(s.PID, s.At)
 	}
+	if x == nil && s.Cgroup == "" && s.SenderInit {
+		x, _ = c.ofPath(s.SenderCgroup) // the child was gone before its cgroup was read
+	}
 	if x == nil {
 		return
 	}

@@ -203,6 +203,9 @@ func (c *Correlator) giveKills(x *container) []*run {
 		}
 		r := x.runAt(k.Kill.PID, k.at(), c.opt.Offline)
 		if r == nil {
+			r = x.endedBefore(k)
+		}
+		if r == nil {
 			r = unseenRun(&runs, k.at(), c.opt.Offline)
 		}
 		r.kills = append(r.kills, given{kill: k})
@@ -220,6 +223,39 @@ func (c *Correlator) giveKills(x *container) []*run {
 		r.rises = x.uncounted(r, r.killTimes())
 	}
 	return runs
+}
+
+// lostBetween is how late a kill may be dated after an end where another run followed:
+// between the two can be one that nobody saw.
+const lostBetween = 10 * time.Second
+
+// endedBefore returns the run that a kill was in whose record was dated after the run's
+// end: nothing of a container lives after that until it begins anew. nil for none.
+func (x *container) endedBefore(k *kill) *run {
+	all := x.timeline()
+	for i := len(all) - 1; i >= 0; i-- {
+		r := all[i]
+		if r.lo.After(k.at()) {
+			continue
+		}
+		most := k.late()
+		if i < len(all)-1 || k.By != verdict.ByPath {
+			most = min(most, lostBetween)
+		}
+		if r.exit != nil && k.at().Sub(r.hi) <= most {
+			return r
+		}
+		return nil
+	}
+	return nil
+}
+
+// late is how far after an end the kill that caused it can be dated.
+func (k *kill) late() time.Duration {
+	if k.Record == nil {
+		return late
+	}
+	return max(late, k.Record.Late)
 }
 
 // unseenRun returns the run of a moment that no known run covers. Between two known runs
@@ -261,7 +297,7 @@ func (c *Correlator) isMain(r *run, k *kill) bool {
 	case r.exit == nil:
 		return !c.opt.Offline // files may lack its end
 	}
-	skew := late
+	skew := k.late()
 	if c.opt.Offline {
 		skew = offlineSkew
 	}
@@ -313,7 +349,7 @@ func (r *run) recentKill() bool {
 		if r.exit == nil {
 			return r.over // it is not known to have outlived them
 		}
-		if d := r.endTime().Sub(r.kills[i].at()); d > -late && d < verdict.ChildWindow {
+		if d := r.endTime().Sub(r.kills[i].at()); d > -r.kills[i].late() && d < verdict.ChildWindow {
 			return true
 		}
 	}

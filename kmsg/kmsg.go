@@ -79,6 +79,9 @@ type Episode struct {
 	Uptime    time.Duration `json:"uptime,omitempty"`
 	HasUptime bool          `json:"has_uptime,omitempty"`
 	Time      time.Time     `json:"time,omitzero"`
+	// Late is by how much Time can follow the kernel's own stamp: the journal dates a
+	// record when it has read it. 0 for a record of the ring.
+	Late time.Duration `json:"late,omitempty"`
 
 	Constraint Constraint `json:"constraint,omitempty"`
 	// Trigger is the task whose allocation did not fit. PID is 0 when only

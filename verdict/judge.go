@@ -197,8 +197,12 @@ func judgeChild(f *Facts) (judgement, bool) {
 	v := kernelVerdict(f, k)
 	v.child = true
 	v.confidence = weaker(v.confidence, incident.Likely)
-	v.why = joinWhy(v.why, fmt.Sprintf("it ended %s after the kernel killed its process %d (%s)",
-		incident.FormatDuration(endTime(f).Sub(killTime(k))), k.Kill.PID, redact.Sanitize(k.Kill.Comm)))
+	d, victim := endTime(f).Sub(killTime(k)), fmt.Sprintf("%d (%s)", k.Kill.PID, redact.Sanitize(k.Kill.Comm))
+	if d < -clockSkew {
+		v.why = joinWhy(v.why, fmt.Sprintf("the log dates the kernel's kill of its process %s %s after its end, when it read the record", victim, incident.FormatDuration(-d)))
+	} else {
+		v.why = joinWhy(v.why, fmt.Sprintf("it ended %s after the kernel killed its process %s", incident.FormatDuration(d), victim))
+	}
 	return v, true
 }
 
@@ -358,7 +362,7 @@ func recentChildKill(f *Facts) *KernelKill {
 	pick := func(ks []KernelKill) (newest *KernelKill) {
 		for i := range ks {
 			at := killTime(&ks[i])
-			if d := end.Sub(at); d >= -clockSkew && d <= window && (newest == nil || at.After(killTime(newest))) {
+			if d := end.Sub(at); d >= -max(clockSkew, ks[i].Episode.Late) && d <= window && (newest == nil || at.After(killTime(newest))) {
 				newest = &ks[i]
 			}
 		}

@@ -37,6 +37,10 @@ var syslogFiles = []string{"/var/log/kern.log.1", "/var/log/kern.log", "/var/log
 // kernelWait bounds the reading of a journal of many gigabytes; what came is used.
 const kernelWait = 10 * time.Second
 
+// keptLate is how long a busy journald can take to read, and date, a record of the ring:
+// systemd ends one that has stood still for as long (WatchdogSec=3min of its unit).
+const keptLate = 3 * time.Minute
+
 // Name implements observe.Source.
 func (*Kernel) Name() string { return sourceName }
 
@@ -54,6 +58,7 @@ func (k *Kernel) read(ctx context.Context, emit func(observe.Observation)) (from
 	yield := func(ev *kmsg.Event) error {
 		switch {
 		case ev.Episode != nil && ev.Episode.Time.After(k.Since):
+			ev.Episode.Late = keptLate
 			emit(observe.Observation{At: ev.Episode.Time, Episode: ev.Episode})
 		case ev.Fault != nil && ev.Fault.Time.After(k.Since):
 			emit(observe.Observation{At: ev.Fault.Time, Fault: ev.Fault})

@@ -49,6 +49,9 @@ func pastOf(t *testing.T, kernel string, since time.Time) (pids []int, reach tim
 		case !reach.IsZero():
 			t.Errorf("says %+v after how far it reaches", o)
 		case o.Episode != nil:
+			if o.Episode.Late != keptLate {
+				t.Errorf("is said to be dated at most %v late", o.Episode.Late)
+			}
 			for _, k := range o.Episode.Kills {
 				pids = append(pids, k.PID)
 			}

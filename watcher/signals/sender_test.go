@@ -37,6 +37,13 @@ func TestSenderIsDescribed(t *testing.T) {
 		t.Errorf("command %q", o.Command)
 	}
 	s.Current.Command = "sh " + strings.Repeat("a b ", 1000)
+	if o := sentObservation(s).Sent; o.SenderInit {
+		t.Error("taken for PID 1 of a PID namespace")
+	}
+	s.Current.Init = true
+	if o := sentObservation(s).Sent; !o.SenderInit {
+		t.Error("PID 1 of a PID namespace is not taken for one")
+	}
 	if o := sentObservation(s).Sent; len(o.Command) > maxCommand+3 {
 		t.Errorf("%d bytes of command", len(o.Command))
 	}

@@ -86,7 +86,7 @@ func sentObservation(s *trace.Signal) observe.Observation {
 		if from.UID != nil {
 			o.User = userName(*from.UID, userFiles)
 		}
-		o.SenderCgroup = from.Cgroup
+		o.SenderCgroup, o.SenderInit = from.Cgroup, from.Init
 		o.Self = from.PID == s.Target.PID
 	}
 	return observe.Observation{At: s.Time, Sent: o}
