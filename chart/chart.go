@@ -160,9 +160,9 @@ func (d *drawing) subtitle() string {
 	switch {
 	case d.h.Trend == "" || d.h.Trend == "unknown":
 	case d.h.Reason != "":
-		s = append(s, d.h.Trend+": "+d.h.Reason)
+		s = append(s, d.h.TrendWord()+": "+d.h.Reason)
 	default:
-		s = append(s, d.h.Trend)
+		s = append(s, d.h.TrendWord())
 	}
 	return strings.Join(s, " · ")
 }

@@ -144,7 +144,9 @@ type container struct {
 	claims   uint64    // the fingerprint of what it claims to have lost
 	readings []cgroup.Sample
 	past     []verdict.Reading // from before them
-	offline  bool              // what is known of it is of files
+	judged   *incident.Judged  // what triage said of its service
+	judgedAt time.Time
+	offline  bool // what is known of it is of files
 	dirty    bool
 	dueAt    time.Time
 	place    int // in the due heap, from 1

@@ -166,6 +166,7 @@ func (c *Correlator) runFacts(x *container, r *run, at time.Time) *verdict.Facts
 		Samples: between(x.readings, r.lo, before, func(s *cgroup.Sample) time.Time { return s.At }),
 		Past:    between(x.past, r.lo, before, func(s *verdict.Reading) time.Time { return s.At }),
 	}
+	f.Judged = x.judgedAround(at)
 	f.NotSeenLive = f.Historic
 	f.Horizons = c.horizons(x.Engine, at)
 	f.AutoRemove, f.Gone, f.CPUQuota = x.Spec.AutoRemove, x.gone(), x.Spec.CPUQuota

@@ -354,6 +354,24 @@ func (c *Correlator) Recall(id string, all []recorder.Reading) {
 	}
 }
 
+// Judge takes what triage says of the service of a container at a moment.
+func (c *Correlator) Judge(id string, j *incident.Judged, at time.Time) {
+	if x := c.containers[id]; x != nil {
+		x.judged, x.judgedAt = j, at
+	}
+}
+
+// judgedFor is how long what triage said stands for what happens next.
+const judgedFor = 5 * time.Minute
+
+// judgedAround is what triage said of a container's service around a moment.
+func (x *container) judgedAround(at time.Time) *incident.Judged {
+	if x.judged == nil || at.Sub(x.judgedAt).Abs() > judgedFor {
+		return nil
+	}
+	return x.judged
+}
+
 // Samples takes readings of one container that were made before.
 func (c *Correlator) Samples(past []observe.Sample) { c.samples(past) }
 

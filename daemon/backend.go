@@ -15,12 +15,14 @@ import (
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/trend"
 	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/triage/kept"
 	"github.com/oomwatch/oomwatch/verdict"
 	"github.com/oomwatch/oomwatch/warn"
 	"github.com/oomwatch/oomwatch/watcher"
 	"github.com/oomwatch/oomwatch/watcher/kernlog"
+	"github.com/oomwatch/oomwatch/watcher/leaks"
 	"github.com/oomwatch/oomwatch/watcher/sampler"
 	"github.com/oomwatch/oomwatch/watcher/signals"
 	"github.com/oomwatch/oomwatch/web"
@@ -47,7 +49,7 @@ type backend struct {
 	sampler  *sampler.Source // nil where there are no control groups
 	recorder *recorder.Recorder
 	history  *store.History
-	leaks    leakList
+	leaks    *leaks.Source
 	auditing *auditing
 }
 
@@ -196,13 +198,37 @@ func between(list []recorder.Reading, from, to time.Time) []recorder.Reading {
 	return slices.DeleteFunc(slices.Clone(list), func(r recorder.Reading) bool { return r.At.Before(from) || r.At.After(to) })
 }
 
-// Leaks implements web.Backend.
-func (b *backend) Leaks(ctx context.Context) ([]triage.Service, error) {
-	return b.leaks.list(ctx, b.history)
-}
-
 // Audit implements web.Backend.
 func (b *backend) Audit(ctx context.Context) (*audit.Report, error) { return b.auditing.report(ctx) }
 
-// Top implements web.Backend.
-func (b *backend) Top(context.Context) []warn.Row { return b.watcher.Top() }
+// Top implements web.Backend. Only what triage calls a leak is called one.
+func (b *backend) Top(context.Context) []warn.Row {
+	rows := b.watcher.Top()
+	services := map[string]string{}
+	b.recorder.Each(func(l recorder.Live) { services[l.ID] = l.Service })
+	for i := range rows {
+		var s triage.Service
+		ok := false
+		if b.leaks != nil {
+			s, ok = b.leaks.Of(services[rows[i].ID])
+		}
+		judgeRow(&rows[i], &s, ok)
+	}
+	return rows
+}
+
+// judgeRow calls the trend of a row as the last look at what is kept does; known is false
+// where none was made.
+func judgeRow(r *warn.Row, s *triage.Service, known bool) {
+	switch {
+	case known && s.Class == triage.Leak:
+		r.Trend, r.Slope = string(trend.Leak), s.Rate
+	case r.Trend != string(trend.Leak):
+	case !known, s.Class == triage.NotEnoughData:
+		r.Trend = "growth"
+	case s.Class == triage.Sawtooth:
+		r.Trend = string(trend.Sawtooth)
+	default:
+		r.Trend = string(trend.Flat)
+	}
+}

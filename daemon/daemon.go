@@ -22,6 +22,7 @@ import (
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/watcher"
+	"github.com/oomwatch/oomwatch/watcher/leaks"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -59,6 +60,7 @@ type Daemon struct {
 	store      *store.Store
 	restored   *restored
 	recorder   *recorder.Recorder
+	leaks      *leaks.Source
 	history    *store.History
 	sources    *sources
 	selves     *selfReports
@@ -269,13 +271,17 @@ func (d *Daemon) openWatcher(ctx context.Context) error {
 	if err != nil {
 		return d.badState(err)
 	}
-	d.keeper.died = d.sources.addLeaks(d.history, d.recorder)
+	now := &presence{rec: d.recorder, growers: d.sources.growers, images: map[string]string{}}
+	book := bookOf(d.history, d.store, now)
+	d.leaks = d.sources.addLeaks(book, d.recorder)
+	d.keeper.died = d.leaks.Died
+	d.sources.alsoTo(now.hear)
 	d.sources.alsoTo(d.selves.observe)
 	numbers := newContainerMetrics(int(d.cfg.Metrics.MaxContainers), d.metrics)
 	d.sources.alsoTo(numbers.hear)
 	d.keeper.counted = numbers.count
 	d.watcher, err = watcher.NewWatcher(watcher.WatcherOptions{Host: d.host.Name, Correlator: corr, Sources: d.sources.list, Sampler: d.sources.sampler, Keeper: d.keeper,
-		Logger: d.log, Registerer: d.metrics, Rules: new(d.cfg.Warnings.Rules()), Warnings: d.restored.warned, Chronicle: d.history})
+		Logger: d.log, Registerer: d.metrics, Rules: new(d.cfg.Warnings.Rules()), Warnings: d.restored.warned, Chronicle: d.history, Judge: judge(book)})
 	if err != nil {
 		return d.badState(err)
 	}
@@ -295,7 +301,7 @@ func (d *Daemon) openServer(context.Context) error {
 	d.metrics.MustRegister(newRecordCounts(d.sources.kernel, d.sources.signals))
 	d.auditing = newAuditing(d.cfg, d.store, d.history, d.log, d.metrics)
 	back := &backend{host: d.host, signals: d.sources.signals, auditing: d.auditing, started: d.started, path: d.cfg.Store.Path, store: d.store, watcher: d.watcher, kernel: d.sources.kernel, deaths: d.sources.deaths, since: d.sources.since,
-		outbox: d.outbox, keep: d.keeper, log: d.log, sampler: d.sources.sampler, recorder: d.recorder, history: d.history}
+		outbox: d.outbox, keep: d.keeper, log: d.log, sampler: d.sources.sampler, recorder: d.recorder, history: d.history, leaks: d.leaks}
 	d.server = web.New(web.Options{Addr: string(d.cfg.Listen), Socket: d.cfg.Socket, AllowedHosts: d.cfg.AllowedHosts, Backend: back, Control: back,
 		Token: string(d.cfg.Web.Token), Metrics: d.metrics, Log: d.log})
 	d.parts.add("listeners", nil, d.server.Close)

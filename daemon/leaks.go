@@ -1,75 +1,131 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/triage/kept"
+	"github.com/oomwatch/oomwatch/watcher/leaks"
+	"github.com/oomwatch/oomwatch/watcher/processes"
 )
 
-const (
-	// leaksFor is how old an answer on leaks may be: it takes a while to make, and leaks
-	// are slow.
-	leaksFor = 15 * time.Minute
-	// leaksGone is how long a service may have no readings to be shown, leakServices how
-	// many services are.
-	leaksGone    = 24 * time.Hour
-	leakServices = 1000
-)
+// killsMost is how many of a service's incidents it is judged by, the newest ones.
+const killsMost = 1000
 
-// leakList judges which services leak, for the page.
-type leakList struct {
-	mu   sync.Mutex
-	at   time.Time
-	last []triage.Service
+// bookOf is what services are judged by, wherever a class is said: the readings and the
+// incidents that are kept.
+func bookOf(history *store.History, st *store.Store, now *presence) kept.Book {
+	var b kept.Book
+	if history == nil {
+		return b
+	}
+	b.Past = history
+	b.Incidents = func(ctx context.Context, service string, since time.Time) (out []*incident.Incident, err error) {
+		err = st.Each(ctx, store.Query{Since: since, Container: service, Limit: killsMost}, func(_ store.Place, inc *incident.Incident) error {
+			if inc.Container != nil && incident.ServiceOf(inc.Container) == service {
+				out = append(out, inc)
+			}
+			return nil
+		})
+		return out, err
+	}
+	if now != nil {
+		b.Present = now.of
+	}
+	return b
 }
 
-func (l *leakList) list(ctx context.Context, h *store.History) ([]triage.Service, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if h == nil || time.Since(l.at) < leaksFor {
-		return l.last, nil
-	}
-	services, err := h.Services(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var out []triage.Service
-	for _, s := range services[:min(len(services), leakServices)] {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+// presence knows what runs now of a service.
+type presence struct {
+	rec     *recorder.Recorder
+	growers *processes.Growers // nil for none
+
+	mu     sync.Mutex
+	images map[string]string // by container
+}
+
+// imagesMost is of how many containers the image is remembered.
+const imagesMost = 8192
+
+// hear notes the images of containers.
+func (p *presence) hear(o observe.Observation) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	note := func(c *observe.Container) {
+		if len(p.images) >= imagesMost {
+			clear(p.images)
 		}
-		if s.Name == recorder.Host || time.Since(s.Last) > leaksGone {
-			continue
-		}
-		past, err := kept.History(ctx, h, s, s.From(kept.Span))
-		if err != nil {
-			return nil, err
-		}
-		if len(past.Runs) > 0 {
-			out = append(out, triage.JudgeHistory(past))
+		if c.Image != "" {
+			p.images[c.ID] = c.Image
 		}
 	}
-	slices.SortStableFunc(out, func(a, b triage.Service) int {
-		return cmp.Or(leakOrder(a.Class)-leakOrder(b.Class), cmp.Compare(a.Service, b.Service))
+	if o.Container != nil {
+		note(o.Container)
+	}
+	if o.List != nil {
+		for i := range o.List.Containers {
+			note(&o.List.Containers[i])
+		}
+	}
+}
+
+// of is what runs of a service.
+func (p *presence) of(service string) (out kept.Present) {
+	p.rec.Each(func(l recorder.Live) {
+		if l.Service == service {
+			out.Container = l.ID
+		}
 	})
-	l.last, l.at = out, time.Now()
-	return out, nil
+	if out.Container == "" {
+		return out
+	}
+	p.mu.Lock()
+	out.Image = p.images[out.Container]
+	p.mu.Unlock()
+	if p.growers != nil {
+		out.Process, out.Runtime = p.growers.Say(out.Container, time.Now())
+	}
+	return out
 }
 
-// leakOrder puts leaks first and what cannot be judged last.
-func leakOrder(c triage.Class) int {
-	switch c {
-	case triage.Leak:
-		return 0
-	case triage.NotEnoughData:
-		return 2
+// judge is what triage says of a service, for the verdict on a death. It does without what
+// runs now: a death does not wait for all of /proc to be read.
+func judge(book kept.Book) func(ctx context.Context, service string, killed time.Time) (*incident.Judged, error) {
+	if book.Past == nil {
+		return nil
 	}
-	return 1
+	book.Present = nil
+	return func(ctx context.Context, service string, killed time.Time) (*incident.Judged, error) {
+		s, ok, err := book.Name(ctx, service, kept.Options{Killed: killed})
+		if err != nil || !ok {
+			return nil, err
+		}
+		j := &incident.Judged{Class: string(s.Class), Confidence: s.Confidence, Reasons: s.Reasons}
+		if s.Class == triage.Leak {
+			j.Rate = s.Rate
+		}
+		return j, nil
+	}
 }
+
+// leaksWait is how long a page waits for the first look.
+const leaksWait = 2 * time.Second
+
+// Leaks implements web.Backend: what the last look found, and never a look for one request.
+func (b *backend) Leaks(ctx context.Context) ([]triage.Service, error) {
+	if b.leaks == nil {
+		return nil, nil
+	}
+	b.leaks.Ask()
+	ctx, cancel := context.WithTimeout(ctx, leaksWait)
+	defer cancel()
+	return b.leaks.Last(ctx), nil
+}
+
+var _ observe.Source = (*leaks.Source)(nil)

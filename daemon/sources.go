@@ -21,8 +21,7 @@ import (
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
-	"github.com/oomwatch/oomwatch/redact"
-	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/triage/kept"
 	"github.com/oomwatch/oomwatch/watcher/cri"
 	"github.com/oomwatch/oomwatch/watcher/docker"
 	"github.com/oomwatch/oomwatch/watcher/journal"
@@ -48,9 +47,9 @@ type sources struct {
 	pressure *cgroup.Pressure
 	since    *stateClock
 	engines  map[string]watched // by the source's name
-	// largest is a container's process that holds the most, in words; nil where there are
-	// no control groups.
-	largest func(container string) string
+	// growers say which process of a container holds the most; nil where there are no
+	// control groups.
+	growers *processes.Growers
 	close   func() error
 	log     *zap.Logger
 }
@@ -247,32 +246,21 @@ func (s *sources) openSampler(cg *cgroup.FS, rec *recorder.Recorder, log *zap.Lo
 		}
 		return cgroup.ParsePath(path).ContainerID
 	}}
-	s.largest = func(container string) string {
-		t, ok := opt.Largest(container)
-		if !ok {
-			return ""
-		}
-		return fmt.Sprintf("its largest process is %s (pid %d) with %s", redact.Sanitize(t.Comm), t.PID, incident.FormatBytes(t.Resident))
-	}
+	s.growers = processes.NewGrowers(&opt)
 	s.list = append(s.list, processes.New(opt))
 	s.sampler = sampler.New(sampler.Options{FS: cg, Pressure: s.pressure, Recorder: rec, Registerer: reg})
 	s.list = append(s.list, s.sampler)
 }
 
-// addLeaks looks for leaks in the readings that are kept; history is nil for none. What is
-// returned has a service looked at that died.
-func (s *sources) addLeaks(history *store.History, rec *recorder.Recorder) (died func(service string)) {
-	opt := leaks.Options{Largest: s.largest, Running: func() map[string]string {
+// addLeaks looks for leaks in the readings that are kept.
+func (s *sources) addLeaks(book kept.Book, rec *recorder.Recorder) *leaks.Source {
+	source := leaks.New(leaks.Options{Book: book, Running: func() map[string]string {
 		out := map[string]string{}
 		rec.Each(func(l recorder.Live) { out[l.Service] = l.ID })
 		return out
-	}}
-	if history != nil {
-		opt.Past = history
-	}
-	source := leaks.New(opt)
+	}})
 	s.list = append(s.list, source)
-	return source.Died
+	return source
 }
 
 // alsoTo has another hear every observation.

@@ -276,6 +276,12 @@ type History struct {
 	Slope *float64  `json:"slope_bytes_per_second,omitempty"`
 	// Reason says in words, with numbers, why the trend is called that.
 	Reason string `json:"reason,omitempty"`
+	// Class is what triage called the memory of its service then, by all that was kept of
+	// it ("leak", "steady", "not_enough_data", ...), with how sure that was and why; left
+	// out where nothing is kept. Trend agrees with it, where it is decided.
+	Class           string     `json:"class,omitempty"`
+	ClassConfidence Confidence `json:"class_confidence,omitempty"`
+	ClassReasons    []string   `json:"class_reasons,omitempty"`
 }
 
 // Parts is the breakdown of one reading. As in memory.stat, File includes Shmem.

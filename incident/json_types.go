@@ -274,6 +274,9 @@ func (w *jsonWriter) history(h *History) {
 	w.text(`"trend":`, h.Trend)
 	w.optFloat(`"slope_bytes_per_second":`, h.Slope)
 	w.optText(`"reason":`, h.Reason)
+	w.optText(`"class":`, h.Class)
+	w.optText(`"class_confidence":`, string(h.ClassConfidence))
+	w.optTexts(`"class_reasons":`, h.ClassReasons)
 	w.close()
 }
 

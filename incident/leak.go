@@ -26,3 +26,29 @@ type Leaks struct {
 	// Found is no more.
 	All bool `json:"all,omitempty"`
 }
+
+// Judged is what triage says of a service's memory, by all that is kept of it.
+type Judged struct {
+	// Class is one of triage's; ClassLeak and ClassUndecided are told from the others.
+	Class      string
+	Confidence Confidence
+	Reasons    []string
+	// Rate is how fast a leak grows, in bytes per second; nil where it is none.
+	Rate *float64
+}
+
+// TrendWord is the trend in words. What grew is called growth where all that is kept of its
+// service is too little to call it a leak.
+func (h *History) TrendWord() string {
+	if h.Trend == ClassLeak && h.Class == ClassUndecided {
+		return "growth"
+	}
+	return h.Trend
+}
+
+// The classes of triage that decide how an incident's trend is called.
+const (
+	ClassLeak      = "leak"
+	ClassSawtooth  = "sawtooth"
+	ClassUndecided = "not_enough_data"
+)

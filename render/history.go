@@ -26,7 +26,7 @@ func HistoryLine(h *incident.History) string {
 	if h.Trend == "unknown" {
 		return s
 	}
-	s += ", " + redact.Sanitize(h.Trend)
+	s += ", " + redact.Sanitize(h.TrendWord())
 	if h.Reason != "" {
 		s += ": " + redact.Sanitize(h.Reason)
 	}

@@ -63,6 +63,35 @@ func (h *History) Services(ctx context.Context) ([]recorder.Service, error) {
 	return out, nil
 }
 
+// Service is the series of one name, and false where nothing is kept of it.
+func (h *History) Service(ctx context.Context, name string) (recorder.Service, bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := recorder.Service{Name: name}
+	var first, last sql.NullInt64
+	const kept = "SELECT (SELECT min(key & 0x3ffffffff) FROM blocks WHERE key >= id << 36 AND key < (id + 1) << 36), (SELECT max(until) FROM blocks WHERE key >= id << 36 AND key < (id + 1) << 36) FROM services WHERE name = ?"
+	if err := h.db.QueryRowContext(ctx, kept, name).Scan(&first, &last); err != nil && err != sql.ErrNoRows {
+		return s, false, fmt.Errorf("look for the service %q: %w", name, err)
+	}
+	if first.Valid {
+		s.First, s.Last = time.Unix(first.Int64, 0).UTC(), time.UnixMilli(last.Int64).UTC()
+	}
+	err := h.recent(ctx, s.Last, name, func(b recorder.Block) error {
+		read, err := recorder.Decode(nil, b.Data)
+		if err != nil || len(read) == 0 {
+			return nil // the rest is worth listing
+		}
+		if first := read[0].At; s.First.IsZero() || first.Before(s.First) {
+			s.First = first
+		}
+		if last := read[len(read)-1].At; last.After(s.Last) {
+			s.Last = last
+		}
+		return nil
+	})
+	return s, !s.First.IsZero(), err
+}
+
 // History is what is kept of a service between two times, each included: a
 // series for each step, the finest first. What has not been rolled up yet is
 // rolled up here, so that each series reaches up to the last half minute. A

@@ -48,6 +48,9 @@ type History struct {
 	Runs       []Run
 	// Windows asks for what each of the last hour, six hours, day and week shows.
 	Windows bool
+	// Process says which process holds the most now, Runtime what that one is (Go, JVM,
+	// Node.js, Python, ...); "" where that is not known.
+	Process, Runtime string
 	// Host is true for the host itself: its limit is all its memory.
 	Host bool
 }
@@ -79,7 +82,22 @@ func JudgeHistory(h *History) Service {
 		j.look()
 	}
 	j.judge()
+	j.who(h)
 	return s
+}
+
+// who names the process that holds the most, its runtime and its image, where memory is
+// what somebody is to look for.
+func (j *record) who(h *History) {
+	j.Process, j.Runtime, j.Image = h.Process, h.Runtime, redact.Sanitize(j.images[len(j.images)-1])
+	if j.Class != Leak && j.Class != LimitTooSmall || h.Process == "" {
+		return
+	}
+	said := redact.Sanitize(h.Process)
+	if h.Runtime != "" {
+		said += "; its runtime is " + redact.Sanitize(h.Runtime)
+	}
+	j.Reasons = append(j.Reasons, said)
 }
 
 // record is the judgement of a history at work.

@@ -88,6 +88,11 @@ type Service struct {
 	// Windows are its readings over 1 h, 6 h, 24 h and 7 d, where they were asked for.
 	Windows []Window `json:"windows,omitempty"`
 
+	// Process says which process holds the most now, Runtime what it is, Image what the
+	// newest run ran.
+	Process string `json:"process,omitempty"`
+	Runtime string `json:"runtime,omitempty"`
+	Image   string `json:"image,omitempty"`
 	// Program is the process that was killed, Containers the newest ids (and
 	// names) it ran as, Unit its systemd unit, Pod its uid.
 	Program    string   `json:"program,omitempty"`

@@ -339,6 +339,7 @@ func fillFromSamples(inc *incident.Incident, f *Facts) {
 		limit = *inc.Container.MemoryLimit
 	}
 	inc.History = history(all, limit, f.Time)
+	judged(inc.History, f.Judged)
 	inc.History.Kills = f.killsBefore(all[0].At)
 	if len(samples) == 0 {
 		return

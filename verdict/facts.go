@@ -62,6 +62,8 @@ type Facts struct {
 	Samples []cgroup.Sample
 	// Past is what the recorder holds of the same run from before them, oldest first.
 	Past []Reading
+	// Judged is what triage says of its service's memory; nil where nobody judged it.
+	Judged *incident.Judged
 	// OOMKillDelta is how many kills the cgroup's own counter told that no
 	// kernel record told; 0 when none or not known.
 	OOMKillDelta int64

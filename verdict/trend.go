@@ -92,6 +92,32 @@ func history(all []Reading, limit int64, at time.Time) *incident.History {
 	return h
 }
 
+// judged puts what triage says of the service, by all that is kept of it, above what the
+// last readings look like: a leak is called one everywhere, or nowhere. How memory jumped
+// or fell shortly before the incident stays as it was read.
+func judged(h *incident.History, j *incident.Judged) {
+	if j == nil {
+		return
+	}
+	h.Class, h.ClassConfidence, h.ClassReasons = j.Class, j.Confidence, j.Reasons
+	switch {
+	case j.Class == incident.ClassUndecided:
+		return
+	case j.Class == incident.ClassLeak:
+		h.Trend, h.Slope = string(trend.Leak), j.Rate
+	case h.Trend != string(trend.Leak):
+		return
+	case j.Class == incident.ClassSawtooth:
+		h.Trend = string(trend.Sawtooth)
+	default:
+		h.Trend = string(trend.Flat)
+	}
+	h.Reason = ""
+	if len(j.Reasons) > 0 {
+		h.Reason = j.Reasons[0]
+	}
+}
+
 // killsBefore are the kernel's kills of other processes in it between a moment and the
 // incident, oldest first, in seconds relative to the incident; the last maxKills of them.
 // The kill of the main process is the incident itself.

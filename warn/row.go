@@ -33,7 +33,7 @@ type Row struct {
 	StalledSome *float64 `json:"stalled_some_percent,omitempty"`
 	StalledFull *float64 `json:"stalled_full_percent,omitempty"`
 
-	Trend            string   `json:"trend"` // as in an incident's history
+	Trend            string   `json:"trend"` // spike, leak, growth, flat, sawtooth, unknown
 	Slope            *float64 `json:"slope_bytes_per_second,omitempty"`
 	TimeToLimit      *float64 `json:"time_to_limit_seconds,omitempty"`
 	TimeToLimitError *float64 `json:"time_to_limit_error_seconds,omitempty"`

@@ -58,7 +58,7 @@ func TestRecall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.recall(id, now)
+	w.memoir.recall(id, now, time.Time{})
 	last := b.readings[len(b.readings)-1].Used
 	var recent []observe.Sample
 	for i := range 60 {
@@ -78,16 +78,16 @@ func TestRecall(t *testing.T) {
 	// In a storm no more than a few are asked for.
 	asked := b.asked
 	for range 100 {
-		w.recall(id, now)
+		w.memoir.recall(id, now, time.Time{})
 	}
 	if n := b.asked - asked; n > chronicleMost {
 		t.Errorf("asked %d times within a second", n)
 	}
 	// One that cannot be read, and one that has just started, are done without.
 	b.err = errors.New("broken")
-	w.recall(id, now.Add(time.Minute))
+	w.memoir.recall(id, now.Add(time.Minute), time.Time{})
 	asked = b.asked
-	w.recall(id, start.Add(time.Minute))
+	w.memoir.recall(id, start.Add(time.Minute), time.Time{})
 	if b.asked != asked {
 		t.Error("a run of a minute is looked up")
 	}

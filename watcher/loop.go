@@ -50,9 +50,7 @@ type Watcher struct {
 	sentry  *sentry // nil where nobody is to be warned
 	host    string
 
-	chronicle Chronicle // nil for none
-	asked     time.Time // since when askedFor counts what was asked of it
-	askedFor  int
+	memoir memoir
 
 	mu     sync.Mutex
 	states []observe.SourceState
@@ -78,18 +76,21 @@ type WatcherOptions struct {
 	// those that lasted when an earlier Watcher kept them.
 	Rules    *warn.Rules
 	Warnings []byte
-	// Chronicle is asked what led to a death; nil for the recorder alone.
+	// Chronicle is asked what led to a death; nil for the recorder alone. Judge is asked
+	// what triage says of a service; nil for nothing.
 	Chronicle Chronicle
+	Judge     Judge
 }
 
 // NewWatcher returns a Watcher; Run starts it. It fails on Warnings that cannot
 // be read.
 func NewWatcher(opt WatcherOptions) (*Watcher, error) {
 	w := &Watcher{host: opt.Host, corr: opt.Correlator, sources: opt.Sources, sampler: opt.Sampler, keeper: opt.Keeper,
-		log: opt.Logger, metrics: newMetrics(opt.Registerer), cursors: map[string]string{}, chronicle: opt.Chronicle}
+		log: opt.Logger, metrics: newMetrics(opt.Registerer), cursors: map[string]string{},
+		memoir: memoir{corr: opt.Correlator, chronicle: opt.Chronicle, judge: opt.Judge, log: opt.Logger, judged: map[string]time.Time{}}}
 	if opt.Rules != nil {
 		var err error
-		if w.sentry, err = newSentry(opt.Correlator, opt.Sampler, *opt.Rules, opt.Warnings); err != nil {
+		if w.sentry, err = newSentry(opt.Correlator, opt.Sampler, &w.memoir, *opt.Rules, opt.Warnings); err != nil {
 			return nil, err
 		}
 	}
@@ -238,7 +239,7 @@ func (w *Watcher) take(o observe.Observation) []correlate.Emission {
 		// What led to it is read from the recorder now: the correlator is not
 		// given every reading of every container as it is made.
 		for _, id := range w.corr.Concerns(&o) {
-			w.recall(id, time.Now())
+			w.memoir.recall(id, time.Now(), killedAt(&o))
 			if past := w.sampler.Past(id); len(past) > 0 {
 				emitted = append(emitted, w.corr.Observe(observe.Observation{At: past[len(past)-1].At, Seen: o.Seen, Samples: past})...)
 			}
@@ -262,6 +263,17 @@ func (w *Watcher) take(o observe.Observation) []correlate.Emission {
 		w.sampler.Nudge()
 	}
 	return emitted
+}
+
+// killedAt is when the kernel killed something, where an observation says so.
+func killedAt(o *observe.Observation) time.Time {
+	if o.Episode == nil {
+		return time.Time{}
+	}
+	if at := o.Episode.Time; !at.IsZero() {
+		return at
+	}
+	return o.At
 }
 
 // follow tells the sampler who runs, where that may have changed. It is a list of

@@ -18,9 +18,10 @@ type sentry struct {
 	warner *warn.Warner
 }
 
-func newSentry(c *correlate.Correlator, readings *sampler.Source, rules warn.Rules, kept []byte) (*sentry, error) {
+func newSentry(c *correlate.Correlator, readings *sampler.Source, past *memoir, rules warn.Rules, kept []byte) (*sentry, error) {
 	facts := func(id string, at time.Time) *verdict.Facts {
 		if readings != nil {
+			past.recall(id, at, time.Time{})
 			c.Samples(readings.Past(id)) // what led to it, as for a death
 		}
 		return c.FactsAt(id, at)

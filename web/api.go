@@ -37,6 +37,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/explain", s.bounded(s.explain))
 	mux.HandleFunc("GET /v1/top", s.bounded(s.top))
 	mux.HandleFunc("GET /v1/audit", s.bounded(s.audit))
+	mux.HandleFunc("GET /v1/leaks", s.bounded(s.leaks))
 	mux.HandleFunc("GET /audit", s.bounded(s.auditPage))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.opt.Metrics, promhttp.HandlerOpts{
 		ErrorLog: zap.NewStdLog(s.opt.Log), MaxRequestsInFlight: 4, Timeout: readTimeout, EnableOpenMetrics: true,

@@ -16,6 +16,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/audit"
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
@@ -107,6 +108,11 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 // Top asks how every running container stands, the most in danger first.
 func (c *Client) Top(ctx context.Context) ([]*warn.Row, error) {
 	return lines[warn.Row](ctx, c, "/v1/top", nil)
+}
+
+// Leaks asks what the last look for leaks found.
+func (c *Client) Leaks(ctx context.Context) ([]*triage.Service, error) {
+	return lines[triage.Service](ctx, c, "/v1/leaks", nil)
 }
 
 // Audit asks which running containers are set up to die badly.

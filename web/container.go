@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -271,7 +272,23 @@ func (c *curve) incident() *incident.Incident {
 	return inc
 }
 
-// leaksPage shows who leaks, by the readings of the last day.
+// leaks answers with what the last look for leaks found, one object a line.
+func (s *Server) leaks(w http.ResponseWriter, r *http.Request) {
+	list, err := s.opt.Backend.Leaks(r.Context())
+	if err != nil {
+		writeError(w, http.StatusInternalServerError, fmt.Errorf("judge leaks: %w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := json.NewEncoder(w)
+	for i := range list {
+		if out.Encode(&list[i]) != nil {
+			return // nobody listens any more
+		}
+	}
+}
+
+// leaksPage shows who leaks, by what the last look found.
 func (s *Server) leaksPage(w http.ResponseWriter, r *http.Request) {
 	list, err := s.opt.Backend.Leaks(r.Context())
 	if err != nil {

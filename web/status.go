@@ -40,8 +40,8 @@ type Backend interface {
 	// about a thousand readings. what is its name, its service, or the beginning of its
 	// id. The series is empty where nothing is kept.
 	Memory(ctx context.Context, what string, from, to time.Time) (recorder.Series, error)
-	// Leaks returns which services leak, by the readings that are kept. The answer may be
-	// a minute old.
+	// Leaks returns which services leak, as the last look at the readings that are kept
+	// found. A request causes no look of its own.
 	Leaks(ctx context.Context) ([]triage.Service, error)
 	// Audit returns which running containers are set up to die badly.
 	Audit(ctx context.Context) (*audit.Report, error)

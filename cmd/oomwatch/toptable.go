@@ -94,8 +94,8 @@ func percentOr(p *float64) string {
 
 // trendCell is the shape, with the slope where it means something.
 func trendCell(r *warn.Row) string {
-	if r.Trend == "leak" && r.Slope != nil {
-		return "leak +" + incident.FormatBytes(int64(*r.Slope*60)) + "/min"
+	if (r.Trend == "leak" || r.Trend == "growth") && r.Slope != nil {
+		return r.Trend + " +" + incident.FormatBytes(int64(*r.Slope*60)) + "/min"
 	}
 	return redact.Sanitize(r.Trend)
 }

@@ -171,7 +171,8 @@ func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
 }
 
 // readKept takes what the daemon keeps: its incidents, and its readings, which it
-// judges service by service: together they may not fit in memory.
+// judges service by service: together they may not fit in memory. A service with readings
+// is judged by the function that explain, alerts and the page ask.
 func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.Service, error) {
 	since, until := t.since.from(time.Now()), t.at.from(time.Now())
 	list, err := t.where.incidents(ctx, web.Query{Since: since}, t.cmd.ErrOrStderr())
@@ -182,62 +183,85 @@ func (t *triager) readKept(ctx context.Context, c *triage.Collector) ([]triage.S
 	if err != nil {
 		return nil, err
 	}
-	kills := map[string][]time.Time{}
+	var read []triage.Service
+	judged := map[string]bool{}
+	if h := t.history(ctx); h != nil {
+		defer h.Close()
+		read, judged, err = t.judgeKept(ctx, h, list, kept.Options{From: since, Until: until, Windows: t.what != ""})
+		if err != nil {
+			return nil, err
+		}
+	}
 	for _, inc := range list {
 		if !until.IsZero() && inc.Time.After(until) {
 			continue
 		}
-		service := ""
-		if inc.Container != nil && inc.Container.Name != "" {
-			service = incident.ServiceOf(inc.Container)
-		}
-		if d, ok := triage.FromIncident(inc, service); ok {
+		service := serviceOf(inc)
+		if d, ok := triage.FromIncident(inc, service); ok && (!judged[service] || d.Scope == triage.HostMemory) {
 			c.Add(d)
-			kills[service] = append(kills[service], inc.Time)
 		}
 	}
-	h := t.history(ctx)
-	if h == nil {
-		return nil, nil
+	return read, nil
+}
+
+// serviceOf is the service whose incident this is; "" for none.
+func serviceOf(inc *incident.Incident) string {
+	if inc.Container == nil || inc.Container.Name == "" {
+		return ""
 	}
-	defer h.Close()
+	return incident.ServiceOf(inc.Container)
+}
+
+// judgeKept judges the services whose readings are kept, and says which those are.
+func (t *triager) judgeKept(ctx context.Context, h *store.History, list []*incident.Incident, o kept.Options) ([]triage.Service, map[string]bool, error) {
 	// A month of one service is megabytes, and the next one's takes their place.
 	if os.Getenv("GOMEMLIMIT") == "" {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(triageMemory))
 	}
 	services, err := h.Services(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	of := map[string][]*incident.Incident{}
+	for _, inc := range list {
+		if service := serviceOf(inc); service != "" {
+			of[service] = append(of[service], inc)
+		}
+	}
+	book := kept.Book{Past: h, Present: t.present(ctx), Incidents: func(_ context.Context, service string, since time.Time) ([]*incident.Incident, error) {
+		return slices.DeleteFunc(slices.Clone(of[service]), func(inc *incident.Incident) bool { return inc.Time.Before(since) }), nil
+	}}
 	var out []triage.Service
+	judged := map[string]bool{}
 	for _, s := range services {
 		if t.what != "" && !t.may(s.Name, list) {
 			continue
 		}
-		if !until.IsZero() && s.Last.After(until) {
-			s.Last = until
-		}
-		from := s.From(kept.Span)
-		if since.After(from) {
-			from = since
-		}
-		if from.After(s.Last) {
-			continue
-		}
-		past, err := kept.History(ctx, h, s, from)
+		found, ok, err := book.Judge(ctx, s, o)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if len(past.Runs) == 0 {
-			continue
+		if ok {
+			judged[s.Name] = true
+			out = append(out, found)
 		}
-		for _, at := range kills[s.Name] {
-			kept.Killed(past.Runs, at)
-		}
-		past.Windows = t.what != ""
-		out = append(out, triage.JudgeHistory(past))
 	}
-	return out, nil
+	return out, judged, nil
+}
+
+// present is what a daemon knows of what runs now; it knows nothing where none answers.
+func (t *triager) present(ctx context.Context) func(service string) kept.Present {
+	known := map[string]kept.Present{}
+	if t.where.askFirst() && t.where.store == "" {
+		list, err := t.where.daemon().Leaks(ctx)
+		if err != nil {
+			list = nil // the reasons do without
+		}
+		for _, s := range list {
+			known[s.Service] = kept.Present{Process: s.Process, Runtime: s.Runtime, Image: s.Image}
+		}
+	}
+	return func(service string) kept.Present { return known[service] }
 }
 
 // may tells a service whose readings can be of what a person named: an id or a

@@ -29,10 +29,10 @@ var may = map[string][]string{
 	"correlate":       {"observe", "verdict", "incident", "recorder", "kmsg", "cgroup"},
 	"triage":          {"incident", "verdict", "kmsg", "trend", "redact", "units"},
 	"triage/readings": {"triage"},
-	"triage/kept":     {"triage", "recorder"},
+	"triage/kept":     {"triage", "recorder", "incident", "proc"},
 	"recorder":        {"cgroup"},
 	"warn":            {"incident", "verdict", "recorder", "trend", "redact", "units"},
-	"watcher":         {"correlate", "watcher/sampler", "observe", "verdict", "recorder", "warn", "internal/crashpoint"},
+	"watcher":         {"incident", "correlate", "watcher/sampler", "observe", "verdict", "recorder", "warn", "internal/crashpoint"},
 	"watcher/kernlog": {"observe", "incident", "kmsg"},
 	"watcher/journal": {"observe", "incident", "voices", "kmsg", "redact", "watcher/logtail"},
 	"watcher/signals": {"observe", "incident", "redact", "trace"},
@@ -55,7 +55,7 @@ var may = map[string][]string{
 	"web":             {"audit", "incident", "chart", "warn", "recorder", "render", "triage", "redact", "units", "internal/host"},
 	"config":          {"audit", "notify", "notify/receiver", "render", "warn", "recorder", "incident", "redact", "internal/build", "internal/host", "internal/input", "internal/lazyre", "internal/terminal", "internal/words"},
 
-	"watcher/processes": {"observe", "incident", "proc"},
+	"watcher/processes": {"observe", "incident", "redact", "proc"},
 	"watcher/leaks":     {"observe", "incident", "recorder", "triage", "triage/kept"},
 
 	"kmsg/internal/makelog":  {},
@@ -63,7 +63,7 @@ var may = map[string][]string{
 	"kmsg/internal/vsgrep":   {"kmsg/internal/makelog"},
 	"triage/internal/months": {},
 
-	"daemon": {"triage/kept", "triage", "audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kubelet", "watcher/kernlog", "watcher/leaks", "watcher/processes", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
+	"daemon": {"trend", "triage/kept", "triage", "audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kubelet", "watcher/kernlog", "watcher/leaks", "watcher/processes", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
 		"verdict", "recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
 	"doctor": {"units", "config", "watcher/journal", "store", "web", "watcher/cri", "watcher/docker", "watcher/kernlog", "watcher/kubelet", "observe", "cgroup", "kmsg", "trace", "internal/build"},
 	"cmd/oomwatch": {"audit", "triage/kept", "audit/gather", "daemon", "doctor", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder",

@@ -17,6 +17,8 @@ const Span = recorder.KeepLong
 // Past is what is kept of readings.
 type Past interface {
 	Services(context.Context) ([]recorder.Service, error)
+	// Service is one of them by its name; false where nothing is kept of it.
+	Service(ctx context.Context, name string) (recorder.Service, bool, error)
 	Series(ctx context.Context, service string, step time.Duration, from, to time.Time) (recorder.Series, error)
 }
 

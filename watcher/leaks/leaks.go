@@ -1,9 +1,13 @@
 // Package leaks is the source that looks for leaks in the readings that are kept: at
-// every service once a day, and at one after each death of it.
+// every service every six hours, and at one after each death of it. What it found last is
+// what the page shows.
 package leaks
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -14,44 +18,54 @@ import (
 )
 
 const (
-	// first is when all are looked at after a start, and again every: a leak is slow.
+	// first is when all are looked at after a start, and again every: a leak that fills its
+	// limit within a day is seen before. A look at a thousand services takes some ten
+	// seconds of one core.
 	first = 10 * time.Minute
-	every = 24 * time.Hour
+	every = 6 * time.Hour
+	// fresh is how old the last look may be for who asks.
+	fresh = 15 * time.Minute
 	// settle is how long a death waits until its readings are kept.
 	settle = 90 * time.Second
 	// gone is how long a service may have no readings before it is no more.
 	gone = 24 * time.Hour
-	// share is what part of the time a look may take: one in so many.
-	share = 20
+	// share is what part of the time a look may take: one in so many; hurried is the same
+	// while somebody waits for it.
+	share, hurried = 20, 2
 	// most is how many services wait for a look after a death.
 	most = 256
 )
 
 // Options are what New needs.
 type Options struct {
-	// Past is what is kept; nil for nothing.
-	Past kept.Past
+	// Book is what services are judged by; a nil Past of it is nothing.
+	Book kept.Book
 	// Running are the ids of the running containers, by service.
 	Running func() map[string]string
-	// Largest is a running container's process that holds the most, in words; "" where
-	// that is not known.
-	Largest func(container string) string
 }
 
 // Source looks for leaks. It implements observe.Source.
 type Source struct {
-	opt  Options
-	died chan string
+	opt   Options
+	died  chan string
+	asked chan struct{}
+
+	mu     sync.Mutex
+	last   map[string]triage.Service // by the name of the recorder
+	looked time.Time                 // when all were looked at
+	done   chan struct{}             // closed with the next look at all
 }
 
 // New returns a Source.
-func New(opt Options) *Source { return &Source{opt: opt, died: make(chan string, most)} }
+func New(opt Options) *Source {
+	return &Source{opt: opt, died: make(chan string, most), asked: make(chan struct{}, 1), last: map[string]triage.Service{}, done: make(chan struct{})}
+}
 
 // Name implements observe.Source.
 func (s *Source) Name() string { return "leaks" }
 
 // Died has a service looked at soon. It does not wait: in a storm some are left to the
-// daily look.
+// next look at all.
 func (s *Source) Died(service string) {
 	select {
 	case s.died <- service:
@@ -59,9 +73,69 @@ func (s *Source) Died(service string) {
 	}
 }
 
+// Ask has all services looked at soon where the last look is a while ago.
+func (s *Source) Ask() {
+	if s.opt.Book.Past == nil || time.Since(s.lookedAt()) < fresh {
+		return
+	}
+	select {
+	case s.asked <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Source) lookedAt() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looked
+}
+
+// Last is what the last look found of each service, leaks first. Where none has been made
+// it waits for the first, as long as ctx allows.
+func (s *Source) Last(ctx context.Context) []triage.Service {
+	s.mu.Lock()
+	done, never := s.done, s.looked.IsZero()
+	s.mu.Unlock()
+	if never && s.opt.Book.Past != nil {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]triage.Service, 0, len(s.last))
+	for _, x := range s.last {
+		out = append(out, x)
+	}
+	slices.SortFunc(out, func(a, b triage.Service) int {
+		return cmp.Or(order(a.Class)-order(b.Class), cmp.Compare(a.Service, b.Service))
+	})
+	return out
+}
+
+// Of is what the last look found of one service; false where it was not looked at.
+func (s *Source) Of(service string) (triage.Service, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x, ok := s.last[service]
+	return x, ok
+}
+
+// order puts leaks first and what cannot be judged last.
+func order(c triage.Class) int {
+	switch c {
+	case triage.Leak:
+		return 0
+	case triage.NotEnoughData:
+		return 2
+	}
+	return 1
+}
+
 // Run implements observe.Source: it looks until ctx ends.
 func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error {
-	if s.opt.Past == nil {
+	if s.opt.Book.Past == nil {
 		<-ctx.Done()
 		return nil
 	}
@@ -71,7 +145,7 @@ func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error 
 	soon.Stop()
 	waiting := map[string]bool{}
 	for {
-		names := waiting
+		names, pause := waiting, time.Duration(share)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -82,12 +156,19 @@ func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error 
 			waiting[service] = true
 			continue
 		case <-soon.C:
+		case <-s.asked:
+			if time.Since(s.lookedAt()) < fresh {
+				continue
+			}
+			names, pause = nil, hurried
 		case <-all.C:
 			names = nil
 			all.Reset(every)
 		}
-		found, err := s.look(ctx, names)
-		clear(names)
+		found, err := s.look(ctx, names, pause)
+		if names != nil {
+			clear(names)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -98,44 +179,80 @@ func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error 
 	}
 }
 
-// look judges the services with these names; nil for all. After each it rests, so that
-// a thousand of them hardly show.
-func (s *Source) look(ctx context.Context, names map[string]bool) (*incident.Leaks, error) {
-	services, err := s.opt.Past.Services(ctx)
+// look judges the services with these names; nil for all. After each it rests for pause
+// times as long as that took, so that a thousand of them hardly show.
+func (s *Source) look(ctx context.Context, names map[string]bool, pause time.Duration) (*incident.Leaks, error) {
+	services, err := s.services(ctx, names)
 	if err != nil {
 		return nil, err
 	}
 	out := &incident.Leaks{All: names == nil}
+	running := s.opt.Running()
+	seen := make(map[string]bool, len(services))
 	for _, x := range services {
-		if x.Name == recorder.Host || names != nil && !names[x.Name] || time.Since(x.Last) > gone {
+		if x.Name == recorder.Host || time.Since(x.Last) > gone {
 			continue
 		}
 		began := time.Now()
-		h, err := kept.History(ctx, s.opt.Past, x, x.From(kept.Span))
+		judged, ok, err := s.opt.Book.Judge(ctx, x, kept.Options{})
 		if err != nil {
 			return nil, err
 		}
-		if len(h.Runs) > 0 {
-			out.Found = append(out.Found, found(triage.JudgeHistory(h)))
+		if ok {
+			f := found(judged)
+			f.Container = running[x.Name]
+			out.Found = append(out.Found, f)
+			seen[x.Name] = true
+			s.keep(x.Name, judged)
 		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(share * time.Since(began)):
+		case <-time.After(pause * time.Since(began)):
 		}
 	}
-	running := s.opt.Running()
-	for i := range out.Found {
-		f := &out.Found[i]
-		f.Container = running[f.Service]
-		if f.Container == "" || f.Confidence == "" || s.opt.Largest == nil {
-			continue
+	if out.All {
+		s.only(seen)
+	}
+	return out, nil
+}
+
+// services are those of the names, all where that is nil.
+func (s *Source) services(ctx context.Context, names map[string]bool) ([]recorder.Service, error) {
+	if names == nil {
+		return s.opt.Book.Past.Services(ctx)
+	}
+	var out []recorder.Service
+	for name := range names {
+		x, ok, err := s.opt.Book.Past.Service(ctx, name)
+		if err != nil {
+			return nil, err
 		}
-		if who := s.opt.Largest(f.Container); who != "" {
-			f.Reasons = append(f.Reasons, who)
+		if ok {
+			out = append(out, x)
 		}
 	}
 	return out, nil
+}
+
+func (s *Source) keep(name string, judged triage.Service) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last[name] = judged
+}
+
+// only forgets the services that a look at all did not find, and says that it is done.
+func (s *Source) only(seen map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.last {
+		if !seen[name] {
+			delete(s.last, name)
+		}
+	}
+	s.looked = time.Now()
+	close(s.done)
+	s.done = make(chan struct{})
 }
 
 // found is what triage said, as it is told on.

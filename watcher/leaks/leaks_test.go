@@ -14,6 +14,8 @@ import (
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/triage"
+	"github.com/oomwatch/oomwatch/triage/kept"
 )
 
 const mib = 1 << 20
@@ -37,6 +39,13 @@ func (p *past) Services(context.Context) (out []recorder.Service, err error) {
 	return out, nil
 }
 
+func (p *past) Service(_ context.Context, name string) (s recorder.Service, ok bool, err error) {
+	if p.fails.Load() {
+		return s, false, errors.New("the disk is gone")
+	}
+	return recorder.Service{Name: name, First: p.from, Last: time.Now()}, p.of[name] != nil, nil
+}
+
 func (p *past) Series(_ context.Context, service string, step time.Duration, from, to time.Time) (recorder.Series, error) {
 	p.asked[service]++
 	s := recorder.Series{Service: service, Step: step}
@@ -58,7 +67,10 @@ func TestOnceADay(t *testing.T) {
 			"shop/leaky":   func(d float64) float64 { return 200 + 40*d + math.Sin(1000*d) },
 			"shop/healthy": func(d float64) float64 { return 200 + 80*math.Sin(2*math.Pi*d) },
 		}}
-		s := New(Options{Past: p, Largest: func(id string) string { return "its largest process is of " + id }, Running: func() map[string]string { return map[string]string{"shop/leaky": "aaa", "shop/healthy": "bbb"} }})
+		book := kept.Book{Past: p, Present: func(service string) kept.Present {
+			return kept.Present{Process: "its largest process is of " + service, Runtime: "JVM"}
+		}}
+		s := New(Options{Book: book, Running: func() map[string]string { return map[string]string{"shop/leaky": "aaa", "shop/healthy": "bbb"} }})
 		var mu sync.Mutex // of looks
 		var told []*incident.Leaks
 		seen := func() []*incident.Leaks { mu.Lock(); defer mu.Unlock(); return slices.Clone(told) }
@@ -74,8 +86,8 @@ func TestOnceADay(t *testing.T) {
 		time.Sleep(14*24*time.Hour + time.Hour)
 		synctest.Wait()
 		looks := seen()
-		if n := len(looks); n != 15 {
-			t.Fatalf("%d looks in 14 days and an hour, want 15", n)
+		if n := len(looks); n != 4*14+1 {
+			t.Fatalf("%d looks in 14 days and an hour, want one every six hours", n)
 		}
 		of := func(l *incident.Leaks, service string) *incident.Leak {
 			for i := range l.Found {
@@ -90,7 +102,7 @@ func TestOnceADay(t *testing.T) {
 		if leaky.Confidence != incident.Likely || leaky.Container != "aaa" || leaky.SecondsToLimit == nil || leaky.Limit != 1024*mib {
 			t.Errorf("the leak: %+v", leaky)
 		}
-		if n := len(leaky.Reasons); n == 0 || leaky.Reasons[n-1] != "its largest process is of aaa" {
+		if n := len(leaky.Reasons); n == 0 || leaky.Reasons[n-1] != "its largest process is of shop/leaky; its runtime is JVM" {
 			t.Errorf("reasons %q name no process", leaky.Reasons)
 		}
 		if rate := leaky.Rate * 86400 / mib; math.Abs(rate-40) > 2 {
@@ -107,6 +119,31 @@ func TestOnceADay(t *testing.T) {
 		if p.asked["shop/old"] > 0 {
 			t.Error("a service that is no more was read")
 		}
+
+		// What was found is at hand for the page, leaks first, and no look is made for it.
+		asked := p.asked["shop/leaky"]
+		if list := s.Last(ctx); len(list) != 2 || list[0].Service != "shop/leaky" || list[0].Class != triage.Leak || list[1].Class != triage.Steady {
+			t.Errorf("at hand: %+v", list)
+		}
+		if f, ok := s.Of("shop/leaky"); !ok || f.Class != triage.Leak {
+			t.Errorf("of the leak: %v %s", ok, f.Class)
+		}
+		if n := p.asked["shop/leaky"] - asked; n != 0 {
+			t.Errorf("%d looks for one request", n)
+		}
+		// Who asks has a new look made where the last is old, and only then.
+		time.Sleep(fresh + time.Minute)
+		for range 10 {
+			s.Ask()
+		}
+		time.Sleep(time.Minute)
+		s.Ask()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(seen()) - len(looks); n != 1 {
+			t.Errorf("%d looks because of eleven requests, want one", n)
+		}
+		looks = seen()
 
 		// After a death only that one is looked at, when its readings are kept.
 		before, healthy := len(looks), p.asked["shop/healthy"]
