@@ -228,6 +228,22 @@ func Decode(into []Reading, block []byte) ([]Reading, error) {
 	return into, r.err
 }
 
+// Span is the times of a block's first and last reading. Damage gives the last before it;
+// a block without readings is an error.
+func Span(block []byte) (first, last time.Time, err error) {
+	r, err := readBlock(block)
+	if err != nil {
+		return first, last, err
+	}
+	if !r.next() {
+		return first, last, errors.Join(r.err, fmt.Errorf("%w: no reading", errDamaged))
+	}
+	first = whenOf(r.row[colWhen])
+	for r.next() {
+	}
+	return first, whenOf(r.row[colWhen]), nil
+}
+
 // Append gives block with the readings of more that are later than its last. A
 // block that is empty or damaged begins anew.
 func Append(block, more []byte) ([]byte, error) {

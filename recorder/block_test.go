@@ -56,6 +56,10 @@ func TestBlockGivesBackWhatWasWritten(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" {
 			t.Fatal(d)
 		}
+		first, last, err := Span(block)
+		if n := len(want); n == 0 && err == nil || n > 0 && (err != nil || !first.Equal(want[0].At) || !last.Equal(want[n-1].At)) {
+			t.Fatalf("%d readings from %s to %s, %v", n, first, last, err)
+		}
 	})
 }
 

@@ -37,22 +37,7 @@ func (h *History) Services(ctx context.Context) ([]recorder.Service, error) {
 		return nil, fmt.Errorf("list the services: %w", err)
 	}
 	rows.Close() // the one connection is needed again
-	err = h.recent(ctx, time.Time{}, "", func(b recorder.Block) error {
-		read, err := recorder.Decode(nil, b.Data)
-		if err != nil || len(read) == 0 {
-			return nil // the rest is worth listing
-		}
-		s, known := byName[b.Service]
-		if first := read[0].At; !known || first.Before(s.First) {
-			s.Name, s.First = b.Service, first
-		}
-		if last := read[len(read)-1].At; last.After(s.Last) {
-			s.Last = last
-		}
-		byName[s.Name] = s
-		return nil
-	})
-	if err != nil {
+	if err := h.addRecent(ctx, byName); err != nil {
 		return nil, err
 	}
 	out := make([]recorder.Service, 0, len(byName))
@@ -90,6 +75,40 @@ func (h *History) Service(ctx context.Context, name string) (recorder.Service, b
 		return nil
 	})
 	return s, !s.First.IsZero(), err
+}
+
+// addRecent adds the services, and the times, of what has not been rolled up yet. Of each
+// service it reads the first block and the last: a thousand services have a hundred
+// thousand blocks.
+func (h *History) addRecent(ctx context.Context, byName map[string]recorder.Service) error {
+	newest := map[string][]byte{}
+	err := h.recent(ctx, time.Time{}, "", func(b recorder.Block) error {
+		block, seen := newest[b.Service]
+		if !seen {
+			first, _, err := recorder.Span(b.Data)
+			if err != nil {
+				return nil // the rest is worth listing
+			}
+			s, known := byName[b.Service]
+			if !known || first.Before(s.First) {
+				s.Name, s.First = b.Service, first
+			}
+			byName[b.Service] = s
+		}
+		newest[b.Service] = append(block[:0], b.Data...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for name, block := range newest {
+		s := byName[name]
+		if _, last, err := recorder.Span(block); err == nil && last.After(s.Last) {
+			s.Last = last
+		}
+		byName[name] = s
+	}
+	return nil
 }
 
 // History is what is kept of a service between two times, each included: a
@@ -235,6 +254,7 @@ func (h *History) recent(ctx context.Context, after time.Time, service string, f
 		return fmt.Errorf("read recent history: %w", err)
 	}
 	defer rows.Close()
+	names := map[string]string{} // each is made once
 	for rows.Next() {
 		var data sql.RawBytes
 		var crc int64
@@ -257,7 +277,12 @@ func (h *History) recent(ctx context.Context, after time.Time, service string, f
 			if service != "" && string(name) != service {
 				continue
 			}
-			if err := f(recorder.Block{Service: string(name), Step: recorder.StepRead, Data: block}); err != nil {
+			of, ok := names[string(name)]
+			if !ok {
+				of = string(name)
+				names[of] = of
+			}
+			if err := f(recorder.Block{Service: of, Step: recorder.StepRead, Data: block}); err != nil {
 				return err
 			}
 		}

@@ -31,7 +31,7 @@ const (
 	gone = 24 * time.Hour
 	// share is what part of the time a look may take: one in so many; hurried is the same
 	// while somebody waits for it.
-	share, hurried = 20, 2
+	share, hurried = 200, 2
 	// most is how many services wait for a look after a death.
 	most = 256
 )
@@ -180,7 +180,8 @@ func (s *Source) Run(ctx context.Context, emit func(observe.Observation)) error 
 }
 
 // look judges the services with these names; nil for all. After each it rests for pause
-// times as long as that took, so that a thousand of them hardly show.
+// times as long as that took, so that a thousand of them hardly show; who asks meanwhile
+// makes a look at all quicker.
 func (s *Source) look(ctx context.Context, names map[string]bool, pause time.Duration) (*incident.Leaks, error) {
 	services, err := s.services(ctx, names)
 	if err != nil {
@@ -189,6 +190,10 @@ func (s *Source) look(ctx context.Context, names map[string]bool, pause time.Dur
 	out := &incident.Leaks{All: names == nil}
 	running := s.opt.Running()
 	seen := make(map[string]bool, len(services))
+	var asked chan struct{}
+	if out.All {
+		asked = s.asked
+	}
 	for _, x := range services {
 		if x.Name == recorder.Host || time.Since(x.Last) > gone {
 			continue
@@ -208,6 +213,8 @@ func (s *Source) look(ctx context.Context, names map[string]bool, pause time.Dur
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		case <-asked:
+			pause = hurried
 		case <-time.After(pause * time.Since(began)):
 		}
 	}

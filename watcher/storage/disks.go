@@ -63,7 +63,10 @@ func (s *Source) adopt(ctx context.Context) {
 			if l == nil {
 				l = &logFile{}
 			}
-			l.container, l.path, l.unbounded, l.roots = c, p, c.places.LogUnbounded, roots
+			l.container, l.unbounded, l.paths = c, c.places.LogUnbounded, l.paths[:0]
+			for _, r := range roots {
+				l.paths = append(l.paths, filepath.Join(r, p))
+			}
 			logs[c.id] = l
 		}
 	}

@@ -2,9 +2,8 @@ package storage
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -13,8 +12,7 @@ import (
 // logFile is the log of one container, and its sizes of the last minutes.
 type logFile struct {
 	container *container
-	path      string
-	roots     []string
+	paths     []string // where it may be found from here
 	unbounded bool
 	sizes     []sized
 	told      bool
@@ -37,19 +35,19 @@ const (
 
 // readLogs reads the sizes of all log files.
 func (s *Source) readLogs(now time.Time) {
+	var st syscall.Stat_t
 	for _, l := range s.logs {
-		for _, r := range l.roots {
-			st, err := os.Stat(filepath.Join(r, l.path))
-			if err != nil {
+		for _, path := range l.paths {
+			if syscall.Stat(path, &st) != nil {
 				continue
 			}
-			if n := len(l.sizes); n > 0 && st.Size() < l.sizes[n-1].bytes {
+			if n := len(l.sizes); n > 0 && st.Size < l.sizes[n-1].bytes {
 				l.sizes = l.sizes[:0] // it was rotated or emptied
 			}
 			if len(l.sizes) >= logMemory {
 				l.sizes = slices.Delete(l.sizes, 0, 1)
 			}
-			l.sizes = append(l.sizes, sized{now, st.Size()})
+			l.sizes = append(l.sizes, sized{now, st.Size})
 			break
 		}
 	}
