@@ -58,10 +58,11 @@ type sources struct {
 // holds the newest few hundred, whenever they were. They are history, as the ring is.
 const lookBack = 30 * 24 * time.Hour
 
-// watched is an engine that is followed: where its paths are found from here, and what it
-// says of its disk.
+// watched is an engine that is followed: where its paths are found from here, the command
+// that asks it, and what it says of its disk.
 type watched struct {
 	roots *docker.Roots
+	tool  string
 	usage func(context.Context) (*incident.DiskUsage, error)
 }
 
@@ -124,7 +125,7 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 
 // addDisks looks at the disks that the containers of the engines write to.
 func (s *sources) addDisks() {
-	disks := storage.New(storage.Options{Roots: s.roots, Usage: s.usage, Proc: cgroup.DefaultProc})
+	disks := storage.New(storage.Options{Roots: s.roots, Usage: s.usage, Tool: func(engine string) string { return s.engines[engine].tool }, Proc: cgroup.DefaultProc})
 	for i := range s.list {
 		name := s.list[i].Name()
 		if _, engine := s.engines[name]; engine {
@@ -188,7 +189,11 @@ func (s *sources) addEngine(opt docker.Options, past *restored, log *zap.Logger,
 	if err != nil {
 		return err
 	}
-	s.engines[engine.Name()] = watched{&docker.Roots{Host: opt.Host}, func(ctx context.Context) (*incident.DiskUsage, error) { return docker.Usage(ctx, opt.Host) }}
+	tool := "docker"
+	if strings.HasPrefix(opt.Name, "podman") {
+		tool = "podman"
+	}
+	s.engines[engine.Name()] = watched{&docker.Roots{Host: opt.Host}, tool, func(ctx context.Context) (*incident.DiskUsage, error) { return docker.Usage(ctx, opt.Host) }}
 	if s.list = append(s.list, engine); !opt.Optional {
 		s.deaths = append(s.deaths, engine)
 	}
@@ -209,12 +214,13 @@ func (s *sources) addRuntimes(cfg *config.Config, past *restored, log *zap.Logge
 	sockets, optional := cri.Sockets(config.Named(cfg.CRI.Sockets))
 	for _, socket := range sockets {
 		name := cri.NameOf(socket)
-		opt := cri.Options{Name: name, Socket: socket, Optional: optional, LogLines: int(cfg.CRI.LogLines), Logger: log, Since: past.since(name, log)}
+		roots := &docker.Roots{Host: "unix://" + strings.TrimPrefix(socket, "unix://")}
+		opt := cri.Options{Measure: roots.Measure, Name: name, Socket: socket, Optional: optional, LogLines: int(cfg.CRI.LogLines), Logger: log, Since: past.since(name, log)}
 		runtime, err := cri.New(opt)
 		if err != nil {
 			return err
 		}
-		s.engines[name] = watched{&docker.Roots{Host: "unix://" + strings.TrimPrefix(socket, "unix://")}, func(ctx context.Context) (*incident.DiskUsage, error) { return cri.Usage(ctx, socket) }}
+		s.engines[name] = watched{roots, "crictl", func(ctx context.Context) (*incident.DiskUsage, error) { return cri.Usage(ctx, socket) }}
 		if s.list = append(s.list, runtime); !optional {
 			s.deaths = append(s.deaths, runtime)
 		}

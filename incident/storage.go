@@ -15,6 +15,8 @@ type Disk struct {
 	Inodes     int64     `json:"inodes,omitempty"`
 	InodesFree int64     `json:"inodes_free,omitempty"`
 	Uses       []DiskUse `json:"uses,omitempty"`
+	// Tool is the command that asks the engine: "docker", "podman" or "crictl"; "" for docker.
+	Tool string `json:"tool,omitempty"`
 	// Fill is what fills it, the largest first; empty until that was looked at.
 	Fill []DiskFill `json:"fill,omitempty"`
 }

@@ -22,7 +22,7 @@ type words struct {
 
 var engineWords = words{
 	grace: "docker stop -t, stop_grace_period", init: "run with --init", pids: "raise --pids-limit", shm: "--shm-size, tmpfs size=",
-	disk:  "docker system df -v for images, logs and volumes, df -h and df -i on the host and in the container; bound logs with --log-opt max-size",
+	disk:  "docker system df -v for images, layers and volumes (logs are not in it), df -h and df -i on the host and in the container; bound logs with --log-opt max-size",
 	image: "docker run --rm --entrypoint sh IMAGE -c 'ls -l COMMAND; head -1 COMMAND'", sh: "docker run --entrypoint sh -it IMAGE", size: "size=, --shm-size",
 	again: "start it without --rm, or with a log driver that keeps it (journald)",
 }

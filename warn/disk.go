@@ -1,6 +1,7 @@
 package warn
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -96,6 +97,9 @@ func (st *state) diskName() string {
 	d := st.disk
 	for _, u := range d.Uses {
 		if u.Kind == "layer" {
+			if d.Tool == crictl {
+				return "the node's disk (" + redact.Sanitize(engineRoot(d.Path)) + ")"
+			}
 			return "the engine's disk (" + redact.Sanitize(engineRoot(d.Path)) + ")"
 		}
 	}
@@ -116,9 +120,18 @@ func (st *state) diskName() string {
 	return name
 }
 
+// crictl asks a runtime of Kubernetes.
+const crictl = "crictl"
+
+// tool is the command that asks the engine of a disk.
+func tool(d *incident.Disk) string { return cmp.Or(d.Tool, "docker") }
+
 // engineRoot cuts a folder of the engine down to the engine's own.
 func engineRoot(p string) string {
-	for _, below := range []string{"/overlay2/", "/containers/", "/vfs/", "/btrfs/", "/zfs/", "/image/", "/rootfs/"} {
+	if root, _, ok := strings.Cut(p, "/log/pods/"); ok && path.IsAbs(root) {
+		return root + "/log/pods" // a runtime of Kubernetes names no folder of its own
+	}
+	for _, below := range []string{"/overlay2/", "/overlay/", "/containers/", "/vfs/", "/btrfs/", "/zfs/", "/image/", "/rootfs/"} {
 		if root, _, ok := strings.Cut(p, below); ok && path.IsAbs(root) {
 			return root
 		}
@@ -227,11 +240,14 @@ func (st *state) prune() string {
 		frees := incident.FormatBytes(f.Prunable)
 		switch f.Kind {
 		case "images":
-			return fmt.Sprintf("docker image prune -a removes the images that no container uses, and frees about %s.", frees)
+			if st.disk.Tool == crictl {
+				return fmt.Sprintf("crictl rmi --prune removes the images that no container uses, and frees up to %s.", frees)
+			}
+			return fmt.Sprintf("%s image prune -a removes the images that no container uses, and frees about %s.", tool(st.disk), frees)
 		case "build_cache":
-			return fmt.Sprintf("docker builder prune -a removes the build cache, and frees about %s.", frees)
+			return fmt.Sprintf("%s builder prune -a removes the build cache, and frees about %s.", tool(st.disk), frees)
 		}
-		return fmt.Sprintf("Look at the volumes that no container uses (docker volume ls -f dangling=true): to remove those that nobody needs frees up to %s.", frees)
+		return fmt.Sprintf("Look at the volumes that no container uses (%s volume ls -f dangling=true): to remove those that nobody needs frees up to %s.", tool(st.disk), frees)
 	}
 	for i := range st.disk.Fill {
 		if f := &st.disk.Fill[i]; f.Kind == "log" && f.Unbounded {
@@ -335,10 +351,17 @@ func (st *state) diskAdvice() string {
 	d := st.disk
 	if id := st.onlyUser(); id != HostID {
 		u := d.Uses[0]
-		if u.Kind == "tmpfs" {
-			return fmt.Sprintf("See what is in it: docker exec %s du -a %s; what is in a tmpfs counts as its memory, too.", redact.Sanitize(u.Name), redact.Sanitize(u.Mount))
+		enter := tool(d) + " exec " + redact.Sanitize(u.Name)
+		if d.Tool == crictl {
+			enter = fmt.Sprintf("crictl exec %.12s", u.Container) // it takes ids alone
 		}
-		return fmt.Sprintf("See what fills it: docker exec %s du -a %s | sort -n | tail", redact.Sanitize(u.Name), redact.Sanitize(u.Mount))
+		if u.Kind == "tmpfs" {
+			return fmt.Sprintf("See what is in it: %s du -a %s; what is in a tmpfs counts as its memory, too.", enter, redact.Sanitize(u.Mount))
+		}
+		return fmt.Sprintf("See what fills it: %s du -a %s | sort -n | tail", enter, redact.Sanitize(u.Mount))
 	}
-	return "See what fills it: docker system df -v for images, layers and volumes (logs are not in it), du -xh " + redact.Sanitize(engineRoot(d.Path)) + " | sort -h | tail for all."
+	if d.Tool == crictl {
+		return "See what fills it: crictl stats -a for writable layers, crictl images for images, du -xsh " + redact.Sanitize(engineRoot(d.Path)) + "/* /var/lib/kubelet/pods/* | sort -h | tail for the pods' logs and emptyDirs."
+	}
+	return fmt.Sprintf("See what fills it: %s system df -v for images, layers and volumes (logs are not in it), du -xh %s | sort -h | tail for all.", tool(d), redact.Sanitize(engineRoot(d.Path)))
 }

@@ -114,6 +114,45 @@ func TestDiskFillsAndKills(t *testing.T) {
 	}
 }
 
+// What frees room is said in the words of the engine whose disk it is.
+func TestDiskTools(t *testing.T) {
+	images := incident.DiskFill{Kind: "images", Bytes: 5 * gib, Prunable: 3 * gib, N: 12}
+	node := &incident.Disk{ID: "disk:3", Path: "/var/log/pods/shop_web_1/main", Size: 80 * gib, Free: gib, Fill: []incident.DiskFill{images}, Tool: "crictl",
+		Uses: []incident.DiskUse{{Container: "0123456789abcdef", Name: "main", Mount: "/", Kind: "layer"}}}
+	alone := *node
+	alone.Uses, alone.Fill, alone.Path = []incident.DiskUse{{Container: "0123456789abcdef", Name: "main", Mount: "/data", Kind: "volume"}}, nil, "/var/lib/kubelet/pods/1/volumes/kubernetes.io~empty-dir/data"
+	podman := onRoot(80*gib, gib, images)
+	podman.Tool, podman.Path = "podman", "/var/lib/containers/storage/overlay/ab"
+	for _, tt := range []struct {
+		disk    *incident.Disk
+		summary string
+		advice  []string
+	}{
+		{node, "the node's disk (/var/log/pods) has 1 GiB of its 80 GiB free", []string{"crictl stats -a", "crictl rmi --prune removes the images that no container uses, and frees up to 3 GiB."}},
+		{&alone, "the volume at /data of main has 1 GiB", []string{"crictl exec 0123456789ab du -a /data"}},
+		{podman, "the engine's disk (/var/lib/containers/storage) has 1 GiB", []string{"podman system df -v", "podman image prune -a removes"}},
+	} {
+		var got []Alert
+		w := diskWarner(t)
+		for i := range 6 {
+			got = append(got, w.Disk(tt.disk, time.Unix(int64(2000+10*i), 0))...)
+		}
+		if len(got) == 0 {
+			t.Fatalf("%s: no warning", tt.disk.Path)
+		}
+		inc := got[0].Incident
+		advice := strings.Join(inc.Advice, " ")
+		if !strings.HasPrefix(inc.Summary, tt.summary) || strings.Contains(advice, "docker ") {
+			t.Errorf("%s %q", inc.Summary, inc.Advice)
+		}
+		for _, want := range tt.advice {
+			if !strings.Contains(advice, want) {
+				t.Errorf("no %q in %q", want, inc.Advice)
+			}
+		}
+	}
+}
+
 func TestInodesAndTmpfs(t *testing.T) {
 	w := diskWarner(t)
 	d := &incident.Disk{ID: "disk:2", Path: "/data", Size: 8 << 20, Free: 7 << 20, Inodes: 200, InodesFree: 10,

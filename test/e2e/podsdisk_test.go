@@ -48,6 +48,9 @@ func TestPodStorage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := r.Unused(ctx, "left-over:1", 5<<20); err != nil {
+		t.Fatal(err)
+	}
 	soon := hook.sign(ctx, t, id, warn.DiskForecast)
 	if !strings.Contains(soon.Summary, "the volume at /data of ") || soon.Cause != incident.LimitDisk || len(soon.Filesystems) != 1 || soon.Filesystems[0].Mount != "/data" {
 		t.Errorf("%s %+v", soon.Summary, soon.Filesystems)
@@ -61,9 +64,12 @@ func TestPodStorage(t *testing.T) {
 		layer := slices.IndexFunc(u.Fill, func(f incident.DiskFill) bool {
 			return f.Kind == "layer" && f.Container == id && f.Bytes >= 6<<20 && f.Name == "main"
 		})
-		images := slices.ContainsFunc(u.Fill, func(f incident.DiskFill) bool { return f.Kind == "images" && f.Bytes > 0 })
+		// One image is in use: what a prune frees is the size of the other.
+		images := slices.ContainsFunc(u.Fill, func(f incident.DiskFill) bool {
+			return f.Kind == "images" && f.N == 2 && f.Bytes > f.Prunable && f.Prunable >= 5<<20 && f.Prunable < 6<<20
+		})
 		if layer >= 0 && images {
-			return
+			break
 		}
 		select {
 		case <-ctx.Done():
@@ -71,4 +77,17 @@ func TestPodStorage(t *testing.T) {
 		case <-time.After(time.Second):
 		}
 	}
+
+	// Another container of the pod finds its volume full: the verdict names the file system,
+	// as it was just after the end.
+	writer, err := r.Create(ctx, pod, pods.Container{Name: "writer", Mounts: map[string]string{"/var/data": small}, Command: []string{"sh", "-c", "sleep 1; dd if=/dev/zero of=/var/data/y bs=1M count=20"}})
+	if err == nil {
+		err = r.Start(ctx, writer)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := hook.waitFor(t, writer, 1, 20*time.Second)[0]
+	checkDisk(t, &got, incident.Certain, "no space left on /var/data on "+small, "/var/data")
+	t.Logf("%s %q", got.Summary, got.Advice)
 }

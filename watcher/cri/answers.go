@@ -141,7 +141,7 @@ func (r *run) flush(k *known) {
 
 // afterDeath emits what was learned after a death.
 func (r *run) afterDeath(a answer) {
-	d := observe.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail.Shown, RawTail: a.tail.Raw, Problem: problem(&a)}
+	d := observe.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail.Shown, RawTail: a.tail.Raw, Problem: problem(&a), Filesystems: a.disks, FilesystemsUnread: a.unread}
 	if a.status != nil && a.status.state == exited && !a.status.failed() {
 		c := a.status.container(a.runtime, a.pod, 0)
 		d.Inspect = &c

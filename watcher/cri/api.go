@@ -15,13 +15,14 @@ const (
 	callStatus  = "/runtime.v1.RuntimeService/ContainerStatus"
 	callSandbox = "/runtime.v1.RuntimeService/PodSandboxStatus"
 	callStats   = "/runtime.v1.RuntimeService/ListContainerStats"
-	callImages  = "/runtime.v1.ImageService/ImageFsInfo"
+	callImageFS = "/runtime.v1.ImageService/ImageFsInfo"
+	callImages  = "/runtime.v1.ImageService/ListImages"
 	callEvents  = "/containerd.services.events.v1.Events/Subscribe"
 )
 
 // readCalls are all that a runtime is asked: its socket lets everybody who may open it
 // start and kill, so that the list is kept here.
-var readCalls = []string{callVersion, callList, callStatus, callSandbox, callStats, callImages, callEvents}
+var readCalls = []string{callVersion, callList, callStatus, callSandbox, callStats, callImageFS, callImages, callEvents}
 
 // client asks one runtime. The numbers of fields are those of k8s.io/cri-api's
 // pkg/apis/runtime/v1/api.proto.

@@ -41,6 +41,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/watcher/logtail"
 )
@@ -62,6 +63,9 @@ type Options struct {
 	Since time.Time
 	// LogLines is how many last log lines of a dead container to read; 0 for none.
 	LogLines int
+	// Measure fills in what is free on the filesystems of a container, and says why nothing
+	// could be read of some; nil for nobody.
+	Measure func(context.Context, []incident.Filesystem) (out []incident.Filesystem, problem string)
 	// Logger may be nil.
 	Logger *zap.Logger
 

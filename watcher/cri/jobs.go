@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/internal/grpcread"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/watcher/logtail"
@@ -47,6 +48,9 @@ type answer struct {
 	err     error
 	tail    logtail.Words
 	logErr  error
+	// disks are the filesystems that it could write to, unread why not all were looked at.
+	disks  []incident.Filesystem
+	unread string
 }
 
 var errAway = errors.New("the runtime is away")
@@ -110,6 +114,10 @@ func (r *run) answer(ctx context.Context, j job) answer {
 		} else {
 			a.tail, a.logErr = readLog(known.logPath, r.s.opts.LogLines)
 		}
+	}
+	if j.kind == jobDeath && known != nil && r.s.opts.Measure != nil {
+		// While the filesystem is as the program left it.
+		a.disks, a.unread = r.s.opts.Measure(ctx, known.places().Filesystems)
 	}
 	return a
 }

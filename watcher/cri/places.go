@@ -64,21 +64,89 @@ func Usage(ctx context.Context, socket string) (*incident.DiskUsage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for the sizes of its containers: %s", at, diagnose(at, err).reason)
 	}
-	images := incident.DiskFill{Kind: "images"}
-	err = c.call(ctx, callImages, nil, func(f grpcread.Field) error {
-		if f.Number != 1 {
-			return nil
-		}
-		n, err := usedBytes(f.Bytes)
-		images.Bytes += n
-		return err
-	})
-	if err == nil && images.Bytes > 0 {
+	if images, err := c.images(ctx); err == nil && images.Bytes > 0 {
 		u.Fill = append(u.Fill, images)
 	}
 	slices.SortStableFunc(u.Fill, func(a, b incident.DiskFill) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	u.Fill = u.Fill[:min(len(u.Fill), maxUsage)]
 	return u, nil
+}
+
+// images are all of a runtime's, with the sizes of those that crictl rmi --prune would
+// remove: no container is of them, and nobody pinned them.
+func (c *client) images(ctx context.Context) (all incident.DiskFill, err error) {
+	all.Kind = "images"
+	err = c.call(ctx, callImageFS, nil, func(f grpcread.Field) error {
+		if f.Number != 1 {
+			return nil
+		}
+		n, err := usedBytes(f.Bytes)
+		all.Bytes += n
+		return err
+	})
+	if err != nil {
+		return all, err
+	}
+	used := map[string]bool{}
+	err = c.call(ctx, callList, nil, func(f grpcread.Field) error {
+		if f.Number != 1 {
+			return nil
+		}
+		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+			switch f.Number {
+			case 4: // as it was asked for
+				var named string
+				err := grpcread.Texts(f.Bytes, map[int]*string{1: &named})
+				used[named] = true
+				return err
+			case 5: // what that was
+				used[f.Text()] = true
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return all, nil // the size alone is worth telling
+	}
+	err = c.call(ctx, callImages, nil, func(f grpcread.Field) error {
+		if f.Number != 1 {
+			return nil
+		}
+		x, err := readImage(f.Bytes)
+		all.N++
+		if !x.pinned && !slices.ContainsFunc(x.names, func(n string) bool { return used[n] }) {
+			all.Prunable += x.size
+		}
+		return err
+	})
+	if err != nil {
+		all.N, all.Prunable = 0, 0
+	}
+	// Layers that images share are counted with each of them.
+	all.Prunable = min(all.Prunable, all.Bytes)
+	return all, nil
+}
+
+// image is an image as the runtime lists it: names are its id, tags and digests.
+type image struct {
+	names  []string
+	size   int64
+	pinned bool
+}
+
+func readImage(b []byte) (x image, err error) {
+	err = grpcread.Fields(b, func(f grpcread.Field) error {
+		switch f.Number {
+		case 1, 2, 3:
+			x.names = append(x.names, f.Text())
+		case 4:
+			x.size = int64(f.Int)
+		case 8:
+			x.pinned = f.Int != 0
+		}
+		return nil
+	})
+	return x, err
 }
 
 // maxUsage bounds what is kept of it: the largest.

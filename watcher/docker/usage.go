@@ -87,6 +87,19 @@ type Roots struct {
 // rootsFor is how long they are believed: an engine that is started anew has another pid.
 const rootsFor = time.Minute
 
+// measuring bounds the questions to filesystems of all runtimes together.
+var measuring = newGauge()
+
+// Measure fills in what is free on the filesystems of a container. problem says why
+// nothing could be read of some.
+func (r *Roots) Measure(ctx context.Context, all []incident.Filesystem) (out []incident.Filesystem, problem string) {
+	ep, err := findHost(r.Host)
+	if err != nil {
+		return all, err.Error()
+	}
+	return measuring.measure(ctx, ep, all)
+}
+
 // List is the directories, the best first; none for an engine on another machine.
 func (r *Roots) List() []string {
 	r.mu.Lock()

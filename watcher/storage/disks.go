@@ -148,6 +148,9 @@ func (s *Source) readDisks(ctx context.Context, now time.Time) []incident.Disk {
 		d.told = true
 		r := a.disk
 		r.ID, r.Path, r.Uses, r.Fill = d.id, d.path, d.uses, s.fill(d)
+		if s.opt.Tool != nil {
+			r.Tool = s.opt.Tool(d.engine)
+		}
 		out = append(out, r)
 	}
 	return out

@@ -34,6 +34,8 @@ type Options struct {
 	Roots func(engine string) []string
 	// Usage asks an engine what is on its disk; nil for nobody.
 	Usage func(ctx context.Context, engine string) (*incident.DiskUsage, error)
+	// Tool is the command that asks an engine: "docker", "podman" or "crictl"; nil for "".
+	Tool func(engine string) string
 	// Proc is where the host's processes are seen.
 	Proc string
 }

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -27,7 +28,30 @@ func (r *Runtime) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	archive, err := dockerArchive(layer)
+	return r.importImage(ctx, image, layer)
+}
+
+// Unused adds an image that no container is of, with a file of so many bytes.
+func (r *Runtime) Unused(ctx context.Context, name string, size int) error {
+	content := make([]byte, size)
+	rand.Read(content) // so that it is no smaller packed
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	if err := w.WriteHeader(&tar.Header{Name: "content", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(size)}); err != nil {
+		return err
+	}
+	if _, err := w.Write(content); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return r.importImage(ctx, "docker.io/library/"+name, layer.Bytes())
+}
+
+// importImage imports an image of one layer.
+func (r *Runtime) importImage(ctx context.Context, name string, layer []byte) error {
+	archive, err := dockerArchive(name, layer)
 	if err != nil {
 		return err
 	}
@@ -40,7 +64,7 @@ func (r *Runtime) load(ctx context.Context) error {
 }
 
 // dockerArchive is an image of one layer as docker save writes it.
-func dockerArchive(layer []byte) (io.Reader, error) {
+func dockerArchive(name string, layer []byte) (io.Reader, error) {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
 		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Entrypoint": []string{"/bin/sleep", "1000000"}},
@@ -49,7 +73,7 @@ func dockerArchive(layer []byte) (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	manifest, err := json.Marshal([]map[string]any{{"Config": "config.json", "RepoTags": []string{image}, "Layers": []string{"layer.tar"}}})
+	manifest, err := json.Marshal([]map[string]any{{"Config": "config.json", "RepoTags": []string{name}, "Layers": []string{"layer.tar"}}})
 	if err != nil {
 		return nil, err
 	}
