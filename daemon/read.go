@@ -53,7 +53,8 @@ func listIncidents(ctx context.Context, st *store.Store, q web.Query) ([]*incide
 
 // storeQuery is a question of the web's as the store's.
 func storeQuery(q web.Query) (store.Query, error) {
-	sq := store.Query{Since: q.Since, Container: q.Container, Cause: string(q.Cause), Kind: string(q.Kind), Open: q.Open, Limit: q.Limit, NewestFirst: q.NewestFirst}
+	sq := store.Query{Since: q.Since, Container: q.Container, Cause: string(q.Cause), Kind: string(q.Kind), Open: q.Open, Limit: q.Limit, NewestFirst: q.NewestFirst,
+		Words: q.Words, Severity: q.Severity, Depth: q.Depth}
 	if q.Before == "" {
 		return sq, nil
 	}

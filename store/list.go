@@ -25,6 +25,14 @@ type Query struct {
 	Kind      string
 	// Open selects the warnings that last.
 	Open bool
+	// Words, in small letters, and Severity leave out what cannot be meant: an incident
+	// whose head (headBytes) lacks one of them. Who asks
+	// looks at the rest.
+	Words    []string
+	Severity string
+	// Depth bounds how many incidents are looked through, the newest first: what lies
+	// beyond is handed on as its place without a body. 0 is no bound.
+	Depth int
 	// Limit bounds the answer to the newest ones; 0 is no bound.
 	Limit int
 	// NewestFirst turns the order round; the default is oldest first.
@@ -123,6 +131,14 @@ func (s *Store) eachBody(ctx context.Context, q Query, f func(Place, []byte) err
 			q.After = start
 		}
 	}
+	floor, err := s.floor(ctx, q)
+	if err != nil {
+		return fmt.Errorf("list incidents: %w", explainSQLite(err))
+	}
+	if floor != (Place{}) {
+		q.After = floor
+		q.After.Seq-- // it is included
+	}
 	for n := 0; ; {
 		limit := pageRows
 		if q.Limit > 0 {
@@ -146,7 +162,13 @@ func (s *Store) eachBody(ctx context.Context, q Query, f func(Place, []byte) err
 			}
 			p.body = nil
 		}
-		if n += len(page); !more || q.Limit > 0 && n >= q.Limit {
+		if n += len(page); q.Limit > 0 && n >= q.Limit {
+			return nil
+		}
+		if !more && floor != (Place{}) {
+			return f(floor, nil)
+		}
+		if !more {
 			return nil
 		}
 	}

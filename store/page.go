@@ -57,6 +57,16 @@ func (s *Store) sources() []querier {
 	return out
 }
 
+// floor is the place of the last incident that a search of Depth looks at; zero where
+// there are no more than that.
+func (s *Store) floor(ctx context.Context, q Query) (Place, error) {
+	if q.Depth <= 0 || !q.NewestFirst {
+		return Place{}, nil
+	}
+	q.Words, q.Severity, q.Limit = nil, "", q.Depth
+	return s.start(ctx, q)
+}
+
 // start is the place of the oldest of the newest Limit incidents; zero where there are
 // no more than that.
 func (s *Store) start(ctx context.Context, q Query) (Place, error) {
@@ -213,6 +223,13 @@ func (q *Query) conditions(ctx context.Context, source querier) (string, []any, 
 	}
 	if q.Open {
 		and("i.open = 1")
+	}
+	if len(q.Words) > 0 || q.Severity != "" {
+		severity := ""
+		if q.Severity != "" {
+			severity = `"severity":"` + q.Severity + `"`
+		}
+		and("oomwatch_may_be(substr(i.body, 1, "+strconv.Itoa(headBytes)+"), ?, ?)", strings.Join(q.Words, " "), severity)
 	}
 	if len(where) > 0 {
 		from += " WHERE " + strings.Join(where, " AND ")

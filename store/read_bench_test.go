@@ -70,7 +70,10 @@ func BenchmarkReadLarge(b *testing.B) {
 		"newest 100 of a cause, oldest first": func() error { return s.EachBody(ctx, Query{Cause: "exit.error", Limit: 100}, none) },
 		"all of one name":                     func() error { return s.EachBody(ctx, Query{Container: "web-77"}, none) },
 		"everything":                          func() error { return s.EachBody(ctx, Query{}, none) },
-		"accounts":                            func() error { _, err := s.Accounts(ctx); return err },
+		"search 10,000 for what is not there": func() error {
+			return s.EachBody(ctx, Query{NewestFirst: true, Words: []string{"nothing-like-it"}, Depth: 10_000}, none)
+		},
+		"accounts": func() error { _, err := s.Accounts(ctx); return err },
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -31,6 +31,8 @@ type curve struct {
 	Anon   []*int64 `json:"anon"`
 	File   []*int64 `json:"file"`
 	Kernel []*int64 `json:"kernel"`
+	// Shmem is part of File.
+	Shmem []*int64 `json:"shmem"`
 	Limit  []*int64 `json:"limit"`
 	// Parent is the limit of the cgroup above it that leaves the least room now; it is not
 	// kept, and drawn as it stands.
@@ -136,6 +138,7 @@ func curveOf(name string, s *recorder.Series) *curve {
 		c.T = append(c.T, at)
 		c.Used, c.Held, c.Limit = append(c.Used, size(top.Used)), append(c.Held, size(held)), append(c.Limit, size(top.Limit))
 		c.Anon, c.File, c.Kernel = append(c.Anon, size(top.Anon)), append(c.File, size(top.File)), append(c.Kernel, size(top.Kernel))
+		c.Shmem = append(c.Shmem, size(top.Shmem))
 	}
 	return c
 }
@@ -263,6 +266,9 @@ func (c *curve) incident() *incident.Incident {
 	for i, t := range c.T {
 		if c.Used[i] != nil {
 			inc.History.Points = append(inc.History.Points, incident.Point{T: float64(t - end), Bytes: *c.Used[i]})
+		}
+		if c.Anon[i] != nil {
+			inc.History.Breakdown = append(inc.History.Breakdown, incident.Parts{T: float64(t - end), Anon: c.Anon[i], File: c.File[i], Kernel: c.Kernel[i], Shmem: c.Shmem[i]})
 		}
 		inc.History.Limit = c.Limit[i]
 	}

@@ -18,8 +18,8 @@ import (
 
 const (
 	// pageLimit is how many incidents one page of the index groups, scanLimit how many
-	// are looked through for those that a search wants.
-	pageLimit, scanLimit = 100, 3000
+	// are looked through for those that a search wants. maxWords bounds a search.
+	pageLimit, scanLimit, maxWords = 100, 10_000, 8
 	// maxSummary is how much of a summary a list shows, in bytes.
 	maxSummary = 300
 	// groupItems is how many incidents of a group are listed.
@@ -143,7 +143,7 @@ func (s *search) wants(l *listed) bool {
 // quick is a look at an incident's JSON that passes over most of what is not wanted:
 // reading one takes ten times as long.
 func (s *search) quick() func([]byte) bool {
-	words := plainWords(s.Text + " " + s.Service)
+	words := s.words()
 	severity := []byte(`"severity":"` + s.Severity + `"`)
 	var small []byte
 	return func(body []byte) bool {
@@ -153,14 +153,20 @@ func (s *search) quick() func([]byte) bool {
 		if len(words) > 0 {
 			small = lower(append(small[:0], body...))
 		}
-		return !slices.ContainsFunc(words, func(w []byte) bool { return !bytes.Contains(small, w) })
+		return !slices.ContainsFunc(words, func(w string) bool { return !bytes.Contains(small, []byte(w)) })
 	}
+}
+
+// words are what every incident that is wanted has in it, in small letters.
+func (s *search) words() []string {
+	words := plainWords(s.Text + " " + s.Service)
+	return words[:min(len(words), maxWords)]
 }
 
 // plainWords are the parts of a text that stand in JSON as they are, however that was
 // written, in small letters.
-func plainWords(s string) [][]byte {
-	return bytes.FieldsFunc(lower([]byte(s)), func(r rune) bool {
+func plainWords(s string) []string {
+	return strings.FieldsFunc(string(lower([]byte(s))), func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
 	})
 }
@@ -195,12 +201,17 @@ func (s *Server) find(ctx context.Context, q *search) (groups []*group, older st
 	at := map[string]*group{}
 	seen, found := 0, 0
 	quick := q.quick()
+	if q.Words, q.Query.Severity = q.words(), q.Severity; len(q.Words) > 0 || q.Severity != "" {
+		q.Depth = scanLimit
+	}
 	err = s.opt.Backend.Incidents(ctx, q.Query, func(f Found) error {
 		if found >= pageLimit || seen >= scanLimit {
 			return errEnough
 		}
 		seen++
-		older = f.Place
+		if older = f.Place; f.Body == nil {
+			return errEnough // so far it was looked for
+		}
 		if !quick(f.Body) {
 			return nil
 		}
@@ -288,7 +299,7 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	slices.Sort(causes)
 	s.show(w, "index.html", "Incidents", "/", map[string]any{
 		"Health": healthOf(&st), "Status": &st, "Warnings": warnings, "Groups": groups, "Older": older, "Search": &q,
-		"Causes": causes, "Kinds": []incident.Kind{incident.KindDeath, incident.KindKill, incident.KindWarning, incident.KindHost},
+		"Causes": causes, "Scanned": scanLimit, "Kinds": []incident.Kind{incident.KindDeath, incident.KindKill, incident.KindWarning, incident.KindHost},
 		"Severities": []incident.Severity{incident.Critical, incident.Warning, incident.Info}, "Spans": spans,
 		"Searching": q.Text != "" || q.Severity != "" || q.Service != "" || q.Cause != "" || q.Kind != "" || q.Span != "",
 	})

@@ -59,6 +59,11 @@ type Query struct {
 	Before string
 	// NewestFirst turns the order round; the default is oldest first.
 	NewestFirst bool
+	// Words and Severity may leave out what cannot be meant; Depth bounds how many are
+	// looked through: the place where that ends comes without a body.
+	Words    []string
+	Severity string
+	Depth    int
 }
 
 // Status is how the daemon is doing.
