@@ -201,6 +201,9 @@ func between(list []recorder.Reading, from, to time.Time) []recorder.Reading {
 // Audit implements web.Backend.
 func (b *backend) Audit(ctx context.Context) (*audit.Report, error) { return b.auditing.report(ctx) }
 
+// LastAudit implements web.Audited.
+func (b *backend) LastAudit() *audit.Report { return b.auditing.latest.Load() }
+
 // Top implements web.Backend. Only what triage calls a leak is called one.
 func (b *backend) Top(context.Context) []warn.Row {
 	rows := b.watcher.Top()

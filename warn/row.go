@@ -28,6 +28,10 @@ type Row struct {
 	// less room than its own.
 	LimitOf string `json:"limit_of,omitempty"`
 
+	// Recent are the highest of what was held in each of up to 12 stretches of the recent
+	// past, the oldest first: by the minute, at its beginning by the second.
+	Recent []int64 `json:"recent_bytes,omitempty"`
+
 	// Stalled is for how much of the last 30 s, in percent, some and all tasks
 	// stood still for want of memory; nil for containers on cgroup v1.
 	StalledSome *float64 `json:"stalled_some_percent,omitempty"`
@@ -128,6 +132,7 @@ func (l *Look) row() Row {
 	if len(l.series.minutes) > minMinutes {
 		p = l.series.highs()
 	}
+	r.Recent = stretches(p)
 	found := trend.Classify(points(p), trend.Options{Limit: float64(limit)})
 	r.Trend = string(found.Shape)
 	if found.Slope != nil {

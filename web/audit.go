@@ -19,6 +19,28 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, report)
 }
 
+// Audited is a Backend that hands on its last audit, nil for none: to make one takes too
+// long for a page that is opened in a hurry.
+type Audited interface{ LastAudit() *audit.Report }
+
+// findingsOf are those of a container by the last audit; false where there was none.
+func (s *Server) findingsOf(name string) (out []audit.Finding, ok bool) {
+	b, _ := s.opt.Backend.(Audited)
+	if b == nil {
+		return nil, false
+	}
+	report := b.LastAudit()
+	if report == nil {
+		return nil, false
+	}
+	for _, f := range report.Findings {
+		if f.Container != nil && f.Container.Name == name {
+			out = append(out, f)
+		}
+	}
+	return out, true
+}
+
 // auditPage shows the findings by severity and container.
 func (s *Server) auditPage(w http.ResponseWriter, r *http.Request) {
 	report, err := s.opt.Backend.Audit(r.Context())

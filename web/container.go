@@ -33,7 +33,7 @@ type curve struct {
 	Kernel []*int64 `json:"kernel"`
 	// Shmem is part of File.
 	Shmem []*int64 `json:"shmem"`
-	Limit  []*int64 `json:"limit"`
+	Limit []*int64 `json:"limit"`
 	// Parent is the limit of the cgroup above it that leaves the least room now; it is not
 	// kept, and drawn as it stands.
 	Parent []*int64 `json:"parent,omitempty"`
@@ -190,7 +190,7 @@ func (s *Server) of(ctx context.Context, name string, most int) ([]*group, error
 
 // running is a container that runs, by its name or the beginning of its id; nil for none.
 func (s *Server) running(ctx context.Context, name string) *warn.Row {
-	for _, x := range s.opt.Backend.Top(ctx) {
+	for _, x := range s.shared(ctx) {
 		if x.Name == name || len(name) >= 8 && strings.HasPrefix(x.ID, name) {
 			return &x
 		}
@@ -221,8 +221,9 @@ func (s *Server) container(w http.ResponseWriter, r *http.Request) {
 		l := liveOf(row)
 		live = &l
 	}
+	findings, audited := s.findingsOf(name)
 	s.show(w, "container.html", redact.Sanitize(name), "/containers", map[string]any{"Name": name, "Span": span, "Spans": curveSpans,
-		"Live": live, "Groups": groups, "Recorded": len(c.T) > 1, "Leak": s.leakOf(r.Context(), name), "Starts": len(c.Starts)})
+		"Live": live, "Groups": groups, "Recorded": len(c.T) > 1, "Leak": s.leakOf(r.Context(), name), "Findings": findings, "Audited": audited, "Starts": len(c.Starts)})
 }
 
 // leakOf is the verdict on a service's memory; nil where there is none.

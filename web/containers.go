@@ -22,6 +22,8 @@ const (
 	// liveEvery lies between two updates, maxStreams bounds those who watch at once.
 	liveEvery  = 2 * time.Second
 	maxStreams = 64
+	// sparksAtOnce bounds how many pictures of the recent past one update brings.
+	sparksAtOnce = 20
 	// streamFor is how long one stream lasts: then the browser connects again.
 	streamFor = 10 * time.Minute
 )
@@ -33,6 +35,7 @@ type liveRow struct {
 	Limit, LimitOf                                                    string
 	Share                                                             float64 // of the limit, 0 to 1; 0 where there is none
 	Room, Forecast, Stalled, Trend, PIDs, Restarts, Zombies, Warnings string
+	Spark                                                             string // what it held lately
 }
 
 // changes are the cells that differ from those of another row, by their names in the page.
@@ -63,7 +66,7 @@ func liveOf(r *warn.Row) liveRow {
 		return incident.FormatBytes(*n)
 	}
 	out := liveRow{ID: incident.ShortID(r.ID), Name: redact.Sanitize(r.Name), Held: size(r.Held), Limit: size(r.Limit), Room: size(r.Headroom),
-		LimitOf: redact.Sanitize(r.LimitOf), Forecast: "–", Stalled: "–", PIDs: "–", Restarts: number(r.Restarts), Zombies: number(r.Zombies), Trend: r.Trend, Warnings: strings.Join(r.Warnings, ", ")}
+		LimitOf: redact.Sanitize(r.LimitOf), Forecast: "–", Stalled: "–", PIDs: "–", Restarts: number(r.Restarts), Zombies: number(r.Zombies), Trend: r.Trend, Warnings: strings.Join(r.Warnings, ", "), Spark: warn.Spark(r.Recent)}
 	if r.Held == nil {
 		out.Held = incident.FormatBytes(r.Memory)
 	}
@@ -134,7 +137,7 @@ func (t table) Link(sort string, page int) string {
 // rows are those of a table's page, and how many there are on all pages.
 func (s *Server) rows(r *http.Request, t table) (out []liveRow, total int) {
 	var all []*warn.Row
-	for _, x := range s.opt.Backend.Top(r.Context()) {
+	for _, x := range s.shared(r.Context()) {
 		if x.Matches(t.Text) {
 			all = append(all, &x)
 		}
@@ -205,11 +208,21 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 // sendChanged sends the cells that differ from those that were sent last.
 func sendChanged(w paced, rows []liveRow, last map[string]liveRow, first bool) error {
 	changed := []map[string]any{}
+	drawn := 0
 	set := len(rows) != len(last)
-	for _, row := range rows {
+	for i, row := range rows {
 		was, there := last[row.ID]
 		set = set || !there
-		if cells := row.changes(&was); len(cells) > 0 {
+		cells := row.changes(&was)
+		if row.Spark != was.Spark && there {
+			// All may change at the same minute: some at a time.
+			if drawn++; drawn <= sparksAtOnce {
+				cells["recent"] = row.Spark
+			} else {
+				rows[i].Spark = was.Spark
+			}
+		}
+		if len(cells) > 0 {
 			cells["id"] = row.ID
 			changed = append(changed, cells)
 		}

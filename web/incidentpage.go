@@ -51,6 +51,9 @@ func (s *Server) memory(w http.ResponseWriter, r *http.Request) {
 	if inc == nil {
 		return
 	}
+	if r.URL.Query().Has("plain") {
+		inc.Summary = "" // the page has it above the picture
+	}
 	svg, ok := chart.SVG(inc)
 	if !ok {
 		http.Error(w, "no readings from before this incident are kept", http.StatusNotFound)

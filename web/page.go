@@ -50,7 +50,7 @@ func pages() *template.Template {
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"ago": func(t time.Time) string {
 			if d := time.Since(t); d >= 0 {
-				return incident.FormatDuration(d.Truncate(time.Second)) + " ago"
+				return strings.Replace(incident.FormatDuration(d.Truncate(time.Second)), ".0 s", " s", 1) + " ago"
 			}
 			return ""
 		},

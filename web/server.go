@@ -62,6 +62,7 @@ type Server struct {
 	streams chan struct{} // those that are open
 	ending  chan struct{} // closed when Run ends
 	guess   sync.Mutex    // held while a wrong token is answered late
+	looked  look          // what runs, for all pages
 }
 
 // New returns a Server that listens on nothing yet.

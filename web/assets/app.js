@@ -39,7 +39,9 @@ if (table && window.EventSource) {
       if (!tr) continue;
       for (const td of tr.cells) {
         const text = row[td.dataset.c];
-        if (text !== undefined) td.textContent = text;
+        if (text === undefined) continue;
+        td.textContent = text;
+        td.classList.toggle("none", text === "–");
       }
       const meter = tr.querySelector("meter");
       if (meter && row.share !== undefined) meter.value = row.share;

@@ -105,7 +105,7 @@
   const opts = {
     width: at.clientWidth, height: Math.max(260, Math.min(420, Math.round(at.clientWidth * 0.5))),
     cursor: { drag: { x: true, y: false } }, legend: { live: false },
-    scales: { y: { range: (_, lo, hi) => [0, hi > 0 ? hi * 1.08 : 1] } },
+    scales: { y: { range: (_, lo, hi) => [0, hi > 0 ? hi * 1.3 : 1] } },
     axes: [Object.assign({ values: times, space: 60 }, axis), Object.assign({ size: 66, incrs: steps, values: (_, vs) => vs.map(size) }, axis)],
     series: [{}].concat(all.map(({ data, own, ...s }) => s)),
     hooks: { draw: [marks], setCursor: [point] },
