@@ -105,7 +105,7 @@ type Bind struct {
 	Writable            bool
 }
 
-// Process is what /proc says of the container's first process.
+// Process is what /proc says of the container's main process.
 type Process struct {
 	PID  int
 	Comm string

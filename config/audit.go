@@ -45,9 +45,9 @@ func (r *AuditRule) UnmarshalText(b []byte) error {
 		known = append(known, rule.ID)
 	}
 	if near := Nearest(string(b), known); near != "" {
-		return fmt.Errorf("%q is no rule, did you mean %q? oomwatch audit --rules lists them", b, near)
+		return fmt.Errorf("%q is not a rule, did you mean %q? oomwatch audit --rules lists them", b, near)
 	}
-	return fmt.Errorf("%q is no rule: oomwatch audit --rules lists them", b)
+	return fmt.Errorf("%q is not a rule: oomwatch audit --rules lists them", b)
 }
 
 // checkAudit refuses an exclusion that says not of what.

@@ -250,7 +250,7 @@ func Load(path string) (cfg *Config, warnings []string, err error) {
 	src, err := readFile(path, maxConfig)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, fmt.Errorf("read the configuration: %w: give the path of one, or none at all for the defaults (oomwatch config show prints them)", err)
+		return nil, nil, fmt.Errorf("read the configuration: %w: give the path of a file, or none for the defaults (oomwatch config show prints them)", err)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, nil, fmt.Errorf("read the configuration: %w: run as a user who can read it, or change its group; do not make it world-readable, it can hold secrets", err)
 	case err != nil:

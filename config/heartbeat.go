@@ -33,7 +33,7 @@ func (d *document) checkHeartbeat(a *Alerts) (warnings []string) {
 	switch {
 	case n == 0:
 		if a.HeartbeatCAFile != "" {
-			d.problem("alerts.heartbeat_ca_file", "it is of use only beside a heartbeat_url")
+			d.problem("alerts.heartbeat_ca_file", "it works only with a heartbeat_url")
 		}
 		return nil
 	case n > 1:

@@ -62,7 +62,7 @@ func (d Duration) String() string {
 // parseDuration reads "90s", "10m", "36h", "7d" and sums like "1d12h"; it must
 // be above 0.
 func ParseDuration(s string) (time.Duration, error) {
-	bad := fmt.Errorf("%q is no duration: write 30s, 10m, 12h or 90d", s)
+	bad := fmt.Errorf("%q is not a duration: write 30s, 10m, 12h or 90d", s)
 	var total time.Duration
 	rest := s
 	if days, after, ok := strings.Cut(s, "d"); ok {
@@ -129,7 +129,7 @@ func (z *byteSize) UnmarshalText(b []byte) error {
 			}
 		}
 	}
-	return fmt.Errorf("%q is no size: write 512MiB, 2GiB or 1TiB", b)
+	return fmt.Errorf("%q is not a size: write 512MiB, 2GiB or 1TiB", b)
 }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -156,7 +156,7 @@ func (a *ListenAddr) UnmarshalText(b []byte) error {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return fmt.Errorf("%q is no address: write HOST:PORT (127.0.0.1:9468), :PORT for every interface, or off", s)
+		return fmt.Errorf("%q is not an address: write HOST:PORT (127.0.0.1:9468), :PORT for every interface, or off", s)
 	}
 	*a = ListenAddr(s)
 	return nil
@@ -169,7 +169,7 @@ type ExternalURL string
 func (e *ExternalURL) UnmarshalText(b []byte) error {
 	u, err := url.Parse(string(b))
 	if err != nil || render.Link(string(b)) == "" || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%q is no address of a page: write https://oomwatch.example.org or http://HOST:PORT", b)
+		return fmt.Errorf("%q is not a page's address: write https://oomwatch.example.org or http://HOST:PORT", b)
 	}
 	*e = ExternalURL(b)
 	return nil
@@ -185,7 +185,7 @@ func (h *DockerHost) UnmarshalText(b []byte) error {
 		return nil
 	}
 	if err != nil || u.User != nil || !slices.Contains([]string{"unix", "tcp", "http", "https"}, u.Scheme) || u.Host+u.Path == "" {
-		return fmt.Errorf("%q is no engine: write unix:///run/docker.sock or tcp://HOST:PORT", b)
+		return fmt.Errorf("%q is not an engine: write unix:///run/docker.sock or tcp://HOST:PORT", b)
 	}
 	*h = DockerHost(b)
 	return nil
@@ -200,7 +200,7 @@ const EngineOff = "off"
 func (s *EngineSocket) UnmarshalText(b []byte) error {
 	path, ok := strings.CutPrefix(string(b), "unix://")
 	if string(b) != EngineOff && (!ok || !filepath.IsAbs(path)) {
-		return fmt.Errorf("%q is no socket of an engine: write unix:///PATH (unix:///run/containerd/containerd.sock, unix:///run/podman/podman.sock), or off", b)
+		return fmt.Errorf("%q is not an engine's socket: write unix:///PATH (unix:///run/containerd/containerd.sock, unix:///run/podman/podman.sock), or off", b)
 	}
 	*s = EngineSocket(b)
 	return nil
@@ -213,7 +213,7 @@ var goodName = lazyre.New(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 func (n *ReceiverName) UnmarshalText(b []byte) error {
 	if !goodName.Match(b) {
-		return fmt.Errorf("%q is no name: up to 64 letters, digits, '.', '_' and '-', the first a letter or digit", b)
+		return fmt.Errorf("%q is not a name: up to 64 letters, digits, '.', '_' and '-', the first a letter or digit", b)
 	}
 	*n = ReceiverName(b)
 	return nil

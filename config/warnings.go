@@ -76,7 +76,7 @@ func (d *document) checkWarnings(c *Warnings) {
 	w := &c.OnWarning
 	if len(w.Exec) == 0 {
 		if w.Timeout != 0 || w.PerMinute != 0 {
-			d.problem("warnings.on_warning", "timeout and per_minute are of use only beside exec: [PROGRAM, ARGUMENT...]")
+			d.problem("warnings.on_warning", "timeout and per_minute work only with exec: [PROGRAM, ARGUMENT...]")
 		}
 		return
 	}
@@ -99,7 +99,7 @@ type percent int
 func (p *percent) UnmarshalText(b []byte) error {
 	v, err := strconv.Atoi(string(b))
 	if err != nil || v < 0 || v > 100 {
-		return fmt.Errorf("%q is no percentage: write a number from 1 to 100, or 0 for off", b)
+		return fmt.Errorf("%q is not a percentage: write a number from 1 to 100, or 0 for off", b)
 	}
 	*p = percent(v)
 	return nil

@@ -243,7 +243,7 @@ func (c *Correlator) untraced(x *container, r *run, at time.Time) string {
 		return ""
 	}
 	if r.maybeMain() != 0 {
-		return "its first process's pid was not known before it ended"
+		return "its main process's pid was not known before it ended"
 	}
 	return c.stray.mayHaveKilled(x, r)
 }

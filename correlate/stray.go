@@ -128,7 +128,7 @@ func (p *strayPool) takeSent(pid int) []strayFact {
 func (p *strayPool) mayHaveKilled(x *container, r *run) string {
 	for i := range p.order {
 		if s := p.order[i].sent; x.mayEnd(r, s) {
-			return fmt.Sprintf("its first process's pid was not known before it ended, and SIGKILL was sent to pid %d, which may have been it", s.PID)
+			return fmt.Sprintf("its main process's pid was not known before it ended, and SIGKILL was sent to pid %d, which may have been it", s.PID)
 		}
 	}
 	return ""

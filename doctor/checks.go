@@ -37,7 +37,7 @@ func checkKernelLog() []Finding {
 		if r.Way() == kmsg.SyslogWay {
 			log.State = Weak
 			log.Found += ", polled: " + kmsg.DefaultPath + " cannot be opened"
-			log.Invisible = "how many records were overwritten unread; a kill is told 1 to 3 s later"
+			log.Invisible = "how many records were overwritten unread; a kill is reported 1 to 3 s later"
 			log.Fix = "give it the device: in a container --device /dev/kmsg"
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -63,7 +63,7 @@ func checkKernelLog() []Finding {
 	switch v := strings.TrimSpace(string(b)); {
 	case rerr != nil:
 		restrict.State, restrict.Found = Weak, rerr.Error()
-		restrict.Fix = "mount the host's /proc, so that it can be told who may read the kernel log"
+		restrict.Fix = "mount the host's /proc, which shows who may read the kernel log"
 	case v == "0":
 		restrict.Found = "0: the kernel lets everybody read its log, as far as the device's own permissions do"
 	case err == nil:
@@ -113,7 +113,7 @@ func checkOOMText() Finding {
 
 // checkCgroups opens the hierarchies and reads this process's own cgroup.
 func checkCgroups() []Finding {
-	const noCgroups = "memory in use, breakdown and trend before a death; kills that the kernel log does not tell"
+	const noCgroups = "memory in use, breakdown and trend before a death; kills that the kernel log does not show"
 	mode := Finding{Capability: "control groups", State: OK}
 	namespaces := []Finding{
 		{Capability: "cgroup namespace", State: OK, Found: "the host's: paths are the kernel log's"},

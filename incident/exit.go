@@ -25,7 +25,7 @@ type Signal struct {
 	Raw    string    `json:"raw,omitempty"`
 }
 
-// Sent is one signal as the kernel delivered it to a container's first process.
+// Sent is one signal as the kernel delivered it to a container's main process.
 type Sent struct {
 	At     time.Time `json:"at"`
 	Number int       `json:"number"`

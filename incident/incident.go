@@ -193,7 +193,7 @@ type Process struct {
 	PID         int    `json:"pid,omitempty"`
 	Comm        string `json:"comm"`
 	UID         *int   `json:"uid,omitempty"`
-	Main        *bool  `json:"main,omitempty"` // it was the container's first process
+	Main        *bool  `json:"main,omitempty"` // it was the container's main process
 	TotalVM     *int64 `json:"total_vm_bytes,omitempty"`
 	RSS         *int64 `json:"rss_bytes,omitempty"`
 	AnonRSS     *int64 `json:"anon_rss_bytes,omitempty"`

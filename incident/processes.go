@@ -7,7 +7,7 @@ type Zombies struct {
 	Container string `json:"container,omitempty"`
 	N         int    `json:"n"`
 	// The parent that has the most of them, by its pid on the host; Main is true where it
-	// is the container's first process.
+	// is the container's main process.
 	Parent     int    `json:"parent_pid,omitempty"`
 	ParentComm string `json:"parent_comm,omitempty"`
 	Main       bool   `json:"parent_is_main,omitempty"`

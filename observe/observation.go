@@ -74,7 +74,7 @@ type Cursor struct {
 // asked: at create, at start, at rename, and at a reconcile.
 type Container struct {
 	incident.Container
-	// PID is the host pid of the container's first process; 0 when it is not running.
+	// PID is the host pid of the container's main process; 0 when it is not running.
 	PID int `json:"pid,omitempty"`
 	// CgroupPath is where the container's memory cgroup is, below the mount
 	// point; "" until it is known.
@@ -210,7 +210,7 @@ type Sample struct {
 	// PID is the main process of the run whose cgroup was read; 0 where that is not known.
 	PID int `json:"pid,omitempty"`
 	cgroup.Sample
-	// Init is what was read of the container's first process this time, if it was.
+	// Init is what was read of the container's main process this time, if it was.
 	Init *incident.Init `json:"init,omitempty"`
 }
 

@@ -254,7 +254,7 @@ func limitLine(inc *incident.Incident) string {
 		}
 	}
 	if inc.OOM != nil && inc.OOM.Failcnt != nil && *inc.OOM.Failcnt > 0 {
-		s += ", hit " + units.Count(int(*inc.OOM.Failcnt), "time")
+		s += ", hit " + units.Times(int(*inc.OOM.Failcnt))
 	}
 	return s
 }

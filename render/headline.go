@@ -19,7 +19,7 @@ var warningTitles = map[string]string{
 // noLonger say what is true of a container once a warning is over.
 var noLonger = map[string]string{
 	"headroom": "is no longer near its memory limit", "forecast": "is no longer heading for its memory limit",
-	"pressure": "no longer stalls for want of memory", "throttled": "is no longer throttled at memory.high",
+	"pressure": "no longer stalls, waiting for memory", "throttled": "is no longer throttled at memory.high",
 	"limit_hits": "no longer runs into its memory limit", "restart_loop": "is no longer crash-looping", "gave_up": "was started again, or has been down for a day",
 	"unhealthy": "is no longer unhealthy", "pids": "is no longer near its pids limit",
 }

@@ -74,7 +74,7 @@ func TestDeathsOnAnEngine(t *testing.T) {
 		name string
 		run  []string
 		do   func(t *testing.T, id string, pid int)
-		// The signals to the container's first process, each "number, code,
+		// The signals to the container's main process, each "number, code,
 		// result, sender": the sender's name, "-" for the kernel.
 		want   []string
 		marked bool
@@ -91,7 +91,7 @@ func TestDeathsOnAnEngine(t *testing.T) {
 		}, []string{"9 0 0 pid " + self}, false},
 		{"kill -9 from a sidecar", []string{lab.Image, "sleep", "1000"}, func(t *testing.T, id string, _ int) {
 			e.MustRun(t, "--pid", "container:"+id, lab.Image, "sh", "-c", "kill -9 1; sleep 1000; true")
-			// From inside, SIGKILL to the first process is ignored.
+			// From inside, SIGKILL to the main process is ignored.
 			e.MustDocker(t, "kill", id)
 		}, []string{"9 0 1 sh", "9 0 0 runc"}, false},
 		{"OOM", []string{"-m", "32m", lab.Image, "prog", "eat", "-comm", "x) sig=15 pid=1", "-rate", "20000000"}, func(*testing.T, string, int) {}, []string{"9 128 0 -"}, true},

@@ -80,7 +80,7 @@ func (s *Service) heldBy(o *occasion) {
 	if o.Host > 0 {
 		all += " of the host's " + units.Bytes(o.Host)
 	}
-	s.Reasons = append(s.Reasons, fmt.Sprintf("at the last, all tasks together held %s (pages that are shared count in each), %s in %s of %s",
+	s.Reasons = append(s.Reasons, fmt.Sprintf("at the last kill, all tasks together held %s (pages that are shared count in each), %s in %s of %s",
 		all, units.Bytes(o.HogHeld), plural(o.HogTasks, "process"), redact.Sanitize(o.Hog)))
 }
 

@@ -25,13 +25,13 @@ func (v *verdict) judge() {
 	case n == 0 && v.Kills.Times == 1:
 		v.undecided(fmt.Sprintf("%d of its processes killed at one time only: too little to judge", v.Kills.Count))
 	case n == 0:
-		v.undecided("the log does not say how long it was from one kill to the next")
+		v.undecided("the log has no times, so the intervals between kills are not known")
 	case v.starting():
 		v.tooSmall(incident.Likely, fmt.Sprintf("killed again about %s after each kill: it cannot start in this limit", units.Seconds(median(v.seconds))))
 	case v.backingOff():
 		v.tooSmall(incident.Likely, "the time between its kills is that of the engine's growing pause between restarts: it fills its limit soon after each start")
 	case n >= 2 && median(v.seconds) < startUp:
-		v.undecided(fmt.Sprintf("killed again about %s after each kill: what it may use is full as soon as it starts, whoever fills it", units.Seconds(median(v.seconds))))
+		v.undecided(fmt.Sprintf("killed again about %s after each kill: the limit is full as soon as it starts, whoever fills it", units.Seconds(median(v.seconds))))
 	case n == 1:
 		v.undecided(fmt.Sprintf("killed twice, %s apart: one interval is no pattern", units.Seconds(v.seconds[0])))
 		if rate := v.held[0] / v.seconds[0]; rate > 0 {

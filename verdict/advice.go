@@ -43,7 +43,7 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		case f.Shift != 0:
 			return "Read the log in the time zone of the host that wrote it and ask again (TZ=UTC, or its TZ=Area/City, before oomwatch): this engine's times are in UTC, and dates without a zone are taken for this machine's."
 		case f.Undated > 0:
-			return "Save the kernel's log with its times (dmesg -T or journalctl -k) and ask again: then it can be told whether the OOM kill in it was this end."
+			return "Save the kernel's log with its times (dmesg -T or journalctl -k) and ask again: with times it shows whether the OOM kill in it was this end."
 		}
 		if gap := f.kernelGap(); gap != "" && f.Offline {
 			return "Save the kernel's log of that time and ask again with --log FILE: journalctl -k -o short-iso --since, or dmesg -T; docker events --since for who asked the engine."
@@ -136,15 +136,15 @@ func adviceStop(inc *incident.Incident, f *Facts, v judgement) string {
 	case why != "":
 		return fmt.Sprintf("Give it more CPU: %s, so that it could not handle %s in time; or allow longer (%s).", why, name, w.grace)
 	case f.Init != nil && shells[f.Init.Comm] && !f.Init.Handles(v.signal):
-		return fmt.Sprintf("Its first process is the shell %s, which drops %s and does not pass it on: start the program with exec in the script or the JSON form of CMD, or %s.", f.Init.Comm, name, w.init)
+		return fmt.Sprintf("Its main process is the shell %s, which drops %s and does not pass it on: start the program with exec in the script or the JSON form of CMD, or %s.", f.Init.Comm, name, w.init)
 	case f.Init != nil && !f.Init.Handles(v.signal):
-		return fmt.Sprintf("Its first process, %s, has no handler for %s, and the kernel drops unhandled signals to a container's first process: handle it, set STOPSIGNAL to one it handles, or %s.",
+		return fmt.Sprintf("Its main process, %s, has no handler for %s, and the kernel drops unhandled signals to a container's main process: handle it, set STOPSIGNAL to one it handles, or %s.",
 			redact.Sanitize(f.Init.Comm), name, w.init)
 	case f.Init != nil:
-		return fmt.Sprintf("Its first process, %s, handles %s and was not done after %s: look at what it does then, or allow longer (%s).",
+		return fmt.Sprintf("Its main process, %s, handles %s and was not done after %s: look at what it does then, or allow longer (%s).",
 			redact.Sanitize(f.Init.Comm), name, incident.FormatDuration(v.grace), w.grace)
 	}
-	return fmt.Sprintf("Make its first process handle %s (exec the program instead of running it under a shell, or %s), or allow longer than %s: %s.",
+	return fmt.Sprintf("Make its main process handle %s (exec the program instead of running it under a shell, or %s), or allow longer than %s: %s.",
 		name, w.init, incident.FormatDuration(v.grace), w.grace)
 }
 

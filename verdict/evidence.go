@@ -40,7 +40,7 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 	}
 	for _, at := range f.EngineOOMs {
 		out = append(out, incident.Evidence{Source: EngineOf(f.Container), Time: at, Text: "event oom",
-			Means: "the engine saw a process in the container OOM-killed (any process, not only the first)"})
+			Means: "the engine saw a process in the container OOM-killed (any process, not only the main one)"})
 	}
 	for i := range f.Signals {
 		s := &f.Signals[i]
@@ -143,7 +143,7 @@ func appendKill(out []incident.Evidence, k *KernelKill, main bool) []incident.Ev
 	which := ""
 	switch {
 	case main:
-		which = ", the container's first process"
+		which = ", the container's main process"
 	case k.By == ByPath:
 		which = ", which was in this cgroup"
 	}
@@ -160,7 +160,7 @@ func markEvidence(k *KernelKill) incident.Evidence {
 	}
 	if k.Marked != "" {
 		x.Text += " in " + redact.Sanitize(k.Marked)
-		x.Means += ", which was found in this cgroup at once"
+		x.Means += ", found in this cgroup at that moment"
 	}
 	if k.FromTrace {
 		x.Means += "; the kernel's log has no record of it"
@@ -202,7 +202,7 @@ func exitEvidence(f *Facts, v judgement) []incident.Evidence {
 	if f.NotSeenLive || x.Raw == "" {
 		text = fmt.Sprintf("inspect: ExitCode=%d", x.ExitCode)
 	}
-	means := "how the engine says its first process ended"
+	means := "the engine's account of how its main process ended"
 	if s := incident.ExitSignal(x.ExitCode); s != 0 {
 		means = fmt.Sprintf("128+%d: the exit code after %s, whoever sent it", s, incident.SignalName(s))
 	}
@@ -250,7 +250,7 @@ func blindMeaning(source string) string {
 	case source == "kmsg":
 		return "kernel kills could not be seen"
 	case source == "trace":
-		return "who sends a signal could not be seen"
+		return "the senders of signals could not be seen"
 	case source == "cgroup":
 		return "memory readings and kill counters could not be seen"
 	case engineSource(source):

@@ -67,7 +67,7 @@ type Facts struct {
 	// OOMKillDelta is how many kills the cgroup's own counter told that no
 	// kernel record told; 0 when none or not known.
 	OOMKillDelta int64
-	// Init is the container's first process as it was while it lived; nil
+	// Init is the container's main process as it was while it lived; nil
 	// when it was not read.
 	Init    *incident.Init
 	LogTail []string
@@ -146,7 +146,7 @@ type KernelKill struct {
 	ID string `json:"id,omitempty"`
 	// By says how the kill was attributed.
 	By Attribution `json:"by"`
-	// Main is true when the victim was the container's first process.
+	// Main is true when the victim was the container's main process.
 	Main bool `json:"main,omitempty"`
 	// Members are the cgroups that shared the limit, where it was not the
 	// victim's own; Container is filled in where it is known.
@@ -182,7 +182,7 @@ type Attribution string
 // The attributions, best first.
 const (
 	ByPath     Attribution = "path"      // the kernel printed the cgroup
-	ByMainPID  Attribution = "main_pid"  // the victim was the container's first process
+	ByMainPID  Attribution = "main_pid"  // the victim was the container's main process
 	ByTrace    Attribution = "trace"     // the victim was found in the container's cgroup when it was marked
 	ByPIDTable Attribution = "pid_table" // the victim was seen in the container's cgroup before
 	ByParent   Attribution = "parent"    // the victim's parent was found in the container's cgroup

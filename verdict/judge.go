@@ -65,7 +65,7 @@ func judgeDeath(f *Facts) judgement {
 		unknown := f.Exit != nil && f.Exit.ExitCode == 255 && f.NotSeenLive
 		if f.Exit != nil && !isKillCode(f.Exit.ExitCode) && !unknown {
 			v.confidence = weaker(v.confidence, incident.Likely)
-			v.why = fmt.Sprintf("the kernel killed its first process, though the engine gives exit code %d", f.Exit.ExitCode)
+			v.why = fmt.Sprintf("the kernel killed its main process, though the engine gives exit code %d", f.Exit.ExitCode)
 		}
 		return v
 	}
@@ -262,7 +262,7 @@ func judgeCode(f *Facts) (judgement, bool) {
 			why: "the kernel itself sent SIGKILL, as its OOM killer does; its record of whose limit was reached was not seen"}, true
 	case sig == 9 && f.Traced:
 		return judgement{cause: incident.ExitError, confidence: incident.Likely,
-			why: "exit code 137 is what SIGKILL leaves, but no SIGKILL was sent to its first process, which was watched to its end: the program itself exited with 137"}, true
+			why: "exit code 137 is what SIGKILL leaves, but no SIGKILL was sent to its main process, which was watched to its end: the program itself exited with 137"}, true
 	case sig == 9:
 		return judgeSigkill(f), true
 	case crashSignals[sig] != "":
@@ -277,8 +277,8 @@ func judgeCode(f *Facts) (judgement, bool) {
 		return judgement{cause: incident.ExecFailed, confidence: incident.Likely, why: execMeaning[code]}, true
 	case incident.HasSignalName(sig):
 		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, signal: sig,
-			why: fmt.Sprintf("exit code %d is what %s leaves, and no request to the engine to send it was seen: another process did, or the program itself exited with %d",
-				code, incident.SignalName(sig), code)}, true
+			why: fmt.Sprintf("%[2]s leaves exit code %[1]d, and no request to the engine to send it was seen: another process sent it, or the program itself exited with %[1]d",
+				code, incident.SignalName(sig))}, true
 	case code == unknownCode && (f.NotSeenLive || f.EngineDown):
 		return judgement{cause: incident.UnknownCause, confidence: incident.Possible,
 			why: "the engine gives 255 when it does not know how a container ended"}, true
@@ -341,7 +341,7 @@ func endedWithin(f *Facts) string {
 	return "it ended between " + from.Format(layout) + " and " + to.Format(layout) + " UTC; "
 }
 
-// mainKill returns the kill of the container's first process, or of all its
+// mainKill returns the kill of the container's main process, or of all its
 // processes together.
 func mainKill(f *Facts) *KernelKill {
 	for i := len(f.Kills) - 1; i >= 0; i-- {

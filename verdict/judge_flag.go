@@ -68,7 +68,7 @@ func judgeSigkill(f *Facts) judgement {
 		v.why = fmt.Sprintf("%s. The kernel's log has an OOM kill in this container %s: if the log was written in another time zone, that was this end", leaves, shifted(f.Shift))
 		return v
 	case maybeFirst(f) != 0:
-		v.why = fmt.Sprintf("%s. The kernel OOM-killed pid %d in this container before: the pid of its first process was not known before it ended, so whether that was it is not known", leaves, f.MaybeFirst)
+		v.why = fmt.Sprintf("%s. The kernel OOM-killed pid %d in this container before: the pid of its main process was not known before it ended, so whether that was it is not known", leaves, f.MaybeFirst)
 		return v
 	}
 	v.why = leaves
@@ -99,7 +99,7 @@ func points(f *Facts) string {
 	case f.Undated > 0:
 		return "an OOM kill in it is in the kernel's log, without a time of day"
 	case maybeFirst(f) != 0:
-		return fmt.Sprintf("the kernel OOM-killed pid %d in it before, which may have been its first process", f.MaybeFirst)
+		return fmt.Sprintf("the kernel OOM-killed pid %d in it before, which may have been its main process", f.MaybeFirst)
 	}
 	if gap := f.kernelGap(); gap != "" {
 		return "whether it was an OOM kill is not known: " + gap

@@ -70,7 +70,7 @@ func kernelVerdict(f *Facts, k *KernelKill) judgement {
 	}
 	switch {
 	case len(k.OneOf) == 1:
-		v.why = joinWhy(v.why, "something was lost near that time, or more than one container fits: it may have been another's")
+		v.why = joinWhy(v.why, "records were lost near that time, or several containers fit: the kill may be another container's")
 	case len(k.OneOf) > 1:
 		v.why = joinWhy(v.why, "several containers lost a process at that time, and nothing says which lost which: the victim is one of "+joinNames(k.OneOf))
 	}

@@ -172,7 +172,7 @@ func voiceEvidence(x *incident.Voice) incident.Evidence {
 		incident.VoiceEvicted: "the kubelet evicted its pod",
 		incident.VoiceProbe:   "the kubelet killed it because a probe failed",
 		incident.VoiceEnds:    "the kubelet stops its containers: SIGTERM, and SIGKILL after the grace period",
-		incident.VoiceTaskOOM: "containerd saw a process in it OOM-killed (any process, not only the first)",
+		incident.VoiceTaskOOM: "containerd saw a process in it OOM-killed (any process, not only the main one)",
 	}[x.Kind]
 	if x.Loose {
 		means += "; it names no container, and only the time fits"

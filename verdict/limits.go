@@ -58,7 +58,7 @@ func judgeLimits(f *Facts) (judgement, bool) {
 	}
 	if d := filesystemOf(f.Filesystems, "/"); len(tail) == 0 && incident.ExitSignal(f.Exit.ExitCode) == 0 && d != nil && d.Kind == "layer" && d.Full() {
 		return judgement{cause: incident.LimitDisk, confidence: incident.Possible, fs: d,
-			why: "nothing of its log was kept, and there was no room for one: whether that is why it ended it could not say"}, true
+			why: "its log was not kept, as there was no room for it: whether the full disk ended it is not known"}, true
 	}
 	if disk := FindDiskFull(tail); disk != nil {
 		return judgeDisk(f, disk, len(tail)-disk.Index <= nearEnd), true

@@ -89,9 +89,9 @@ func bySender(f *Facts, by *incident.Sent, want int) judgement {
 		v.why = fmt.Sprintf("%s sent it, as it does for the engine, and no request to the engine was seen", by.Sender.Comm)
 	case !by.Located && runtimes[by.Sender.Comm] && f.Container != nil && !tellsRequests(f.Container.Runtime):
 		v.cause, v.confidence = incident.KillRequest, incident.Possible
-		v.why = fmt.Sprintf("%s sent it, as it does for the engine; it had ended before it could be looked up, so that its name is what it called itself", redact.Sanitize(by.Sender.Comm))
+		v.why = fmt.Sprintf("%s sent it, as it does for the engine; it ended before it could be looked up, and the name is its own choice", redact.Sanitize(by.Sender.Comm))
 	case !by.Located:
-		v.why = "the sender had ended before it could be looked up: its name is what it called itself"
+		v.why = "the sender ended before it could be looked up: the name is its own choice"
 	}
 	return v
 }
@@ -230,11 +230,11 @@ func sentEvidence(s *incident.Sent) incident.Evidence {
 	switch {
 	case s.FromKernel:
 		e.Text = fmt.Sprintf("signal_generate sig=%d from the kernel", s.Number)
-		e.Means = fmt.Sprintf("the kernel itself sent %s to the first process", incident.SignalName(s.Number))
+		e.Means = fmt.Sprintf("the kernel itself sent %s to the main process", incident.SignalName(s.Number))
 	case s.Ignored:
-		e.Means = fmt.Sprintf("%s reached the first process and was ignored: it has no handler for it", incident.SignalName(s.Number))
+		e.Means = fmt.Sprintf("%s reached the main process and was ignored: it has no handler for it", incident.SignalName(s.Number))
 	default:
-		e.Means = fmt.Sprintf("%s was sent to the first process", incident.SignalName(s.Number))
+		e.Means = fmt.Sprintf("%s was sent to the main process", incident.SignalName(s.Number))
 	}
 	return e
 }

@@ -259,7 +259,7 @@ func (st *state) prune() string {
 
 // boundLog is how to bound the log of a container.
 func boundLog(name string) string {
-	return fmt.Sprintf("Bound the log of %s: make it anew with --log-opt max-size=10m --log-opt max-file=3 (compose: logging.options); until then truncate -s 0 \"$(docker inspect -f '{{.LogPath}}' %s)\" empties it.",
+	return fmt.Sprintf("Bound the log of %s: re-create it with --log-opt max-size=10m --log-opt max-file=3 (compose: logging.options); until then truncate -s 0 \"$(docker inspect -f '{{.LogPath}}' %s)\" empties it.",
 		redact.Sanitize(name), redact.Sanitize(name))
 }
 
@@ -293,7 +293,7 @@ func diskForecastWords(st *state, who string) told {
 	return told{
 		confidence: incident.Likely, source: "filesystem",
 		text:    fmt.Sprintf("%s of %s free, %s written: full in %s ± %s", incident.FormatBytes(d.Free), incident.FormatBytes(d.Size), units.Rate(slope), ttl, err),
-		means:   "at the present slope nothing can be written to it then",
+		means:   "at the present rate it is full then",
 		summary: fmt.Sprintf("%s is full in about %s (± %s): %s of %s free, %s written%s", who, ttl, err, incident.FormatBytes(d.Free), incident.FormatBytes(d.Size), units.Rate(slope), st.mostly()),
 		advice:  st.diskAdvice(),
 	}
@@ -345,7 +345,7 @@ func (st *state) mostly() string {
 	return mostly + fillText(&st.disk.Fill[0])
 }
 
-const mostly = "; most of what is known: "
+const mostly = "; the largest known: "
 
 func (st *state) diskAdvice() string {
 	d := st.disk

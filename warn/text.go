@@ -48,7 +48,7 @@ func headroomWords(st *state, who string) told {
 		return t
 	}
 	if n := st.last.Unsplit(); 4*n > st.held {
-		t.means = "little is left, but for kernel memory that may be reclaimable: cgroup v1 does not tell how much of it is"
+		t.means = "little is left, but for kernel memory that may be reclaimable: cgroup v1 does not show how much of it is"
 		t.summary = fmt.Sprintf("%s has %s of its %s limit left: it holds %s, %s of it kernel memory, which may be reclaimable", who, incident.FormatBytes(left), size, holds, incident.FormatBytes(n))
 		t.advice = "Look at what the kernel holds for it: files and directories that are only cached do no harm (slabtop); sockets, pipes and threads that only become more do (ls /proc/PID/fd, ls /proc/PID/task)."
 		return t
@@ -68,7 +68,7 @@ func forecastWords(st *state, who string) told {
 	slope := float64(limit-st.held) / max(st.forecast.seconds, 1)
 	t.confidence = incident.Likely
 	t.text = fmt.Sprintf("%s of %s held, growing %s/s: limit in %s ± %s", holds, size, incident.FormatBytes(int64(slope)), ttl, err)
-	t.means = "at the present slope the limit is reached then; it has never held as much before"
+	t.means = "at the present rate it reaches the limit then; it never held as much before"
 	what := "its " + size + " limit"
 	switch a := st.above; {
 	case st.id == HostID:
@@ -101,7 +101,7 @@ func hitsWords(st *state, who string) told {
 func pressureWords(st *state, who string) told {
 	span := incident.FormatDuration(recently)
 	t := told{confidence: incident.Possible, source: "recorder"}
-	t.summary = fmt.Sprintf("%s stalls for want of memory", who)
+	t.summary = fmt.Sprintf("%s stalls, waiting for memory", who)
 	if p := share(st.counters, func(c *counters) int64 { return c.full }); p >= 0 {
 		t.text = fmt.Sprintf("all tasks stalled %.1f %% of the last %s", p, span)
 		t.summary += fmt.Sprintf(": %.0f %% of the last %s", p, span)
@@ -110,7 +110,7 @@ func pressureWords(st *state, who string) told {
 		if t.text != "" {
 			t.text += "; "
 		}
-		t.text += fmt.Sprintf("the kernel notified of it %d times in %s", by, span)
+		t.text += fmt.Sprintf("the kernel reported it %d times in %s", by, span)
 		if st.last.PSIFull < 0 {
 			t.summary += fmt.Sprintf(": the kernel reclaims next to nothing (%d notifications of critical pressure in %s)", by, span)
 		}
@@ -208,7 +208,7 @@ func gaveUpWords(st *state, who string) told {
 	t := told{confidence: incident.Certain}
 	t.text = fmt.Sprintf("restarted %s, as often as its restart policy on-failure:%d allows", units.Count(last.over, "time"), last.over)
 	t.means = "the engine does not start it again"
-	t.summary = fmt.Sprintf("%s is down: the engine gave up after %s (restart policy on-failure:%d)", who, units.Count(last.over, "restart"), last.over)
+	t.summary = fmt.Sprintf("%s is down for good: the engine gave up after %s (restart policy on-failure:%d)", who, units.Count(last.over, "restart"), last.over)
 	if how, ok := strings.CutPrefix(last.what, who+" "); ok {
 		t.summary += "; the last time it " + how
 	}

@@ -75,7 +75,7 @@ func thrashWords(st *state, who string) told {
 		advice:  fmt.Sprintf("Its page cache does not fit beside the %s that it holds: raise its limit, or have it read less at once. The host is not short of memory.", incident.FormatBytes(max(st.held, 0))),
 	}
 	if st.last.PSIFull < 0 && st.hostStall >= 0 {
-		t.text += fmt.Sprintf("; the host stood still for %.0f %% of the last %s", st.hostStall, incident.FormatDuration(recently))
+		t.text += fmt.Sprintf("; all tasks of the host stalled for %.0f %% of the last %s", st.hostStall, incident.FormatDuration(recently))
 	}
 	return t
 }

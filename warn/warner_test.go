@@ -440,7 +440,7 @@ func TestGaveUp(t *testing.T) {
 				if r := a.Incident.Container.Running; r == nil || *r {
 					t.Error("it is said to run")
 				}
-				if s := a.Incident.Summary; !strings.HasPrefix(s, "web is down: the engine gave up after 2 restarts (restart policy on-failure:2)") || !strings.HasSuffix(s, "the last time it exited with code 3") {
+				if s := a.Incident.Summary; !strings.HasPrefix(s, "web is down for good: the engine gave up after 2 restarts (restart policy on-failure:2)") || !strings.HasSuffix(s, "the last time it exited with code 3") {
 					t.Errorf("%q", s)
 				}
 			} else if c.want > 0 && strings.Contains(a.Incident.Summary, "next start") {

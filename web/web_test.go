@@ -224,7 +224,7 @@ func TestMemoryPicture(t *testing.T) {
 	b.list[0].History = &incident.History{Points: []incident.Point{{T: -2, Bytes: 1 << 20}, {T: 0, Bytes: 5 << 20}}, Trend: "unknown"}
 	_, url := start(t, b, Options{})
 	id := b.list[0].ID
-	if _, body, h := get(t, url+"/incident/"+id, nil); !strings.Contains(body, `<img class="chart" src="/incident/`+id+`/memory.svg"`) || !strings.Contains(h.Get("Content-Security-Policy"), "img-src 'self'") {
+	if _, body, h := get(t, url+"/incident/"+id, nil); !strings.Contains(body, `<img class="chart" src="/incident/`+id+`/memory.svg?plain"`) || !strings.Contains(h.Get("Content-Security-Policy"), "img-src 'self'") {
 		t.Errorf("the page does not show the picture, by %q:\n%s", h.Get("Content-Security-Policy"), body)
 	}
 	code, body, h := get(t, url+"/incident/"+id+"/memory.svg", nil)
@@ -232,7 +232,7 @@ func TestMemoryPicture(t *testing.T) {
 		t.Errorf("status %d, %s, %q:\n%s", code, h.Get("Content-Type"), h.Get("Content-Security-Policy"), body)
 	}
 	b.list[0].History = nil
-	for _, path := range []string{"/incident/" + id + "/memory.svg", "/incident/zzzz/memory.svg"} {
+	for _, path := range []string{"/incident/" + id + "/memory.svg?plain", "/incident/zzzz/memory.svg?plain"} {
 		if code, _, _ := get(t, url+path, nil); code != 404 {
 			t.Errorf("%s: status %d, want 404", path, code)
 		}

@@ -124,7 +124,7 @@ func (a *auditor) report(ctx context.Context) (*audit.Report, error) {
 	if len(a.inspect) > 0 {
 		for _, flag := range []string{"socket", "store", "docker", "cri", "podman"} {
 			if a.cmd.Flags().Changed(flag) {
-				return nil, usageError{fmt.Errorf("--%s is of no use with saved files: take it out", flag)}
+				return nil, usageError{fmt.Errorf("--%s does nothing with saved files: leave it out", flag)}
 			}
 		}
 		if n := len(slices.DeleteFunc(slices.Clone(a.inspect), func(name string) bool { return name != "-" })); n > 1 {

@@ -15,7 +15,7 @@ func newDoctor() *cobra.Command {
 	var flags daemonFlags
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Tell what can be seen from here, what cannot, and what would mend each",
+		Short: "Show what can be seen from here, what cannot, and the step that mends each",
 		Long: `Doctor tries every source and place that the daemon would use, as the user and
 with the flags it is called with. It changes nothing and asks for no rights.
 

@@ -94,11 +94,11 @@ func (e *explainer) run(ctx context.Context, what string) error {
 	if len(e.files.Logs) > 0 || e.files.FromEngine() {
 		for _, flag := range []string{"socket", "store", "docker", "cri", "podman"} {
 			if e.cmd.Flags().Changed(flag) {
-				return usageError{fmt.Errorf("--%s is of no use with saved files: take it out", flag)}
+				return usageError{fmt.Errorf("--%s does nothing with saved files: leave it out", flag)}
 			}
 		}
 		if e.svg != "" {
-			return usageError{errors.New("--svg draws the readings that a daemon took, and saved files have none: take it out")}
+			return usageError{errors.New("--svg draws the readings that a daemon took, and saved files have none: leave it out")}
 		}
 		return e.offline(ctx, what)
 	}
@@ -110,7 +110,7 @@ func (e *explainer) run(ctx context.Context, what string) error {
 		return e.nothing(what, others)
 	}
 	if names := explain.Choices(others, what); len(names) > 0 && !e.all {
-		fmt.Fprintf(e.cmd.ErrOrStderr(), "note: %s stands for several; this is the newest. Each by its own name: %s\n", redact.Sanitize(what), redact.Sanitize(strings.Join(names, ", ")))
+		fmt.Fprintf(e.cmd.ErrOrStderr(), "note: %s matches several; this is the newest. The others by their names: %s\n", redact.Sanitize(what), redact.Sanitize(strings.Join(names, ", ")))
 	}
 	return e.print(list)
 }
@@ -170,9 +170,9 @@ func (e *explainer) others(ctx context.Context, what string, found bool) []*inci
 func (e *explainer) nothing(what string, others []*incident.Incident) error {
 	w := e.cmd.ErrOrStderr()
 	if what == "" {
-		fmt.Fprintln(w, "oomwatch: no death and no kill is on record")
+		fmt.Fprintln(w, "oomwatch: no death or kill is on record")
 	} else {
-		fmt.Fprintf(w, "oomwatch: no death and no kill of %q is on record; see: oomwatch history, and for what cannot be seen: oomwatch doctor\n", what)
+		fmt.Fprintf(w, "oomwatch: no death or kill of %q is on record; see: oomwatch history, and for what cannot be seen: oomwatch doctor\n", what)
 	}
 	if names := explain.Near(others, what); what != "" && len(names) > 0 {
 		fmt.Fprintf(w, "did you mean %s?\n", redact.Sanitize(strings.Join(names, ", ")))

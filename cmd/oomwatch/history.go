@@ -36,7 +36,7 @@ func (s *sinceTime) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is no time: write how long ago (90m, 24h, 7d), a date (2026-11-21) or a time (2026-11-21T07:56:40Z)", b)
+	return fmt.Errorf("%q is not a time: write how long ago (90m, 24h, 7d), a date (2026-11-21) or a time (2026-11-21T07:56:40Z)", b)
 }
 
 func (s sinceTime) String() string { return "" }

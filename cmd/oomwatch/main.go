@@ -99,9 +99,9 @@ func execute(ctx context.Context, args []string, std *streams) int {
 func newRoot(std *streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "oomwatch",
-		Short: "Tell why containers die",
-		Long: `oomwatch tells why containers die. It joins what the kernel log, the container
-engine and the control groups say, and names the cause with its evidence.`,
+		Short: "Say why containers die",
+		Long: `oomwatch says why containers die. It joins the kernel log, the container engine's
+events and the control groups, and names the cause with its evidence.`,
 		Example: `  oomwatch run                          follow everything, print each alert
   oomwatch explain web                  why did the container "web" die?
   oomwatch explain --log kern.log       the same from a saved kernel log

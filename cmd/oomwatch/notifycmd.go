@@ -16,7 +16,7 @@ import (
 )
 
 func newNotify() *cobra.Command {
-	cmd := &cobra.Command{Use: "notify", Short: "What receivers are owed, and a test of them"}
+	cmd := &cobra.Command{Use: "notify", Short: "Show, test and retry what receivers are owed"}
 	cmd.AddCommand(newNotifyTest(), newNotifyStatus(), newNotifyRetry())
 	return cmd
 }
@@ -37,7 +37,7 @@ func newNotifyTest() *cobra.Command {
 		Use:   "test",
 		Short: "Send a sample alert to every configured receiver",
 		Long: `Test sends a made-up alert, marked as a test, to every configured receiver,
-whatever that one is set to hear of, and tells how each answered. It sends each
+whatever it is set to receive, and prints how each answered. It sends each
 once, and asks neither the daemon nor the store.
 
 Exit status: 0 when every receiver took it, 1 when one did not.`,

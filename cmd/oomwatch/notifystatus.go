@@ -68,7 +68,7 @@ func newNotifyRetry() *cobra.Command {
 	var out outputFormat
 	cmd := &cobra.Command{
 		Use:   "retry [RECEIVER]",
-		Short: "Try again what was given up, and what waits, now",
+		Short: "Retry at once what was given up and what waits",
 		Long: `Retry makes what a receiver is owed due at once: what was given up and
 what waits for its next attempt. Without RECEIVER it is everybody's. Its 72 hours
 begin anew. Where no daemon runs, the next one tries it. Only root and the

@@ -21,9 +21,9 @@ import (
 func newSilence() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "silence",
-		Short: "Keep alerts from being sent for a while",
-		Long: `Silence keeps what matches from being told, until an end and for a reason. What it
-silences is kept all the same, and history shows it with the reason. The daemon
+		Short: "Hold alerts back for a while",
+		Long: `Silence holds alerts back for what matches, until an end and for a reason. Silenced
+incidents are kept, and history shows them with the reason. The daemon
 keeps silences in its store: they outlive a restart. A container can be silenced
 by whoever runs it, too, with the label oomwatch.silence=true.`,
 	}
@@ -37,7 +37,7 @@ type untilTime struct{ at time.Time }
 func (u *untilTime) UnmarshalText(b []byte) error {
 	var s sinceTime
 	if err := s.UnmarshalText(b); err != nil || s.at.IsZero() {
-		return fmt.Errorf("%q is no time: write 2026-11-21T07:56:40Z or \"2026-11-21 07:56\"", b)
+		return fmt.Errorf("%q is not a time: write 2026-11-21T07:56:40Z or \"2026-11-21 07:56\"", b)
 	}
 	u.at = s.at
 	return nil

@@ -113,7 +113,7 @@ func (t *triager) run(ctx context.Context) error {
 	if len(t.logs)+len(t.readings) > 0 {
 		for _, flag := range []string{"socket", "store"} {
 			if t.cmd.Flags().Changed(flag) {
-				return usageError{fmt.Errorf("--%s is of no use with saved logs or readings: take it out", flag)}
+				return usageError{fmt.Errorf("--%s does nothing with saved logs or readings: leave it out", flag)}
 			}
 		}
 		if len(t.logs) > 0 {

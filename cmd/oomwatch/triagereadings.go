@@ -21,7 +21,7 @@ type atTime struct{ sinceTime }
 func (a *atTime) UnmarshalText(b []byte) error {
 	if s, err := strconv.ParseFloat(string(b), 64); err == nil {
 		if math.IsNaN(s) || math.Abs(s) > 1<<40 {
-			return fmt.Errorf("%q is no time in Unix seconds", b)
+			return fmt.Errorf("%q is not a time in Unix seconds", b)
 		}
 		a.at = time.UnixMicro(int64(s * 1e6))
 		return nil

@@ -52,15 +52,15 @@ type Email struct {
 func NewEmail(opt EmailOptions) (*Email, error) {
 	u, err := url.Parse(strings.TrimSpace(opt.URL))
 	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" {
-		return nil, badOption("url", "the URL is no mail server's: write smtp://HOST:587 (STARTTLS) or smtps://HOST:465; username and password have keys of their own")
+		return nil, badOption("url", "the URL is not a mail server's: write smtp://HOST:587 (STARTTLS) or smtps://HOST:465; username and password have keys of their own")
 	}
 	from, err := stdmail.ParseAddress(opt.From)
 	if err != nil {
-		return nil, badOption("from", "%q is no address: write oomwatch@example.org", opt.From)
+		return nil, badOption("from", "%q is not an address: write oomwatch@example.org", opt.From)
 	}
 	for _, to := range opt.To {
 		if _, err := stdmail.ParseAddress(to); err != nil {
-			return nil, badOption("to", "%q is no address: write ops@example.org", to)
+			return nil, badOption("to", "%q is not an address: write ops@example.org", to)
 		}
 	}
 	if (opt.Username == "") != (opt.Password == "") {

@@ -56,7 +56,7 @@ func NewExec(opt ExecOptions) (*Exec, error) {
 	case err != nil:
 		return nil, &BadOption{Key: "command", Err: err}
 	case st.IsDir() || st.Mode()&0o111 == 0:
-		return nil, badOption("command", "%s is no program: chmod +x it", opt.Command[0])
+		return nil, badOption("command", "%s is not a program: chmod +x it", opt.Command[0])
 	}
 	if opt.Timeout <= 0 {
 		opt.Timeout = DefaultExecTimeout

@@ -177,7 +177,7 @@ func (p *poster) headers(more map[string]string) error {
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case !headerName.MatchString(name), strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-			return badOption("headers", "%q is no header, or its value holds a line's end", name)
+			return badOption("headers", "%q is not a header, or its value holds a line's end", name)
 		case slices.Contains(ownHeaders, canonical):
 			return badOption("headers", "%s cannot be set: it is set by the request itself", canonical)
 		}

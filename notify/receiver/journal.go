@@ -38,7 +38,7 @@ type Journal struct {
 func NewJournal(opt JournalOptions) (*Journal, error) {
 	j := &Journal{socket: cmp.Or(opt.Socket, DefaultJournalSocket), template: opt.Template}
 	if !filepath.IsAbs(j.socket) {
-		return nil, badOption("socket", "%q is no full path of a socket", j.socket)
+		return nil, badOption("socket", "%q is not the full path of a socket", j.socket)
 	}
 	return j, nil
 }

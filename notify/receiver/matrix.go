@@ -45,7 +45,7 @@ func NewMatrix(opt MatrixOptions) (*Chat, error) {
 		return nil, err
 	}
 	if !matrixRoom.MatchString(opt.Room) {
-		return nil, badOption("channel", "the channel is no room's id: it begins with ! (in Element: the room's settings, Advanced)")
+		return nil, badOption("channel", "the channel is not a room's id: it begins with ! (in Element: the room's settings, Advanced)")
 	}
 	p, err := newPoster(opt.HTTPOptions, "_matrix/client/v3/rooms")
 	if err != nil {

@@ -48,7 +48,7 @@ func NewNtfy(opt NtfyOptions) (*Chat, error) {
 		opt.URL = NtfyURL
 	}
 	if !ntfyTopic.MatchString(opt.Topic) {
-		return nil, badOption("channel", "the channel is no topic of ntfy: up to 64 letters, digits, '-' and '_'")
+		return nil, badOption("channel", "the channel is not an ntfy topic: up to 64 letters, digits, '-' and '_'")
 	}
 	if opt.Token != "" {
 		if err := checkSecret("token", opt.Token, "token"); err != nil {

@@ -39,7 +39,7 @@ type Syslog struct {
 func NewSyslog(opt SyslogOptions) (*Syslog, error) {
 	s := &Syslog{socket: cmp.Or(opt.Socket, DefaultSyslogSocket), host: opt.Host, template: opt.Template, now: time.Now}
 	if !filepath.IsAbs(s.socket) {
-		return nil, badOption("socket", "%q is no full path of a socket", s.socket)
+		return nil, badOption("socket", "%q is not the full path of a socket", s.socket)
 	}
 	return s, nil
 }

@@ -56,7 +56,7 @@ func NewTelegram(opt TelegramOptions) (*Chat, error) {
 	}
 	chat := strings.TrimSpace(opt.Chat)
 	if !telegramChat().MatchString(chat) {
-		return nil, badOption("channel", "the channel is no chat of Telegram's: give its id (-1001234567890) or @name")
+		return nil, badOption("channel", "the channel is not a Telegram chat: give its id (-1001234567890) or @name")
 	}
 	p, err := newPoster(opt.HTTPOptions, "bot"+opt.Token+"/sendMessage")
 	if err != nil {

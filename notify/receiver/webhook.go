@@ -92,7 +92,7 @@ func webhookKey(secret string) ([]byte, error) {
 		key, err = base64.RawStdEncoding.DecodeString(enc)
 	}
 	if err != nil || len(key) < 16 {
-		return nil, errors.New("the secret after whsec_ is no base64 of at least 16 bytes; make one with: echo whsec_$(openssl rand -base64 32)")
+		return nil, errors.New("the secret after whsec_ is not base64 of at least 16 bytes; make one with: echo whsec_$(openssl rand -base64 32)")
 	}
 	return key, nil
 }

@@ -84,7 +84,7 @@ func (h *house) incident(i int) *incident.Incident {
 		Hog:     &incident.Hog{Container: name, Comm: "report-builder", PID: 4711, RSS: new(int64(78 * mib))},
 		Advice:  []string{"If that is what it needs, try a limit of 120 MiB (80 MiB × 1.5, rounded up): set mem_limit: 120m for service web in the compose file, then docker compose up -d."},
 		LogTail: []string{"report 2026-11: 90 parts", "part 4 of 90: reading"},
-		Evidence: []incident.Evidence{{Source: "kmsg", Time: at, Text: "Memory cgroup out of memory: Killed process 4711 (report-builder) total-vm:1291800kB, anon-rss:77824kB", Means: "the kernel killed pid 4711, the container's first process"},
+		Evidence: []incident.Evidence{{Source: "kmsg", Time: at, Text: "Memory cgroup out of memory: Killed process 4711 (report-builder) total-vm:1291800kB, anon-rss:77824kB", Means: "the kernel killed pid 4711, the container's main process"},
 			{Source: "docker", Time: at, Text: "event die exitCode=137", Means: "128+9: the exit code after SIGKILL, whoever sent it"}},
 		Related: []string{fmt.Sprintf("id%06d", i+5)}, History: &incident.History{Trend: "leak", Reason: "it grew by 1.1 MiB/min over 60 min", Limit: new(int64(80 * mib)), Kills: []float64{-900}}}
 	for n := range 60 {

@@ -241,7 +241,7 @@ func (l *line) slow(b []byte) error {
 		Kills   *float64        `json:"oom_kills"`
 	}
 	if err := json.Unmarshal(b, &x); err != nil {
-		return fmt.Errorf("it is no reading as JSON: %w", err)
+		return fmt.Errorf("it is not a reading as JSON: %w", err)
 	}
 	l.service, l.start = append(l.service[:0], x.Service...), x.Start
 	for i, p := range []*float64{x.Used, x.Anon, x.File, x.Shmem, x.Kernel, x.Reclaim, x.Swap, x.Limit, x.Kills} {
