@@ -282,6 +282,9 @@ func (c *Correlator) forgetCgroup(x *container) {
 // named takes what an event says of the container itself.
 func (x *container) named(name, image string, labels map[string]string, at time.Time) {
 	s := &x.Spec
+	if p, service := labels["com.docker.compose.project"], labels["com.docker.compose.service"]; s.Compose == nil && p+service != "" {
+		s.Compose = &incident.Compose{Project: p, Service: service}
+	}
 	if at.Before(x.SpecAt) {
 		keep(&s.Name, name)
 		keep(&s.Image, image)

@@ -171,6 +171,9 @@ func (f *Files) Joined(ctx context.Context) ([]*incident.Incident, error) {
 	}
 	opt.horizons = append(opt.horizons, f.eventsHorizon(obs), incident.Horizon{Source: "log", Reason: opt.logUnread})
 	var out []*incident.Incident
+	if len(obs) == 0 && len(alone) > 0 {
+		opt.horizons = horizonsOf(opt.horizons, alone[0].Runtime)
+	}
 	for i := range alone {
 		if s := &alone[i]; s.whole() && s.voice == nil {
 			obs = append(obs, s.observation())

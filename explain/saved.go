@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ func (s *saved) incident(opt *joinOptions) *incident.Incident {
 		c.Name = s.subject
 	}
 	f := &verdict.Facts{ID: incident.DeathID(cmp.Or(c.ID, c.Name), c.StartedAt), Kind: incident.KindDeath, Container: &c, Exit: s.exit, Offline: true,
-		Horizons: opt.horizons, LogUnread: opt.logUnread}
+		Horizons: horizonsOf(opt.horizons, c.Runtime), LogUnread: opt.logUnread}
 	if s.exit != nil {
 		f.Time = s.exit.FinishedAt
 	}
@@ -60,6 +61,21 @@ func (s *saved) incident(opt *joinOptions) *incident.Incident {
 		inc.Container.Name = ""
 	}
 	return inc
+}
+
+// horizonsOf are the horizons for a container of a runtime: Docker's events say nothing of
+// a pod, of whose end the kubelet speaks.
+func horizonsOf(all []incident.Horizon, runtime string) []incident.Horizon {
+	if runtime == "docker" || runtime == "podman" {
+		return all
+	}
+	out := slices.Clone(all)
+	for i := range out {
+		if h := &out[i]; h.Source == "docker" && !h.Read {
+			h.Source, h.Reason = "kubelet", "its log was not given; --log FILE takes journalctl -u kubelet"
+		}
+	}
+	return out
 }
 
 // helpInspect is which outputs help where one does not.
@@ -81,7 +97,7 @@ func readInspect(r io.Reader) ([]observe.Observation, []saved, error) {
 	if err == nil {
 		return obs, nil, nil
 	}
-	for _, read := range []func([]byte) []saved{readPods, readCRI, readDescribe, readTable, readFragment} {
+	for _, read := range []func([]byte) []saved{readPods, readCRI, readDescribe, readTable, readTerminated, readFragment} {
 		if list := read(in); len(list) > 0 {
 			return nil, list, nil
 		}
@@ -144,7 +160,7 @@ func exitOf(code int, reason, message string, at time.Time) *incident.Exit {
 // parseTime reads a time as engines write it; the zero time where it is none.
 func parseTime(s string) time.Time {
 	for _, layout := range []string{time.RFC3339Nano, time.RFC1123Z, "2006-01-02 15:04:05.999999999 -0700 MST"} {
-		if t, err := time.Parse(layout, strings.Trim(s, `"' `)); err == nil && t.Year() > 1 {
+		if t, err := time.Parse(layout, strings.Trim(s, `"' `)); err == nil && t.Year() > 1 && t.Unix() != 0 { // a start that failed is shown as of 1970
 			return t.UTC()
 		}
 	}

@@ -8,6 +8,8 @@ import (
 type Exit struct {
 	At       time.Time `json:"at"`
 	ExitCode int       `json:"exit_code"`
+	// NoCode is true where the engine's word has no code; ExitCode is 255 then.
+	NoCode bool `json:"no_code,omitempty"`
 	// FinishedAt, OOMKilled and Error come from inspect and are zero where it
 	// was too late for one. Inspected says whether it was not.
 	FinishedAt time.Time `json:"finished_at,omitzero"`

@@ -86,8 +86,8 @@ func containerLine(c *incident.Container) string {
 	if c.ID != "" {
 		s = append(s, Short(c.ID))
 	}
-	if len(s) == 0 && c.Runtime != "" {
-		s = append(s, c.Runtime)
+	if len(s) == 0 && c.Runtime != "" && c.Pod == nil {
+		s = append(s, "of "+c.Runtime+", without a name")
 	}
 	out := strings.Join(s, " ")
 	if c.Image != "" {
@@ -132,6 +132,8 @@ func statusLine(inc *incident.Incident) string {
 		if up != "" || inc.Kind == incident.KindKill {
 			s = append(s, "still running", prefixed("up ", up))
 		}
+	case inc.Kind == incident.KindKill && c.Running != nil && up != "":
+		s = append(s, "up "+up+" then, ended since")
 	default:
 		s = append(s, prefixed("ended after ", up))
 	}

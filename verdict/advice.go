@@ -26,7 +26,12 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 	}
 	switch v.cause {
 	case incident.OOMContainer:
-		if v.flagged {
+		switch {
+		case v.flagged && f.Offline:
+			return saveLog(inc) + " Until then: " + adviceOwnLimit(inc, f)
+		case v.flagged && f.kernelUnread():
+			return "The kernel log, which would prove it, was not read: oomwatch doctor says how to. Until then: " + adviceOwnLimit(inc, f)
+		case v.flagged:
 			return "The kernel log that would prove it is gone: run oomwatch as a daemon, or ask sooner next time. Until then: " + adviceOwnLimit(inc, f)
 		}
 		return adviceOwnLimit(inc, f)
@@ -46,7 +51,7 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 			return "Save the kernel's log with its times (dmesg -T or journalctl -k) and ask again: with times it shows whether the OOM kill in it was this end."
 		}
 		if gap := f.kernelGap(); gap != "" && f.Offline {
-			return "Save the kernel's log of that time and ask again with --log FILE: journalctl -k -o short-iso --since, or dmesg -T; docker events --since for who asked the engine."
+			return saveLog(inc)
 		}
 		return "Run oomwatch where it can see who sends signals (oomwatch doctor says what is missing), and look for agents on the host that kill by memory or by age."
 	case incident.KillProcess:
@@ -97,6 +102,9 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		}
 		if f.Gone && len(f.LogTail) == 0 {
 			return "The container was removed, and its log with it: look at what else happened on the host at that time (journalctl --since)."
+		}
+		if f.Offline && v.signal != 0 && !f.covers(anEngine, endTime(f)) {
+			return "Ask again with the engine's word: " + wordsOf(inc).asked + "."
 		}
 		return "Look at the last log lines and at what else happened on the host at that time (journalctl --since)."
 	case incident.EngineStop:
@@ -183,7 +191,15 @@ func cacheFilled(inc *incident.Incident, limit int64) bool {
 }
 
 // gone is true where no command can reach the container any more.
-func (f *Facts) gone() bool { return f.Gone || f.AutoRemove && f.Exit != nil }
+func (f *Facts) gone() bool {
+	over := f.Exit != nil || f.Container != nil && f.Container.Running != nil && !*f.Container.Running
+	return f.Gone || f.AutoRemove && over
+}
+
+// saveLog is for saved files that lack the kernel's log of the moment.
+func saveLog(inc *incident.Incident) string {
+	return "Save the kernel's log of that time and ask again with --log FILE: journalctl -k -o short-iso --since, or dmesg -T; " + wordsOf(inc).asked + "."
+}
 
 // FilledAdvice is what to do where what no process holds filled more than half of
 // a limit: shared memory or kernel memory; "" where it did not.
@@ -351,7 +367,11 @@ func adviceHost(inc *incident.Incident, f *Facts, v judgement) string {
 		return "Look at the lines before it in the kernel log (journalctl -k, dmesg -T): they say whose limit was reached and who held the most, and were not in what was read."
 	}
 	if unexplained(inc) {
-		return "No process in the table held much: look for memory that no process holds, on a graphics card's driver, in tmpfs and /dev/shm (df -t tmpfs), in slab (slabtop) or huge pages (/proc/meminfo)."
+		held := "The victim held little"
+		if len(inc.Processes) > 0 {
+			held = "No process in the table held much"
+		}
+		return held + ": look for memory that no process holds, on a graphics card's driver, in tmpfs and /dev/shm (df -t tmpfs), in slab (slabtop) or huge pages (/proc/meminfo)."
 	}
 	c, total := inc.Container, hostTotal(inc)
 	beyond := c != nil && c.MemoryLimit != nil && total > 0 && *c.MemoryLimit > total

@@ -66,9 +66,18 @@ var ownerKinds = []ownerKind{
 		return fmt.Sprintf("podman update --memory %s %s, and the same --memory where it is started", sizeArg(next), name)
 	}},
 	{isRuntime("docker"), dockerLimit},
-	{func(i *incident.Incident) bool { return i.Container == nil && i.Unit != "" }, func(_ *incident.Incident, name string, next int64, _ bool) string {
+	{func(i *incident.Incident) bool { return i.Container == nil && i.Unit != "" }, func(i *incident.Incident, name string, next int64, _ bool) string {
+		if i.OOM != nil && ofUserManager(i.OOM.OOMMemcg, i.Unit) {
+			return fmt.Sprintf("systemctl --user set-property %s MemoryMax=%s, as that user", name, strings.ToUpper(sizeArg(next)))
+		}
 		return fmt.Sprintf("systemctl set-property %s MemoryMax=%s", name, strings.ToUpper(sizeArg(next)))
 	}},
+}
+
+// ofUserManager is true for a unit that a user's own systemd runs.
+func ofUserManager(path, unit string) bool {
+	_, below, found := strings.Cut(path, "/user@")
+	return found && strings.Contains(below, ".service/") && strings.Contains(below, "/"+unit)
 }
 
 func hasLabel(key string) func(*incident.Incident) bool {

@@ -18,6 +18,7 @@ type words struct {
 	sh    string // how to start a shell in the image
 	size  string // what makes a tmpfs larger
 	again string // how to keep the log of one that is gone
+	asked string // what shows who asked for an end
 }
 
 var engineWords = words{
@@ -25,6 +26,7 @@ var engineWords = words{
 	disk:  "docker system df -v for images, layers and volumes (logs are not in it), df -h and df -i on the host and in the container; bound logs with --log-opt max-size",
 	image: "docker run --rm --entrypoint sh IMAGE -c 'ls -l COMMAND; head -1 COMMAND'", sh: "docker run --entrypoint sh -it IMAGE", size: "size=, --shm-size",
 	again: "start it without --rm, or with a log driver that keeps it (journald)",
+	asked: "docker events --since for who asked the engine",
 }
 
 var podWords = words{
@@ -32,6 +34,7 @@ var podWords = words{
 	disk:  "df -h and df -i on the node and in the container (kubectl exec); bound what pods write: resources.limits.ephemeral-storage, an emptyDir's sizeLimit, the kubelet's containerLogMaxSize",
 	image: "kubectl run try --rm -it --image IMAGE --command -- sh -c 'ls -l COMMAND; head -1 COMMAND'", sh: "kubectl run try --rm -it --image IMAGE --command -- sh", size: "sizeLimit",
 	again: "kubectl logs --previous has it while the pod is there",
+	asked: "kubectl get events and the kubelet's log (journalctl -u kubelet) for who asked for it",
 }
 
 // isPod is true for a container that a pod's manifest defines.
@@ -45,10 +48,13 @@ func wordsOf(inc *incident.Incident) words {
 		return podWords
 	}
 	w := engineWords
+	if isRuntime("containerd")(inc) || isRuntime("cri-o")(inc) {
+		w.asked = podWords.asked
+	}
 	if isRuntime("podman")(inc) {
 		w.grace = "podman stop -t, --stop-timeout"
 	}
-	for _, s := range []*string{&w.disk, &w.image, &w.sh} {
+	for _, s := range []*string{&w.disk, &w.image, &w.sh, &w.asked} {
 		*s = byCommand(inc, *s)
 	}
 	return w

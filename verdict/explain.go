@@ -106,7 +106,9 @@ func container(f *Facts, c *incident.Container) *incident.Container {
 	}
 	*c = *f.Container
 	if f.Exit != nil {
-		c.ExitCode = new(f.Exit.ExitCode)
+		if !f.Exit.NoCode {
+			c.ExitCode = new(f.Exit.ExitCode)
+		}
 		if s := incident.ExitSignal(f.Exit.ExitCode); s != 0 {
 			c.Signal = incident.SignalName(s)
 		}

@@ -135,6 +135,11 @@ func (f *Facts) kernelGap() string {
 	return "no kernel log was read"
 }
 
+// kernelUnread is true where no kernel log was read at all.
+func (f *Facts) kernelUnread() bool {
+	return !slices.ContainsFunc(f.Horizons, func(h incident.Horizon) bool { return kernelLog(h.Source) && h.Read })
+}
+
 // silent lists, as clauses, the sources that cover the end and say nothing of it.
 func (f *Facts) silent() []string {
 	at := endTime(f)

@@ -62,7 +62,7 @@ func judgeDeath(f *Facts) judgement {
 	if k := mainKill(f); k != nil {
 		v := kernelVerdict(f, k)
 		// 255 is what an engine that was away gives for a code it does not know.
-		unknown := f.Exit != nil && f.Exit.ExitCode == 255 && f.NotSeenLive
+		unknown := f.Exit != nil && (f.Exit.NoCode || f.Exit.ExitCode == 255 && f.NotSeenLive)
 		if f.Exit != nil && !isKillCode(f.Exit.ExitCode) && !unknown {
 			v.confidence = weaker(v.confidence, incident.Likely)
 			v.why = fmt.Sprintf("the kernel killed its main process, though the engine gives exit code %d", f.Exit.ExitCode)
@@ -255,6 +255,8 @@ func judgeCode(f *Facts) (judgement, bool) {
 	code := f.Exit.ExitCode
 	sig := incident.ExitSignal(code)
 	switch {
+	case f.Exit.NoCode:
+		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "the engine's word of its end has no exit code"}, true
 	case code == 0:
 		return judgement{cause: incident.ExitOK, confidence: incident.Certain}, true
 	case sig == 9 && kernelSent(f):
@@ -277,13 +279,29 @@ func judgeCode(f *Facts) (judgement, bool) {
 		return judgement{cause: incident.ExecFailed, confidence: incident.Likely, why: execMeaning[code]}, true
 	case incident.HasSignalName(sig):
 		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, signal: sig,
-			why: fmt.Sprintf("%[2]s leaves exit code %[1]d, and no request to the engine to send it was seen: another process sent it, or the program itself exited with %[1]d",
-				code, incident.SignalName(sig))}, true
+			why: unaskedSignal(f, sig)}, true
 	case code == unknownCode && (f.NotSeenLive || f.EngineDown):
 		return judgement{cause: incident.UnknownCause, confidence: incident.Possible,
 			why: "the engine gives 255 when it does not know how a container ended"}, true
 	}
 	return judgement{}, false
+}
+
+// unaskedSignal says of an exit code that a signal leaves who may have sent that: the
+// engine only where its events were not read.
+func unaskedSignal(f *Facts, sig int) string {
+	s := fmt.Sprintf("%s leaves exit code %d", incident.SignalName(sig), f.Exit.ExitCode)
+	itself := fmt.Sprintf("or the program itself exited with %d", f.Exit.ExitCode)
+	if f.covers(anEngine, endTime(f)) {
+		return s + ", and no request to the engine to send it was seen: another process sent it, " + itself
+	}
+	s += "; the engine's events were not read, so that somebody may have asked the engine"
+	if sig == stopSignal(f) {
+		s += " to stop it"
+	} else {
+		s += " to send it"
+	}
+	return s + "; or another process sent it, " + itself
 }
 
 // shifted says how far a kill's stamp is from the end.

@@ -34,7 +34,7 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 		return oomSummary(inc, f, v, who)
 	}
 	code := ""
-	if f.Exit != nil {
+	if f.Exit != nil && !f.Exit.NoCode {
 		code = fmt.Sprintf("exit code %d", f.Exit.ExitCode)
 	}
 	switch v.cause {
@@ -124,6 +124,9 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 	}
 	if code != "" {
 		return fmt.Sprintf("%s ended with %s and no source can say why", who, code)
+	}
+	if f.Exit != nil {
+		return fmt.Sprintf("%s ended, and no source can say why: the engine's word of it has no exit code", who)
 	}
 	return fmt.Sprintf("%s ended, and no source saw how: the engine kept no exit code", who)
 }

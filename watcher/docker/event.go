@@ -97,7 +97,7 @@ func observation(m events.Message, sh shadow) (o observe.Observation, ok bool) {
 		if err != nil {
 			code = unknownExit
 		}
-		o.Exit = &observe.Exit{ID: id, Name: name, Image: image, Labels: eventLabels(attrs), Exit: incident.Exit{At: at, ExitCode: code, Raw: raw}}
+		o.Exit = &observe.Exit{ID: id, Name: name, Image: image, Labels: eventLabels(attrs), Exit: incident.Exit{At: at, ExitCode: code, NoCode: err != nil, Raw: raw}}
 	case events.ActionKill:
 		number := 0
 		if !sh.signal {
