@@ -20,7 +20,7 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 		out = slices.Grow(out, len(f.Kills)+3)
 	}
 	for i := range f.Kills {
-		out = appendKill(out, &f.Kills[i], f.Kills[i].Main)
+		out = appendKill(out, f, &f.Kills[i], f.Kills[i].Main)
 	}
 	if v.child {
 		found := false
@@ -28,7 +28,7 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 			found = found || &f.Kills[i] == v.kill
 		}
 		if !found && v.kill != nil {
-			out = appendKill(out, v.kill, false)
+			out = appendKill(out, f, v.kill, false)
 		}
 	}
 	for i := range f.Faults {
@@ -82,7 +82,7 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 	}
 	if f.OOMKillDelta > 0 {
 		out = append(out, incident.Evidence{Source: "cgroup", Time: f.Time, Text: fmt.Sprintf("oom_kill +%d", f.OOMKillDelta),
-			Means: "the container's own counter of OOM kills rose with no kernel record to go with it"})
+			Means: "the container's own counter of OOM kills rose; " + f.recordless("whose limit that was")})
 	}
 	if s, age := lastSample(f); s != nil {
 		text := fmt.Sprintf("memory %s", incident.FormatBytes(s.Current))
@@ -118,7 +118,7 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 }
 
 // appendKill picks the lines of an episode that decide: limit, summary, kill.
-func appendKill(out []incident.Evidence, k *KernelKill, main bool) []incident.Evidence {
+func appendKill(out []incident.Evidence, f *Facts, k *KernelKill, main bool) []incident.Evidence {
 	e := k.Episode
 	at := killTime(k)
 	for _, l := range e.Lines {
@@ -135,7 +135,7 @@ func appendKill(out []incident.Evidence, k *KernelKill, main bool) []incident.Ev
 		}
 	}
 	if k.FromTrace || k.Marked != "" && (k.By == ByTrace || k.By == ByParent) {
-		out = append(out, markEvidence(k))
+		out = append(out, markEvidence(f, k))
 	}
 	if k.Kill.Line == "" || k.Kill.PID == 0 && k.Kill.Comm == "" {
 		return out
@@ -152,7 +152,7 @@ func appendKill(out []incident.Evidence, k *KernelKill, main bool) []incident.Ev
 }
 
 // markEvidence says what the trace event of a kill told.
-func markEvidence(k *KernelKill) incident.Evidence {
+func markEvidence(f *Facts, k *KernelKill) incident.Evidence {
 	x := incident.Evidence{Source: "trace", Time: killTime(k), Text: fmt.Sprintf("mark_victim pid=%d comm=%s", k.Kill.PID, redact.Sanitize(k.Kill.Comm)),
 		Means: "the kernel's OOM killer chose this process"}
 	if k.Kill.AnonRSS.Printed {
@@ -162,7 +162,7 @@ func markEvidence(k *KernelKill) incident.Evidence {
 		x.Text += " in " + redact.Sanitize(k.Marked)
 		x.Means += ", found in this cgroup at that moment"
 	}
-	if k.FromTrace {
+	if k.FromTrace && f.kernelGap() == "" {
 		x.Means += "; the kernel's log has no record of it"
 	}
 	return x

@@ -140,6 +140,23 @@ func (f *Facts) kernelUnread() bool {
 	return !slices.ContainsFunc(f.Horizons, func(h incident.Horizon) bool { return kernelLog(h.Source) && h.Read })
 }
 
+// recordless says that no kernel record tells something: a log that does not cover the
+// moment is not quoted.
+func (f *Facts) recordless(what string) string {
+	if gap := f.kernelGap(); gap != "" {
+		return what + " is not known: " + gap
+	}
+	return "no kernel record says " + what
+}
+
+// unrecorded is the same, as the end of a sentence, of a kill that something else counted.
+func (f *Facts) unrecorded() string {
+	if gap := f.kernelGap(); gap != "" {
+		return "; whose limit was reached is not known: " + gap
+	}
+	return " and no kernel record of it was seen; whose limit was reached is not known"
+}
+
 // silent lists, as clauses, the sources that cover the end and say nothing of it.
 func (f *Facts) silent() []string {
 	at := endTime(f)

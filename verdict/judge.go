@@ -97,11 +97,11 @@ func judgeKill(f *Facts) judgement {
 	}
 	if f.OOMKillDelta > 0 {
 		return judgement{cause: incident.OOMContainer, confidence: incident.Possible,
-			why: fmt.Sprintf("the cgroup's oom_kill counter rose by %d and no kernel record of it was seen; whose limit was reached is not known", f.OOMKillDelta)}
+			why: fmt.Sprintf("the cgroup's oom_kill counter rose by %d%s", f.OOMKillDelta, f.unrecorded())}
 	}
 	if len(f.EngineOOMs) > 0 {
 		return judgement{cause: incident.OOMContainer, confidence: incident.Possible,
-			why: "the engine reported an OOM in the container and no kernel record of it was seen; whose limit was reached is not known"}
+			why: "the engine reported an OOM in the container" + f.unrecorded()}
 	}
 	return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "no source says what was killed"}
 }
@@ -233,18 +233,18 @@ func judgeSilentOOM(f *Facts) (judgement, bool) {
 	}
 	if f.OOMKillDelta > 0 {
 		return judgement{cause: incident.OOMContainer, confidence: incident.Likely,
-			why: "its oom_kill counter rose just before it ended with 137; no kernel record says whose limit was reached"}, true
+			why: "its oom_kill counter rose just before it ended with 137; " + f.recordless("whose limit was reached")}, true
 	}
 	for _, at := range f.EngineOOMs {
 		if d := f.Exit.At.Sub(at); d >= -time.Second && d <= ChildWindow {
 			return judgement{cause: incident.OOMContainer, confidence: incident.Possible,
-				why: "the engine reported an OOM just before it ended with 137; no kernel record says who was killed or whose limit was reached"}, true
+				why: "the engine reported an OOM just before it ended with 137; " + f.recordless("who was killed or whose limit was reached")}, true
 		}
 	}
 	for i := range f.Voices {
 		if x := &f.Voices[i]; x.Kind == incident.VoiceTaskOOM && !x.Loose {
 			return judgement{cause: incident.OOMContainer, confidence: incident.Possible, voice: x,
-				why: "containerd reported an OOM in it just before it ended with 137; no kernel record says who was killed or whose limit was reached"}, true
+				why: "containerd reported an OOM in it just before it ended with 137; " + f.recordless("who was killed or whose limit was reached")}, true
 		}
 	}
 	return judgement{}, false

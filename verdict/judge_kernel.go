@@ -87,7 +87,10 @@ const nearLimit = 0.9
 // tracedKill judges a kill of which the log has no record: that the kernel's OOM
 // killer did it is certain, at whose limit is not.
 func tracedKill(f *Facts) (incident.Cause, incident.Confidence, string) {
-	const lost = "the kernel's OOM killer was traced, and its log has no record of the kill that says whose limit was reached"
+	lost := "the kernel's OOM killer was traced, and its log has no record of the kill that says whose limit was reached"
+	if gap := f.kernelGap(); gap != "" {
+		lost = "the kernel's OOM killer was traced; whose limit was reached is not known: " + gap
+	}
 	switch s, _ := lastSample(f); {
 	case f.Container == nil || unlimited(f):
 		return incident.OOMHost, incident.Possible, lost

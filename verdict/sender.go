@@ -86,7 +86,12 @@ func bySender(f *Facts, by *incident.Sent, want int) judgement {
 		}
 	case outside && runtimes[by.Sender.Comm]:
 		v.cause, v.confidence = incident.KillRequest, incident.Likely
-		v.why = fmt.Sprintf("%s sent it, as it does for the engine, and no request to the engine was seen", by.Sender.Comm)
+		v.why = fmt.Sprintf("%s sent it, as it does for the engine", by.Sender.Comm)
+		if f.covers(anEngine, endTime(f)) {
+			v.why += ", and no request to the engine was seen"
+		} else {
+			v.why += ", whose events were not read then"
+		}
 	case !by.Located && runtimes[by.Sender.Comm] && f.Container != nil && !tellsRequests(f.Container.Runtime):
 		v.cause, v.confidence = incident.KillRequest, incident.Possible
 		v.why = fmt.Sprintf("%s sent it, as it does for the engine; it ended before it could be looked up, and the name is its own choice", redact.Sanitize(by.Sender.Comm))

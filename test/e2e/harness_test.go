@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -125,6 +126,13 @@ func (r *receiver) of(id string) []incident.Incident {
 		}
 	}
 	return out
+}
+
+// all returns what was told, of whatever.
+func (r *receiver) all() []incident.Incident {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.got)
 }
 
 // json is the first thing that was told of a container, as it came.

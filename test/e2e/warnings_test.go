@@ -178,6 +178,13 @@ func TestWarnings(t *testing.T) {
 		{"pids", pids, "pids", incident.LimitPids},
 		{"pressure", squeezed, "pressure", incident.OOMContainer},
 	})
+	t.Run("its want is not the host's", func(t *testing.T) {
+		for _, inc := range hook.all() {
+			if inc.Cause == incident.OOMHost {
+				t.Errorf("%s: %s", inc.Kind, inc.Summary)
+			}
+		}
+	})
 	t.Run("leak", func(t *testing.T) { leaking(t, d, hook, leak, 20*time.Second, 90*time.Second) })
 	// It is over when it is over, and said once.
 	e.MustDocker(t, "rm", "-f", pids, squeezed)
