@@ -53,19 +53,20 @@ func Judge(f *Facts, exclude []Exclusion) *Report {
 	r := &Report{Findings: []Finding{}, Containers: []Subject{}, Notes: slices.Clone(f.Notes)}
 	for i := range rules {
 		if rule := &rules[i]; rule.ofHost != nil {
-			r.add(rule, nil, rule.ofHost(f), exclude)
+			r.add(rule, nil, nil, rule.ofHost(f), exclude)
 		}
 	}
 	for n := range f.Containers {
 		c := &f.Containers[n]
+		who := new(c.subject())
 		for i := range rules {
 			rule := &rules[i]
 			if rule.of == nil || rule.engine && !c.byEngine() {
 				continue
 			}
-			r.add(rule, c, rule.of(c, &f.Host), exclude)
+			r.add(rule, c, who, rule.of(c, &f.Host), exclude)
 		}
-		r.Containers = append(r.Containers, c.subject())
+		r.Containers = append(r.Containers, *who)
 		r.Notes = append(r.Notes, unknownIgnores(c)...)
 	}
 	slices.SortStableFunc(r.Containers, func(a, b Subject) int { return cmp.Compare(a.Name, b.Name) })
@@ -75,8 +76,8 @@ func Judge(f *Facts, exclude []Exclusion) *Report {
 	return r
 }
 
-// add takes what a rule found; nil is nothing.
-func (r *Report) add(rule *rule, c *Container, found *found, exclude []Exclusion) {
+// add takes what a rule found; nil is nothing. All findings of a container share who it is.
+func (r *Report) add(rule *rule, c *Container, who *Subject, found *found, exclude []Exclusion) {
 	switch {
 	case found == nil:
 		return
@@ -89,7 +90,7 @@ func (r *Report) add(rule *rule, c *Container, found *found, exclude []Exclusion
 		x.Severity = found.severity
 	}
 	if c != nil {
-		x.Container = new(c.subject())
+		x.Container = who
 		if x.Fix == "" {
 			x.Fix = c.apply(found.change)
 		}

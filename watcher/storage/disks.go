@@ -30,6 +30,7 @@ type disk struct {
 	dev    uint64
 	whole  time.Time // when its device was looked at last
 	fills  bool      // it grew quickly between the last two readings
+	empty  bool      // a tmpfs with next to nothing in it
 	last   incident.Disk
 	told   bool
 }
@@ -110,7 +111,7 @@ func (s *Source) use(next map[string]*disk, c *container, p *place) {
 		}
 		d = &disk{id: id, dev: p.dev, path: cmp.Or(p.of.Source, p.of.Mount), real: p.real, local: p.local, engine: c.engine}
 		if old := s.disks[id]; old != nil {
-			d.read, d.whole, d.quick, d.fills, d.last, d.told = old.read, old.whole, old.quick, old.fills, old.last, old.told
+			d.read, d.whole, d.quick, d.fills, d.empty, d.last, d.told = old.read, old.whole, old.quick, old.fills, old.empty, old.last, old.told
 		}
 		next[id] = d
 	}
@@ -129,7 +130,11 @@ func (s *Source) readDisks(ctx context.Context, now time.Time) []incident.Disk {
 	var out []incident.Disk
 	for _, id := range sortedKeys(s.disks) {
 		d := s.disks[id]
-		if !d.quick && now.Sub(d.read) < readEvery-tickEvery/2 {
+		every := readEvery
+		if d.empty {
+			every = emptyEvery
+		}
+		if !d.quick && now.Sub(d.read) < every-tickEvery/2 {
 			continue
 		}
 		a, err := s.look(ctx, d, now)
@@ -142,6 +147,7 @@ func (s *Source) readDisks(ctx context.Context, now time.Time) []incident.Disk {
 		d.fills = !first && (used-before > quickShare || d.fills && used > before)
 		d.quick = first || d.fills
 		d.read, d.last = now, a.disk
+		d.empty = d.uses[0].Kind == "tmpfs" && used < emptyShare && inodeShare(&a.disk) < emptyShare
 		if used < reportFrom && inodeShare(&a.disk) < reportFrom && !d.fills && !d.told {
 			continue
 		}

@@ -16,6 +16,10 @@ const (
 	// any is.
 	tickEvery = 2 * time.Second
 	readEvery = 10 * time.Second
+	// emptyEvery is how often a tmpfs is read of which less than emptyShare is in use: each
+	// container has one, for shared memory, and few use it.
+	emptyEvery = 20 * time.Second
+	emptyShare = 0.01
 	// logsEvery is how often the sizes of log files are read.
 	logsEvery = 15 * time.Second
 	// usageEvery is how often an engine is asked at most what is on its disk.
