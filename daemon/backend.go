@@ -35,6 +35,7 @@ const aliveFor = 30 * time.Second
 type backend struct {
 	started time.Time
 	path    string
+	tune    *tuner
 	store   *store.Store
 	watcher *watcher.Watcher
 	kernel  *kernlog.Source
@@ -59,11 +60,15 @@ func (b *backend) Incidents(ctx context.Context, q web.Query, each func(web.Foun
 	if err != nil {
 		return err
 	}
+	defer b.tune.read()()
 	return b.store.EachBody(ctx, sq, found(each))
 }
 
 // Explain implements web.Backend.
 func (b *backend) Explain(ctx context.Context, what string, all bool, each func(web.Found) error) error {
+	if all {
+		defer b.tune.read()()
+	}
 	return b.store.Explain(ctx, what, all, found(each))
 }
 

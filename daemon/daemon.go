@@ -73,6 +73,7 @@ type Daemon struct {
 	watcher    *watcher.Watcher
 	auditing   *auditing
 	server     *web.Server
+	tune       tuner
 }
 
 // New returns a Daemon with a configuration; Run starts it.
@@ -90,7 +91,7 @@ func New(cfg *config.Config, opt Options) *Daemon {
 // Daemon runs once.
 func (d *Daemon) Run(ctx context.Context) error {
 	d.started = time.Now()
-	defer limitGarbage()()
+	defer d.tune.start()()
 	d.log, d.level = newLogger(d.opt.Stderr, d.cfg.Log)
 	for _, w := range d.opt.Warnings {
 		d.log.Warn(w)
@@ -144,7 +145,7 @@ func (d *Daemon) addRuns() {
 		{"supervise", func(ctx context.Context) error {
 			return supervise(ctx, d.supervisor, d.sources.deaths, d.watcher.Sources)
 		}},
-		{"footprint", func(ctx context.Context) error { return keepFootprint(ctx, d.log) }},
+		{"footprint", func(ctx context.Context) error { return keepFootprint(ctx, &d.tune, d.log) }},
 	} {
 		d.parts.add(r.name, r.run, nil)
 	}
@@ -300,7 +301,7 @@ func (d *Daemon) badState(err error) error {
 func (d *Daemon) openServer(context.Context) error {
 	d.metrics.MustRegister(newRecordCounts(d.sources.kernel, d.sources.signals))
 	d.auditing = newAuditing(d.cfg, d.store, d.history, d.log, d.metrics)
-	back := &backend{host: d.host, signals: d.sources.signals, auditing: d.auditing, started: d.started, path: d.cfg.Store.Path, store: d.store, watcher: d.watcher, kernel: d.sources.kernel, deaths: d.sources.deaths, since: d.sources.since,
+	back := &backend{host: d.host, tune: &d.tune, signals: d.sources.signals, auditing: d.auditing, started: d.started, path: d.cfg.Store.Path, store: d.store, watcher: d.watcher, kernel: d.sources.kernel, deaths: d.sources.deaths, since: d.sources.since,
 		outbox: d.outbox, keep: d.keeper, log: d.log, sampler: d.sources.sampler, recorder: d.recorder, history: d.history, leaks: d.leaks}
 	d.server = web.New(web.Options{Addr: string(d.cfg.Listen), Socket: d.cfg.Socket, AllowedHosts: d.cfg.AllowedHosts, Backend: back, Control: back,
 		Token: string(d.cfg.Web.Token), Metrics: d.metrics, Log: d.log})

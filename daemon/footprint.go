@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -25,18 +27,73 @@ const (
 	heapEvery    = 30
 )
 
-// limitGarbage sets gcPercent, unless the environment sets GOGC, and returns what sets it
-// back.
-func limitGarbage() (undo func()) {
-	if os.Getenv("GOGC") != "" {
+// While what is kept is read, there may be more garbage, and more goroutines run at once
+// than there are processors. With gcPercent the collector ran 46 times a second and took
+// most of the time that reading did; and what a death wakes waited up to 10 ms until a
+// reader was taken off its processor.
+const (
+	readingPercent = 100
+	spareProcs     = 2
+)
+
+// A tuner sets how the runtime works: with little memory at rest.
+type tuner struct {
+	gcFixed, procsFixed bool // the environment sets it
+
+	mu      sync.Mutex
+	readers int  // answers that are read now
+	eased   bool // it works as while reading
+}
+
+// start sets gcPercent, unless the environment sets GOGC, and returns what sets it back.
+func (t *tuner) start() (undo func()) {
+	t.gcFixed, t.procsFixed = os.Getenv("GOGC") != "", os.Getenv("GOMAXPROCS") != ""
+	if t.gcFixed {
 		return func() {}
 	}
 	before := debug.SetGCPercent(gcPercent)
 	return func() { debug.SetGCPercent(before) }
 }
 
+// read has it work as while reading until done, and until rest is called after that.
+func (t *tuner) read() (done func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.readers++
+	if !t.eased {
+		t.eased = true
+		if !t.gcFixed {
+			debug.SetGCPercent(readingPercent)
+		}
+		if !t.procsFixed {
+			runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareProcs)
+		}
+	}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.readers--
+	}
+}
+
+// rest has it work as at rest again where nothing is read.
+func (t *tuner) rest() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.eased || t.readers > 0 {
+		return
+	}
+	t.eased = false
+	if !t.gcFixed {
+		debug.SetGCPercent(gcPercent)
+	}
+	if !t.procsFixed {
+		runtime.SetDefaultGOMAXPROCS()
+	}
+}
+
 // keepFootprint releases memory that the program does not need, until ctx ends.
-func keepFootprint(ctx context.Context, log *zap.Logger) error {
+func keepFootprint(ctx context.Context, tune *tuner, log *zap.Logger) error {
 	own, err := ownMappings()
 	if err != nil {
 		log.Debug("the program's pages are not released", zap.Error(err))
@@ -49,6 +106,7 @@ func keepFootprint(ctx context.Context, log *zap.Logger) error {
 			return nil
 		case <-tick.C:
 		}
+		tune.rest()
 		if n%heapEvery == 0 { // the first time too: what the start has left
 			debug.FreeOSMemory()
 		}

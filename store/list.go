@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -139,12 +140,13 @@ func (s *Store) eachBody(ctx context.Context, q Query, f func(Place, []byte) err
 		q.After = floor
 		q.After.Seq-- // it is included
 	}
+	var on sheet
 	for n := 0; ; {
 		limit := pageRows
 		if q.Limit > 0 {
 			limit = min(limit, q.Limit-n)
 		}
-		page, more, err := s.turn(ctx, n > 0, q, limit)
+		page, more, err := s.turn(ctx, n > 0, q, limit, &on)
 		if err != nil {
 			return fmt.Errorf("list incidents: %w", explainSQLite(err))
 		}
@@ -160,7 +162,6 @@ func (s *Store) eachBody(ctx context.Context, q Query, f func(Place, []byte) err
 			} else {
 				q.After = p.Place
 			}
-			p.body = nil
 		}
 		if n += len(page); q.Limit > 0 && n >= q.Limit {
 			return nil
@@ -190,7 +191,7 @@ func (s *Store) eachOld(ctx context.Context, q Query, f func(Place, []byte) erro
 			return nil
 		}
 		if (limit == 0 || len(hits) < limit) && inc.Called(word) {
-			hits = append(hits, hit{p, body})
+			hits = append(hits, hit{p, bytes.Clone(body)})
 		}
 		return nil
 	})

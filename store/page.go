@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
@@ -25,12 +26,19 @@ type found struct {
 	crc  int64
 }
 
+// A sheet is the memory of a page, which the pages of an answer share: what is read of a
+// store would else be garbage three times over, and its collection what delays alerts.
+type sheet struct {
+	rows  []found
+	bytes []byte
+}
+
 // turn reads a page. Beside a writer all pages but the first of an answer are read one
 // at a time, each with a rest after it: however many read everything, half of one
 // processor and of the disk's time is left to what dies now.
-func (s *Store) turn(ctx context.Context, long bool, q Query, limit int) ([]found, bool, error) {
+func (s *Store) turn(ctx context.Context, long bool, q Query, limit int, on *sheet) ([]found, bool, error) {
 	if !long || s.readOnly {
-		return s.page(ctx, q, limit)
+		return s.page(ctx, q, limit, on)
 	}
 	select {
 	case s.long <- struct{}{}:
@@ -38,7 +46,7 @@ func (s *Store) turn(ctx context.Context, long bool, q Query, limit int) ([]foun
 		return nil, false, ctx.Err()
 	}
 	begun := time.Now()
-	page, more, err := s.page(ctx, q, limit)
+	page, more, err := s.page(ctx, q, limit, on)
 	time.AfterFunc(min(time.Since(begun), longestRest), func() { <-s.long })
 	return page, more, err
 }
@@ -102,10 +110,13 @@ func (s *Store) start(ctx context.Context, q Query) (Place, error) {
 	return all[q.Limit-1], nil
 }
 
-// page reads up to limit incidents; more is true where others may follow.
-func (s *Store) page(ctx context.Context, q Query, limit int) (page []found, more bool, err error) {
+// page reads up to limit incidents onto a sheet; more is true where others may follow.
+func (s *Store) page(ctx context.Context, q Query, limit int, on *sheet) (page []found, more bool, err error) {
 	for i, source := range s.sources() {
-		part, again, err := s.pageOf(ctx, source, q, limit)
+		if i > 0 {
+			on = &sheet{} // both parts are needed at once
+		}
+		part, again, err := s.pageOf(ctx, source, q, limit, on)
 		if err != nil && (i == 0 || ctx.Err() != nil) {
 			return nil, false, err
 		}
@@ -145,7 +156,7 @@ func (s *Store) page(ctx context.Context, q Query, limit int) (page []found, mor
 	return page, more, nil
 }
 
-func (s *Store) pageOf(ctx context.Context, source querier, q Query, limit int) (page []found, more bool, err error) {
+func (s *Store) pageOf(ctx context.Context, source querier, q Query, limit int, on *sheet) (page []found, more bool, err error) {
 	where, args, err := q.conditions(ctx, source)
 	if err != nil {
 		return nil, false, err
@@ -159,16 +170,20 @@ func (s *Store) pageOf(ctx context.Context, source querier, q Query, limit int) 
 		return nil, false, err
 	}
 	defer rows.Close()
-	for size := 0; size < pageBytes && rows.Next(); {
+	on.rows, on.bytes = on.rows[:0], on.bytes[:0]
+	var body sql.RawBytes // until the next row is read
+	for len(on.bytes) < pageBytes && rows.Next() {
 		var x found
-		if err := rows.Scan(&x.TimeNS, &x.Seq, &x.id, &x.crc, &x.body); err != nil {
+		if err := rows.Scan(&x.TimeNS, &x.Seq, &x.id, &x.crc, &body); err != nil {
 			return nil, false, err
 		}
-		size += len(x.body)
-		page = append(page, x)
-		more = size >= pageBytes || len(page) == limit
+		from := len(on.bytes)
+		on.bytes = append(on.bytes, body...)
+		x.body = on.bytes[from:len(on.bytes):len(on.bytes)]
+		on.rows = append(on.rows, x)
+		more = len(on.bytes) >= pageBytes || len(on.rows) == limit
 	}
-	return page, more, rows.Err()
+	return on.rows, more, rows.Err()
 }
 
 // conditions are the tables and the condition that select a query's incidents, and

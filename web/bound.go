@@ -25,6 +25,8 @@ const (
 	// longAnswer for all of it.
 	stallTimeout = 5 * time.Second
 	longAnswer   = 2 * time.Minute
+	// sendBuffer is what the kernel keeps for a client that does not take it.
+	sendBuffer = 64 << 10
 )
 
 // bounded lets only so many requests be answered at once.
@@ -126,6 +128,11 @@ func (l *limited) Accept() (net.Conn, error) {
 	if err != nil {
 		<-l.slots
 		return nil, err
+	}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		// Without it the kernel takes megabytes of an answer for who reads nothing. It
+		// fails where the client is gone.
+		_ = tcp.SetWriteBuffer(sendBuffer)
 	}
 	return &slot{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
 }

@@ -29,6 +29,13 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
+	if addr := os.Getenv(crowdEnv); addr != "" {
+		if err := crowd(addr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	dir, err := os.MkdirTemp("", "oomwatch-fault-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
