@@ -10,10 +10,10 @@ import (
 // beside params=["7","x"], or "$2 = 'x'".
 var (
 	reBound  = lazyre.New("([A-Za-z_][A-Za-z0-9_.]*)[\"`\\]]?\\s*=\\s*(?:[a-z_0-9]+\\()?(\\$[0-9]{1,3}|\\?|%s)")
-	reValues = lazyre.New(`\b(?i:param(?:eter)?s?|args?|arguments|bind(?:s|ings?|ing_params)?|values)\\*["']?\s*[:=]?\s*[\[(]`)
+	reValues = lazyre.New(`\b(?i:param(?:eter)?s?|args?|arguments|bind(?:s|ings?|ing_params)?|values)\\*["']?\s*[:=]?\s*[\[(]|[;)]\s+\[`)
 	reHolder = lazyre.New(`\$[0-9]{1,3}|\?|%s`)
 
-	bindHints = hinting("param&$", "param&?", "param&%s", "args&$", "args&?", "args&%s", "bind&$", "bind&?", "arguments&?", "arguments&$")
+	bindHints = hinting("param&$", "param&?", "param&%s", "args&$", "args&?", "args&%s", "bind&$", "bind&?", "arguments&?", "arguments&$", "values&$1", "values&?")
 )
 
 // binds hides the values that are bound to columns with a promising name.

@@ -23,7 +23,7 @@ var tools = []tool{
 	{names: "mysql* mariadb*", flags: "-p="},
 	{names: "mysqladmin", needs: "password", place: 1},
 	{names: "mongo mongosh mongodump mongorestore mongoexport mongoimport mongostat mongotop cqlsh rdesktop sshpass useradd usermod twine poetry psexec nodetool", flags: "-p"},
-	{names: "7z 7za 7zr rar unrar", flags: "-p="},
+	{names: "7z 7za 7zr rar unrar", flags: "-p= -hp="},
 	{names: "htpasswd", flags: "", needs: "-b", place: -1},
 	{names: "ldapsearch ldapadd ldapmodify ldapdelete ldappasswd ldapwhoami ldapcompare ldapmodrdn", flags: "-w"},
 	{names: "ldappasswd", flags: "-s -a"},
@@ -49,6 +49,11 @@ var tools = []tool{
 	{names: "wg", needs: "preshared-key", place: 1},
 	{names: "ssh-keygen", flags: "-N -P"},
 	{names: "etcdctl", flags: "--user:"},
+	{names: "dotnet", needs: "user-secrets", place: 3},
+	{names: "slappasswd", flags: "-s"},
+	{names: "mosquitto_passwd", needs: "-b", place: -1},
+	{names: "doctl", needs: "init", flags: "-t"},
+	{names: "schtasks", flags: "/rp"},
 	{names: "mssql-cli tsql osql", flags: "-P"},
 	{names: "gh glab", needs: "secret", flags: "--body -b"},
 	{names: "rclone", needs: "obscure", place: 1},
@@ -61,7 +66,7 @@ var tools = []tool{
 var toolHints = hinting("docker&login", "podman&login", "nerdctl&login", "buildah&login", "skopeo&login", "crane&login", "oras&login", "helm&login", "az login", "mysql&-p", "mysql&password", "mariadb&-p", "mongo&-p",
 	"cqlsh&-p", "rdesktop&-p", "sshpass", "useradd&-p", "usermod&-p", "twine&-p", "poetry&-p", "psexec&-p", "nodetool&-p", "7z&-p", "7za&-p", "rar &-p", "htpasswd&-", "ldap&-w", "ldappasswd", "mosquitto&-p",
 	"sqlcmd&-p", "bcp&-p", "isql&-p", "zip&-p", "ipmitool&-p", "curl&-", "http &-", "https &-", "xh &-", "-cli&-a", "-cli&--pass", "openssl&-k", "smb&-u", "rpcclient&-u", "snmp&-", "freerdp", "mstsc", "lftp&-u",
-	"rabbitmqctl", "vault&login", "vault&unseal", "mc&set", "mc&add", "wpa_", "nmcli", "wg&-key", "ssh-keygen", "oc login", "cf login", "ibmcloud", "etcdctl&--user", "mssql-cli", "tsql&-p", "osql&-p", "gh secret&-b", "rclone&obscure", "radtest", "virt-&password", "winrm&-p", "mapexec&-p", "netexec&-p", "nxc&-p", "winexe&-p", "impacket&-p")
+	"rabbitmqctl", "vault&login", "vault&unseal", "mc&set", "mc&add", "wpa_", "nmcli", "wg&-key", "ssh-keygen", "dotnet&user-secrets", "slappasswd", "mosquitto_passwd", "doctl&-t", "schtasks&/rp", "rar &-hp", "oc login", "cf login", "ibmcloud", "etcdctl&--user", "mssql-cli", "tsql&-p", "osql&-p", "gh secret&-b", "rclone&obscure", "radtest", "virt-&password", "winrm&-p", "mapexec&-p", "netexec&-p", "nxc&-p", "winexe&-p", "impacket&-p")
 
 var toolsByName = func() map[string][]tool {
 	byName := map[string][]tool{}
@@ -122,7 +127,7 @@ func (m *masker) args(i int) []arg {
 			i++
 		}
 		i += len(reAuditArg.FindString(s[i:min(len(s), i+6)]))
-		if i >= len(s) || strings.IndexByte("|;&\n)]", s[i]) >= 0 {
+		if i >= len(s) || strings.IndexByte("|;&>\n)]", s[i]) >= 0 {
 			break
 		}
 		if q := s[i]; q == '"' || q == '\'' {

@@ -11,6 +11,10 @@ var (
 	reResult = lazyre.New(`(?i)^(?:[0-9]+(?:[./%][0-9]*)?|ok|yes|no|y|n|on|off|pass|passed|fail|failed|skip|skipped|success|error|all|any|undefined|true|false|null|none)[,;|]?$`)
 	// A variable, a template, a verb of a format: the value stands elsewhere.
 	reReference = lazyre.New(`^(?:\$[A-Za-z_{(\[]|\$\$?$|%[svqdr+#@(]|%\{|\{\{|\{[a-z_.]+\}$|#\{|<%|@@|ENC\[|env\(|os\.|process\.env|self\.|this\.|config\.|settings\.|request\.|req\.|ctx\.|args\.|vault:|ssm:|arn:|secretsmanager|\*\*|file:|/(?:run|var|etc|root|home|opt|tmp|srv|usr|mnt|app|secrets|data|dev|proc)/|\./|~/|[a-z]+(?:\.[A-Za-z0-9_$]+)+@[0-9a-f]{4,16}$|[A-Z]:\\)`)
+	// A file by its path.
+	reFilePath = lazyre.New(`^/[A-Za-z0-9_.\-]+(?:/[A-Za-z0-9_.\-]+)*/?[A-Za-z0-9_\-]+\.[a-z0-9]{2,5}$`)
+	// A version, as behind an image: token:1.2.
+	reVersion = lazyre.New(`^v?[0-9]+(?:\.[0-9]+)+(?:-[a-z0-9.]+)?$`)
 	// A call: getPassword(), and so on.
 	reCalled = lazyre.New(`^[A-Za-z_][A-Za-z0-9_.:>\-]*\(`)
 	// An object of Kubernetes: namespace/name.
@@ -25,7 +29,7 @@ var (
 	nothing = wordSet(`null nil none undefined true false yes no on off empty unset default n/a na nan void ok required optional present identifier string str text varchar char bytes byte int bool boolean integer number
 		object optional.empty any unknown never basic`)
 	said = wordSet(`a an the in on at by for from to with of as no not now only also being already never still too very same different weak strong short long unsafe secure insecure valid
-		invalid correct incorrect wrong bad empty blank missing absent mandatory necessary set unset known unknown hidden visible plain yours your case-sensitive one there here stale old new about
+		requires needs expects takes wants invalid correct incorrect wrong bad empty blank missing absent mandatory necessary set unset known unknown hidden visible plain yours your case-sensitive one there here stale old new about
 		where what how longer shorter less more out must cannot can't could should may might can will would was were is are has have had does doesn't did didn't isn't wasn't won't don't do be been
 		and or but if when while because please enter use using via per than that this these those it its both either neither each every all some any another other
 		expired failed denied rejected refused revoked found unexpected malformed mismatch error errors failure failing ok success successful successfully enabled disabled required needed optional
@@ -36,6 +40,9 @@ var (
 		token tokens key keys credentials used sent received storage based only-once history strength complexity attempts attempt entry user username usernames algorithm format
 		complete done pending loading loaded reading read decode decoded parse parsed parsing processing ring vault backend plugin module handler filter callback function method class object
 		falsch ungültig ungueltig fehlt abgelaufen geändert incorrecta incorrecto inválida inválido invalide incorrect incorrecte expiré expirado expirada requerida requis obligatoire vergessen
+		obligatorio obligatoria obligatoire obrigatório obrigatória obbligatorio obbligatoria obligatorie verplicht vereist verlopen gewijzigd gewist povinné povinný změněno změněn neplatné nastaveno endret utløpt udløbet ændret ändrat utgånget fel ugyldig ogiltig vanhentunut vaihdettu wymagane wymagany zmienione nieprawidłowe wygasło
+		fehlgeschlagen erfolgreich geändert abgelehnt korrekt richtig notwendig nötig leer gesetzt zurückgesetzt geschickt requis expirée modifié vide incorrects correcte correct caducada caducado cambiada actualizada vacía válida correcta alterada vazia correta cambiata aggiornata vuota corretta yanlış değiştirildi gerekli hatalı zorunlu
+		обязателен изменен изменён установлен устарел обновлён обновлен нужен пуст задан необходим kötelező lejárt megváltozott schimbată expirată greșită pair pairs combination
 		oublié olvidada erforderlich zurücksetzen non nicht no ne errata scaduta неверный неверен истек`)
 )
 
@@ -65,7 +72,7 @@ func placeholder(text string, nm name) bool {
 // harmless is true where a value is none: a reference, a type, a word of prose.
 func (m *masker) harmless(nm name, l link, v read, text string) bool {
 	s := m.s
-	if nm.is != isPassword && l.is == byColon && !l.quoted && !v.quoted && len(text) > 0 && isPort(text) {
+	if nm.is != isPassword && l.is == byColon && !l.quoted && !v.quoted && len(text) > 0 && (isPort(text) || reVersion.MatchString(text)) {
 		return true // token:8443
 	}
 	if nm.from >= 2 && l.is == byComma && !nm.flag && nothing[strings.ToLower(text)] {
@@ -78,6 +85,8 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 		if v.open != 0 || blank || !looksSecret(text) || uuid(text) || len(text) < 8 || strings.Contains(text, ":") && !v.quoted {
 			return true
 		}
+	case base == "jwt" && blank:
+		return true // its message
 	case l.is == byColons && !l.quoted && !v.quoted && blank && (strings.Contains(nm.text, "-") || base == "passwd" || base == "pwd" || nm.is == isToken || nm.is == isSecret && base != "mnemonic" && base != "phrase") && prosaic(text):
 		return true // a component of a program, and its message
 	case strings.HasSuffix(s[:nm.from], "::"), nm.from > 1 && strings.HasPrefix(s[nm.to:], "::") && (s[nm.from-1] == ':' || s[nm.from-1] == '.'):
@@ -117,6 +126,12 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 	}
 	if nm.text == "Secret" && !v.quoted && reObject.MatchString(text) {
 		return true
+	}
+	if !v.quoted && len(text) > 2 && strings.HasSuffix(text, "[") && identifier(text[:len(text)-1]) {
+		return true // config["secret"]
+	}
+	if (v.open == '[' || v.open == 0) && nm.is == isToken && strings.HasSuffix(base, "s") && !hasDigit(text) && strings.ToUpper(text) == text {
+		return true // special tokens: [CLS]
 	}
 	if !v.quoted && isCall(text, s[v.after:]) {
 		return true
@@ -171,6 +186,16 @@ func isPort(s string) bool {
 	return w != "" && len(w) <= 5 && digits(w)
 }
 
+// identifier is true for the name of a variable or of a field of one.
+func identifier(s string) bool {
+	for i := range len(s) {
+		if !wordByte(s[i]) && s[i] != '.' {
+			return false
+		}
+	}
+	return s != ""
+}
+
 func digits(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < '0' || s[i] > '9' {
@@ -199,7 +224,7 @@ func harmlessValue(text string, is promise, quoted bool) bool {
 	if !hasDigit(t) && !hasLetter(t) && len(t) <= 3 {
 		return true // ';'
 	}
-	if reReference.MatchString(t) {
+	if reReference.MatchString(t) || reFilePath.MatchString(t) {
 		return true
 	}
 	w := strings.ToLower(strings.TrimRight(firstWord(t), ".!:?)"))
@@ -211,7 +236,7 @@ func harmlessValue(text string, is promise, quoted bool) bool {
 		if digits(w) {
 			return len(w) < 4
 		}
-		return !hasDigit(w)
+		return !hasDigit(w) && (strings.ToLower(t) == t || strings.ToUpper(t) == t)
 	case isSession:
 		return strings.HasPrefix(w, "0x") || len(w) < 6 || said[w] || reNumber.MatchString(w) && len(w) < 10
 	}

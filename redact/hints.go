@@ -13,7 +13,7 @@ import (
 type hintSet [hintBits / 64]uint64
 
 // hintBits is how many hints there may be.
-const hintBits = 512
+const hintBits = 640
 
 func (h *hintSet) add(i int)     { h[i/64] |= 1 << (i % 64) }
 func (h hintSet) has(i int) bool { return h[i/64]&(1<<(i%64)) != 0 }

@@ -40,8 +40,11 @@ var (
 	reTime     = lazyre.New(`^[0-9.:]+[a-z%]{0,2}(?:\s|$)`)
 	reUser     = lazyre.New(`\b(?:user(?:name)?|login|email)\s*[:=]\s*\S+\s*$`)
 	reNumbered = lazyre.New(`^ #?[0-9]{1,2}[:=]`)
-	reLeader   = lazyre.New(`^(?:\.{3,}|-{4,}|_{4,}) ?`)
+	reLeader   = lazyre.New(`^(?:\.{3,}|-{4,}|_{4,}) ?(?:[:=] ?)?`)
 )
+
+// reMember is what stands before the key of a hash in Perl.
+var reMember = lazyre.New(`[$>A-Za-z0-9_\]}]\{["']?$`)
 
 // reDeclared is the type in a declaration: password As String = "x".
 var reDeclared = lazyre.New(`^(?:[Aa]s )?[*]?[A-Za-z_][A-Za-z0-9_.\[\]]* :?= ?`)
@@ -97,6 +100,14 @@ func (m *masker) link(nm name) link {
 		if n := closer(s[i:]); n > 0 {
 			l.quoted = true
 			i += n
+			continue
+		}
+		if i+1 < len(s) && (s[i] == '!' || s[i] == '?') && s[i+1] == ':' {
+			i++ // password!: string
+			continue
+		}
+		if i < len(s) && s[i] == '}' && reMember.MatchString(s[max(0, nm.from-24):nm.from]) {
+			i++ // $ENV{DB_PASSWORD} = "x"
 			continue
 		}
 		if i < len(s) && (s[i] == ']' || s[i] == ')') && i+1 < len(s) && (l.quoted || strings.IndexByte(" =:]", s[i+1]) >= 0) {
@@ -253,6 +264,7 @@ func (m *masker) weak(nm name, l link) bool {
 	switch {
 	case l.is == byEquals, l.is == byArrow, l.quoted && l.is != bySpace, strings.EqualFold(nm.text, "pw"):
 	case (l.is == byColons || l.is == byColon) && closer(v) > 0:
+	case (l.is == byColons || l.is == byColon) && closer(v[len(reType.FindString(v)):]) > 0: // pass: String = "x"
 	case l.is == byColon && strings.ContainsAny(m.s[max(0, nm.from-100):nm.from], "{[("): // Go's %+v
 	case l.is == byColons && nm.text == strings.ToLower(nm.text) && reUser.MatchString(m.lower[max(0, nm.from-60):nm.from]):
 	case nm.text == "pass" && l.is == byColons && strings.Trim(m.s[:nm.from], " \t-") == "" && !strings.ContainsAny(strings.TrimSpace(m.s[l.at:]), " \t"):

@@ -30,6 +30,9 @@ var stems = []struct {
 	{"secret", isSecret}, {"credential", isSecret}, {"token", isToken},
 	{"apikey", isSecret}, {"accesskey", isSecret}, {"privatekey", isSecret}, {"authkey", isSecret}, {"accountkey", isSecret},
 	{"signingkey", isSecret}, {"encryptionkey", isSecret}, {"masterkey", isSecret}, {"licensekey", isSecret}, {"presharedkey", isSecret},
+	// Languages that put endings on a word, or no blank behind it.
+	{"parola", isPassword}, {"şifre", isPassword}, {"sifre", isPassword}, {"비밀번호", isPassword}, {"암호", isPassword}, {"パスワード", isPassword}, {"密码", isPassword}, {"密碼", isPassword}, {"口令", isPassword}, {"รหัสผ่าน", isPassword},
+	{"пароль", isPassword}, {"парол", isPassword}, {"jelszó", isPassword}, {"jelszav", isPassword}, {"hasł", isPassword}, {"lösenord", isPassword}, {"passord", isPassword}, {"salasan", isPassword}, {"κωδικ", isPassword}, {"lozink", isPassword}, {"سيسم", isPassword}, {"סיסמ", isPassword},
 	{"sessionid", isSession}, {"sessid", isSession},
 }
 
@@ -44,11 +47,15 @@ var words = map[string]promise{
 	// Other languages.
 	"passe": isPassword, "clave": isPassword, "senha": isPassword, "parola": isPassword, "hasło": isPassword, "hasło:": isPassword, "haslo": isPassword,
 	"пароль": isPassword, "пароля": isPassword, "пароли": isPassword, "heslo": isPassword, "lösenord": isPassword, "losenord": isPassword,
-	"adgangskode": isPassword, "adgangskoden": isPassword, "passord": isPassword, "passordet": isPassword, "salasana": isPassword, "şifre": isPassword, "sifre": isPassword,
+	"adgangskode": isPassword, "khẩu": isPassword, "laluan": isPassword, "المرور": isPassword, "السر": isPassword, "عبور": isPassword, "adgangskoden": isPassword, "passord": isPassword, "passordet": isPassword, "salasana": isPassword, "şifre": isPassword, "sifre": isPassword,
 	"密码": isPassword, "密碼": isPassword, "口令": isPassword, "パスワード": isPassword, "暗証番号": isPin, "비밀번호": isPassword, "암호": isPassword,
 	"jelszó": isPassword, "jelszo": isPassword, "lozinka": isPassword, "geslo": isPassword, "parolă": isPassword, "κωδικός": isPassword,
 	"mdp": isPassword, "jeton": isToken, "anmeldedaten": isSecret, "credenciales": isSecret, "credenziali": isSecret, "credenciais": isSecret, "identifiants": isSecret, "inloggegevens": isSecret,
 	"geheim": isSecret, "sleutel": isSecret, "segreto": isSecret, "segredo": isSecret, "secreto": isSecret, "hemlighet": isSecret, "geheimwort": isPassword, "losungswort": isPassword, "pwort": isPassword,
+	"验证码": isPin, "驗證碼": isPin, "認証コード": isPin, "確認コード": isPin, "인증번호": isPin, "인증코드": isPin, "лозинка": isPassword, "парола": isPassword, "συνθηματικό": isPassword, "패스워드": isPassword, "비번": isPassword, "סיסמה": isPassword, "ססמה": isPassword, "पासवर्ड": isPassword, "कूटशब्द": isPassword, "รหัสผ่าน": isPassword,
+	"löyniorð": isPassword, "lykilorð": isPassword, "pasahitza": isPassword, "wagwoord": isPassword, "fjalëkalimi": isPassword, "salasõna": isPassword, "løsenord": isPassword, "şifrə": isPassword, "parol": isPassword, "contrasinal": isPassword, "contrasenya": isPassword, "nenosiri": isPassword,
+	"პაროლი": isPassword, "գաղտնաբառ": isPassword, "পাসওয়ার্ড": isPassword, "கடவுச்சொல்": isPassword, "құпиясөз": isPassword, "गोपनीयशब्द": isPassword, "گذرواژه": isPassword, "parole": isMaybe, "wagwort": isPassword, "codeword": isPassword, "kodord": isPassword, "kodeordet": isPassword, "lösenordet": isPassword,
+	"секрет": isSecret, "токен": isToken, "秘钥": isSecret, "密钥": isSecret, "密鑰": isSecret, "令牌": isToken, "トークン": isToken, "秘密鍵": isSecret, "토큰": isToken, "비밀키": isSecret, "secretul": isSecret, "tajemství": isSecret, "salaisuus": isSecret,
 	"toegangscode": isPin, "sicherheitscode": isPin, "bestätigungscode": isPin, "verificatiecode": isPin, "einmalcode": isPin, "freischaltcode": isPin,
 	"zugangsdaten": isSecret, "zugangscode": isPin, "geheimnis": isSecret, "kodeord": isPassword, "sandi": isPassword, "slaptažodis": isPassword, "parool": isPassword, "kennung": noPromise,
 }
@@ -57,16 +64,18 @@ var words = map[string]promise{
 var nameHints = hinting("pass", "pwd", "pw", "psw", "secret", "token", "key", "cred", "sess", "signature", "csrf", "xsrf", "nonce", "otp", "pin", "webhook",
 	"mnemonic", "phrase", "kennwort", "contrase", "wachtwoord", "pword", "psk", "jwt", "salt", "code", "_pat", "auth", "cookie", "sig", "hmac", "bearer", "saml", "assertion", "session", "connect.sid",
 	"clave", "senha", "parola", "parolă", "hasło", "haslo", "парол", "Парол", "heslo", "lösenord", "losenord", "adgangskode", "salasana", "şifre", "Şifre", "sifre",
-	"密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호", "jelsz", "lozinka", "geslo", "κωδικός", "Κωδικός", "zugang", "geheimnis", "kodeord", "mdp", "motdep", "jeton", "anmeldedaten", "credenc", "credenz", "identifiants", "inloggeg", "geheim", "sleutel", "segret", "segred", "hemlighet", "losungswort", "pwort", "chiave", "chave", "schlüssel", "cle ", "clé", "sandi", "slaptažodis", "parool")
+	"密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호", "jelsz", "lozinka", "geslo", "κωδικός", "Κωδικός", "zugang", "geheimnis", "kodeord", "mdp", "motdep", "jeton", "anmeldedaten", "credenc", "credenz", "identifiants", "inloggeg", "geheim", "sleutel", "segret", "segred", "hemlighet", "losungswort", "pwort", "chiave", "chave", "schlüssel", "cle ", "clé", "sandi", "slaptažodis", "parool", "лозинка", "Лозинка", "συνθηματικό", "Συνθηματικό", "패스워드", "비번", "סיסמה", "ססמה", "पासवर्ड", "कूटशब्द", "รหัสผ่าน",
+	"orð", "pasahitza", "wagwo", "fjalëkalimi", "salasõna", "løsenord", "şifrə", "parol", "contrasinal", "nenosiri", "პაროლი", "գաղտնաբառ", "পাসওয়ার্ড", "கடவுச்சொல்", "құпиясөз", "گذرواژه", "codeword", "kodord", "секрет", "Секрет", "токен", "Токен",
+	"验证码", "驗證碼", "認証コード", "確認コード", "인증번호", "인증코드", "κωδικ", "klucz", "klíč", "ключ", "nyckel", "nøkkel", "nøgle", "avain", "秘钥", "密钥", "密鑰", "令牌", "トークン", "秘密鍵", "토큰", "비밀키", "tajemstv", "salaisuus", "khẩu", "laluan", "المرور", "السر", "عبور")
 
 // secretKeys are words before "key" that make it a secret; harmlessKeys make it none.
 var secretKeys = wordSet(`api access secret private auth authorization signing sign encryption encrypt crypt crypto decryption master account ssh license licence
 	fernet hmac aes des rsa ed25519 jwt admin shared preshared psk integration routing subscription app application storage webhook deploy consumer recovery backup
 	security session cipher wallet ingest ingestion ingress instrumentation functions function rails django write service server tls ssl client user write cookie
-	stripe sendgrid datadog algolia mailgun twilio openai anthropic cohere mistral groq sentry pagerduty heroku azure aws gcp google firebase newrelic honeycomb github gitlab dd maps base`)
+	serial product activation registration stripe sendgrid datadog algolia mailgun twilio openai anthropic cohere mistral groq sentry pagerduty heroku azure aws gcp google firebase newrelic honeycomb github gitlab dd maps base`)
 
 // twoKeys are words that make one of "key" when they are words of their own: prose.
-var twoKeys = wordSet("root admin shared preshared hmac aes fernet jwt deploy webhook subscription wallet stripe sendgrid datadog algolia mailgun twilio openai anthropic azure aws routing integration account recovery signing")
+var twoKeys = wordSet("serial product activation registration node host root admin shared preshared hmac aes fernet jwt deploy webhook subscription wallet stripe sendgrid datadog algolia mailgun twilio openai anthropic azure aws routing integration account recovery signing")
 
 var harmlessKeys = wordSet(`cache sort primary foreign partition shard public pub unique message row group object map hash index lookup natural composite candidate dict json
 	order idempotency translation i18n event registry config record item entity bucket path file host dedup dedupe correlation trace limit lock queue topic document doc
@@ -84,7 +93,7 @@ var aboutSecrets = wordSet(`file files path paths dir directory folder name name
 	required optional missing supported allowed rotation interval timeout retries window bytes chars column table link email form input present set attempts attempt history change
 	lifetime duration duration_seconds per secs sec bucket buckets limiter ring identifier idle active match check checks refresh_interval mgr ctx context schema scope scopes review accessor
 	reset mailer mailers controllers operator rejects refresher syncer injector exporter webhook driver
-	encryption hashing hasher hashers rounds cost iterations complexity protection dialog screen prefix suffix separator delimiter regex pattern family introspection leeway clock keyring`)
+	authn authz encryption hashing hasher hashers rounds cost iterations complexity protection dialog screen prefix suffix separator delimiter regex pattern family introspection leeway clock keyring`)
 
 // questions begin names that are answered by yes or no, or by a number.
 var questions = wordSet(`has is use uses using require requires allow show enable disable need needs no num max min count total prompt completion input output used remaining missing invalid expired generate supports skip forgot change update reset validate verify check public pull`)
@@ -101,7 +110,7 @@ func nameRune(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.'
 	}
-	return unicode.IsLetter(r)
+	return unicode.IsLetter(r) || unicode.IsMark(r)
 }
 
 func wordByte(c byte) bool {
@@ -217,7 +226,7 @@ func twoWords(s string, before, nm name) promise {
 		return isPassword
 	case "accès", "acces", "accesso", "acceso", "acesso", "api", "secrète", "secrete", "secreta", "segreta", "privée", "privee", "privada", "privata":
 		switch b {
-		case "clé", "cle", "d", "chiave", "chave", "llave", "di", "de", "clave":
+		case "clé", "cle", "klucz", "klíč", "ключ", "nyckel", "nøkkel", "nøgle", "avain", "phrase", "d", "chiave", "chave", "llave", "di", "de", "clave":
 			return keyOf(s[:nm.from])
 		}
 	case "schlüssel":
@@ -236,7 +245,7 @@ func twoWords(s string, before, nm name) promise {
 // clé d'accès, chave de acesso.
 func keyOf(before string) promise {
 	before = strings.ToLower(before[max(0, len(before)-24):])
-	if hinted(before, "clé", "cle ", "chiave", "chave", "llave", "clave", "jeton") {
+	if hinted(before, "clé", "cle ", "chiave", "chave", "llave", "clave", "jeton", "parola", "klucz", "klíč", "ключ", "nyckel", "nøkkel", "nøgle", "avain", "phrase ") {
 		return isSecret
 	}
 	return noPromise
@@ -294,6 +303,9 @@ func wordPromise(ws []string, k int, text string) promise {
 	}
 	if (w == "code") && k > 0 && (ws[k-1] == "verification" || ws[k-1] == "pin" || ws[k-1] == "otp" || ws[k-1] == "mfa" || ws[k-1] == "2fa" || ws[k-1] == "recovery") {
 		return isPin
+	}
+	if w == "code" && k > 0 && (ws[k-1] == "authorization" || ws[k-1] == "device" || ws[k-1] == "invite" || ws[k-1] == "activation") {
+		return isMaybe
 	}
 	switch {
 	case w == "pat" && k > 0 && k == len(ws)-1, w == "auth" && k == len(ws)-1 && strings.HasPrefix(text, "_"):

@@ -36,16 +36,25 @@ func (p phrase) part() phrase {
 func secretLike(_ *masker, _, v string) bool { return looksSecret(v) }
 
 // lead is what stands before a command of a protocol in the log of a session.
-const lead = `(?:^|[<>:\]] ?|[>:\]]\s|\b[CS]: |\b(?i:redis|valkey|ftps?|imaps?|pop3s?|smtps?|sent|sends|sending|cmd|command|client)[ :]+)`
+const lead = `(?:^|[<>:\]] ?|(?:<-+|-+>|<<+|>>+) |[>:\]]\s|\b[CS]: |\b(?i:redis|valkey|ftps?|imaps?|pop3s?|smtps?|sent|sends|sending|cmd|command|client)[ :]+)`
 
 var phrases = []phrase{
 	// Protocols.
 	form(`(?:`+lead+`|")PASS ([^\s/.:"]+|[^\s/"]*[0-9!@#$%^&*][^\s/"]*)"?\s*$`, "pass ").when(func(_ *masker, _, v string) bool { return !strings.HasPrefix(strings.ToLower(v), "test") }),
+	form(`(?:[<>] ?|\bC: |(?i:\bftps?|\bpop3s?|client|command)[ :]+)PASS ([^\s/":]+)\s*$`, "pass "),
+	form(`(?i)assword:?["' ].*?\bsend (?:-- )?"([^"\\\s]+)`, "send &assword"),
+	form(`(?i)\bsend (?:-- )?"([^"\\\s]+)(?:\\r|\\n)?" (?:to|for) (?:the )?\S*passw`, "send &passw"),
 	form(`\b(?:USER|NICK) \S+[ ;]+PASS (\S+)`, "pass "),
 	form(`\bUSER \S+ .{0,40}?\bPASS (\S+)`, "user &pass "),
 	form(`(?:^|[\s>:])PASS (\S+) (?:->|=>|<-|-|\|) [0-9]{3}\b`, "pass "),
 	form(`\b[A-Za-z]*[0-9]+ LOGIN "?[^\s"]+"? "?([^\s"]+)`, " login "),
-	form(lead+`LOGIN "?[^\s":=]+"? "?([^\s":=]+)"?\s*$`, "login "),
+	form(`(?:^|[\s:>])\. LOGIN "?[^\s"]+"? "?([^\s"]+)`, " login "),
+	form(`\b334 UGFzc3dvcmQ6\W+(?:C: )?([A-Za-z0-9+/=]{4,})`, "334 ugfz"),
+	form(`\bftp> user \S+ (\S+)`, "ftp> user"),
+	form(lead+`LOGIN "?[^\s":=]+"? "?([^\s":=]+)"?\s*$`, "login ").when(func(_ *masker, before, _ string) bool {
+		f := strings.Fields(before)
+		return !said[strings.Trim(f[len(f)-1], `"`)]
+	}),
 	form(lead+`AUTH ([^\s:"]+)\s*$`, "auth "),
 	form(lead+`AUTH [^\s:"]+ ([^\s"]+)\s*$`, "auth "),
 	form(`\bAUTH (?:PLAIN|LOGIN|XOAUTH2|CRAM-MD5|OAUTHBEARER|NTLM|GSSAPI|SCRAM-SHA-[0-9]+) ([A-Za-z0-9+/=]{4,})`, "auth "),
@@ -67,7 +76,10 @@ var phrases = []phrase{
 	form(`(?i)\b(?:password|old_password|crypt|digest|hmac|encode|sha1|sha2|md5|aes_encrypt|aes_decrypt)\('([^']+)'`, "password(", "crypt('", "_encrypt(", "_decrypt("),
 	form(`(?i)\b(?:pgp_sym_(?:de|en)crypt(?:_bytea)?|aes_(?:de|en)crypt|hmac|crypt|(?:en|de)cryptbypassphrase)\((?:[^()']*|'[^']*'),\s*'([^']+)'`, "crypt("),
 	form(`(?i)\bpass(?:word|wd)?\s+like\s+'([^']+)'`, " like "),
+	form(`(?i)\b(?:pragma (?:re)?key\s*=\s*|attach (?:database )?\S+ as \S+ key )["']([^"']+)`, "pragma ", "attach "),
 	// Files.
+	form(`(?i)\b(?:authentication-key|message-digest-key [0-9]+ md5|isakmp key|key-string|pre-shared-key|shared-secret) (?:[0-9] )?["']?([^\s"'=:]+)`, "authentication-key ", "digest-key ", "isakmp key ", "key-string ", "shared-key ", "shared-secret "),
+	form(`\bconfig (?:-\S+ )*(?:http-basic|bearer|github-oauth|gitlab-token)\.\S+ (?:\S+ )?(\S+)\s*$`, "http-basic.", "github-oauth.", "gitlab-token."),
 	form(`(?i)\bmachine\s+\S+\s+login\s+\S+\s+password\s+(\S+)`, "machine&password"),
 	form(`(?i)\b(?:user(?:name)?|login|account)\s+\S+\s+pass(?:word|wd)?\s+(?:[057] )?(\S+)\s*$`, "user&pass", "login&pass", "account&pass"),
 	form(`(?:^|\s)(?:[A-Za-z0-9_.\-]+|\*|\[[0-9a-f:]+\]):(?:5432|6432|5433|\*):[A-Za-z0-9_\-*]+:[A-Za-z0-9_\-*]+:([^\s:]+)\s*$`, ":5432:", ":*:", ":6432:", ":5433:"),
@@ -75,16 +87,21 @@ var phrases = []phrase{
 	form(`(?i)\b(?:username \S+ |enable )(?:privilege [0-9]+ )?(?:secret|password) (?:[0-9] )?(\S+)`, "username&secret", "username&password", "enable&secret", "enable&password"),
 	form(`(?i)\bsnmp(?:v[0-9]c?)? (?:read |write |ro |rw )?community (?:string |name )?["']?([^\s:=,.;"']+)`, "snmp&community"),
 	form(`(?i)\bcommunity(?:[ _-]?(?:string|name))?\s*[:=]\s*["']?([^\s"',;]+)`, "snmp&community"),
+	form(`(?i)\bcommunity[ _-]string\s*[:=]?\s*["']?([^\s"',;]+)`, "community").when(secretLike),
+	form(`(?i)\br[ow]community6? ([^\s"',;#]+)`, "ocommunity", "wcommunity"),
 	form(`(?i)\b(?:tacacs|radius)(?:-server)? (?:host \S+ )?key (?:[0-9] )?(\S+)`, "-server&key"),
 	form(`(?i)\bPrivate-MAC: ([0-9a-f]+)`, "private-mac"),
 	form(`\{(?:S?SHA|SMD5|MD5|S?SHA(?:256|384|512)|CRYPT|PBKDF2[A-Z0-9\-]*|ARGON2|BCRYPT)\}([^\s"',;]+)`, "{s", "{md5}", "{crypt}", "{pbkdf2", "{argon2}", "{bcrypt}"),
-	form(`\$(?:2[abxy]|apr1|argon2id?|argon2i|1|5|6|y|7|gy|scrypt|pbkdf2[a-z0-9\-]*)\$([^\s"',;:]{8,})`, "$1$", "$2", "$5$", "$6$", "$7$", "$y$", "$gy$", "$apr1$", "$argon", "$scrypt", "$pbkdf"),
+	form(`\$(?:2[abxy]|apr1|argon2id?|argon2i|1|5|6|y|7|gy|scrypt|pbkdf2[a-z0-9\-]*)\$((?:v=[0-9]+\$)?(?:m=[0-9]+,t=[0-9]+,p=[0-9]+\$|ln=[0-9]+,r=[0-9]+,p=[0-9]+\$)?[^\s"',;:]{8,})`, "$1$", "$2", "$5$", "$6$", "$7$", "$y$", "$gy$", "$apr1$", "$argon", "$scrypt", "$pbkdf"),
 	// Data source names of Go's MySQL driver and of Oracle's JDBC driver.
 	form(`[A-Za-z0-9_.\-]+:([^\s@/:]+)@(?:tcp[46]?|unix)\(`, "@tcp", "@unix"),
 	form(`(?i)(?:jdbc:oracle:[a-z]+:|\b(?:sqlplus|ftp|conn|connect|logon|expdp|impdp|sqlldr) (?:-[a-z]+ )*)[^\s/@]+/([^\s@/]+)@`, "jdbc:oracle", "sqlplus", "ftp &@", "conn &@", "connect &@", "logon", "expdp", "impdp", "sqlldr"),
 	// A user and a password before a host, with no scheme.
 	form(`(?:^|[\s"'=(\[,/])(?:[A-Za-z0-9_.\-]+):([^\s:@/"'=(]*[0-9!$%^&*#+][^\s:@/"'=(]*)@[A-Za-z0-9][A-Za-z0-9.\-]*(?:[:/][A-Za-z0-9]|\.[a-z]{2,}\b|$)`, "@&:").when(func(m *masker, before, v string) bool { return !address(before) && looksSecret(v) }),
-	form(`(?:^|\s)(?:-u|--user|--auth|--creds?|--userpwd|--login|--credentials)[ =]['"]?[^\s:'"]+:([^\s'"]*[0-9!@#$%^&*][^\s'"]*)`, "-u &:", "--user&:", "--auth&:", "--cred&:", "--login&:").when(secretLike),
+	form(`(?:^|\s)(?:-u|--user|--?[a-z-]*auth|--creds?|--userpwd|--login|--credentials)[ =]['"]?[^\s:'"]+:([^\s'"]*[0-9!@#$%^&*][^\s'"]*)`, "-u &:", "--user&:", "auth&:", "--cred&:", "--login&:").when(secretLike),
+	form(`(?i)\b(?:user add|adduser|add-user|user create|createuser|create-user) [^\s:]+:([^\s"']+)`, "user add&:", "adduser&:", "add-user&:", "user create&:", "create&user&:").when(secretLike),
+	form(`(?:^|[\s"'])[A-Za-z0-9_.\-]+:([^\s:@/"'=(]+)@[A-Za-z0-9][A-Za-z0-9.\-]*(?:\s|$)`, "@&:").when(func(m *masker, before, v string) bool { return !address(before) && mixed(v) }),
+	form(`(?:^|\s)-[pP][ =]["']?([^\s"'=/\-][^\s"'=]*)["']? -[uU][ =]?[A-Za-z0-9_.@\-]+`, "-u&-p").when(secretLike),
 	form(`(?:^|[\s"'])-[uU][ =]?[A-Za-z0-9_.@\-]+ -[pP][ =]?["']?([^\s"'=/\-][^\s"'=]*)`, "-u&-p").when(func(m *masker, _, v string) bool {
 		return !hinted(m.lower, "mysql", "mariadb") && !rePorts.MatchString(v) && !placeholderArg(v)
 	}),
@@ -92,7 +109,7 @@ var phrases = []phrase{
 	form(`\\?"auth\\?"\s*:\s*\\?"([A-Za-z0-9+/=]{8,})\\?"`, `"auth`),
 	form(`['"]?auth['"]?\s*[:=]\s*[\[({]\s*(?:username: )?['"][^'"]*['"],\s*(?:password: )?['"]([^'"]+)['"]`, "auth:", "auth=", "auth\"", "auth'", "auth ="),
 	// Standard input of a command.
-	form(`\b(?:echo|printf)\s+(?:-[neE]+ )*(?:'%s(?:\\n)?'\s+)?["']?([^\s"'|]+)["']?\s*\|\s*(?:\S+ ){0,8}?(?:\S*(?:--password-stdin|--passphrase-fd|passwd --stdin|sudo -S|-pass(?:in|out)? stdin|cryptsetup))`, "-stdin", "sudo -s&echo", "sudo -s&printf", "--passphrase-fd", "cryptsetup"),
+	form(`\b(?:echo|printf)\s+(?:-[neE]+ )*(?:'%s(?:\\n)?'\s+)?["']?([^\s"'|]+)["']?\s*\|\s*(?:\S+ ){0,8}?(?:\S*(?:--password-stdin|--passphrase-fd|passwd --stdin|sudo -S|-pass(?:in|out)? stdin|cryptsetup|kinit|smbpasswd|vault login -|gh auth login))`, "-stdin", "sudo -s&echo", "sudo -s&printf", "--passphrase-fd", "cryptsetup", "kinit", "smbpasswd", "vault login", "gh auth"),
 	form(`\b(?:echo|printf)\s+["']?[^\s:"']+:([^\s"'|]+)["']?\s*\|\s*(?:sudo )?chpasswd`, "chpasswd"),
 	form(`(?:-pass(?:in|out)?|-passphrase)[ =]pass:(\S+)`, "pass:"),
 	form(`(?i)--from-literal[= ]['"]?[^=\s]+=([^\s'"]+)`, "--from-literal"),
@@ -104,13 +121,15 @@ var phrases = []phrase{
 	form(`getpass\(\)? ?-> '([^']+)'`, "getpass"),
 	// Prose.
 	form(`(?i)\b(?:login|credentials|username/password|user/pass(?:word)?|log in with|zugangsdaten|zugang):?\s+[A-Za-z0-9_.@-]+ ?/ ?([^\s/,;]+)\s*$`, "login", "credential", "username/", "user/pass", "log in with", "zugang"),
-	form(`(?i)\b(?:log ?in|sign ?in|logged in|connect|user|admin|account|credentials?)\b[^/\n]{0,40}?[: ]["']?[A-Za-z0-9_.@\-]+["']? / ["']?([^\s/,;"']*[0-9!@#$%^&*+=~?][^\s/,;"']*)["']?\s*$`, "login& / ", "log in& / ", "sign in& / ", "logged& / ", "user& / ", "admin& / ", "account& / ", "credential& / "),
+	form(`(?i)\b(?:log ?in|sign ?in|logged in|connect|user|admin|account|credentials?)\b[^/\n]{0,40}?[: ]["']?[A-Za-z0-9_.@\-]+["']? / ["']?([^\s/,;"']*[0-9!@#$%^&*+=~?][^\s/,;"']*)["']?(?: password| credentials)?\s*$`, "login& / ", "log in& / ", "sign in& / ", "logged& / ", "user& / ", "admin& / ", "account& / ", "credential& / "),
 	form(`(?i)\b(?:code|c[oó]digo|codice|kod|kode)\b (?:de |di |d'|do |da |per |pour |til )?(?:l'|la |el |o )?(?:v[eé]rif\p{L}+|confirm\p{L}+|s[eé]cur\p{L}+|segur\p{L}+|sicur\p{L}+|acc\p{L}+|acesso|connexion|validation|desbloqueo|activ\p{L}+)\s*(?::|=|is|est|es|è|é)\s*"?([A-Za-z0-9\-]{4,12})\b`, "code d", "código", "codigo", "codice", "kod "),
 	form(`(?i)\b(?:your|ihr|use|votre|tu|su|seu|tuo|enter|dein|the|uw|je) (?:\S+ )?code(?: is| lautet| ist| est| es| é|:)? ?:? ?"?([0-9]{4,8})\b`, "code"),
 	form(`(?i)\blogin attempt:? \[?b?'?[^\s/'\]]+'?/b?'?([^'\]\s]+)`, "login attempt"),
 	form(`\b(?:login|auth|authenticate|signIn|sign_in|signin|connect)\((?:'[^']*'|"[^"]*"), ?['"]([^'"]+)['"]\)`, "login(", "auth(", "authenticate(", "signin(", "sign_in(", "connect("),
 	form(`(?i)(?:login|logon|auth|authenticate|sign_?in|bind(?:_s)?|credentials?|passwordauthentication|usernamepassword[a-z]*)\(\s*(?:b?['"][^'"]*['"]|[a-z_][a-z0-9_.]*),\s*b?['"]([^'"]+)['"]`, "login(", "logon(", "auth(", "authenticate(", "signin(", "sign_in(", "bind(", "bind_s(", "credential&(", "authentication(", "usernamepassword"),
 	form(`(?i)(?:mysqli?(?:_connect)?|oci_connect|\bpdo|getconnection|plainauth)\(\s*(?:['"][^'"]*['"]\s*,\s*){2}['"]([^'"]+)['"]`, "mysql&(", "oci_connect(", "pdo(", "getconnection(", "plainauth("),
+	form(`(?i)\b\w*(?:passwor?d|passwd|pwd)\w*\(\s*['"][^'"]*['"]\s*,\s*['"]([^'"\s]+)['"]\s*[,)]`, "password(", "passwd(", "pwd("),
+	form(`(?i)\b(?:passwort|kennwort) (?:von \S+ |für \S+ )?auf ["']?([^\s"']+?)["']? (?:geändert|gesetzt|zurückgesetzt|gestellt)`, "wort & auf "),
 	// The secret stands before its name.
 	form(`(?i)["'`+"`"+`]([^"'`+"`"+`\s]{4,})["'`+"`"+`][\])]*;? (?:(?:is|was|is used|was used|used|set|stored|accepted|read|taken) )?(?:is|was|as|for|//|#|--|<-|->) (?:(?:the|a|an|my|your|our|new|old|current|initial) )*(?:[a-z]+ )?(?:password|passphrase|passcode|secret|api[ _-]?key|access[ _-]?token|auth[ _-]?token|credentials?)\b`, "password&as", "password&is ", "password&was ", "password&//", "password&#", "password&<-", "password&for ", "passphrase&as", "passphrase&is ", "secret&as", "api key&as", "token&as", "credential&as", "passphrase&for "),
 	form(`(?i)(?:^|\s)(\S+) (?:is|was|used as|will be) (?:the|your|my|our|his|her|their)(?: [a-z]+){0,2} (?:password|passphrase|passcode)\s*(?:$|[.,;)]|for )`, "password&is the ", "password&is your ", "password&is my ", "password&is our ", "password&is their ", "password&as the ", "password&was the ", "passphrase&is the ", "passphrase&is your ").when(secretLike),
@@ -126,6 +145,9 @@ var phrases = []phrase{
 	}),
 	form(`(?i)\bconnect\(\s*['"][a-z]+:[^'"]*['"]\s*,\s*['"][^'"]*['"]\s*,\s*['"]([^'"]+)['"]`, "connect("),
 	form(`(?i)\b(?:bad|wrong|invalid|incorrect) (?:password|credentials|login) (?:for|of|from) (?:user )?\S+ ?\(["']?([^\s"')]+)["']?\)`, "password&(", "credential&(", "login&("),
+	form(`(?i)\b([0-9]{4,8}) (?:is|as) (?:your|the|ihr|votre|tu) (?:[a-z\-]+ ){0,3}(?:code|pin|otp|passcode|password)\b`, "is your &code", "as your &code", "is the &code", "is your &pin", "is your &otp", "is your &passw"),
+	form(`(?i)\bpass(?:code|key) ([0-9]{4,10})\b`, "passcode ", "passkey "),
+	form(`(?i)(?:код|kód|kod) (?:подтвержд\p{L}+|доступа|безопасност\p{L}+|активации|підтвердження|weryfikacyjny|potwierdzenia|ověření|onay|güvenlik)\s*[:=-]?\s*([0-9]{4,8})\b`, "код ", "Код ", "kód ", "kod "),
 	form(`(?i)\bcode "?([0-9]{4,8})"? (?:was )?sent\b`, "sent&code"),
 	form(`(?i)\b(?:one-time|verification|security|login|2fa|mfa|sms|authentication) (?:code|password|pin)(?: is|:)? "?([0-9]{4,10})\b`, "code", "one-time"),
 	form(`(?i)\bpasswor[dt]\s+(?:dell'utente|del usuario|de l'utilisateur|für \S+):\s+(\S+)`, "passwor&dell", "passwor&del ", "passwor&de l", "passwort f"),
@@ -146,6 +168,14 @@ var phrases = []phrase{
 	form(`\b([0-9]{15,16}\|[0-9A-Za-z\-_]{27,40})\b`, "|"),
 	form(`\b([A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.\-]{31,34})`, "q~"),
 	form(`\bAC[0-9a-f]{32}[:/, ]+([0-9a-f]{32})\b`, "ac&:"),
+	form(`\b((?:live|test)_[0-9a-f]{35})\b`, "live_", "test_"),
+	form(`\b(access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32})\b`, "access_token$"),
+	form(`\b(sec-c-[0-9A-Za-z\-]{36,})\b`, "sec-c-"),
+	form(`\b(pk_[0-9]{6,9}_[0-9A-Z]{32})\b`, "pk_"),
+	form(`\b(pat-(?:na|eu)[0-9]-[0-9a-fA-F\-]{36})\b`, "pat-"),
+	form(`\b([0-9a-f]{32}-us[0-9]{1,2})\b`, "-us"),
+	form(`\b(pat[A-Za-z0-9]{14}\.[0-9a-f]{64})\b`, "pat"),
+	form(`\b(K10[0-9a-f]{40,}::(?:[a-z]+:)?[0-9A-Za-z.]{16,})`, "::server:", "::node:"),
 	form(`\bsha256~([A-Za-z0-9_\-]{43})`, "sha256~"),
 }
 

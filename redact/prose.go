@@ -9,15 +9,21 @@ var (
 	// Words before a name behind which its value is the next argument.
 	reSetting = lazyre.New(`(?i)(?:\b(?:setenv|export|ENV|ARG|set|setq|echo|config set|configure set|set -(?:x|gx|Ux))|//[a-z0-9./-]+:)\s+$|//[a-z0-9./-]+:$`)
 	// Verbs behind a name.
-	reVerb = lazyre.New(`^["']?(?:\s+(?:temporal|temporaire|temporanea|provisoire|provisional|tempor[aá]ria|now|actuel|actual|currently))?(?:,?\s*for (?:user )?\S{1,40})?\s+(?:(?:is |was |has been |have been |will be |now |successfully )*(?:set|changed|reset|updated|rotated|generated|created)(?: to| as|:)|(?:(?:is |was |has been )?(?:changed|rotated|updated)) from|(?:wurde |is |werd |est |a été |ha sido |fue |è stata |foi |se ha )\p{L}+ (?:auf|zu|in|naar|à|en|a|como|por|para)|wurde (?:auf|zu)|is now|will be|is|was|are|lautet|ist|est|es|é|è|e'|er|är|to|jest|equals|being)\s*:?\s+`)
+	reVerb = lazyre.New(`^["']?(?:\s+(?:temporal|temporaire|temporanea|provisoire|provisional|tempor[aá]ria|now|actuel|actual|currently|ta|mea|dumneavoastră|của bạn|σας|σου|שלך|الخاصة بك|anda|saya|kamu|siz))?(?:,?\s*(?:for|of|de|di|do|da|del|des|du|von|für|voor|pour|para|per|för|til) (?:(?:the |l'|el |la )?(?:user|usuario|utente|usuário|utilisateur|benutzer|gebruiker) )?[^\s"':=]{1,40})?\s+(?:(?:is |was |has been |have been |will be |now |successfully )*(?:set|changed|reset|updated|rotated|generated|created)(?: to| as|:)|(?:(?:is |was |has been )?(?:changed|rotated|updated)) from|(?:wurde |is |werd |est |a été |ha sido |fue |è stata |foi |se ha )\p{L}+ (?:auf|zu|in|naar|à|en|a|como|por|para)|wurde (?:auf|zu)|is now|will be|is|was|are|je|este|adalah|là|είναι|это|lautet|ist|est|es|é|è|e'|er|är|to|jest|equals|being)\s*:?\s+`)
 	reIs   = lazyre.New(`^ (?:is|was|set to|changed to) `)
 	reTo   = lazyre.New(`^["']?\s+to\s+`)
 	// A secret of these is no object of Kubernetes.
-	reSecretOf = lazyre.New(`\b(?:jwt|client|shared|webhook|signing|app|totp|session|cookie) $`)
+	reSecretOf = lazyre.New(`\b(?:jwt|client|shared|radius|webhook|signing|app|totp|session|cookie) $`)
+	reBase32   = lazyre.New(`^[A-Z2-7]{16,}$`)
+	// A secret that was not the right one, behind a name.
+	reMismatch = lazyre.New(`^ (?:mismatch|differs|does not match|is wrong|was wrong|rejected|refused|not accepted|incorrect|invalid|wrong|expected): ["']?([^\s"']+)(?:["']? (?:!=|<>|vs\.?|and|got) ["']?([^\s"']+))?`)
+	// What a password was, and what it is.
+	reFromTo = lazyre.New(`^ (?:of \S+ )?from ["']?([^\s"']+)["']? to ["']?([^\s"']*[^\s"'.,;])`)
+	reOfWhom = lazyre.New(`^["']?,?\s*(?:for|of|de|di|do|da|del|des|du|von|für|voor|pour|para|per|för|til) `)
 	// Words before a name.
-	reWith = lazyre.New(`(?:^|[^a-z])(with|using|wrong|bad|invalid|incorrect|generated|new|temporary|temp|random|initial|old|mit|avec|con|com|rejected|login|user \S+|username \S+|login \S+|bob \S+|connect \S+|account \S+)(?: the| a| an| this| admin| root| default| random)*\s+$`)
+	reWith = lazyre.New(`(?:^|[^a-z])(with|using|wrong|bad|invalid|incorrect|generated|new|temporary|temp|random|initial|old|mit|avec|con|com|rejected|login|user \S+|usuario \S+|usuário \S+|utente \S+|utilisateur \S+|benutzer \S+|gebruiker \S+|username \S+|login \S+|bob \S+|connect \S+|account \S+)(?: the| a| an| this| admin| root| default| random)*\s+$`)
 	// "password is generated for root@localhost: x", at the end of a line.
-	reLast   = lazyre.New(`^[^:=]{0,80}(?:\b(?:for|to|of)\b|\b(?:dell'|del|de|du|des|do|da|della|dello|von|für|zu|voor|pour|para|per|por|di|till|dla|для|nuev[ao]|temporal|provisoire|temporanea|nova|nouveau|nuova|inicial|initiale|iniziale|generated|created)\b|для|dell'|\))[^:=]{0,60}:\s+(\S+)\s*$`)
+	reLast   = lazyre.New(`^[^:=]{0,80}(?:\b(?:for|to|of)\b|\b(?:dell'|del|de|di|du|des|do|da|della|dello|von|für|för|til|uživatele|používateľa|temporaire|tempor[aá]ri[ao]|temporanea|baru|nuev[ao]|current|zu|voor|pour|para|per|por|di|till|dla|для|nuev[ao]|temporal|provisoire|temporanea|nova|nouveau|nuova|inicial|initiale|iniziale|generated|created|incorrect[aeo]?|errat[ao]|errad[ao]|sbagliata|falsch|invalide|inv[aá]lid[ao]|verkeerd|onjuist|salah|felaktigt|пользователя|користувача|użytkownika)\b|для|nouă|mới|của bạn|σας|σου|שלך|\bta|\bsiz|установлен|изменён|изменен|новый|новий|dell'|\))[^:=]{0,60}:\s+(\S+)\s*$`)
 	reLastOf = lazyre.New(`^ for ["'][^"']{1,120}["']:\s+(\S+)\s*$`)
 	// The same for what has several words.
 	reLastWords = lazyre.New(`^ (?:for|to|of) [^:=]{1,40}: ([a-z]+(?: [a-z]+){2,24})\s*$`)
@@ -31,7 +37,7 @@ func (m *masker) spaced(nm name, l link) bool {
 	}
 	s := m.s
 	before := s[max(0, nm.from-60):nm.from]
-	if nm.is != isWeak && m.bracketed(blanks(s, l.at)) {
+	if nm.is != isWeak && m.bracketed(nm, blanks(s, l.at)) {
 		return true // password <x1>
 	}
 	q := l.at < len(s) && closer(s[l.at:]) > 0 && strings.IndexByte("\"'\\", s[l.at]) >= 0
@@ -40,7 +46,7 @@ func (m *masker) spaced(nm name, l link) bool {
 	switch {
 	case l.quoted:
 		// A name in quotes, and then a word: 'password' is.
-		return strings.HasSuffix(before, `:"`) || strings.HasSuffix(before, "((\"")
+		return strings.HasSuffix(before, `:"`) || q && strings.HasSuffix(strings.ToLower(before), `"set" "`) || strings.HasSuffix(before, "((\"")
 	case reSetting.MatchString(before) && nm.is != isWeak && !m.fails(nm):
 		return s[l.at] != '=' && (nm.text == strings.ToUpper(nm.text) || only || q || strings.Contains(nm.text, "_"))
 	case strings.HasSuffix(before, ":") && q, strings.HasSuffix(before, "(setq "):
@@ -65,7 +71,7 @@ func (m *masker) spaced(nm name, l link) bool {
 }
 
 // bracketed is true where a value that is no word stands in brackets at i.
-func (m *masker) bracketed(i int) bool {
+func (m *masker) bracketed(nm name, i int) bool {
 	if i >= len(m.s) || strings.IndexByte("<([{", m.s[i]) < 0 {
 		return false
 	}
@@ -74,8 +80,14 @@ func (m *masker) bracketed(i int) bool {
 		return false
 	}
 	v := m.s[i+1 : i+n]
+	if m.s[i] == '<' && nm.is == isPassword && reJudged.MatchString(m.lower[i+n+1:]) && !placeholder(v, nm) {
+		return true // password <x> accepted
+	}
 	return looksSecret(v) && hasDigit(v) && !strings.ContainsAny(v, " =:,") && !reNumber.MatchString(v) && !algorithm[strings.ToLower(v)]
 }
+
+// reJudged is what is said of a password.
+var reJudged = lazyre.New(`^ (?:was |is |has been )?(?:accepted|rejected|refused|denied|tried|failed|set|changed|used|expired|stored|invalid|wrong|not accepted)\b`)
 
 // prose hides a secret that words tell: the password is x, with password x, password
 // for bob: x. It returns where what it hid ends, or 0.
@@ -100,7 +112,8 @@ func (m *masker) prose(nm name, l link) int {
 		at := nm.to + len(v)
 		to := m.told(at)
 		told := m.s[at:to]
-		if told == "" || harmlessTold(told, nm.is, closer(m.s[at:]) > 0, strings.HasSuffix(strings.TrimSpace(v), "to") && nm.is == isPassword) {
+		of := reOfWhom.MatchString(v) && nm.is != isPassword && nm.is != isPin && !looksSecret(m.s[m.told0(at):to]) // the secret of success is
+		if told == "" || of || harmlessTold(told, nm.is, closer(m.s[at:]) > 0, strings.HasSuffix(strings.TrimSpace(v), "to") && nm.is == isPassword) {
 			return m.last(nm)
 		}
 		m.hide(m.told0(at), to)
@@ -111,6 +124,20 @@ func (m *masker) prose(nm name, l link) int {
 			}
 		}
 		return to
+	}
+	if p := reFromTo.FindStringSubmatchIndex(m.s[nm.to:min(len(m.s), nm.to+300)]); p != nil && nm.is == isPassword && !said[m.lower[nm.to+p[2]:nm.to+p[3]]] {
+		m.hide(nm.to+p[2], nm.to+p[3])
+		m.hide(nm.to+p[4], nm.to+p[5])
+		return nm.to + p[5]
+	}
+	if p := reMismatch.FindStringSubmatchIndex(m.s[nm.to:min(len(m.s), nm.to+200)]); p != nil && nm.is == isPassword {
+		if v := m.s[nm.to+p[2] : nm.to+p[3]]; looksSecret(v) && !uuid(v) {
+			m.hide(nm.to+p[2], nm.to+p[3])
+			if p[4] >= 0 {
+				m.hide(nm.to+p[4], nm.to+p[5])
+			}
+			return nm.to + p[1]
+		}
 	}
 	at := blanks(m.s, nm.to)
 	if at == nm.to || at >= len(m.s) {
@@ -135,6 +162,7 @@ func (m *masker) prose(nm name, l link) int {
 		case quoted && nm.is == isPassword && !harmlessTold(told, nm.is, true, true),
 			quoted && nm.is != isPassword && len(told) >= 8 && hasDigit(told) && hasLetter(told) && !strings.ContainsAny(told, " /:") && (!strings.HasSuffix(nm.text, "ecret") || reSecretOf.MatchString(before)),
 			with != "" && !harmlessTold(told, nm.is, quoted, false) && (looksSecret(told) || nm.is == isPassword && sentenceGoesOn(m.lower[to:])),
+			nm.is == isSecret && !quoted && reSecretOf.MatchString(before) && (mixed(told) || hexadecimal(told) && len(told) >= 24 || reBase32.MatchString(told)),
 			nm.is == isSecret && (looksSecret(told) || told[0] != '/' && mixed(strings.ReplaceAll(told, "/", ""))) && len(told) >= 8 && strings.HasSuffix(strings.ToLower(nm.text), "key"):
 			m.hide(from, to)
 			return to
@@ -223,7 +251,7 @@ func harmlessTold(told string, is promise, quoted, sure bool) bool {
 		return true
 	}
 	w := strings.ToLower(strings.TrimRight(t, ".,!:;?"))
-	return said[w] || !quoted && !hasDigit(w) && (strings.HasSuffix(w, "ing") || strings.HasSuffix(w, "ed")) || reNumber.MatchString(t) && is != isPassword && is != isPin || harmlessValue(t, is, quoted)
+	return said[w] || !quoted && !hasDigit(w) && !strings.ContainsAny(w, "_-") && (strings.HasSuffix(w, "ing") || strings.HasSuffix(w, "ed")) || reNumber.MatchString(t) && is != isPassword && is != isPin || harmlessValue(t, is, quoted)
 }
 
 // fails is true where the words around a name tell of a failure.
@@ -245,7 +273,7 @@ func sentenceGoesOn(rest string) bool {
 	if rest == "" {
 		return true
 	}
-	for _, p := range []string{" for ", " on ", " at ", " and ", " to ", ",", ".", ";", " from ", ")", "\n", " was ", " is "} {
+	for _, p := range []string{" for ", " on ", " at ", " and ", " to ", ",", ".", ";", " from ", ")", "\n", " was ", " is ", " failed", " rejected", " refused", " denied", " fehlgeschlagen", " abgelehnt", " ungültig", " échou", " a échou", " refus", " rechaz", " fall", " errat", " non ", " recusad", " mislukt", " geweigerd"} {
 		if strings.HasPrefix(rest, p) {
 			return true
 		}
@@ -255,9 +283,9 @@ func sentenceGoesOn(rest string) bool {
 
 var (
 	// {"name":"X","value":"Y"}, - name: X value: Y, key="X" value="Y", and the other way round.
-	reNameBefore  = lazyre.New(`(?i)(?:\b|_)(?:name|key|field|variable|param|header|setting|option|env)\\*["']?\s*[:=]?\s*\\*["']?$`)
-	reValueBehind = lazyre.New(`(?i)^\\*["']?\s*[,;{]?\s*\\*["']?(?:value|val|data|content|default)\\*["']?\s*[:=]\s*`)
-	reValueBefore = lazyre.New(`(?i)\bvalue\\*["']?\s*[:=]\s*\\*["']([^"'\\]+)\\*["']\s*,?\s*\\*["']?(?:name|key|field)\\*["']?\s*[:=]\s*\\*["']?$`)
+	reNameBefore  = lazyre.New(`(?i)(?:\b|_|[a-z])(?:name|key|field|variable|param|property|header|setting|option|env)\\*["']?\s*[:=]?\s*\\*["']?$`)
+	reValueBehind = lazyre.New(`(?i)^\\*["']?(?:\s|\\[nrt])*[,;{]?(?:\s|\\[nrt])*\\*["']?(?:[a-z]{0,12}value|val|data|content|default)\\*["']?\s*[:=]\s*`)
+	reValueBefore = lazyre.New(`(?i)\bvalue\\*["']?\s*[:=]\s*\\*["']([^"'\\]+)\\*["']\s*(?:,|where|and)?\s*\\*["']?(?:name|key|field)\\*["']?\s*[:=]\s*\\*["']?$`)
 )
 
 // namedValue hides the value of a name that is itself a value, as Kubernetes writes

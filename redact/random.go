@@ -88,7 +88,7 @@ func (m *masker) random(from, to int) {
 		return
 	}
 	padded := to < len(m.s) && m.s[to] == '='
-	if random(t, m.lower[:from], padded) {
+	if random(t, asciiLower(m.s[max(0, from-40):from]), padded) {
 		m.hide(from, to)
 	}
 }

@@ -123,7 +123,7 @@ func harmlessParam(name, v string) bool {
 	case "code":
 		return len(v) <= 3 || digits(v) && len(v) < 6
 	case "state", "hash", "k", "key", "auth":
-		if len(v) < 4 || !hasDigit(v) && strings.ToLower(v) == v && len(v) < 16 && name != "key" && name != "auth" {
+		if len(v) < 4 || !hasDigit(v) && strings.ToLower(v) == v && len(v) < 16 && (name != "key" && name != "auth" || len(v) < 8) {
 			return true
 		}
 	case "se":

@@ -23,7 +23,7 @@ var (
 	// A type between a name and "=": password: Option<String> = "x".
 	reType = lazyre.New(`^&?(?:'[a-z]+ )?(?:mut )?[A-Za-z_][A-Za-z0-9_.:]*(?:[<\[][A-Za-z0-9_., &<>\[\]|]{0,40}[>\]])?[?*]?(?:\s*\|\s*[A-Za-z]+)?\s+=\s+`)
 	// What debug printers put before a string.
-	rePrinted = lazyre.New(`^(?:string ?\([0-9]+\) |string (?:')|s:[0-9]+:|\(\*?[a-z.]+\)\((?:0x[0-9a-f]+\)\()?|Optional<String> - some : |!!?[a-z]+ |[|>][-+]? |\([a-z]+\) (?:\(len=[0-9]+\) )?|<<|r#+|\[\](?:byte|uint8|rune|string)[({]|\*?&)`)
+	rePrinted = lazyre.New(`^(?:string ?\([0-9]+\) |string (?:')|s:[0-9]+:|\(\*?[a-z.]+\)\((?:0x[0-9a-f]+\)\()?(?:\(len=[0-9]+\) )?|Optional<String> - some : |!!?[a-z]+ |[|>][-+]? |\([a-z]+\) (?:\(len=[0-9]+\) )?|<<|r#+|\[\](?:byte|uint8|rune|string)[({]|\*?&)`)
 	// A prefix of a string: b"x", @"x", N'x', $'x'.
 	rePrefix = lazyre.New(`^(?:[bBuUrRfFLN@$]{1,2}|u8)["']`)
 	// A function, a type or a constructor, and its bracket.
@@ -277,14 +277,17 @@ func (m *masker) hideValue(nm name, l link) int {
 			return 0
 		}
 	case '[', '(':
-		if maskWord(text) || l.at < len(m.s) && m.s[l.at] == '(' && l.is == byColon && !callOfName(text, nm, v) {
+		if maskWord(text) || l.is == byColon && fetching[strings.ToLower(nm.text[strings.LastIndexByte(nm.text, '.')+1:])] || l.at < len(m.s) && m.s[l.at] == '(' && l.is == byColon && !callOfName(text, nm, v) {
 			return 0
 		}
 	}
-	if m.harmless(nm, l, v, text) {
+	if m.harmless(nm, l, v, text) && !seedWords(nm, text) {
 		return 0
 	}
 	m.hide(v.from, v.to)
+	if n := m.changed(v.after); n > 0 && nm.is != isWeak {
+		return n
+	}
 	// Postfix's "password: relay user:x" holds a user and a password.
 	if p := reUserPair.FindStringSubmatchIndex(m.s[v.to:min(len(m.s), v.to+100)]); p != nil && l.is == byColons && !v.quoted && mixed(m.s[v.to+p[2]:v.to+p[3]]) {
 		m.hide(v.to+p[2], v.to+p[3])
@@ -292,7 +295,32 @@ func (m *masker) hideValue(nm name, l link) int {
 	return v.to
 }
 
+// reChange is what stands between what a secret was and what it is, or is not.
+var reChange = lazyre.New(`^\s*(?:->|=>|→|!=|<>|vs\.?|changed to|instead of)\s*["']([^"'\s]+)["']`)
+
+// changed hides the other of two secrets, where i is behind the first: "a" -> "b". It
+// returns where that ends, or 0.
+func (m *masker) changed(i int) int {
+	i = min(i, len(m.s))
+	p := reChange.FindStringSubmatchIndex(m.s[i:min(len(m.s), i+400)])
+	if p == nil || nothing[m.lower[i+p[2]:i+p[3]]] || maskWord(m.s[i+p[2]:i+p[3]]) {
+		return 0
+	}
+	m.hide(i+p[2], i+p[3])
+	return i + p[3]
+}
+
+// reSeed is a seed phrase of a wallet: twelve words and more, of one case.
+var reSeed = lazyre.New(`^(?:[a-z]{3,8} ){11,23}[a-z]{3,8}$`)
+
+func seedWords(nm name, text string) bool {
+	return hinted(strings.ToLower(nm.text), "mnemonic", "phrase", "seed") && reSeed.MatchString(text)
+}
+
 var reUserPair = lazyre.New(`^ [A-Za-z0-9_.@\-]+:([^\s:/"']+)(?:\s|$)`)
+
+// reDefault is what stands in for a variable that is not set: os.getenv("X", "y").
+var reDefault = lazyre.New(`^[^("']{0,60}(?i:getenv|environ\.get|env|getproperty|fetch|lookup)\(\s*["'][^"']*["']\s*,\s*["']([^"']+)["']\s*\)`)
 
 var reLiteral = lazyre.New(`^[^("']{1,60}\(\s*["']([^"']+)["']\s*\)`)
 
@@ -302,6 +330,12 @@ var reOfObject = lazyre.New(`^[A-Za-z_.]{1,40}\(\{`)
 // that is no word. It returns where what it hid ends, or 0.
 func (m *masker) literal(i int) int {
 	p := reLiteral.FindStringSubmatchIndex(m.s[i:min(len(m.s), i+400)])
+	if d := reDefault.FindStringSubmatchIndex(m.s[i:min(len(m.s), i+400)]); d != nil {
+		if v := m.s[i+d[2] : i+d[3]]; !reReference.MatchString(v) && !maskWord(v) && !nothing[strings.ToLower(v)] {
+			m.hide(i+d[2], i+d[3])
+			return i + d[3]
+		}
+	}
 	if p == nil {
 		if n := len(reOfObject.FindString(m.s[i:min(len(m.s), i+60)])); n > 0 { // jsonencode({...})
 			if end := bracketEnd(m.s[i+n-1:]); end > 0 {
@@ -324,8 +358,18 @@ func callOfName(text string, nm name, v read) bool {
 	if v.quoted || len(t) < len(text) && !strings.ContainsAny(t, `"'`) {
 		return true // set_password("x")
 	}
-	return nm.is != isPassword && hasDigit(t) && hasLetter(t) && !strings.ContainsAny(t, " ,()=.*&[]") && len(t) >= 6
+	if nm.is == isPassword { // Password(x7!), a type and not a function
+		ws := splitName(nm.text, make([]string, 0, 8))
+		return nm.text[0] >= 'A' && nm.text[0] <= 'Z' && !doing[ws[0]] && looksSecret(t) && hasDigit(t) && !strings.ContainsAny(t, " ,()=.*[]")
+	}
+	return hasDigit(t) && hasLetter(t) && !strings.ContainsAny(t, " ,()=.*&[]") && len(t) >= 6
 }
+
+// fetching are methods of what keeps secrets: secrets.get("db").
+var fetching = wordSet("get read load fetch lookup find has delete remove exists list")
+
+// doing are verbs that begin the names of functions.
+var doing = wordSet("set get check verify validate reset change update new hash make compare encode encrypt decrypt generate has is with read load parse prompt ask forgot confirm match test use need require")
 
 // object hides the values in the JSON object of a name. It returns -1 where it is
 // none: a value in braces.
