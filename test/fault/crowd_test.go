@@ -29,8 +29,8 @@ const (
 	crowdUnread = 100 // ask for all that is kept, and read nothing
 	crowdDeaths = 10  // a second
 	crowdMedian = 25 * time.Millisecond
-	crowdTimes  = 2                    // as long as without readers at most ...
-	crowdLeast  = 5 * time.Millisecond // ... where that is not shorter than a turn of the scheduler
+	crowdTimes  = 2                     // as long as without readers at most ...
+	crowdLeast  = 10 * time.Millisecond // ... where that is not shorter than a turn of Go's scheduler
 )
 
 var crowdFor = flag.Duration("crowd", time.Minute, "how long TestCrowd lasts")
