@@ -165,9 +165,9 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 			names = append(names, c.Name())
 		}
 	}
-	text := fmt.Sprintf("unknown command %q", args[0])
+	text := fmt.Sprintf("unknown command %q.", args[0])
 	if near := config.Nearest(args[0], names); near != "" {
-		text += fmt.Sprintf(", did you mean %q?", near)
+		text = fmt.Sprintf("unknown command %q, did you mean %q?", args[0], near)
 	}
 	return usageError{fmt.Errorf("%s Known: %s", text, strings.Join(names, ", "))}
 }
