@@ -18,7 +18,7 @@ import (
 
 const (
 	// rowsLimit is how many containers one page shows.
-	rowsLimit = 200
+	rowsLimit = 150
 	// liveEvery lies between two updates, maxStreams bounds those who watch at once.
 	liveEvery  = 2 * time.Second
 	maxStreams = 64
