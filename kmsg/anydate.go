@@ -61,7 +61,7 @@ func clockIn(s string) int {
 			at--
 		}
 		if at > 0 && s[at-1]-'0' <= 9 {
-			return -1
+			continue // a year before it: 03/May/2026:11:02:09
 		}
 		return at
 	}
@@ -151,7 +151,7 @@ func (d *dateFields) read(s string) bool {
 			if i < len(s) && strings.IndexByte("-/.", s[i]) >= 0 {
 				d.joint = s[i]
 			}
-		case strings.IndexByte(" ,./-@\t", c) >= 0, c == 'T' && i > 0 && s[i-1]-'0' <= 9:
+		case strings.IndexByte(" ,./-@\t", c) >= 0, c == ':' && i == len(s)-1, c == 'T' && i > 0 && s[i-1]-'0' <= 9:
 			i++
 		default:
 			j := i
@@ -177,6 +177,9 @@ func (d *dateFields) read(s string) bool {
 // word takes a word, and tells whether it is neither a month nor a weekday known here.
 func (d *dateFields) word(w string) (unknown bool) {
 	d.words++
+	if len(w) == 1 { // no language has a weekday of one letter: a program's role, 123:M
+		d.unknown = 9
+	}
 	m := localMonth(w)
 	switch {
 	case m > 0 && d.month == 0:
@@ -232,6 +235,8 @@ func (d *dateFields) settle() bool {
 // a weekday needs a year beside it, or to be the one word there is.
 func (d *dateFields) sound() bool {
 	switch {
+	case d.unknown >= 9:
+		return false
 	case d.unknown == 0:
 		return d.month > 0 || d.n == 3
 	case d.month > 0:

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // A prefix that parseLine does not know is read from the other end: the kernel's
@@ -38,6 +39,8 @@ type prefixScan struct {
 	raw     bool // the prefix is /dev/kmsg's
 	program string
 	behind  bool // what is asked about stands behind a number
+	column  bool // the kernel's name stands in brackets
+	leveled bool // a level, or a mark for one, stands there as programs write it
 }
 
 // scan cuts s up to the place at. Without anchor the prefix ends where a token
@@ -54,6 +57,9 @@ func (p *prefixScan) scan(s string, at int, anchored bool) {
 			continue
 		}
 		if c == ' ' || isSeparator(c) {
+			if (c == '*' || c == '#') && p.dated {
+				p.leveled = true // how Redis marks a level
+			}
 			if c == '\t' || c == '|' {
 				p.endWord(c, pos > 1 && s[pos-1] == ' ' && s[pos-2] == ' ')
 			}
@@ -233,8 +239,10 @@ func (p *prefixScan) bracket(s string, most int) int {
 	in := s[1:end]
 	switch level, ok := levelOf(in); {
 	case ok:
-		p.l.rec.Level = level
+		p.l.rec.Level, p.leveled = level, true
 	case digitsOnly(in):
+	case in == "kernel", in == "kern":
+		p.column = true
 	default:
 		p.addWord(in, ']')
 	}
@@ -278,7 +286,7 @@ func (p *prefixScan) name(s string) int {
 		return 0
 	}
 	if level, ok := levelOf(word); ok {
-		p.l.rec.Level = level
+		p.l.rec.Level, p.leveled = level, true
 		return len(word)
 	}
 	if fac, ok := facilityNames[word]; ok && s[len(word)] == ':' {
@@ -309,10 +317,15 @@ func levelOf(s string) (int8, bool) {
 func (p *prefixScan) word(s string) int {
 	for i := range len(s) {
 		switch c := s[i]; c {
+		case '[':
+			if _, n := plainStamp(s[i:]); n > 0 && i > 0 {
+				p.addWord(s[:i], '[')
+				return i
+			}
 		case ' ':
 			p.addWord(s[:i], ' ')
 			return i + 1
-		case '\t', '|', '"', ',':
+		case '\t', '|', '"', ',', ';':
 			p.addWord(s[:i], c)
 			return i + 1
 		case ':', '-':
@@ -357,8 +370,14 @@ func (p *prefixScan) begins(s string) bool {
 }
 
 func (p *prefixScan) addWord(text string, sep byte) {
+	if !strings.ContainsFunc(text, isAlphanumeric) {
+		p.leveled = p.leveled || p.dated // it only separates, or is how a program marks a level
+		return
+	}
 	if p.n < len(p.words) {
 		p.words[p.n] = prefixWord{text: text, sep: sep, dated: p.dated, after: p.closed}
 	}
 	p.n++
 }
+
+func isAlphanumeric(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }

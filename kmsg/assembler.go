@@ -55,6 +55,7 @@ type open struct {
 	hasSum    bool
 	announce  killLine
 	announced bool
+	anew      bool // its announcement was printed again behind the kill
 	taskIn    bool // "Task in" was seen
 	taskInAt  time.Duration
 	wantLimit bool // "Task in" came in pieces: the limit's path is missing

@@ -178,7 +178,14 @@ func isRow(t string) bool {
 	for i < len(t) && t[i]-'0' <= 9 {
 		i++
 	}
-	return i > digits && (i == len(t) || t[i] == ' ')
+	if i == digits || i == len(t) || t[i] != ' ' {
+		return i > digits && i == len(t)
+	}
+	// Another number, unless the row is cut: [123] 03 May is a program's line.
+	for i < len(t) && t[i] == ' ' {
+		i++
+	}
+	return i == len(t) || t[i]-'0' <= 9 || t[i] == '-'
 }
 
 // isStat tells a counter of a memory cgroup: a word of the kernel's and a number.

@@ -78,6 +78,9 @@ func (f *feeder) textLine(s string) bool {
 	l.class = classify(t)
 	if l.rec.Ident != "" || l.closed && l.class == classSuspect {
 		f.foreign(l, t)
+	} else if !l.closed && l.text != s && l.rec.Host == "" && isEngineStamp(s) {
+		l.rec.Ident = "container"
+		f.foreign(l, t)
 	} else if !l.closed && !byItsStart(l.class, t) {
 		if f.anyPrefix(s, l) {
 			return true

@@ -192,6 +192,9 @@ func (l *line) ident(s string) string {
 		}
 		rest = trimBlanks(rest[sp+1:])
 		if words == 0 {
+			if _, level := levelOf(word); level || strings.ContainsAny(word, "\t|,;\"") || !strings.ContainsFunc(word, isAlphanumeric) {
+				return s // no machine: a program's level, or columns
+			}
 			host = word
 		}
 		if words == 0 && (strings.HasPrefix(rest, "[") || startsKnown(rest)) {

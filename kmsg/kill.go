@@ -25,9 +25,22 @@ func (a *Assembler) kill(r *Record, t string) {
 		if a.isRepeat(&k.kill) {
 			return
 		}
-		o = a.start(r)
+		if last := a.current(r.Caller); last != nil && last.anew && k.constraint == "" {
+			o = a.nextChild(r, last)
+		} else {
+			o = a.start(r)
+		}
 	}
 	o.addKill(r, k)
+}
+
+// nextChild says of a kill what was said of the one before it: the same parent was
+// announced, and another of its children is killed.
+func (a *Assembler) nextChild(r *Record, last *open) *open {
+	announce, unknown, constraint := last.announce, last.unknown, last.ep.Constraint
+	o := a.start(r)
+	o.announce, o.announced, o.unknown, o.ep.Constraint = announce, true, unknown, constraint
+	return o
 }
 
 // sameStamp tells two prints of one line: a parent announced anew, of which
@@ -131,7 +144,10 @@ func (a *Assembler) announce(r *Record, k killLine) {
 	}
 	if o == nil || o.sawKill || o.ep.NoKill != "" || o.hasSum && o.summary.pid != k.kill.PID {
 		if o != nil && o.sawKill && o.announced && o.announce.kill.PID == k.kill.PID && sameStamp(&o.announce.kill, &k.kill) {
-			return // the same announcement, pasted again
+			// The same announcement, pasted again; or anew, where there are no stamps:
+			// then another child's kill follows.
+			o.anew = true
+			return
 		}
 		o = a.start(r)
 	}

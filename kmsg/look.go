@@ -59,8 +59,6 @@ var magics = []struct {
 	{0, "LZIP", "a file compressed with lzip", "lzip -dc FILE | oomwatch explain --log -"},
 	{0, "\x1f\x9d", "a file compressed with compress", "zcat FILE | oomwatch explain --log -"},
 	{0, "\x5d\x00\x00", "a file compressed with lzma", "xz -dc FILE | oomwatch explain --log -"},
-	{0, "\xff\xfe", "text in UTF-16", "iconv -f UTF-16 -t UTF-8 FILE | oomwatch explain --log -"},
-	{0, "\xfe\xff", "text in UTF-16", "iconv -f UTF-16 -t UTF-8 FILE | oomwatch explain --log -"},
 	{0, "KDUMP   ", "a crash dump", "makedumpfile --dump-dmesg FILE dmesg.txt && oomwatch explain --log dmesg.txt"},
 	{0, "\x7fELF", "a program, a library or a core dump", ""},
 	{0, "%PDF-", "a PDF document", ""},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"os"
 	"path/filepath"
@@ -23,7 +24,7 @@ func TestWhatItLooksLike(t *testing.T) {
 		{"programs", "Mar 10 10:33:02 db3 sshd[12]: session opened\nMar 10 10:33:02 db3 cron[13]: (root) CMD (true)\n", "a system log of programs, without the kernel's lines"},
 		{"journal", "LPKSHHRH\x00\x00\x00\x00", "a file of systemd's journal"},
 		{"empty", "", "an empty file"},
-		{"UTF-16", "\xff\xfeM\x00a\x00r\x00", "text in UTF-16"},
+		{"access log in UTF-16", string(wide([]byte("198.51.100.7 - - [10/Mar/2026:10:33:02 +0000] \"GET /oom HTTP/1.1\" 200 512\n"), binary.LittleEndian)), "the access log of a web server"},
 		{"zeros", strings.Repeat("a\x00\x01\x02", 100), "binary data"},
 		{"inspect", "[\n    {\n        \"Id\": \"4f1d\",\n        \"State\": {\n            \"OOMKilled\": true\n", "what docker inspect prints"},
 		{"prose", "the host ran out of memory yesterday\n", "text of another kind"},

@@ -57,11 +57,14 @@ func (f *feeder) anyPrefix(s string, l *line) (done bool) {
 	return false
 }
 
-// columnEnd is how much of s, behind a prefix, ends its last column: a blank, or the bar
-// or colon that stands behind some.
+// columnEnd is how much of s, behind a prefix, ends its last column: a blank, the bar
+// or colon that stands behind some, or what separates the columns of a table.
 func columnEnd(s string) int {
 	if t := strings.TrimLeft(s, " "); strings.HasPrefix(t, ": ") || strings.HasPrefix(t, "| ") {
 		return len(s) - len(t) + 2
+	}
+	if t := strings.TrimLeft(s, `",;`); len(t) < len(s) {
+		return len(s) - len(t)
 	}
 	return min(indent(s), 1)
 }
@@ -168,4 +171,20 @@ func sameShape(shape, s string) int {
 		}
 	}
 	return i
+}
+
+// isEngineStamp tells the stamp that an engine puts before what a container writes, as
+// docker logs -t prints it: nanoseconds in UTC. No tool of the kernel's log has as many
+// digits without the machine or the kernel's name behind them.
+func isEngineStamp(s string) bool {
+	const form = "0000-00-00T00:00:00.000000000Z "
+	if len(s) < len(form) {
+		return false
+	}
+	for i := range len(form) {
+		if c := form[i]; c != s[i] && (c != '0' || s[i]-'0' > 9) {
+			return false
+		}
+	}
+	return true
 }

@@ -330,6 +330,8 @@ func (l *line) bracketStamp(s string, loc *time.Location) string {
 	in := strings.Trim(s[1:end], " ")
 	if i := strings.IndexByte(in, '<'); i > 0 { // dmesg -d adds the time since the line before
 		in = strings.TrimRight(in[:i], " ")
+	} else if i == 0 && in[len(in)-1] == '>' { // and with -t prints nothing else
+		in = "+" + in[1:len(in)-1]
 	}
 	if up, ok := parseUptime(in); ok {
 		l.rec.Uptime, l.rec.HasUptime = up, true

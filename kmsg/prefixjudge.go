@@ -49,6 +49,9 @@ func (p *prefixScan) judge(whole bool) trust {
 		if i+1 < len(words) && isRelay(words[i+1].text) && len(w.text) == 4 && digitsOnly(w.text[1:]) {
 			continue // vmware.log's level, I005
 		}
+		if i == 1 && w.text == "login" && w.sep == ':' && p.l.rec.HasUptime {
+			continue // a console's prompt stands before the line
+		}
 		name, pid := cutPID(w.text)
 		if w.sep == ':' && (pid || w.after || w.dated && !isAddress(w.text)) {
 			p.program = name
@@ -69,6 +72,9 @@ func (p *prefixScan) judge(whole bool) trust {
 	}
 	if p.n > len(p.words) {
 		return unclear
+	}
+	if (p.leveled || p.column) && !p.closed && !p.named {
+		return unclear // a program's line: the kernel prints no level of its own there
 	}
 	if count > most || count > 0 && !p.closed && !p.dated && !(host && whole) {
 		return unclear

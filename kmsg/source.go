@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 
 	"github.com/klauspost/compress/gzip"
@@ -216,7 +217,7 @@ func wholeFile(f *os.File) (source, func()) {
 	}
 	var magic [10]byte
 	n, _ := f.ReadAt(magic[:], 0)
-	if pos, err := f.Seek(0, io.SeekCurrent); err != nil || pos != 0 || isCompressed(magic[:n]) {
+	if pos, err := f.Seek(0, io.SeekCurrent); err != nil || pos != 0 || isCompressed(magic[:n]) || wideOrder(magic[:n]) != nil {
 		return nil, nil
 	}
 	if st.Size() >= mapFrom {
@@ -227,7 +228,8 @@ func wholeFile(f *os.File) (source, func()) {
 	return &fileSource{f: f, n: st.Size(), chunk: chunkSize}, func() {}
 }
 
-// Decompress reads through gzip, zstd, xz or bzip2 where the content says so.
+// Decompress reads through gzip, zstd, xz or bzip2 where the content says so, and gives
+// a text in UTF-16 as UTF-8.
 func Decompress(r io.Reader, name string) (io.Reader, func(), error) {
 	nothing := func() {}
 	br := bufio.NewReaderSize(r, 64<<10)
@@ -240,7 +242,7 @@ func Decompress(r io.Reader, name string) (io.Reader, func(), error) {
 		}
 		return z, nothing, nil
 	case bytes.HasPrefix(magic, zstdMagic):
-		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30), zstd.WithDecoderMaxWindow(32<<20))
+		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(min(runtime.GOMAXPROCS(0), 4)), zstd.WithDecoderMaxMemory(1<<30), zstd.WithDecoderMaxWindow(32<<20))
 		if err != nil {
 			return nil, nothing, fmt.Errorf("read %q: %w", name, err)
 		}
@@ -253,6 +255,9 @@ func Decompress(r io.Reader, name string) (io.Reader, func(), error) {
 		return z, nothing, nil
 	case isBzip2(magic):
 		return bzip2.NewReader(br), nothing, nil
+	}
+	if order := wideOrder(magic); order != nil {
+		return &wideReader{r: br, order: order}, nothing, nil
 	}
 	return br, nothing, nil
 }

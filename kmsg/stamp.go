@@ -67,6 +67,9 @@ func (l *line) afterISO(s string) string {
 		case "CPU", "SLUB", "INFO", "BUG":
 			return s
 		}
+		if _, ok := levelOf(s[:sp]); ok {
+			return s
+		}
 		return s[sp+1:]
 	}
 	return s

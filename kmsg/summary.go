@@ -156,6 +156,8 @@ func (v *summaryLine) paths(s string, whole bool) {
 	case candidates == 0:
 		if i := strings.Index(s, ",task_memcg="); i > 0 {
 			v.oomMemcg = decode(s[:i], v.escaped)
+		} else if i := strings.Index(s, ",..."); i > 0 {
+			v.oomMemcg = decode(s[:i], v.escaped) // what stood behind it was cut out
 		} else if whole && strings.Contains(v.body, "...") && !strings.Contains(s, "...") {
 			v.oomMemcg = decode(strings.TrimRight(s, ", "), v.escaped) // the victim's was cut out
 		}

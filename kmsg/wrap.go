@@ -16,6 +16,11 @@ func (f *feeder) fieldsGoOn(next string) bool {
 		if !ok || k.announce || strings.Contains(next, ") total-vm:") {
 			return false
 		}
+		if glued, ok := parseKill(t+next, p.rec.Escaped); ok && glued.fields > k.fields && glued.kill.Comm == k.kill.Comm && t == trimBlanks(p.text) {
+			p.text = t
+			f.join("", next) // broken inside a field
+			return true
+		}
 		if name, _, ok := strings.Cut(next, ":"); !ok || !isKillField(name) {
 			return false
 		}
@@ -23,6 +28,14 @@ func (f *feeder) fieldsGoOn(next string) bool {
 		f.join(" ", next)
 		return true
 	case classSummary:
+		if task := strings.Contains(t, ",task="); isIncomplete(classSummary, t) && task == strings.Contains(t, ",pid=") && !startsKnown(next) && !strings.Contains(next, " ") {
+			t := strings.TrimSuffix(t, `\`)
+			if v, ok := parseSummary(t+next, p.rec.Escaped); ok && (v.pid > 0 || !task && strings.ContainsAny(next, ",=")) {
+				p.text = t
+				f.join("", next) // broken inside a field
+				return true
+			}
+		}
 		if !strings.HasSuffix(t, ",") && !strings.HasSuffix(t, "...") && !strings.HasSuffix(t, `\`) {
 			return false
 		}
