@@ -12,24 +12,48 @@ import (
 	"github.com/oomwatch/oomwatch/recorder"
 )
 
+// reach is the second of the first reading of the blocks of a service, and the millisecond
+// of the last, of each step: found by the key, without going through all blocks.
+const reach = `SELECT name,
+	(SELECT key & 0x3ffffffff FROM blocks WHERE key BETWEEN (id << 36) | (1 << 34) AND (id << 36) | (1 << 34) | 0x3ffffffff ORDER BY key LIMIT 1),
+	(SELECT key & 0x3ffffffff FROM blocks WHERE key BETWEEN (id << 36) | (2 << 34) AND (id << 36) | (2 << 34) | 0x3ffffffff ORDER BY key LIMIT 1),
+	(SELECT until FROM blocks WHERE key BETWEEN (id << 36) | (1 << 34) AND (id << 36) | (1 << 34) | 0x3ffffffff ORDER BY key DESC LIMIT 1),
+	(SELECT until FROM blocks WHERE key BETWEEN (id << 36) | (2 << 34) AND (id << 36) | (2 << 34) | 0x3ffffffff ORDER BY key DESC LIMIT 1)
+	FROM services`
+
+// scanReach reads a row of reach; the times are zero where there are no blocks.
+func scanReach(scan func(...any) error) (s recorder.Service, err error) {
+	var first, last [2]sql.NullInt64
+	if err := scan(&s.Name, &first[0], &first[1], &last[0], &last[1]); err != nil {
+		return s, err
+	}
+	for i := range first {
+		if at := time.Unix(first[i].Int64, 0).UTC(); first[i].Valid && (s.First.IsZero() || at.Before(s.First)) {
+			s.First = at
+		}
+		if at := time.UnixMilli(last[i].Int64).UTC(); last[i].Valid && at.After(s.Last) {
+			s.Last = at
+		}
+	}
+	return s, nil
+}
+
 // Services lists the series that are kept, by name.
 func (h *History) Services(ctx context.Context) ([]recorder.Service, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	byName := map[string]recorder.Service{}
-	rows, err := h.db.QueryContext(ctx, "SELECT name, (SELECT min(key & 0x3ffffffff) FROM blocks WHERE key >= id << 36 AND key < (id + 1) << 36), (SELECT max(until) FROM blocks WHERE key >= id << 36 AND key < (id + 1) << 36) FROM services")
+	rows, err := h.db.QueryContext(ctx, reach)
 	if err != nil {
 		return nil, fmt.Errorf("list the services: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var s recorder.Service
-		var first, last sql.NullInt64
-		if err := rows.Scan(&s.Name, &first, &last); err != nil {
+		s, err := scanReach(rows.Scan)
+		if err != nil {
 			return nil, fmt.Errorf("list the services: %w", err)
 		}
-		if first.Valid {
-			s.First, s.Last = time.Unix(first.Int64, 0).UTC(), time.UnixMilli(last.Int64).UTC()
+		if !s.First.IsZero() {
 			byName[s.Name] = s
 		}
 	}
@@ -52,16 +76,12 @@ func (h *History) Services(ctx context.Context) ([]recorder.Service, error) {
 func (h *History) Service(ctx context.Context, name string) (recorder.Service, bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := recorder.Service{Name: name}
-	var first, last sql.NullInt64
-	const kept = "SELECT (SELECT min(key & 0x3ffffffff) FROM blocks WHERE key >= id << 36 AND key < (id + 1) << 36), (SELECT max(until) FROM blocks WHERE key >= id << 36 AND key < (id + 1) << 36) FROM services WHERE name = ?"
-	if err := h.db.QueryRowContext(ctx, kept, name).Scan(&first, &last); err != nil && err != sql.ErrNoRows {
+	s, err := scanReach(h.db.QueryRowContext(ctx, reach+" WHERE name = ?", name).Scan)
+	if err != nil && err != sql.ErrNoRows {
 		return s, false, fmt.Errorf("look for the service %q: %w", name, err)
 	}
-	if first.Valid {
-		s.First, s.Last = time.Unix(first.Int64, 0).UTC(), time.UnixMilli(last.Int64).UTC()
-	}
-	err := h.recent(ctx, s.Last, name, func(b recorder.Block) error {
+	s.Name = name
+	err = h.recent(ctx, s.Last, name, func(b recorder.Block) error {
 		read, err := recorder.Decode(nil, b.Data)
 		if err != nil || len(read) == 0 {
 			return nil // the rest is worth listing

@@ -220,7 +220,7 @@ func single(list []course, i int) (evidence, bool) {
 			return e, true // a job that does not end this time
 		}
 		if seen < 3*day {
-			return e, above && c.Age >= 0.9*day && c.Late >= straight && c.used() >= 0.4 && (c.Gain > c.First || c.used() >= 0.5)
+			return e, above && c.fast() || i > 0 && list[i-1].twice(c)
 		}
 		return e, above && c.Age >= 6*3600
 	}
@@ -242,6 +242,27 @@ func single(list []course, i int) (evidence, bool) {
 	}
 	e.runs = 1
 	return e, above && c.enough(c.Age)
+}
+
+// fast tells a first run that heads for its limit within a day or two. A day's load rises
+// for half a day and no longer, and what fills up slows down before its room is used up.
+func (c *course) fast() bool {
+	if c.Age < 0.9*day {
+		return false
+	}
+	if c.Late >= straight {
+		return c.used() >= 0.4 && (c.Gain > c.First || c.used() >= 0.45)
+	}
+	return c.Late >= 0.7 && c.used() >= 0.55 && c.Gain > c.First
+}
+
+// twice tells two runs on end that each grew alike, as straight as a line, by more than half
+// of their room and to more than twice what they held, without the pause of a job.
+func (c *course) twice(next *course) bool {
+	half := func(o *course) bool {
+		return o.Age >= 0.4*day && o.Late >= straight && o.used() >= 0.55 && o.Gain > o.First
+	}
+	return c.alike(next) && half(c) && half(next) && !c.oom && next.start-c.end < 900
 }
 
 // goesOn tells growth that does not slow down within its runs, by their middle: what
@@ -290,7 +311,8 @@ func together(list []course, i int) (evidence, bool) {
 func (j *record) leak(list []course, e evidence) {
 	c, last := e.course, &list[len(list)-1]
 	j.Class, j.Confidence = Leak, e.sure
-	j.Rate, j.RateLow, j.RateHigh = &c.Rate, &c.Low, &c.High
+	low, high := c.week()
+	j.Rate, j.RateLow, j.RateHigh = &c.Rate, &low, &high
 	why := fmt.Sprintf("grew %s for %s", units.Rate(c.Rate), units.Seconds(c.Age))
 	switch {
 	case c.oom:
@@ -301,7 +323,7 @@ func (j *record) leak(list []course, e evidence) {
 	if e.runs > 1 {
 		why = fmt.Sprintf("in %d runs, each from its start, it %s", e.runs, why)
 	}
-	j.Reasons = append(j.Reasons, fmt.Sprintf("%s (99 %% sure: %s to %s)", why, units.Rate(c.Low), units.Rate(c.High)))
+	j.Reasons = append(j.Reasons, fmt.Sprintf("%s (99 %% sure: %s to %s)", why, units.Rate(low), units.Rate(high)))
 	if kind := j.kind(c.run); kind != "" {
 		j.Reasons = append(j.Reasons, kind)
 	}
@@ -319,12 +341,12 @@ func (j *record) leak(list []course, e evidence) {
 	if c.Age < young && e.runs <= 1 {
 		j.Reasons = append(j.Reasons, "this run has been seen for less than two days")
 	}
-	j.toLimit(e, last)
+	j.toLimit(e, list, last)
 	j.Advice = append(j.Advice, rules.LeakAdvice(c.Rate, int64(j.limit)))
 }
 
 // toLimit says when the limit is reached.
-func (j *record) toLimit(e evidence, last *course) {
+func (j *record) toLimit(e evidence, list []course, last *course) {
 	if j.limit <= 0 {
 		return
 	}
@@ -337,7 +359,8 @@ func (j *record) toLimit(e evidence, last *course) {
 	if last.Course != trend.Grows || last.end != j.to {
 		return
 	}
-	f, ok := last.ToLimit(j.limit)
+	g := informed(list, last)
+	f, ok := g.ToLimit(j.limit)
 	if !ok {
 		return
 	}
@@ -348,6 +371,43 @@ func (j *record) toLimit(e evidence, last *course) {
 	case f.Error < f.Seconds && !e.restarted:
 		j.Reasons = append(j.Reasons, fmt.Sprintf("at this rate it reaches its limit of %s in %s, give or take %s", size, units.Seconds(f.Seconds), units.Seconds(f.Error)))
 	}
+}
+
+// week is the interval of the rate, wider where the run has not seen a whole working week:
+// growth may follow a load that rests at the weekend, and the days that were seen may be
+// those.
+func (c *course) week() (low, high float64) {
+	if c.Age >= 5*day {
+		return c.Low, c.High
+	}
+	return c.Low - 0.08*c.Rate, c.High + 0.4*c.Rate
+}
+
+// informed is how the newest run grows, by what the longest run before it has shown where it
+// is young itself: it may have seen one tooth only, or the busiest hours of a day.
+func informed(list []course, last *course) trend.Growth {
+	g, longest := last.Growth, last
+	if last.Age >= young {
+		return g
+	}
+	for k := range list {
+		if o := &list[k]; o.Course == trend.Grows && o.run != last.run && o.Low > 0 && o.Age > longest.Age {
+			longest = o
+		}
+	}
+	if longest == last || longest.Age < 1.5*last.Age {
+		return g
+	}
+	low, high := longest.Low, longest.High
+	if last.alike(longest) {
+		high = max(high, g.High)
+		if g.Low > 0 {
+			low = min(low, g.Low)
+		}
+	}
+	g.Rate, g.Low, g.High = longest.Rate, low, high
+	g.Above, g.Spread = max(g.Above, longest.Above), max(g.Spread, longest.Spread)
+	return g
 }
 
 // kind says which memory it is that grew, where nearly all of it is of one kind.

@@ -14,6 +14,10 @@ import (
 	"github.com/oomwatch/oomwatch/triage"
 )
 
+// every is how many hours lie between two looks: a day is what the bars are of, six hours
+// is how often the daemon looks.
+var every = flag.Float64("every", 24, "hours between two looks")
+
 var show = flag.String("show", "", "print every wrong look of kinds that contain this")
 
 func sortFloats(v []float64) { slices.Sort(v) }
@@ -59,8 +63,8 @@ func until(h *triage.History, at float64) *triage.History {
 // looks are when a month is looked at: after each day, and a while after each start.
 func (x *month) looks() []float64 {
 	var out []float64
-	for d := 1.0; d <= 30; d++ {
-		out = append(out, zero+d*day)
+	for at := *every * hour; at <= span; at += *every * hour {
+		out = append(out, zero+at)
 	}
 	if len(x.h.Runs) < 40 {
 		for i, r := range x.h.Runs[1:] {
