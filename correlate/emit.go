@@ -141,7 +141,7 @@ func (x *container) emissionOf(r *run) *emission {
 func (c *Correlator) emitDeath(x *container, r *run) {
 	e := x.emissionOf(r)
 	if e == nil {
-		x.Emitted = append(x.Emitted, emission{ID: incident.DeathID(x.Spec.ID, r.anchor()), Kind: incident.KindDeath, Anchor: r.anchor()})
+		x.Emitted = append(x.Emitted, c.newDeath(x, r))
 		e = &x.Emitted[len(x.Emitted)-1]
 		if len(r.stamps) == 0 {
 			r.stamps = append(r.stamps, r.anchor())
@@ -152,6 +152,29 @@ func (c *Correlator) emitDeath(x *container, r *run) {
 	print := c.deathPrint(x, r)
 	e.Doubt, e.Voices = f.Untraced, len(f.Voices)
 	c.emit(e, f, print, 0, false)
+}
+
+// newDeath is what the death of a run is emitted as. Where its kill was emitted before any
+// engine spoke of the container, the death is more on that incident and no second one.
+func (c *Correlator) newDeath(x *container, r *run) emission {
+	e := emission{ID: incident.DeathID(x.Spec.ID, r.anchor())}
+	for i := range r.kills {
+		if g := &r.kills[i]; r.takesOver(g) {
+			e = *g.Emitted
+			break
+		}
+	}
+	e.Kind, e.Anchor = incident.KindDeath, r.anchor()
+	return e
+}
+
+// takesOver is true for a kill that was emitted before any engine spoke of its container,
+// and that the death of the run comes from.
+func (r *run) takesOver(g *given) bool {
+	if g.Emitted == nil || g.Emitted.Kind != incident.KindHost || g.guessed() {
+		return false
+	}
+	return !r.ownIncident(g) || r.exit != nil && !g.at().After(r.endTime()) && r.speaksFor(g)
 }
 
 // stands is true for a death of which no more is known than what was emitted. Words of

@@ -17,7 +17,7 @@ func (r *run) ownIncident(g *given) bool { return !g.main && !r.withMain(g.kill)
 // killDue is when a child's kill can be emitted; zero where it is no incident of its
 // own, and where what is known of it has been emitted.
 func (c *Correlator) killDue(x *container, r *run, g *given) time.Time {
-	if !r.ownIncident(g) || g.Emitted != nil && g.Emitted.Print == c.killPrint(x, r, g) {
+	if !r.ownIncident(g) || r.takesOver(g) || g.Emitted != nil && g.Emitted.Print == c.killPrint(x, r, g) {
 		return time.Time{}
 	}
 	due := c.arrival(g.seen).Add(childWait)
@@ -112,15 +112,24 @@ func (c *Correlator) emitReport(x *container, r *run, report []*given) {
 	if first.Emitted == nil {
 		first.Emitted = &emission{ID: first.id(c), Kind: incident.KindKill}
 	}
-	end := r.endTime()
-	silent := !end.IsZero() && end.Sub(first.at()) < verdict.ChildWindow // the death speaks of it
-	c.emit(first.Emitted, c.killFacts(x, r, report, first.Emitted.ID), c.killPrint(x, r, first), len(report), silent)
+	c.emit(first.Emitted, c.killFacts(x, r, report, first.Emitted.ID), c.killPrint(x, r, first), len(report), r.speaksFor(first))
 	for _, g := range report {
 		said := *first.Emitted
 		said.Print = c.killPrint(x, r, g)
 		g.Emitted = &said
 		c.kills.unsaved[g.kill] = true
 	}
+}
+
+// speaksFor is true for a kill right before an end that is alerted, and that names it. Who
+// then ends well, or was asked to, is none.
+func (r *run) speaksFor(g *given) bool {
+	end := r.endTime()
+	if end.IsZero() || end.Sub(g.at()) >= verdict.ChildWindow {
+		return false
+	}
+	asked, killed := requests(r.asked)
+	return r.exit == nil || r.exit.ExitCode != 0 && !asked && !killed
 }
 
 // speaksOf is true for a kill that the death of its run speaks of for sure, so that both

@@ -77,7 +77,7 @@ func (c *Correlator) deathFacts(x *container, r *run, id string) *verdict.Facts 
 			f.ChildKills = append(f.ChildKills, c.kernelKill(g))
 		}
 		own := g.Emitted != nil || g.Record != nil && r.ownIncident(g) // it is emitted, or will be under this id
-		if id := g.id(c); own && at.Sub(g.at()) < verdict.ChildWindow && !slices.Contains(f.ChildKillIDs, id) {
+		if id := g.id(c); own && id != f.ID && at.Sub(g.at()) < verdict.ChildWindow && !slices.Contains(f.ChildKillIDs, id) {
 			f.ChildKillIDs = append(f.ChildKillIDs, id)
 		}
 	}

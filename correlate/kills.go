@@ -19,6 +19,8 @@ const (
 	markSkew = time.Second
 	// keepKills is how long a kill without a container is remembered.
 	keepKills = 10 * time.Minute
+	// unknownExit is the exit code that an engine gives for an end while it was away.
+	unknownExit = 255
 	// maxLoose bounds the kills without a container that are remembered.
 	maxLoose = 1024
 )
@@ -288,7 +290,11 @@ func (c *Correlator) isMain(r *run, k *kill) bool {
 	switch {
 	case r.pid != 0:
 		return r.pid == k.Kill.PID
-	case k.guessed() || outlived:
+	case k.guessed():
+		return false
+	case r.exit != nil && r.exit.ExitCode == unknownExit && r.end == nil && !k.at().After(r.endTime()) && (k.oldest() || k.Mark != nil && k.Mark.Init):
+		return true // the engine was away, and gives the time of its return
+	case outlived:
 		return false
 	case k.Mark != nil && k.Mark.Init:
 		return true

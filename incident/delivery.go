@@ -133,6 +133,9 @@ func (i *Incident) News() string {
 	s := string(i.Cause) + " " + string(i.Confidence)
 	if i.Container != nil && i.Container.ID != "" {
 		s += " " + i.Container.ID
+		if i.Container.Name == "" && i.Kind == KindKill {
+			s += " unnamed" // its name, and that it has died, come when its engine is back
+		}
 	}
 	if !i.ResolvedAt.IsZero() {
 		s += " resolved"

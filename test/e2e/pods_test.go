@@ -26,10 +26,10 @@ type podDeath struct {
 const mebi = 1 << 20
 
 // podDeaths are the ways.
-func podDeaths() []podDeath {
+func podDeaths() (all []podDeath) {
 	oom := lab.Want{"cause": "oom.container", "confidence": "certain", "kind": "death", "container.exit_code": 137, "killer.kind": "kernel", "oom.limit_bytes": 32 * mebi, "container.memory_limit_bytes": 32 * mebi}
 	sh := func(script string) []string { return []string{"sh", "-c", script} }
-	return []podDeath{
+	all = []podDeath{
 		{"own", sh("echo starting; exec tail /dev/zero"), 32 * mebi, 0,
 			oom.With(lab.Want{"victim.main": true, "victim.comm": "tail", "log_tail": lab.Has("starting"), "oom.oom_memcg": lab.Has("/kubepods/")}), nil},
 		{"own-at-pod", sh("exec tail /dev/zero"), 32 * mebi, 32 * mebi,
@@ -65,6 +65,12 @@ func podDeaths() []podDeath {
 			}},
 		{"exit-0", []string{"true"}, 0, 0, nil, nil},
 	}
+	if pods.V2() {
+		// As the kubelet has it: the child's kill is the container's death.
+		all = append(all, podDeath{"child-group", sh("(exec prog eat -comm worker) & wait; sleep 100"), 32 * mebi, 0,
+			oom.With(lab.Want{"oom.group": true, "victim.main": lab.Any}), nil})
+	}
+	return all
 }
 
 // TestPods ends pods' containers on a real containerd in every way, and reads what is told.
@@ -80,7 +86,7 @@ func TestPods(t *testing.T) {
 			if err := r.Run(ctx, pod); err != nil {
 				t.Fatal(err)
 			}
-			id, err := r.Create(ctx, pod, pods.Container{Name: "main", Command: death.command, Limit: death.limit})
+			id, err := r.Create(ctx, pod, pods.Container{Name: "main", Command: death.command, Limit: death.limit, Group: death.name == "child-group"})
 			if err != nil {
 				t.Fatal(err)
 			}

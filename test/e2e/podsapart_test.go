@@ -150,12 +150,19 @@ func TestPodBefore(t *testing.T) {
 			t.Fatal("the runtime is not up")
 		}
 	}
+	died := func() bool {
+		got := hook.of(before)
+		return len(got) > 0 && got[len(got)-1].Kind == incident.KindDeath
+	}
+	for deadline := time.Now().Add(lab.Slow(30 * time.Second)); !died() && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	}
 	time.Sleep(settled)
 	ids := map[string]bool{}
-	for _, inc := range hook.of(before) {
+	got := hook.waitFor(t, before, 1, time.Second)
+	for _, inc := range got {
 		ids[inc.ID] = true
+		t.Logf("%s %s %s: %s", inc.ID, inc.Kind, inc.Cause, inc.Summary)
 	}
-	got := hook.waitFor(t, before, 1, 30*time.Second)
 	last := got[len(got)-1]
 	right := len(ids) == 1 && last.Kind == incident.KindDeath && last.Cause == incident.OOMContainer && last.Container.Name == "main"
 	word := fmt.Sprintf("%d incidents, the last: %s %s of %q", len(ids), last.Kind, last.Cause, last.Container.Name)

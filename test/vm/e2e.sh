@@ -19,7 +19,7 @@ export OOMWATCH_SLOW=$((booted < 4 ? 4 : booted > 10 ? 10 : booted))
 # the root has no such files.
 mkdir /sys/fs/cgroup/lab
 echo +memory +pids +cpuset >/sys/fs/cgroup/cgroup.subtree_control
-[ "$PART" = systemd ] || echo $$ >/sys/fs/cgroup/lab/cgroup.procs
+[[ $PART == *systemd ]] || echo $$ >/sys/fs/cgroup/lab/cgroup.procs
 
 case $PART in # the rest start an engine of their own
 host) # one for all of its tests: to start it takes longer than most of them
@@ -32,6 +32,9 @@ podman)
 	;;
 warnings) # what is read from a tmpfs is no page cache that could be reclaimed
 	export TMPDIR=/disk
+	;;
+pods-systemd) # as a kubelet with the systemd driver
+	export OOMWATCH_PODS_SYSTEMD=1
 	;;
 systemd)
 	# Docker as Debian starts it: a unit, with systemd as its cgroup driver.

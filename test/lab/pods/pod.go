@@ -50,6 +50,9 @@ type Container struct {
 	// Quota is its CPU quota in microseconds of each 100 ms; 0 for none.
 	Quota                         int64
 	ReadonlyRoot, NoNewPrivileges bool
+	// Group has an OOM kill of one process take all of them, as the kubelet asks for on
+	// cgroup v2.
+	Group bool
 }
 
 // security is its LinuxContainerSecurityContext.
@@ -126,6 +129,9 @@ func (p *Pod) config() []byte {
 // Run runs the pod's sandbox. The pod's cgroup is made first, as the kubelet does.
 func (r *Runtime) Run(ctx context.Context, p *Pod) error {
 	p.parent = "/" + r.Root + "/burstable/pod" + p.UID
+	if r.systemd {
+		p.parent = r.Root + "-burstable-pod" + strings.ReplaceAll(p.UID, "-", "_") + ".slice"
+	}
 	p.logs = filepath.Join(r.Dir, "podlogs", p.Namespace+"_"+p.Name+"_"+p.UID)
 	if err := r.cgroup(p); err != nil {
 		return err
@@ -137,8 +143,11 @@ func (r *Runtime) Run(ctx context.Context, p *Pod) error {
 
 // cgroup makes the cgroup of a pod, with its limit.
 func (r *Runtime) cgroup(p *Pod) error {
+	if r.systemd {
+		return p.slice()
+	}
 	root, limit := "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+	if V2() {
 		root, limit = "/sys/fs/cgroup", "memory.max"
 	}
 	dir := filepath.Join(root, p.parent)
@@ -160,6 +169,20 @@ func (r *Runtime) cgroup(p *Pod) error {
 		return nil
 	}
 	return os.WriteFile(filepath.Join(dir, limit), []byte(strconv.FormatInt(p.Limit, 10)), 0o644)
+}
+
+// slice has systemd make the cgroup of a pod.
+func (p *Pod) slice() error {
+	commands := [][]string{{"start", p.parent}}
+	if p.Limit > 0 {
+		commands = append(commands, []string{"set-property", "--runtime", p.parent, "MemoryMax=" + strconv.FormatInt(p.Limit, 10)})
+	}
+	for _, args := range commands {
+		if out, err := exec.Command("systemctl", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("systemctl %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	return nil
 }
 
 // Create makes a container of a pod; its log is where the kubelet would have it.
@@ -185,6 +208,9 @@ func (r *Runtime) Create(ctx context.Context, p *Pod, c Container) (id string, e
 		resources = grpcread.AppendInt(grpcread.AppendInt(nil, 1, 100_000), 2, c.Quota)
 	}
 	resources = grpcread.AppendInt(resources, 4, c.Limit)
+	if c.Group {
+		resources = entries(resources, 9, map[string]string{"memory.oom.group": "1"})
+	}
 	config = grpcread.AppendMessage(config, 15, grpcread.AppendMessage(grpcread.AppendMessage(nil, 1, resources), 2, c.security()))
 	request := grpcread.AppendText(nil, 1, p.id)
 	request = grpcread.AppendMessage(request, 2, config)
@@ -310,10 +336,19 @@ func (r *Runtime) PID(ctx context.Context, id string) (int, error) {
 func (r *Runtime) Platform() string {
 	version, _, _ := strings.Cut(strings.TrimPrefix(r.Version, "v"), "~")
 	group := "v1"
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+	if V2() {
 		group = "v2"
 	}
+	if r.systemd {
+		version += "-systemd"
+	}
 	return "host-" + group + "-containerd-" + version
+}
+
+// V2 is true on a machine with cgroup v2 alone.
+func V2() bool {
+	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
+	return err == nil
 }
 
 // program is one of the runtime's programs.

@@ -21,6 +21,10 @@ import (
 // system's, its shim and its ctr.
 const BinEnv = "OOMWATCH_CONTAINERD"
 
+// SystemdEnv names the variable that has the pods' cgroups made by systemd, as a kubelet
+// with cgroupDriver systemd does. systemd must be process 1.
+const SystemdEnv = "OOMWATCH_PODS_SYSTEMD"
+
 // Runtime is a private containerd.
 type Runtime struct {
 	// Socket is its socket's path, Dir holds everything of it.
@@ -32,10 +36,11 @@ type Runtime struct {
 	// below its own, kubepods, that it does not know.
 	Root string
 
-	bin  string // "" for the system's
-	conn *grpcread.Conn
-	pid  int
-	done <-chan struct{}
+	bin     string // "" for the system's
+	systemd bool   // see SystemdEnv
+	conn    *grpcread.Conn
+	pid     int
+	done    <-chan struct{}
 	// parents are the cgroups that were made for pods.
 	parents []string
 }
@@ -56,8 +61,8 @@ func Missing() error {
 // New starts a containerd in dir and loads the test image. It is the one in the folder
 // bin, or the system's for "".
 func New(ctx context.Context, dir, bin string) (*Runtime, error) {
-	r := &Runtime{Dir: dir, Socket: filepath.Join(dir, "containerd.sock"), Root: "kubepods", bin: bin}
-	config := fmt.Sprintf(configText, filepath.Join(dir, "root"), filepath.Join(dir, "state"), r.Socket, filepath.Join(dir, "opt"), image)
+	r := &Runtime{Dir: dir, Socket: filepath.Join(dir, "containerd.sock"), Root: "kubepods", bin: bin, systemd: os.Getenv(SystemdEnv) != ""}
+	config := fmt.Sprintf(configText, filepath.Join(dir, "root"), filepath.Join(dir, "state"), r.Socket, filepath.Join(dir, "opt"), image, r.systemd)
 	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte(config), 0o600); err != nil {
 		return nil, err
 	}
@@ -86,6 +91,10 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.grpc.v1.intr
   sandbox_image = %q
   disable_apparmor = true
   restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  SystemdCgroup = %t
 `
 
 // Up starts containerd, again after Down or Kill, and waits until it answers.
