@@ -10,6 +10,7 @@ package correlate
 import (
 	"cmp"
 	"container/heap"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -206,6 +207,12 @@ func (c *Correlator) Sources() []observe.SourceState {
 	}
 	slices.SortFunc(out, func(a, b observe.SourceState) int { return strings.Compare(a.Name, b.Name) })
 	return out
+}
+
+// inOrder are all containers by their id: what is emitted at one moment comes in the same
+// order each time.
+func (c *Correlator) inOrder() []*container {
+	return slices.SortedFunc(maps.Values(c.containers), func(a, b *container) int { return strings.Compare(a.Spec.ID, b.Spec.ID) })
 }
 
 // touch notes that facts of a container have changed.

@@ -319,8 +319,8 @@ func (c *Correlator) list(engine string, list *observe.List, at time.Time) {
 		in[list.Containers[i].ID] = true
 		c.look(engine, &list.Containers[i], at, true)
 	}
-	for id, x := range c.containers {
-		if x.Engine == engine && !in[id] && !x.gone() {
+	for _, x := range c.inOrder() {
+		if x.Engine == engine && !in[x.Spec.ID] && !x.gone() {
 			x.Gone = insertFact(x.Gone, absence{At: at, Listed: true, Seen: c.now}, (*absence).at, 4)
 			c.touch(x)
 		}

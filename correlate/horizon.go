@@ -39,7 +39,7 @@ const uncovered = 2
 // coveredNow has the deaths between two moments judged anew: a source has been read that
 // covers them.
 func (c *Correlator) coveredNow(from, to time.Time) {
-	for _, x := range c.containers {
+	for _, x := range c.inOrder() {
 		for i := range x.Emitted {
 			if e := &x.Emitted[i]; e.Kind == incident.KindDeath && e.Print != keptByOld && !e.At.Before(from) && e.At.Before(to) {
 				e.Print = uncovered

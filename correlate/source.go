@@ -132,7 +132,7 @@ func (c *Correlator) lost(g incident.Gap) {
 		c.host.heard = c.now
 	}
 	c.kills.stale, c.host.unsaved = true, true
-	for _, x := range c.containers {
+	for _, x := range c.inOrder() {
 		// Rare: what was judged of that moment is judged anew.
 		if n := len(x.Emitted); x.place > 0 || n > 0 && !x.Emitted[n-1].At.Before(g.From.Add(-nearGap)) {
 			c.touch(x)
@@ -300,7 +300,7 @@ func (c *Correlator) stopsOf(engine string, s *source, down time.Time) map[*cont
 	var all []stop
 	var last stop
 	unasked := false
-	for _, x := range c.containers {
+	for _, x := range c.inOrder() {
 		r := x.lastBefore(down)
 		if x.Engine != engine || r == nil || r.over {
 			continue

@@ -1,7 +1,6 @@
 package correlate
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -22,8 +21,7 @@ func (c *Correlator) voice(v *incident.Voice) {
 	c.host.Voices = c.host.Voices[max(0, len(c.host.Voices)-maxVoices):]
 	c.host.unsaved = true
 	one := []incident.Voice{*v}
-	for _, id := range slices.Sorted(maps.Keys(c.containers)) {
-		x := c.containers[id]
+	for _, x := range c.inOrder() {
 		if slices.ContainsFunc(x.timeline(), func(r *run) bool {
 			return !r.alive() && len(verdict.VoicesOf(one, &x.Spec.Container, r.pid, r.deathTime())) > 0
 		}) {
