@@ -186,5 +186,6 @@ func isEngineStamp(s string) bool {
 			return false
 		}
 	}
-	return true
+	_, behind, _ := strings.Cut(s[len(form):], " ")
+	return !strings.HasPrefix(behind, "kernel:") // behind a level, in a column of its own
 }
