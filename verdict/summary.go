@@ -46,7 +46,7 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 			}
 			return fmt.Sprintf("%s had %s OOM-killed: %s", who, lost, v.why)
 		}
-		if v.flagged {
+		if v.flagged || v.confidence == incident.Possible {
 			return fmt.Sprintf("%s was probably OOM-killed (%s): %s", who, code, v.why)
 		}
 		return fmt.Sprintf("%s was most likely OOM-killed (%s): %s", who, code, v.why)
