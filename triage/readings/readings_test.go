@@ -42,9 +42,9 @@ func TestLines(t *testing.T) {
 		`{"time":1,"used_bytes":1}`:                   `"service"`,
 		`{"time":1,"service":"a"}`:                    `"used_bytes"`,
 		`{"time":"noon","service":"a"}`:               "RFC 3339",
-		`{"time":1,"service":"a","used_bytes":"big"}`: "no reading as JSON",
-		`time 1`:                             "no reading as JSON",
-		`{"time":1,"service":"a","used_byte`: "no reading as JSON",
+		`{"time":1,"service":"a","used_bytes":"big"}`: "not a reading as JSON",
+		`time 1`:                             "not a reading as JSON",
+		`{"time":1,"service":"a","used_byte`: "not a reading as JSON",
 	} {
 		var s Set
 		if err := s.Add(strings.NewReader("\n"+bad), "f"); err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "line 2") {
