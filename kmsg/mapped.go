@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +25,7 @@ const mapFrom = 2 * mappedChunk
 // memory stays small whatever the size of the log.
 type mappedSource struct {
 	file fileSource // reads what can be mapped no more, and the samples
-	fd   uintptr
+	raw  syscall.RawConn
 	span int // bytes of each window
 
 	mu      sync.Mutex
@@ -37,10 +38,7 @@ func newMappedSource(f *os.File, size, chunk int64) *mappedSource {
 	if err != nil {
 		return nil
 	}
-	s := &mappedSource{file: fileSource{f: f, n: size, chunk: chunk}, span: int(chunk) + lineRoom}
-	if err := raw.Control(func(fd uintptr) { s.fd = fd }); err != nil {
-		return nil
-	}
+	s := &mappedSource{file: fileSource{f: f, n: size, chunk: chunk}, raw: raw, span: int(chunk) + lineRoom}
 	mem, err := s.window()
 	if err == nil {
 		err = s.show(mem, 0, min(len(mem), int(size)))
@@ -69,9 +67,15 @@ func (s *mappedSource) window() ([]byte, error) {
 	return unsafe.Slice((*byte)(unsafe.Add(p, -uintptr(p)&(large-1))), s.span), nil
 }
 
-// show maps n bytes of the file from at on to the window.
-func (s *mappedSource) show(window []byte, at int64, n int) error {
-	_, err := unix.MmapPtr(int(s.fd), at, unsafe.Pointer(unsafe.SliceData(window)), uintptr(n), unix.PROT_READ, unix.MAP_SHARED|unix.MAP_FIXED)
+// show maps n bytes of the file from at on to the window. A file that is closed meanwhile,
+// because the scan was ended, is os.ErrClosed.
+func (s *mappedSource) show(window []byte, at int64, n int) (err error) {
+	closed := s.raw.Control(func(fd uintptr) {
+		_, err = unix.MmapPtr(int(fd), at, unsafe.Pointer(unsafe.SliceData(window)), uintptr(n), unix.PROT_READ, unix.MAP_SHARED|unix.MAP_FIXED)
+	})
+	if closed != nil {
+		return os.ErrClosed
+	}
 	return err
 }
 
