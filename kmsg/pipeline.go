@@ -79,9 +79,7 @@ func (p *pipeline) run(ctx context.Context) error {
 		return p.err
 	}
 	if p.merged.cur != nil {
-		if gone := careful(func() { p.merged.close(p.done) }); gone != nil {
-			return fmt.Errorf("read log %q: %w", p.name, gone)
-		}
+		p.merged.close(p.done)
 	}
 	if err := p.tellMerged(); err != nil {
 		return err
@@ -155,27 +153,14 @@ func (p *pipeline) work() {
 		if p.src.chunks() >= 0 {
 			p.src.read(&c)
 		}
-		if err := p.merge(result{c, p.regions(&c)}); err != nil {
+		s := p.spareScanner()
+		s.fed = c.base
+		s.scan(c.buf, c.base, 0, 0)
+		if err := p.merge(result{c, s}); err != nil {
 			p.fail(err)
 			return
 		}
 	}
-}
-
-// regions searches a chunk and reads what it finds.
-func (p *pipeline) regions(c *chunk) *regionScanner {
-	s := p.spareScanner()
-	s.fed = c.base
-	if m, ok := p.src.(*mappedSource); ok {
-		if careful(func() { s.scan(c.buf, c.base, 0, 0) }) == nil {
-			return s
-		}
-		m.copied(c)
-		s = p.scanner()
-		s.fed = c.base
-	}
-	s.scan(c.buf, c.base, 0, 0)
-	return s
 }
 
 // merge puts a result in line, and takes those whose turn it is unless another
@@ -196,10 +181,7 @@ func (p *pipeline) merge(r result) error {
 		delete(p.pending, p.next)
 		p.next++
 		p.mu.Unlock()
-		var err error
-		if gone := careful(func() { err = p.take(&r) }); gone != nil {
-			err = fmt.Errorf("read log %q: %w", p.name, gone)
-		}
+		err := p.take(&r)
 		p.mu.Lock()
 		if err != nil {
 			return err

@@ -23,23 +23,19 @@ import (
 // searchAll reads a log as a large one is read: by anchors, in chunks.
 func searchAll(t testing.TB, log []byte, chunk int, inOrder bool) string {
 	t.Helper()
-	if inOrder {
-		return searchSource(t, &streamSource{r: iotest.HalfReader(bytes.NewReader(log)), chunk: chunk})
-	}
-	return searchSource(t, &fileSource{f: bytes.NewReader(log), n: int64(len(log)), chunk: int64(chunk)})
-}
-
-func searchSource(t testing.TB, src source) string {
-	t.Helper()
 	opt := caseOptions()
 	opt.defaults()
 	var b strings.Builder
-	p := pipeline{src: src, name: "case", opt: &opt, search: true, seen: new(seenKills), yield: func(g *region) error {
+	p := pipeline{name: "case", opt: &opt, search: true, seen: new(seenKills), yield: func(g *region) error {
 		return each(g, func(e *Event) error {
 			writeEvent(&b, e)
 			return nil
 		})
 	}}
+	p.src = &fileSource{f: bytes.NewReader(log), n: int64(len(log)), chunk: int64(chunk)}
+	if inOrder {
+		p.src = &streamSource{r: iotest.HalfReader(bytes.NewReader(log)), chunk: chunk}
+	}
 	if err := p.run(context.Background()); err != nil {
 		t.Fatal(err)
 	}

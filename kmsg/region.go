@@ -121,8 +121,8 @@ func (s *regionScanner) recycleAll() {
 
 // Bounds of the memory that is kept for regions to come.
 const (
-	maxSpare    = 128
-	maxSpareOut = 64 << 10
+	maxSpare    = 16
+	maxSpareOut = 256 << 10
 )
 
 // recycle takes back a region for its memory. Its events are the reader's.

@@ -174,8 +174,8 @@ func (s *streamSource) read(c *chunk) bool {
 // and so can what fits in memory; else it is read in order.
 func openSource(r io.Reader, name string) (source, func(), error) {
 	if f, ok := r.(*os.File); ok {
-		if src, done := wholeFile(f); src != nil {
-			return src, done, nil
+		if src := wholeFile(f); src != nil {
+			return src, func() {}, nil
 		}
 	}
 	plain, done, err := Decompress(r, name)
@@ -208,24 +208,18 @@ func (f failed) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// wholeFile is the source of a regular file that is not compressed, nil for others, and
-// what is to be called when it was read.
-func wholeFile(f *os.File) (source, func()) {
+// wholeFile is the source of a regular file that is not compressed, nil for others.
+func wholeFile(f *os.File) source {
 	st, err := f.Stat()
 	if err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
-		return nil, nil
+		return nil
 	}
 	var magic [10]byte
 	n, _ := f.ReadAt(magic[:], 0)
 	if pos, err := f.Seek(0, io.SeekCurrent); err != nil || pos != 0 || isCompressed(magic[:n]) || wideOrder(magic[:n]) != nil {
-		return nil, nil
+		return nil
 	}
-	if st.Size() >= mapFrom {
-		if m := newMappedSource(f, st.Size(), mappedChunk); m != nil {
-			return m, m.close
-		}
-	}
-	return &fileSource{f: f, n: st.Size(), chunk: chunkSize}, func() {}
+	return &fileSource{f: f, n: st.Size(), chunk: chunkSize}
 }
 
 // Decompress reads through gzip, zstd, xz or bzip2 where the content says so, and gives
