@@ -68,11 +68,10 @@ type Correlator struct {
 	gone     map[string]bool // keys of rows to delete from the kept state
 	out      []Emission
 	now      time.Time
-	began    time.Time     // the first moment that an observation came with
-	setBack  time.Duration // how far the host's clock has been set back at most since then; 0 or less
-	forgot   time.Time     // when forget last looked
-	rebooted []*container  // of an earlier boot, until the first moment is known
-	placed   bool          // the kernel's times are worked out from the engine's (see placeUptimes)
+	began    time.Time    // the first moment that an observation came with
+	forgot   time.Time    // when forget last looked
+	rebooted []*container // of an earlier boot, until the first moment is known
+	placed   bool         // the kernel's times are worked out from the engine's (see placeUptimes)
 }
 
 // New returns a Correlator that goes on from the rows that State of an earlier one returned.
@@ -159,8 +158,6 @@ func (c *Correlator) tick(now time.Time) {
 	}
 	if now.After(c.now) {
 		c.now = now
-		// The monotonic clock stands still while the machine sleeps, and is never ahead.
-		c.setBack = min(c.setBack, now.Round(0).Sub(c.began.Round(0))-now.Sub(c.began))
 	}
 }
 

@@ -210,10 +210,9 @@ func (c *Correlator) sender(x *container, s observe.Sent) incident.Sent {
 	return in
 }
 
-// historic is true for what happened before this host was first watched. Where its clock
-// has been set back since, so has that moment.
+// historic is true for what happened before this host was first watched.
 func (c *Correlator) historic(at time.Time) bool {
-	return !c.opt.Epoch.IsZero() && !at.IsZero() && at.Before(c.opt.Epoch.Add(c.setBack))
+	return !c.opt.Epoch.IsZero() && !at.IsZero() && at.Before(c.opt.Epoch)
 }
 
 // beforeKill is the moment up to which readings show what led to an incident: after the

@@ -130,8 +130,6 @@ func (x *container) shownRuns() []*run {
 			if r.setBack() {
 				r.lo = shown.FinishedAt.Add(-sameEnd) // the time of its start says nothing of its end
 			}
-		} else if k := x.killBefore(r); k != nil {
-			r.lo = k.at().Add(-sameEnd)
 		}
 		all = append(all, r)
 	}
@@ -221,18 +219,6 @@ func (x *container) addEnds(all []*run) []*run {
 // setBack is true for a run that ended before it began: the host's clock was set back.
 func (r *run) setBack() bool {
 	return r.look != nil && r.exit != nil && !r.exit.FinishedAt.IsZero() && r.exit.FinishedAt.Before(r.start.Add(-clockStep))
-}
-
-// killBefore is a kernel kill of the run's main process that lies before its start: the
-// host's clock was set back. nil for none.
-func (x *container) killBefore(r *run) *kill {
-	i := slices.IndexFunc(x.kills, func(k *kill) bool {
-		return r.pid != 0 && k.Kill.PID == r.pid && !k.at().IsZero() && !x.offline && r.start.Sub(k.at()) > clockStep
-	})
-	if i < 0 {
-		return nil
-	}
-	return x.kills[i]
 }
 
 // shows is true where an event of an end is that of the end which the engine shows. It
