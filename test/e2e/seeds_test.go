@@ -28,7 +28,8 @@ func TestSeeds(t *testing.T) {
 	// Five containers end with 137, each for a reason of its own.
 	handles := "trap 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; exit 0' TERM; while :; do sleep 0.1; done"
 	oom := e.MustRun(t, "--name", "seed-oom", "-m", "32m", "--memory-reservation", "16m", lab.Image, "tail", "/dev/zero")
-	own := e.MustRun(t, "--name", "seed-own", lab.Image, "sh", "-c", "exit 137")
+	// Its pid must be known before it ends: of one that ends at once nobody can say who did it.
+	own := e.MustRun(t, "--name", "seed-own", lab.Image, "sh", "-c", "sleep 2; exit 137")
 	killed := e.MustRun(t, "--name", "seed-killed", lab.Image, "sleep", "1000")
 	shell := e.MustRun(t, "--name", "seed-shell", lab.Image, "sh", "-c", "sleep 1000; true")
 	slow := e.MustRun(t, "--name", "seed-slow", "--cpus", "0.01", lab.Image, "sh", "-c", handles)
