@@ -11,7 +11,7 @@ import (
 )
 
 // LevelStalled is a pressure stall notification, as in Sample.Levels: all tasks
-// stood still for want of memory for a tenth of stallWindow.
+// stood still, waiting for memory for a tenth of stallWindow.
 const LevelStalled = "stalled"
 
 // stallTrigger is what the kernel is asked to notify of (Documentation/

@@ -53,13 +53,13 @@ type Sent struct {
 	Inside bool `json:"inside,omitempty"`
 }
 
-// Init is a container's first process (PID 1 in it), from /proc/PID/status.
+// Init is a container's main process (PID 1 in it), from /proc/PID/status.
 type Init struct {
 	Comm string `json:"comm"`
 	// SigCgt is the mask of signals it has handlers for: bit n-1 is signal n.
 	SigCgt uint64 `json:"sig_cgt"`
 }
 
-// Handles says whether it has a handler for a signal. The first process of a
+// Handles says whether it has a handler for a signal. The main process of a
 // pid namespace that has none is not ended by it: the kernel drops the signal.
 func (i *Init) Handles(signal int) bool { return i.SigCgt>>(signal-1)&1 == 1 }

@@ -129,7 +129,7 @@ type WarningFacts struct {
 	Signs []string `json:"signs,omitempty"`
 	// Since is when it began.
 	Since time.Time `json:"since,omitzero"`
-	// TimeToLimit is how long until the limit is reached at the present slope,
+	// TimeToLimit is how long until the limit is reached at the present rate,
 	// in seconds from the incident's time, TimeToLimitError its error bar (plus
 	// or minus); nil where nothing is predicted.
 	TimeToLimit      *float64 `json:"time_to_limit_seconds,omitempty"`

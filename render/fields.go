@@ -364,7 +364,7 @@ func hogLine(inc *incident.Incident) string {
 	return s
 }
 
-// pressureLine is what stalled for want of memory; what is zero is left out.
+// pressureLine is what stalled, waiting for memory; what is zero is left out.
 func pressureLine(p *incident.Pressure) string {
 	if p == nil {
 		return ""

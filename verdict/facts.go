@@ -36,7 +36,7 @@ type Facts struct {
 	// Signals are the signals somebody asked the engine to send, oldest first.
 	Signals []incident.Signal
 	// Sent are the fatal signals that the kernel saw delivered to the
-	// container's first process, oldest first; Traced is true when it was
+	// container's main process, oldest first; Traced is true when it was
 	// watched for them to its end, so that none missing means none sent, and
 	// Untraced is why it was not.
 	Sent     []incident.Sent

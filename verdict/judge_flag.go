@@ -30,7 +30,7 @@ func judgeFlag(f *Facts) (judgement, bool) {
 }
 
 // olderKill is the newest kernel kill in this run, which came too long before the end
-// to have been of the first process; nil where there is none.
+// to have been of the main process; nil where there is none.
 func olderKill(f *Facts) (newest *KernelKill) {
 	end := endTime(f)
 	for _, kills := range [][]KernelKill{f.ChildKills, f.Kills} {

@@ -62,7 +62,7 @@ func (st *state) headroom(r *Rules) level {
 	return over(100*share, threshold, threshold-hysteresis)
 }
 
-// foreseen: at the present slope the limit is near.
+// foreseen: at the present rate the limit is near.
 func (st *state) foreseen(r *Rules) level {
 	f := &st.forecast
 	share := st.share()
@@ -91,7 +91,7 @@ func (st *state) foreseen(r *Rules) level {
 	return calm
 }
 
-// pressed: all tasks stand still for want of memory, again and again. Where the
+// pressed: all tasks stand still for lack of memory, again and again. Where the
 // kernel notifies of it, that counts; how much of the time it was, where it tells.
 func (st *state) pressed(r *Rules) level {
 	if r.PressurePercent == 0 || st.thrasher != "" {
@@ -218,7 +218,7 @@ func (st *state) of(name string) string {
 // cause is that of the death that a sign announces.
 func (st *state) cause(name string) incident.Cause { return signs.named(name).cause(st) }
 
-// memoryCause is that of a death for want of memory.
+// memoryCause is that of a death for lack of memory.
 func memoryCause(st *state) incident.Cause {
 	if st.id == HostID {
 		return incident.OOMHost

@@ -33,7 +33,7 @@ type Row struct {
 	Recent []int64 `json:"recent_bytes,omitempty"`
 
 	// Stalled is for how much of the last 30 s, in percent, some and all tasks
-	// stood still for want of memory; nil for containers on cgroup v1.
+	// stood still, waiting for memory; nil for containers on cgroup v1.
 	StalledSome *float64 `json:"stalled_some_percent,omitempty"`
 	StalledFull *float64 `json:"stalled_full_percent,omitempty"`
 

@@ -13,7 +13,7 @@ type Rules struct {
 	// unavailable.
 	MemoryPercent float64
 	HostPercent   float64
-	// TimeToLimit is how near a limit must lie at the present slope.
+	// TimeToLimit is how near a limit must lie at the present rate.
 	TimeToLimit time.Duration
 	// PressurePercent is for which share of the time all tasks may stand still
 	// for want of memory.

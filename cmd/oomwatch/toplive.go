@@ -44,7 +44,7 @@ func (t *topCommand) explain(ctx context.Context, r *warn.Row, width int) string
 	case err != nil:
 		return strings.Join(wrap(redact.Sanitize(err.Error()), width), "\n")
 	case len(list) == 0:
-		return strings.Join(wrap(fmt.Sprintf("No death and no kill of %s is on record.", redact.Sanitize(r.Name)), width), "\n")
+		return strings.Join(wrap(fmt.Sprintf("No death or kill of %s is on record.", redact.Sanitize(r.Name)), width), "\n")
 	}
 	var b strings.Builder
 	if err := render.WriteText(&b, list[len(list)-1], render.TextOptions{Width: width}); err != nil {

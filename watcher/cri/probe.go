@@ -69,7 +69,7 @@ func Probe(ctx context.Context, socket string) Probed {
 	p.Unseen = "who asks it to stop or kill a container, of which it has no event: the trace of signals shows that"
 	if !c.events {
 		p.Found += "; it is asked for its list each second"
-		p.Unseen = "the pid of a first process that lives for less than a second; " + p.Unseen
+		p.Unseen = "the pid of a main process that lives for less than a second; " + p.Unseen
 	}
 	p.tryOne(ctx, c, entries)
 	return p

@@ -315,7 +315,7 @@ func samples(id string, list []recorder.Reading) []observe.Sample {
 const movedBy = 32
 
 // Stalls is how often the kernel has notified that a container, or the host (""),
-// stood still for want of memory, since it is watched; -1 where it does not.
+// stood still, waiting for memory, since it is watched; -1 where it does not.
 func (s *Source) Stalls(id string) int64 {
 	if s.pressure == nil {
 		return -1
