@@ -191,7 +191,11 @@ func (c *Correlator) Running() map[string]observe.Followed {
 	out := make(map[string]observe.Followed, len(c.containers))
 	for id, x := range c.containers {
 		if r := x.current(); r != nil && r.alive() && r.pid != 0 {
-			out[id] = observe.Followed{PID: r.pid, Started: r.start, Service: incident.ServiceOf(&x.Spec.Container)}
+			f := observe.Followed{PID: r.pid, Started: r.start, Service: incident.ServiceOf(&x.Spec.Container), CPUQuota: x.Spec.CPUQuota}
+			if limit := x.Spec.MemoryLimit; limit != nil {
+				f.MemoryLimit = *limit
+			}
+			out[id] = f
 		}
 	}
 	return out

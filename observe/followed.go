@@ -9,4 +9,7 @@ type Followed struct {
 	Started time.Time
 	// Service is the name under which its readings are kept.
 	Service string
+	// MemoryLimit (bytes) and CPUQuota (CPUs) are the engine's word; 0 for none.
+	MemoryLimit int64
+	CPUQuota    float64
 }

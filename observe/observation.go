@@ -71,7 +71,7 @@ type Cursor struct {
 }
 
 // Container is what the engine says of a container while it can still be
-// asked: at create, at start, at rename, and at a reconcile.
+// asked: at create, start, rename and update, and at a reconcile.
 type Container struct {
 	incident.Container
 	// PID is the host pid of the container's main process; 0 when it is not running.

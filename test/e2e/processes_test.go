@@ -49,8 +49,10 @@ func TestThrottledCheck(t *testing.T) {
 	hook := newReceiver(t)
 	startDaemonWith(t, e.Host, hook, "")
 	ctx := timeout(t, lab.Slow(90*time.Second))
-	id := e.MustRun(t, "--name", "slow", "--cpus", "0.01", "--health-cmd", "i=0; while [ $i -lt 99999 ]; do i=$((i+1)); done", "--health-interval", "2s", "--health-timeout", "2s",
+	id := e.MustRun(t, "--name", "slow", "--health-cmd", "i=0; while [ $i -lt 99999 ]; do i=$((i+1)); done", "--health-interval", "2s", "--health-timeout", "2s",
 		"--health-retries", "3", lab.Image, "sh", "-c", "while :; do :; done")
+	// Only once it runs: a runtime may need minutes to start one with so little CPU.
+	e.MustDocker(t, "update", "--cpus", "0.01", id)
 	inc := hook.sign(ctx, t, id, warn.Unhealthy)
 	if !strings.Contains(inc.Summary, "slow is unhealthy: its health check fails; it was throttled ") || !strings.Contains(inc.Summary, "by its CPU quota") || len(inc.Advice) == 0 || !strings.Contains(inc.Advice[0], "more CPU") {
 		t.Errorf("%s %v", inc.Summary, inc.Advice)

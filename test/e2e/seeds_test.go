@@ -32,9 +32,11 @@ func TestSeeds(t *testing.T) {
 	own := e.MustRun(t, "--name", "seed-own", lab.Image, "sh", "-c", "sleep 2; exit 137")
 	killed := e.MustRun(t, "--name", "seed-killed", lab.Image, "sleep", "1000")
 	shell := e.MustRun(t, "--name", "seed-shell", lab.Image, "sh", "-c", "sleep 1000; true")
-	slow := e.MustRun(t, "--name", "seed-slow", "--cpus", "0.01", lab.Image, "sh", "-c", handles)
+	slow := e.MustRun(t, "--name", "seed-slow", lab.Image, "sh", "-c", handles)
 	other := e.MustRun(t, "--name", "seed-other", lab.Image, "sleep", "1000")
 	pid := strings.TrimSpace(e.MustDocker(t, "inspect", "-f", "{{.State.Pid}}", other))
+	// Only once it runs: a runtime may need minutes to start one with so little CPU.
+	e.MustDocker(t, "update", "--cpus", "0.01", slow)
 	time.Sleep(3 * time.Second)
 	e.MustDocker(t, "kill", killed)
 	e.MustRun(t, "--name", "seed-agent", "--pid", "host", lab.Image, "kill", "-9", pid)

@@ -66,7 +66,7 @@ func Deaths() []Death {
 			ends("--label", "com.docker.compose.project=", "--label", "com.docker.compose.service=", "-m", "32m", Image, "tail", "/dev/zero")},
 		{"oom-leak", "a slow leak reaches the limit", 137,
 			oom.With(Want{"victim.comm": "leaky", "oom.limit_bytes": 48 * mib, "container.memory_limit_bytes": 48 * mib, "memory.anon_bytes": AtLeast(40 * mib), "history.points": There}), nil,
-			ends("-m", "48m", Image, "prog", "eat", "-comm", "leaky", "-rate", "8000000")},
+			ends("-m", "48m", Image, "sh", "-c", "prog eat -size 20000000 -file /cached && exec prog eat -comm leaky -rate 8000000")},
 		{"oom-compose", "the same of a service that compose runs", 137,
 			oom.With(Want{"victim.comm": "tail", "container.compose.service": "hungry", "advice": All(Has("mem_limit: 48m"), Has("service hungry"), Lacks("docker update"))}), nil,
 			ends("--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=hungry", "-m", "32m", Image, "tail", "/dev/zero")},
@@ -90,7 +90,7 @@ func Deaths() []Death {
 			then([]string{Image, "prog", "stubborn"}, "stop", "-t", "1")},
 		{"stop-throttled", "wants to stop, and its CPU quota leaves no time for it", 137,
 			asked.With(Want{"cause": "kill.stop_timeout", "severity": "warning", "container.signal": "SIGKILL", "summary": Has("throttled"), "advice": Has("more CPU")}), nil,
-			then([]string{"--cpus", "0.01", Image, "sh", "-c", "trap 'i=0; while [ $i -lt 999999 ]; do i=$((i+1)); done; exit 0' TERM; echo ready; while :; do :; done"}, "stop", "-t", "4")},
+			stopThrottled},
 		{"stop", "asked to stop, and stops", 0,
 			asked.With(Want{"cause": "stop.request", "severity": "info", "container.signal": Absent}), nil,
 			then([]string{Image, "prog", "polite"}, "stop", "-t", "5")},
@@ -226,10 +226,10 @@ var onPodman4 = map[string]Want{
 	"exec-denied":  {"summary": Has(`could not start "/etc"`), "container.exit_code": 128},
 }
 
-// onV1 is what is said besides where the kernel notifies of levels of pressure: the
-// last of them come in the moment before the kill.
+// onV1 is what is said besides where the kernel notifies of levels of pressure. It takes
+// back what it caches first; a level that it only reaches with the kill may come too late.
 var onV1 = map[string]Want{
-	"oom-leak": {"pressure.levels.critical": AtLeast(1)},
+	"oom-leak": {"pressure.levels.low": AtLeast(1)},
 }
 
 // On is d on a platform.

@@ -58,6 +58,27 @@ func then(rest []string, command ...string) func(context.Context, *Engine, strin
 	}
 }
 
+// stopThrottled gets its quota once it runs: a runtime that starts a container with a
+// hundredth of a CPU may need minutes for it.
+func stopThrottled(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+	const busy = "trap 'i=0; while [ $i -lt 999999 ]; do i=$((i+1)); done; exit 0' TERM; echo ready; while :; do :; done"
+	id, err := run(ctx, e, name, flags, []string{Image, "sh", "-c", busy})
+	if err != nil {
+		return "", err
+	}
+	if err := e.WaitLog(ctx, id, "ready"); err != nil {
+		return id, err
+	}
+	if _, err := e.Docker(ctx, "update", "--cpus", "0.01", id); err != nil {
+		return id, err
+	}
+	time.Sleep(Slow(3 * time.Second)) // its quota is read meanwhile
+	if _, err := e.Docker(ctx, "stop", "-t", "4", id); err != nil {
+		return id, err
+	}
+	return id, over(ctx, e, id)
+}
+
 // startFails is a container that never runs: "docker run" reports it, and the
 // id is asked afterwards.
 func startFails(rest ...string) func(context.Context, *Engine, string, ...string) (string, error) {

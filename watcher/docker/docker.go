@@ -126,7 +126,7 @@ func (s *Source) Name() string { return s.opts.Name }
 //   - A Host and a SourceState once connected, a SourceState at every change.
 //   - Every event, in the engine's order, as it comes; events that the engine
 //     repeats are emitted once.
-//   - A Container after create, start and rename, a Detail after die, as soon as
+//   - A Container after create, start, rename and update, a Detail after die, as soon as
 //     the engine has answered, so after the event and maybe after later events.
 //   - After every connect, after a loss, and every few minutes a Reconcile. It is
 //     taken beside the stream of events, which it does not hold up. Containers

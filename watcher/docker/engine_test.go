@@ -263,7 +263,7 @@ func TestHealthIsToldWithoutItsFlood(t *testing.T) {
 	}
 }
 
-func TestRenameAndRestart(t *testing.T) {
+func TestChangesAndRestart(t *testing.T) {
 	e, rec := followShared(t)
 	id := e.MustRun(t, "--name", "before", lab.Image, "prog", "polite")
 	if err := e.WaitLog(t.Context(), id, "ready"); err != nil {
@@ -273,12 +273,16 @@ func TestRenameAndRestart(t *testing.T) {
 	rec.wait(t, "renamed container", func(o observe.Observation) bool {
 		return o.Container != nil && o.Container.ID == id && o.Container.Name == "after"
 	})
+	e.MustDocker(t, "update", "--cpus", "0.5", id)
+	rec.wait(t, "updated container", func(o observe.Observation) bool {
+		return o.Container != nil && o.Container.ID == id && o.Container.CPUQuota == 0.5
+	})
 	e.MustDocker(t, "restart", "-t", "5", id)
 	rec.wait(t, "restart", isAction(id, "restart"))
 	e.MustDocker(t, "pause", id)
 	e.MustDocker(t, "unpause", id)
 	rec.wait(t, "unpause", isAction(id, "unpause"))
-	want := []string{"create", "start", "rename", "kill 15", "die 0", "stop", "start", "restart", "pause", "unpause"}
+	want := []string{"create", "start", "rename", "update", "kill 15", "die 0", "stop", "start", "restart", "pause", "unpause"}
 	if diff := cmp.Diff(want, told(rec.of(id))); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}

@@ -20,7 +20,7 @@ import (
 // engine compare beginnings instead of names, and gives Podman's word on every check.
 var actions = []events.Action{
 	events.ActionCreate, events.ActionStart, events.ActionDie, events.ActionKill, events.ActionOOM, events.ActionStop,
-	events.ActionDestroy, events.ActionRename, events.ActionRestart, events.ActionPause, events.ActionUnPause,
+	events.ActionDestroy, events.ActionRename, events.ActionUpdate, events.ActionRestart, events.ActionPause, events.ActionUnPause,
 	events.ActionRemove, events.ActionHealthStatusHealthy, events.ActionHealthStatusUnhealthy, podmanDied, podmanCleanup,
 }
 

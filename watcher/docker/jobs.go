@@ -19,7 +19,7 @@ import (
 // have workers of their own, and a death never waits behind them.
 const (
 	slowWorkers  = 8
-	quickWorkers = 4 // for start and rename, and as many for deaths
+	quickWorkers = 4 // for starts and changes, and as many for deaths
 )
 
 type jobKind string
@@ -27,8 +27,8 @@ type jobKind string
 const (
 	jobCreate jobKind = "create"
 	jobStart  jobKind = "start"
-	jobRename jobKind = "rename"
-	jobCheck  jobKind = "check" // did a start fail?
+	jobChange jobKind = "change" // of its name, or of its limits
+	jobCheck  jobKind = "check"  // did a start fail?
 	jobDeath  jobKind = "death"
 )
 

@@ -174,9 +174,9 @@ func (r *run) event(m events.Message) {
 		delete(r.checks, id)
 		o.Event.Owed = r.offer(job{kind: jobStart, id: id, at: at})
 		r.emit(o)
-	case events.ActionRename:
+	case events.ActionRename, events.ActionUpdate:
 		r.emit(o)
-		r.offer(job{kind: jobRename, id: id, at: at})
+		r.offer(job{kind: jobChange, id: id, at: at})
 	case events.ActionDie:
 		k.started = true
 		delete(r.checks, id)

@@ -41,7 +41,10 @@ func (s *Source) adopt(emit func(observe.Observation)) []*reading {
 	var fresh []*reading
 	s.missing = false
 	for id, f := range want {
-		if s.reading[id] != nil {
+		if r := s.reading[id]; r != nil {
+			if f.MemoryLimit != r.want.MemoryLimit || f.CPUQuota != r.want.CPUQuota {
+				r.want, r.whole = f, time.Time{} // its limits were changed: all is read again soon
+			}
 			continue
 		}
 		path, err := s.fs.ContainerPathOf(f.PID, id)
@@ -58,7 +61,7 @@ func (s *Source) adopt(emit func(observe.Observation)) []*reading {
 			// Without the levels the readings still tell the story.
 			_ = s.pressure.Watch(path)
 		}
-		r := &reading{id: id, handle: h, pid: f.PID, last: recorder.Unknown(), kills: -1, track: s.rec.Begin(id, f.Service, f.Started)}
+		r := &reading{id: id, handle: h, pid: f.PID, want: f, last: recorder.Unknown(), kills: -1, track: s.rec.Begin(id, f.Service, f.Started)}
 		s.reading[id] = r
 		s.mu.Lock()
 		s.seen[id] = &seen{pid: f.PID, path: path}

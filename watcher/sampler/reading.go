@@ -23,7 +23,8 @@ type reading struct {
 	track  *recorder.Track
 	gone   bool // its cgroup was removed
 	pid    int
-	turns  int // how often its parts have been read
+	want   observe.Followed // what it was followed as
+	turns  int              // how often its parts have been read
 	last   recorder.Reading
 	whole  time.Time // when all there is was read last
 
