@@ -9,7 +9,7 @@
 // line; render hides what is marked.
 //
 // testdata holds the corpus that it is measured by, secrets and harmless lines.
-// docs/redaction.md has the figures, and why no foreign rule set is used.
+// testdata/README.md has the figures, and why no foreign rule set is used.
 package redact
 
 import (
