@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"time"
 )
@@ -176,7 +177,7 @@ func (r *rows) next() bool {
 	if len(r.rest) == 0 || r.err != nil {
 		return false
 	}
-	mask, ok := r.uvarint()
+	mask, rest, ok := uvarint(r.rest)
 	if !ok || mask >= 1<<columns {
 		r.err = errDamaged
 		return false
@@ -185,8 +186,8 @@ func (r *rows) next() bool {
 	r.row[colStart] = int64(mask >> colStart & 1)
 	for mask &^= 1 << colStart; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros64(mask)
-		v, ok := r.uvarint()
-		if !ok {
+		var v uint64
+		if v, rest, ok = uvarint(rest); !ok {
 			r.err = errDamaged
 			return false
 		}
@@ -196,23 +197,32 @@ func (r *rows) next() bool {
 		case v > 0:
 			r.row[i] += unzigzag(v-1) << pageShift
 		default:
-			if v, ok = r.uvarint(); !ok {
+			if v, rest, ok = uvarint(rest); !ok {
 				r.err = errDamaged
 				return false
 			}
 			r.row[i] += unzigzag(v)
 		}
 	}
+	r.rest = rest
 	return true
 }
 
-func (r *rows) uvarint() (uint64, bool) {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 {
-		return 0, false
+// uvarint reads a number; most are one byte or two.
+func uvarint(b []byte) (v uint64, rest []byte, ok bool) {
+	if len(b) > 1 {
+		if b[0] < 0x80 {
+			return uint64(b[0]), b[1:], true
+		}
+		if b[1] < 0x80 {
+			return uint64(b[0]&0x7f) | uint64(b[1])<<7, b[2:], true
+		}
 	}
-	r.rest = r.rest[n:]
-	return v, true
+	v, n := binary.Uvarint(b)
+	if n <= 0 {
+		return 0, nil, false
+	}
+	return v, b[n:], true
 }
 
 // Decode appends the readings of a block to into. Damage gives what was read
@@ -226,6 +236,61 @@ func Decode(into []Reading, block []byte) ([]Reading, error) {
 		into = append(into, r.row.reading())
 	}
 	return into, r.err
+}
+
+// Rows reads the readings of blocks one after another, joined into steps where Step is not
+// zero, without keeping them: a month of one service is megabytes.
+type Rows struct {
+	// Step is what they are joined into; zero for as they were kept.
+	Step time.Duration
+	// Forward leaves out what is not later than the reading before it, or than After.
+	Forward bool
+	After   time.Time
+	// To is called with each reading, which is its own for the time of the call.
+	To func(*Reading)
+
+	roll  roller
+	last  int64 // ticks of the last row that was taken
+	begun bool
+	r     Reading
+}
+
+// Add reads a block. Damage gives what was read before it, and an error.
+func (s *Rows) Add(block []byte) error {
+	r, err := readBlock(block)
+	if err != nil {
+		return err
+	}
+	if !s.begun {
+		s.begun, s.last, s.roll.step = true, math.MinInt64, ticksOf(s.Step)
+		if !s.After.IsZero() {
+			s.last = s.After.UnixMilli() / int64(tick/time.Millisecond)
+		}
+	}
+	for r.next() {
+		if s.Forward && r.row[colWhen] <= s.last {
+			continue
+		}
+		s.last = r.row[colWhen]
+		if s.Step == 0 {
+			s.give(&r.row)
+		} else if done, ok := s.roll.add(&r.row); ok {
+			s.give(&done)
+		}
+	}
+	return r.err
+}
+
+// End gives the step that is not complete.
+func (s *Rows) End() {
+	if done, ok := s.roll.rest(); ok {
+		s.give(&done)
+	}
+}
+
+func (s *Rows) give(w *row) {
+	s.r = w.reading()
+	s.To(&s.r)
 }
 
 // Span is the times of a block's first and last reading. Damage gives the last before it;

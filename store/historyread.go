@@ -149,89 +149,6 @@ func (h *History) History(ctx context.Context, service string, from, to time.Tim
 	return out, nil
 }
 
-// Series is History at one step.
-func (h *History) Series(ctx context.Context, service string, step time.Duration, from, to time.Time) (recorder.Series, error) {
-	s := recorder.Series{Service: service, Step: step}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if levels[step] != 0 {
-		if err := h.rolled(ctx, &s, from, to); err != nil {
-			return s, fmt.Errorf("read the history of %q: %w", service, err)
-		}
-	}
-	// What is newer than what has been rolled up.
-	after := from
-	if n := len(s.Readings); n > 0 {
-		after = s.Readings[n-1].At
-	}
-	var fresh []recorder.Reading
-	err := h.recent(ctx, after, service, func(b recorder.Block) error {
-		read, err := recorder.Decode(nil, b.Data)
-		for _, r := range read {
-			if n := len(fresh); (n == 0 || r.At.After(fresh[n-1].At)) && (len(s.Readings) == 0 || r.At.After(after)) {
-				fresh = append(fresh, r)
-			}
-		}
-		if err != nil {
-			h.bad.Inc()
-		}
-		return nil
-	})
-	if err != nil {
-		return s, fmt.Errorf("read the history of %q: %w", service, err)
-	}
-	if step != recorder.StepRead {
-		fresh = recorder.Roll(fresh, step)
-	}
-	s.Readings = append(s.Readings, fresh...)
-	s.Readings = slices.DeleteFunc(s.Readings, func(r recorder.Reading) bool { return r.At.Before(from) || r.At.After(to) })
-	return s, nil
-}
-
-// rolled reads what has been rolled up, of blocks that reach into the time asked for.
-func (h *History) rolled(ctx context.Context, s *recorder.Series, from, to time.Time) error {
-	var id int64
-	err := h.db.QueryRowContext(ctx, "SELECT id FROM services WHERE name = ?", s.Service).Scan(&id)
-	if err == sql.ErrNoRows {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	const within = " FROM blocks WHERE key BETWEEN ? AND ? AND until >= ?"
-	span := []any{keyOf(id, s.Step, time.Time{}), keyOf(id, s.Step, to), from.UnixMilli()}
-	var first sql.NullInt64
-	var bytes int64
-	if err := h.db.QueryRowContext(ctx, "SELECT min(key & 0x3ffffffff), coalesce(sum(length(data)), 0)"+within, span...).Scan(&first, &bytes); err != nil {
-		return err
-	}
-	if !first.Valid {
-		return nil
-	}
-	// Memory for all at once: a month is megabytes. A reading takes a byte at least.
-	steps := int64(to.Sub(time.Unix(first.Int64, 0))/s.Step) + 64
-	s.Readings = make([]recorder.Reading, 0, max(0, min(bytes, steps)))
-	rows, err := h.db.QueryContext(ctx, "SELECT data, crc"+within+" ORDER BY key", span...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var data sql.RawBytes
-		var crc int64
-		if err := rows.Scan(&data, &crc); err != nil {
-			return err
-		}
-		if !h.good(data, crc, s.Service) {
-			continue
-		}
-		if s.Readings, err = recorder.Decode(s.Readings, data); err != nil {
-			h.bad.Inc()
-		}
-	}
-	return rows.Err()
-}
-
 // Rolled implements recorder.Past.
 func (h *History) Rolled(ctx context.Context) (map[string]time.Time, error) {
 	h.mu.Lock()
@@ -263,13 +180,13 @@ func (h *History) Read(ctx context.Context, f func(recorder.Block) error) error 
 }
 
 // recent calls f with what is kept as it was read, oldest first: of all
-// services, or of one. f has the block's data for the time of the call.
+// services, or of one. A block's To is when all of its half minute ended. f has the block's data for the time of the call.
 func (h *History) recent(ctx context.Context, after time.Time, service string, f func(recorder.Block) error) error {
 	since := int64(0)
 	if !after.IsZero() {
 		since = after.UnixMilli()
 	}
-	rows, err := h.db.QueryContext(ctx, "SELECT data, crc FROM recent WHERE until >= ? ORDER BY seq", since)
+	rows, err := h.db.QueryContext(ctx, "SELECT until, data, crc FROM recent WHERE until >= ? ORDER BY seq", since)
 	if err != nil {
 		return fmt.Errorf("read recent history: %w", err)
 	}
@@ -277,8 +194,8 @@ func (h *History) recent(ctx context.Context, after time.Time, service string, f
 	names := map[string]string{} // each is made once
 	for rows.Next() {
 		var data sql.RawBytes
-		var crc int64
-		if err := rows.Scan(&data, &crc); err != nil {
+		var until, crc int64
+		if err := rows.Scan(&until, &data, &crc); err != nil {
 			return fmt.Errorf("read recent history: %w", err)
 		}
 		if !h.good(data, crc, "half a minute of all services") {
@@ -302,12 +219,17 @@ func (h *History) recent(ctx context.Context, after time.Time, service string, f
 				of = string(name)
 				names[of] = of
 			}
-			if err := f(recorder.Block{Service: of, Step: recorder.StepRead, Data: block}); err != nil {
+			if err := f(recorder.Block{Service: of, Step: recorder.StepRead, To: time.UnixMilli(until), Data: block}); err != nil {
 				return err
 			}
 		}
 	}
 	return rows.Err()
+}
+
+// appendPiece appends a piece after its length.
+func appendPiece(b, piece []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(piece))), piece...)
 }
 
 // cutPiece cuts a piece off that comes after its length.

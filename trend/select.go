@@ -1,5 +1,7 @@
 package trend
 
+import "math"
+
 // nth puts the k-th smallest value (from 0) in its place, the smaller ones
 // before it and the larger behind it, and returns it. It takes time in
 // proportion to len(v), where sorting would take a multiple.
@@ -42,6 +44,14 @@ func nth(v []float64, k int) float64 {
 		}
 	}
 	return v[k]
+}
+
+// Share is the value that a part p of v is not above, 0 for none. It changes the order of v.
+func Share(v []float64, p float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	return rank(v, int(math.Ceil(p*float64(len(v)))))
 }
 
 // rank is the value at a rank, from 1, of the values in order; the ends where

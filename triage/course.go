@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -94,7 +95,7 @@ func (j *record) courses() []course {
 		if len(p) < minRun {
 			continue
 		}
-		out = append(out, course{Growth: trend.Grow(p), start: p[0].T, end: p[len(p)-1].T, top: top(p), limit: j.limits[i], oom: j.oom[i], run: i})
+		out = append(out, course{Growth: trend.Grow(p), start: p[0].T, end: p[len(p)-1].T, top: j.top(p), limit: j.limits[i], oom: j.oom[i], run: i})
 	}
 	if n := len(out); n > 0 && out[n-1].Course != trend.Grows {
 		if tail, ok := j.tail(&out[n-1]); ok {
@@ -119,12 +120,15 @@ func (j *record) tail(c *course) (course, bool) {
 			continue
 		}
 		g := trend.Grow(rest[0])
-		high := top(before)
-		if g.Course != trend.Grows || g.Late < 0.75 || g.Floor < 1.25*high {
+		if g.Course != trend.Grows || g.Late < 0.75 {
+			continue
+		}
+		high := j.top(before)
+		if g.Floor < 1.25*high {
 			continue
 		}
 		t := *c
-		t.Growth, t.start, t.top, t.before = g, from, top(rest[0]), high
+		t.Growth, t.start, t.top, t.before = g, from, j.top(rest[0]), high
 		return t, true
 	}
 	return course{}, false
@@ -132,20 +136,17 @@ func (j *record) tail(c *course) (course, bool) {
 
 // until are the points before a time.
 func until(p []trend.Point, end float64) []trend.Point {
-	i := slices.IndexFunc(p, func(q trend.Point) bool { return q.T >= end })
-	if i < 0 {
-		i = len(p)
-	}
+	i, _ := slices.BinarySearchFunc(p, end, func(q trend.Point, t float64) int { return cmp.Compare(q.T, t) })
 	return p[:i]
 }
 
 // top is the level that a hundredth of the readings, three at least, lie above.
-func top(p []trend.Point) float64 {
-	v := make([]float64, len(p))
+func (j *record) top(p []trend.Point) float64 {
+	v := j.room.floats(len(p))
 	for i, q := range p {
 		v[i] = q.V
 	}
-	return share(v, 1-max(0.01, min(3/float64(len(v)), 0.25)))
+	return trend.Share(v, 1-max(0.01, min(3/float64(len(v)), 0.25)))
 }
 
 // evidence is what speaks for a leak.

@@ -2,8 +2,8 @@ package triage
 
 import (
 	"fmt"
-	"math"
 	"slices"
+	"sync"
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
@@ -68,7 +68,8 @@ const (
 // JudgeHistory judges the readings of a service.
 func JudgeHistory(h *History) Service {
 	s := Service{Schema: Schema, Service: redact.Sanitize(h.Service), Containers: h.Containers, Confidence: incident.Likely}
-	j := record{Service: &s, host: h.Host}
+	j := record{Service: &s, host: h.Host, room: rooms.Get().(*room)}
+	defer rooms.Put(j.room)
 	j.prepare(h)
 	if j.n < minRun {
 		s.Class, s.Confidence = NotEnoughData, ""
@@ -113,6 +114,29 @@ type record struct {
 	limit      float64
 	ooms       int
 	host       bool
+	room       *room
+}
+
+// room is the memory that judging a history takes, used again for the next.
+type room struct {
+	p []trend.Point
+	v []float64
+}
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+func (r *room) points(n int) []trend.Point {
+	if cap(r.p) < n {
+		r.p = make([]trend.Point, n)
+	}
+	return r.p[:n]
+}
+
+func (r *room) floats(n int) []float64 {
+	if cap(r.v) < n {
+		r.v = make([]float64, n)
+	}
+	return r.v[:n]
 }
 
 func (j *record) prepare(h *History) {
@@ -120,11 +144,18 @@ func (j *record) prepare(h *History) {
 	for i := range h.Runs {
 		runs = append(runs, byKills(h.Runs[i])...)
 	}
+	n := 0
+	for i := range runs {
+		runs[i].Readings = alive(runs[i].Readings)
+		n += len(runs[i].Readings)
+	}
+	points := j.room.points(2 * n)
 	for _, r := range runs {
-		r.Readings = alive(r.Readings)
-		held := make([]trend.Point, 0, len(r.Readings))
-		used := make([]trend.Point, 0, len(r.Readings))
-		for _, q := range r.Readings {
+		k := len(r.Readings)
+		held, used := points[:0:k], points[k:k:2*k]
+		points = points[2*k:]
+		for i := range r.Readings {
+			q := &r.Readings[i]
 			held = append(held, trend.Point{T: q.At, V: q.Held})
 			used = append(used, trend.Point{T: q.At, V: q.Used})
 		}
@@ -237,7 +268,7 @@ func (j *record) judge() {
 		j.Reasons = append(j.Reasons, fmt.Sprintf("grew %s for %s: %s", units.Rate(last.Rate), units.Seconds(last.Age), j.undecided(list)))
 	case j.killed():
 	case j.peaks(held):
-	case float64(drops) >= 3*max(1, seen/day) && share(held, 0.95) > (1+tooth)*share(held, 0.05):
+	case float64(drops) >= 3*max(1, seen/day) && held.share(0.95) > (1+tooth)*held.share(0.05):
 		j.Class = Sawtooth
 		j.Reasons = append(j.Reasons, fmt.Sprintf("fell back %d times in %s: it gives back what it takes, as a garbage collector does", drops, units.Seconds(seen)))
 	case j.to-j.from < settled:
@@ -245,7 +276,7 @@ func (j *record) judge() {
 		j.Reasons = append(j.Reasons, "an hour is needed to say more")
 	default:
 		j.Class = Steady
-		j.Reasons = append(j.Reasons, fmt.Sprintf("between %s and %s in %s, without a steady trend", units.Bytes(int64(share(held, 0.01))), units.Bytes(int64(share(held, 0.99))), units.Seconds(seen)))
+		j.Reasons = append(j.Reasons, fmt.Sprintf("between %s and %s in %s, without a steady trend", units.Bytes(int64(held.share(0.01))), units.Bytes(int64(held.share(0.99))), units.Seconds(seen)))
 	}
 }
 
@@ -318,11 +349,11 @@ func falls(runs [][]trend.Point) int {
 }
 
 // tight tells a service that does not grow and has hardly any room.
-func (j *record) tight(held []float64) bool {
+func (j *record) tight(held *values) bool {
 	if j.limit <= 0 {
 		return false
 	}
-	usual, peak := share(held, 0.5), share(held, 0.99)
+	usual, peak := held.share(0.5), held.share(0.99)
 	if peak < 0.9*j.limit || usual < 0.8*j.limit && j.ooms < 2 {
 		return false
 	}
@@ -343,41 +374,41 @@ func (j *record) tight(held []float64) bool {
 }
 
 // cache tells memory that looks full of what the kernel takes back when it is needed.
-func (j *record) cache(used, held []float64) bool {
-	if len(used) == 0 {
+func (j *record) cache(used, held *values) bool {
+	if len(used.v) == 0 {
 		return false
 	}
-	u, h := share(used, 0.99), share(held, 0.99)
-	grew := used[len(used)-1] - used[0]
-	heldGrew := held[len(held)-1] - held[0]
+	u, h := used.share(0.99), held.share(0.99)
+	grew := used.v[len(used.v)-1] - used.v[0]
+	heldGrew := held.v[len(held.v)-1] - held.v[0]
 	full := j.limit > 0 && u >= 0.9*j.limit && h < 0.75*j.limit
 	grows := grew > 0.2*u && heldGrew < 0.25*grew
 	if u-h < 0.25*u || !full && !grows {
 		return false
 	}
 	j.Class = Cache
-	why := fmt.Sprintf("%s of the %s in use are page cache, which the kernel takes back when memory is needed; what it cannot take back stayed about %s", units.Bytes(int64(u-h)), units.Bytes(int64(u)), units.Bytes(int64(share(held, 0.5))))
+	why := fmt.Sprintf("%s of the %s in use are page cache, which the kernel takes back when memory is needed; what it cannot take back stayed about %s", units.Bytes(int64(u-h)), units.Bytes(int64(u)), units.Bytes(int64(held.share(0.5))))
 	j.Reasons = append(j.Reasons, why)
 	return true
 }
 
 // peaks tells short peaks far above what is usual.
-func (j *record) peaks(held []float64) bool {
-	usual, top := share(held, 0.5), share(held, 1)
+func (j *record) peaks(held *values) bool {
+	usual, top := held.share(0.5), held.share(1)
 	if top-usual < 0.5*usual || top-usual < 8<<20 {
 		return false
 	}
 	above := 0
-	for _, v := range held {
+	for _, v := range held.v {
 		if v > (usual+top)/2 {
 			above++
 		}
 	}
-	if part := float64(above) / float64(len(held)); part > 0.05 {
+	if part := float64(above) / float64(len(held.v)); part > 0.05 {
 		return false
 	}
 	j.Class = Spike
-	j.Reasons = append(j.Reasons, fmt.Sprintf("usually %s, at most %s, and that for %s %% of the time: short peaks", units.Bytes(int64(usual)), units.Bytes(int64(top)), percent(float64(above)/float64(len(held)))))
+	j.Reasons = append(j.Reasons, fmt.Sprintf("usually %s, at most %s, and that for %s %% of the time: short peaks", units.Bytes(int64(usual)), units.Bytes(int64(top)), percent(float64(above)/float64(len(held.v)))))
 	if j.limit > 0 && top > 0.9*j.limit {
 		j.Advice = append(j.Advice, "The peaks come near its limit: look at what it does then (requests, jobs, cron) and bound it.")
 	}
@@ -391,21 +422,30 @@ func percent(p float64) string {
 	return fmt.Sprintf("%.1f", 100*p)
 }
 
-func flat(runs [][]trend.Point) []float64 {
-	var out []float64
+// values are those of runs, one after another.
+type values struct {
+	v     []float64 // in the order of time
+	mixed []float64 // the same in any order; nil until it is needed
+}
+
+func flat(runs [][]trend.Point) *values {
+	n := 0
+	for _, p := range runs {
+		n += len(p)
+	}
+	out := &values{v: make([]float64, 0, n)}
 	for _, p := range runs {
 		for _, q := range p {
-			out = append(out, q.V)
+			out.v = append(out.v, q.V)
 		}
 	}
 	return out
 }
 
-// share is the value that a part p of v is not above.
-func share(v []float64, p float64) float64 {
-	if len(v) == 0 {
-		return 0
+// share is the value that a part p of them is not above.
+func (x *values) share(p float64) float64 {
+	if x.mixed == nil {
+		x.mixed = slices.Clone(x.v)
 	}
-	s := slices.Sorted(slices.Values(v))
-	return s[min(max(int(math.Ceil(p*float64(len(s)))), 1), len(s))-1]
+	return trend.Share(x.mixed, p)
 }

@@ -218,10 +218,6 @@ func (t *triager) judgeKept(ctx context.Context, h *store.History, list []*incid
 	if os.Getenv("GOMEMLIMIT") == "" {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(triageMemory))
 	}
-	services, err := h.Services(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
 	of := map[string][]*incident.Incident{}
 	for _, inc := range list {
 		if service := serviceOf(inc); service != "" {
@@ -231,22 +227,53 @@ func (t *triager) judgeKept(ctx context.Context, h *store.History, list []*incid
 	book := kept.Book{Past: h, Present: t.present(ctx), Incidents: func(_ context.Context, service string, since time.Time) ([]*incident.Incident, error) {
 		return slices.DeleteFunc(slices.Clone(of[service]), func(inc *incident.Incident) bool { return inc.Time.Before(since) }), nil
 	}}
-	var out []triage.Service
-	judged := map[string]bool{}
-	for _, s := range services {
-		if t.what != "" && !t.may(s.Name, list) {
-			continue
-		}
-		found, ok, err := book.Judge(ctx, s, o)
-		if err != nil {
+	services, err := t.servicesOf(ctx, h, of)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(services) > 8 {
+		if book.Past, err = h.Sweep(ctx); err != nil {
 			return nil, nil, err
 		}
-		if ok {
+	}
+	found, err := book.All(ctx, services, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	var out []triage.Service
+	judged := map[string]bool{}
+	for i, s := range services {
+		if found[i] != nil {
 			judged[s.Name] = true
-			out = append(out, found)
+			out = append(out, *found[i])
 		}
 	}
 	return out, judged, nil
+}
+
+// servicesOf are the services to judge: of the many that are kept, one may be asked for.
+func (t *triager) servicesOf(ctx context.Context, h *store.History, of map[string][]*incident.Incident) ([]recorder.Service, error) {
+	if t.what == "" {
+		return h.Services(ctx)
+	}
+	names, err := h.Names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []recorder.Service
+	for _, name := range names {
+		if !t.may(name, of[name]) {
+			continue
+		}
+		s, ok, err := h.Service(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, s)
+		}
+	}
+	return out, nil
 }
 
 // present is what a daemon knows of what runs now; it knows nothing where none answers.
@@ -265,7 +292,7 @@ func (t *triager) present(ctx context.Context) func(service string) kept.Present
 }
 
 // may tells a service whose readings can be of what a person named: an id or a
-// program is known only from incidents.
+// program is known only from its incidents.
 func (t *triager) may(service string, list []*incident.Incident) bool {
 	shown := service
 	if service == recorder.Host {
@@ -275,8 +302,7 @@ func (t *triager) may(service string, list []*incident.Incident) bool {
 		return true
 	}
 	for _, inc := range list {
-		if d, ok := triage.FromIncident(inc, service); ok && inc.Container != nil && incident.ServiceOf(inc.Container) == service &&
-			named(&triage.Service{Service: service, Program: d.Comm, Pod: d.Pod, Unit: d.Unit, Containers: []string{d.Container, d.Name}}, t.what) {
+		if d, ok := triage.FromIncident(inc, service); ok && named(&triage.Service{Service: service, Program: d.Comm, Pod: d.Pod, Unit: d.Unit, Containers: []string{d.Container, d.Name}}, t.what) {
 			return true
 		}
 	}

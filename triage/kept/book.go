@@ -2,9 +2,13 @@ package kept
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
@@ -41,6 +45,9 @@ type Options struct {
 	Windows bool
 }
 
+// rooms are the memory for the readings of one service: a month is megabytes.
+var rooms = sync.Pool{New: func() any { return new([]triage.Reading) }}
+
 // Judge judges a service by its readings of the last Span, by the kills that are kept of
 // it, and by what of it runs now. It is false where no readings are kept.
 func (b *Book) Judge(ctx context.Context, s recorder.Service, o Options) (triage.Service, bool, error) {
@@ -55,7 +62,10 @@ func (b *Book) Judge(ctx context.Context, s recorder.Service, o Options) (triage
 	if from.After(s.Last) {
 		return triage.Service{}, false, nil
 	}
-	h, err := History(ctx, b.Past, s, from)
+	room := rooms.Get().(*[]triage.Reading)
+	defer rooms.Put(room)
+	h, all, err := History(ctx, b.Past, s, from, *room)
+	*room = all
 	if err != nil || len(h.Runs) == 0 {
 		return triage.Service{}, false, err
 	}
@@ -103,6 +113,35 @@ func (b *Book) Judge(ctx context.Context, s recorder.Service, o Options) (triage
 		}
 	}
 	return judged, true, nil
+}
+
+// All judges services, as many at a time as there are cores; nil for one of which nothing
+// is kept.
+func (b *Book) All(ctx context.Context, services []recorder.Service, o Options) ([]*triage.Service, error) {
+	out := make([]*triage.Service, len(services))
+	errs := make([]error, min(runtime.GOMAXPROCS(0), len(services)))
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for w := range errs {
+		wait.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(services) {
+					return
+				}
+				found, ok, err := b.Judge(ctx, services[i], o)
+				if err != nil {
+					errs[w] = err
+					return
+				}
+				if ok {
+					out[i] = &found
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return out, errors.Join(errs...)
 }
 
 // lastKilled says what the kernel killed last of a service, and what runtime that has.

@@ -24,14 +24,13 @@ func (s *shelf) Service(ctx context.Context, name string) (recorder.Service, boo
 	return list[0], name == "web", err
 }
 
-func (s *shelf) Series(_ context.Context, _ string, step time.Duration, from, to time.Time) (recorder.Series, error) {
-	out := recorder.Series{Service: "web", Step: step}
-	for _, r := range s.readings {
-		if !r.At.Before(from) && !r.At.After(to) {
-			out.Readings = append(out.Readings, r)
+func (s *shelf) Each(_ context.Context, _ string, _ time.Duration, from, to time.Time, f func(*recorder.Reading)) error {
+	for i := range s.readings {
+		if r := s.readings[i]; !r.At.Before(from) && !r.At.After(to) {
+			f(&r)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // TestReasonsNameWho: since a deploy a service leaks; the reasons name the process, its

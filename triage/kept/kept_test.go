@@ -29,7 +29,11 @@ func TestRunsOf(t *testing.T) {
 		{Limit: 500, OOM: true, Readings: []triage.Reading{{At: 1e6, Used: 100, Held: 100}, {At: 1e6 + 1, Used: 100, Held: 55, Shmem: 10, Swap: 5, Kernel: 7, Unsplit: 7}, {At: 1e6 + 2, Used: 100, Held: 50, Kernel: 10}}},
 		{Limit: 0, Readings: []triage.Reading{{At: 1e6 + 10, Used: 100, Held: 0}}},
 	}
-	got := Runs(&s)
+	var c cutter
+	for i := range s.Readings {
+		c.add(&s.Readings[i])
+	}
+	got := c.cut()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
