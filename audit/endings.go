@@ -13,21 +13,21 @@ import (
 
 // endRules are about how a container starts processes, stops, and ends.
 var endRules = []rule{
-	{id: "pids.no_limit", cis: "5.29", severity: incident.Info, title: "no limit of processes",
-		leadsTo: "A fork bomb, or zombies that nobody waits for, can use up the host's pids, and nothing can be started any more.",
+	{id: "pids.no_limit", cis: "5.29", severity: incident.Info, title: "no limit on processes",
+		leadsTo: "A fork bomb, or zombies, can use up the host's pids; then no process can start.",
 		of: given(noPidsLimit, "no pids limit", change{compose: "pids_limit: 512", run: "--pids-limit 512", swarm: "--limit-pids 512", live: "--pids-limit 512",
-			then: "Look at what it runs first: oomwatch top shows its pids.", thenPod: "Set podPidsLimit in the kubelet's configuration: it holds for every pod of the node."})},
+			then: "First see how many it needs: oomwatch top shows them under PIDS.", thenPod: "Set podPidsLimit in the kubelet's configuration: it holds for every pod of the node."})},
 	{id: "init.shell_form", severity: incident.Warning, title: "a shell as PID 1", of: shellForm,
 		leadsTo: "The shell does not pass the stop signal on: every stop takes the whole grace period and ends with SIGKILL."},
 	{id: "init.stop_signal_ignored", severity: incident.Warning, title: "PID 1 does not handle its stop signal", of: stopSignalIgnored,
 		leadsTo: "The kernel drops an unhandled signal to PID 1: every stop takes the whole grace period and ends with SIGKILL."},
 	{id: "init.zombies", severity: incident.Warning, title: "PID 1 does not wait for its children", of: zombies,
-		leadsTo: "Each zombie keeps a pid, until no process can be started any more."},
-	{id: "stop.grace_too_short", severity: incident.Warning, title: "a grace period shorter than its stop takes", of: graceTooShort,
-		leadsTo: "It is SIGKILLed at each stop: what it has not written by then is lost."},
+		leadsTo: "Each zombie keeps a pid; when none is left, no process can start."},
+	{id: "stop.grace_too_short", severity: incident.Warning, title: "a grace period that is too short", of: graceTooShort,
+		leadsTo: "Each stop ends with SIGKILL: data that it has not written is lost."},
 	{id: "cpu.quota_tiny", severity: incident.Warning, title: "a CPU quota too small to stop in time", of: quotaTiny,
-		leadsTo: "Handling SIGTERM, a health check or a probe takes longer than it may."},
-	{id: "nofile.unbounded", cis: "5.19", severity: incident.Info, title: "an open-files limit without a bound", of: nofileUnbounded,
+		leadsTo: "A slow stop ends with SIGKILL; health checks and probes time out."},
+	{id: "nofile.unbounded", cis: "5.19", severity: incident.Info, title: "an unlimited number of open files", of: nofileUnbounded,
 		leadsTo: "Programs that allocate a table for all possible descriptors when they start (MySQL, older Java, rpm, cups) take gigabytes for it."},
 }
 
@@ -75,7 +75,7 @@ func stopSignalIgnored(c *Container, h *Host) *found {
 	if p == nil || c.Init || c.PIDHost || !c.stopsBySignal() || p.handles(c.stopSignal()) || shellForm(c, h) != nil {
 		return nil
 	}
-	return &found{evidence: fmt.Sprintf("PID 1 is %s; %s is not in its SigCgt (/proc/%d/status)", redact.Sanitize(p.Comm), redact.Sanitize(c.stopSignalName()), p.PID),
+	return &found{evidence: fmt.Sprintf("PID 1 is %s and does not handle %s (SigCgt in /proc/%d/status)", redact.Sanitize(p.Comm), redact.Sanitize(c.stopSignalName()), p.PID),
 		change: change{compose: "init: true", run: "--init", pod: "shareProcessNamespace: true, or an init such as tini as the entrypoint",
 			then: "Better: handle " + redact.Sanitize(c.stopSignalName()) + " in the program."}}
 }
@@ -129,7 +129,7 @@ func graceTooShort(c *Container, _ *Host) *found {
 	next := 3 * max(grace, 5)
 	return &found{evidence: fmt.Sprintf("it did not stop within %s %d times in the last %s", units.Seconds(grace), c.Kept.StopTimeouts, units.Duration(c.Kept.Span)),
 		change: change{compose: fmt.Sprintf("stop_grace_period: %.0fs", next), run: fmt.Sprintf("--stop-timeout %.0f", next),
-			pod: fmt.Sprintf("terminationGracePeriodSeconds: %.0f", next), swarm: fmt.Sprintf("--stop-grace-period %.0fs", next), then: "See in its log what takes so long."}}
+			pod: fmt.Sprintf("terminationGracePeriodSeconds: %.0f", next), swarm: fmt.Sprintf("--stop-grace-period %.0fs", next), then: "Its log may show what takes so long."}}
 }
 
 // tinyQuota is the quota, in CPUs, below which a program may not get to handle a signal.

@@ -74,7 +74,7 @@ type Container struct {
 	LogOptions  map[string]string
 	// ImageMoved is true where the tag that it was made from names another image by now.
 	ImageMoved bool
-	// AnonymousVolumes are the places of volumes that nobody named.
+	// AnonymousVolumes are the places of anonymous volumes.
 	AnonymousVolumes []string
 
 	Privileged     bool

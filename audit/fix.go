@@ -84,9 +84,9 @@ func (c *Container) applyRun(x change) string {
 	}
 	switch {
 	case x.remove:
-		return fmt.Sprintf("Make it anew with %s run, without %s.", engine, x.run)
+		return fmt.Sprintf("Recreate it with %s run, without %s.", engine, x.run)
 	case x.live != "":
 		return fmt.Sprintf("%s update %s %s works at once; add %s to the %s run that starts it.", engine, x.live, redact.Sanitize(c.Name), x.run, engine)
 	}
-	return fmt.Sprintf("Make it anew with %s run %s.", engine, x.run)
+	return fmt.Sprintf("Recreate it with %s run %s.", engine, x.run)
 }

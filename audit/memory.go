@@ -15,26 +15,26 @@ var memoryRules = []rule{
 		leadsTo: "When it leaks, the host runs out of memory, and the kernel may kill another program."},
 	{id: "memory.limit_above_host", severity: incident.Warning, title: "a memory limit above the host's memory", of: limitAboveHost,
 		leadsTo: "It can never reach its limit: the host runs out of memory first."},
-	{id: "memory.overcommitted", severity: incident.Info, title: "limits that sum up to more than the host has", ofHost: overcommitted,
-		leadsTo: "When all use what they may, the host runs out of memory before any limit is reached."},
+	{id: "memory.overcommitted", severity: incident.Info, title: "limits that add up to more than the host's memory", ofHost: overcommitted,
+		leadsTo: "If all containers reach their limits, the host runs out of memory first."},
 	{id: "memory.swap_unlimited", severity: incident.Info, title: "unlimited swap", engine: true, of: swapUnlimited,
-		leadsTo: "At its limit it goes on into the host's swap, slowly, and fills it for all."},
+		leadsTo: "At its limit it swaps: it gets slow, and can fill the host's swap."},
 	{id: "memory.swap_none", severity: incident.Info, title: "no swap beside the limit, on a host that has swap", engine: true, of: swapNone,
-		leadsTo: "A short peak above the limit kills it at once; with some swap it would only be slow."},
+		leadsTo: "A short peak above the limit gets it OOM-killed; with some swap it would only be slow."},
 	{id: "memory.oom_kill_disable", severity: incident.Warning, title: "the OOM killer turned off", engine: true, of: oomKillDisable,
-		leadsTo: "At its limit it is not killed but stands still, for as long as nobody looks."},
+		leadsTo: "At its limit it is not killed: it hangs until memory is freed or the limit raised."},
 	{id: "memory.oom_score_protected", severity: incident.Warning, title: "protected from the OOM killer", engine: true, of: oomScore,
 		leadsTo: "When the host runs out of memory the kernel kills others first, even where this one holds the most."},
-	{id: "memory.limit_too_small", severity: incident.Warning, title: "a limit below what it is used to hold", of: limitTooSmall,
-		leadsTo: "It is OOM-killed as soon as it holds what it often held before."},
+	{id: "memory.limit_too_small", severity: incident.Warning, title: "a limit below its usual memory use", of: limitTooSmall,
+		leadsTo: "It is OOM-killed as soon as it uses as much as it often did before."},
 	{id: "memory.limit_too_large", severity: incident.Info, title: "a limit over ten times what it holds", of: limitTooLarge,
 		leadsTo: "A leak goes on for long before the limit stops it, and takes memory from others meanwhile."},
 	{id: "memory.heap_above_limit", severity: incident.Critical, title: "a heap allowed to outgrow the memory limit", of: heapAboveLimit,
 		leadsTo: "The runtime believes that it has room and is OOM-killed before its own collector or limit stops it."},
-	{id: "memory.parent_limit_lower", severity: incident.Warning, title: "a lower limit above it", of: parentLimitLower,
-		leadsTo: "It never reaches its own limit: the group above does first, and the kernel may kill any member of that."},
-	{id: "memory.cgroup_parent", cis: "5.25", severity: incident.Info, title: "placed below a cgroup of its own choosing", engine: true, of: cgroupParent,
-		leadsTo: "Limits of that group hold for it too, and are not seen in docker inspect."},
+	{id: "memory.parent_limit_lower", severity: incident.Warning, title: "a parent cgroup with a lower limit", of: parentLimitLower,
+		leadsTo: "The parent reaches its limit first, and the kernel may then kill any process in it."},
+	{id: "memory.cgroup_parent", cis: "5.25", severity: incident.Info, title: "a parent cgroup of its own", engine: true, of: cgroupParent,
+		leadsTo: "The parent's limits hold for it too, and docker inspect does not show them."},
 	{id: "memory.shm_nearly_full", severity: incident.Warning, title: "/dev/shm nearly full", of: shmNearlyFull,
 		leadsTo: "The next write there fails, or ends the program with SIGBUS."},
 }
@@ -144,7 +144,7 @@ func swapNone(c *Container, h *Host) *found {
 		return nil
 	}
 	return &found{evidence: fmt.Sprintf("memory-swap equals the memory limit, %s; the host has %s of swap", units.Bytes(c.limit()), units.Bytes(h.Swap)),
-		change: c.defaultSwap("Keep it if latency matters more than living through a peak.")}
+		change: c.defaultSwap("Keep it if latency matters more than surviving a peak.")}
 }
 
 func oomKillDisable(c *Container, h *Host) *found {
@@ -163,7 +163,7 @@ func oomScore(c *Container, _ *Host) *found {
 		return nil
 	}
 	f := &found{evidence: fmt.Sprintf("oom_score_adj is %d", c.OOMScoreAdj),
-		change: change{remove: true, compose: "oom_score_adj", run: "--oom-score-adj", then: "Give it a memory limit and a restart policy in place of it."}}
+		change: change{remove: true, compose: "oom_score_adj", run: "--oom-score-adj", then: "Set a memory limit and a restart policy instead."}}
 	if c.limit() > 0 {
 		f.severity = incident.Info
 	}

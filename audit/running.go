@@ -12,22 +12,22 @@ import (
 
 // runningRules are about what happens while it runs, and when it dies.
 var runningRules = []rule{
-	{id: "restart.unbounded", cis: "5.15", severity: incident.Info, title: "restarts without a bound", engine: true, of: restartUnbounded,
-		leadsTo: "One that cannot start is started for ever, and hides that it fails."},
+	{id: "restart.unbounded", cis: "5.15", severity: incident.Info, title: "unlimited restarts", engine: true, of: restartUnbounded,
+		leadsTo: "If it cannot start, it is restarted forever, and nobody sees that it fails."},
 	{id: "restart.rising", severity: incident.Warning, title: "restarted again and again", engine: true, of: restartRising,
 		leadsTo: "It is in a restart loop, or on the way to one."},
 	{id: "health.none", cis: "5.27", severity: incident.Info, title: "no health check", of: noHealth,
-		leadsTo: "When its main process lives and its work does not, nobody notices."},
+		leadsTo: "If it hangs while its main process runs, nobody notices."},
 	{id: "health.failing", cis: "5.27", severity: incident.Warning, title: "a failing health check", engine: true, of: healthFailing,
-		leadsTo: "Docker goes on running it: unhealthy restarts nothing by itself."},
-	{id: "log.unbounded", severity: incident.Warning, title: "a log file without a bound", engine: true, of: logUnbounded,
+		leadsTo: "Docker does not restart an unhealthy container by itself."},
+	{id: "log.unbounded", severity: incident.Warning, title: "a log file without a size limit", engine: true, of: logUnbounded,
 		leadsTo: "Its log grows until the engine's disk is full, and docker system df does not count it."},
 	{id: "image.latest", cis: "5.28", severity: incident.Info, title: "an image without a fixed version", of: imageLatest,
-		leadsTo: "The next pull may bring another program; which one died cannot be told by its name."},
-	{id: "image.moved", cis: "5.28", severity: incident.Info, title: "a tag that names another image by now", engine: true, of: imageMoved,
-		leadsTo: "The next start of it is another program than the one that runs."},
-	{id: "volume.anonymous", severity: incident.Info, title: "volumes that nobody named", engine: true, of: anonymousVolumes,
-		leadsTo: "Each container made anew makes one more, and the old ones stay and fill the disk."},
+		leadsTo: "The next pull may bring another version, and the name does not say which one died."},
+	{id: "image.moved", cis: "5.28", severity: incident.Info, title: "a tag that has moved to another image", engine: true, of: imageMoved,
+		leadsTo: "The next container made from this tag runs another version."},
+	{id: "volume.anonymous", severity: incident.Info, title: "anonymous volumes", engine: true, of: anonymousVolumes,
+		leadsTo: "Each new container adds one; the old ones stay and fill the disk."},
 }
 
 func restartUnbounded(c *Container, _ *Host) *found {
@@ -55,7 +55,7 @@ func restartRising(c *Container, h *Host) *found {
 	if h.Time.Sub(c.StartedAt) > oftenEnough || age/time.Duration(n) > oftenEnough {
 		return nil
 	}
-	return &found{evidence: fmt.Sprintf("restarted %d times in the %s since it was made", n, units.Duration(max(age, 0))),
+	return &found{evidence: fmt.Sprintf("restarted %d times in the %s since it was created", n, units.Duration(max(age, 0))),
 		fix: fmt.Sprintf("See why it dies: oomwatch explain %s --all", redact.Sanitize(c.Name))}
 }
 
@@ -119,8 +119,8 @@ func imageMoved(c *Container, _ *Host) *found {
 	if !c.ImageMoved {
 		return nil
 	}
-	return &found{evidence: fmt.Sprintf("%s names another image on this host than the one that it runs", redact.Sanitize(c.Image)),
-		fix: "Make it anew when that suits, or fix the version by its digest (NAME@sha256:...)."}
+	return &found{evidence: fmt.Sprintf("on this host %s is no longer the image that it runs", redact.Sanitize(c.Image)),
+		fix: "Recreate it when convenient, or pin the image by its digest (NAME@sha256:...)."}
 }
 
 func anonymousVolumes(c *Container, _ *Host) *found {
@@ -128,6 +128,6 @@ func anonymousVolumes(c *Container, _ *Host) *found {
 		return nil
 	}
 	at := redact.Sanitize(c.AnonymousVolumes[0])
-	return &found{evidence: "volumes without a name at " + redact.Sanitize(strings.Join(c.AnonymousVolumes, ", ")),
+	return &found{evidence: "anonymous volumes at " + redact.Sanitize(strings.Join(c.AnonymousVolumes, ", ")),
 		change: change{compose: fmt.Sprintf("volumes: [NAME:%s]", at), run: "--volume NAME:" + at, swarm: "--mount-add type=volume,source=NAME,target=" + at}}
 }

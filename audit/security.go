@@ -52,7 +52,7 @@ var securityRules = []rule{
 	{id: "sec.root_user", cis: "4.1", severity: incident.Info, title: "runs as root", of: rootUser,
 		leadsTo: "Who breaks out of it is root on the host."},
 	{id: "sec.env_secrets", cis: "4.10", severity: incident.Warning, title: "secrets in the environment", of: envSecrets,
-		leadsTo: "Everybody who may run docker inspect, or read /proc of it, has them."},
+		leadsTo: "Everybody who may run docker inspect, or read its /proc entries, can read them."},
 	{id: "sec.api_without_tls", cis: "2.7", severity: incident.Critical, title: "the engine's API open without TLS", ofHost: apiWithoutTLS,
 		leadsTo: "Everybody who reaches that port is root on this host."},
 }
@@ -68,7 +68,7 @@ func dockerSocket(c *Container, _ *Host) *found {
 		// Read-only is about the file: a socket can be written to all the same.
 		return &found{evidence: fmt.Sprintf("%s is mounted at %s (read-only would not help)", redact.Sanitize(b.Source), redact.Sanitize(b.Destination)),
 			change: change{remove: true, compose: "the volume " + redact.Sanitize(b.Source), run: "--volume " + redact.Sanitize(b.Source), pod: "the hostPath volume " + redact.Sanitize(b.Source),
-				then: "If it must ask the engine, put a proxy between that lets only GET pass on the paths it needs."}}
+				then: "If it must ask the engine, put a proxy in between that allows only GET on the paths it needs."}}
 	}
 	return nil
 }
@@ -181,15 +181,15 @@ func envSecrets(c *Container, _ *Host) *found {
 		names, more = names[:shownNames], fmt.Sprintf(" and %d more", len(names)-shownNames)
 	}
 	f := &found{evidence: "variables whose values look like secrets: " + redact.Sanitize(strings.Join(names, ", ")) + more,
-		change: change{pod: "a mounted Secret, or valueFrom.secretKeyRef, in place of the value",
-			compose: "secrets, and the variable NAME_FILE: /run/secrets/NAME where the image takes it", run: "a mounted file in place of --env",
+		change: change{pod: "a mounted Secret, or valueFrom.secretKeyRef, instead of the value",
+			compose: "secrets, and the variable NAME_FILE: /run/secrets/NAME where the image takes it", run: "a mounted file instead of --env",
 			swarm: "--secret-add NAME"}}
 	if c.Manifest {
-		f.leadsTo = "Everybody who may read the manifest, or the pod, has them."
+		f.leadsTo = "Everybody who may read the manifest, or the pod, can read them."
 	} else if !c.byEngine() {
 		// They may come from a Secret: the runtime does not know.
-		f.severity, f.leadsTo = incident.Info, "Everybody who may run crictl inspect on the node, or read /proc of it, has them."
-		f.change.pod = "a mounted Secret in place of the variables"
+		f.severity, f.leadsTo = incident.Info, "Everybody who may run crictl inspect on the node, or read its /proc entries, can read them."
+		f.change.pod = "a mounted Secret instead of the variables"
 	}
 	return f
 }

@@ -43,7 +43,7 @@ var (
 	killsDesc      = prometheus.NewDesc("oomwatch_container_oom_kills_total", "Processes of the container that the kernel's OOM killer has killed. It outlives the container.", identityLabels, nil)
 	deathsDesc     = prometheus.NewDesc("oomwatch_container_deaths_total", "Deaths of the container, by cause. It outlives the container.", append(identityLabels[:5:5], "cause"), nil)
 	headroomDesc   = prometheus.NewDesc("oomwatch_container_memory_headroom_ratio", "The part of its memory limit that a running container has left, page cache not counted.", identityLabels, nil)
-	forecastDesc   = prometheus.NewDesc("oomwatch_container_limit_seconds", "Seconds until a running container reaches its memory limit at the present rate; absent where nothing is foretold.", identityLabels, nil)
+	forecastDesc   = prometheus.NewDesc("oomwatch_container_limit_seconds", "Seconds until a running container reaches its memory limit at the present rate; absent without a forecast.", identityLabels, nil)
 	knownDesc      = prometheus.NewDesc("oomwatch_container_series", "Containers that have series of their own; the others are counted as container=\"other\".", nil, nil)
 )
 

@@ -222,7 +222,7 @@ func (d *Daemon) openStore(ctx context.Context) (err error) {
 // was moved aside: what was read of it is read again.
 func (d *Daemon) storeReplaced(ctx context.Context, said string) {
 	if err := d.silences.reload(ctx, time.Now()); err != nil {
-		d.log.Error("the silences of the store are not in force", zap.Error(err))
+		d.log.Error("cannot read the silences from the new store: the old ones stay in force", zap.Error(err))
 	}
 	if said != "" {
 		d.selves.replaced(said)

@@ -76,7 +76,7 @@ func TestRunsInProcess(t *testing.T) {
 			}
 		}
 		hangups <- syscall.SIGHUP
-		eventually(t, "the reload", func() bool { return strings.Contains(log.String(), "configuration put into force") })
+		eventually(t, "the reload", func() bool { return strings.Contains(log.String(), "the new configuration is in force") })
 		began := time.Now()
 		cancel()
 		select {

@@ -64,7 +64,7 @@ func (h *onWarning) fire(inc *incident.Incident, now time.Time) {
 		h.started = h.started[1:]
 	}
 	if len(h.started) >= h.every {
-		h.log.Warn("the command for warnings is not run: enough were started in this minute", zap.String("incident", inc.ID), zap.Int("per_minute", h.every))
+		h.log.Warn("the command for warnings is not run: per_minute is reached", zap.String("incident", inc.ID), zap.Int("per_minute", h.every))
 		return
 	}
 	select {

@@ -37,15 +37,15 @@ func openRecorder(ctx context.Context, cfg *config.Config, st *store.Store, log 
 		}
 	}})
 	reg.MustRegister(
-		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "oomwatch_history_refused_total", Help: "Times that history could not be kept; it is offered again."},
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "oomwatch_history_refused_total", Help: "Times that history could not be written; it is tried again."},
 			func() float64 { return float64(rec.Stats().Refused) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "oomwatch_history_dropped_total", Help: "Readings given up because they could not be kept for long."},
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "oomwatch_history_dropped_total", Help: "Readings dropped because they could not be written for too long."},
 			func() float64 { return float64(rec.Stats().Dropped) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "oomwatch_recorded_containers", Help: "Containers whose memory is being recorded."},
 			func() float64 { return float64(rec.Containers()) }),
 	)
 	if err := rec.Restore(ctx, hist); err != nil {
-		log.Warn("the recent past is not taken up", zap.Error(err))
+		log.Warn("cannot restore the recent readings: forecasts begin anew", zap.Error(err))
 	}
 	return rec, hist, nil
 }

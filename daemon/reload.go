@@ -29,13 +29,13 @@ func (d *Daemon) reload() {
 	d.watcher.SetRules(cfg.Warnings.Rules())
 	d.auditing.leaveOut(cfg.Audit.Exclusions())
 	if err := d.onWarning.set(&cfg.Warnings.OnWarning); err != nil {
-		d.log.Error("the command for warnings stays as it was", zap.Error(err))
+		d.log.Error("the command for warnings could not be changed: the old one stays", zap.Error(err))
 	}
 	if keys := needRestart(d.cfg, cfg); len(keys) > 0 {
-		d.log.Warn("changed, and put into force at the next start only", zap.Strings("keys", keys))
+		d.log.Warn("changed keys take effect at the next start", zap.Strings("keys", keys))
 	}
 	d.cfg = cfg
-	d.log.Info("configuration put into force", zap.Strings("receivers", to.names()))
+	d.log.Info("the new configuration is in force", zap.Strings("receivers", to.names()))
 }
 
 // needRestart names the changed keys that a running daemon cannot take up.

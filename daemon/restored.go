@@ -36,7 +36,7 @@ func (r *restored) since(engine string, log *zap.Logger) time.Time {
 	}
 	at, err := time.Parse(time.RFC3339Nano, c)
 	if err != nil {
-		log.Warn("the engine is asked for what it still remembers", zap.String("engine", engine), zap.Error(err))
+		log.Warn("cannot read up to when the engine's events were read: it is asked for all that it still holds", zap.String("engine", engine), zap.Error(err))
 		return all
 	}
 	return at

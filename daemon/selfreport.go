@@ -150,7 +150,7 @@ func (s *selfReports) flush(ctx context.Context) {
 	at, err := s.cursor()
 	s.mu.Unlock()
 	if err != nil {
-		s.log.Error("self-reports are not kept", zap.Error(err))
+		s.log.Error("cannot keep the alerts about oomwatch itself", zap.Error(err))
 		return
 	}
 	if len(reported) == 0 || s.keep(ctx, watcher.Kept{Emissions: reported, Cursors: map[string]string{selfCursor: at}}) != nil {
@@ -200,7 +200,7 @@ func (s *selfReports) replaced(said string) {
 // victim reports that the earlier daemon was itself killed; pid was its process.
 func (s *selfReports) victim(inc *incident.Incident, pid int) {
 	if v := inc.Victim; v != nil && pid != 0 && v.PID == pid && v.Comm == "oomwatch" && inc.OOM != nil {
-		s.event(incident.SelfKilled, "", 1, time.Now(), fmt.Sprintf("oomwatch itself (pid %d) was OOM-killed and has been restarted; what happened meanwhile was read again: %s", pid, inc.Summary),
+		s.event(incident.SelfKilled, "", 1, time.Now(), fmt.Sprintf("oomwatch itself (pid %d) was OOM-killed and has been restarted; what happened meanwhile was read afterwards: %s", pid, inc.Summary),
 			"give it OOMScoreAdjust=-900, as examples/oomwatch.service does")
 	}
 }

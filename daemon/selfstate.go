@@ -25,7 +25,7 @@ func (s *selfReports) resume(ctx context.Context, kept string, st *store.Store) 
 	var reported []*incident.Incident
 	if kept != "" {
 		if err := json.Unmarshal([]byte(kept), &reported); err != nil {
-			s.log.Warn("the earlier run's self-reports are not known", zap.Error(fmt.Errorf("read the state of the self-reports: %w", err)))
+			s.log.Warn("cannot read the alerts about oomwatch itself that were open before the restart", zap.Error(fmt.Errorf("read the state of the self-reports: %w", err)))
 		}
 	}
 	s.mu.Lock()

@@ -82,7 +82,7 @@ func (s *sources) usage(ctx context.Context, engine string) (*incident.DiskUsage
 	}
 	u, err := e.usage(ctx)
 	if err != nil {
-		s.log.Info("what fills the engine's disk is not known in full", zap.Error(err))
+		s.log.Info("cannot read all sizes on the engine's disk", zap.Error(err))
 	}
 	return u, err
 }
@@ -243,7 +243,7 @@ func (s *sources) openSampler(cg *cgroup.FS, rec *recorder.Recorder, log *zap.Lo
 	if p, err := cgroup.NewPressure(cg); err == nil {
 		s.pressure = p
 	} else {
-		log.Debug("no notifications of pressure", zap.Error(err))
+		log.Debug("the kernel gives no pressure notifications", zap.Error(err))
 	}
 	opt := processes.Options{Proc: cgroup.DefaultProc, Container: func(pid int) string {
 		path, err := cg.PathOf(pid)
@@ -283,7 +283,7 @@ func (s *sources) countPressure(ctx context.Context) error {
 		return nil
 	}
 	if err := s.pressure.Run(ctx); err != nil {
-		s.log.Warn("no more notifications of pressure", zap.Error(err))
+		s.log.Warn("pressure notifications ended", zap.Error(err))
 	}
 	return nil
 }

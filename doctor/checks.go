@@ -325,7 +325,7 @@ func recorderFinding(r *web.RecorderStatus) Finding {
 	if r.PeriodSeconds > 1 {
 		f.State = Weak
 		f.Invisible = "what comes and goes between two readings"
-		f.Fix = "nothing: the time is stretched so that many containers cost no more of the machine"
+		f.Fix = "nothing to do: with many containers the period grows, so that reading them costs no more"
 	}
 	return f
 }

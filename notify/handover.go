@@ -70,7 +70,7 @@ func (w *worker) restore() {
 		return w.o.queue.Told(w.o.ctx, w.r.Name, since)
 	})
 	if err != nil && w.o.ctx.Err() == nil {
-		w.o.log.Error("cannot read what a receiver was sent; what goes on may show as over there", zap.String("receiver", w.r.Name), zap.Error(err))
+		w.o.log.Error("cannot read which alerts a receiver was sent: it may show active ones as resolved", zap.String("receiver", w.r.Name), zap.Error(err))
 	}
 }
 

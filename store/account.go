@@ -98,7 +98,7 @@ func (s *Store) Retry(ctx context.Context, receiver string) (n int, err error) {
 		}, receiver)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("make what is owed due again: %w", explainSQLite(err))
+		return 0, fmt.Errorf("retry the deliveries: %w", explainSQLite(err))
 	}
 	return n, nil
 }
@@ -119,7 +119,7 @@ func (s *Store) GiveUp(ctx context.Context, named []string, before time.Time, wh
 		}, before.UnixNano())
 	})
 	if err != nil {
-		return nil, fmt.Errorf("give up what is owed to nobody: %w", explainSQLite(err))
+		return nil, fmt.Errorf("give up deliveries of removed receivers: %w", explainSQLite(err))
 	}
 	return given, nil
 }

@@ -44,7 +44,7 @@ func (s *Store) prepare() error {
 		return fmt.Errorf("open store %s: %w", s.path, err)
 	}
 	if st, err := os.Stat(s.path); used != nil && used.Size() > 0 && (errors.Is(err, os.ErrNotExist) || err == nil && st.Size() == 0) {
-		s.recovered = fmt.Sprintf("the store %s was begun before and is gone or empty; a new one is begun, and what was kept and still owed is lost", s.path)
+		s.recovered = fmt.Sprintf("the store %s existed before and is gone or empty; a new one begins, and its incidents and undelivered alerts are lost", s.path)
 		s.log.Error("store is gone or empty", zap.String("path", s.path))
 	}
 	if err := private(s.path); err != nil {

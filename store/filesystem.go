@@ -10,8 +10,8 @@ type Filesystem struct {
 }
 
 const (
-	network = "SQLite's log needs memory that is shared through the file, which a file system on a network may not give: " +
-		"where it does not, oomwatch does not start; where the server goes away, every write waits for it"
+	network = "SQLite's log needs shared memory, which a network file system may not have: " +
+		"without it oomwatch does not start; while the server is away, every write waits"
 	onLocal = "choose a store on a local disk with --store PATH"
 )
 
@@ -23,10 +23,10 @@ var filesystems = map[int64]Filesystem{
 	0x01021997: {"9p", network, onLocal},
 	0x65735546: {"FUSE", network, onLocal},
 	0x00c36400: {"Ceph", network, onLocal},
-	0x794c7630: {"an overlay", "a container's own layer goes with the container, and all that is kept and owed with it",
+	0x794c7630: {"an overlay", "it is a container's own layer: removing the container removes all incidents and undelivered alerts",
 		"mount a volume where the store is: see examples/compose.yaml"},
-	0x01021994: {"tmpfs", "in memory, and all that is kept and owed is gone at the next boot", onLocal},
-	0x858458f6: {"ramfs", "in memory, and all that is kept and owed is gone at the next boot", onLocal},
+	0x01021994: {"tmpfs", "in memory: the next boot removes all incidents and undelivered alerts", onLocal},
+	0x858458f6: {"ramfs", "in memory: the next boot removes all incidents and undelivered alerts", onLocal},
 }
 
 // FilesystemOf says what a store in a folder has to fear from its file system; nil

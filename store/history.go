@@ -114,7 +114,7 @@ const reserve = 32 << 20
 var ErrNoRoom = fmt.Errorf("less than %d MiB are free, and are left for incidents; make room, or choose another place with --store PATH", reserve>>20)
 
 // errWait is returned by Keep while the store has no lock.
-var errWait = errors.New("the store cannot be written, and its history is not either")
+var errWait = errors.New("history is not kept, as the store cannot be written")
 
 // OpenHistory opens the file, making it where there is none. One that is damaged
 // is moved aside, and a new one begun. Where the file system takes no writes, the

@@ -231,7 +231,11 @@ func (h *History) squeeze(ctx context.Context, tx *tx) error {
 		h.squeezed = max(0, h.squeezed-squeezeStep)
 	}
 	if (was == 0) != (h.squeezed == 0) {
-		h.log.Warn("history is kept for less than its retention, or no longer so", zap.Duration("kept_for", h.keepLong()),
+		said := "history is kept for its whole retention again"
+		if h.squeezed > 0 {
+			said = "history has reached its size limit: the oldest readings go before their time"
+		}
+		h.log.Warn(said, zap.Duration("kept_for", h.keepLong()),
 			zap.Int64("bytes", used), zap.Int64("max_bytes", h.opt.MaxBytes))
 	}
 	return nil

@@ -128,7 +128,7 @@ func (s *Store) startMemory(ctx context.Context, b *base, why error) error {
 	said := explainSQLite(why).Error()
 	s.unwritable.Store(&said)
 	s.memory.Store(true)
-	s.log.Error("the store takes no writes: it is in memory until it does", zap.String("path", s.path), zap.Error(why))
+	s.log.Error("the disk takes no writes: the store is in memory until it does", zap.String("path", s.path), zap.Error(why))
 	err = s.readers.lead(dsn(name, fmt.Sprintf("vfs=memdb%s", readPragmas)))
 	return errors.Join(err, s.copyOwed(ctx))
 }
@@ -283,7 +283,7 @@ func (s *Store) makeRoom(ctx context.Context) (made bool, err error) {
 	})
 	if n > 0 {
 		s.dropped.Add(float64(n))
-		s.log.Error("memory has no room for what the disk does not take: incidents that were settled are dropped", zap.Int("incidents", n))
+		s.log.Error("memory is full while the disk takes no writes: incidents that were already sent are dropped", zap.Int("incidents", n))
 	}
 	return n > 0, err
 }

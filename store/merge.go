@@ -132,6 +132,6 @@ func (s *Store) more(ctx context.Context) {
 		return
 	}
 	if err := s.copyOwed(ctx); err != nil {
-		s.log.Warn("not all that is owed can be read", zap.Error(err))
+		s.log.Warn("not all undelivered alerts can be read", zap.Error(err))
 	}
 }

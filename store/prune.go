@@ -71,7 +71,7 @@ func (s *Store) squeeze(ctx context.Context) (more bool, err error) {
 	}
 	removed, err := s.remove(ctx, forever)
 	if err == nil && removed == 0 {
-		s.log.Error("the store is beyond its size limit, and all it keeps is still owed", zap.Int64("bytes", used), zap.Int64("max_bytes", s.maxBytes))
+		s.log.Error("the store is over its size limit, and every incident in it has undelivered alerts", zap.Int64("bytes", used), zap.Int64("max_bytes", s.maxBytes))
 	}
 	return removed > 0, err
 }

@@ -20,7 +20,7 @@ func (s *Store) Told(ctx context.Context, receiver string, since time.Time) ([]i
 		) told JOIN incidents i ON i.id = told.incident AND i.host = told.host
 		GROUP BY i.seq ORDER BY i.seq`, receiver, since.UnixNano())
 	if err != nil {
-		return nil, fmt.Errorf("read what %q was told: %w", receiver, err)
+		return nil, fmt.Errorf("read which alerts %q was sent: %w", receiver, err)
 	}
 	defer rows.Close()
 	var out []incident.Delivery
@@ -29,7 +29,7 @@ func (s *Store) Told(ctx context.Context, receiver string, since time.Time) ([]i
 		var body []byte
 		var crc, first int64
 		if err := rows.Scan(&id, &body, &crc, &first); err != nil {
-			return nil, fmt.Errorf("read what %q was told: %w", receiver, err)
+			return nil, fmt.Errorf("read which alerts %q was sent: %w", receiver, err)
 		}
 		inc := s.decode(id, body, crc)
 		if inc == nil || inc.Kind == incident.KindWarning && !inc.ResolvedAt.IsZero() {
@@ -38,7 +38,7 @@ func (s *Store) Told(ctx context.Context, receiver string, since time.Time) ([]i
 		out = append(out, incident.Delivery{Receiver: receiver, Incident: inc, FirstAttempt: time.Unix(0, first)})
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read what %q was told: %w", receiver, err)
+		return nil, fmt.Errorf("read which alerts %q was sent: %w", receiver, err)
 	}
 	return out, nil
 }

@@ -85,7 +85,7 @@ func (m *memoir) recall(id string, now, killed time.Time) {
 	}
 	s, err := m.chronicle.Series(ctx, service, recorder.StepLong, from, now)
 	if err != nil {
-		m.log.Debug("the verdict does without the longer past", zap.String("service", service), zap.Error(err))
+		m.log.Debug("the verdict is made without older readings", zap.String("service", service), zap.Error(err))
 		return
 	}
 	m.corr.Recall(id, s.Readings)
@@ -95,7 +95,7 @@ func (m *memoir) recall(id string, now, killed time.Time) {
 func (m *memoir) say(ctx context.Context, id, service string, now, killed time.Time) {
 	j, err := m.judge(ctx, service, killed)
 	if err != nil {
-		m.log.Debug("the verdict does without triage", zap.String("service", service), zap.Error(err))
+		m.log.Debug("the verdict is made without triage", zap.String("service", service), zap.Error(err))
 		return
 	}
 	if len(m.judged) > 4096 {

@@ -101,7 +101,7 @@ func join(all, f *audit.Facts) {
 func see(f *audit.Facts) {
 	fs, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc)
 	if err != nil {
-		f.Notes = append(f.Notes, "what the containers hold cannot be read: "+err.Error())
+		f.Notes = append(f.Notes, "the containers' memory cannot be read: "+err.Error())
 		return
 	}
 	defer fs.Close() // it was only read
@@ -240,7 +240,7 @@ func (h *Host) remember(ctx context.Context, f *audit.Facts) {
 	}
 	services, err := h.History.Services(ctx)
 	if err != nil {
-		f.Notes = append(f.Notes, "what is kept cannot be read: "+err.Error())
+		f.Notes = append(f.Notes, "the daemon's history cannot be read: "+err.Error())
 		return
 	}
 	spans := map[string]recorder.Service{}
@@ -297,7 +297,7 @@ func Files(ctx context.Context, names []string, stdin io.Reader) (*audit.Facts, 
 		}
 		f.Containers = append(f.Containers, list...)
 	}
-	f.Notes = append(f.Notes, "read from saved files: what /proc, the control groups and the kept history would show is not known")
+	f.Notes = append(f.Notes, "saved files only: neither /proc and cgroups nor the history were read")
 	return f, nil
 }
 

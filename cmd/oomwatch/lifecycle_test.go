@@ -254,7 +254,7 @@ func TestReload(t *testing.T) {
 		p.says(t, "the old one stays in force", i+1)
 		write("listen: 127.0.0.1:" + strconv.Itoa(1024+i) + "\nreceivers: [{name: one, type: stdout}, {name: two" + strconv.Itoa(i) + ", type: stdout}]\n")
 		p.signal(t, syscall.SIGHUP)
-		p.says(t, "configuration put into force", i+1)
+		p.says(t, "the new configuration is in force", i+1)
 	}
 	log := p.Err.String()
 	if !strings.Contains(log, "c.yaml:2:14") || !strings.Contains(log, "Known: debug, info, warn, error") {

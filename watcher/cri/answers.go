@@ -46,7 +46,7 @@ func (r *run) answered(a answer) {
 		delete(r.timed, k)
 	default:
 		if k.tries++; k.tries > maxTries {
-			r.s.log.Debug("a container cannot be asked about", zap.String("id", a.id), zap.Error(a.err))
+			r.s.log.Debug("a container cannot be inspected", zap.String("id", a.id), zap.Error(a.err))
 			k.held = nil
 		} else if !errors.Is(a.err, errAway) || len(k.held) > 0 {
 			k.retry = time.Now().Add(retryAfter)

@@ -155,9 +155,9 @@ func problem(a *answer) string {
 	case a.err == nil:
 		return ""
 	case isGone(a.err):
-		return "the container was removed before it could be asked about"
+		return "the container was removed before it could be inspected"
 	}
-	return "it cannot be asked about: " + redact.Sanitize(redact.Cut(a.err.Error(), 200))
+	return "it cannot be inspected: " + redact.Sanitize(redact.Cut(a.err.Error(), 200))
 }
 
 // podCache holds the sandboxes that were asked for.

@@ -84,7 +84,7 @@ func (p *Probed) tryOne(ctx context.Context, c *connection, entries []entry) {
 	switch {
 	case isGone(err):
 	case err != nil:
-		p.Problem, p.Fix = "a container cannot be asked about: "+err.Error(), "look at the runtime's log"
+		p.Problem, p.Fix = "a container cannot be inspected: "+err.Error(), "look at the runtime's log"
 	case st.logPath != "":
 		if _, err := os.Stat(st.logPath); err != nil {
 			p.Problem, p.Fix = "logs cannot be read: "+err.Error(), "run as root; in a container mount the host's /var/log/pods at the same path, read-only"

@@ -111,7 +111,7 @@ func (r *run) drain() {
 	moments, notes, lost := r.inbox.take()
 	if lost > 0 {
 		now := time.Now()
-		r.emit(observe.Observation{At: now, Lost: &incident.Gap{Source: r.s.Name(), From: now, To: now, Lost: lost, Reason: "the runtime's events came faster than they could be taken"}})
+		r.emit(observe.Observation{At: now, Lost: &incident.Gap{Source: r.s.Name(), From: now, To: now, Lost: lost, Reason: "the runtime's events came faster than oomwatch could read them"}})
 		r.first = true // a full list makes it good
 		r.wantList()
 	}

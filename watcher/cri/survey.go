@@ -57,7 +57,7 @@ func (c *connection) define(ctx context.Context, e entry, pods map[string]*sandb
 	}
 	var set settings
 	if err := json.Unmarshal([]byte(info), &set); err != nil {
-		return audit.Container{}, fmt.Errorf("what the runtime adds is not read: %w", err)
+		return audit.Container{}, fmt.Errorf("read the runtime's verbose answer: %w", err)
 	}
 	pod, known := pods[e.sandbox]
 	if !known && e.sandbox != "" {

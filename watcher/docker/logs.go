@@ -40,7 +40,7 @@ func readTail(r io.Reader, tty bool, lines int) (logtail.Words, error) {
 				b, _ := io.ReadAll(io.LimitReader(r, 512)) // best effort: it is an error already
 				return t.Words(lines), errors.New("the engine's log reader: " + redact.Sanitize(string(b)))
 			}
-			return t.Words(lines), errors.New("the log is not in frames")
+			return t.Words(lines), errors.New("the engine's log stream is not in Docker's frame format")
 		}
 		for left := int64(binary.BigEndian.Uint32(head[4:])); left > 0; {
 			n, err := r.Read(buf[:min(left, int64(len(buf)))])

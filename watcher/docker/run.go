@@ -123,7 +123,7 @@ func (r *run) drain(ctx context.Context) {
 	for ctx.Err() == nil {
 		msgs, lost, notes := r.inbox.take(256)
 		if lost.Lost > 0 {
-			lost.Source, lost.Reason = r.s.Name(), "the engine's events came faster than they could be taken"
+			lost.Source, lost.Reason = r.s.Name(), "the engine's events came faster than oomwatch could read them"
 			r.s.metrics.dropped.Add(float64(lost.Lost))
 			r.emit(observe.Observation{At: lost.To, Lost: &lost})
 			r.rec.again = true

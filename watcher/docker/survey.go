@@ -58,7 +58,7 @@ func (c *connection) surveyHost(ctx context.Context, f *audit.Facts) {
 	defer cancel()
 	res, err := c.cli.Info(ctx, client.InfoOptions{})
 	if err != nil {
-		f.Notes = append(f.Notes, "the engine says nothing of itself: "+diagnose(c.ep, "GET /info", err).reason)
+		f.Notes = append(f.Notes, "the engine does not answer GET /info: "+diagnose(c.ep, "GET /info", err).reason)
 		return
 	}
 	takeInfo(&f.Host, &res.Info)
