@@ -279,7 +279,7 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 	case "create", "start", "stop", "oom", "destroy", "rename":
 		o.Event = &observe.Event{ID: id(name), Name: name, Kind: eventKinds[words[0]]}
 	case "sent":
-		o.Sent = &observe.Sent{PID: num("pid"), Comm: kv["child"], Cgroup: kv["in"], SenderCgroup: kv["cgroup"], SenderInit: kv["init"] == "yes", Sent: incident.Sent{At: o.At, Number: num("n"),
+		o.Sent = &observe.Sent{PID: num("pid"), Comm: kv["child"], Cgroup: kv["in"], SenderCgroup: kv["cgroup"], SenderConfined: kv["confined"] == "yes", Sent: incident.Sent{At: o.At, Number: num("n"),
 			FromKernel: kv["from"] == "kernel", Sender: incident.Process{PID: num("sender"), Comm: kv["comm"]},
 			User: kv["user"], Command: strings.ReplaceAll(kv["command"], "_", " ")}}
 		if kv["uid"] != "" {

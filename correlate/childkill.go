@@ -34,7 +34,7 @@ func (c *Correlator) childSent(s *observe.Sent) {
 	if x == nil {
 		x, _ = c.ofPID(s.PID, s.At)
 	}
-	if x == nil && s.Cgroup == "" && s.SenderInit {
+	if x == nil && s.Cgroup == "" && s.SenderConfined {
 		x, _ = c.ofPath(s.SenderCgroup) // the child was gone before its cgroup was read
 	}
 	if x == nil {

@@ -136,9 +136,9 @@ type Sent struct {
 	Cgroup string `json:"cgroup,omitempty"`
 	// SenderCgroup is the sender's memory cgroup; "" when it had ended.
 	SenderCgroup string `json:"sender_cgroup,omitempty"`
-	// SenderInit is true for a sender that is PID 1 of a PID namespace right below the
-	// host's: it reaches no process outside of that.
-	SenderInit bool `json:"sender_init,omitempty"`
+	// SenderConfined is true for a sender that reaches no process outside of its container:
+	// PID 1 of a PID namespace right below the host's, or a descendant of it.
+	SenderConfined bool `json:"sender_confined,omitempty"`
 	incident.Sent
 }
 

@@ -204,6 +204,7 @@ func (in *Instance) tell() {
 		p := s.Current
 		if s.Sender() != nil && !p.Gone {
 			p.Command = in.find.command(p.PID)
+			p.Confined = in.find.confined(p)
 		}
 		return p
 	}

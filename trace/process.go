@@ -116,6 +116,28 @@ func readProcess(proc string, tid int) (p Process, ok bool) {
 	return p, true
 }
 
+// maxAncestors is how far up the first process of a PID namespace is looked for.
+const maxAncestors = 16
+
+// confined climbs from p to the first process of its PID namespace. Who was put into the
+// namespace from outside, by exec or as a sidecar, has another parent or another cgroup.
+func (l *lookup) confined(p Process) bool {
+	first := p
+	for range maxAncestors {
+		switch {
+		case p.Cgroup == "" || p.Cgroup != first.Cgroup:
+			return false
+		case p.Init:
+			return true
+		}
+		var ok bool
+		if p, ok = readProcess(l.proc, p.PPID); !ok {
+			return false
+		}
+	}
+	return false
+}
+
 // parseStatus reads the process and the parent from /proc/TID/status, and whether
 // it is the first of a PID namespace right below this one ("NStgid: 4242 1"). The
 // name in it, which somebody else chose, has its newlines escaped by the kernel.

@@ -137,6 +137,37 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// TestConfined climbs from who sent a signal to the first process of its PID namespace.
+func TestConfined(t *testing.T) {
+	files := map[string]string{}
+	for pid, of := range map[string]struct{ parent, inner, cgroup string }{
+		"100": {"7", "100\t1", "/docker/a"},       // a container's first process
+		"101": {"100", "101\t8", "/docker/a"},     // below it
+		"102": {"101", "102\t9", "/docker/a"},     // and below that
+		"110": {"7", "110\t12", "/docker/a"},      // put into it by exec
+		"120": {"7", "120\t13", "/docker/b"},      // a sidecar in its PID namespace
+		"121": {"120", "121\t14", "/docker/b"},    // and below that
+		"130": {"100", "130\t15", "/docker/a/in"}, // in a cgroup of its own
+		"140": {"1", "140", "/docker/c"},          // a container in the host's PID namespace
+		"1":   {"0", "1", "/"},
+		"7":   {"1", "7", "/system.slice/containerd.service"},
+	} {
+		files[pid+"/status"] = "Tgid:\t" + pid + "\nPPid:\t" + of.parent + "\nNStgid:\t" + of.inner + "\n"
+		files[pid+"/cgroup"] = "4:memory:" + of.cgroup + "\n"
+		files[pid+"/stat"] = pid + " (x" + stat
+	}
+	l := lookup{proc: tree(t, files)}
+	for pid, want := range map[int]bool{100: true, 101: true, 102: true, 110: false, 120: false, 121: false, 130: false, 140: false, 1: false} {
+		p, ok := readProcess(l.proc, pid)
+		if !ok {
+			t.Fatalf("process %d cannot be read", pid)
+		}
+		if got := l.confined(p); got != want {
+			t.Errorf("process %d is confined to its container: %v", pid, got)
+		}
+	}
+}
+
 func TestSender(t *testing.T) {
 	one := Process{TID: 7, PID: 7}
 	for name, c := range map[string]struct {

@@ -144,6 +144,9 @@ type Process struct {
 	// Init is true for the first process of a PID namespace right below this one,
 	// as a container's own is.
 	Init bool `json:"init,omitempty"`
+	// Confined is true for the sender of a signal that reaches no process outside of its
+	// container: it is such a first process, or descends from one within its memory cgroup.
+	Confined bool `json:"confined,omitempty"`
 	// Start is when the process started, in clock ticks since boot (field 22
 	// of /proc/PID/stat): with PID it names one process for ever.
 	Start uint64 `json:"start,omitempty"`

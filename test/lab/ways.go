@@ -125,6 +125,15 @@ func killChild(ctx context.Context, e *Engine, name string, flags ...string) (st
 	return id, e.WaitLog(ctx, id, "child ended")
 }
 
+// killChildAtOnce leaves no time to read of what cgroup the child was.
+func killChildAtOnce(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {
+	id, err := run(ctx, e, name, flags, []string{Image, "sh", "-c", "sh -c 'sleep 2; sleep 1000 & kill -9 $!; wait; echo child ended; sleep 1000; true'; true"})
+	if err != nil {
+		return "", err
+	}
+	return id, e.WaitLog(ctx, id, "child ended")
+}
+
 // mounted is a container whose program is a file of the host with that content.
 func mounted(content string) func(context.Context, *Engine, string, ...string) (string, error) {
 	return func(ctx context.Context, e *Engine, name string, flags ...string) (string, error) {

@@ -37,12 +37,12 @@ func TestSenderIsDescribed(t *testing.T) {
 		t.Errorf("command %q", o.Command)
 	}
 	s.Current.Command = "sh " + strings.Repeat("a b ", 1000)
-	if o := sentObservation(s).Sent; o.SenderInit {
-		t.Error("taken for PID 1 of a PID namespace")
+	if o := sentObservation(s).Sent; o.SenderConfined {
+		t.Error("taken for confined to its container")
 	}
-	s.Current.Init = true
-	if o := sentObservation(s).Sent; !o.SenderInit {
-		t.Error("PID 1 of a PID namespace is not taken for one")
+	s.Current.Confined = true
+	if o := sentObservation(s).Sent; !o.SenderConfined {
+		t.Error("a process of a container is not taken for confined to it")
 	}
 	if o := sentObservation(s).Sent; len(o.Command) > maxCommand+3 {
 		t.Errorf("%d bytes of command", len(o.Command))

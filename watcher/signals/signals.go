@@ -86,7 +86,7 @@ func sentObservation(s *trace.Signal) observe.Observation {
 		if from.UID != nil {
 			o.User = userName(*from.UID, userFiles)
 		}
-		o.SenderCgroup, o.SenderInit = from.Cgroup, from.Init
+		o.SenderCgroup, o.SenderConfined = from.Cgroup, from.Confined
 		o.Self = from.PID == s.Target.PID
 	}
 	return observe.Observation{At: s.Time, Sent: o}
