@@ -180,7 +180,7 @@ func (s *selfReports) deadLettered(t notify.Trouble) {
 	if t.Gone {
 		summary = fmt.Sprintf("the receiver %s is gone for good and gets no more alerts: %s", t.Receiver, t.Reason)
 	}
-	s.event(incident.SelfParked, t.Receiver, t.Parked, time.Now(), summary, "mend the receiver, then: oomwatch notify retry "+t.Receiver)
+	s.event(incident.SelfParked, t.Receiver, t.Parked, time.Now(), summary, "mend the receiver, then run: oomwatch notify retry "+t.Receiver)
 }
 
 // observe reports records that a source lost.

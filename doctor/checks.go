@@ -305,10 +305,10 @@ func statusFindings(st *web.Status) []Finding {
 			continue
 		case d.Down != "":
 			f.State, f.Found = Missing, d.Receiver+" takes no alerts: "+d.Down
-			f.Invisible, f.Fix = "alerts to it, until it takes them again", "mend that, then: oomwatch notify retry "+d.Receiver
+			f.Invisible, f.Fix = "alerts to it, until it takes them again", "mend that, then run: oomwatch notify retry "+d.Receiver
 		case d.Parked > d.Pruned:
 			f.State, f.Found = Weak, fmt.Sprintf("%s refused %d alerts: %s", d.Receiver, d.Parked-d.Pruned, d.Error)
-			f.Fix = "oomwatch notify status says why; then: oomwatch notify retry " + d.Receiver
+			f.Fix = "see why: oomwatch notify status; then run: oomwatch notify retry " + d.Receiver
 		}
 		found = append(found, f)
 	}

@@ -50,7 +50,7 @@ func (s *Server) actions() http.Handler {
 	do("/do/silence", func(r *http.Request) (string, error) {
 		d, ok := silenceFor[r.PostFormValue("for")]
 		if !ok {
-			return "", fmt.Errorf("silence for %q: want 1h, 8h, 24h or 7d", r.PostFormValue("for"))
+			return "", fmt.Errorf("silence for %q: choose 1h, 8h, 24h or 7d", r.PostFormValue("for"))
 		}
 		x := incident.Silence{Until: time.Now().Add(d), Reason: r.PostFormValue("reason"), By: "the page"}
 		x.Match.Containers = given(r.PostFormValue("container"))
@@ -86,7 +86,7 @@ var silenceFor = map[string]time.Duration{"1h": time.Hour, "8h": 8 * time.Hour, 
 // doneWords say what an action did.
 var doneWords = map[string]string{
 	"silenced": "The silence begins now.", "expired": "The silence has ended.",
-	"retried": "What the receiver is owed is sent again now.", "tested": "The receiver took a sample alert.",
+	"retried": "The receiver's pending and given up alerts are sent now.", "tested": "The receiver took a sample alert.",
 }
 
 func given(s string) []string {
@@ -106,7 +106,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		case <-time.After(wrongToken):
 		}
-		http.Error(w, "that is not the token of web.token_file", http.StatusForbidden)
+		http.Error(w, "wrong token: it is in the file that web.token_file names", http.StatusForbidden)
 		return
 	}
 	until := strconv.FormatInt(time.Now().Add(sessionFor).Unix(), 10)

@@ -86,7 +86,7 @@ func TestActions(t *testing.T) {
 		says string
 	}{
 		{"/do/silence", silence, "The silence begins now."},
-		{"/do/retry", url.Values{"receiver": {"team"}}, "is sent again now"},
+		{"/do/retry", url.Values{"receiver": {"team"}}, "are sent now"},
 		{"/do/test", url.Values{"receiver": {"team"}}, "took a sample alert"},
 	} {
 		if code, body := send(t, p, at+do.path, do.form, "Sec-Fetch-Site: same-origin", "Origin: "+at); code != http.StatusOK || !strings.Contains(body, do.says) {

@@ -96,7 +96,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, read func(each f
 	case errors.Is(err, errCut) || r.Context().Err() != nil:
 		panic(http.ErrAbortHandler) // what was sent is not all
 	case begun:
-		s.opt.Log.Warn("an answer from the store is cut", zap.Error(err))
+		s.opt.Log.Warn("an answer from the store is incomplete", zap.Error(err))
 		panic(http.ErrAbortHandler)
 	default:
 		s.opt.Log.Warn("cannot answer from the store", zap.Error(err))

@@ -250,7 +250,7 @@ func (s *Server) containerPicture(w http.ResponseWriter, r *http.Request) {
 	}
 	svg, ok := chart.SVG(c.incident())
 	if !ok {
-		http.Error(w, "nothing was recorded in that time", http.StatusNotFound)
+		http.Error(w, "no reading is kept from that time", http.StatusNotFound)
 		return
 	}
 	writeSVG(w, svg)

@@ -177,7 +177,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-s.streams }()
 	default:
 		w.Header().Set("Retry-After", "30")
-		http.Error(w, "too many watch already", http.StatusServiceUnavailable)
+		http.Error(w, "too many pages are being updated already; reload by hand", http.StatusServiceUnavailable)
 		return
 	}
 	control := http.NewResponseController(w)

@@ -42,7 +42,7 @@ func hostGuard(allowed []string, next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !hostAllowed(r.Host, names) {
-			http.Error(w, "this Host name is not answered here; ask by address, or add the name to allowed_hosts in the configuration", http.StatusMisdirectedRequest)
+			http.Error(w, "the page does not answer to this host name; use the address, or add the name to allowed_hosts in the configuration", http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -126,7 +126,7 @@ func healthOf(st *Status) health {
 		switch {
 		case !d.Configured:
 		case d.Down != "":
-			return health{Text: fmt.Sprintf("Receiver %s takes no alerts: %s", d.Receiver, d.Down), Next: "mend that, then: oomwatch notify retry " + d.Receiver}
+			return health{Text: fmt.Sprintf("Receiver %s takes no alerts: %s", d.Receiver, d.Down), Next: "mend that, then run: oomwatch notify retry " + d.Receiver}
 		case d.Parked > d.Pruned:
 			return health{Text: fmt.Sprintf("Receiver %s refused %s", d.Receiver, units.Count(int(d.Parked-d.Pruned), "alert")), Next: "oomwatch notify status says why"}
 		}

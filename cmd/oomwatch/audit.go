@@ -44,8 +44,8 @@ func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit [CONTAINER...]",
 		Short: "Find running containers that are set up to die badly or to hurt the host",
-		Long: `Audit says which running containers are set up to die badly, or to hurt their host: the
-rule, what was read, what it leads to, and the change to make, in the form in which the
+		Long: `Audit names running containers that are set up to die badly, or to hurt their host: the
+rule, the evidence, the consequence, and the fix, in the form in which the
 container is defined (compose file, pod, swarm service, docker run).
 
 It asks the running daemon, which also judges by what it has recorded. Where none runs it
@@ -71,8 +71,8 @@ Exit status: 0 nothing of that severity was found; 1 something was, or the audit
 	a.cmd = cmd
 	flags := cmd.Flags()
 	flags.StringArrayVar(&a.inspect, "inspect", nil, "judge saved output of docker inspect or crictl inspect, or manifests of Pods, from `FILE`, - for stdin; may be given many times")
-	addText(flags, &a.least, "min-severity", "", "SEVERITY", "print what is at least so grave, and exit with 1 where there is any: "+config.List(config.Severities))
-	flags.BoolVar(&a.rules, "rules", false, "list the rules and look at nothing")
+	addText(flags, &a.least, "min-severity", "", "SEVERITY", "print findings of this severity or above, and exit with 1 if there are any: "+config.List(config.Severities))
+	flags.BoolVar(&a.rules, "rules", false, "list the rules, without looking at containers")
 	flags.StringVar(&a.file, "config", "", "configuration `FILE` with exclusions, where no daemon is asked")
 	addText(flags, &a.docker, "docker", "", "HOST", "Docker engine to ask where no daemon runs; repeat it for further ones (default DOCKER_HOST, else the default socket)")
 	addText(flags, &a.cri, "cri", "", "SOCKET", "containerd or CRI-O to ask where no daemon runs, or off; repeat it for further ones (default the known sockets, where they are)")

@@ -86,7 +86,7 @@ func indented(b *strings.Builder, text, lead string, width int) {
 func auditSummary(r *audit.Report, found []audit.Finding) string {
 	s := fmt.Sprintf("%s in %s", units.Count(len(found), "finding"), units.Count(len(r.Containers), "container"))
 	if less := len(r.Findings) - len(found); less > 0 {
-		s += fmt.Sprintf("; %d less grave: --min-severity info", less)
+		s += fmt.Sprintf("; %d less severe: --min-severity info", less)
 	}
 	if r.Excluded > 0 {
 		s += fmt.Sprintf("; %d left out by labels or the configuration", r.Excluded)

@@ -29,7 +29,7 @@ func newConfig() *cobra.Command {
 		},
 		&cobra.Command{
 			Use:     "show [FILE]",
-			Short:   "Print what holds, defaults included; secrets are masked",
+			Short:   "Print the configuration in force, defaults included, secrets masked",
 			Example: "  oomwatch config show\n  oomwatch config show /etc/oomwatch/config.yaml",
 			Args:    cobra.MaximumNArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {

@@ -49,7 +49,7 @@ word, and what to do next. Without an argument it explains the newest death.
 It asks the running daemon. Where none runs it asks the container engine, the
 kernel's log ring, the journal and the daemon's store itself. With --log, --inspect or
 --events it reads only the files that are named, of this machine or another, and
-tells every kill in them in their order.
+explains every kill in them, in their order.
 
 Kernel logs may be of any format and kernel: dmesg, kern.log, journalctl, serial
 console, plain or compressed with gzip, zstd, xz or bzip2; "-" is standard input. Files that
@@ -80,7 +80,7 @@ Exit status: 0 explained; 1 failed; 2 wrong usage; 3 nothing found.`,
 	fs.StringArrayVar(&e.files.Inspect, "inspect", nil, "read saved output of docker inspect from `FILE`; may be given many times")
 	fs.StringArrayVar(&e.files.Events, "events", nil, "read saved output of docker events --format '{{json .}}' from `FILE`; may be given many times")
 	fs.StringVar(&e.svg, "svg", "", "also draw the newest incident's memory as a picture to `FILE`; - for stdout, in place of the text")
-	fs.BoolVar(&e.all, "all", false, "print all that is found, each in full")
+	fs.BoolVar(&e.all, "all", false, "print every incident found, each in full")
 	addText(fs, &e.docker, "docker", "", "HOST", "Docker engine to ask where no daemon runs (default DOCKER_HOST, else the default socket)")
 	addText(fs, &e.cri, "cri", "", "SOCKET", "containerd or CRI-O to ask where no daemon runs, or off (default the known sockets, where they are)")
 	addText(fs, &e.podman, "podman", "", "SOCKET", "Podman to ask where no daemon runs, or off (default its usual sockets, where they are)")

@@ -9,6 +9,7 @@ import (
 	"github.com/oomwatch/oomwatch/explain"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/units"
 )
 
 // offline explains from saved files alone.
@@ -68,12 +69,12 @@ func (e *explainer) finish(t *teller, what string, err error) error {
 	}
 	if t.count == 0 {
 		if what != "" {
-			fmt.Fprintf(notes, "oomwatch: no kill of %q is in what was read (%d lines)\n", what, stats.Lines)
+			fmt.Fprintf(notes, "oomwatch: no kill of %q is in what was read (%s)\n", what, units.Count(int(stats.Lines), "line"))
 		} else {
-			fmt.Fprintf(notes, "oomwatch: no kill is in what was read (%d lines)\n", stats.Lines)
+			fmt.Fprintf(notes, "oomwatch: no kill is in what was read (%s)\n", units.Count(int(stats.Lines), "line"))
 		}
 		if stats.Lines > 0 && e.files.NoKernelLine(e.cmd.Context()) {
-			fmt.Fprintln(notes, "no line reads like one of the kernel's log: save it with journalctl -k or dmesg -T")
+			fmt.Fprintln(notes, "no line looks like the kernel's: save the kernel log with journalctl -k or dmesg -T")
 		}
 		return errNothing
 	}

@@ -96,7 +96,7 @@ give is left out, said, and exit status 1.`,
 	addText(flags, &code, "cause", "", "CODE", "only of this cause, such as oom.container")
 	addText(flags, &kind, "kind", "", "KIND", "only of this kind: "+config.List(config.Kinds))
 	addText(flags, &limit, "limit", "", "N", "only the newest N (default all)")
-	flags.BoolVarP(&more, "follow", "f", false, "go on with what happens, and with what changes; ends with Ctrl-C")
+	flags.BoolVarP(&more, "follow", "f", false, "keep printing new and changed incidents, until Ctrl-C")
 	addOutput(cmd, &out)
 	complete(cmd, "cause", config.CauseCodes()...)
 	complete(cmd, "kind", config.Kinds...)

@@ -16,7 +16,7 @@ import (
 )
 
 func newNotify() *cobra.Command {
-	cmd := &cobra.Command{Use: "notify", Short: "Show, test and retry what receivers are owed"}
+	cmd := &cobra.Command{Use: "notify", Short: "Test receivers, show what each waits for, retry it"}
 	cmd.AddCommand(newNotifyTest(), newNotifyStatus(), newNotifyRetry())
 	return cmd
 }

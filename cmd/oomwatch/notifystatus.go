@@ -21,16 +21,15 @@ func newNotifyStatus() *cobra.Command {
 	var out outputFormat
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Print what each receiver is owed, has had, and never got",
-		Long: `Status prints the account of each receiver: what it was ever owed (generated) is
-what it has had (delivered), what was given up, and what is still owed
-(pending). It asks the running daemon, or reads its store where no daemon runs.
+		Short: "Print what each receiver got, waits for and never got",
+		Long: `Status prints the alerts of each receiver: those generated are delivered, given up or
+pending. It asks the running daemon, or reads its store where no daemon runs.
 
-What is owed to a receiver that is no longer configured waits for one of its name,
-and is given up after 72 hours.
+Alerts for a receiver that is no longer configured wait for one of its name, and are
+given up after 72 hours.
 
-Exit status: 0 when nothing that is kept was given up or lost, every receiver can
-be reached, and nothing is owed to one that is not configured; 1 otherwise.`,
+Exit status: 0 when no kept alert was given up or lost, every receiver can be
+reached, and none is pending for one that is not configured; 1 otherwise.`,
 		Example: `  oomwatch notify status
   oomwatch notify status -o json | jq 'select(.parked > 0)'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -69,10 +68,9 @@ func newNotifyRetry() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry [RECEIVER]",
 		Short: "Retry at once what was given up and what waits",
-		Long: `Retry makes what a receiver is owed due at once: what was given up and
-what waits for its next attempt. Without RECEIVER it is everybody's. Its 72 hours
-begin anew. Where no daemon runs, the next one tries it. Only root and the
-daemon's own user may.`,
+		Long: `Retry sends a receiver's alerts at once: those given up and those that wait for their
+next attempt. Without RECEIVER it retries all receivers'. Their 72 hours begin anew.
+Where no daemon runs, the next one sends them. Only root and the daemon's own user may.`,
 		Example: `  oomwatch notify retry
   oomwatch notify retry slack`,
 		Args: cobra.MaximumNArgs(1),
@@ -170,7 +168,7 @@ func (p *places) openStore(ctx context.Context, readOnly bool) (*store.Store, er
 
 func writeDeliveries(w io.Writer, list []web.DeliveryStatus, now time.Time) error {
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(w, "nobody was owed anything yet")
+		_, err := fmt.Fprintln(w, "no alert was due to any receiver yet")
 		return err
 	}
 	for _, d := range list {
@@ -179,7 +177,7 @@ func writeDeliveries(w io.Writer, list []web.DeliveryStatus, now time.Time) erro
 			s += fmt.Sprintf(" + lost %d", d.Lost)
 		}
 		if d.Held > 0 {
-			s += fmt.Sprintf("\n  %d wait to be sent together with others", d.Held)
+			s += fmt.Sprintf("\n  %d wait to be sent as one message", d.Held)
 		}
 		if d.Unstored > 0 {
 			s += fmt.Sprintf("\n  %d are in memory only: the store cannot be written", d.Unstored)

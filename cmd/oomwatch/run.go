@@ -15,8 +15,8 @@ func newRun() *cobra.Command {
 		Use:   "run",
 		Short: "Follow every source, keep incidents, alert",
 		Long: `Run is the daemon. It follows the container engine, the kernel's log and the
-control groups, joins what they say into incidents, keeps them, and tells each to
-the receivers. Without any configuration it prints each alert to standard output.
+control groups, joins what they say into incidents, keeps them, and alerts the
+receivers. Without any configuration it prints each alert to standard output.
 It logs to standard error.
 
 A source that is missing or denied does not stop the others. See what can be seen

@@ -56,8 +56,8 @@ func newSilenceAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add",
 		Short: "Silence what matches until an end",
-		Long: `Add silences what matches, from now on. Every matcher that is given must fit; of
-one that is given several times any may. In the patterns * stands for any text and
+		Long: `Add silences what matches, from now on. Every matcher must fit; a matcher given
+several times fits if one of its patterns does. In the patterns * stands for any text and
 ? for one character. Only root and the daemon's own user may.`,
 		Example: `  oomwatch silence add --container 'web-*' --for 2h --reason 'deploy of web'
   oomwatch silence add --project shop --cause exit.error --until 2026-12-01T06:00:00Z --reason 'known: shop#42'`,

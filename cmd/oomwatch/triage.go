@@ -56,7 +56,7 @@ It uses what the daemon keeps: its incidents, and where it records them the
 readings of every service, of up to 30 days and across restarts. With --log
 it reads kernel logs only, of this machine or another, of any format that explain
 knows, rotated and compressed ones too: kills are grouped by program and place,
-and regular times between them tell a leak from bursts.
+and regular times between them distinguish a leak from bursts.
 
 With --readings it judges readings of any other source: lines of JSON with time,
 service and used_bytes (and start, anon_bytes, file_bytes, shmem_bytes, kernel_bytes,
