@@ -25,10 +25,11 @@ type sized struct {
 
 const (
 	// logMemory is how many sizes are kept: the last hour of those logsEvery apart.
-	logMemory = 240
+	logMemory = 360
 	// logRecent is the time over which a log's present growth is measured, and logLeast
-	// what it must cover at least.
-	logRecent, logLeast = 2 * time.Minute, 40 * time.Second
+	// what it must cover at least. Its second half must grow as fast while less
+	// than all of it was seen: a program writes much when it starts.
+	logRecent, logLeast = 2 * time.Minute, 30 * time.Second
 	// logReport is the growth in an hour from which a log is reported.
 	logReport = 256 << 20
 )
@@ -61,22 +62,32 @@ func (l *logFile) size() int64 {
 	return 0
 }
 
-// perHour is by how much it grows in an hour, as measured over a span; false where too
-// little of that was seen.
-func (l *logFile) perHour(span time.Duration) (int64, bool) {
+// perHour is by how much it grows in an hour, as measured over a span, and how much of that
+// was seen.
+func (l *logFile) perHour(span time.Duration) (rate int64, over time.Duration) {
 	n := len(l.sizes)
 	if n < 2 {
-		return 0, false
+		return 0, 0
 	}
 	last, first := l.sizes[n-1], n-1
 	for first > 0 && last.at.Sub(l.sizes[first-1].at) <= span {
 		first--
 	}
-	over := last.at.Sub(l.sizes[first].at)
+	over = last.at.Sub(l.sizes[first].at)
+	return int64(float64(last.bytes-l.sizes[first].bytes) / over.Hours()), over
+}
+
+// lately is by how much it grows in an hour at present; false where too little was seen.
+func (l *logFile) lately() (rate int64, ok bool) {
+	rate, over := l.perHour(logRecent)
 	if over < logLeast {
 		return 0, false
 	}
-	return int64(float64(last.bytes-l.sizes[first].bytes) / over.Hours()), true
+	if over < logRecent {
+		half, _ := l.perHour(over / 2)
+		rate = min(rate, half)
+	}
+	return rate, true
 }
 
 // growing are the logs, of those that were read at now, that are worth a word: those that
@@ -88,7 +99,7 @@ func (s *Source) growing(now time.Time) []incident.LogFile {
 		if n := len(l.sizes); n == 0 || !l.sizes[n-1].at.Equal(now) {
 			continue // it could not be read just now
 		}
-		rate, ok := l.perHour(logRecent)
+		rate, ok := l.lately()
 		if !ok || rate < logReport && !l.told {
 			continue
 		}
@@ -173,7 +184,7 @@ func (s *Source) fill(d *disk) []incident.DiskFill {
 			continue
 		}
 		f := incident.DiskFill{Kind: "log", Container: id, Name: l.container.name, Bytes: l.size(), Unbounded: l.unbounded}
-		if rate, ok := l.perHour(time.Hour); ok {
+		if rate, over := l.perHour(time.Hour); over >= logLeast {
 			f.PerHour = &rate
 		}
 		out = append(out, f)

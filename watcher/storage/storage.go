@@ -21,7 +21,7 @@ const (
 	emptyEvery = 20 * time.Second
 	emptyShare = 0.01
 	// logsEvery is how often the sizes of log files are read.
-	logsEvery = 15 * time.Second
+	logsEvery = 10 * time.Second
 	// usageEvery is how often an engine is asked at most what is on its disk.
 	usageEvery = time.Hour
 	// quickShare is the part of a filesystem that, written between two readings, makes it

@@ -74,11 +74,21 @@ func TestLogs(t *testing.T) {
 		at = at.Add(logsEvery)
 		s.readLogs(at)
 	}
-	for i := range 8 {
-		write((i + 1) * 2 << 20) // 2 MiB in 15 s: 480 MiB in an hour
+	for range 5 {
+		write(20 << 20) // all of it at the start
+		if got := s.growing(at); len(got) != 0 {
+			t.Errorf("what was written at the start is told as growth: %+v", got)
+		}
+	}
+	write(0)
+	for i := range 3 {
+		if got := s.growing(at); len(got) != 0 {
+			t.Errorf("told after %d readings: %+v", i+1, got)
+		}
+		write((i + 1) * 2 << 20) // 2 MiB in 10 s: 720 MiB in an hour
 	}
 	got := s.growing(at)
-	if len(got) != 1 || got[0].Bytes != 16<<20 || got[0].PerHour != 480<<20 || !got[0].Unbounded {
+	if len(got) != 1 || got[0].Bytes != 6<<20 || got[0].PerHour != 720<<20 || !got[0].Unbounded {
 		t.Fatalf("%+v", got)
 	}
 	if again := s.growing(at.Add(tickEvery)); len(again) != 0 {
@@ -86,7 +96,7 @@ func TestLogs(t *testing.T) {
 	}
 	for _, d := range s.disks {
 		fill := s.fill(d)
-		if len(fill) != 1 || fill[0].Kind != "log" || *fill[0].PerHour != 480<<20 {
+		if len(fill) != 1 || fill[0].Kind != "log" || *fill[0].PerHour != 720<<20 {
 			t.Errorf("%+v", fill)
 		}
 	}
