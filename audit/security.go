@@ -38,7 +38,7 @@ var securityRules = []rule{
 	{id: "sec.host_devices", cis: "5.18", severity: incident.Info, title: "devices of the host", engine: true, of: hostDevices,
 		leadsTo: "It can read and write those devices past every file system."},
 	{id: "sec.writable_root", cis: "5.13", severity: incident.Info, title: "a writable root file system",
-		leadsTo: "What it writes there fills the engine's disk and is lost when it is made anew.",
+		leadsTo: "What it writes there fills the engine's disk and is lost with the container.",
 		of: given(func(c *Container) bool { return !c.ReadonlyRoot }, "the root file system is writable", change{compose: "read_only: true, and tmpfs: [/tmp]", run: "--read-only --tmpfs /tmp",
 			pod: "securityContext.readOnlyRootFilesystem: true", swarm: "--read-only"})},
 	{id: "sec.seccomp_off", cis: "5.22", severity: incident.Warning, title: "no filter of system calls",

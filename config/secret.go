@@ -77,11 +77,11 @@ func readSecret(direct Secret, file, env string) (s Secret, warning string, err 
 	case file != "":
 		st, err := os.Stat(file)
 		if err != nil {
-			return "", "", err
+			return "", "", fmt.Errorf("%w; put the secret into that file, readable for this user", err)
 		}
 		b, err := readFile(file, maxSecret)
 		if err != nil {
-			return "", "", err
+			return "", "", fmt.Errorf("%w; put the secret into that file, readable for this user", err)
 		}
 		s = Secret(strings.TrimSpace(string(b)))
 		if s == "" {

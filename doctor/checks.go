@@ -172,7 +172,7 @@ func readOwn(cg *cgroup.FS) error {
 
 // checkTracefs tries to open a tracefs instance: it tells who sends a signal.
 func checkTracefs() Finding {
-	f := Finding{Capability: "tracefs", State: OK, Found: "who sends a fatal signal can be seen, from when the daemon begins"}
+	f := Finding{Capability: "tracefs", State: OK, Found: "shows who sends a fatal signal, while the daemon runs"}
 	in, err := trace.Open(trace.Options{})
 	if err == nil {
 		err = in.Close()
@@ -256,7 +256,7 @@ func checkDaemon(ctx context.Context, cfg *config.Config) []Finding {
 		daemon.Fix = "mend the source that is named; it is tried again by itself"
 	default:
 		daemon.State, daemon.Found = Weak, "not running: "+err.Error()
-		daemon.Invisible = "deaths from now on, once the kernel's ring has been overwritten or a container removed"
+		daemon.Invisible = "deaths from now on: explain finds them only until the kernel's ring is overwritten or the container removed"
 		daemon.Fix = "oomwatch run"
 		if errors.Is(err, fs.ErrPermission) {
 			daemon.Found = err.Error()

@@ -191,7 +191,7 @@ func TestHostileEngine(t *testing.T) {
 	if n := killedIn(t, group); n > 0 {
 		t.Errorf("%d processes were killed in its cgroup", n)
 	}
-	held(t, "A container with six labels of 20 MB, an engine whose /version never ends; 128 MiB", "alive with %s at most, deaths told of", peakOf(t, group))
+	held(t, "A container with six labels of 20 MB, an engine whose /version never ends; 128 MiB", "alive with %s at most, deaths alerted", peakOf(t, group))
 	d.end(t)
 }
 
@@ -246,7 +246,7 @@ func TestNoisyTenant(t *testing.T) {
 	if worst > lab.Slow(2*time.Second) {
 		t.Errorf("a quiet service's first death was told of after %v", worst)
 	}
-	held(t, fmt.Sprintf("%d deaths of three services, one a second, beside %d first deaths of others", noise, noise/10), "the first deaths were told of after %v at most", worst.Round(time.Millisecond))
+	held(t, fmt.Sprintf("%d deaths of three services, one a second, beside %d first deaths of others", noise, noise/10), "the first deaths were alerted after %v at most", worst.Round(time.Millisecond))
 	d.end(t)
 }
 
@@ -329,7 +329,7 @@ func TestReaderHoldsTheLog(t *testing.T) {
 	if most > 80<<20 {
 		t.Errorf("the log grew to %d MB", most>>20)
 	}
-	held(t, fmt.Sprintf("A reader of the store's file that keeps a transaction open during %d deaths", deaths), "the write-ahead log grew to %d MB at most, each death told of", most>>20)
+	held(t, fmt.Sprintf("A reader of the store's file that keeps a transaction open during %d deaths", deaths), "the write-ahead log grew to %d MB at most, each death alerted", most>>20)
 	d.end(t)
 }
 

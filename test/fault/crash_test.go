@@ -36,7 +36,7 @@ func TestKill9(t *testing.T) {
 	t.Parallel()
 	const worlds = 5
 	t.Cleanup(func() { // behind the subtests
-		held(t, fmt.Sprintf("kill -9 at %d random moments, under 20 deaths a second", max(1, rounds(t, 300)/worlds)*worlds), "each death told of, none twice but what was under way at a kill; no position went back")
+		held(t, fmt.Sprintf("kill -9 at %d random moments, under 20 deaths a second", max(1, rounds(t, 300)/worlds)*worlds), "each death alerted once, or twice where a kill interrupted its alert; no source's position went back")
 	})
 	for i := range worlds {
 		t.Run(fmt.Sprint("world", i), func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestCrashPoints(t *testing.T) {
 	t.Parallel()
 	points := []string{"after-read", "before-commit", "after-commit", "after-2xx", "before-mark"}
 	t.Cleanup(func() {
-		held(t, fmt.Sprintf("kill -9 at each of %d named moments around a read, a commit and an answer, %d times each", len(points), rounds(t, 20)), "each death told of, none twice but what was under way at a kill; no position went back")
+		held(t, fmt.Sprintf("kill -9 at each of %d named moments around a read, a commit and an answer, %d times each", len(points), rounds(t, 20)), "each death alerted once, or twice where a kill interrupted its alert; no source's position went back")
 	})
 	for _, point := range points {
 		t.Run(point, func(t *testing.T) {

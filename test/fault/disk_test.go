@@ -100,7 +100,7 @@ func TestFullDisk(t *testing.T) {
 	w.kept(t)
 	d.end(t)
 	w.account(t, 0)
-	held(t, "A disk of 6 MB that is filled, and emptied again, under the daemon", "alerts go out and say that they are not stored; then all is kept; none twice")
+	held(t, "A disk of 6 MB that is filled, and emptied again, under the daemon", "alerts go out and say that they are not stored; then all incidents are stored; none alerted twice")
 }
 
 // TestFileRemoved: the store's file is removed under the daemon.
@@ -116,7 +116,7 @@ func TestFileRemoved(t *testing.T) {
 	w.kept(t)
 	d.end(t)
 	w.account(t, 0)
-	held(t, "The store's files removed under the daemon", "a new one holds all; none told of twice")
+	held(t, "The store's files removed under the daemon", "a new one holds all; none alerted twice")
 }
 
 // storedAgain: what happens now is stored, and all that has happened; nothing was told twice.
@@ -161,7 +161,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	remount(0)
 	w.until(t, 30*time.Second, "that it is over is not told", func() bool { return h.selfReports("store over") > 0 })
 	w.storedAgain(t, d, h)
-	held(t, "A start on a disk that takes no writes, and takes them later", "runs from memory and says so; then all is kept; none twice")
+	held(t, "A start on a disk that takes no writes, and takes them later", "runs from memory and says so; then all incidents are stored; none alerted twice")
 }
 
 // TestDiskTurnsReadOnly: ext4 finds itself damaged under the daemon and takes no
@@ -190,7 +190,7 @@ func TestDiskTurnsReadOnly(t *testing.T) {
 	mount(t, "tmpfs", dir, "tmpfs", 0, "size=8m")
 	w.until(t, 60*time.Second, "that it is over is not told", func() bool { return h.selfReports("store over") > 0 })
 	w.storedAgain(t, d, h)
-	held(t, "ext4 turns read-only at an error under the daemon; another disk is mounted in its place", "alerts go out and say so; then all is kept, what was on the broken disk too")
+	held(t, "ext4 turns read-only at an error under the daemon; another disk is mounted in its place", "alerts go out and say so; then all incidents are stored, those of the broken disk too")
 }
 
 // mountExt4 mounts an ext4 of its own, which turns read-only at its first error, and
