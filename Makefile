@@ -17,7 +17,7 @@ export CGO_ENABLED = 0
 CROWD ?= 1m
 
 SEED ?= $(shell date +%s)
-.PHONY: build run test e2e demo bench leaks leaks-sim restarts soak soak-hour fault fault-table race lab-vm lab-pods model fuzz lint lab browser clean
+.PHONY: build run test e2e demo bench leaks leaks-sim restarts soak soak-hour fault fault-table race lab-vm lab-pods lab-kubelet containerd model fuzz lint lab browser clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -108,14 +108,30 @@ CONTAINERD_VERSION ?= v2.4.2
 CONTAINERD_DIR     := $(CURDIR)/bin/containerd-$(CONTAINERD_VERSION)
 pod_tests = OOMWATCH_PODS_LARGE=1 OOMWATCH_MATRIX=$(CURDIR)/$(MATRIX) $(GO) test -p 1 -count 1 -timeout 20m -v -run 'TestPod|TestRuntime|TestUnread' ./test/e2e ./watcher/cri
 
-lab-pods: lab ## pods on the system's containerd and on one of 2.x, built from its module: every cause, printed
-	@mkdir -p $(CONTAINERD_DIR) && : >$(MATRIX)
+containerd:
+	@mkdir -p $(CONTAINERD_DIR)
 	for p in containerd ctr containerd-shim-runc-v2; do \
 		test -x $(CONTAINERD_DIR)/$$p || GOBIN=$(CONTAINERD_DIR) GOFLAGS= $(GO) install github.com/containerd/containerd/v2/cmd/$$p@$(CONTAINERD_VERSION) || exit 1; \
 	done
+
+lab-pods: lab containerd ## pods on the system's containerd and on one of 2.x, built from its module: every cause, printed
+	@mkdir -p bin && : >$(MATRIX)
 	@status=0; \
 	$(pod_tests) || status=1; \
 	OOMWATCH_CONTAINERD=$(CONTAINERD_DIR) $(pod_tests) || status=1; \
+	$(print_matrix) || status=1; \
+	exit $$status
+
+# The Kubernetes that lab-kubelet builds.
+KUBERNETES_VERSION ?= v1.37.2
+KUBERNETES_DIR     := $(CURDIR)/bin/kubernetes-$(KUBERNETES_VERSION)
+
+lab-kubelet: lab containerd ## pods on a real node of Kubernetes, which it builds once in ten minutes: every cause, printed
+	test/lab/kubelet/build.sh $(KUBERNETES_DIR) $(KUBERNETES_VERSION)
+	@: >$(MATRIX)
+	@status=0; \
+	OOMWATCH_CONTAINERD=$(CONTAINERD_DIR) OOMWATCH_KUBERNETES=$(KUBERNETES_DIR) OOMWATCH_MATRIX=$(CURDIR)/$(MATRIX) \
+		$(GO) test -count 1 -timeout 20m -v -run '^TestKubelet' ./test/e2e || status=1; \
 	$(print_matrix) || status=1; \
 	exit $$status
 

@@ -15,8 +15,8 @@ import (
 	"github.com/oomwatch/oomwatch/test/lab"
 )
 
-// image is what the test image is called; a sandbox runs in it too.
-const image = "docker.io/library/oomwatch-lab:pods"
+// Image is what the test image is called; a sandbox runs in it too.
+const Image = "docker.io/library/oomwatch-lab:pods"
 
 // load makes the test image out of what is on this machine and imports it.
 func (r *Runtime) load(ctx context.Context) error {
@@ -28,7 +28,7 @@ func (r *Runtime) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.importImage(ctx, image, layer)
+	return r.Import(ctx, Image, layer, "/bin/sleep", "1000000")
 }
 
 // Unused adds an image that no container is of, with a file of so many bytes.
@@ -46,28 +46,28 @@ func (r *Runtime) Unused(ctx context.Context, name string, size int) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	return r.importImage(ctx, "docker.io/library/"+name, layer.Bytes())
+	return r.Import(ctx, "docker.io/library/"+name, layer.Bytes())
 }
 
-// importImage imports an image of one layer.
-func (r *Runtime) importImage(ctx context.Context, name string, layer []byte) error {
-	archive, err := dockerArchive(name, layer)
+// Import imports an image of one layer, which is a tar archive.
+func (r *Runtime) Import(ctx context.Context, name string, layer []byte, entrypoint ...string) error {
+	archive, err := dockerArchive(name, layer, entrypoint)
 	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, r.program("ctr"), "--address", r.Socket, "--namespace", "k8s.io", "images", "import", "-")
 	cmd.Stdin = archive
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("import the test image: %w: %s", err, out)
+		return fmt.Errorf("import %s: %w: %s", name, err, out)
 	}
 	return nil
 }
 
 // dockerArchive is an image of one layer as docker save writes it.
-func dockerArchive(name string, layer []byte) (io.Reader, error) {
+func dockerArchive(name string, layer []byte, entrypoint []string) (io.Reader, error) {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Entrypoint": []string{"/bin/sleep", "1000000"}},
+		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Entrypoint": entrypoint},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
 	})
 	if err != nil {

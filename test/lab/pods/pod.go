@@ -192,7 +192,7 @@ func (r *Runtime) Create(ctx context.Context, p *Pod, c Container) (id string, e
 	}
 	meta := grpcread.AppendInt(grpcread.AppendText(nil, 1, c.Name), 2, int64(c.Restart))
 	config := grpcread.AppendMessage(nil, 1, meta)
-	config = grpcread.AppendMessage(config, 2, grpcread.AppendText(nil, 1, image))
+	config = grpcread.AppendMessage(config, 2, grpcread.AppendText(nil, 1, Image))
 	for _, word := range c.Command {
 		config = grpcread.AppendText(config, 3, word)
 	}
@@ -238,12 +238,32 @@ func (r *Runtime) RemoveContainer(ctx context.Context, id string) error {
 
 // Exec runs a program in a container and waits for it.
 func (r *Runtime) Exec(ctx context.Context, id string, command ...string) error {
+	_, _, err := r.Output(ctx, id, command...)
+	return err
+}
+
+// Output runs a program in a container, and returns what it writes and its exit code.
+func (r *Runtime) Output(ctx context.Context, id string, command ...string) (out string, code int, err error) {
 	request := grpcread.AppendText(nil, 1, id)
 	for _, word := range command {
 		request = grpcread.AppendText(request, 2, word)
 	}
-	_, err := r.call(ctx, "ExecSync", grpcread.AppendInt(request, 3, 10))
-	return err
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	answer, err := r.conn.Call(ctx, service+"ExecSync", grpcread.AppendInt(request, 3, 30))
+	if err != nil {
+		return "", 0, fmt.Errorf("ExecSync: %w", err)
+	}
+	err = grpcread.Fields(answer, func(f grpcread.Field) error {
+		switch f.Number {
+		case 1, 2:
+			out += string(f.Bytes)
+		case 3:
+			code = int(int32(f.Int))
+		}
+		return nil
+	})
+	return out, code, err
 }
 
 // Status is a container's state as CRI has it (2: exited), its exit code and its reason.
@@ -300,7 +320,8 @@ func (r *Runtime) remove(ctx context.Context, id string) (err error) {
 	return err
 }
 
-func (r *Runtime) removeAll(ctx context.Context) error {
+// RemoveAll ends all pods and removes them.
+func (r *Runtime) RemoveAll(ctx context.Context) error {
 	answer, err := r.conn.Call(ctx, service+"ListPodSandbox", nil)
 	if err != nil {
 		return fmt.Errorf("ListPodSandbox: %w", err)
@@ -334,7 +355,10 @@ func (r *Runtime) PID(ctx context.Context, id string) (int, error) {
 
 // Platform names where the deaths happen, for the matrix.
 func (r *Runtime) Platform() string {
-	version, _, _ := strings.Cut(strings.TrimPrefix(r.Version, "v"), "~")
+	version := strings.TrimPrefix(r.Version, "v")
+	if i := strings.IndexAny(version, "~+"); i >= 0 {
+		version = version[:i] // what the packager added
+	}
 	group := "v1"
 	if V2() {
 		group = "v2"

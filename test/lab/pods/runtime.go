@@ -62,7 +62,7 @@ func Missing() error {
 // bin, or the system's for "".
 func New(ctx context.Context, dir, bin string) (*Runtime, error) {
 	r := &Runtime{Dir: dir, Socket: filepath.Join(dir, "containerd.sock"), Root: "kubepods", bin: bin, systemd: os.Getenv(SystemdEnv) != ""}
-	config := fmt.Sprintf(configText, filepath.Join(dir, "root"), filepath.Join(dir, "state"), r.Socket, filepath.Join(dir, "opt"), image, r.systemd)
+	config := fmt.Sprintf(configText, filepath.Join(dir, "root"), filepath.Join(dir, "state"), r.Socket, filepath.Join(dir, "opt"), Image, r.systemd)
 	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte(config), 0o600); err != nil {
 		return nil, err
 	}
@@ -73,6 +73,23 @@ func New(ctx context.Context, dir, bin string) (*Runtime, error) {
 		return nil, errors.Join(err, r.Stop())
 	}
 	return r, nil
+}
+
+// Attach takes a containerd that runs already, and loads the test image, whose program is
+// built in dir. It is not for Up, Kill and Stop.
+func Attach(ctx context.Context, dir, socket, bin string) (*Runtime, error) {
+	r := &Runtime{Dir: dir, Socket: socket, Root: "kubepods", bin: bin, conn: grpcread.Dial(socket, calls...)}
+	for {
+		var err error
+		if r.Version, err = r.version(ctx); err == nil {
+			return r, r.load(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("containerd does not answer at %s: %w", socket, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // configText leaves out what needs more rights than a test machine gives: AppArmor, and
@@ -164,7 +181,7 @@ func (r *Runtime) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lab.Slow(3*time.Minute))
 	defer cancel()
 	_ = r.Signal(syscall.SIGCONT) // it may be frozen
-	errs := []error{r.removeAll(ctx)}
+	errs := []error{r.RemoveAll(ctx)}
 	if err := r.Signal(syscall.SIGTERM); err == nil {
 		select {
 		case <-r.done:
