@@ -143,6 +143,10 @@ func podEnded(f *Facts) string {
 // leastGrace is how long the kubelet waits at the least before it kills.
 const leastGrace = 2 * time.Second
 
+// deletedWithin is how much later than its timestamp says a pod may have been deleted: that
+// has whole seconds.
+const deletedWithin = time.Second
+
 // judgeEnded finds the stop of a pod that was to end, where nobody saw the signals that
 // the runtime sent.
 func judgeEnded(f *Facts) (judgement, bool) {
@@ -154,6 +158,8 @@ func judgeEnded(f *Facts) (judgement, bool) {
 	v := judgement{cause: incident.StopRequest, confidence: incident.Likely, signal: signal, why: "the kubelet says of its pod: " + redact.Sanitize(x.Text)}
 	waited := endTime(f).Sub(x.At)
 	switch code := f.Exit.ExitCode; {
+	case code != 0 && f.Traced && len(f.Sent) == 0 && waited < deletedWithin:
+		return judgement{}, false // it had ended by itself, just before
 	case isKillCode(code) && waited+clockSkew < leastGrace:
 		return judgement{}, false // killed before the kubelet does so
 	case isKillCode(code):

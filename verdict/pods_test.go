@@ -99,6 +99,10 @@ func TestPodEnds(t *testing.T) {
 		want  incident.Cause
 		says  string
 	}{
+		{"by an error", 3, 300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.StopRequest, "its pod was deleted"},
+		{"traced: just before", 3, 300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.ExitError, ""},
+		{"traced: by its hook", 3, 1300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.StopRequest, "its pod was deleted"},
+		{"traced: asked from inside", 3, 300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.StopRequest, "its pod was deleted"},
 		{"stopped", 0, 300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.StopRequest, "its pod was deleted"},
 		{"by the signal", 143, 300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.StopRequest, "its pod was deleted"},
 		{"not in time", 137, 2300 * time.Millisecond, "Deleted: the pod has 2s to stop", incident.KillStopTimeout, "its pod was deleted"},
@@ -111,6 +115,10 @@ func TestPodEnds(t *testing.T) {
 		end := asked.Add(tt.after)
 		voice := incident.Voice{Who: "kubelet", Kind: incident.VoiceEnds, At: asked, Grace: 2 * time.Second, Trusted: true, PodUID: "3e0cbfbf-1", Text: tt.text}
 		f := &Facts{Kind: incident.KindDeath, Time: end, Container: c, Exit: &incident.Exit{At: end, ExitCode: tt.code}, Voices: VoicesOf([]incident.Voice{voice}, c, 0, end)}
+		f.Traced = strings.HasPrefix(tt.name, "traced")
+		if strings.Contains(tt.name, "inside") {
+			f.Sent = []incident.Sent{{At: end, Number: 15, Inside: true, Sender: incident.Process{PID: 4, Comm: "sh"}}}
+		}
 		inc := Explain(f)
 		if inc.Cause != tt.want || !strings.Contains(inc.Summary, tt.says) || tt.says == "" && strings.Contains(inc.Summary, "deleted") {
 			t.Errorf("%s: %s %s: %s", tt.name, inc.Cause, inc.Confidence, inc.Summary)

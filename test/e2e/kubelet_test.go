@@ -89,7 +89,8 @@ func nodeDeaths() []nodeDeath {
 		{"own-of-two", podOf(app(small, eats...), with(app(map[string]string{"memory": "64Mi"}, polite...), "name", "other")), oom, nil, false},
 		{"own-init", with(podOf(with(app(small, polite...), "name", "later")), "initContainers", []object{app(map[string]string{"memory": "24Mi"}, eats...)}),
 			oom.With(lab.Want{"oom.limit_bytes": 24 * mebi, "container.memory_limit_bytes": 24 * mebi}), nil, false},
-		{"pod-limit", with(podOf(app(nil, eats...)), "resources", object{"limits": small}),
+		// With another container in it, the limit is the pod's own.
+		{"pod-limit", with(podOf(app(nil, eats...), with(app(nil, polite...), "name", "other")), "resources", object{"limits": small}),
 			lab.Want{"cause": "oom.ancestor", "confidence": "certain", "kind": "death", "container.exit_code": 137, "summary": lab.Has("its pod"), "oom.limit_bytes": 32 * mebi}, nil, false},
 		{"child", podOf(app(small, sh("(exec prog eat -comm worker) & wait; while :; do sleep 1; done")...)), child, nil, false},
 		{"liveness", podOf(with(app(small, stubborn...), "livenessProbe", fails("not well"))), probe.With(lab.Want{"container.exit_code": 137}), nil, false},
@@ -237,8 +238,8 @@ func toldOnce(ctx context.Context, t *testing.T, n *kubelet.Node, hook *receiver
 	case want == nil:
 		return fmt.Sprintf("it was told: %s", raw)
 	}
-	wrong := want.With(lab.Want{"container.name": "app", "container.runtime": "containerd", "container.pod.name": name, "container.pod.namespace": "shop",
-		"container.pod.uid": p.Metadata.UID, "container.image": lab.There, "seen_live": true}).Wrong(raw[0])
+	wrong := lab.Want{"container.name": "app", "container.runtime": "containerd", "container.pod.name": name, "container.pod.namespace": "shop",
+		"container.pod.uid": p.Metadata.UID, "container.image": lab.There, "seen_live": true}.With(want).Wrong(raw[0])
 	if len(all) != 1 {
 		wrong = append(wrong, fmt.Sprintf("told %d times", len(all)))
 	}

@@ -46,11 +46,16 @@ func TestKubeletLoops(t *testing.T) {
 			}
 			time.Sleep(200 * time.Millisecond)
 		}
+		// What has ended by itself is not told anew because the pod is deleted just then.
+		all, _ := hook.ofPod("shop", name)
+		for before := len(all); len(all) == before && ctx.Err() == nil; all, _ = hook.ofPod("shop", name) {
+			time.Sleep(10 * time.Millisecond)
+		}
 		if err := n.Delete(ctx, "shop", name, 0); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(settled)
-		all, _ := hook.ofPod("shop", name)
+		all, _ = hook.ofPod("shop", name)
 		var wrong []string
 		ids := map[string]bool{}
 		for i, inc := range all {
@@ -244,7 +249,7 @@ func TestKubeletApart(t *testing.T) {
 		{"kubelet-down", n.Down, n.Up},
 	} {
 		t.Run(away.name, func(t *testing.T) {
-			want := lab.Want{"cause": "oom.container", "confidence": "certain", "kind": "death", "container.exit_code": 137}
+			want := lab.Want{"cause": "oom.container", "confidence": "certain", "kind": "death", "container.exit_code": 137, "seen_live": away.name != "daemon-down"}
 			wrong := "not told"
 			t.Cleanup(func() { tell(t, n.Platform(), want.Cause(), "kubelet-"+away.name, wrong == "", wrong) })
 			name := away.name + "-5f9c7d8b6d-x7k2z"
