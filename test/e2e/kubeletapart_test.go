@@ -253,12 +253,12 @@ func TestKubeletApart(t *testing.T) {
 			wrong := "not told"
 			t.Cleanup(func() { tell(t, n.Platform(), want.Cause(), "kubelet-"+away.name, wrong == "", wrong) })
 			name := away.name + "-5f9c7d8b6d-x7k2z"
-			p := runs(ctx, t, n, name, podOf(app(map[string]string{"memory": "32Mi"}, sh("sleep 4; exec tail /dev/zero")...)))
-			time.Sleep(time.Second)
+			p := runs(ctx, t, n, name, podOf(app(map[string]string{"memory": "32Mi"}, sh("sleep 8; exec tail /dev/zero")...)))
+			time.Sleep(4 * time.Second)
 			if err := away.down(); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(6 * time.Second)
+			time.Sleep(7 * time.Second)
 			if err := away.up(); err != nil {
 				t.Fatal(err)
 			}
