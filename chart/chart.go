@@ -157,12 +157,12 @@ func (d *drawing) subtitle() string {
 	if d.inc.Cause != "" {
 		s = append(s, string(d.inc.Cause))
 	}
-	switch {
-	case d.h.Trend == "" || d.h.Trend == "unknown":
+	switch word := d.h.TrendWord(); {
+	case word == "" || word == incident.TrendUnknown:
 	case d.h.Reason != "":
-		s = append(s, d.h.TrendWord()+": "+d.h.Reason)
+		s = append(s, word+": "+d.h.Reason)
 	default:
-		s = append(s, d.h.TrendWord())
+		s = append(s, word)
 	}
 	return strings.Join(s, " · ")
 }

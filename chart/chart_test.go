@@ -43,7 +43,7 @@ func made(n int, step float64, limit int64, of func(i int) (anon, shmem, file fl
 func pictures() map[string]*incident.Incident {
 	leak := made(60, 560, 512*mega, func(i int) (float64, float64, float64) { return 120 + 6.4*float64(i), 4, 8 })
 	leak.Summary = "billing was OOM-killed at its own 512 MiB limit: java held 497.2 MiB of anonymous memory"
-	leak.History.Trend, leak.History.Reason = "leak", "grew 41.1 MiB/h for 9 h 10 min, reached the limit"
+	leak.History.Trend, leak.History.Class, leak.History.Reason = "leak", "leak", "grew 41.1 MiB/h for 9 h 10 min, reached the limit"
 	spike := made(60, 1, 512*mega, func(i int) (float64, float64, float64) {
 		if i < 57 {
 			return 90 + math.Sin(float64(i)), 0, 20

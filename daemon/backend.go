@@ -15,7 +15,6 @@ import (
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/recorder"
 	"github.com/oomwatch/oomwatch/store"
-	"github.com/oomwatch/oomwatch/trend"
 	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/triage/kept"
 	"github.com/oomwatch/oomwatch/verdict"
@@ -228,15 +227,13 @@ func (b *backend) Top(context.Context) []warn.Row {
 // judgeRow calls the trend of a row as the last look at what is kept does; known is false
 // where none was made.
 func judgeRow(r *warn.Row, s *triage.Service, known bool) {
-	switch {
-	case known && s.Class == triage.Leak:
-		r.Trend, r.Slope = string(trend.Leak), s.Rate
-	case r.Trend != string(trend.Leak):
-	case !known, s.Class == triage.NotEnoughData:
-		r.Trend = "growth"
-	case s.Class == triage.Sawtooth:
-		r.Trend = string(trend.Sawtooth)
-	default:
-		r.Trend = string(trend.Flat)
+	if !known {
+		r.Trend = incident.TrendFor(r.Trend, "")
+		return
+	}
+	r.Class = string(s.Class)
+	r.Trend = incident.TrendFor(r.Trend, r.Class)
+	if s.Class == triage.Leak {
+		r.Slope = s.Rate
 	}
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -157,5 +158,44 @@ func explained(t *testing.T, book kept.Book, name string, want *triage.Service, 
 	}
 	if (h.TrendWord() == "leak") != (want.Class == triage.Leak) {
 		t.Errorf("%s: explain calls it %q, because %s; triage %s", name, h.TrendWord(), h.Reason, want.Class)
+	}
+}
+
+// TestOneWord: every place that calls a trend calls it by the class of triage, and a leak
+// is one only where that says so: in the JSON of an incident, also of one kept by an older
+// version, in its words, and in top.
+func TestOneWord(t *testing.T) {
+	for _, class := range append(slices.Clone(triage.Classes), "") {
+		for _, shape := range []string{"leak", "growth", "spike", "flat", "sawtooth", "unknown"} {
+			row := warn.Row{Trend: shape}
+			judgeRow(&row, &triage.Service{Class: class}, class != "")
+			h := incident.History{Class: string(class)}
+			h.Call(incident.TrendFor(shape, string(class)))
+			old := incident.History{Class: string(class), Trend: shape}
+			if shape == "growth" {
+				old.Call(shape)
+			}
+			if row.Trend != h.TrendWord() || row.Class != string(class) || (row.Trend == "leak") != (class == triage.Leak) {
+				t.Errorf("%s of class %q: top says %q %q, explain %q", shape, class, row.Trend, row.Class, h.TrendWord())
+			}
+			if class != triage.Leak && old.TrendWord() != h.TrendWord() {
+				t.Errorf("%s of class %q: an older incident is called %q, this one %q", shape, class, old.TrendWord(), h.TrendWord())
+			}
+			for _, x := range []*incident.History{&h, &old} {
+				var got struct {
+					History struct {
+						Trend  string
+						Growth bool
+					}
+				}
+				if err := json.Unmarshal((&incident.Incident{History: x}).AppendJSON(nil), &got); err != nil {
+					t.Fatal(err)
+				}
+				words := []string{"spike", "leak", "flat", "sawtooth", "unknown"}
+				if !slices.Contains(words, got.History.Trend) || got.History.Trend == "leak" && class != triage.Leak || got.History.Growth && got.History.Trend != "unknown" {
+					t.Errorf("%s of class %q: JSON has %+v", shape, class, got.History)
+				}
+			}
+		}
 	}
 }

@@ -273,7 +273,10 @@ type History struct {
 	Kills []float64 `json:"kills,omitempty"`
 	Limit *int64    `json:"limit_bytes,omitempty"` // the container's own, at the last reading
 	Trend string    `json:"trend"`                 // spike, leak, flat, sawtooth, unknown
-	Slope *float64  `json:"slope_bytes_per_second,omitempty"`
+	// Growth is true where memory grew in the readings, Trend is unknown, and it may be a
+	// leak: triage has not decided.
+	Growth bool     `json:"growth,omitempty"`
+	Slope  *float64 `json:"slope_bytes_per_second,omitempty"`
 	// Reason says in words, with numbers, why the trend is called that.
 	Reason string `json:"reason,omitempty"`
 	// Class is what triage called the memory of its service then, by all that was kept of

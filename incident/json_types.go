@@ -271,7 +271,14 @@ func (w *jsonWriter) history(h *History) {
 	optList(w, `"breakdown":`, h.Breakdown, (*jsonWriter).parts)
 	optList(w, `"kills":`, h.Kills, func(w *jsonWriter, t *float64) { w.b = appendJSONFloat(w.b, *t) })
 	w.optInt64(`"limit_bytes":`, h.Limit)
-	w.text(`"trend":`, h.Trend)
+	called, growth := h.Trend, h.Growth
+	if called == ClassLeak && h.Class != ClassLeak { // an older incident, without triage
+		called, growth = TrendUnknown, true
+	}
+	w.text(`"trend":`, called)
+	if growth {
+		w.bool(`"growth":`, true)
+	}
 	w.optFloat(`"slope_bytes_per_second":`, h.Slope)
 	w.optText(`"reason":`, h.Reason)
 	w.optText(`"class":`, h.Class)

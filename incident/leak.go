@@ -37,18 +37,60 @@ type Judged struct {
 	Rate *float64
 }
 
-// TrendWord is the trend in words. What grew is called growth where all that is kept of its
-// service is too little to call it a leak.
-func (h *History) TrendWord() string {
-	if h.Trend == ClassLeak && h.Class == ClassUndecided {
-		return "growth"
-	}
-	return h.Trend
-}
+// Trends of an incident's history, of those that its class decides.
+const (
+	TrendUnknown  = "unknown"
+	TrendSpike    = "spike"
+	TrendFlat     = "flat"
+	TrendSawtooth = "sawtooth"
+	// TrendGrowth is the word for what grew and is not known to be a leak. In JSON that is
+	// "unknown" with growth.
+	TrendGrowth = "growth"
+)
 
-// The classes of triage that decide how an incident's trend is called.
+// The classes of triage that decide how a trend is called.
 const (
 	ClassLeak      = "leak"
 	ClassSawtooth  = "sawtooth"
+	ClassSpike     = "spike"
+	ClassSteady    = "steady"
+	ClassTooSmall  = "limit_too_small"
 	ClassUndecided = "not_enough_data"
 )
+
+// TrendFor is what a trend is called, wherever one is: shape is what a few readings look
+// like, class what triage makes of all that is kept of the service, "" where it has not been
+// asked. Only what triage calls a leak is one.
+func TrendFor(shape, class string) string {
+	switch {
+	case class == ClassLeak:
+		return ClassLeak
+	case shape != ClassLeak && shape != TrendGrowth:
+		return shape
+	}
+	switch class {
+	case ClassSawtooth:
+		return TrendSawtooth
+	case ClassSpike:
+		return TrendSpike
+	case ClassSteady, ClassTooSmall:
+		return TrendFlat
+	}
+	return TrendGrowth
+}
+
+// TrendWord is the trend in words.
+func (h *History) TrendWord() string {
+	if h.Growth && h.Trend == TrendUnknown {
+		return TrendFor(TrendGrowth, h.Class)
+	}
+	return TrendFor(h.Trend, h.Class)
+}
+
+// Call gives the trend a word, as Trend and Growth.
+func (h *History) Call(word string) {
+	h.Trend, h.Growth = word, word == TrendGrowth
+	if h.Growth {
+		h.Trend = TrendUnknown
+	}
+}

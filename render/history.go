@@ -23,10 +23,11 @@ func HistoryLine(h *incident.History) string {
 	first, last := p[0], p[len(p)-1]
 	s := fmt.Sprintf("%s %s to %s in %s", b, incident.FormatBytes(first.Bytes), incident.FormatBytes(last.Bytes),
 		incident.FormatDuration(time.Duration((last.T-first.T)*float64(time.Second))))
-	if h.Trend == "unknown" {
+	word := h.TrendWord()
+	if word == incident.TrendUnknown {
 		return s
 	}
-	s += ", " + redact.Sanitize(h.TrendWord())
+	s += ", " + redact.Sanitize(word)
 	if h.Reason != "" {
 		s += ": " + redact.Sanitize(h.Reason)
 	}
@@ -50,7 +51,10 @@ func untilKill(inc *incident.Incident) *incident.History {
 
 // flatLine is true for readings that show nothing but that memory stayed what it was.
 func flatLine(h *incident.History) bool {
-	if h == nil || h.Trend == "leak" {
+	if h == nil {
+		return false
+	}
+	if word := h.TrendWord(); word == incident.ClassLeak || word == incident.TrendGrowth {
 		return false
 	}
 	if len(h.Points) == 0 {

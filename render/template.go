@@ -291,7 +291,7 @@ func Samples() []incident.Alert {
 		OOM:      &incident.OOM{Constraint: "memcg", Usage: new(int64(64 * mib)), Limit: new(int64(64 * mib)), Failcnt: new(int64(3)), Complete: true, Kills: 1},
 		Memory:   &incident.Memory{Anon: new(int64(60 * mib)), File: new(int64(0)), Shmem: new(int64(0)), Kernel: new(int64(mib)), Slab: new(int64(0)), Swap: new(int64(0))},
 		Hog:      &incident.Hog{Container: "web", Comm: "web", PID: 1, RSS: new(int64(60 * mib))},
-		History:  &incident.History{Trend: "leak", Slope: new(1.0), Points: []incident.Point{{T: -60, Bytes: mib}, {T: 0, Bytes: 64 * mib}}},
+		History:  &incident.History{Trend: "leak", Class: "leak", Slope: new(1.0), Points: []incident.Point{{T: -60, Bytes: mib}, {T: 0, Bytes: 64 * mib}}},
 		Pressure: &incident.Pressure{SomeAvg10: new(1.0), FullAvg10: new(1.0), SomeTotal: new(1.0), Scope: "cgroup"},
 		Evidence: []incident.Evidence{{Source: "kmsg", Time: now, Text: "Killed process 1 (web)", Means: "the kernel killed it"}},
 		Advice:   []string{"Try a limit of 96 MiB."}, LogTail: []string{"the last line"}, Gaps: []incident.Gap{{Source: "docker", Reason: "down"}}, Related: []string{"other"}, Count: 2,

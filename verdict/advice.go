@@ -168,7 +168,7 @@ func adviceOwnLimit(inc *incident.Incident, f *Facts) string {
 			return incident.FormatBytes(*m.File) + " of the " + incident.FormatBytes(limit) + " is page cache that was not written to disk yet: files were written faster than the disk takes them. Write in smaller pieces with fsync, use O_DIRECT, or lower vm.dirty_bytes on the host; a higher limit only delays it."
 		}
 	}
-	if h := inc.History; h != nil && h.Trend == "leak" && h.Slope != nil && *h.Slope > 0 {
+	if h := inc.History; h != nil && (h.Trend == incident.ClassLeak || h.Growth) && h.Slope != nil && *h.Slope > 0 {
 		return LeakAdvice(*h.Slope, limit)
 	}
 	if limit <= 0 {

@@ -96,21 +96,17 @@ func history(all []Reading, limit int64, at time.Time) *incident.History {
 // last readings look like: a leak is called one everywhere, or nowhere. How memory jumped
 // or fell shortly before the incident stays as it was read.
 func judged(h *incident.History, j *incident.Judged) {
+	shape := h.Trend
 	if j == nil {
+		h.Call(incident.TrendFor(shape, ""))
 		return
 	}
 	h.Class, h.ClassConfidence, h.ClassReasons = j.Class, j.Confidence, j.Reasons
-	switch {
-	case j.Class == incident.ClassUndecided:
+	h.Call(incident.TrendFor(shape, j.Class))
+	if j.Class == incident.ClassLeak {
+		h.Slope = j.Rate
+	} else if h.Trend == shape || h.Growth && j.Class == incident.ClassUndecided {
 		return
-	case j.Class == incident.ClassLeak:
-		h.Trend, h.Slope = string(trend.Leak), j.Rate
-	case h.Trend != string(trend.Leak):
-		return
-	case j.Class == incident.ClassSawtooth:
-		h.Trend = string(trend.Sawtooth)
-	default:
-		h.Trend = string(trend.Flat)
 	}
 	h.Reason = ""
 	if len(j.Reasons) > 0 {

@@ -37,7 +37,9 @@ type Row struct {
 	StalledSome *float64 `json:"stalled_some_percent,omitempty"`
 	StalledFull *float64 `json:"stalled_full_percent,omitempty"`
 
-	Trend            string   `json:"trend"` // spike, leak, growth, flat, sawtooth, unknown
+	Trend string `json:"trend"` // spike, leak, growth, flat, sawtooth, unknown
+	// Class is what triage makes of its service, as it was last looked at; "" before that.
+	Class            string   `json:"class,omitempty"`
 	Slope            *float64 `json:"slope_bytes_per_second,omitempty"`
 	TimeToLimit      *float64 `json:"time_to_limit_seconds,omitempty"`
 	TimeToLimitError *float64 `json:"time_to_limit_error_seconds,omitempty"`
@@ -134,7 +136,7 @@ func (l *Look) row() Row {
 	}
 	r.Recent = stretches(p)
 	found := trend.Classify(points(p), trend.Options{Limit: float64(limit)})
-	r.Trend = string(found.Shape)
+	r.Trend = incident.TrendFor(string(found.Shape), "")
 	if found.Slope != nil {
 		r.Slope = &found.Slope.PerSecond
 	}

@@ -71,7 +71,7 @@ func TestRecall(t *testing.T) {
 		t.Fatalf("%d incidents", len(told))
 	}
 	h := told[0].Incident.History
-	if h == nil || h.Trend != "leak" || !strings.Contains(h.Reason, "grew 38 MiB/h for 8 h 58 min, reached the limit") || h.Points[0].T > -31000 || h.Points[0].T < -32400 {
+	if h == nil || h.Trend != "unknown" || !h.Growth || !strings.Contains(h.Reason, "grew 38 MiB/h for 8 h 58 min, reached the limit") || h.Points[0].T > -31000 || h.Points[0].T < -32400 {
 		t.Errorf("%d points, %s: %s", len(h.Points), h.Trend, h.Reason)
 	}
 

@@ -56,7 +56,7 @@ func TestSentry(t *testing.T) {
 	if inc.Warning.What != warn.Forecast || inc.Container == nil || inc.Container.Name != "web" || inc.Memory == nil {
 		t.Errorf("%+v", inc)
 	}
-	if h := inc.History; h == nil || h.Trend != "leak" || len(h.Points) < 60 || len(h.Breakdown) < 60 || h.Limit == nil {
+	if h := inc.History; h == nil || h.Trend != "unknown" || !h.Growth || len(h.Points) < 60 || len(h.Breakdown) < 60 || h.Limit == nil {
 		t.Errorf("history %+v", h)
 	}
 	if rows := w.Top(); len(rows) != 1 || rows[0].Name != "web" || rows[0].TimeToLimit == nil || rows[0].Danger <= 1 {

@@ -86,7 +86,7 @@ func (h *house) incident(i int) *incident.Incident {
 		LogTail: []string{"report 2026-11: 90 parts", "part 4 of 90: reading"},
 		Evidence: []incident.Evidence{{Source: "kmsg", Time: at, Text: "Memory cgroup out of memory: Killed process 4711 (report-builder) total-vm:1291800kB, anon-rss:77824kB", Means: "the kernel killed pid 4711, the container's main process"},
 			{Source: "docker", Time: at, Text: "event die exitCode=137", Means: "128+9: the exit code after SIGKILL, whoever sent it"}},
-		Related: []string{fmt.Sprintf("id%06d", i+5)}, History: &incident.History{Trend: "leak", Reason: "it grew by 1.1 MiB/min over 60 min", Limit: new(int64(80 * mib)), Kills: []float64{-900}}}
+		Related: []string{fmt.Sprintf("id%06d", i+5)}, History: &incident.History{Trend: "leak", Class: "leak", Reason: "it grew by 1.1 MiB/min over 60 min", Limit: new(int64(80 * mib)), Kills: []float64{-900}}}
 	for n := range 60 {
 		b := int64(20*mib + n*mib)
 		inc.History.Points = append(inc.History.Points, incident.Point{T: float64(n-59) * 60, Bytes: b})

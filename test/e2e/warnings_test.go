@@ -64,7 +64,7 @@ func leaking(t *testing.T, d *daemon, hook *receiver, id string, atLeast, wait t
 	if code != 0 || !strings.HasPrefix(svg, "<svg ") {
 		t.Errorf("no picture of it: status %d, %.80q", code, svg)
 	}
-	if h := death.History; h == nil || h.Trend != "leak" || h.Reason == "" {
+	if h := death.History; h == nil || h.TrendWord() != "growth" && h.TrendWord() != "leak" || (h.Trend == "leak") != (h.Class == "leak") || h.Reason == "" {
 		t.Errorf("the death's history is %+v", h)
 	}
 }
