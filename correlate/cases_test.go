@@ -386,6 +386,12 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 		o.Voice = &v
 	case "reach":
 		o.Horizon = &incident.Horizon{Source: name, Read: true, From: sec("from")}
+	case "set-back":
+		by, err := time.ParseDuration(kv["by"])
+		if err != nil {
+			t.Fatalf("line %d: by=%q is no duration", n, kv["by"])
+		}
+		o.From, o.SetBack = "", &observe.SetBack{By: by, After: o.At.Add(-time.Second)}
 	case "lost":
 		o.Lost = &incident.Gap{Source: name, From: sec("from"), To: o.At, Lost: int64(num("n"))}
 	default:

@@ -90,6 +90,12 @@ func New(opt Options, rows map[string][]byte) (*Correlator, error) {
 
 // Observe takes one observation and returns what is emitted because of it.
 func (c *Correlator) Observe(o observe.Observation) []Emission {
+	if o.SetBack != nil {
+		c.host.setBack(o.SetBack, o.At)
+	}
+	if len(c.host.Eras) > 0 {
+		o = c.onSteady(o)
+	}
 	now := o.Seen
 	if now.IsZero() {
 		now = o.At
@@ -163,7 +169,7 @@ func (c *Correlator) tick(now time.Time) {
 
 // Due returns what has waited long enough.
 func (c *Correlator) Due(now time.Time) []Emission {
-	c.tick(now)
+	c.tick(c.host.steady(now))
 	return c.settle(false)
 }
 
@@ -183,7 +189,7 @@ func (c *Correlator) Next() time.Time {
 	if len(c.due) > 0 {
 		next = c.due[0].dueAt
 	}
-	return sooner(next, c.kills.next)
+	return c.host.present(sooner(next, c.kills.next))
 }
 
 // Running lists the containers that run, by id, for the sampler.
@@ -191,7 +197,7 @@ func (c *Correlator) Running() map[string]observe.Followed {
 	out := make(map[string]observe.Followed, len(c.containers))
 	for id, x := range c.containers {
 		if r := x.current(); r != nil && r.alive() && r.pid != 0 {
-			f := observe.Followed{PID: r.pid, Started: r.start, Service: incident.ServiceOf(&x.Spec.Container), CPUQuota: x.Spec.CPUQuota}
+			f := observe.Followed{PID: r.pid, Started: c.host.clock(r.start), Service: incident.ServiceOf(&x.Spec.Container), CPUQuota: x.Spec.CPUQuota}
 			if limit := x.Spec.MemoryLimit; limit != nil {
 				f.MemoryLimit = *limit
 			}
@@ -266,7 +272,7 @@ func (c *Correlator) settle(all bool) []Emission {
 			return cmp.Or(a.Incident.Time.Compare(b.Incident.Time), -strings.Compare(string(a.Incident.Kind), string(b.Incident.Kind)), strings.Compare(a.Incident.ID, b.Incident.ID))
 		})
 	}
-	return out
+	return c.host.offSteady(out)
 }
 
 // dueHeap orders containers by when something in them has waited long enough.

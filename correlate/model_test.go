@@ -22,7 +22,7 @@ import (
 // pids, seen by sources that lose stretches and say so, stamp starts and ends by other
 // clocks, and repeat themselves. Each history is delivered several times over, each time
 // late in other ways, with sources that stand still and with restarts of the Correlator in
-// between. Every delivery must end in the same incidents under the same ids; no incident
+// between. In some the host's clock is set back by hours on the way. Every delivery must end in the same incidents under the same ids; no incident
 // may be emitted twice, or be changed without a fact of its own moment; and each must be
 // true of the history (model_truth_test.go).
 //
@@ -115,7 +115,10 @@ type world struct {
 	facts []*fact
 	lossy bool // some fact was lost, or some question never answered
 	seq   uint64
-	busy  map[int]time.Time // pid → until when it is in use
+	// At back the host's clock is set back by by: what comes later is stamped earlier.
+	back time.Time
+	by   time.Duration
+	busy map[int]time.Time // pid → until when it is in use
 }
 
 var sources = []string{"docker", "podman", "kmsg", "trace"}
@@ -133,6 +136,10 @@ func newWorld(t *rapid.T) *world {
 		}
 	}
 	w.lose(t)
+	if w.back = never; rapid.IntRange(0, 2).Draw(t, "set back") == 0 {
+		w.back = zero.Add(time.Duration(rapid.IntRange(0, 15000).Draw(t, "set back at")) * time.Millisecond)
+		w.by = time.Duration(rapid.IntRange(60, 180).Draw(t, "set back by")) * time.Minute
+	}
 	return w
 }
 
@@ -332,7 +339,8 @@ func (w *world) lose(t *rapid.T) {
 type delivery struct {
 	facts    []arrival
 	restarts []time.Time
-	log      []string // what was emitted, and when
+	notice   time.Duration // how long after it the set-back of the clock is noticed at the latest
+	log      []string      // what was emitted, and when
 }
 
 type arrival struct {
@@ -385,6 +393,7 @@ func (w *world) deliver(t *rapid.T) *delivery {
 		d.restarts = append(d.restarts, zero.Add(time.Duration(rapid.IntRange(0, 20000).Draw(t, "restart at"))*time.Millisecond))
 	}
 	slices.SortFunc(d.restarts, time.Time.Compare)
+	d.notice = time.Duration(rapid.IntRange(0, 2000).Draw(t, "noticed after")) * time.Millisecond
 	return d
 }
 
@@ -398,6 +407,7 @@ func (w *world) play(t *rapid.T, d *delivery) map[string]*incident.Incident {
 			if (final[e.Incident.ID] != nil) != e.Update {
 				t.Fatalf("emitted twice, or an update of nothing: %s\n%s", e.Incident.Summary, w.story(d))
 			}
+			e.Incident = mapTimes(e.Incident, w.steady)
 			final[e.Incident.ID] = e.Incident
 			d.log = append(d.log, fmt.Sprintf("%.3f emits %s %s", now.Sub(zero).Seconds(), e.Incident.ID, gist(e.Incident)))
 		}
@@ -409,23 +419,35 @@ func (w *world) play(t *rapid.T, d *delivery) map[string]*incident.Incident {
 			t.Fatal(err)
 		}
 		for _, name := range sources {
-			emitted(c.Observe(observe.Observation{From: name, At: at, Seen: at, Source: &observe.SourceState{Name: name, Kind: kindOf(name), Up: true}}))
+			emitted(c.Observe(observe.Observation{From: name, At: w.clock(at), Seen: w.clock(at), Source: &observe.SourceState{Name: name, Kind: kindOf(name), Up: true}}))
 		}
 		return c
 	}
 	c := start(zero.Add(-time.Minute))
 	until := func(at time.Time) {
-		for next := c.Next(); !next.IsZero() && next.Before(at); next = c.Next() {
+		for next := w.steady(c.Next()); !next.IsZero() && next.Before(at); next = w.steady(c.Next()) {
 			now = next
-			emitted(c.Due(next))
+			emitted(c.Due(w.clock(next)))
 		}
+	}
+	noticed := false
+	reach := func(at time.Time) { // the watcher looks at the clock before it does anything
+		if !noticed && !at.Before(w.back) {
+			noticed = true
+			until(w.back)
+			if now = w.back.Add(d.notice); at.Before(now) {
+				now = at
+			}
+			emitted(c.Observe(observe.Observation{At: w.clock(now), Seen: w.clock(now), SetBack: &observe.SetBack{By: w.by, After: w.clock(w.back).Add(-d.notice)}}))
+		}
+		until(at)
 	}
 	restarts := d.restarts
 	for _, f := range d.facts {
 		for len(restarts) > 0 && restarts[0].Before(f.seen) {
-			until(restarts[0])
+			reach(restarts[0])
 			now = restarts[0]
-			emitted(c.Due(now))
+			emitted(c.Due(w.clock(now)))
 			kept, err := c.State()
 			if err != nil {
 				t.Fatal(err)
@@ -437,23 +459,59 @@ func (w *world) play(t *rapid.T, d *delivery) map[string]*incident.Incident {
 			}
 			c, restarts = start(restarts[0]), restarts[1:]
 		}
-		until(f.seen)
-		o := f.o
-		o.Seen = f.seen
+		reach(f.seen)
 		now = f.seen
-		emitted(c.Observe(o))
+		emitted(c.Observe(w.stamped(f)))
+	}
+	if !w.back.Equal(never) {
+		reach(w.back.Add(d.notice))
 	}
 	for range 1000 {
 		if c.Next().IsZero() {
 			break
 		}
-		now = c.Next()
-		emitted(c.Due(now))
+		now = w.steady(c.Next())
+		emitted(c.Due(w.clock(now)))
 	}
 	if c.Open() {
 		t.Fatalf("something is still open\n%s", w.story(d))
 	}
 	return final
+}
+
+// clock is what the host's clock shows at a moment, and steady the moment of that.
+func (w *world) clock(at time.Time) time.Time {
+	if at.Before(w.back) {
+		return at
+	}
+	return at.Add(-w.by)
+}
+
+func (w *world) steady(shown time.Time) time.Time {
+	if shown.IsZero() || shown.After(zero.Add(-30*time.Minute)) {
+		return shown
+	}
+	return shown.Add(w.by)
+}
+
+// stamped is a fact with the times that it arrives with. Engines wrote theirs down; those of
+// the kernel are worked out from the clock as it stands then.
+func (w *world) stamped(f arrival) observe.Observation {
+	stamp := w.clock
+	if f.source == "kmsg" || f.source == "trace" {
+		stamp = func(at time.Time) time.Time { return at.Add(w.clock(f.seen).Sub(f.seen)) }
+	}
+	o := f.o
+	if !w.back.Equal(never) {
+		o = mapTimes(o, func(at time.Time) time.Time {
+			if at.IsZero() {
+				return at
+			}
+			return stamp(at)
+		})
+	}
+	o.Seen = w.clock(f.seen)
+	return o
 }
 
 // gist is what must be the same of an incident, however its facts arrived.
@@ -515,6 +573,9 @@ func (w *world) story(d *delivery) string {
 	}
 	for _, l := range d.log {
 		b.WriteString(l + "\n")
+	}
+	if !w.back.Equal(never) {
+		fmt.Fprintf(&b, "the clock is set back at %.3f, noticed within %v\n", w.back.Sub(zero).Seconds(), d.notice)
 	}
 	for _, at := range d.restarts {
 		fmt.Fprintf(&b, "restart at %.3f\n", at.Sub(zero).Seconds())

@@ -336,7 +336,7 @@ func (c *Correlator) Lived(id string) (service string, start time.Time, ok bool)
 	if x == nil || x.current() == nil {
 		return "", time.Time{}, false
 	}
-	return incident.ServiceOf(&x.Spec.Container), x.current().start, true
+	return incident.ServiceOf(&x.Spec.Container), c.host.clock(x.current().start), true
 }
 
 // Recall takes what is kept of a container's past, oldest first.
@@ -347,6 +347,7 @@ func (c *Correlator) Recall(id string, all []recorder.Reading) {
 	}
 	x.past = x.past[:0]
 	for _, r := range all {
+		r.At = c.host.kept(r.At, c.now)
 		if r.Start { // what came before was another run
 			x.past = x.past[:0]
 		}
@@ -357,7 +358,7 @@ func (c *Correlator) Recall(id string, all []recorder.Reading) {
 // Judge takes what triage says of the service of a container at a moment.
 func (c *Correlator) Judge(id string, j *incident.Judged, at time.Time) {
 	if x := c.containers[id]; x != nil {
-		x.judged, x.judgedAt = j, at
+		x.judged, x.judgedAt = j, c.host.steady(at)
 	}
 }
 
@@ -373,7 +374,12 @@ func (x *container) judgedAround(at time.Time) *incident.Judged {
 }
 
 // Samples takes readings of one container that were made before.
-func (c *Correlator) Samples(past []observe.Sample) { c.samples(past) }
+func (c *Correlator) Samples(past []observe.Sample) {
+	if len(c.host.Eras) > 0 {
+		past = mapTimes(past, func(at time.Time) time.Time { return c.host.kept(at, c.now) })
+	}
+	c.samples(past)
+}
 
 // Present returns a container's description and when its present run began; ok is false
 // for one that does not run.
@@ -382,9 +388,11 @@ func (c *Correlator) Present(id string) (spec observe.Container, start time.Time
 	if x == nil || x.current() == nil || !x.current().alive() {
 		return observe.Container{}, time.Time{}, false
 	}
-	spec = x.Spec
+	if spec = x.Spec; len(c.host.Eras) > 0 {
+		spec = mapTimes(spec, c.host.clock)
+	}
 	spec.Name = x.name()
-	return spec, x.current().start, true
+	return spec, c.host.clock(x.current().start), true
 }
 
 // FactsAt is what is known of a container's newest run at a moment, of the host where id
@@ -397,5 +405,9 @@ func (c *Correlator) FactsAt(id string, at time.Time) *verdict.Facts {
 	if x == nil || x.current() == nil {
 		return nil
 	}
-	return c.runFacts(x, x.current(), at)
+	f := c.runFacts(x, x.current(), c.host.kept(at, c.now))
+	if len(c.host.Eras) > 0 {
+		f = mapTimes(f, c.host.clock)
+	}
+	return f
 }

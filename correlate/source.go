@@ -26,6 +26,9 @@ type hostFacts struct {
 	Away []span `json:"away,omitempty"`
 	// Until is when this was kept: until then oomwatch ran.
 	Until time.Time `json:"until,omitzero"`
+	// Eras are the stretches between set-backs of the host's clock; none while there was no
+	// set-back. Every other moment that is kept is on steady time.
+	Eras []era `json:"eras,omitempty"`
 
 	names   []string  // of Sources, sorted
 	heard   time.Time // arrival of the last word that the kernel log lost something

@@ -45,6 +45,14 @@ type Observation struct {
 	Counted *Counted        `json:"counted,omitempty"`
 	Leaks   *incident.Leaks `json:"leaks,omitempty"`
 	Cursor  *Cursor         `json:"cursor,omitempty"`
+	SetBack *SetBack        `json:"set_back,omitempty"`
+}
+
+// SetBack says that the host's clock was set back by By. After is by the new clock: the
+// set-back was at that moment or later, and no later than At.
+type SetBack struct {
+	By    time.Duration `json:"by"`
+	After time.Time     `json:"after"`
 }
 
 // Storage is a reading of filesystems, and of log files, that containers write to: of

@@ -52,6 +52,10 @@ type Watcher struct {
 
 	memoir memoir
 
+	clock   clockWatch
+	began   time.Time // from when the monotonic clock counts
+	setBack time.Time // when a set-back of the host's clock was noticed last
+
 	mu     sync.Mutex
 	states []observe.SourceState
 
@@ -202,13 +206,15 @@ func (w *Watcher) loop(ctx context.Context, obs <-chan observe.Observation) {
 				emitted = append(emitted, w.take(<-obs)...)
 			}
 			w.follow()
-		case now := <-due.C:
-			emitted = append(emitted, w.judged(w.corr.Due(now))...)
+		case <-due.C:
+			now, first := w.clockNow()
+			emitted = append(emitted, w.judged(append(first, w.corr.Due(now)...))...)
 		case <-rounds:
 			w.round = w.sampler.Snapshots(w.round[:0])
 			emitted = append(emitted, w.sentry.read(w.round)...)
 		case <-tick.C:
-			emitted = append(emitted, w.judged(nil)...)
+			_, first := w.clockNow()
+			emitted = append(emitted, w.judged(first)...)
 			keep = true
 		}
 		if len(emitted) == 0 && !keep {
@@ -230,11 +236,14 @@ func (w *Watcher) take(o observe.Observation) []correlate.Emission {
 		return nil
 	}
 	w.metrics.saw(o)
+	_, emitted := w.clockNow()
+	if o.Seen.Before(w.setBack) {
+		o.Seen = w.setBack // it was read off the old clock
+	}
 	if o.Episode != nil && w.sampler != nil {
 		// Who shared a limit is known only now, while they still hold it.
 		o.Members = w.sampler.Below(o.Episode)
 	}
-	var emitted []correlate.Emission
 	if w.sampler != nil {
 		// What led to it is read from the recorder now: the correlator is not
 		// given every reading of every container as it is made.

@@ -281,7 +281,7 @@ func (r *run) read(ctx context.Context, res client.EventsResult) error {
 	for {
 		select {
 		case m := <-res.Messages:
-			if n := eventTime(m).UnixNano(); n > r.lastEvent.Load() {
+			if n := eventTime(m).UnixNano(); n > r.lastEvent.Load() || r.lastEvent.Load()-n > setBack.Nanoseconds() {
 				r.lastEvent.Store(n)
 			}
 			r.inbox.put(slim(m))

@@ -387,3 +387,65 @@ func TestProbe(t *testing.T) {
 		t.Errorf("bad host: %+v", c)
 	}
 }
+
+// The host's clock is set back by an hour under a container: the engine shows that it began
+// an hour after it ended. That is its own end all the same, its log is read, and the run
+// that follows has its pid.
+func TestClockSetBack(t *testing.T) {
+	died := time.Now()
+	began := died.Add(time.Hour)
+	stamp := func(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
+	state := fmt.Sprintf(`{"Id":"web","State":{"Status":"exited","ExitCode":137,"OOMKilled":true,"StartedAt":%q,"FinishedAt":%q}}`, stamp(began), stamp(died))
+	again := make(chan struct{})
+	var mu sync.Mutex
+	var since []string
+	f := serve(t, "1.41", map[string]http.HandlerFunc{
+		"/events": func(w http.ResponseWriter, r *http.Request) {
+			flush(w)
+			_, _ = io.WriteString(w, fakeEvent("web", "start", began.UnixNano()+1, nil)+fakeEvent("web", "die", died.UnixNano()+1, map[string]string{"exitCode": "137"}))
+			w.(http.Flusher).Flush()
+			select {
+			case <-again:
+			case <-r.Context().Done():
+				return
+			}
+			_, _ = io.WriteString(w, fakeEvent("web", "start", died.Add(time.Second).UnixNano(), nil))
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		},
+		"/containers/web/json": func(w http.ResponseWriter, _ *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			reply(w, 200, state)
+		},
+		"/containers/web/logs": func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			since = append(since, r.URL.Query().Get("since"))
+			w.WriteHeader(200)
+		},
+	})
+	rec := follow(t, Options{Host: f.host, LogLines: 5}, hurry)
+	d := rec.wait(t, "detail", isDetail("web")).Detail
+	if d.Inspect == nil || d.Inspect.Exit == nil || !d.Inspect.Exit.OOMKilled || !d.Inspect.Exit.FinishedAt.Equal(died.Round(0)) {
+		t.Errorf("detail %s", toJSON(t, d))
+	}
+	mu.Lock()
+	for _, s := range since {
+		if s != "" && s != "0" && s > fmt.Sprint(died.Unix()+1) {
+			t.Errorf("asked for its log since %s, and it ended at %d", s, died.Unix())
+		}
+	}
+	if len(since) == 0 {
+		t.Error("its log was not asked for")
+	}
+	state = fmt.Sprintf(`{"Id":"web","State":{"Status":"running","Running":true,"Pid":4711,"StartedAt":%q}}`, stamp(died.Add(time.Second-time.Millisecond)))
+	mu.Unlock()
+	close(again)
+	rec.wait(t, "the run that follows, with its pid", func(o observe.Observation) bool {
+		return o.Container != nil && o.Container.ID == "web" && o.Container.PID == 4711 && !o.Container.AnswersStart.IsZero()
+	})
+	rec.wait(t, "the events that follow are read on from", func(o observe.Observation) bool {
+		return o.Cursor != nil && o.Cursor.Value < stamp(began)
+	})
+}

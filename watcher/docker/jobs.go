@@ -190,7 +190,8 @@ func (r *run) afterDeath(a answer) {
 	d := observe.Detail{ID: a.id, DiedAt: a.at, LogTail: a.tail.Shown, RawTail: a.tail.Raw, Problem: problem(a), Filesystems: a.disks, FilesystemsUnread: a.unread}
 	if a.doc != nil {
 		c := a.doc.container(a.runtime)
-		if c.StartedAt.After(a.at) {
+		back := !c.FinishedAt.IsZero() && c.StartedAt.Sub(c.FinishedAt) > setBack
+		if c.StartedAt.After(a.at) && !back {
 			// It runs again: its state is not that of this death any more.
 			c.Exit, c.ExitCode, c.FinishedAt = nil, nil, time.Time{}
 		}

@@ -112,7 +112,7 @@ func (r *run) next(now time.Time) time.Time {
 		}
 	}
 	sooner(r.rec.due)
-	if r.cursor.After(r.cursorSaid) {
+	if !r.cursor.Equal(r.cursorSaid) {
 		sooner(r.cursorDue)
 	}
 	return next
@@ -158,7 +158,7 @@ func (r *run) event(m events.Message) {
 	}
 	r.s.metrics.events.WithLabelValues(string(m.Action)).Inc()
 	r.rec.touch(id)
-	if at.After(r.cursor) {
+	if at.After(r.cursor) || r.cursor.Sub(at) > setBack {
 		r.cursor = at
 		if r.cursorDue.IsZero() {
 			r.cursorDue = time.Now().Add(r.s.pace.cursor)
@@ -170,7 +170,9 @@ func (r *run) event(m events.Message) {
 		r.offer(job{kind: jobCreate, id: id, at: at})
 		r.watchStart(id, time.Now())
 	case events.ActionStart:
-		k.started, k.begun = true, at
+		if k.started, k.begun = true, at; k.detailed.Sub(at) > setBack {
+			k.detailed = time.Time{} // that was an earlier run
+		}
 		delete(r.checks, id)
 		o.Event.Owed = r.offer(job{kind: jobStart, id: id, at: at})
 		r.emit(o)
@@ -195,6 +197,10 @@ func (r *run) event(m events.Message) {
 // early is how long before the engine notes its start a program may write.
 const early = 500 * time.Millisecond
 
+// setBack is how far a new event must lie before what is known already for the host's clock
+// to have been set back: engines repeat events of the last seconds only.
+const setBack = 10 * time.Second
+
 // sameEnd is how long after an end its "die" comes at the latest, but from an engine
 // that hung: that asks twice.
 const sameEnd = 10 * time.Second
@@ -202,7 +208,7 @@ const sameEnd = 10 * time.Second
 // died emits a death and asks for what can still be learned of it.
 func (r *run) died(o observe.Observation, k *known) {
 	j := job{kind: jobDeath, id: o.Exit.ID, at: o.At, tty: k.tty, rm: k.rm, disks: k.disks}
-	if !k.begun.IsZero() {
+	if !k.begun.IsZero() && !k.begun.After(o.At) {
 		j.since = k.begun.Add(-early)
 	}
 	// Who ended well is not told of, and many do (jobs, health checks).
@@ -259,7 +265,7 @@ func (r *run) say(st observe.SourceState, at time.Time) {
 
 // sayCursor emits how far the events have been read, now and then.
 func (r *run) sayCursor(now time.Time) {
-	if !r.cursor.After(r.cursorSaid) || now.Before(r.cursorDue) {
+	if r.cursor.Equal(r.cursorSaid) || now.Before(r.cursorDue) {
 		return
 	}
 	r.cursorSaid, r.cursorDue = r.cursor, time.Time{}
