@@ -21,7 +21,7 @@ type LeftOutError struct {
 }
 
 func (e *LeftOutError) Error() string {
-	return fmt.Sprintf("%s is damaged: %d rows or parts of it cannot be read and are left out; oomwatch run moves it aside and carries over what it can", e.Path, e.N)
+	return fmt.Sprintf("%s is damaged: what cannot be read of it is left out (rows or parts: %d); oomwatch run moves it aside and carries over what it can", e.Path, e.N)
 }
 
 // ReadStore reads incidents from a store's file, beside a daemon or without one. With

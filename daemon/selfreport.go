@@ -176,7 +176,7 @@ func (s *selfReports) incident(what, subject string, at time.Time, summary, fix 
 
 // deadLettered reports to the other receivers that one refuses.
 func (s *selfReports) deadLettered(t notify.Trouble) {
-	summary := fmt.Sprintf("the receiver %s did not take %d alerts, and they were given up: %s", t.Receiver, t.Parked, t.Reason)
+	summary := fmt.Sprintf("the receiver %s refused alerts, which were given up (%d): %s", t.Receiver, t.Parked, t.Reason)
 	if t.Gone {
 		summary = fmt.Sprintf("the receiver %s is gone for good and gets no more alerts: %s", t.Receiver, t.Reason)
 	}
@@ -187,7 +187,7 @@ func (s *selfReports) deadLettered(t notify.Trouble) {
 func (s *selfReports) observe(o observe.Observation) {
 	if o.Lost != nil && o.Lost.Lost > 0 {
 		s.event(incident.SelfLost, o.Lost.Source, int(o.Lost.Lost), time.Now(),
-			fmt.Sprintf("%d records of the source %s were lost before they were read: %s", o.Lost.Lost, o.Lost.Source, o.Lost.Reason),
+			fmt.Sprintf("the source %s lost records before they were read (%d): %s", o.Lost.Source, o.Lost.Lost, o.Lost.Reason),
 			"deaths of that time are found by the other sources; see: oomwatch doctor")
 	}
 }

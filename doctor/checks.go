@@ -104,7 +104,7 @@ func checkOOMText() Finding {
 	_ = k.Run(ctx, func(observe.Observation) {})
 	if n, line := k.Unrecognised(); n > 0 {
 		f.State = Weak
-		f.Found = fmt.Sprintf("unrecognised OOM text: %d lines, the first %q", n, line)
+		f.Found = fmt.Sprintf("unrecognised OOM text: %s, the first %q", units.Count(int(n), "line"), line)
 		f.Invisible = "what those lines say"
 		f.Fix = "report that line, with the ten around it, at " + build.ReportAt + ": this kernel writes its OOM reports in a form that is new to oomwatch"
 	}
@@ -307,7 +307,7 @@ func statusFindings(st *web.Status) []Finding {
 			f.State, f.Found = Missing, d.Receiver+" takes no alerts: "+d.Down
 			f.Invisible, f.Fix = "alerts to it, until it takes them again", "mend that, then run: oomwatch notify retry "+d.Receiver
 		case d.Parked > d.Pruned:
-			f.State, f.Found = Weak, fmt.Sprintf("%s refused %d alerts: %s", d.Receiver, d.Parked-d.Pruned, d.Error)
+			f.State, f.Found = Weak, fmt.Sprintf("%s refused %s: %s", d.Receiver, units.Count(int(d.Parked-d.Pruned), "alert"), d.Error)
 			f.Fix = "see why: oomwatch notify status; then run: oomwatch notify retry " + d.Receiver
 		}
 		found = append(found, f)
@@ -321,7 +321,7 @@ func statusFindings(st *web.Status) []Finding {
 // recorderFinding tells what a running daemon records.
 func recorderFinding(r *web.RecorderStatus) Finding {
 	f := Finding{Capability: "recorder", State: OK,
-		Found: fmt.Sprintf("%d containers, each read every %.1f s; the history has %.1f MiB", r.Containers, r.PeriodSeconds, float64(r.HistoryBytes)/(1<<20))}
+		Found: fmt.Sprintf("%s, each read every %.1f s; the history has %.1f MiB", units.Count(r.Containers, "container"), r.PeriodSeconds, float64(r.HistoryBytes)/(1<<20))}
 	if r.PeriodSeconds > 1 {
 		f.State = Weak
 		f.Invisible = "what comes and goes between two readings"

@@ -19,9 +19,9 @@ const toldV2 = "receiver, '', key, at_ns, wait_ns, thread"
 type salvaged struct{ state, incidents, deliveries, pending, lost int }
 
 func (n salvaged) String() string {
-	s := fmt.Sprintf("%d incidents, %d deliveries (%d of them still owed) and %d notes of where the sources were read were carried over", n.incidents, n.deliveries, n.pending, n.state)
+	s := fmt.Sprintf("carried over: incidents %d, deliveries %d (pending %d), source positions %d", n.incidents, n.deliveries, n.pending, n.state)
 	if n.lost > 0 {
-		s += fmt.Sprintf("; %d rows could not be", n.lost)
+		s += fmt.Sprintf("; lost: rows %d", n.lost)
 	}
 	return s
 }

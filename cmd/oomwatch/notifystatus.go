@@ -13,6 +13,7 @@ import (
 	"github.com/oomwatch/oomwatch/daemon"
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/store"
+	"github.com/oomwatch/oomwatch/units"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -86,7 +87,7 @@ Where no daemon runs, the next one sends them. Only root and the daemon's own us
 			if out.json() {
 				return writeLines(cmd.OutOrStdout(), []map[string]int{{"deliveries": n}})
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries are tried again\n", n)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "retried: %s\n", units.Count(n, "alert"))
 			return err
 		},
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/oomwatch/oomwatch/internal/terminal"
 	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/render"
+	"github.com/oomwatch/oomwatch/units"
 	"github.com/oomwatch/oomwatch/warn"
 )
 
@@ -245,7 +246,7 @@ func (m *topModel) write(b *strings.Builder) {
 		b.WriteString(clipRunes("q back · arrows scroll", m.width))
 		return
 	}
-	head := fmt.Sprintf("oomwatch top · %d containers and the host · from %s", max(len(m.all)-1, 0), m.from)
+	head := fmt.Sprintf("oomwatch top · %s and the host · from %s", units.Count(max(len(m.all)-1, 0), "container"), m.from)
 	if !m.at.IsZero() {
 		head += " · " + m.at.Local().Format("15:04:05")
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/oomwatch/oomwatch/store"
 	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/triage/kept"
+	"github.com/oomwatch/oomwatch/units"
 	"github.com/oomwatch/oomwatch/web"
 )
 
@@ -165,7 +166,7 @@ func (t *triager) readLogs(ctx context.Context, c *triage.Collector) error {
 	notes := t.cmd.ErrOrStderr()
 	sayUnread(notes, &stats)
 	if undated > 0 {
-		fmt.Fprintf(notes, "note: %d kills have no date, so --since and --at cannot leave them out\n", undated)
+		fmt.Fprintf(notes, "note: %s without a date: --since and --at cannot leave them out\n", units.Count(int(undated), "kill"))
 	}
 	return err
 }

@@ -9,15 +9,16 @@ import (
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/kmsg"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/units"
 )
 
 // sayUnread says which lines of a log were not believed, or not understood.
 func sayUnread(notes io.Writer, stats *kmsg.ScanStats) {
 	if stats.Foreign > 0 {
-		fmt.Fprintf(notes, "note: %d lines look like the kernel's and were written by a program: not believed\n", stats.Foreign)
+		fmt.Fprintf(notes, "note: not believed, as a program wrote it: %s like the kernel's\n", units.Count(int(stats.Foreign), "line"))
 	}
 	if stats.Unrecognised > 0 {
-		fmt.Fprintf(notes, "note: unrecognised OOM text: %d lines are of an OOM report in a form that this version does not know, or stand behind text that it does not.\nPlease report the first, with the ten lines around it, at %s:\n", stats.Unrecognised, build.ReportAt)
+		fmt.Fprintf(notes, "note: unrecognised OOM text: %s of an OOM report in a form that this version does not know, or behind text that it does not know.\nPlease report the first, with the ten lines around it, at %s:\n", units.Count(int(stats.Unrecognised), "line"), build.ReportAt)
 		for _, l := range stats.UnrecognisedLines {
 			fmt.Fprintf(notes, "  %s\n", redact.Sanitize(l))
 		}

@@ -65,7 +65,7 @@ func Probe(ctx context.Context, socket string) Probed {
 			n++
 		}
 	}
-	p.Found += fmt.Sprintf(", %d containers, %d running", len(entries), n)
+	p.Found += fmt.Sprintf(", containers: %d, running: %d", len(entries), n)
 	p.Unseen = "who asks it to stop or kill a container, of which it has no event: the trace of signals shows that"
 	if !c.events {
 		p.Found += "; it is asked for its list each second"

@@ -52,7 +52,7 @@ func Probe(ctx context.Context, host string) []Check {
 	p.try(ctx, "info", 5*time.Second, func(ctx context.Context) (string, error) {
 		res, err := cli.Info(ctx, client.InfoOptions{})
 		i := res.Info
-		found := fmt.Sprintf("%d containers, %d running; cgroup v%s by %s; logs by %s", i.Containers, i.ContainersRunning, i.CgroupVersion, i.CgroupDriver, i.LoggingDriver)
+		found := fmt.Sprintf("containers: %d, running: %d; cgroup v%s by %s; logs by %s", i.Containers, i.ContainersRunning, i.CgroupVersion, i.CgroupDriver, i.LoggingDriver)
 		if i.LiveRestoreEnabled {
 			found += "; live-restore: deaths while the engine is down bring no event, the kernel log has them"
 		}
@@ -74,7 +74,7 @@ func Probe(ctx context.Context, host string) []Check {
 		if err == nil && len(res.Items) > 0 {
 			id = res.Items[0].ID
 		}
-		return fmt.Sprintf("%d containers", len(res.Items)), err
+		return fmt.Sprintf("containers: %d", len(res.Items)), err
 	})
 	tty := false
 	p.try(ctx, "inspect", 5*time.Second, func(ctx context.Context) (string, error) {
