@@ -138,7 +138,8 @@ func isSuspect(t string) bool {
 // parseKiller reads the lines of user-space OOM killers, by the program's name
 // in the log.
 func parseKiller(r *Record) (f Fault, ok bool) {
-	t := r.Text
+	// A program writes a name as it is; the kernel would have escaped it.
+	t := valid(r.Text)
 	f = Fault{Kind: FaultUserspaceOOM, Killer: r.Ident}
 	switch r.Ident {
 	case "earlyoom":

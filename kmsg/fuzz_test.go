@@ -56,7 +56,7 @@ func checkEvent(t *testing.T, e *Event) {
 	}
 	if e.Fault != nil {
 		n++
-		if e.Fault.Kind == "" || !utf8.ValidString(e.Fault.Comm) {
+		if f := e.Fault; f.Kind == "" || !utf8.ValidString(f.Comm+f.Cgroup+f.Signal+f.Object) {
 			t.Errorf("fault %+v", e.Fault)
 		}
 	}

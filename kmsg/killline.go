@@ -109,7 +109,7 @@ func (k *killLine) announced(s string, escaped bool) (rest string, ok bool) {
 // any byte, ") total-vm:" too, so that the last one that fits counts.
 func commEnd(s string) int {
 	// Nearly always there is one bracket.
-	if i := strings.IndexByte(s, ')'); i >= 0 && strings.HasPrefix(s[i:], ") total-vm:") && strings.IndexByte(s[i+1:min(len(s), maxName+len(") total-vm:"))], ')') < 0 {
+	if i := strings.IndexByte(s, ')'); i >= 0 && i <= maxName && strings.HasPrefix(s[i:], ") total-vm:") && strings.IndexByte(s[i+1:min(len(s), maxName+len(") total-vm:"))], ')') < 0 {
 		return i
 	}
 	// A name is at most 15 bytes, 60 when all are escaped.

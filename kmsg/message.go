@@ -63,9 +63,15 @@ func decode(s string, escaped bool) string {
 		}
 		b = append(b, s[i])
 	}
-	if utf8.Valid(b) {
-		return string(b)
+	return valid(string(b))
+}
+
+// valid writes the bytes of s that are no UTF-8 as \xNN.
+func valid(s string) string {
+	if utf8.ValidString(s) {
+		return s
 	}
+	b := []byte(s)
 	out := make([]byte, 0, len(b)+8)
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
