@@ -131,7 +131,7 @@ func (c *Correlator) gapsOf(x *container, r *run) []incident.Gap {
 	if !x.unseenEnd(r) {
 		return c.gapsAround(at)
 	}
-	from, why := x.lastKnown(r), "it gave no word of this end"
+	from, why := x.lastKnown(r), "it sent no event of this end"
 	if slices.ContainsFunc(c.host.Away, func(p span) bool { return p.From.Before(at) && p.To.After(from) }) {
 		why = notRunning
 	}

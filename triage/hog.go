@@ -90,7 +90,7 @@ func (s *Service) hostLeak(list []*occasion, d dice) bool {
 			return false
 		}
 		chance = k.P
-		why = fmt.Sprintf("it lived on and held more each time, from %s to %s: too steady for chance (%s)", units.Bytes(first.HogHeld), units.Bytes(last.HogHeld), odds(chance))
+		why = fmt.Sprintf("it survived and held more each time, from %s to %s: too steady for chance (%s)", units.Bytes(first.HogHeld), units.Bytes(last.HogHeld), odds(chance))
 	}
 	if chance > possible(len(g.rates)) {
 		return false
@@ -108,7 +108,7 @@ func (s *Service) hostLeak(list []*occasion, d dice) bool {
 	}
 	s.Rate, s.RateLow, s.RateHigh = &rate, new(slices.Min(g.rates)), new(slices.Max(g.rates))
 	s.Reasons = append(s.Reasons, why)
-	s.Advice = append(s.Advice, rules.LeakAdvice(rate, 0), "Give it a memory limit until then, so that it is the one that dies.")
+	s.Advice = append(s.Advice, rules.LeakAdvice(rate, 0), "Until then, give it a memory limit, so that the kernel kills it and nothing else.")
 	return true
 }
 

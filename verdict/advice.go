@@ -104,7 +104,7 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 			return "The container was removed, and its log with it: look at what else happened on the host at that time (journalctl --since)."
 		}
 		if f.Offline && v.signal != 0 && !f.covers(anEngine, endTime(f)) {
-			return "Ask again with the engine's word: " + wordsOf(inc).asked + "."
+			return "Ask again with what the engine recorded: " + wordsOf(inc).asked + "."
 		}
 		return "Look at the last log lines and at what else happened on the host at that time (journalctl --since)."
 	case incident.EngineStop:

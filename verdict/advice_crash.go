@@ -60,7 +60,7 @@ func adviceCrash(inc *incident.Incident, f *Facts, v judgement) string {
 	case v.signal == 5:
 		return "The program stopped itself with a trap, as Chromium, V8 and Go's debuggers do on a failed check: read the last log lines; " + core + "."
 	case v.signal == 24 || v.signal == 25:
-		return "A limit of the process was reached (RLIMIT_CPU or RLIMIT_FSIZE): look at --ulimit, ulimits: or prlimit --pid, and raise the one that was meant for something else."
+		return "A limit of the process was reached (RLIMIT_CPU or RLIMIT_FSIZE): look at --ulimit, ulimits: or prlimit --pid, and raise the one that the program needs."
 	case v.signal == 6:
 		return "Read the last log lines for the assertion or abort message; " + core + "."
 	}

@@ -53,7 +53,7 @@ func judge(f *Facts) judgement {
 	v := judgeDeath(f)
 	if f.Placed && v.kill != nil {
 		v.confidence = weaker(v.confidence, incident.Likely)
-		v.why = joinWhy(v.why, "the kernel's log has no time of day (dmesg -T or journalctl -k would print it): that this kill belongs to this end is taken from the engine's word on an OOM in this container")
+		v.why = joinWhy(v.why, "the kernel's log has no time of day (dmesg -T or journalctl -k would print it): this kill is joined to this end only because the engine reported an OOM in this container")
 	}
 	return v
 }
@@ -256,7 +256,7 @@ func judgeCode(f *Facts) (judgement, bool) {
 	sig := incident.ExitSignal(code)
 	switch {
 	case f.Exit.NoCode:
-		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "the engine's word of its end has no exit code"}, true
+		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "the engine's event of its end has no exit code"}, true
 	case code == 0:
 		return judgement{cause: incident.ExitOK, confidence: incident.Certain}, true
 	case sig == 9 && kernelSent(f):

@@ -126,7 +126,7 @@ func happened(inc *incident.Incident, f *Facts, v judgement) string {
 		return fmt.Sprintf("%s ended with %s and no source can say why", who, code)
 	}
 	if f.Exit != nil {
-		return fmt.Sprintf("%s ended, and no source can say why: the engine's word of it has no exit code", who)
+		return fmt.Sprintf("%s ended, and no source can say why: the engine reported its end without an exit code", who)
 	}
 	return fmt.Sprintf("%s ended, and no source saw how: the engine kept no exit code", who)
 }
