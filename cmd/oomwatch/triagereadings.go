@@ -11,6 +11,7 @@ import (
 
 	"github.com/oomwatch/oomwatch/internal/input"
 	"github.com/oomwatch/oomwatch/kmsg"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/triage"
 	"github.com/oomwatch/oomwatch/triage/readings"
 )
@@ -43,8 +44,12 @@ func (t *triager) readReadings(ctx context.Context) ([]triage.Service, error) {
 			return nil, err
 		}
 	}
+	histories := set.Histories()
+	for _, note := range set.Notes {
+		fmt.Fprintf(t.cmd.ErrOrStderr(), "note: %s\n", redact.Sanitize(note))
+	}
 	var out []triage.Service
-	for _, h := range set.Histories() {
+	for _, h := range histories {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -55,7 +60,7 @@ func (t *triager) readReadings(ctx context.Context) ([]triage.Service, error) {
 		out = append(out, triage.JudgeHistory(&h))
 	}
 	if len(out) == 0 && set.Read == 0 {
-		return nil, errors.New("no reading is in what was given, or all are later than --at; a line is {\"time\": 1767225600, \"service\": \"web\", \"used_bytes\": 104857600}")
+		return nil, errors.New("no reading is in what was given, or none is between --since and --at; a line is {\"time\": 1767225600, \"service\": \"web\", \"used_bytes\": 104857600}")
 	}
 	return out, nil
 }

@@ -78,9 +78,15 @@ func (l *line) parse(b []byte) error {
 	case math.IsNaN(l.v[used]):
 		return errors.New(`it has no "used_bytes"; give what counts against the limit`)
 	}
+	if l.time = seconds(l.time); !sane(l.time) {
+		return errors.New(`"time" is before 1970; give Unix seconds or RFC 3339`)
+	}
 	for i, v := range l.v {
 		if v < 0 && i != limit {
 			l.v[i] = math.NaN() // absent is written as -1 by some
+		}
+		if v >= 1<<60 && i != limit {
+			return errors.New("a size is larger than any memory; give bytes")
 		}
 	}
 	if l.v[used] > 0 || l.v[used] == 0 {

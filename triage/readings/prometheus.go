@@ -1,225 +1,235 @@
 package readings
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// columns are the metrics of cAdvisor and the kubelet, and what they are here.
-var columns = map[string]int{
-	"container_memory_usage_bytes": used, "container_memory_working_set_bytes": workingSet, "container_memory_rss": anon,
-	"container_memory_cache": file, "container_memory_swap": swap, "container_memory_kernel_usage": kernel,
-	"container_spec_memory_limit_bytes": limit, "container_oom_events_total": kills,
-}
-
-// workingSet is the usage without inactive file pages.
-const workingSet = fields
-
-// answer is what Prometheus answers to query_range.
-type answer struct {
-	Status string `json:"status"`
-	Error  string `json:"error"`
-	Data   *data  `json:"data"`
-	data
-}
-
-type data struct {
-	Type   string   `json:"resultType"`
-	Result []result `json:"result"`
-}
-
-type result struct {
-	Metric map[string]string `json:"metric"`
-	Values []sample          `json:"values"`
-}
-
-// sample is [seconds, "value"].
+// sample is one value at one moment.
 type sample struct{ at, v float64 }
 
-func (s *sample) UnmarshalJSON(b []byte) error {
-	b = bytes.TrimSpace(b)
-	b = bytes.TrimSuffix(bytes.TrimPrefix(b, []byte("[")), []byte("]"))
-	at, v, ok := bytes.Cut(b, []byte(","))
-	if !ok {
-		return fmt.Errorf("a sample is [seconds, \"value\"], not %.40q", b)
+// seconds takes a time for what it must be by its size: some answer in milliseconds.
+func seconds(t float64) float64 {
+	for range 3 {
+		if math.Abs(t) < 1e11 {
+			break
+		}
+		t /= 1e3
 	}
-	var err error
-	if s.at, err = strconv.ParseFloat(string(bytes.TrimSpace(at)), 64); err != nil {
-		return fmt.Errorf("the time of a sample: %w", err)
-	}
-	if s.v, err = strconv.ParseFloat(strings.Trim(string(bytes.TrimSpace(v)), `"`), 64); err != nil {
-		return fmt.Errorf("the value of a sample: %w", err)
-	}
-	return nil
+	return t
 }
 
-// addPrometheus reads one answer after another.
-func (s *Set) addPrometheus(br *bufio.Reader, name string) error {
-	d := json.NewDecoder(br)
+// sane tells what can be a size or a time.
+func sane(v float64) bool { return v >= 0 && v < 1<<60 }
+
+// answer is what Prometheus answers to query_range, as far as it has been read.
+type answer struct {
+	status, kind, err string
+	// vector is true where a series has one value, of one moment.
+	vector bool
+	series int
+}
+
+// addPrometheus reads one answer after another: whole ones, their lists of results
+// (promtool), or the results themselves, one after another.
+func (s *Set) addPrometheus(r io.Reader, name string) error {
+	d := &scanner{r: r}
 	for {
-		var a answer
-		if err := d.Decode(&a); errors.Is(err, io.EOF) {
+		c, err := d.peek()
+		if errors.Is(err, io.EOF) {
 			return nil
-		} else if err != nil {
+		}
+		var a answer
+		switch {
+		case err != nil:
+		case c == '[':
+			err = s.results(d, &a)
+		default:
+			err = s.answer(d, &a, 0)
+		}
+		if err != nil {
 			return fmt.Errorf("read %q: it begins like Prometheus' answer: %w", name, err)
 		}
-		if a.Status != "" && a.Status != "success" {
-			return fmt.Errorf("read %q: Prometheus answered %q: %s", name, a.Status, a.Error)
+		switch {
+		case a.status != "" && a.status != "success":
+			return fmt.Errorf("read %q: Prometheus answered %q: %s", name, a.status, cmp.Or(a.err, "without saying why"))
+		case a.err != "":
+			return fmt.Errorf("read %q: Prometheus answered with an error: %s", name, a.err)
+		case a.kind != "" && a.kind != "matrix":
+			return fmt.Errorf("read %q: it holds a %s; ask query_range, which answers with a matrix", name, a.kind)
+		case a.vector:
+			return fmt.Errorf("read %q: it holds a vector, which is one moment; ask query_range, which answers with a matrix", name)
+		case a.series == 0:
+			s.note("a result in %q holds no series: look at the query and its time range", name)
 		}
-		list := a.data
-		if a.Data != nil {
-			list = *a.Data
-		}
-		if list.Type != "" && list.Type != "matrix" {
-			return fmt.Errorf("read %q: it holds a %s; ask query_range, which answers with a matrix", name, list.Type)
-		}
-		s.table(list.Result)
 	}
 }
 
-// table takes the metrics of one answer. Those of other answers follow as they come:
-// a limit that is in another file is joined by time.
-func (s *Set) table(list []result) {
-	for i := range list {
-		r := &list[i]
-		service, part := serviceOf(r.Metric)
-		if service == "" {
-			continue
+// answer reads an object: the answer, its data, or one result.
+func (s *Set) answer(d *scanner, a *answer, depth int) error {
+	var metric map[string]string
+	var values []sample
+	one := false
+	err := d.each(func(key string) (err error) {
+		c, err := d.peek()
+		if err != nil {
+			return cut(err)
 		}
-		column, known := columns[r.Metric["__name__"]]
-		if !known {
-			column = workingSet
+		switch {
+		case key == "status" && c == '"':
+			a.status, err = d.text()
+		case key == "error" && c == '"', key == "errorType" && c == '"' && a.err == "":
+			a.err, err = d.text()
+		case key == "resultType" && c == '"':
+			a.kind, err = d.text()
+		case key == "data" && c == '{' && depth == 0:
+			err = s.answer(d, a, depth+1)
+		case key == "result" && c == '[':
+			err = s.results(d, a)
+		case key == "metric" && c == '{':
+			one, metric = true, map[string]string{}
+			err = d.each(func(label string) (err error) {
+				metric[label], err = d.text()
+				return err
+			})
+		case key == "values" && c == '[':
+			one = true
+			values, err = s.samples(d)
+		case key == "value" && c == '[':
+			one, a.vector = true, true
+			err = d.skip()
+		default:
+			err = d.skip()
 		}
-		x := s.wide(service, part)
-		if x.of[column] == nil {
-			x.of[column] = map[float64]float64{}
+		return err
+	})
+	if err == nil && one && !a.vector {
+		a.series++
+		s.take(metric, values)
+	}
+	return err
+}
+
+// results reads a list of series.
+func (s *Set) results(d *scanner, a *answer) error {
+	if err := d.want('['); err != nil {
+		return err
+	}
+	return d.members(']', func() error {
+		c, err := d.peek()
+		if err != nil {
+			return cut(err)
 		}
-		for _, q := range r.Values {
-			if !math.IsNaN(q.v) && !math.IsInf(q.v, 0) {
-				x.of[column][q.at] = q.v
+		if c != '{' { // a scalar's: its type is refused
+			a.kind = cmp.Or(a.kind, "scalar")
+			return d.skip()
+		}
+		return s.answer(d, a, 1)
+	})
+}
+
+// samples reads those of one series into memory that is used again.
+func (s *Set) samples(d *scanner) ([]sample, error) {
+	if err := d.want('['); err != nil {
+		return nil, err
+	}
+	s.room = s.room[:0]
+	err := d.members(']', func() error {
+		q, ok, err := d.sample()
+		if ok {
+			s.room = append(s.room, q)
+		}
+		return err
+	})
+	return s.room, err
+}
+
+// take files a series under the container that it is of.
+func (s *Set) take(m map[string]string, values []sample) {
+	service, part := serviceOf(m)
+	if service == "" {
+		return
+	}
+	name := m["__name__"]
+	column, known := columns[name]
+	if column == limit && m["resource"] != "" && m["resource"] != "memory" {
+		return
+	}
+	if !known {
+		if column = workingSet; name != "" && !memory(name) {
+			s.note("the metric %q is not of memory that is held, and is left out", name)
+			return
+		}
+	}
+	if len(values) == 0 {
+		s.note("a series of %q holds no number", service)
+		return
+	}
+	if !slices.IsSortedFunc(values, byTime) {
+		slices.SortStableFunc(values, byTime)
+	}
+	id := m["id"]
+	if !strings.HasPrefix(id, "/") {
+		id = ""
+	}
+	x := s.wide(service, part, id)
+	if old := x.of[column]; old != nil && (x.names[column] != name || differ(old, values)) {
+		if x.names[column] != name {
+			s.note("%q has the metrics %q and %q: the first is judged", service, x.names[column], name)
+			return
+		}
+		var more []string
+		for k, v := range m {
+			if x.labels[k] != v {
+				more = append(more, k+"="+v)
 			}
 		}
+		slices.Sort(more)
+		part = strings.TrimSpace(part + " " + strings.Join(more, ","))
+		x = s.wide(service, part, id)
 	}
+	if x.labels == nil {
+		x.labels = m
+	}
+	x.names[column] = name
+	x.of[column] = merge(x.of[column], values)
 }
 
-// wide is the metrics of one container, until all are read.
-type wide struct {
-	service, part string
-	of            [fields + 1]map[float64]float64
-}
+func byTime(a, b sample) int { return cmp.Compare(a.at, b.at) }
 
-func (s *Set) wide(service, part string) *wide {
-	key := service + "\x00" + part
-	if s.tables == nil {
-		s.tables = map[string]*wide{}
-	}
-	if s.tables[key] == nil {
-		s.tables[key] = &wide{service: service, part: part}
-		s.tableOrder = append(s.tableOrder, key)
-	}
-	return s.tables[key]
-}
-
-// settle turns the metrics into readings.
-func (s *Set) settle() {
-	for _, key := range s.tableOrder {
-		s.tables[key].into(s)
-	}
-	s.tables, s.tableOrder = nil, nil
-}
-
-func (w *wide) into(s *Set) {
-	base := w.of[used]
-	if base == nil {
-		base = w.of[workingSet]
-	}
-	var times []float64
-	for t := range base {
-		times = append(times, t)
-	}
-	slices.Sort(times)
-	last := w.lastLimit()
-	for _, t := range times {
-		l := line{time: t}
-		for i := range l.v {
-			l.v[i] = math.NaN()
-			if v, ok := w.of[i][t]; ok {
-				l.v[i] = v
+// differ tells series of two things from one that was scraped twice: at most of the
+// moments that they share their values lie more than a tenth apart.
+func differ(a, b []sample) bool {
+	shared, apart := 0, 0
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		switch {
+		case a[i].at < b[j].at:
+			i++
+		case a[i].at > b[j].at:
+			j++
+		default:
+			shared++
+			if math.Abs(a[i].v-b[j].v) > 0.1*max(a[i].v, b[j].v) {
+				apart++
 			}
+			i++
+			j++
 		}
-		if math.IsNaN(l.v[limit]) {
-			l.v[limit] = last
-		}
-		if math.IsNaN(l.v[used]) {
-			l.v[used] = base[t]
-		}
-		if w.of[file] == nil && w.of[workingSet] != nil {
-			// The working set is without the pages that are first to go.
-			if v, ok := w.of[workingSet][t]; ok {
-				l.v[file] = max(0, l.v[used]-v)
-			}
-		}
-		s.add([]byte(w.service), []byte(w.part), l.row())
 	}
+	return 2*apart > shared
 }
 
-func (w *wide) lastLimit() float64 {
-	at, v := math.Inf(-1), math.NaN()
-	for t, x := range w.of[limit] {
-		if t > at {
-			at, v = t, x
-		}
+// merge puts b between a; at a moment of both a has the word.
+func merge(a, b []sample) []sample {
+	if len(a) == 0 || a[len(a)-1].at < b[0].at {
+		return append(a, b...)
 	}
-	return v
-}
-
-// serviceOf names a service by its labels, and tells its containers apart. It is
-// "" for what is no container: a pod's sandbox, a group of pods.
-func serviceOf(m map[string]string) (service, part string) {
-	first := func(keys ...string) string {
-		for _, k := range keys {
-			if m[k] != "" {
-				return m[k]
-			}
-		}
-		return ""
-	}
-	if first("container", "container_name") == "POD" {
-		return "", ""
-	}
-	project, compose := m["container_label_com_docker_compose_project"], m["container_label_com_docker_compose_service"]
-	pod := first("pod", "pod_name")
-	switch container := first("container", "container_name"); {
-	case compose != "":
-		return strings.TrimPrefix(project+"/"+compose, "/"), first("id", "name")
-	case container != "":
-		if ns := first("namespace", "exported_namespace"); ns != "" {
-			container = ns + "/" + container
-		}
-		return container, pod
-	case pod != "" && m["id"] != "" && m["image"] == "" && m["name"] == "":
-		return "", ""
-	}
-	if name := first("name", "service", "pod", "unit", "id", "job"); name != "" {
-		return name, m["instance"]
-	}
-	var all []string
-	for k, v := range m {
-		if k != "__name__" {
-			all = append(all, k+"="+v)
-		}
-	}
-	slices.Sort(all)
-	if len(all) == 0 {
-		return "all", ""
-	}
-	return strings.Join(all, ","), ""
+	out := slices.Concat(a, b)
+	slices.SortStableFunc(out, byTime)
+	return slices.CompactFunc(out, func(x, y sample) bool { return x.at == y.at })
 }

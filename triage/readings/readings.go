@@ -6,6 +6,7 @@ package readings
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -54,6 +55,8 @@ type Set struct {
 	Until, Since float64
 	// Read counts the readings that were taken.
 	Read int
+	// Notes say what was left out, and why.
+	Notes []string
 
 	byName map[string]*series
 	order  []*series
@@ -63,11 +66,15 @@ type Set struct {
 
 	tables     map[string]*wide
 	tableOrder []string
+	room       []sample
 }
 
 // Add reads one stream of readings: JSON lines or Prometheus' answer.
 func (s *Set) Add(r io.Reader, name string) error {
 	br := bufio.NewReaderSize(r, 1<<20)
+	if mark, _ := br.Peek(3); string(mark) == "\ufeff" {
+		br.Discard(3) // PowerShell begins files with it
+	}
 	if answers(br) {
 		return s.addPrometheus(br, name)
 	}
@@ -92,21 +99,36 @@ func (s *Set) Add(r io.Reader, name string) error {
 	}
 }
 
-// answers tells Prometheus' answer by its first key.
+// answers tells Prometheus' answer by its first key, or as a list of its results.
 func answers(br *bufio.Reader) bool {
 	head, _ := br.Peek(512)
 	head = bytes.TrimLeft(head, " \t\r\n")
-	head, ok := bytes.CutPrefix(head, []byte("{"))
+	list, ok := bytes.CutPrefix(head, []byte("["))
+	if ok {
+		head = bytes.TrimLeft(list, " \t\r\n")
+		if bytes.HasPrefix(head, []byte("]")) {
+			return true
+		}
+	}
+	head, ok = bytes.CutPrefix(head, []byte("{"))
 	if !ok {
 		return false
 	}
 	head = bytes.TrimLeft(head, " \t\r\n")
-	for _, key := range []string{`"status"`, `"data"`, `"resultType"`} {
-		if bytes.HasPrefix(head, []byte(key)) {
+	for _, key := range []string{"status", "data", "resultType", "result", "error", "errorType", "isPartial", "warnings", "infos", "metric"} {
+		if bytes.HasPrefix(head, []byte(`"`+key+`"`)) {
 			return true
 		}
 	}
 	return false
+}
+
+// note says something of what was read, once.
+func (s *Set) note(format string, args ...any) {
+	const most = 20
+	if said := fmt.Sprintf(format, args...); len(s.Notes) < most && !slices.Contains(s.Notes, said) {
+		s.Notes = append(s.Notes, said)
+	}
 }
 
 // add takes one reading of a service.
@@ -236,14 +258,14 @@ func (s *Set) Histories() []triage.History {
 	}
 	var out []triage.History
 	for _, group := range s.joined() {
-		h := triage.History{Service: group[0].service}
-		if group[0].part != "" && s.alongside(group[0]) {
-			h.Service += " (" + group[0].part + ")"
+		h := triage.History{Service: group.parts[0].service}
+		if pod := group.parts[0].pod(); pod != "" && group.beside {
+			h.Service += " (" + pod + ")"
 		}
-		for _, x := range group {
+		for _, x := range group.parts {
 			h.Runs = append(h.Runs, x.runs()...)
-			if x.part != "" {
-				h.Containers = append([]string{x.part}, h.Containers...)
+			if pod := x.pod(); pod != "" && (len(h.Containers) == 0 || h.Containers[0] != pod) {
+				h.Containers = append([]string{pod}, h.Containers...)
 			}
 		}
 		out = append(out, h)
@@ -252,9 +274,19 @@ func (s *Set) Histories() []triage.History {
 	return out
 }
 
+// group is the parts of one service that follow one another; beside others, where beside.
+type group struct {
+	parts  []*series
+	beside bool
+}
+
+// overlap is for how long a part may still be read while the next one runs: a rollout
+// starts the new pod first, and Prometheus shows what is gone for five minutes.
+const overlap = 900
+
 // joined puts the parts of one service together that follow one another; those
 // that ran at the same time stay apart.
-func (s *Set) joined() [][]*series {
+func (s *Set) joined() []group {
 	byService := map[string][]*series{}
 	var names []string
 	for _, x := range s.order {
@@ -266,41 +298,44 @@ func (s *Set) joined() [][]*series {
 		}
 		byService[x.service] = append(byService[x.service], x)
 	}
-	var out [][]*series
+	var out []group
 	for _, name := range names {
 		list := byService[name]
-		slices.SortStableFunc(list, func(a, b *series) int {
-			if a.rows[0].at < b.rows[0].at {
-				return -1
-			}
-			return 1
-		})
-		var open [][]*series
+		slices.SortStableFunc(list, func(a, b *series) int { return cmp.Compare(a.rows[0].at, b.rows[0].at) })
+		var open []group
 		for _, x := range list {
-			at := slices.IndexFunc(open, func(g []*series) bool {
-				last := g[len(g)-1].rows
-				return last[len(last)-1].at < x.rows[0].at
-			})
+			at := slices.IndexFunc(open, func(g group) bool { return g.parts[len(g.parts)-1].follows(x) })
 			if at < 0 {
-				open = append(open, []*series{x})
+				open = append(open, group{parts: []*series{x}})
 				continue
 			}
-			open[at] = append(open[at], x)
+			open[at].parts = append(open[at].parts, x)
+		}
+		for i := range open {
+			open[i].beside = len(open) > 1
 		}
 		out = append(out, open...)
 	}
 	return out
 }
 
-// alongside tells a part that others of its service ran beside.
-func (s *Set) alongside(x *series) bool {
-	for _, o := range s.order {
-		if o != x && o.service == x.service && len(o.rows) > 0 &&
-			o.rows[0].at <= x.rows[len(x.rows)-1].at && x.rows[0].at <= o.rows[len(o.rows)-1].at {
-			return true
-		}
+// follows tells a part that x comes after, and ends this one where x begins.
+func (x *series) follows(next *series) bool {
+	first, last, begins := x.rows[0].at, x.rows[len(x.rows)-1].at, next.rows[0].at
+	ends := next.rows[len(next.rows)-1].at
+	if over := last - begins; over >= 0 && (over > overlap || 4*over > begins-first || ends <= last) {
+		return false
 	}
-	return false
+	for n := len(x.rows); n > 1 && x.rows[n-1].at >= begins; n-- {
+		x.rows = x.rows[:n-1]
+	}
+	return true
+}
+
+// pod is what people call the part.
+func (x *series) pod() string {
+	pod, _, _ := strings.Cut(x.part, "\x00")
+	return pod
 }
 
 // runs cuts a series where a run starts.
