@@ -242,6 +242,9 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 			c.StartedAt = sec("started")
 		}
 		c.StopSignal = kv["stopsignal"]
+		if kv["pod"] != "" {
+			c.Runtime, c.Pod = "containerd", &incident.Pod{UID: "uid-of-" + kv["pod"], Namespace: "shop", Name: kv["pod"]}
+		}
 		if kv["service"] != "" {
 			c.Compose = &incident.Compose{Project: "shop", Service: kv["service"]}
 		}

@@ -218,6 +218,8 @@ func (c *Correlator) deathDue(x *container, r *run) time.Time {
 	case main != nil, r.end == nil:
 		// The kernel's records of that time may still be on their way.
 		return later(full, base.Add(joinWait))
+	case c.kubeletOwed(x, r, sig):
+		return later(full, base.Add(joinWait))
 	case sig == 9 && killed && asked && !stopped:
 		return later(full, base.Add(stopWait))
 	case sig == 9 && killed:
@@ -238,6 +240,18 @@ func (c *Correlator) deathDue(x *container, r *run) time.Time {
 		return base
 	}
 	return full
+}
+
+// kubeletOwed is true for a pod's container that was asked to stop and stopped, while the
+// kubelet has not said why: a probe's failure stands in its journal, a deletion in its list
+// of pods, and both can be read later than the runtime's word of the end.
+func (c *Correlator) kubeletOwed(x *container, r *run, sig int) bool {
+	if x.Spec.Pod == nil || sig != 15 && !slices.ContainsFunc(r.sent, func(s observe.Sent) bool { return s.Number == 15 && !s.FromKernel }) {
+		return false
+	}
+	return !slices.ContainsFunc(c.voices(x, r), func(v incident.Voice) bool {
+		return v.Kind == incident.VoiceProbe || v.Kind == incident.VoiceEvicted || v.Kind == incident.VoiceEnds
+	})
 }
 
 // unseenEndDue is when an end can be judged of which no exit code is known.

@@ -89,8 +89,8 @@ func nodeDeaths() []nodeDeath {
 		{"own-of-two", podOf(app(small, eats...), with(app(map[string]string{"memory": "64Mi"}, polite...), "name", "other")), oom, nil, false},
 		{"own-init", with(podOf(with(app(small, polite...), "name", "later")), "initContainers", []object{app(map[string]string{"memory": "24Mi"}, eats...)}),
 			oom.With(lab.Want{"oom.limit_bytes": 24 * mebi, "container.memory_limit_bytes": 24 * mebi}), nil, false},
-		// With another container in it, the limit is the pod's own.
-		{"pod-limit", with(podOf(app(nil, eats...), with(app(nil, polite...), "name", "other")), "resources", object{"limits": small}),
+		// With another container in it, which begins later, the limit is the pod's own.
+		{"pod-limit", with(podOf(app(nil, sh("sleep 3; exec tail /dev/zero")...), with(app(nil, polite...), "name", "other")), "resources", object{"limits": small}),
 			lab.Want{"cause": "oom.ancestor", "confidence": "certain", "kind": "death", "container.exit_code": 137, "summary": lab.Has("its pod"), "oom.limit_bytes": 32 * mebi}, nil, false},
 		{"child", podOf(app(small, sh("(exec prog eat -comm worker) & wait; while :; do sleep 1; done")...)), child, nil, false},
 		{"liveness", podOf(with(app(small, stubborn...), "livenessProbe", fails("not well"))), probe.With(lab.Want{"container.exit_code": 137}), nil, false},

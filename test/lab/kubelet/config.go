@@ -90,8 +90,10 @@ const journaldText = "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nForwar
 const insideText = `set -e
 mount --make-rshared /
 mount -t tmpfs none /run
-mkdir -p /run/containerd /run/systemd/journal /var/lib/kubelet
-for b in log:/var/log kubelet:/var/lib/kubelet journald.conf:/etc/systemd/journald.conf \
+mkdir -p /run/containerd /run/systemd/journal
+mount --bind DIR/view/lib /var/lib
+mkdir /var/lib/kubelet
+for b in log:/var/log journald.conf:/etc/systemd/journald.conf \
 	overcommit:/proc/sys/vm/overcommit_memory panic:/proc/sys/kernel/panic oops:/proc/sys/kernel/panic_on_oops \
 	keys:/proc/sys/kernel/keys/root_maxkeys bytes:/proc/sys/kernel/keys/root_maxbytes; do
 	mount --bind "DIR/view/${b%%:*}" "${b#*:}"
@@ -133,7 +135,7 @@ func (n *Node) files() (map[string]string, error) {
 		"view/keys":               "1000000\n",
 		"view/bytes":              "25000000\n",
 		"view/log/.keep":          "",
-		"view/kubelet/.keep":      "",
+		"view/lib/.keep":          "",
 		"manifests/.keep":         "",
 		"plugins/.keep":           "",
 		"certificates/.keep":      "",
