@@ -91,14 +91,21 @@ fault: ## kill the daemon 400 times, break its disk, attack it by its inputs and
 fault-table: ## make fault with five minutes of readers, and its results written into SECURITY.md
 	OOMWATCH_FAULT_TABLE=$(CURDIR)/SECURITY.md $(MAKE) fault CROWD=5m
 
-# What the race detector watches: all packages but those whose tests are other processes,
-# engines and kills. Two tests of the store move 30 MB through its SQLite, which takes
-# minutes there.
-RACE_SKIP := ^(TestMemoryIsBounded|TestMoreIsOwedThanMemoryHolds)$$
-RACE_NOT  := /test/|/cmd/|/audit/gather$$|/watcher/docker$$|/watcher/cri$$|/kmsg|/internal/months$$
+# What the race detector watches: all packages but the tests of other processes, of whole
+# machines and of text. Those of RACE_REAL have a real engine and kill, so they run one
+# after the other; of the commands only what runs the daemon is run. Skipped is what takes
+# minutes there and goes no way that others do not: 30 MB through the store's SQLite, each
+# prefix of each log, 20 MB labels.
+RACE_SKIP := ^(TestMemoryIsBounded|TestMoreIsOwedThanMemoryHolds|TestHostileSizes|TestAnyPrefix|TestForeignPrefix|TestHugeLabels)$$
+RACE_REAL := ./audit/gather ./watcher/docker ./watcher/cri
+RACE_CMD  := ^(TestReload|TestTellsTheSupervisor|TestDeliversWhatIsOwedAndEndsInOrder|TestEndsInTimeWithAHungReceiver|TestSecondInstanceIsRefused|TestHistoryFollow)$$
+RACE_NOT  := /test/|/cmd/|/audit/gather$$|/watcher/docker$$|/watcher/cri$$|/kmsg/internal/|/internal/months$$
+with_race = CGO_ENABLED=1 $(GO) test -race -count 1 -timeout 10m
 
-race: ## the race detector over all packages whose tests need no engine; needs gcc
-	CGO_ENABLED=1 $(GO) test -race -count 1 -timeout 10m -skip '$(RACE_SKIP)' $$($(GO) list ./... | grep -vE '$(RACE_NOT)')
+race: lab ## the race detector over all packages; needs gcc
+	$(with_race) -skip '$(RACE_SKIP)' $$($(GO) list ./... | grep -vE '$(RACE_NOT)')
+	$(with_race) -p 1 -skip '$(RACE_SKIP)' $(RACE_REAL)
+	$(with_race) -run '$(RACE_CMD)' ./cmd/oomwatch
 
 lab-vm: ## the same deaths in virtual machines: cgroup v2, other kernels and engines; needs no root engine here
 	test/vm/lab $(VM_SUITES)

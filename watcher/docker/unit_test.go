@@ -115,7 +115,7 @@ func TestReadTail(t *testing.T) {
 		{name: "long line", in: frame(1, long+"\nend\n"), want: []string{long[:logtail.MaxLine], "end"}},
 		{name: "frame that claims 4 GiB", in: []byte{1, 0, 0, 0, 255, 255, 255, 255, 'h', 'i'}, want: []string{"hi"}},
 		{name: "error of the engine", in: slices.Concat(frame(1, "one\n"), frame(3, "disk \x1bgone")), want: []string{"one"}, err: `disk \x1bgone`},
-		{name: "no frames", in: []byte("plain text without a head"), err: "not in frames"},
+		{name: "no frames", in: []byte("plain text without a head"), err: "not in Docker's frame format"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := readTail(bytes.NewReader(tt.in), tt.tty, 3)
