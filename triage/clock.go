@@ -53,33 +53,62 @@ func (c *chain) clocked() string {
 // but by chance.
 var beats = []float64{300, 600, 900, 1200, 1800, 2700, 3600, 5400, 7200, 10800, 14400, 21600, 28800, 43200}
 
-// timed tells kills that come at a beat: each interval is some beats, with a timer's
-// jitter, and on average to a hundredth. It is 0 for none.
+// timed tells kills that come at a beat: each interval is some beats, and on average to a
+// hundredth. It is 0 for none. Two jobs of one beat come in turns: two intervals are one then.
 func (c *chain) timed() float64 {
-	if len(c.seconds) < 2 || c.stride > 1 || c.followsLimit() {
+	if len(c.seconds) < 2 || c.followsLimit() {
 		return 0
 	}
-	for i := len(beats) - 1; i >= 0; i-- {
-		beat := beats[i]
+	if c.stride > 1 {
+		return 0 // replicas that leak look the same
+	}
+	if beat := onBeat(c.seconds, false); beat > 0 || len(c.seconds) < 6 {
+		return beat
+	}
+	if pairs := sums(c.seconds, 2); spreadOf(pairs) < spreadOf(c.seconds)/3 {
+		return onBeat(pairs, true)
+	}
+	return 0
+}
+
+// onBeat is the beat that intervals keep, with a timer's jitter. Where they follow one
+// another, not overlapping, the jitter may be wide: a timer's does not add up, a leak's does.
+func onBeat(seconds []float64, overlapping bool) float64 {
+	for _, beat := range slices.Backward(beats) {
 		jitter := max(min(60, 0.1*beat), 0.03*beat)
-		sum, n, once := 0.0, 0.0, 0
-		for _, d := range c.seconds {
+		sum, n, once, most := 0.0, 0.0, 0, 0.0
+		at, low, high, square := 0.0, 0.0, 0.0, 0.0
+		for _, d := range seconds {
 			k := math.Round(d / beat)
-			if k < 1 || k > 3 || math.Abs(d-k*beat) > jitter {
+			if k < 1 || k > mostMissed {
 				n = 0
 				break
 			}
-			sum, n = sum+d-k*beat, n+k
+			off := d - k*beat
+			sum, n, most = sum+off, n+k, max(most, math.Abs(off))
+			at, square = at+off, square+off*off
+			low, high = min(low, at), max(high, at)
 			if k == 1 {
 				once++
 			}
 		}
-		if n > 0 && 2*once >= len(c.seconds) && math.Abs(sum/n) <= 0.01*beat {
+		if n == 0 || 2*once < len(seconds) || math.Abs(sum/n) > 0.01*beat {
+			continue
+		}
+		wide := !overlapping && len(seconds) >= 5 && most <= min(0.1*beat, 600) && high-low <= 3*math.Sqrt(square/float64(len(seconds)))
+		if most <= jitter || wide {
 			return beat
 		}
 	}
 	return 0
 }
+
+// mostMissed is how many beats there may be from one kill to the next: not each run of a
+// job dies.
+const mostMissed = 6
+
+// spreadOf is how far intervals lie apart, the farthest too.
+func spreadOf(v []float64) float64 { return slices.Max(v) - slices.Min(v) }
 
 // followsLimit tells whether a change of the limit changed the times with it: that
 // is growth, and no clock.
@@ -104,10 +133,13 @@ func (p period) holds(at []float64) bool {
 	for i := 1; i < n; i++ {
 		whole := math.Round((at[i] - at[i-1]) / p.seconds)
 		if whole == 0 {
-			return false
+			continue // twice on one day, or in one hour
 		}
 		periods = append(periods, whole)
 		off = append(off, at[i]-at[i-1]-whole*p.seconds)
+	}
+	if len(periods) < 2 || 2*len(periods) < n-1 {
+		return false
 	}
 	if equal := slices.Min(periods) == slices.Max(periods); equal && p.of%int(periods[0]) != 0 || !equal && n < 4 {
 		return false // three times need not skip some

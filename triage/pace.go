@@ -75,25 +75,26 @@ func (c *chain) bursting() bool {
 type ladder struct {
 	longest float64
 	doubled int // so many doublings on end are no chance
+	// slack is how long after its start a program dies that soon fills its limit, in
+	// seconds, and most what is believed where all times at the longest pause are alike.
+	slack, most float64
 }
 
 var (
-	dockerLadder  = ladder{60, 3}  // from 100 ms
-	kubeletLadder = ladder{300, 2} // from 10 s
+	dockerLadder = ladder{60, 3, 30, 1.5 * early} // from 100 ms
+	// From 10 s. The kubelet forgets after ten minutes of running: what dies sooner each
+	// time has run for what is beyond five minutes.
+	kubeletLadder = ladder{300, 2, 30, 80}
 )
 
-// slack is how long after its start a program dies that soon fills its limit, in
-// seconds.
-const slack = 30
-
-func (l ladder) capped(d float64) bool { return d >= l.longest && d < l.longest+slack }
+func (l ladder) capped(d float64) bool { return d >= l.longest && d < l.longest+l.slack }
 
 // climbs tells whether most of the intervals are steps of ladders.
 func (l ladder) climbs(seconds []float64) bool {
 	steps := 0
 	for i := 0; i < len(seconds); {
 		j := i + 1
-		for j < len(seconds) && seconds[j] < l.longest+slack && seconds[j] > 1.6*seconds[j-1] && seconds[j] < 2.4*seconds[j-1] {
+		for j < len(seconds) && seconds[j] < l.longest+l.slack && seconds[j] > 1.6*seconds[j-1] && seconds[j] < 2.4*seconds[j-1] {
 			j++
 		}
 		if j-i-1 < l.doubled {
@@ -117,7 +118,7 @@ const early = 10
 // longest pause, and stay there.
 func (l ladder) waits(seconds []float64) bool {
 	n, first := len(seconds), 0
-	for first < n && !l.capped(seconds[first]) {
+	for first < n && (seconds[first] < l.longest || seconds[first] > l.longest+l.most) {
 		first++
 	}
 	if n-first < 3 {
@@ -125,7 +126,7 @@ func (l ladder) waits(seconds []float64) bool {
 	}
 	for i, d := range seconds {
 		switch {
-		case i >= first && (d < l.longest || d > l.longest+1.5*early):
+		case i >= first && (d < l.longest || d > l.longest+l.most):
 			return false
 		case i < first && (d > l.longest || i > 0 && d < 0.7*seconds[i-1]):
 			return false
@@ -140,5 +141,5 @@ func (v *verdict) backingOff() bool {
 	if v.known().Pod == "" {
 		return dockerLadder.climbs(v.seconds) || dockerLadder.waits(v.seconds)
 	}
-	return kubeletLadder.climbs(v.seconds) || len(v.seconds) >= 2 && !slices.ContainsFunc(v.seconds, func(d float64) bool { return !kubeletLadder.capped(d) })
+	return kubeletLadder.climbs(v.seconds) || kubeletLadder.waits(v.seconds) || len(v.seconds) >= 2 && !slices.ContainsFunc(v.seconds, func(d float64) bool { return !kubeletLadder.capped(d) })
 }

@@ -18,7 +18,8 @@ type setKind struct {
 	// kills are seconds from the start of the log, and of which of its replicas.
 	kills func(m maker) []setKill
 	// anew is true where each kill ends a container that is then made anew.
-	anew bool
+	anew      bool
+	pod, skip bool
 }
 
 type setKill struct {
