@@ -90,6 +90,8 @@ func TestForms(t *testing.T) {
 		"out of order":         {text: matrix(seriesOf(ws+pod1, `[1000000120,"3"],[1000000000,"1"],[1000000060,"2"]`)), want: "shop/web: 3x 1-3"},
 		"several answers":      {text: matrix(seriesOf(ws+pod1, run(1e9, 2, 10, 1))) + "\n" + matrix(seriesOf(rss+pod1, run(1e9, 2, 9, 1))), want: "shop/web: 2x 10-11"},
 
+		"sandboxes and groups only": {text: matrix(seriesOf(ws+`"pod":"web-1","container":"POD"`, run(1e9, 2, 1, 1)), seriesOf(ws+`"pod":"web-1","id":"/kubepods/pod1"`, run(1e9, 2, 1, 1))), note: "sandboxes"},
+
 		"an empty result":         {text: matrix(), note: "no series"},
 		"an error":                {text: `{"status":"error","errorType":"bad_data","error":"parse error: unexpected end"}`, err: "parse error: unexpected end"},
 		"an error of a proxy":     {text: `{"error":"unauthorized"}`, err: "unauthorized"},

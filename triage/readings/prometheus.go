@@ -153,6 +153,7 @@ func (s *Set) samples(d *scanner) ([]sample, error) {
 func (s *Set) take(m map[string]string, values []sample) {
 	service, part := serviceOf(m)
 	if service == "" {
+		s.groups++
 		return
 	}
 	name := m["__name__"]

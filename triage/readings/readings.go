@@ -67,6 +67,7 @@ type Set struct {
 	tables     map[string]*wide
 	tableOrder []string
 	room       []sample
+	groups     int // series of what is no container
 }
 
 // Add reads one stream of readings: JSON lines or Prometheus' answer.

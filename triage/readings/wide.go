@@ -56,6 +56,9 @@ func (s *Set) wide(service, part, id string) *wide {
 
 // settle turns the metrics into readings.
 func (s *Set) settle() {
+	if s.groups > 0 && len(s.tables) == 0 {
+		s.note("the series are of pods' sandboxes and of groups of containers only: ask for those with a container's name or image")
+	}
 	s.share()
 	for _, key := range s.tableOrder {
 		w := s.tables[key]
