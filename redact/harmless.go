@@ -38,7 +38,7 @@ var (
 		expiration expiry rotation refresh validation verification update change recovery request requests requested response header parameter option argument provided supplied given specified
 		command must-change hashed encrypted stored logged forbidden unauthorized timeout permission bucket cache count usage limit stream bearer store service server provider endpoint url name id ids secret secrets password passwords
 		token tokens key keys credentials used sent received storage based only-once history strength complexity attempts attempt entry user username usernames algorithm format
-		complete done pending loading loaded reading read decode decoded parse parsed parsing processing ring vault backend plugin module handler filter callback function method class object
+		last line complete done pending loading loaded reading read decode decoded parse parsed parsing processing ring vault backend plugin module handler filter callback function method class object
 		falsch ungültig ungueltig fehlt abgelaufen geändert incorrecta incorrecto inválida inválido invalide incorrect incorrecte expiré expirado expirada requerida requis obligatoire vergessen
 		obligatorio obligatoria obligatoire obrigatório obrigatória obbligatorio obbligatoria obligatorie verplicht vereist verlopen gewijzigd gewist povinné povinný změněno změněn neplatné nastaveno endret utløpt udløbet ændret ändrat utgånget fel ugyldig ogiltig vanhentunut vaihdettu wymagane wymagany zmienione nieprawidłowe wygasło
 		fehlgeschlagen erfolgreich geändert abgelehnt korrekt richtig notwendig nötig leer gesetzt zurückgesetzt geschickt requis expirée modifié vide incorrects correcte correct caducada caducado cambiada actualizada vacía válida correcta alterada vazia correta cambiata aggiornata vuota corretta yanlış değiştirildi gerekli hatalı zorunlu
@@ -141,6 +141,9 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 	}
 	return harmlessValue(text, nm.is, v.quoted)
 }
+
+// reCountOf is how many of a kind there are: tokens: prompt=812.
+var reCountOf = lazyre.New(`^[a-z_]+=[0-9]{1,7}$`)
 
 var reRefused = lazyre.New(`(?:invalid|bad|expired|malformed|illegal|unknown|missing|wrong|revoked|rejected|no|without) (?:\w+ )?$`)
 
@@ -249,7 +252,7 @@ func harmlessValue(text string, is promise, quoted bool) bool {
 	if said[w] {
 		return true
 	}
-	if is == isToken && (digits(w) && len(w) < 8 || kindOfToken(w)) {
+	if is == isToken && (digits(w) && len(w) < 8 || kindOfToken(w) || reCountOf.MatchString(w)) {
 		return true
 	}
 	// The class of an error, a type: words with blanks between, and no digit.

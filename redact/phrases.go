@@ -155,6 +155,26 @@ var phrases = []phrase{
 	form(`(?i)\bexport .*?\bpass(?:word)? (\S+)$`, "export &pass"),
 	form(`\[\[? ?'?([^\s'$\[\]]+)'? ==? \S+ ?'?\]\]?'? # pass`, "# pass"),
 	form(`(?i)(?:密码|密碼|パスワード|비밀번호|пароль)\s*(?:是|为|為|は|:|：|=)\s*([^\s，。,]+)`, "密码", "密碼", "パスワード", "비밀번호", "парол", "Парол"),
+	// Words, codes and keys that are no one run of letters.
+	form(`(?i)\b(?:(?:backup|recovery|seed|wallet|mnemonic|secret)[ _-]?(?:phrase|words?)|mnemonic)(?: is| are)?\s*[:=]?\s*["']?((?:[a-z]{3,8} ){11,23}[a-z]{3,8})\b`, "phrase", "seed&word", "mnemonic"),
+	form(`(?i)\b(?:recovery|backup|scratch|rescue) codes?\s*[:=]\s*((?:[a-z0-9\-]*[0-9][a-z0-9\-]*,? +)+[a-z0-9\-]*[0-9][a-z0-9\-]*)`, "codes"),
+	form(`(?i)\b(?:(?:unlock|sim|card|device|door)[ _-])(?:pin|puk)(?: code)?(?: is| was|:)? "?([0-9]{4,10}#?)`, " pin", " puk"),
+	form(`(?i)\b(?:door|gate|alarm|setup|pairing|unlock|entry) code(?: is| was|:)? "?([0-9][0-9\-]{2,10}[0-9]#?)`, "door code", "gate code", "alarm code", "setup code", "pairing code", "unlock code", "entry code"),
+	form(`(?i)\bsms\b.{0,40}\bcode:? "?([0-9]{4,8})\b`, "sms&code"),
+	form(`(?i)\b(?:network|link|transport)[ _-]?key\s*[:=]\s*["'\[{]?((?:(?:0x)?[0-9a-f]{2}[:, ]+){15}(?:0x)?[0-9a-f]{2})\b`, "network_key", "network key", "networkkey", "link_key", "link key", "linkkey", "transport_key", "transport key"),
+	form(`(?i)\bstream[ _-]?key:? ["']?((?:[a-z0-9]{4}-){3,}[a-z0-9]{4})`, "stream&key"),
+	// Directives and commands.
+	form(`(?i)\b[a-z]+_password ["']([^"'\s]+)["']`, "_password").when(secretLike),
+	form(`(?i)\bpassword (?:level|slot|number|no\.) ?[0-9]+\s*[:=]\s*["']?([^\s"']+)`, "password level", "password slot", "password n"),
+	form(`(?i)\bpass(?:word|phrase|code) (?:given|entered|typed|supplied|received)\s*[:=]\s*["']?([^\s"']+)`, "pass&given", "pass&entered", "pass&typed", "pass&supplied", "pass&received"),
+	form(`(?i)\b[a-z]*passwd: set to (\S+)`, "passwd: set"),
+	form(`(?i)\bconnect to \S+ user \S+ using (\S+)`, "connect to& using "),
+	form(`\[admins\]\s+\S+ ?= ?(\S+)`, "[admins]"),
+	form(`\bAUTH LOGIN [A-Za-z0-9+/=]+ ([A-Za-z0-9+/=]{4,})`, "auth login"),
+	form(`(?i)\bsasl_passw\S*.*?[\s:]\[?[a-z0-9.\-]+\]?:[0-9]+ [^\s:]+:(\S+)\s*$`, "sasl_passw"),
+	form(`\{(?:PLAIN|CLEARTEXT|CLEAR)\}([^\s"',;:]+)`, "{plain}", "{clear"),
+	form(`\biwconfig \S+ (?:key|enc) (s:\S+|[0-9A-Fa-f\-]{10,})`, "iwconfig"),
+	form(`(?i)\bascii-text ["']?([^\s"']+)`, "ascii-text"),
 	// Addresses that whoever knows them may post to.
 	form(`hooks\.slack\.com/(?:services|workflows|triggers)/([A-Za-z0-9/_\-]+)`, "hooks.slack.com/"),
 	form(`discord(?:app)?\.com/api/webhooks/([A-Za-z0-9/_\-]+)`, "/api/webhooks/"),
@@ -175,7 +195,7 @@ var phrases = []phrase{
 	form(`\b(pat-(?:na|eu)[0-9]-[0-9a-fA-F\-]{36})\b`, "pat-"),
 	form(`\b([0-9a-f]{32}-us[0-9]{1,2})\b`, "-us"),
 	form(`\b(pat[A-Za-z0-9]{14}\.[0-9a-f]{64})\b`, "pat"),
-	form(`\b(K10[0-9a-f]{40,}::(?:[a-z]+:)?[0-9A-Za-z.]{16,})`, "::server:", "::node:"),
+	form(`\b(K10[0-9a-f]{16,}::(?:[a-z]+:)?[0-9A-Za-z.]{16,})`, "::server:", "::node:"),
 	form(`\bsha256~([A-Za-z0-9_\-]{43})`, "sha256~"),
 }
 

@@ -115,7 +115,7 @@ func tokenByte(c byte) bool {
 
 // random judges a token; before is what stands in front of it, in lower case.
 func random(t, before string, padded bool) bool {
-	if namedDigest(before, t) {
+	if namedDigest(before, t) || rePublicKey.MatchString(before) {
 		return false
 	}
 	if hexadecimal(t) {
@@ -126,6 +126,9 @@ func random(t, before string, padded bool) bool {
 	}
 	return shuffled(t, padded)
 }
+
+// rePublicKey is the name of a key that everybody may know, and its joint.
+var rePublicKey = lazyre.New(`(?:public[ _-]?key|pubkey|\bpeer)["']?(?:\s*[:=]\s*|\s+)["']?$`)
 
 // uuid is true where a token is groups of hexadecimal letters and dashes.
 func uuid(t string) bool {
