@@ -37,6 +37,22 @@ func TestEveryCause(t *testing.T) {
 	withEngine(t, e, hook, d)
 }
 
+// TestPressureIsTold fills a limit with page cache first: the kernel takes that back for
+// seconds before it kills. A level that is reached only with the kill may come too late.
+func TestPressureIsTold(t *testing.T) {
+	e := lab.Start(t, lab.Options{})
+	hook := newReceiver(t)
+	d := startDaemon(t, e.Host, hook)
+	id := e.MustRun(t, "--name", "cached", "-m", "48m", lab.Image, "sh", "-c", "prog eat -size 20000000 -file /cached && exec prog eat -comm leaky -rate 8000000")
+	want := lab.Want{"cause": "oom.container", "pressure.scope": "cgroup"}
+	if strings.Contains(platform(t, e), "-v1-") {
+		want = lab.Want{"cause": "oom.container", "pressure.levels.low": lab.AtLeast(1)}
+	}
+	if wrong := holds(t, hook, d, id, want); len(wrong) > 0 {
+		t.Errorf("%s\n%s", strings.Join(wrong, "\n"), hook.json(id))
+	}
+}
+
 // TestEveryCauseUntraced is the same for the deaths of which less is known where
 // nobody sees who sends a signal.
 func TestEveryCauseUntraced(t *testing.T) {
