@@ -138,7 +138,7 @@ lab-kubelet: lab containerd ## pods on a real node of Kubernetes, which it build
 	@: >$(MATRIX)
 	@status=0; \
 	OOMWATCH_CONTAINERD=$(CONTAINERD_DIR) OOMWATCH_KUBERNETES=$(KUBERNETES_DIR) OOMWATCH_MATRIX=$(CURDIR)/$(MATRIX) \
-		$(GO) test -count 1 -timeout 20m -v -run '^TestKubelet' ./test/e2e || status=1; \
+		$(GO) test -tags kubelet -count 1 -timeout 20m -v -run '^TestKubelet' ./test/e2e || status=1; \
 	$(print_matrix) || status=1; \
 	exit $$status
 
