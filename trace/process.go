@@ -178,7 +178,7 @@ const (
 	// maxCommand bounds what is read of a command line, in bytes.
 	maxCommand = 4 << 10
 	// commandWait is how long to wait for one, maxWaiting how many may be waited for.
-	commandWait = 20 * time.Millisecond
+	commandWait = 100 * time.Millisecond
 	maxWaiting  = 4
 )
 
