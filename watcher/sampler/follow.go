@@ -33,7 +33,7 @@ func (s *Source) adopt(emit func(observe.Observation)) []*reading {
 	s.mu.Unlock()
 	changed := false
 	for id, r := range s.reading {
-		if f, ok := want[id]; !ok || f.PID != r.pid {
+		if f, ok := want[id]; !ok || f.PID != r.want.PID {
 			s.drop(r)
 			changed = true
 		}
@@ -61,7 +61,7 @@ func (s *Source) adopt(emit func(observe.Observation)) []*reading {
 			// Without the levels the readings still tell the story.
 			_ = s.pressure.Watch(path)
 		}
-		r := &reading{id: id, handle: h, pid: f.PID, want: f, last: recorder.Unknown(), kills: -1, track: s.rec.Begin(id, f.Service, f.Started)}
+		r := &reading{id: id, handle: h, want: f, last: recorder.Unknown(), kills: -1, track: s.rec.Begin(id, f.Service, f.Started)}
 		s.reading[id] = r
 		s.mu.Lock()
 		s.seen[id] = &seen{pid: f.PID, path: path}
@@ -82,7 +82,7 @@ func (s *Source) adopt(emit func(observe.Observation)) []*reading {
 func (s *Source) drop(r *reading) {
 	if s.pressure != nil {
 		s.mu.Lock()
-		if x := s.seen[r.id]; x != nil && x.pid == r.pid {
+		if x := s.seen[r.id]; x != nil && x.pid == r.want.PID {
 			x.levels = s.levels(x)
 		}
 		s.mu.Unlock()

@@ -21,9 +21,8 @@ type reading struct {
 	id     string
 	handle *cgroup.Handle
 	track  *recorder.Track
-	gone   bool // its cgroup was removed
-	pid    int
-	want   observe.Followed // what it was followed as
+	gone   bool             // its cgroup was removed
+	want   observe.Followed // what it is followed as
 	turns  int              // how often its parts have been read
 	last   recorder.Reading
 	whole  time.Time // when all there is was read last
@@ -183,7 +182,7 @@ func (s *Source) tell(news []observe.Sample, r *reading, sample *cgroup.Sample, 
 	moved := what&cgroup.WithPIDs != 0 && (now.Sub(r.told) >= refresh || !slices.Equal(sample.PIDs, r.pids))
 	var init *incident.Init
 	if readsParts(what) && (r.turns < 3 || r.turns%initEvery == 0) {
-		if in, ok := s.readInit(r.pid); ok && in != r.init {
+		if in, ok := s.readInit(r.want.PID); ok && in != r.init {
 			r.init, init = in, &in
 		}
 	}
@@ -194,7 +193,7 @@ func (s *Source) tell(news []observe.Sample, r *reading, sample *cgroup.Sample, 
 		// A kill in it: what led to it will be asked for.
 		news = append(news, s.Past(r.id)...)
 	}
-	out := observe.Sample{ID: r.id, PID: r.pid, Init: init, Sample: cgroup.Sample{At: sample.At, Current: sample.Current, Limit: sample.Limit,
+	out := observe.Sample{ID: r.id, PID: r.want.PID, Init: init, Sample: cgroup.Sample{At: sample.At, Current: sample.Current, Limit: sample.Limit,
 		Swap: sample.Swap, OOMKills: sample.OOMKills}}
 	if !killed {
 		// The recorder has what was read: word of members alone would make
