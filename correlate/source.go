@@ -229,10 +229,11 @@ func (c *Correlator) wasDown(engine string, at time.Time) bool {
 // that is not known either may have been for it.
 func (c *Correlator) untraced(x *container, r *run, at time.Time) string {
 	s := c.host.Sources[observe.Trace]
+	from := sooner(at, later(at.Add(-time.Second), r.lo.Add(-early))) // nobody can signal what has not begun
 	switch {
 	case s == nil || len(s.Spans) == 0 || !s.there(at) && at.After(s.Spans[len(s.Spans)-1].From):
 		return "signals were not traced"
-	case !s.there(at.Add(-time.Second)) || !s.there(at):
+	case !s.there(from) || !s.there(at):
 		return "signals were not traced yet"
 	case slices.ContainsFunc(c.host.Away, func(p span) bool { return at.After(p.From.Add(-time.Second)) && at.Before(p.To.Add(time.Second)) }):
 		return "oomwatch did not run then"
