@@ -53,22 +53,60 @@ func (c *chain) clocked() string {
 // but by chance.
 var beats = []float64{300, 600, 900, 1200, 1800, 2700, 3600, 5400, 7200, 10800, 14400, 21600, 28800, 43200}
 
+// mostJobs is how many jobs of one beat are told apart, where nothing says that their
+// containers are replicas.
+const mostJobs = 3
+
 // timed tells kills that come at a beat: each interval is some beats, and on average to a
-// hundredth. It is 0 for none. Two jobs of one beat come in turns: two intervals are one then.
+// hundredth. It is 0 for none. Jobs of one beat come in turns: as many intervals are one then.
 func (c *chain) timed() float64 {
 	if len(c.seconds) < 2 || c.followsLimit() {
 		return 0
 	}
+	each, most := c.seconds, mostJobs
 	if c.stride > 1 {
-		return 0 // replicas that leak look the same
-	}
-	if beat := onBeat(c.seconds, false); beat > 0 || len(c.seconds) < 6 {
+		each, _ = (&chain{occasions: c.occasions, stride: 1}).intervals()
+		most = c.stride
+	} else if beat := onBeat(each, false); beat > 0 {
 		return beat
 	}
-	if pairs := sums(c.seconds, 2); spreadOf(pairs) < spreadOf(c.seconds)/3 {
-		return onBeat(pairs, true)
+	for k := 2; k <= most && len(each) >= 3*k; k++ {
+		turns := sums(each, k)
+		// Jobs that come at even distances show by their phase alone, which does not drift.
+		if c.stride == 1 && spreadOf(turns) >= spreadOf(each)/3 && (len(each) < 12 || !keepsPhase(each)) {
+			continue
+		}
+		if beat := onBeat(turns, true); beat > 0 {
+			return beat
+		}
 	}
 	return 0
+}
+
+// keepsPhase tells intervals whose distances from their mean do not add up.
+func keepsPhase(seconds []float64) bool {
+	sum := 0.0
+	for _, d := range seconds {
+		sum += d
+	}
+	mean := sum / float64(len(seconds))
+	off := make([]float64, len(seconds))
+	for i, d := range seconds {
+		off[i] = d - mean
+	}
+	return bounded(off)
+}
+
+// bounded tells what does not add up, as a timer's jitter does not and a leak's does: the
+// sums stay within what a random walk of as many steps hardly does.
+func bounded(off []float64) bool {
+	at, low, high, square := 0.0, 0.0, 0.0, 0.0
+	for _, x := range off {
+		at, square = at+x, square+x*x
+		low, high = min(low, at), max(high, at)
+	}
+	n := float64(len(off))
+	return high-low <= max(3, 0.85*math.Sqrt(n))*math.Sqrt(square/n)
 }
 
 // onBeat is the beat that intervals keep, with a timer's jitter. Where they follow one
@@ -76,26 +114,23 @@ func (c *chain) timed() float64 {
 func onBeat(seconds []float64, overlapping bool) float64 {
 	for _, beat := range slices.Backward(beats) {
 		jitter := max(min(60, 0.1*beat), 0.03*beat)
-		sum, n, once, most := 0.0, 0.0, 0, 0.0
-		at, low, high, square := 0.0, 0.0, 0.0, 0.0
+		sum, once, most := 0.0, 0, 0.0
+		all := make([]float64, 0, len(seconds))
 		for _, d := range seconds {
 			k := math.Round(d / beat)
 			if k < 1 || k > mostMissed {
-				n = 0
 				break
 			}
 			off := d - k*beat
-			sum, n, most = sum+off, n+k, max(most, math.Abs(off))
-			at, square = at+off, square+off*off
-			low, high = min(low, at), max(high, at)
+			all, most = append(all, off), max(most, math.Abs(off))
 			if k == 1 {
-				once++
+				sum, once = sum+off, once+1
 			}
 		}
-		if n == 0 || 2*once < len(seconds) || math.Abs(sum/n) > 0.01*beat {
+		if len(all) < len(seconds) || 2*once < len(seconds) || math.Abs(sum/float64(once)) > 0.01*beat {
 			continue
 		}
-		wide := !overlapping && len(seconds) >= 5 && most <= min(0.1*beat, 600) && high-low <= 3*math.Sqrt(square/float64(len(seconds)))
+		wide := !overlapping && len(seconds) >= 5 && most <= min(0.1*beat, 600) && bounded(all)
 		if most <= jitter || wide {
 			return beat
 		}

@@ -18,8 +18,8 @@ const (
 	widest         = 0.5
 	// chanceMild and mildPossible are the same for times that are mildly regular, as many
 	// things that are no leak are: a load, a queue.
-	chanceMild   = 0.005
-	mildPossible = 0.01
+	chanceMild   = 0.002
+	mildPossible = 0.005
 	// sameTwo is how much two intervals of days may vary to be worth a word.
 	sameTwo = 0.02
 )
@@ -136,7 +136,8 @@ func (s *Service) weight() float64 {
 }
 
 // intervals are the seconds from the end of one occasion to the next of the same
-// clock, and what was held at the end of each.
+// clock, and what was taken in each: all that was held at its end, or what the kill
+// before had freed.
 func (c *chain) intervals() (seconds, held []float64) {
 	for i := c.stride; i < len(c.occasions); i++ {
 		a, b := c.occasions[i-c.stride], c.occasions[i]
@@ -144,7 +145,11 @@ func (c *chain) intervals() (seconds, held []float64) {
 			continue
 		}
 		seconds = append(seconds, b.at.seconds-a.end.seconds)
-		held = append(held, float64(b.held()))
+		if c.shared {
+			held = append(held, float64(a.RSS)) // was free after a, and is full again
+		} else {
+			held = append(held, float64(b.held()))
+		}
 	}
 	return seconds, held
 }
@@ -153,6 +158,7 @@ func (c *chain) intervals() (seconds, held []float64) {
 // was held that a leak makes alike, whatever its limit was.
 func (c *chain) measure(d dice) {
 	mildly := gammaOf(d)
+	c.shared = c.sharing()
 	c.seconds, c.held = c.intervals()
 	c.chance, c.mild, c.adjusted = 0, 1, 1
 	each := c.seconds
@@ -173,7 +179,7 @@ func (c *chain) measure(d dice) {
 	}
 }
 
-// rates are the bytes per second that were held at the end of each interval.
+// rates are the bytes per second that were taken in each interval.
 func (c *chain) rates() []float64 {
 	var out []float64
 	for i, d := range c.seconds {
@@ -306,7 +312,7 @@ func (c *chain) containers() []string {
 }
 
 // numbers are those of replicas in words.
-var numbers = [mostReplicas + 1]string{2: "two", 3: "three", 4: "four"}
+var numbers = [mostReplicas + 1]string{2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 
 // name is what a person would call it.
 func (c *chain) name() string {

@@ -2,6 +2,7 @@ package triage
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -13,8 +14,10 @@ type chain struct {
 	stride int
 	// machine is where it ran, in logs of several.
 	machine string
+	// shared is true where the victims are workers of one container that lives on.
+	shared bool
 
-	// The seconds from one occasion to the next, and the bytes held at its end.
+	// The seconds from one occasion to the next, and the bytes taken in them.
 	seconds, held []float64
 	// spread is their variation, chance how likely that is at random times (0:
 	// not known), adjusted the same with regard to how many chains there are.
@@ -174,10 +177,10 @@ func (c *chain) inTurns() bool {
 
 const (
 	// mostReplicas is of how many replicas the kills are told apart.
-	mostReplicas = 4
+	mostReplicas = 8
 	// sameTurn is how much the time from one kill of a replica to its next may vary,
 	// byTurns how seldom the sums of mildly regular intervals vary as little.
-	sameTurn, byTurns = 0.12, 0.005
+	sameTurn, byTurns = 0.12, 0.002
 )
 
 // replicas is of how many replicas, each made anew after its kill, these are the kills in
@@ -197,8 +200,18 @@ func (c *chain) replicas(d dice) int {
 			return 1
 		}
 	}
+	// Twice as many kills take a time that is alike, too: it is the fewest.
+	var vary [mostReplicas + 1]float64
+	least := math.Inf(1)
 	for k := 2; k <= mostReplicas && n >= 4*k-1; k++ {
-		if v := variation(sums(seconds, k)); v < sameTurn && d.inTurns(v, n, k) <= byTurns {
+		vary[k] = deviates(sums(seconds, k)) * math.Sqrt(float64(k))
+		least = min(least, vary[k])
+	}
+	for k := 2; k <= mostReplicas && n >= 4*k-1; k++ {
+		if vary[k] > 1.2*least {
+			continue
+		}
+		if v := mostly(sums(seconds, k)); v < sameTurn && d.inTurns(v, n, k) <= byTurns {
 			return k
 		}
 	}

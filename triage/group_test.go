@@ -48,8 +48,8 @@ func TestGrouping(t *testing.T) {
 	}{
 		{"another service of that name", append(series(node, newYear, gaps...), other), []string{"leak likely 40 512", "not_enough_data  0 512"}, ""},
 		{"two containers of a pod", append(series(big, newYear, gaps...), series(small, newYear.Add(3*minute), gaps...)...), []string{"leak likely 40 512", "leak likely 19 256"}, ""},
-		{"two replicas, seconds apart", turns(8*time.Second, 10*minute), []string{"leak possible 50 512"}, "may be two replicas"},
-		{"two replicas, minutes apart", turns(3*minute, 10*minute), []string{"leak possible 50 512"}, "(12 containers, maybe two replicas)"},
+		{"two replicas, seconds apart", turns(8*time.Second, even), []string{"leak possible 40 512"}, "may be two replicas"},
+		{"two replicas, minutes apart", turns(3*minute, even), []string{"leak possible 40 512"}, "(12 containers, maybe two replicas)"},
 		{"a size is missing", append(series(big, newYear, gaps...), cut), []string{"leak likely 40 512"}, "12 min 30 s apart"},
 		{"the last without its cgroup", append(series(node, newYear, gaps...), bare), []string{"leak possible 40 512"}, "node (container"},
 		{"two workers on one occasion", series(workers, newYear, 10*time.Second), []string{"not_enough_data  0 512"}, "one interval is no pattern"},

@@ -69,16 +69,3 @@ func served(from, to, height, phase float64) float64 {
 	}
 	return f(to) - f(from)
 }
-
-// deviates is the standard deviation by the mean.
-func deviates(v []float64) float64 {
-	var sum, square float64
-	for _, x := range v {
-		sum += x
-	}
-	mean := sum / float64(len(v))
-	for _, x := range v {
-		square += (x - mean) * (x - mean)
-	}
-	return math.Sqrt(square/float64(len(v)-1)) / mean
-}

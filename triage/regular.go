@@ -37,9 +37,7 @@ func (d gamma) regular(v []float64) (chance float64) {
 		return 1
 	}
 	if d.dice[-n] == nil {
-		d.dice[-n] = drawn(n, func(r *rand.Rand) float64 {
-			return r.ExpFloat64() + r.ExpFloat64() + r.ExpFloat64() + r.ExpFloat64()
-		})
+		d.dice[-n] = drawn(n, mildly)
 	}
 	as, exact := slices.BinarySearch(d.dice[-n], variation(v))
 	if exact {
@@ -51,16 +49,22 @@ func (d gamma) regular(v []float64) (chance float64) {
 // inTurns is how seldom the sums of each k of n mildly regular intervals vary as little
 // as v.
 func (d dice) inTurns(v float64, n, k int) float64 {
-	n = min(n, maxNumbers)
+	// Few lengths are tried: fewer intervals than there are only make it stricter.
+	for _, turns := range []int{16, 12, 8, 6, 4, 3} {
+		if n >= turns*k {
+			n = turns * k
+			break
+		}
+	}
 	key := k*1000 + n
 	if d[key] == nil {
 		r := rand.New(rand.NewPCG(uint64(n), uint64(k)))
 		random := make([]float64, n)
 		for range draws / 5 {
 			for i := range random {
-				random[i] = r.ExpFloat64() + r.ExpFloat64() + r.ExpFloat64() + r.ExpFloat64()
+				random[i] = mildly(r)
 			}
-			d[key] = append(d[key], variation(sums(random, k)))
+			d[key] = append(d[key], mostly(sums(random, k)))
 		}
 		slices.Sort(d[key])
 	}
@@ -69,6 +73,11 @@ func (d dice) inTurns(v float64, n, k int) float64 {
 		as++
 	}
 	return max(float64(as), 1) / (draws / 5)
+}
+
+// mildly draws a time from a gamma distribution of shape 4, which varies by half of its mean.
+func mildly(r *rand.Rand) float64 {
+	return r.ExpFloat64() + r.ExpFloat64() + r.ExpFloat64() + r.ExpFloat64()
 }
 
 // drawn are the variations of draws of n numbers, in order.
@@ -123,30 +132,34 @@ func adjusted(chances []float64) []float64 {
 	return out
 }
 
-// variation is how far the numbers lie apart, by their middle: from five on the
-// median distance from the median, so that one night the host was down does not
-// hide a leak; before that standard deviation by mean.
+// variation is the standard deviation by the mean: from five numbers on without a quarter
+// of them, the farthest, so that one night the host was down does not hide a leak.
 func variation(v []float64) float64 {
-	if len(v) < 2 {
-		return 0
+	if len(v) < 5 {
+		return deviates(v)
 	}
-	if len(v) >= 5 {
-		mid := median(v)
-		if mid == 0 {
-			return 0
-		}
-		apart := make([]float64, len(v))
-		for i, x := range v {
-			apart[i] = math.Abs(x - mid)
-		}
-		return 1.4826 * median(apart) / mid
-	}
+	return deviates(nearest(v, len(v)-len(v)/4))
+}
+
+// mostly is how far nine tenths of the numbers lie apart.
+func mostly(v []float64) float64 { return deviates(nearest(v, len(v)-len(v)/10)) }
+
+// nearest are the n numbers that lie nearest to the median; v stays as it is.
+func nearest(v []float64, n int) []float64 {
+	mid := median(v)
+	return slices.SortedFunc(slices.Values(v), func(a, b float64) int {
+		return cmp.Compare(math.Abs(a-mid), math.Abs(b-mid))
+	})[:n]
+}
+
+// deviates is the standard deviation by the mean.
+func deviates(v []float64) float64 {
 	var sum, square float64
 	for _, x := range v {
 		sum += x
 	}
 	mean := sum / float64(len(v))
-	if mean == 0 {
+	if len(v) < 2 || mean == 0 {
 		return 0
 	}
 	for _, x := range v {

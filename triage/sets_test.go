@@ -25,6 +25,10 @@ type setKind struct {
 type setKill struct {
 	at      float64
 	replica int
+	// rss is what the victim held, as a share of the limit (0: nearly all of it), where
+	// it was one of several processes that filled the limit together.
+	rss   float64
+	tasks int
 }
 
 // oneChain draws kills of one chain: next gives the time to the next kill.
@@ -74,7 +78,7 @@ var setKinds = []setKind{
 			at := d * m.Float64()
 			for range kills {
 				at += d * math.Exp(0.02*m.NormFloat64())
-				out = append(out, setKill{at, r})
+				out = append(out, setKill{at: at, replica: r})
 			}
 		}
 		return out
@@ -148,8 +152,13 @@ func (k *setKind) deaths(m maker, n int) []Death {
 		}
 		container := fmt.Sprintf("%064x", 0xabc000000000+id)
 		at := newYear.Add(time.Duration(x.at * float64(time.Second)))
-		out = append(out, Death{Time: at, Uptime: time.Duration((x.at + 1e6) * float64(time.Second)), HasUptime: true, PID: 1000 + n*1000 + i, Comm: fmt.Sprintf("app%d", n),
-			Container: container, Pattern: "/docker/*", Scope: OwnLimit, Limit: limit, RSS: limit * 97 / 100, TotalVM: limit * 2, AnonRSS: limit * 97 / 100})
+		d := Death{Time: at, Uptime: time.Duration((x.at + 1e6) * float64(time.Second)), HasUptime: true, PID: 1000 + n*1000 + i, Comm: fmt.Sprintf("app%d", n),
+			Container: container, Pattern: "/docker/*", Scope: OwnLimit, Limit: limit, RSS: limit * 97 / 100, TotalVM: limit * 2, AnonRSS: limit * 97 / 100}
+		if x.tasks > 0 {
+			d.RSS = int64(float64(d.RSS) * x.rss)
+			d.AnonRSS, d.Hog, d.HogTasks, d.HogHeld = d.RSS, d.Comm, x.tasks, limit*97/100
+		}
+		out = append(out, d)
 	}
 	return out
 }

@@ -143,11 +143,7 @@ func (v *verdict) leaking() bool {
 	}
 	rate := median(rates)
 	v.Rate, v.RateLow, v.RateHigh = new(rate), new(slices.Min(rates)), new(slices.Max(rates))
-	s := "held " + units.Bytes(*v.Kills.RSS)
-	if v.Limit != nil {
-		s += " of its " + units.Bytes(*v.Limit) + " limit"
-	}
-	v.Reasons = append(v.Reasons, s+" when it was killed: if it starts from little, it grows by "+units.Rate(rate))
+	v.Reasons = append(v.Reasons, v.grew(rate))
 	var limit int64
 	if v.Limit != nil {
 		limit = *v.Limit
@@ -158,6 +154,20 @@ func (v *verdict) leaking() bool {
 	}
 	v.Advice = append(v.Advice, rules.LeakAdvice(rate, limit))
 	return true
+}
+
+// grew says what was held at the kills, and how fast that grows.
+func (v *verdict) grew(rate float64) string {
+	if v.shared {
+		v.Confidence = incident.Possible // whether each of them grows is not seen
+		return fmt.Sprintf("about %d processes called %s fill the limit together; the kernel kills the largest, and they take again what it held, %s, in the same time: together they grow by %s",
+			v.known().HogTasks, redact.Sanitize(v.known().Comm), units.Bytes(int64(median(v.held))), units.Rate(rate))
+	}
+	s := "held " + units.Bytes(*v.Kills.RSS)
+	if v.Limit != nil {
+		s += " of its " + units.Bytes(*v.Limit) + " limit"
+	}
+	return s + " when it was killed: if it starts from little, it grows by " + units.Rate(rate)
 }
 
 // limits are the limits it died at, one after another.
@@ -187,6 +197,9 @@ func (v *verdict) crowded() bool {
 	}
 	sure := incident.Likely
 	if v.regular() {
+		if v.shared {
+			return false // leaking tells
+		}
 		sure = incident.Possible // many that each grow a little look the same
 	}
 	v.tooSmall(sure, fmt.Sprintf("%d processes called %s held %s of its %s together, %s each on average",
