@@ -51,7 +51,7 @@ test: lab browser ## everything, on a private Docker engine, the real kernel log
 	test/again OOMWATCH_MATRIX=$(CURDIR)/$(MATRIX) $(GO) test -p 1 -count 1 -timeout 25m ./test/e2e || status=1; \
 	$(print_matrix) || status=1; \
 	test/again $(GO) test -p 1 -count 1 -timeout 25m $$($(packages) | grep -E '$(needs_real)' | cut -d' ' -f1) || status=1; \
-	$(GO) test -p 1 -count 1 -timeout 25m $$($(packages) | grep -vE '$(needs_real)' | cut -d' ' -f1) || status=1; \
+	$(GO) test -count 1 -timeout 25m $$($(packages) | grep -vE '$(needs_real)' | cut -d' ' -f1) || status=1; \
 	exit $$status
 
 e2e: lab ## only the tests that run the binary against a real engine
