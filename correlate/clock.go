@@ -27,6 +27,13 @@ type era struct {
 	Off  time.Duration `json:"off,omitempty"`
 }
 
+// Clock is what the clocks showed when the restored state was kept, or SetClock's; zero
+// where nobody wrote that down.
+func (c *Correlator) Clock() observe.Clock { return c.host.Clock }
+
+// SetClock notes what the clocks show, to be kept by State.
+func (c *Correlator) SetClock(k observe.Clock) { c.host.Clock = k }
+
 // setBack takes the word that the clock was set back; at is a moment after it.
 func (h *hostFacts) setBack(s *observe.SetBack, at time.Time) {
 	if len(h.Eras) == 0 {
@@ -101,13 +108,14 @@ func (h *hostFacts) said(at, now time.Time, written bool, known func(time.Time) 
 	return at.Add(h.Eras[newest].Off)
 }
 
-// clock is a moment of steady time by the host's clock as it stood then.
+// clock is a moment of steady time by the host's clock as it stood then, by the newer one
+// where the clock may have been set back before it or after it.
 func (h *hostFacts) clock(at time.Time) time.Time {
 	if len(h.Eras) == 0 || at.IsZero() {
 		return at
 	}
 	i := 0
-	for i < len(h.Eras)-1 && at.After(h.Eras[i].To.Add(h.Eras[i].Off)) {
+	for i < len(h.Eras)-1 && at.After(h.Eras[i+1].From.Add(h.Eras[i+1].Off)) {
 		i++
 	}
 	return at.Add(-h.Eras[i].Off)

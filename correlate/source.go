@@ -29,6 +29,8 @@ type hostFacts struct {
 	// Eras are the stretches between set-backs of the host's clock; none while there was no
 	// set-back. Every other moment that is kept is on steady time.
 	Eras []era `json:"eras,omitempty"`
+	// Clock is what the clocks showed when this was kept.
+	Clock observe.Clock `json:"clock,omitzero"`
 
 	names   []string  // of Sources, sorted
 	heard   time.Time // arrival of the last word that the kernel log lost something

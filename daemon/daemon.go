@@ -281,8 +281,8 @@ func (d *Daemon) openWatcher(ctx context.Context) error {
 	numbers := newContainerMetrics(int(d.cfg.Metrics.MaxContainers), d.metrics)
 	d.sources.alsoTo(numbers.hear)
 	d.keeper.counted = numbers.count
-	d.watcher, err = watcher.NewWatcher(watcher.WatcherOptions{Host: d.host.Name, Correlator: corr, Sources: d.sources.list, Sampler: d.sources.sampler, Keeper: d.keeper,
-		Logger: d.log, Registerer: d.metrics, Rules: new(d.cfg.Warnings.Rules()), Warnings: d.restored.warned, Chronicle: d.history, Judge: judge(book)})
+	d.watcher, err = watcher.NewWatcher(watcher.WatcherOptions{Host: d.host.Name, Boot: d.host.BootID, Correlator: corr, Sources: d.sources.list, Sampler: d.sources.sampler,
+		Keeper: d.keeper, Logger: d.log, Registerer: d.metrics, Rules: new(d.cfg.Warnings.Rules()), Warnings: d.restored.warned, Chronicle: d.history, Judge: judge(book)})
 	if err != nil {
 		return d.badState(err)
 	}

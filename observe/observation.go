@@ -55,6 +55,14 @@ type SetBack struct {
 	After time.Time     `json:"after"`
 }
 
+// Clock is what the host's clocks showed at one moment: Shown is the one that can be set,
+// Up the time since the start of the boot Boot, the machine's sleep included.
+type Clock struct {
+	Boot  string        `json:"boot"`
+	Shown time.Time     `json:"shown"`
+	Up    time.Duration `json:"up"`
+}
+
 // Storage is a reading of filesystems, and of log files, that containers write to: of
 // those that matter.
 type Storage struct {

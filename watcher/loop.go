@@ -55,6 +55,7 @@ type Watcher struct {
 	clock   clockWatch
 	began   time.Time // from when the monotonic clock counts
 	setBack time.Time // when a set-back of the host's clock was noticed last
+	clocks  func() (k observe.Clock, ok bool)
 
 	mu     sync.Mutex
 	states []observe.SourceState
@@ -67,8 +68,8 @@ type Watcher struct {
 
 // WatcherOptions are what NewWatcher needs.
 type WatcherOptions struct {
-	// Host is the name of this host.
-	Host       string
+	// Host is the name of this host, Boot the id of its boot; "" where it is not known.
+	Host, Boot string
 	Correlator *correlate.Correlator
 	Sources    []observe.Source
 	// Sampler reads the cgroups of running containers; nil for none. It is one of Sources.
@@ -91,6 +92,7 @@ type WatcherOptions struct {
 func NewWatcher(opt WatcherOptions) (*Watcher, error) {
 	w := &Watcher{host: opt.Host, corr: opt.Correlator, sources: opt.Sources, sampler: opt.Sampler, keeper: opt.Keeper,
 		log: opt.Logger, metrics: newMetrics(opt.Registerer), cursors: map[string]string{},
+		clocks: func() (observe.Clock, bool) { return readClocks(opt.Boot) },
 		memoir: memoir{corr: opt.Correlator, chronicle: opt.Chronicle, judge: opt.Judge, log: opt.Logger, judged: map[string]time.Time{}}}
 	if opt.Rules != nil {
 		var err error
@@ -319,6 +321,12 @@ func (w *Watcher) noteSources(s observe.SourceState) {
 // keep writes what was emitted together with what a restart must know. The keeper
 // takes it also while its disk takes no writes.
 func (w *Watcher) keep(emitted []correlate.Emission) error {
+	// What is kept is of the clock as it stands: a later run compares it with its own.
+	_, first := w.clockNow()
+	emitted = append(emitted, first...)
+	if k, ok := w.clocks(); ok {
+		w.corr.SetClock(k)
+	}
 	w.metrics.emitted(emitted)
 	roster, err := w.corr.State()
 	if err != nil {

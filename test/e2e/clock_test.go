@@ -25,7 +25,7 @@ const (
 )
 
 // TestClock does to the machine's clock what happens to one, under running containers: it
-// is set on and back by an hour, a leap second is added, the machine sleeps. Of two
+// is set on and back by hours, also while oomwatch is away, a leap second is added, the machine sleeps. Of two
 // containers at each change one was started before it and is killed after it, the other
 // lives in the time behind it. Each death is told once, by what it was and when; nothing
 // else is told.
@@ -42,14 +42,19 @@ func TestClock(t *testing.T) {
 	for _, x := range []struct {
 		name   string
 		change func(t *testing.T)
+		away   bool // oomwatch does not run meanwhile
+		sooner bool // the first is killed before the change
 	}{
-		{"clock-as-it-is", func(*testing.T) {}},
-		{"clock-on-1h", func(t *testing.T) { setClock(t, time.Now().Add(time.Hour)) }},
-		{"clock-back-1h", func(t *testing.T) { setClock(t, time.Now().Add(-time.Hour)) }},
-		{"clock-back-2h", func(t *testing.T) { setClock(t, time.Now().Add(-2*time.Hour)) }},
-		{"clock-on-3h", func(t *testing.T) { setClock(t, time.Now().Add(3*time.Hour)) }},
-		{"leap-second", leapSecond},
-		{"suspend", suspend},
+		{name: "clock-as-it-is", change: func(*testing.T) {}},
+		{name: "clock-on-1h", change: setBy(time.Hour)},
+		{name: "clock-back-1h", change: setBy(-time.Hour)},
+		{name: "clock-back-2h", change: setBy(-2 * time.Hour)},
+		{name: "clock-on-3h", change: setBy(3 * time.Hour)},
+		{name: "clock-back-1h-away", change: setBy(-time.Hour), away: true},
+		{name: "clock-back-2h-away", change: setBy(-2 * time.Hour), away: true, sooner: true},
+		{name: "clock-on-4h-away", change: setBy(4 * time.Hour), away: true},
+		{name: "leap-second", change: leapSecond},
+		{name: "suspend", change: suspend},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			over := strings.ReplaceAll(x.name, "-", "")
@@ -58,20 +63,39 @@ func TestClock(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			x.change(t)
-			open(t, pid)
-			after := e.MustRun(t, "--name", over+"after", "-m", "32m", lab.Image, "tail", "/dev/zero")
-			for i, id := range []string{before, after} {
+			var died [2]time.Time
+			dies := func(i int, id string) {
 				if _, err := e.Wait(timeout(t, time.Minute), id); err != nil {
 					t.Fatal(err)
 				}
-				died := time.Now().Round(0) // by the clock on the wall
+				died[i] = time.Now()
+			}
+			if x.away {
+				d.stop(syscall.SIGTERM)
+			}
+			if x.sooner {
+				open(t, pid)
+				dies(0, before)
+			}
+			x.change(t)
+			if !x.sooner {
+				open(t, pid)
+				dies(0, before)
+			}
+			after := e.MustRun(t, "--name", over+"after", "-m", "32m", lab.Image, "tail", "/dev/zero")
+			dies(1, after)
+			if x.away {
+				d.start(t)
+			}
+			for i, id := range []string{before, after} {
 				expect(t, on, hook, d, id, lab.Death{Name: x.name + []string{"-over-it", "-after-it"}[i], ExitCode: 137, Want: lab.Want{
 					"cause": "oom.container", "confidence": "certain", "killer.kind": "kernel", "oom.limit_bytes": 32 << 20, "victim.comm": "tail"}})
 				told := hook.of(id)
 				if len(told) == 0 {
 					continue
 				}
+				// By the clock on the wall as it stands now, whatever it showed then.
+				died := time.Now().Round(0).Add(-time.Since(died[i]))
 				if off := died.Sub(told[0].Time.Round(0)).Abs(); off > lab.Slow(20*time.Second) {
 					t.Errorf("%s: it died at about %v and is told for %v, %v off", x.name, died, told[0].Time, off)
 				}
@@ -88,6 +112,11 @@ func TestClock(t *testing.T) {
 	if len(hook.got) != len(ids) {
 		t.Errorf("%d deaths, %d incidents: %v", len(ids), len(hook.got), summaries(hook.got))
 	}
+}
+
+// setBy sets the wall clock on, or back where by is negative.
+func setBy(by time.Duration) func(t *testing.T) {
+	return func(t *testing.T) { setClock(t, time.Now().Add(by)) }
 }
 
 // setClock sets the wall clock.

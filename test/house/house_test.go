@@ -85,7 +85,7 @@ var doors = map[string][]string{
 	"github.com/moby/moby/":                         {"watcher/docker"},
 	"github.com/containerd/errdefs":                 {"watcher/docker"},
 	"modernc.org/sqlite":                            {"store"},
-	"golang.org/x/sys/unix":                         {"kmsg", "cgroup", "trace", "internal/input", "proc", "watcher/storage"},
+	"golang.org/x/sys/unix":                         {"kmsg", "cgroup", "trace", "internal/input", "proc", "watcher", "watcher/storage"},
 	"golang.org/x/sys/cpu":                          {"kmsg"},
 	"golang.org/x/term":                             {"internal/terminal"},
 	"github.com/containerd/cgroups/":                {"cgroup"},
