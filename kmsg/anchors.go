@@ -6,7 +6,7 @@ package kmsg
 // rest of the file is only searched.
 //
 // They stand in groups: the first search cannot tell the anchors of a group
-// from one another, nor mixtures of their letters, and with AVX2 not of halves of
+// from one another, nor mixtures of their letters, and but for AVX-512 not of halves of
 // their letters either. TestSearchPassesLittle finds the group that lets through
 // what every line has ("Kernel panic" beside "earlyoom": "kernel").
 var anchors = [8][]string{
@@ -29,9 +29,21 @@ type searchForm uint8
 
 const (
 	formPairs searchForm = iota // a pair of bytes in three
+	formBytes                   // 16 places at a time (SSSE3, NEON)
 	formAVX2                    // 32 places at a time
 	formVBMI                    // 64 places at a time (AVX-512)
 )
+
+// block is how many places the form looks at together; 0 where it looks at any number.
+func (f searchForm) block() int {
+	switch f {
+	case formBytes:
+		return 16
+	case formAVX2:
+		return 32
+	}
+	return 0
+}
 
 // finder searches for anchors. The search looks at 4 bytes at every place, for
 // all anchors at once, by the classes of bytes that can stand there; what
@@ -114,6 +126,36 @@ func (f *finder) nextPair(b []byte, from int) int {
 		}
 		return at
 	}
+}
+
+// candidate returns the first place at or after from where an anchor can
+// begin, -1 when there is none.
+func (f *finder) candidate(b []byte, from int) int {
+	places := len(b) - from - (fingerprint - 1)
+	if places <= 0 {
+		return -1
+	}
+	if f.form == formVBMI {
+		if i := f.vectors(b[from:], places); i >= 0 {
+			return from + i
+		}
+		return -1
+	}
+	n := f.form.block()
+	if n == 0 || places < n {
+		return f.scalar(b, from)
+	}
+	if i := f.vectors(b[from:], places); i >= 0 {
+		return from + i
+	}
+	if places%n == 0 {
+		return -1
+	}
+	from += places - n // the last whole block reaches back to places that are no candidates
+	if i := f.vectors(b[from:], n); i >= 0 {
+		return from + i
+	}
+	return -1
 }
 
 // scalar is candidate for the places that are too few for vectors.

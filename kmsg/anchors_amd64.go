@@ -9,6 +9,8 @@ func bestForm() searchForm {
 		return formVBMI
 	case cpu.X86.HasAVX2:
 		return formAVX2
+	case cpu.X86.HasSSSE3:
+		return formBytes
 	}
 	return formPairs
 }
@@ -27,30 +29,19 @@ func candidateVBMI(class *[fingerprint][256]byte, p *byte, n int) int
 //go:noescape
 func candidateAVX2(lo, hi *[fingerprint][32]byte, p *byte, n int) int
 
-// candidate returns the first place at or after from where an anchor can
-// begin, -1 when there is none.
-func (f *finder) candidate(b []byte, from int) int {
-	places := len(b) - from - (fingerprint - 1)
-	switch {
-	case places <= 0:
-		return -1
-	case f.form == formVBMI:
-		if i := candidateVBMI(&f.class, &b[from], places); i >= 0 {
-			return from + i
-		}
-		return -1
-	case f.form == formAVX2 && places >= 32:
-		if i := candidateAVX2(&f.lo, &f.hi, &b[from], places); i >= 0 {
-			return from + i
-		}
-		if places%32 == 0 {
-			return -1
-		}
-		from += places - 32 // the last whole block reaches back to places that are no candidates
-		if i := candidateAVX2(&f.lo, &f.hi, &b[from], 32); i >= 0 {
-			return from + i
-		}
-		return -1
+// candidateSSSE3 is the same for whole blocks of 16 places.
+//
+//go:noescape
+func candidateSSSE3(lo, hi *[fingerprint][32]byte, p *byte, n int) int
+
+// vectors returns the first of n places in b at which an anchor can begin, -1 when
+// there is none in the whole blocks of the form.
+func (f *finder) vectors(b []byte, n int) int {
+	switch f.form {
+	case formVBMI:
+		return candidateVBMI(&f.class, &b[0], n)
+	case formAVX2:
+		return candidateAVX2(&f.lo, &f.hi, &b[0], n)
 	}
-	return f.scalar(b, from)
+	return candidateSSSE3(&f.lo, &f.hi, &b[0], n)
 }

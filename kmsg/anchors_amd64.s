@@ -4,7 +4,8 @@
 //
 // For each of 32 places at once: the groups of the byte's low half and of its
 // high half are looked up (a shuffle each), and combined over 4 neighbouring
-// bytes. A place that keeps a bit is a candidate.
+// bytes. A place that keeps a bit is a candidate. A shuffle looks at the low
+// half by itself, and gives nothing for a byte that is not ASCII.
 //
 // Y0-Y3 low tables, Y4-Y7 high tables, Y8 0x0f in each byte, Y15 zero.
 TEXT ·candidateAVX2(SB), NOSPLIT, $0-40
@@ -34,7 +35,6 @@ loop:
 
 	VMOVDQU (SI), Y9
 	VPSRLW  $4, Y9, Y10
-	VPAND   Y8, Y9, Y9
 	VPAND   Y8, Y10, Y10
 	VPSHUFB Y9, Y0, Y11
 	VPSHUFB Y10, Y4, Y12
@@ -42,7 +42,6 @@ loop:
 
 	VMOVDQU 1(SI), Y9
 	VPSRLW  $4, Y9, Y10
-	VPAND   Y8, Y9, Y9
 	VPAND   Y8, Y10, Y10
 	VPSHUFB Y9, Y1, Y11
 	VPSHUFB Y10, Y5, Y12
@@ -51,7 +50,6 @@ loop:
 
 	VMOVDQU 2(SI), Y9
 	VPSRLW  $4, Y9, Y10
-	VPAND   Y8, Y9, Y9
 	VPAND   Y8, Y10, Y10
 	VPSHUFB Y9, Y2, Y11
 	VPSHUFB Y10, Y6, Y12
@@ -60,7 +58,6 @@ loop:
 
 	VMOVDQU 3(SI), Y9
 	VPSRLW  $4, Y9, Y10
-	VPAND   Y8, Y9, Y9
 	VPAND   Y8, Y10, Y10
 	VPSHUFB Y9, Y3, Y11
 	VPSHUFB Y10, Y7, Y12
@@ -163,4 +160,96 @@ hit:
 miss:
 	MOVQ $-1, ret+24(FP)
 	VZEROUPPER
+	RET
+
+// func candidateSSSE3(lo, hi *[4][32]byte, p *byte, n int) int
+//
+// It is candidateAVX2 with blocks of 16 places.
+//
+// X0-X3 low tables, X4-X7 high tables, X8 0x0f in each byte, X15 zero.
+TEXT ·candidateSSSE3(SB), NOSPLIT, $0-40
+	MOVQ lo+0(FP), AX
+	MOVQ hi+8(FP), BX
+	MOVQ p+16(FP), SI
+	MOVQ n+24(FP), CX
+	MOVOU (AX), X0
+	MOVOU 32(AX), X1
+	MOVOU 64(AX), X2
+	MOVOU 96(AX), X3
+	MOVOU (BX), X4
+	MOVOU 32(BX), X5
+	MOVOU 64(BX), X6
+	MOVOU 96(BX), X7
+	MOVQ $0x0f0f0f0f0f0f0f0f, DX
+	MOVQ DX, X8
+	PUNPCKLQDQ X8, X8
+	PXOR X15, X15
+	MOVQ SI, DI
+	ANDQ $-16, CX
+	ADDQ SI, CX        // end of the last whole block
+
+next16:
+	CMPQ SI, CX
+	JGE  none16
+
+	MOVOU (SI), X9
+	MOVO  X9, X10
+	PSRLW $4, X10
+	PAND  X8, X10
+	MOVO  X0, X14
+	MOVO  X4, X12
+	PSHUFB X9, X14
+	PSHUFB X10, X12
+	PAND  X12, X14
+
+	MOVOU 1(SI), X9
+	MOVO  X9, X10
+	PSRLW $4, X10
+	PAND  X8, X10
+	MOVO  X1, X11
+	MOVO  X5, X12
+	PSHUFB X9, X11
+	PSHUFB X10, X12
+	PAND  X12, X11
+	PAND  X11, X14
+
+	MOVOU 2(SI), X9
+	MOVO  X9, X10
+	PSRLW $4, X10
+	PAND  X8, X10
+	MOVO  X2, X11
+	MOVO  X6, X12
+	PSHUFB X9, X11
+	PSHUFB X10, X12
+	PAND  X12, X11
+	PAND  X11, X14
+
+	MOVOU 3(SI), X9
+	MOVO  X9, X10
+	PSRLW $4, X10
+	PAND  X8, X10
+	MOVO  X3, X11
+	MOVO  X7, X12
+	PSHUFB X9, X11
+	PSHUFB X10, X12
+	PAND  X12, X11
+	PAND  X11, X14
+
+	PCMPEQB X15, X14
+	PMOVMSKB X14, AX
+	CMPL AX, $0xffff
+	JNE  found16
+	ADDQ $16, SI
+	JMP  next16
+
+found16:
+	NOTL AX
+	BSFL AX, AX
+	SUBQ DI, SI
+	ADDQ SI, AX
+	MOVQ AX, ret+32(FP)
+	RET
+
+none16:
+	MOVQ $-1, ret+32(FP)
 	RET

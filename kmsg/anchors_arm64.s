@@ -1,0 +1,158 @@
+#include "textflag.h"
+
+// func candidateNEON(lo, hi *[4][32]byte, p *byte, n int) int
+//
+// For each of 16 places at once: the groups of the byte's low half and of its
+// high half are looked up (a table each), and combined over 4 neighbouring
+// bytes. A block with a place that keeps a bit is returned. Two blocks are
+// looked at together, as long as there are two.
+//
+// V0-V3 low tables, V4-V7 high tables, V8 0x0f in each byte; R4-R7 the 4
+// neighbouring bytes, R8 where the blocks end.
+TEXT ·candidateNEON(SB), NOSPLIT, $0-40
+	MOVD lo+0(FP), R0
+	MOVD hi+8(FP), R1
+	MOVD p+16(FP), R4
+	MOVD n+24(FP), R3
+	VLD1   (R0), [V0.B16]
+	ADD    $32, R0
+	VLD1   (R0), [V1.B16]
+	ADD    $32, R0
+	VLD1   (R0), [V2.B16]
+	ADD    $32, R0
+	VLD1   (R0), [V3.B16]
+	VLD1   (R1), [V4.B16]
+	ADD    $32, R1
+	VLD1   (R1), [V5.B16]
+	ADD    $32, R1
+	VLD1   (R1), [V6.B16]
+	ADD    $32, R1
+	VLD1   (R1), [V7.B16]
+	VMOVI  $15, V8.B16
+	MOVD   R4, R2
+	AND    $~15, R3
+	ADD    R4, R3, R8
+	ADD    $1, R4, R5
+	ADD    $2, R4, R6
+	ADD    $3, R4, R7
+
+two:
+	SUB  R4, R8, R9
+	CMP  $32, R9
+	BLT  one
+
+	VLD1.P 32(R4), [V16.B16, V17.B16]
+	VUSHR  $4, V16.B16, V18.B16
+	VUSHR  $4, V17.B16, V19.B16
+	VAND   V8.B16, V16.B16, V16.B16
+	VAND   V8.B16, V17.B16, V17.B16
+	VTBL   V16.B16, [V0.B16], V20.B16
+	VTBL   V17.B16, [V0.B16], V21.B16
+	VTBL   V18.B16, [V4.B16], V22.B16
+	VTBL   V19.B16, [V4.B16], V23.B16
+	VAND   V20.B16, V22.B16, V24.B16
+	VAND   V21.B16, V23.B16, V25.B16
+
+	VLD1.P 32(R5), [V16.B16, V17.B16]
+	VUSHR  $4, V16.B16, V18.B16
+	VUSHR  $4, V17.B16, V19.B16
+	VAND   V8.B16, V16.B16, V16.B16
+	VAND   V8.B16, V17.B16, V17.B16
+	VTBL   V16.B16, [V1.B16], V20.B16
+	VTBL   V17.B16, [V1.B16], V21.B16
+	VTBL   V18.B16, [V5.B16], V22.B16
+	VTBL   V19.B16, [V5.B16], V23.B16
+	VAND   V20.B16, V22.B16, V20.B16
+	VAND   V21.B16, V23.B16, V21.B16
+	VAND   V20.B16, V24.B16, V24.B16
+	VAND   V21.B16, V25.B16, V25.B16
+
+	VLD1.P 32(R6), [V16.B16, V17.B16]
+	VUSHR  $4, V16.B16, V18.B16
+	VUSHR  $4, V17.B16, V19.B16
+	VAND   V8.B16, V16.B16, V16.B16
+	VAND   V8.B16, V17.B16, V17.B16
+	VTBL   V16.B16, [V2.B16], V20.B16
+	VTBL   V17.B16, [V2.B16], V21.B16
+	VTBL   V18.B16, [V6.B16], V22.B16
+	VTBL   V19.B16, [V6.B16], V23.B16
+	VAND   V20.B16, V22.B16, V20.B16
+	VAND   V21.B16, V23.B16, V21.B16
+	VAND   V20.B16, V24.B16, V24.B16
+	VAND   V21.B16, V25.B16, V25.B16
+
+	VLD1.P 32(R7), [V16.B16, V17.B16]
+	VUSHR  $4, V16.B16, V18.B16
+	VUSHR  $4, V17.B16, V19.B16
+	VAND   V8.B16, V16.B16, V16.B16
+	VAND   V8.B16, V17.B16, V17.B16
+	VTBL   V16.B16, [V3.B16], V20.B16
+	VTBL   V17.B16, [V3.B16], V21.B16
+	VTBL   V18.B16, [V7.B16], V22.B16
+	VTBL   V19.B16, [V7.B16], V23.B16
+	VAND   V20.B16, V22.B16, V20.B16
+	VAND   V21.B16, V23.B16, V21.B16
+	VAND   V20.B16, V24.B16, V24.B16
+	VAND   V21.B16, V25.B16, V25.B16
+
+	VORR   V24.B16, V25.B16, V26.B16
+	VMOV   V26.D[0], R10
+	VMOV   V26.D[1], R11
+	ORR    R11, R10
+	CBZ    R10, two
+
+	SUB    $32, R4
+	VMOV   V24.D[0], R10
+	VMOV   V24.D[1], R11
+	ORR    R11, R10
+	CBNZ   R10, found
+	ADD    $16, R4
+
+found:
+	SUB  R2, R4, R4
+	MOVD R4, ret+32(FP)
+	RET
+
+one:
+	CBZ  R9, none
+
+	VLD1   (R4), [V16.B16]
+	VUSHR  $4, V16.B16, V18.B16
+	VAND   V8.B16, V16.B16, V16.B16
+	VTBL   V16.B16, [V0.B16], V20.B16
+	VTBL   V18.B16, [V4.B16], V22.B16
+	VAND   V20.B16, V22.B16, V24.B16
+
+	VLD1   (R5), [V16.B16]
+	VUSHR  $4, V16.B16, V18.B16
+	VAND   V8.B16, V16.B16, V16.B16
+	VTBL   V16.B16, [V1.B16], V20.B16
+	VTBL   V18.B16, [V5.B16], V22.B16
+	VAND   V20.B16, V22.B16, V20.B16
+	VAND   V20.B16, V24.B16, V24.B16
+
+	VLD1   (R6), [V16.B16]
+	VUSHR  $4, V16.B16, V18.B16
+	VAND   V8.B16, V16.B16, V16.B16
+	VTBL   V16.B16, [V2.B16], V20.B16
+	VTBL   V18.B16, [V6.B16], V22.B16
+	VAND   V20.B16, V22.B16, V20.B16
+	VAND   V20.B16, V24.B16, V24.B16
+
+	VLD1   (R7), [V16.B16]
+	VUSHR  $4, V16.B16, V18.B16
+	VAND   V8.B16, V16.B16, V16.B16
+	VTBL   V16.B16, [V3.B16], V20.B16
+	VTBL   V18.B16, [V7.B16], V22.B16
+	VAND   V20.B16, V22.B16, V20.B16
+	VAND   V20.B16, V24.B16, V24.B16
+
+	VMOV   V24.D[0], R10
+	VMOV   V24.D[1], R11
+	ORR    R11, R10
+	CBNZ   R10, found
+
+none:
+	MOVD $-1, R4
+	MOVD R4, ret+32(FP)
+	RET
