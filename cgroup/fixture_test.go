@@ -3,6 +3,7 @@ package cgroup
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // fixture lays out testdata/NAME.txtar below a new directory and returns it. In
-// the files, @ROOT@ is that directory; a file named .../ns/X becomes a link.
+// the files, @ROOT@ is that directory and @PID@ this process; a file named .../ns/X becomes a link.
 func fixture(t *testing.T, name string) string {
 	t.Helper()
 	archive, err := txtar.ParseFile(filepath.Join("testdata", name+".txtar"))
@@ -24,6 +25,7 @@ func fixture(t *testing.T, name string) string {
 			t.Fatal(err)
 		}
 		text := strings.ReplaceAll(string(f.Data), "@ROOT@", root)
+		text = strings.ReplaceAll(text, "@PID@", strconv.Itoa(os.Getpid()))
 		if filepath.Base(filepath.Dir(to)) == "ns" {
 			err = os.Symlink(strings.TrimSpace(text), to)
 		} else {

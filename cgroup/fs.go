@@ -29,7 +29,7 @@ var (
 	ErrNoMemory = errors.New("no memory controller")
 	// ErrPrivateCgroups is returned when this process sees cgroups from
 	// inside a cgroup namespace, where every path differs from the kernel log's.
-	ErrPrivateCgroups = errors.New("in a private cgroup namespace: cgroup paths differ from the host's; start this container with --cgroupns=host")
+	ErrPrivateCgroups = errors.New("in a private cgroup namespace: cgroup paths differ from the host's; mount the host's /sys/fs/cgroup into this container, on cgroup v1 start it with --cgroupns=host")
 	// ErrPrivatePIDs is returned when /proc shows a container's processes
 	// instead of the host's, so that a host's pid names another process.
 	ErrPrivatePIDs = errors.New("in a private pid namespace: /proc does not show the host's processes; start this container with --pid=host")
@@ -53,7 +53,8 @@ type FS struct {
 	mem      mount
 	pids     *mount // of v1; on v2 all controllers have one hierarchy
 	cpu      *mount
-	cgroupNS error // nil, or why paths cannot be trusted
+	cgroupNS error  // nil, or why paths cannot be trusted
+	nsRoot   string // where in the host's tree our cgroup namespace begins; "" for at its root
 	pidNS    error
 	noMemory error
 	noPSI    error
@@ -95,6 +96,7 @@ func Open(root, procRoot string) (*FS, error) {
 	}
 	fs.detect(mounts)
 	fs.namespaces()
+	fs.leaveNamespace()
 	fs.openPSI()
 	return fs, nil
 }
@@ -139,7 +141,15 @@ func (fs *FS) detect(mounts []mount) {
 }
 
 // better prefers the mount that shows the most of its hierarchy.
-func better(m, than *mount) bool { return than == nil || len(m.root) < len(than.root) }
+func better(m, than *mount) bool {
+	if than == nil {
+		return true
+	}
+	if a, b := above(m.root), above(than.root); a != b {
+		return a > b
+	}
+	return len(m.root) < len(than.root)
+}
 
 func hasController(list, sep, name string) bool {
 	for c := range strings.SplitSeq(list, sep) {
@@ -230,6 +240,7 @@ func (fs *FS) PathOf(pid int) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("cgroup of process %d: %w", pid, ErrNoMemory)
 	}
+	path = fs.HostPath(path)
 	if private := errors.Join(fs.cgroupNS, fs.pidNS); private != nil && ParsePath(path).ContainerID == "" {
 		return "", fmt.Errorf("cgroup of process %d: %w", pid, private)
 	}

@@ -27,6 +27,7 @@ func TestModes(t *testing.T) {
 		"cgroupns": {V2, []error{ErrPrivateCgroups}},
 		"nested":   {V2, []error{ErrPrivateCgroups, ErrPrivatePIDs}},
 		"sidecar":  {V1, nil},
+		"pod":      {V2, nil},
 	} {
 		fs, _ := openFixture(t, name)
 		if fs.Mode() != want.mode {
@@ -74,6 +75,8 @@ func TestPathOf(t *testing.T) {
 		{"rootless", 4242, user + "/user.slice/docker-" + a + ".scope", user + "/user.slice/docker-" + a + ".scope", nil},
 		{"cgroupns", 4243, "", "", ErrPrivateCgroups},
 		{"cgroupns", 4242, "/../docker-" + a + ".scope", "/../docker-" + a + ".scope", nil},
+		{"pod", 4242, podSlice + "/cri-containerd-" + a + ".scope", podSlice + "/cri-containerd-" + a + ".scope", nil},
+		{"pod", 9999, "", "", ErrGone},
 		{"nested", 1, "", "", ErrPrivateCgroups},
 		{"nested", 1, "", "", ErrPrivatePIDs},
 		{"nested", 9999, "", "", ErrPrivatePIDs},
@@ -394,5 +397,52 @@ func TestLazy(t *testing.T) {
 	}
 	if parseStatV2([]byte("slab_reclaimable 7\nslab_unreclaimable 5\nslab 12\n"), &s); s.SlabReclaimable != 7 || s.Slab != 12 {
 		t.Errorf("slab: %+v", s)
+	}
+}
+
+// TestHostPath reads the paths of a private cgroup namespace as the host's, where the
+// host's control groups are mounted, and leaves those that it cannot know.
+func TestHostPath(t *testing.T) {
+	fs, root := openFixture(t, "pod")
+	own := podSlice + "/cri-containerd-" + b + ".scope"
+	for path, want := range map[string]string{
+		"/":           own,
+		"/sub":        own + "/sub",
+		"/..":         podSlice,
+		"/../sibling": podSlice + "/sibling",
+		"/../../../../system.slice/docker-" + b + ".scope": "/system.slice/docker-" + b + ".scope",
+		"/../../../..":    "/",
+		"/../../../../..": "/../../../../..",
+		"/..hidden":       own + "/..hidden",
+		"":                "",
+	} {
+		if got := fs.HostPath(path); got != want {
+			t.Errorf("%q is %q, want %q", path, got, want)
+		}
+	}
+	h, err := fs.Open(podSlice + "/cri-containerd-" + a + ".scope")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	var s Sample
+	if err := h.Read(&s, WithLimit); err != nil || s.Limit != 33554432 {
+		t.Errorf("read %+v, %v", s, err)
+	}
+	// A mount of less than the host's groups says nothing of where we are.
+	if err := os.WriteFile(filepath.Join(root, "sys/cgroup.events"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	part, err := Open(filepath.Join(root, "sys"), filepath.Join(root, "proc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer part.Close()
+	if _, err := part.PathOf(1); !errors.Is(err, ErrPrivateCgroups) {
+		t.Errorf("of a part of the groups: %v", err)
+	}
+	plain, _ := openFixture(t, "v2")
+	if got := plain.HostPath("/x"); got != "/x" {
+		t.Errorf("on the host: %q", got)
 	}
 }

@@ -109,10 +109,14 @@ func newSources(cfg *config.Config, past *restored, rec *recorder.Recorder, log 
 	}
 	s.list = append(s.list, s.kernel)
 	s.deaths = append(s.deaths, s.kernel)
+	cg, noCgroups := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc)
 	s.signals = &signals.Source{}
+	if noCgroups == nil {
+		s.signals.HostPath = cg.HostPath
+	}
 	s.list = append(s.list, s.signals, &journal.Source{Since: past.epoch.Add(-lookBack), Past: past.cursors[s.kernel.Name()] == ""}, &kubelet.Source{})
-	if cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc); err != nil {
-		s.list = append(s.list, absent{observe.SourceState{Name: observe.Cgroups, Kind: observe.KindCgroup, Reason: err.Error(), Fix: "oomwatch doctor"}})
+	if noCgroups != nil {
+		s.list = append(s.list, absent{observe.SourceState{Name: observe.Cgroups, Kind: observe.KindCgroup, Reason: noCgroups.Error(), Fix: "oomwatch doctor"}})
 	} else {
 		s.openSampler(cg, rec, log, reg)
 	}

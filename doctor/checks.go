@@ -27,9 +27,17 @@ import (
 
 const noKernel = "which process the kernel killed, whose limit was reached, who held the memory; children killed while their container lives"
 
+// inHand is the step for a pod's manifest, or for everything else.
+func inHand(pod bool, manifest, other string) string {
+	if pod {
+		return manifest
+	}
+	return other
+}
+
 // checkKernelLog opens the log as the daemon would, reads one record, and then
 // what all of it says.
-func checkKernelLog() []Finding {
+func checkKernelLog(pod bool) []Finding {
 	log := Finding{Capability: "kernel log", State: OK, SeesDeaths: true}
 	r, err := kmsg.Open(kmsg.ReaderOptions{})
 	if err == nil {
@@ -38,7 +46,8 @@ func checkKernelLog() []Finding {
 			log.State = Weak
 			log.Found += ", polled: " + kmsg.DefaultPath + " cannot be opened"
 			log.Invisible = "how many records were overwritten unread; a kill is reported 1 to 3 s later"
-			log.Fix = "give it the device: in a container --device /dev/kmsg"
+			log.Fix = inHand(pod, "nothing to do: a pod opens the device only with securityContext.privileged: true, which is not worth 3 s",
+				"give it the device: in a container --device /dev/kmsg")
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		_, err = r.Next(ctx)
@@ -63,14 +72,14 @@ func checkKernelLog() []Finding {
 	switch v := strings.TrimSpace(string(b)); {
 	case rerr != nil:
 		restrict.State, restrict.Found = Weak, rerr.Error()
-		restrict.Fix = "mount the host's /proc, which shows who may read the kernel log"
+		restrict.Fix = inHand(pod, "have the pod see the node's /proc (hostPID: true)", "mount the host's /proc, which shows who may read the kernel log")
 	case v == "0":
 		restrict.Found = "0: the kernel lets everybody read its log, as far as the device's own permissions do"
 	case err == nil:
 		restrict.Found = v + ": CAP_SYSLOG is needed to read the log, and this process has it"
 	default:
 		restrict.State, restrict.Found = Missing, v+": CAP_SYSLOG is needed to read the log"
-		restrict.Fix = "run as root, or give the program CAP_SYSLOG (systemd: AmbientCapabilities=CAP_SYSLOG; Docker: --cap-add SYSLOG; a shell: setcap cap_syslog+ep on the binary)"
+		restrict.Fix = inHand(pod, "run as root (securityContext.runAsUser: 0) and add SYSLOG to securityContext.capabilities.add", "run as root, or give the program CAP_SYSLOG (systemd: AmbientCapabilities=CAP_SYSLOG; Docker: --cap-add SYSLOG; a shell: setcap cap_syslog+ep on the binary)")
 	}
 	out := []Finding{log, restrict}
 	if err == nil {
@@ -80,7 +89,7 @@ func checkKernelLog() []Finding {
 }
 
 // checkJournal says how far back the journal reaches, which outlives the ring.
-func checkJournal(ctx context.Context) Finding {
+func checkJournal(ctx context.Context, pod bool) Finding {
 	f := Finding{Capability: "journal", State: OK}
 	h, err := journal.Reach(ctx)
 	if err == nil {
@@ -89,7 +98,11 @@ func checkJournal(ctx context.Context) Finding {
 	}
 	f.State, f.Found = Weak, err.Error()
 	f.Invisible = "kills that the kernel's ring has overwritten; what systemd-oomd, earlyoom, the engine's daemon and the kubelet say of an end"
-	f.Fix = "keep a journal that this process may read (mkdir -p /var/log/journal; systemctl restart systemd-journald), and install journalctl where oomwatch runs"
+	if pod {
+		f.Invisible = "kills that the kernel's ring has overwritten; which probe failed, what systemd-oomd and earlyoom say of an end"
+	}
+	f.Fix = inHand(pod, "use an image with journalctl in it (examples/kubernetes/Dockerfile.journal), and give the pod the node's /var/log/journal, /run/log/journal and /etc/machine-id as read-only hostPath volumes (journal.enabled of the chart)",
+		"keep a journal that this process may read (mkdir -p /var/log/journal; systemctl restart systemd-journald), and install journalctl where oomwatch runs")
 	return f
 }
 
@@ -111,8 +124,11 @@ func checkOOMText() Finding {
 	return f
 }
 
+// nodeCgroups is the step for a pod that does not see its node's control groups.
+const nodeCgroups = "give the pod a read-only hostPath volume of the node's /sys/fs/cgroup, mounted at " + cgroup.DefaultRoot
+
 // checkCgroups opens the hierarchies and reads this process's own cgroup.
-func checkCgroups() []Finding {
+func checkCgroups(pod bool) []Finding {
 	const noCgroups = "memory in use, breakdown and trend before a death; kills that the kernel log does not show"
 	mode := Finding{Capability: "control groups", State: OK}
 	namespaces := []Finding{
@@ -123,7 +139,7 @@ func checkCgroups() []Finding {
 	cg, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc)
 	if err != nil {
 		mode.State, mode.Found, mode.Invisible = Missing, err.Error(), noCgroups
-		mode.Fix = "mount the host's control groups at " + cgroup.DefaultRoot + " (Docker: -v /sys/fs/cgroup:/sys/fs/cgroup:ro)"
+		mode.Fix = inHand(pod, nodeCgroups, "mount the host's control groups at "+cgroup.DefaultRoot+" (Docker: -v /sys/fs/cgroup:/sys/fs/cgroup:ro)")
 		return []Finding{mode}
 	}
 	defer cg.Close()
@@ -131,16 +147,16 @@ func checkCgroups() []Finding {
 	if err := readOwn(cg); err != nil {
 		mode.State, mode.Invisible = Weak, noCgroups
 		mode.Found += "; this process's own memory cannot be read: " + err.Error()
-		mode.Fix = "mount the host's control groups readable, and let /proc show the host's processes"
+		mode.Fix = inHand(pod, nodeCgroups+", and hostPID: true", "mount the host's control groups readable, and let /proc show the host's processes")
 	}
 	for _, p := range cg.Problems() {
 		switch {
 		case errors.Is(p, cgroup.ErrPrivateCgroups):
 			namespaces[0] = Finding{Capability: "cgroup namespace", State: Missing, Found: "private: every path differs from the kernel log's",
-				Invisible: "which container a kernel record speaks of, by its path", Fix: "start this container with --cgroupns=host"}
+				Invisible: "which container a kernel record speaks of, by its path", Fix: inHand(pod, nodeCgroups, "mount the host's /sys/fs/cgroup into this container, on cgroup v1 start it with --cgroupns=host")}
 		case errors.Is(p, cgroup.ErrPrivatePIDs):
 			namespaces[1] = Finding{Capability: "pid namespace", State: Missing, Found: "private: /proc shows a container's processes",
-				Invisible: "which container a killed pid belonged to", Fix: "start this container with --pid=host"}
+				Invisible: "which container a killed pid belonged to", Fix: inHand(pod, "set hostPID: true in the pod's spec", "start this container with --pid=host")}
 		case errors.Is(p, cgroup.ErrNoPSI):
 			psi = Finding{Capability: "memory pressure", State: Missing, Found: p.Error(),
 				Invisible: "how hard the kernel worked to find memory before a death", Fix: "boot with psi=1"}

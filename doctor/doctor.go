@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/oomwatch/oomwatch/config"
+	"github.com/oomwatch/oomwatch/internal/inside"
 )
 
 // Finding is what is said of one capability.
@@ -36,10 +37,11 @@ const (
 // Diagnose tries everything, in the order in which a reader wants to know.
 func Diagnose(ctx context.Context, cfg *config.Config, warnings []string) []Finding {
 	var out []Finding
-	out = append(out, checkKernelLog()...)
-	out = append(out, checkJournal(ctx))
+	pod := inside.Pod()
+	out = append(out, checkKernelLog(pod)...)
+	out = append(out, checkJournal(ctx, pod))
 	out = append(out, checkEngines(ctx, cfg)...)
-	out = append(out, checkCgroups()...)
+	out = append(out, checkCgroups(pod)...)
 	out = append(out, checkTracefs())
 	needed := []Finding{checkStore(cfg.Store.Path)}
 	needed = append(needed, checkDaemon(ctx, cfg)...)

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oomwatch/oomwatch/internal/inside"
 )
 
 // DefaultPath is the kernel log device.
@@ -92,10 +94,11 @@ type rights struct {
 	uid       int
 	restrict  bool // kernel.dmesg_restrict is on
 	capSyslog bool // CAP_SYSLOG is in effect
+	pod       bool // of Kubernetes
 }
 
 func readRights() rights {
-	r := rights{uid: os.Geteuid()}
+	r := rights{uid: os.Geteuid(), pod: inside.Pod()}
 	// Where these cannot be read, the message names the likelier reason.
 	b, err := os.ReadFile("/proc/sys/kernel/dmesg_restrict")
 	r.restrict = err == nil && !bytes.HasPrefix(b, []byte("0"))
@@ -111,6 +114,9 @@ func readRights() rights {
 func explainOpen(path string, err error, who rights) *AccessError {
 	e := &AccessError{Path: path, Err: err}
 	switch {
+	case who.pod && !who.capSyslog:
+		e.Reason = "a pod has no kernel log, and this process lacks CAP_SYSLOG"
+		e.Fix = "add SYSLOG to securityContext.capabilities.add of the container: the kernel's ring is then read by syslog(2), without the device"
 	case errors.Is(err, fs.ErrNotExist):
 		e.Reason = "there is no such file"
 		e.Fix = "in a container add --device /dev/kmsg; in a systemd unit take out PrivateDevices= and ProtectKernelLogs="

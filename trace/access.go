@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oomwatch/oomwatch/internal/inside"
 )
 
 // AccessError says why tracing cannot be used and what would mend it.
@@ -33,14 +35,17 @@ const (
 )
 
 const (
-	inContainer  = "in a container add -v " + mountPoint + ":" + mountPoint
+	inContainer = "in a container add -v " + mountPoint + ":" + mountPoint
+	// inPod does not name the same path: runtimes have AppArmor refuse a container to write
+	// below /sys.
+	inPod        = "give the pod a hostPath volume of the node's " + mountPoint + ", mounted writable at /host/tracing (trace.enabled of the chart)"
 	mountCommand = "mount -t tracefs tracefs " + mountPoint
 )
 
 // findRoot returns where tracefs is: root, if given, else the first mount point
 // that holds it.
 func findRoot(root string) (string, error) {
-	candidates := []string{mountPoint, oldMountPoint}
+	candidates := append([]string{mountPoint, oldMountPoint}, mounted("/proc/self/mountinfo")...)
 	if root != "" {
 		candidates = []string{root}
 	}
@@ -58,6 +63,23 @@ func findRoot(root string) (string, error) {
 	return "", explain(at, refusal, readFacts())
 }
 
+// mounted are the mount points of tracefs:
+//
+//	31 29 0:12 / /host/tracing rw,nosuid - tracefs tracefs rw
+func mounted(mountinfo string) (points []string) {
+	b, err := os.ReadFile(mountinfo)
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(b)) {
+		mount, kind, _ := strings.Cut(line, " - ")
+		if f := strings.Fields(mount); len(f) > 4 && f[3] == "/" && strings.HasPrefix(kind, "tracefs ") {
+			points = append(points, f[4])
+		}
+	}
+	return points
+}
+
 func exists(path string) error {
 	_, err := os.Stat(path)
 	return err
@@ -68,6 +90,7 @@ type facts struct {
 	uid       int
 	override  bool // CAP_DAC_OVERRIDE is in effect
 	container bool
+	pod       bool
 	lockdown  bool // of the kind that keeps even root from tracing
 	// there is true when the directory exists, whatever is in it.
 	there func(path string) bool
@@ -80,10 +103,8 @@ func readFacts() facts {
 	if err := unix.Capget(&hdr, &data[0]); err == nil {
 		f.override = data[unix.CAP_DAC_OVERRIDE/32].Effective&(1<<(unix.CAP_DAC_OVERRIDE%32)) != 0
 	}
-	for _, mark := range []string{"/.dockerenv", "/run/.containerenv"} {
-		f.container = f.container || exists(mark) == nil
-	}
-	f.container = f.container || !inHostPIDs("/proc")
+	f.pod = inside.Pod()
+	f.container = inside.Container() || !inHostPIDs("/proc")
 	// Where it cannot be read, the message names the likelier reason.
 	b, err := os.ReadFile("/sys/kernel/security/lockdown")
 	f.lockdown = err == nil && strings.Contains(string(b), "[confidentiality]")
@@ -101,6 +122,15 @@ func inHostPIDs(proc string) bool {
 func explain(path string, err error, f facts) *AccessError {
 	e := &AccessError{Path: path, Err: err}
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && f.pod:
+		e.Reason = "tracefs is not mounted in this pod, or not on its node"
+		e.Fix = inPod + "; where the node has none there: " + mountCommand
+	case errors.Is(err, unix.EROFS) && f.pod:
+		e.Reason = "it is mounted read-only, and an instance of our own must be made in it"
+		e.Fix = inPod
+	case errors.Is(err, fs.ErrPermission) && f.pod && !f.lockdown:
+		e.Reason = fmt.Sprintf("uid %d is refused: by an AppArmor or SELinux policy, or as a user without rights on it", f.uid)
+		e.Fix = inPod + ", and run as root (securityContext.runAsUser: 0); where SELinux enforces add securityContext.seLinuxOptions.type: spc_t"
 	case errors.Is(err, fs.ErrNotExist) && f.there(path) && f.container:
 		e.Reason = "tracefs is not mounted there"
 		e.Fix = "mount it on the host (" + mountCommand + ") and add -v " + mountPoint + ":" + mountPoint + " to the container"

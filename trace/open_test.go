@@ -31,6 +31,10 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		{"policy", unix.EACCES, root, "AppArmor", "apparmor=unconfined"},
 		{"policy, user with the right", unix.EACCES, facts{uid: 1000, override: true, there: there}, "AppArmor", "apparmor=unconfined"},
 		{"lockdown", unix.EPERM, facts{lockdown: true, there: there}, "locked down", "lockdown=integrity"},
+		{"not mounted, pod", unix.ENOENT, facts{there: there, container: true, pod: true}, "not mounted in this pod", "hostPath"},
+		{"read-only, pod", unix.EROFS, facts{there: there, pod: true}, "read-only", "writable at /host/tracing"},
+		{"policy, pod", unix.EACCES, facts{there: there, pod: true}, "AppArmor", "seLinuxOptions"},
+		{"lockdown, pod", unix.EPERM, facts{lockdown: true, there: there, pod: true}, "locked down", "lockdown=integrity"},
 		{"read-only", unix.EROFS, root, "read-only", "remount,rw"},
 		{"memory", unix.ENOMEM, root, "no memory", "try again"},
 		{"anything else", unix.EIO, root, "input/output error", "ls /t/instances"},
@@ -42,6 +46,22 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		if !errors.Is(e, c.err) {
 			t.Errorf("%s: %v does not carry %v", c.name, e, c.err)
 		}
+	}
+}
+
+// TestMounted finds tracefs wherever it is mounted as a whole, as a pod may not write below
+// /sys.
+func TestMounted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mountinfo")
+	text := "30 23 0:27 / /proc rw - proc proc rw\n31 29 0:12 / /host/tracing rw,nosuid shared:4 - tracefs tracefs rw\n32 29 0:12 /instances /part rw - tracefs tracefs rw\n33\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := mounted(path); !slices.Equal(got, []string{"/host/tracing"}) {
+		t.Errorf("%v", got)
+	}
+	if got := mounted("/none"); got != nil {
+		t.Errorf("without a list: %v", got)
 	}
 }
 

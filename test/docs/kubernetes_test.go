@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,10 +24,11 @@ const (
 
 // podSpec is what is looked at of a pod.
 type podSpec struct {
-	HostPID                      bool   `yaml:"hostPID"`
-	HostNetwork                  bool   `yaml:"hostNetwork"`
-	ServiceAccountName           string `yaml:"serviceAccountName"`
-	AutomountServiceAccountToken *bool  `yaml:"automountServiceAccountToken"`
+	HostPID                      bool              `yaml:"hostPID"`
+	HostNetwork                  bool              `yaml:"hostNetwork"`
+	NodeSelector                 map[string]string `yaml:"nodeSelector"`
+	ServiceAccountName           string            `yaml:"serviceAccountName"`
+	AutomountServiceAccountToken *bool             `yaml:"automountServiceAccountToken"`
 	Containers                   []struct {
 		Args []string
 		Env  []struct {
@@ -39,8 +41,9 @@ type podSpec struct {
 		}
 		SecurityContext struct {
 			Privileged               *bool
-			AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
-			ReadOnlyRootFilesystem   *bool `yaml:"readOnlyRootFilesystem"`
+			AllowPrivilegeEscalation *bool                 `yaml:"allowPrivilegeEscalation"`
+			ReadOnlyRootFilesystem   *bool                 `yaml:"readOnlyRootFilesystem"`
+			SeccompProfile           struct{ Type string } `yaml:"seccompProfile"`
 			Capabilities             struct{ Drop, Add []string }
 		} `yaml:"securityContext"`
 		VolumeMounts []struct {
@@ -101,6 +104,7 @@ func render(t *testing.T, values string) map[string]string {
 		"nindent": func(n int, s string) string {
 			return "\n" + strings.Repeat(" ", n) + strings.ReplaceAll(s, "\n", "\n"+strings.Repeat(" ", n))
 		},
+		"dir": path.Dir,
 		"default": func(other, v any) any {
 			if v == nil || v == "" {
 				return other
@@ -141,9 +145,24 @@ func TestKubernetes(t *testing.T) {
 		t.Fatal(err)
 	}
 	texts := map[string]string{manifests: string(plain)}
-	rendered := render(t, "existingSecret: alerts\nserviceMonitor: {enabled: true, interval: 10s, labels: {team: a}}\nnodeSelector: {a: b}\n")
+	rendered := render(t, "existingSecret: alerts\nserviceMonitor: {enabled: true, interval: 10s, labels: {team: a}}\nnodeSelector: {a: b}\ncriSocket: /run/k0s/containerd.sock\njournal: {enabled: true}\ntrace: {enabled: false}\nimage: {repository: r, tag: t, pullPolicy: Always, pullSecrets: [{name: s}]}\nseLinuxOptions: {type: spc_t}\n")
 	if !strings.Contains(rendered["servicemonitor.yaml"], "kind: ServiceMonitor") || !strings.Contains(rendered["daemonset.yaml"], "--config=/etc/oomwatch/config.yaml") {
 		t.Errorf("the chart leaves out what it is asked for:\n%s", rendered["servicemonitor.yaml"])
+	}
+	for text, places := range map[string][]string{
+		"--cri=unix:///run/k0s/containerd.sock": {"daemonset.yaml", "doctor.yaml"}, "path: /run/k0s}": {"daemonset.yaml", "doctor.yaml"},
+		"type: spc_t": {"daemonset.yaml", "doctor.yaml"}, "name: s": {"daemonset.yaml", "doctor.yaml"}, "mountPath: /var/log/journal": {"daemonset.yaml"},
+	} {
+		for _, place := range places {
+			if !strings.Contains(rendered[place], text) {
+				t.Errorf("%s: no %q:\n%s", place, text, rendered[place])
+			}
+		}
+	}
+	for _, text := range []string{"/run/containerd", "tracing"} {
+		if strings.Contains(rendered["daemonset.yaml"], text) {
+			t.Errorf("the chart has %q, which it is asked to leave out", text)
+		}
 	}
 	for name, text := range render(t, "") {
 		if (name == "servicemonitor.yaml" || name == "events.yaml") && strings.TrimSpace(text) != "" {
@@ -224,15 +243,18 @@ func checkPod(t *testing.T, name string, p podSpec) {
 	c := p.Containers[0]
 	s := c.SecurityContext
 	if s.Privileged == nil || *s.Privileged || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem ||
-		!slices.Equal(s.Capabilities.Drop, []string{"ALL"}) || !slices.Equal(s.Capabilities.Add, []string{"SYSLOG", "DAC_READ_SEARCH", "SYS_PTRACE"}) {
+		s.SeccompProfile.Type != "RuntimeDefault" || !slices.Equal(s.Capabilities.Drop, []string{"ALL"}) || !slices.Equal(s.Capabilities.Add, []string{"SYSLOG", "DAC_READ_SEARCH", "SYS_PTRACE"}) {
 		t.Errorf("%s: %+v", name, s)
+	}
+	if len(p.NodeSelector) == 0 {
+		t.Errorf("%s: it is put on nodes of other systems than Linux", name)
 	}
 	ofHost := map[string]bool{}
 	for _, v := range p.Volumes {
 		ofHost[v.Name] = v.HostPath != nil
 	}
 	for _, m := range c.VolumeMounts {
-		if ofHost[m.Name] && !m.ReadOnly && m.Name != "store" {
+		if ofHost[m.Name] && !m.ReadOnly && m.Name != "store" && (m.Name != "tracing" || strings.HasPrefix(m.MountPath, "/sys/")) {
 			t.Errorf("%s: %s of the host can be written", name, m.MountPath)
 		}
 	}
@@ -242,5 +264,18 @@ func checkPod(t *testing.T, name string, p podSpec) {
 	// The program must know what it is called with.
 	if out, err := exec.Command(binary, append(slices.Clone(c.Args), "--help")...).CombinedOutput(); err != nil {
 		t.Errorf("%s: %v: %v\n%s", name, c.Args, err, out)
+	}
+}
+
+// TestKubernetesConfig holds the Secret that the manifest's comments name to what it mounts.
+func TestKubernetesConfig(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join(root, manifests))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"create secret generic oomwatch --from-file=config.yaml", "# - --config=/etc/oomwatch/config.yaml", "mountPath: /etc/oomwatch,", "secretName: oomwatch, optional: true"} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("no %q", want)
+		}
 	}
 }

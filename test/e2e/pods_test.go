@@ -86,6 +86,12 @@ func TestPods(t *testing.T) {
 			if err := r.Run(ctx, pod); err != nil {
 				t.Fatal(err)
 			}
+			// An emulated machine does not carry a dozen pods at a time.
+			defer func() {
+				if err := r.Remove(timeout(t, lab.Slow(time.Minute)), pod); err != nil {
+					t.Error(err)
+				}
+			}()
 			id, err := r.Create(ctx, pod, pods.Container{Name: "main", Command: death.command, Limit: death.limit, Group: death.name == "child-group"})
 			if err != nil {
 				t.Fatal(err)

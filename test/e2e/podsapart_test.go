@@ -38,7 +38,7 @@ func (m *podMaker) run(limit int64, command ...string) string {
 	m.t.Helper()
 	m.n++
 	pod := &pods.Pod{Namespace: "apart", Name: fmt.Sprintf("job-%d", m.n), UID: fmt.Sprintf("4f2a1b9c-8e77-4a5d-9d21-0123456789%02d", m.n)}
-	if err := m.r.Run(timeout(m.t, time.Minute), pod); err != nil {
+	if err := m.r.Run(timeout(m.t, lab.Slow(time.Minute)), pod); err != nil {
 		m.t.Fatal(err)
 	}
 	return m.in(pod, "main", limit, command...)
@@ -47,7 +47,7 @@ func (m *podMaker) run(limit int64, command ...string) string {
 // in starts a container in a pod.
 func (m *podMaker) in(pod *pods.Pod, name string, limit int64, command ...string) string {
 	m.t.Helper()
-	ctx := timeout(m.t, time.Minute)
+	ctx := timeout(m.t, lab.Slow(time.Minute))
 	id, err := m.r.Create(ctx, pod, pods.Container{Name: name, Command: command, Limit: limit})
 	if err == nil {
 		err = m.r.Start(ctx, id)
@@ -261,7 +261,7 @@ func TestPodStorm(t *testing.T) {
 	r, hook, _ := watchedPods(t)
 	m := &podMaker{t: t, r: r}
 	pod := &pods.Pod{Namespace: "shop", Name: "storm-0", UID: "5f2a1b9c-8e77-4a5d-9d21-012345678901"}
-	if err := r.Run(timeout(t, time.Minute), pod); err != nil {
+	if err := r.Run(timeout(t, lab.Slow(time.Minute)), pod); err != nil {
 		t.Fatal(err)
 	}
 	begin := time.Now()

@@ -17,9 +17,9 @@ const module = "github.com/oomwatch/oomwatch/"
 
 // may lists what each package may import of this module. One that is not listed fails.
 var may = map[string][]string{
-	"kmsg":            {"internal/input", "internal/lazyre"},
+	"kmsg":            {"internal/input", "internal/inside", "internal/lazyre"},
 	"cgroup":          {},
-	"trace":           {},
+	"trace":           {"internal/inside"},
 	"units":           {},
 	"redact":          {"internal/lazyre"},
 	"trend":           {"units"},
@@ -38,7 +38,7 @@ var may = map[string][]string{
 	"watcher/signals": {"observe", "incident", "redact", "trace"},
 	"watcher/storage": {"observe", "incident"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
-	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact", "internal/boundedjson", "watcher/logtail"},
+	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact", "internal/boundedjson", "internal/inside", "watcher/logtail"},
 	"watcher/cri":     {"observe", "audit", "incident", "redact", "watcher/logtail", "internal/grpcread"},
 	"watcher/logtail": {"redact"},
 	"watcher/kubelet": {"observe", "incident", "redact", "internal/grpcread"},
@@ -65,7 +65,7 @@ var may = map[string][]string{
 
 	"daemon": {"triage/kept", "triage", "audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kubelet", "watcher/kernlog", "watcher/leaks", "watcher/processes", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
 		"verdict", "recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
-	"doctor": {"units", "config", "watcher/journal", "store", "web", "watcher/cri", "watcher/docker", "watcher/kernlog", "watcher/kubelet", "observe", "cgroup", "kmsg", "trace", "internal/build"},
+	"doctor": {"units", "config", "watcher/journal", "store", "web", "watcher/cri", "watcher/docker", "watcher/kernlog", "watcher/kubelet", "observe", "cgroup", "kmsg", "trace", "internal/build", "internal/inside"},
 	"cmd/oomwatch": {"audit", "triage/kept", "audit/gather", "daemon", "doctor", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder",
 		"verdict", "incident", "redact", "units", "cgroup", "kmsg", "internal/build", "internal/host", "internal/terminal", "internal/input"},
 	"internal/build":       {},
@@ -74,6 +74,7 @@ var may = map[string][]string{
 	"internal/grpcread":    {},
 	"internal/host":        {"incident", "cgroup"},
 	"internal/input":       {},
+	"internal/inside":      {},
 	"internal/lazyre":      {},
 	"internal/terminal":    {},
 	"internal/words":       {},

@@ -87,7 +87,7 @@ func (p *Probed) tryOne(ctx context.Context, c *connection, entries []entry) {
 		p.Problem, p.Fix = "a container cannot be inspected: "+err.Error(), "look at the runtime's log"
 	case st.logPath != "":
 		if _, err := os.Stat(st.logPath); err != nil {
-			p.Problem, p.Fix = "logs cannot be read: "+err.Error(), "run as root; in a container mount the host's /var/log/pods at the same path, read-only"
+			p.Problem, p.Fix = "logs cannot be read: "+err.Error(), "run as root; in a container mount the host's /var/log/pods at the same path, read-only; in a pod with that hostPath volume and DAC_READ_SEARCH in securityContext.capabilities.add"
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/internal/inside"
 )
 
 // mountPoint and mountSpec are inspect's Mounts and HostConfig.Mounts.
@@ -172,23 +172,13 @@ func engineRoots(ep endpoint) (roots []string, problem string) {
 		// engine cannot be seen from here, it is 0.
 		roots = append(roots, fmt.Sprintf("/proc/%d/root", peer.Pid))
 	}
-	if !inContainer() {
+	if !inside.Container() { // in one, paths of the engine's mean nothing by themselves
 		roots = append(roots, "/")
 	}
 	if len(roots) == 0 {
 		return nil, "the host's filesystems cannot be seen from this container: run it with --pid=host and --cap-add SYS_PTRACE"
 	}
 	return roots, ""
-}
-
-// inContainer is true where paths of the engine's mean nothing by themselves.
-func inContainer() bool {
-	for _, mark := range []string{"/.dockerenv", "/run/.containerenv"} {
-		if _, err := os.Stat(mark); err == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // statfs reads the room of one filesystem, by its directory below the first root

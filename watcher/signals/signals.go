@@ -17,6 +17,9 @@ import (
 type Source struct {
 	// Root is where tracefs is mounted, "" for the usual places.
 	Root string
+	// HostPath turns the cgroup of a process, as this process sees it, into the host's; nil
+	// where they are the same.
+	HostPath func(path string) string
 
 	read, lost atomic.Uint64
 }
@@ -64,14 +67,28 @@ func (t *Source) follow(ctx context.Context, emit func(observe.Observation)) (er
 			return err
 		case ev.Signal != nil:
 			t.read.Add(1)
+			t.hostPaths(&ev.Signal.Current, &ev.Signal.Target)
 			emit(sentObservation(ev.Signal))
 		case ev.Victim != nil:
 			t.read.Add(1)
+			t.hostPaths(&ev.Victim.Victim, &ev.Victim.Current)
+			if t.HostPath != nil {
+				ev.Victim.ParentCgroup = t.HostPath(ev.Victim.ParentCgroup)
+			}
 			emit(markedObservation(ev.Victim))
 		case ev.Loss != nil:
 			t.lost.Add(ev.Loss.Events)
 			emit(observe.Observation{At: ev.Loss.To, Lost: &incident.Gap{Source: observe.Trace, From: ev.Loss.From, To: ev.Loss.To,
 				Lost: int64(ev.Loss.Events), Reason: "the trace buffer was overwritten before it was read"}})
+		}
+	}
+}
+
+// hostPaths has the cgroups of processes be the host's.
+func (t *Source) hostPaths(all ...*trace.Process) {
+	for _, p := range all {
+		if t.HostPath != nil {
+			p.Cgroup = t.HostPath(p.Cgroup)
 		}
 	}
 }

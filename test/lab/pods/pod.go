@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oomwatch/oomwatch/internal/grpcread"
+	"github.com/oomwatch/oomwatch/test/lab"
 )
 
 const service = "/runtime.v1.RuntimeService/"
@@ -27,6 +28,8 @@ type Pod struct {
 	Labels, Annotations  map[string]string
 	// Limit is that of the pod's cgroup in bytes; 0 for none.
 	Limit int64
+	// HostPID has its containers see the machine's processes.
+	HostPID bool
 
 	id     string
 	parent string
@@ -47,6 +50,8 @@ type Container struct {
 	Env, Mounts map[string]string
 	User        int
 	AddCaps     []string
+	// DropCaps takes all capabilities away but those of AddCaps.
+	DropCaps bool
 	// Quota is its CPU quota in microseconds of each 100 ms; 0 for none.
 	Quota                         int64
 	ReadonlyRoot, NoNewPrivileges bool
@@ -61,6 +66,9 @@ func (c *Container) security() []byte {
 	for _, name := range c.AddCaps {
 		caps = grpcread.AppendText(caps, 1, name)
 	}
+	if c.DropCaps {
+		caps = grpcread.AppendText(caps, 2, "ALL")
+	}
 	b := grpcread.AppendMessage(nil, 1, caps)
 	b = grpcread.AppendMessage(b, 5, grpcread.AppendInt(nil, 1, int64(c.User)))
 	if c.ReadonlyRoot {
@@ -73,7 +81,7 @@ func (c *Container) security() []byte {
 }
 
 func (r *Runtime) call(ctx context.Context, method string, request []byte) (first string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, lab.Slow(time.Minute))
 	defer cancel()
 	answer, err := r.conn.Call(ctx, service+method, request)
 	if err != nil {
@@ -89,7 +97,7 @@ func (r *Runtime) call(ctx context.Context, method string, request []byte) (firs
 }
 
 func (r *Runtime) version(ctx context.Context) (v string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, lab.Slow(time.Second))
 	defer cancel()
 	answer, err := r.conn.Call(ctx, service+"Version", nil)
 	if err != nil {
@@ -118,7 +126,12 @@ func (p *Pod) config() []byte {
 		labels[k] = v
 	}
 	linux := grpcread.AppendText(nil, 1, p.parent)
-	linux = grpcread.AppendMessage(linux, 2, grpcread.AppendMessage(nil, 1, grpcread.AppendInt(grpcread.AppendInt(nil, 1, 2), 2, 1)))
+	const ofContainer, ofNode = 1, 2
+	pids := int64(ofContainer)
+	if p.HostPID {
+		pids = ofNode
+	}
+	linux = grpcread.AppendMessage(linux, 2, grpcread.AppendMessage(nil, 1, grpcread.AppendInt(grpcread.AppendInt(nil, 1, ofNode), 2, pids)))
 	b := grpcread.AppendMessage(nil, 1, meta)
 	b = grpcread.AppendText(b, 3, p.logs)
 	b = entries(b, 6, labels)
@@ -268,7 +281,7 @@ func (r *Runtime) Output(ctx context.Context, id string, command ...string) (out
 
 // Status is a container's state as CRI has it (2: exited), its exit code and its reason.
 func (r *Runtime) Status(ctx context.Context, id string) (state, code int, reason string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, lab.Slow(5*time.Second))
 	defer cancel()
 	answer, err := r.conn.Call(ctx, service+"ContainerStatus", grpcread.AppendText(nil, 1, id))
 	if err != nil {
@@ -307,6 +320,9 @@ func (r *Runtime) Ended(ctx context.Context, id string) error {
 		}
 	}
 }
+
+// Remove ends a pod and removes it.
+func (r *Runtime) Remove(ctx context.Context, p *Pod) error { return r.remove(ctx, p.id) }
 
 // remove ends a pod and removes it. After a storm the runtime may need another try, which
 // a kubelet gives it too.
