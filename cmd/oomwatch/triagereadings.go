@@ -44,12 +44,8 @@ func (t *triager) readReadings(ctx context.Context) ([]triage.Service, error) {
 			return nil, err
 		}
 	}
-	histories := set.Histories()
-	for _, note := range set.Notes {
-		fmt.Fprintf(t.cmd.ErrOrStderr(), "note: %s\n", redact.Sanitize(note))
-	}
 	var out []triage.Service
-	for _, h := range histories {
+	for h := range set.Histories() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -57,7 +53,10 @@ func (t *triager) readReadings(ctx context.Context) ([]triage.Service, error) {
 			continue
 		}
 		h.Windows = t.what != ""
-		out = append(out, triage.JudgeHistory(&h))
+		out = append(out, triage.JudgeHistory(h))
+	}
+	for _, note := range set.Notes {
+		fmt.Fprintf(t.cmd.ErrOrStderr(), "note: %s\n", redact.Sanitize(note))
 	}
 	if len(out) == 0 && set.Read == 0 {
 		return nil, errors.New("no reading is in what was given, or none is between --since and --at; a line is {\"time\": 1767225600, \"service\": \"web\", \"used_bytes\": 104857600}")

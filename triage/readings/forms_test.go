@@ -34,6 +34,14 @@ const (
 	pod2  = `"namespace":"shop","pod":"web-7f9b8c6d54-b4zxl","container":"web"`
 )
 
+// histories are all of them at once.
+func histories(s *Set) (out []triage.History) {
+	for h := range s.Histories() {
+		out = append(out, *h)
+	}
+	return out
+}
+
 // said is the histories in short: of each service its runs, each with its readings, what
 // the first and last of them held, and its limit.
 func said(list []triage.History) string {
@@ -113,7 +121,7 @@ func TestForms(t *testing.T) {
 			err := s.Add(strings.NewReader(tt.text), "x.json")
 			got := ""
 			if err == nil {
-				got = said(s.Histories())
+				got = said(histories(&s))
 			}
 			if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Fatalf("%v, want %q", err, tt.err)
@@ -137,8 +145,8 @@ func FuzzAnswer(f *testing.F) {
 		if err := s.addPrometheus(strings.NewReader(text), "x"); err != nil && err.Error() == "" {
 			t.Error("an error without words")
 		}
-		for _, h := range s.Histories() {
-			triage.JudgeHistory(&h)
+		for h := range s.Histories() {
+			triage.JudgeHistory(h)
 		}
 	})
 }

@@ -73,7 +73,7 @@ func (s *Set) addPrometheus(r io.Reader, name string) error {
 // answer reads an object: the answer, its data, or one result.
 func (s *Set) answer(d *scanner, a *answer, depth int) error {
 	var metric map[string]string
-	var values []sample
+	var values *column
 	one := false
 	err := d.each(func(key string) (err error) {
 		c, err := d.peek()
@@ -134,23 +134,23 @@ func (s *Set) results(d *scanner, a *answer) error {
 }
 
 // samples reads those of one series into memory that is used again.
-func (s *Set) samples(d *scanner) ([]sample, error) {
+func (s *Set) samples(d *scanner) (*column, error) {
 	if err := d.want('['); err != nil {
 		return nil, err
 	}
-	s.room = s.room[:0]
+	s.room.reset()
 	err := d.members(']', func() error {
 		q, ok, err := d.sample()
 		if ok {
-			s.room = append(s.room, q)
+			s.room.add(q)
 		}
 		return err
 	})
-	return s.room, err
+	return &s.room, err
 }
 
 // take files a series under the container that it is of.
-func (s *Set) take(m map[string]string, values []sample) {
+func (s *Set) take(m map[string]string, values *column) {
 	service, part := serviceOf(m)
 	if service == "" {
 		s.groups++
@@ -167,13 +167,11 @@ func (s *Set) take(m map[string]string, values []sample) {
 			return
 		}
 	}
-	if len(values) == 0 {
+	if values == nil || values.n == 0 {
 		s.note("a series of %q holds no number", service)
 		return
 	}
-	if !slices.IsSortedFunc(values, byTime) {
-		slices.SortStableFunc(values, byTime)
-	}
+	values = values.kept()
 	id := m["id"]
 	if !strings.HasPrefix(id, "/") {
 		id = ""
@@ -202,35 +200,3 @@ func (s *Set) take(m map[string]string, values []sample) {
 }
 
 func byTime(a, b sample) int { return cmp.Compare(a.at, b.at) }
-
-// differ tells series of two things from one that was scraped twice: at most of the
-// moments that they share their values lie more than a tenth apart.
-func differ(a, b []sample) bool {
-	shared, apart := 0, 0
-	for i, j := 0, 0; i < len(a) && j < len(b); {
-		switch {
-		case a[i].at < b[j].at:
-			i++
-		case a[i].at > b[j].at:
-			j++
-		default:
-			shared++
-			if math.Abs(a[i].v-b[j].v) > 0.1*max(a[i].v, b[j].v) {
-				apart++
-			}
-			i++
-			j++
-		}
-	}
-	return 2*apart > shared
-}
-
-// merge puts b between a; at a moment of both a has the word.
-func merge(a, b []sample) []sample {
-	if len(a) == 0 || a[len(a)-1].at < b[0].at {
-		return append(a, b...)
-	}
-	out := slices.Concat(a, b)
-	slices.SortStableFunc(out, byTime)
-	return slices.CompactFunc(out, func(x, y sample) bool { return x.at == y.at })
-}

@@ -9,6 +9,8 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -16,8 +18,9 @@ import (
 	"github.com/oomwatch/oomwatch/triage"
 )
 
-// The bounds of a Set: readings kept in all and of one service. Beyond them, of
-// every four neighbours the lowest and the highest stay.
+// The bounds: of lines, readings kept in all and of one service; of Prometheus' answers,
+// which are unpacked service by service, readings of one service and of one part of it.
+// Beyond them, of every four neighbours the lowest and the highest stay.
 const (
 	maxReadings = 4_000_000
 	perService  = 32_768
@@ -66,8 +69,8 @@ type Set struct {
 
 	tables     map[string]*wide
 	tableOrder []string
-	room       []sample
-	groups     int // series of what is no container
+	room       column // of the series that is being read
+	groups     int    // series of what is no container
 }
 
 // Add reads one stream of readings: JSON lines or Prometheus' answer.
@@ -191,15 +194,7 @@ func (x *series) sort() {
 	if !x.late {
 		return
 	}
-	slices.SortStableFunc(x.rows, func(a, b row) int {
-		switch {
-		case a.at < b.at:
-			return -1
-		case a.at > b.at:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(x.rows, func(a, b row) int { return cmp.Compare(a.at, b.at) })
 	x.late = false
 }
 
@@ -251,13 +246,43 @@ func thinRun(kept, run []row) []row {
 	return append(kept, last)
 }
 
-// Histories are those of all services, by name.
-func (s *Set) Histories() []triage.History {
-	s.settle()
+// Histories are those of all services, by name, each made when its turn comes. What was
+// left out is in Notes, and Read is whole, when all have had theirs.
+func (s *Set) Histories() iter.Seq[*triage.History] {
+	if s.groups > 0 && len(s.tables) == 0 {
+		s.note("the series are of pods' sandboxes and of groups of containers only: ask for those with a container's name or image")
+	}
+	s.share()
+	tables, lines := map[string][]*wide{}, map[string][]*series{}
+	names := map[string]bool{}
+	for _, key := range s.tableOrder {
+		w := s.tables[key]
+		tables[w.service], names[w.service] = append(tables[w.service], w), true
+	}
+	for _, x := range s.order {
+		lines[x.service], names[x.service] = append(lines[x.service], x), true
+	}
+	return func(yield func(*triage.History) bool) {
+		for _, name := range slices.Sorted(maps.Keys(names)) {
+			one := Set{Until: s.Until, Since: s.Since, order: lines[name]}
+			for _, w := range tables[name] {
+				w.into(&one)
+			}
+			s.Read += one.Read
+			for _, h := range one.histories() {
+				if !yield(&h) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// histories are those of a Set of one service.
+func (s *Set) histories() (out []triage.History) {
 	for _, x := range s.order {
 		x.sort()
 	}
-	var out []triage.History
 	for _, group := range s.joined() {
 		h := triage.History{Service: group.parts[0].service}
 		if pod := group.parts[0].pod(); pod != "" && group.beside {
@@ -288,36 +313,21 @@ const overlap = 900
 // joined puts the parts of one service together that follow one another; those
 // that ran at the same time stay apart.
 func (s *Set) joined() []group {
-	byService := map[string][]*series{}
-	var names []string
-	for _, x := range s.order {
-		if len(x.rows) == 0 {
+	list := slices.DeleteFunc(slices.Clone(s.order), func(x *series) bool { return len(x.rows) == 0 })
+	slices.SortStableFunc(list, func(a, b *series) int { return cmp.Compare(a.rows[0].at, b.rows[0].at) })
+	var open []group
+	for _, x := range list {
+		at := slices.IndexFunc(open, func(g group) bool { return g.parts[len(g.parts)-1].follows(x) })
+		if at < 0 {
+			open = append(open, group{parts: []*series{x}})
 			continue
 		}
-		if byService[x.service] == nil {
-			names = append(names, x.service)
-		}
-		byService[x.service] = append(byService[x.service], x)
+		open[at].parts = append(open[at].parts, x)
 	}
-	var out []group
-	for _, name := range names {
-		list := byService[name]
-		slices.SortStableFunc(list, func(a, b *series) int { return cmp.Compare(a.rows[0].at, b.rows[0].at) })
-		var open []group
-		for _, x := range list {
-			at := slices.IndexFunc(open, func(g group) bool { return g.parts[len(g.parts)-1].follows(x) })
-			if at < 0 {
-				open = append(open, group{parts: []*series{x}})
-				continue
-			}
-			open[at].parts = append(open[at].parts, x)
-		}
-		for i := range open {
-			open[i].beside = len(open) > 1
-		}
-		out = append(out, open...)
+	for i := range open {
+		open[i].beside = len(open) > 1
 	}
-	return out
+	return open
 }
 
 // follows tells a part that x comes after, and ends this one where x begins.

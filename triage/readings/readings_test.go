@@ -34,7 +34,7 @@ func TestLines(t *testing.T) {
 			{Readings: []triage.Reading{{At: 1767225780, Used: 300, Held: 300}}},
 		}},
 	}
-	if diff := cmp.Diff(want, s.Histories()); diff != "" {
+	if diff := cmp.Diff(want, histories(&s)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	for bad, words := range map[string]string{
@@ -68,7 +68,7 @@ func TestPrometheus(t *testing.T) {
 		}
 	}
 	var got []string
-	for _, h := range s.Histories() {
+	for _, h := range histories(&s) {
 		got = append(got, fmt.Sprintf("%s %v", h.Service, h.Runs))
 	}
 	for i, want := range []string{"shop/db (db-0)", "shop/db (db-1)", "shop/web [{[{100 10 10"} {
@@ -76,7 +76,7 @@ func TestPrometheus(t *testing.T) {
 			t.Errorf("%d: %q, want %q", i, got, want)
 		}
 	}
-	if h := s.Histories(); len(h) != 3 || len(h[2].Runs) != 2 || h[2].Runs[0].Limit != 64 {
+	if h := histories(&s); len(h) != 3 || len(h[2].Runs) != 2 || h[2].Runs[0].Limit != 64 {
 		t.Errorf("the pods of a deployment are runs of one service: %v", h)
 	}
 	var bad Set
@@ -95,7 +95,7 @@ func TestThin(t *testing.T) {
 		}
 		s.add([]byte("a"), nil, row{at: float64(i), used: v, held: v, start: i%10_000 == 0, kills: float32(math.NaN())})
 	}
-	h := s.Histories()[0]
+	h := histories(&s)[0]
 	n, high := 0, 0.0
 	for _, r := range h.Runs {
 		n += len(r.Readings)

@@ -33,106 +33,70 @@ func memory(name string) bool {
 		!has("max_", "limit", "request", "total", "virtual", "free", "available", "failcnt", "failures", "mapped", "committed")
 }
 
-// wide is the metrics of one container, until all are read.
+// wide is the metrics of one container: of one pod's, containers have the same part and
+// another id.
 type wide struct {
-	service, part string
-	of            [allColumns][]sample
+	service, part, id string
+	of                [allColumns]*column
 	// names and labels are those of the series that it began with.
 	names  [allColumns]string
 	labels map[string]string
 }
 
+// wide is the table of a container, made where there is none.
 func (s *Set) wide(service, part, id string) *wide {
 	key := service + "\x00" + part + "\x00" + id
 	if s.tables == nil {
 		s.tables = map[string]*wide{}
 	}
 	if s.tables[key] == nil {
-		s.tables[key] = &wide{service: service, part: part}
+		s.tables[key] = &wide{service: service, part: part, id: id}
 		s.tableOrder = append(s.tableOrder, key)
 	}
 	return s.tables[key]
 }
 
-// settle turns the metrics into readings.
-func (s *Set) settle() {
-	if s.groups > 0 && len(s.tables) == 0 {
-		s.note("the series are of pods' sandboxes and of groups of containers only: ask for those with a container's name or image")
-	}
-	s.share()
-	for _, key := range s.tableOrder {
-		w := s.tables[key]
-		s.tables[key] = nil // a month of many is large
-		// Containers of one pod have the same part and another id.
-		_, id, _ := strings.Cut(strings.TrimPrefix(key, w.service+"\x00"), "\x00")
-		w.into(s, id)
-	}
-	s.tables, s.tableOrder = nil, nil
-}
-
 // share gives what one source says of a container, without its usage, to those of the same
 // pod and name that have it: a limit comes without the id.
 func (s *Set) share() {
+	of := map[string][]*wide{}
 	for _, key := range s.tableOrder {
-		from := s.tables[key]
-		if from.base() != nil {
-			continue
-		}
-		for _, to := range s.tables {
-			if to == from || to.service != from.service || to.part != from.part && from.part != "" || to.base() == nil {
+		w := s.tables[key]
+		of[w.service] = append(of[w.service], w)
+	}
+	for _, list := range of {
+		for _, from := range list {
+			if from.base() != nil {
 				continue
 			}
-			for i, c := range from.of {
-				if to.of[i] == nil {
-					to.of[i] = c
+			for _, to := range list {
+				if from.part != "" && to.part != from.part || to.base() == nil {
+					continue
+				}
+				for i, c := range from.of {
+					if to.of[i] == nil {
+						to.of[i] = c
+					}
 				}
 			}
 		}
 	}
 }
 
-func (w *wide) base() []sample {
+// base is what each reading has: the usage, or else the working set.
+func (w *wide) base() *column { return w.of[w.baseColumn()] }
+
+func (w *wide) baseColumn() int {
 	if w.of[used] != nil {
-		return w.of[used]
+		return used
 	}
-	return w.of[workingSet]
+	return workingSet
 }
 
-// cursor goes along a column.
-type cursor struct {
-	p     []sample
-	i     int
-	reach float64
-}
-
-func newCursor(p []sample) cursor {
-	c := cursor{p: p}
-	gaps := make([]float64, 0, min(len(p), 101))
-	for i := 1; i < len(p) && i <= 101; i++ {
-		gaps = append(gaps, p[i].at-p[i-1].at)
-	}
-	if len(gaps) > 0 {
-		slices.Sort(gaps)
-		c.reach = gaps[len(gaps)/2]
-	}
-	c.reach = max(1.5*c.reach, 300) // as Prometheus looks back
-	return c
-}
-
-// at is the newest value that is not later than t, NaN where it is too old.
-func (c *cursor) at(t float64) float64 {
-	for c.i+1 < len(c.p) && c.p[c.i+1].at <= t {
-		c.i++
-	}
-	if len(c.p) == 0 || c.p[c.i].at > t || t-c.p[c.i].at > c.reach {
-		return math.NaN()
-	}
-	return c.p[c.i].v
-}
-
-func (w *wide) into(s *Set, id string) {
+// into turns the metrics into readings.
+func (w *wide) into(s *Set) {
 	base := w.base()
-	if len(base) == 0 {
+	if base == nil {
 		return
 	}
 	cursors := [allColumns]cursor{}
@@ -140,11 +104,13 @@ func (w *wide) into(s *Set, id string) {
 		cursors[i] = newCursor(w.of[i])
 	}
 	last := math.NaN()
-	if p := w.of[limit]; len(p) > 0 {
-		last = p[len(p)-1].v
+	if c := w.of[limit]; c != nil {
+		last = c.last.v
 	}
-	was, before := [2]float64{math.NaN(), math.NaN()}, base[0]
-	for i, q := range base {
+	part := []byte(w.part + "\x00" + w.id)
+	was, before := [2]float64{math.NaN(), math.NaN()}, base.first
+	for rows := base.read(); rows.next(); {
+		q := rows.now
 		l := line{time: q.at}
 		for k := range l.v {
 			l.v[k] = cursors[k].at(q.at)
@@ -168,19 +134,12 @@ func (w *wide) into(s *Set, id string) {
 			}
 		}
 		// What comes back with less than half after a gap is another run.
-		if i > 0 && q.at-before.at > 2.5*cursors[w.baseColumn()].reach/1.5 && 2*q.v < before.v {
+		if q.at-before.at > 2.5*cursors[w.baseColumn()].reach/1.5 && 2*q.v < before.v {
 			r.start = true
 		}
 		before = q
-		s.add([]byte(w.service), []byte(w.part+"\x00"+id), r)
+		s.add([]byte(w.service), part, r)
 	}
-}
-
-func (w *wide) baseColumn() int {
-	if w.of[used] != nil {
-		return used
-	}
-	return workingSet
 }
 
 // serviceOf names a service by its labels, and tells its containers apart. It is
