@@ -337,7 +337,7 @@ func statusFindings(st *web.Status) []Finding {
 // recorderFinding tells what a running daemon records.
 func recorderFinding(r *web.RecorderStatus) Finding {
 	f := Finding{Capability: "recorder", State: OK,
-		Found: fmt.Sprintf("%s, each read every %.1f s; the history has %.1f MiB", units.Count(r.Containers, "container"), r.PeriodSeconds, float64(r.HistoryBytes)/(1<<20))}
+		Found: fmt.Sprintf("%s, each read every %.1f s; the history takes %s", units.Count(r.Containers, "container"), r.PeriodSeconds, units.Bytes(r.HistoryBytes))}
 	if r.PeriodSeconds > 1 {
 		f.State = Weak
 		f.Invisible = "what comes and goes between two readings"

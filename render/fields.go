@@ -315,11 +315,16 @@ func memoryLine(m *incident.Memory) string {
 	if m == nil {
 		return ""
 	}
+	file := m.File
+	if file != nil && m.Shmem != nil && *m.Shmem <= *file {
+		cache := *file - *m.Shmem // the kernel counts shared memory as file, too
+		file = &cache
+	}
 	var s []string
 	for _, p := range []struct {
 		name string
 		n    *int64
-	}{{"anon", m.Anon}, {"file", m.File}, {"shmem", m.Shmem}, {"kernel", m.Kernel}, {"slab", m.Slab}, {"swap", m.Swap}} {
+	}{{"anon", m.Anon}, {"file", file}, {"shmem", m.Shmem}, {"kernel", m.Kernel}, {"slab", m.Slab}, {"swap", m.Swap}} {
 		if p.n != nil && *p.n != 0 {
 			s = append(s, p.name+" "+incident.FormatBytes(*p.n))
 		}

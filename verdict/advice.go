@@ -162,14 +162,21 @@ func adviceOwnLimit(inc *incident.Incident, f *Facts) string {
 	limit := ownLimitBytes(inc)
 	if m := inc.Memory; m != nil {
 		if s := FilledAdvice(orZero(m.Shmem), orZero(m.Kernel), limit, isPod(inc)); s != "" {
+			if mixed(inc.Memory, limit) {
+				s += " Its processes held another " + incident.FormatBytes(*m.Anon) + " of anonymous memory."
+			}
 			return s
 		}
 		if cacheFilled(inc, limit) {
 			return incident.FormatBytes(*m.File) + " of the " + incident.FormatBytes(limit) + " is page cache that was not written to disk yet: files were written faster than the disk takes them. Write in smaller pieces with fsync, use O_DIRECT, or lower vm.dirty_bytes on the host; a higher limit only delays it."
 		}
 	}
+	shared := ""
+	if mixed(inc.Memory, limit) {
+		shared = sharedAdvice(*inc.Memory.Shmem, limit, isPod(inc)) + ". "
+	}
 	if h := inc.History; h != nil && (h.Trend == incident.ClassLeak || h.Growth) && h.Slope != nil && *h.Slope > 0 {
-		return LeakAdvice(*h.Slope, limit)
+		return shared + LeakAdvice(*h.Slope, limit)
 	}
 	if limit <= 0 {
 		if byEngine(inc) && !f.gone() {
@@ -178,9 +185,15 @@ func adviceOwnLimit(inc *incident.Incident, f *Facts) string {
 		return "Compare what it needs with the limit in its definition."
 	}
 	if inc.OOM != nil && inc.OOM.Group {
-		return "memory.oom.group is set, so one process over the limit took all " + strconv.Itoa(inc.OOM.Kills) + ". " + suggestLimit(inc, f, limit)
+		return "memory.oom.group is set, so one process over the limit took all " + strconv.Itoa(inc.OOM.Kills) + ". " + shared + suggestLimit(inc, f, limit)
 	}
-	return suggestLimit(inc, f, limit)
+	return shared + suggestLimit(inc, f, limit)
+}
+
+// mixed is true where shared memory and anonymous memory each took a quarter of a
+// limit or more: to name one of them alone would mislead.
+func mixed(m *incident.Memory, limit int64) bool {
+	return m != nil && limit > 0 && min(orZero(m.Anon), orZero(m.Shmem))*4 >= limit
 }
 
 // cacheFilled is true where page cache filled more than half of a limit, and memory
@@ -204,21 +217,26 @@ func saveLog(inc *incident.Incident) string {
 // FilledAdvice is what to do where what no process holds filled more than half of
 // a limit: shared memory or kernel memory; "" where it did not.
 func FilledAdvice(shmem, kernel, limit int64, pod bool) string {
-	bound := engineWords.shm
-	if pod {
-		bound = podWords.shm
-	}
 	switch {
 	case limit <= 0:
 		return ""
 	case shmem*2 > limit:
-		return incident.FormatBytes(shmem) + " of the " + incident.FormatBytes(limit) +
-			" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (" + bound + ") or clean it up; a higher limit only delays it."
+		return sharedAdvice(shmem, limit, pod) + "; a higher limit only delays it."
 	case kernel*2 > limit:
 		return incident.FormatBytes(kernel) + " of the " + incident.FormatBytes(limit) +
 			" is kernel memory, which no process holds: full pipes and socket buffers, threads, page tables, cached directory entries. Look for descriptors or threads that only become more (ls /proc/PID/fd, ls /proc/PID/task, slabtop) before raising the limit."
 	}
 	return ""
+}
+
+// sharedAdvice is what to do about shared memory under a limit, without a full stop.
+func sharedAdvice(shmem, limit int64, pod bool) string {
+	bound := engineWords.shm
+	if pod {
+		bound = podWords.shm
+	}
+	return incident.FormatBytes(shmem) + " of the " + incident.FormatBytes(limit) +
+		" is shared memory or tmpfs, which counts against the limit until it is deleted: bound it (" + bound + ") or clean it up"
 }
 
 func orZero(n *int64) int64 {

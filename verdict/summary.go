@@ -329,6 +329,9 @@ func held(inc *incident.Incident, e *kmsg.Episode) string {
 		}
 		return s
 	}
+	if e.Usage.Printed && mixed(inc.Memory, e.Usage.Bytes) {
+		return incident.FormatBytes(*inc.Memory.Anon) + " of it was anonymous memory, " + incident.FormatBytes(*inc.Memory.Shmem) + " shared memory or tmpfs"
+	}
 	if inc.Memory != nil && inc.Memory.Shmem != nil && e.Usage.Printed && *inc.Memory.Shmem*2 > e.Usage.Bytes {
 		return incident.FormatBytes(*inc.Memory.Shmem) + " of it was shared memory or tmpfs"
 	}

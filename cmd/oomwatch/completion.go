@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -15,15 +16,52 @@ import (
 // completeWait bounds how long a shell waits for words.
 const completeWait = time.Second
 
-// containerWords are the names of running containers, each with how it stands.
+// How many of the newest incidents are offered by their ids, and looked through for
+// the names of containers.
+const (
+	completeIDs   = 20
+	completeNames = 200
+)
+
+// offer is a word that a shell may put on its command line and what stands beside it.
+// It is "" for one that a shell or a terminal would read as more than a word: where
+// several words fit, shells put down what they have in common without quoting it.
+func offer(word, prefix, about string) string {
+	special := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_.-/:@%+=,", r)
+	}
+	if word == "" || !strings.HasPrefix(word, prefix) || word[0] == '-' || strings.ContainsFunc(word, special) {
+		return ""
+	}
+	return word + "\t" + redact.Sanitize(about)
+}
+
+// containerWords are the names of the containers that run, each with how it stands, then
+// of those that died, each with its newest incident.
 func (p *places) containerWords(ctx context.Context, prefix string) (out []string) {
+	had := map[string]bool{}
+	add := func(name, about string) {
+		if w := offer(name, prefix, about); w != "" && !had[name] {
+			had[name] = true
+			out = append(out, w)
+		}
+	}
 	rows, err := p.daemon().Top(ctx)
 	if err != nil {
 		return nil // a shell shows no errors
 	}
 	for _, r := range rows {
-		if r.ID != "" && strings.HasPrefix(r.Name, prefix) && !strings.ContainsAny(r.Name, "\t\n") {
-			out = append(out, r.Name+"\t"+redact.Sanitize(incident.FormatBytes(r.Memory)+" in use"))
+		if r.ID != "" {
+			add(r.Name, incident.FormatBytes(r.Memory)+" in use")
+		}
+	}
+	list, err := p.daemon().Incidents(ctx, web.Query{Limit: completeNames, NewestFirst: true})
+	if err != nil {
+		return out
+	}
+	for _, inc := range list {
+		if inc.Container != nil {
+			add(inc.Container.Name, inc.Summary)
 		}
 	}
 	return out
@@ -31,19 +69,19 @@ func (p *places) containerWords(ctx context.Context, prefix string) (out []strin
 
 // incidentWords are the ids of the newest incidents, each with what happened.
 func (p *places) incidentWords(ctx context.Context, prefix string) (out []string) {
-	list, err := p.daemon().Incidents(ctx, web.Query{Limit: 20, NewestFirst: true})
+	list, err := p.daemon().Incidents(ctx, web.Query{Limit: completeIDs, NewestFirst: true})
 	if err != nil {
 		return nil
 	}
 	for _, inc := range list {
-		if strings.HasPrefix(inc.ID, prefix) {
-			out = append(out, inc.ID+"\t"+redact.Sanitize(inc.Summary))
+		if w := offer(inc.ID, prefix, inc.Summary); w != "" {
+			out = append(out, w)
 		}
 	}
 	return out
 }
 
-// completeContainer offers running containers for a flag.
+// completeContainer offers containers for a flag.
 func (p *places) completeContainer(cmd *cobra.Command, flag string) {
 	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(context.Background(), completeWait)
@@ -55,7 +93,7 @@ func (p *places) completeContainer(cmd *cobra.Command, flag string) {
 	}
 }
 
-// completeWhat offers running containers and the newest incidents for an argument.
+// completeWhat offers containers and the newest incidents for an argument.
 func (p *places) completeWhat(cmd *cobra.Command) {
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -77,8 +115,8 @@ func (p *places) completeSilence(cmd *cobra.Command) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		for _, x := range list {
-			if strings.HasPrefix(x.ID, prefix) {
-				out = append(out, x.ID+"\t"+redact.Sanitize(x.Reason))
+			if w := offer(x.ID, prefix, x.Reason); w != "" {
+				out = append(out, w)
 			}
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp

@@ -16,6 +16,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -354,6 +355,13 @@ func (p *poster) excerpt(answer []byte) string {
 func (p *poster) scrub(err error) error {
 	if ue := (*url.Error)(nil); errors.As(err, &ue) {
 		err = ue.Err
+	}
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" && op.Addr != nil {
+		why := op.Err
+		if call := (*os.SyscallError)(nil); errors.As(why, &call) {
+			why = call.Err
+		}
+		err = fmt.Errorf("no connection to %s: %w", op.Addr, why)
 	}
 	if s := err.Error(); s != p.hide(s) {
 		return errors.New(p.hide(s))

@@ -38,7 +38,7 @@ var may = map[string][]string{
 	"watcher/signals": {"observe", "incident", "redact", "trace"},
 	"watcher/storage": {"observe", "incident"},
 	"watcher/sampler": {"observe", "incident", "cgroup", "recorder", "kmsg"},
-	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact", "internal/boundedjson", "internal/inside", "watcher/logtail"},
+	"watcher/docker":  {"observe", "verdict", "audit", "incident", "redact", "units", "internal/boundedjson", "internal/inside", "watcher/logtail"},
 	"watcher/cri":     {"observe", "audit", "incident", "redact", "watcher/logtail", "internal/grpcread"},
 	"watcher/logtail": {"redact"},
 	"watcher/kubelet": {"observe", "incident", "redact", "internal/grpcread"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/moby/moby/client"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/units"
 )
 
 // Check is one thing that the engine was asked for, for the doctor.
@@ -40,7 +41,7 @@ func Probe(ctx context.Context, host string) []Check {
 	defer t.next.CloseIdleConnections()
 	ok := p.try(ctx, "ping", 3*time.Second, func(ctx context.Context) (string, error) {
 		res, err := cli.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
-		return "API " + res.APIVersion + ", spoken: " + cli.ClientVersion(), err
+		return "API " + res.APIVersion + "; oomwatch uses " + cli.ClientVersion(), err
 	})
 	if !ok {
 		return p.checks
@@ -62,9 +63,9 @@ func Probe(ctx context.Context, host string) []Check {
 		if err := probeEvents(ctx, cli, t); err != nil {
 			return "", err
 		}
-		found := "allowed; it holds none yet"
+		found := "allowed; the engine holds none yet"
 		if at := oldestEvent(ctx, cli, time.Now().Add(-lookBack)); !at.IsZero() {
-			found = "allowed; the oldest that it still holds is of " + at.Format(time.RFC3339)
+			found = "allowed; the oldest that the engine still holds is of " + units.Clock(at)
 		}
 		return found, nil
 	})
