@@ -286,7 +286,7 @@ func (d *document) check(cfg *Config) (warnings []string) {
 			continue
 		}
 		if r.Name == "" {
-			d.problem(at, "a receiver needs a name: the store keeps under it what is owed to it")
+			d.problem(at, "a receiver needs a name: its alerts are stored under it")
 		} else if other, dup := names[r.Name]; dup {
 			d.problem(at+".name", fmt.Sprintf("the name %q is taken by %s", string(r.Name), other))
 		} else {

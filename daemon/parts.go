@@ -73,7 +73,7 @@ func (p *parts) end(within time.Duration) error {
 			case err := <-x.done:
 				errs = append(errs, err)
 			case <-time.After(max(p.left(), afterDeadline)):
-				errs = append(errs, fmt.Errorf("%s did not end within %s: what is not kept is read again, and what is owed is sent, at the next start", x.name, within))
+				errs = append(errs, fmt.Errorf("%s did not end within %s; the next start reads again what was not stored, and sends the pending alerts", x.name, within))
 			}
 		}
 		if x.close == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/oomwatch/oomwatch/notify"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/redact"
+	"github.com/oomwatch/oomwatch/units"
 	"github.com/oomwatch/oomwatch/watcher"
 )
 
@@ -94,7 +95,7 @@ func (s *selfReports) look(now time.Time) {
 	}
 	for name, why := range down {
 		s.state(incident.SelfDown, name, true, downFor, now, fmt.Sprintf("the receiver %s cannot be reached: %s", name, why),
-			"what is owed is kept for 72 hours; see: oomwatch notify status")
+			"pending alerts are kept for 72 hours; see: oomwatch notify status")
 	}
 	for _, t := range s.open {
 		if _, still := down[t.subject]; t.what == incident.SelfDown && !still && !untried[t.subject] {
@@ -176,7 +177,7 @@ func (s *selfReports) incident(what, subject string, at time.Time, summary, fix 
 
 // deadLettered reports to the other receivers that one refuses.
 func (s *selfReports) deadLettered(t notify.Trouble) {
-	summary := fmt.Sprintf("the receiver %s refused alerts, which were given up (%d): %s", t.Receiver, t.Parked, t.Reason)
+	summary := fmt.Sprintf("the receiver %s refused %s, now given up: %s", t.Receiver, units.Count(t.Parked, "alert"), t.Reason)
 	if t.Gone {
 		summary = fmt.Sprintf("the receiver %s is gone for good and gets no more alerts: %s", t.Receiver, t.Reason)
 	}
@@ -187,7 +188,7 @@ func (s *selfReports) deadLettered(t notify.Trouble) {
 func (s *selfReports) observe(o observe.Observation) {
 	if o.Lost != nil && o.Lost.Lost > 0 {
 		s.event(incident.SelfLost, o.Lost.Source, int(o.Lost.Lost), time.Now(),
-			fmt.Sprintf("the source %s lost records before they were read (%d): %s", o.Lost.Source, o.Lost.Lost, o.Lost.Reason),
+			fmt.Sprintf("the source %s lost %s unread: %s", o.Lost.Source, units.Count(int(o.Lost.Lost), "record"), o.Lost.Reason),
 			"deaths of that time are found by the other sources; see: oomwatch doctor")
 	}
 }

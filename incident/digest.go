@@ -173,8 +173,13 @@ func (d *Digest) sum(receiver string, late time.Duration, containers int) string
 	causes := slices.SortedFunc(maps.Keys(d.ByCause), func(a, b Cause) int {
 		return cmp.Or(d.ByCause[b]-d.ByCause[a], cmp.Compare(a, b))
 	})
+	rest := d.Count
 	for _, c := range causes[:min(len(causes), 3)] {
 		s += fmt.Sprintf(", %d %s", d.ByCause[c], c)
+		rest -= d.ByCause[c]
+	}
+	if rest > 0 {
+		s += fmt.Sprintf(", %d of other causes", rest)
 	}
 	if d.Count > 0 && d.Updates > 0 {
 		s += ", and " + units.Count(d.Updates, "update") + known

@@ -28,7 +28,11 @@ func (g *digestGroups) add(inc *Incident, e *DigestEntry, firstEver bool) {
 			Over: true, ID: e.ID, Summary: e.Summary, From: inc.Time, To: inc.Time, Newest: inc})
 	}
 	o := &g.list[i]
-	o.Count += max(inc.Count, 1)
+	if e.Update {
+		o.Count++ // one piece of news, of however many it speaks
+	} else {
+		o.Count += max(inc.Count, 1)
+	}
 	o.FirstEver = o.FirstEver || firstEver
 	o.Over = o.Over && e.Over()
 	if severityRank[e.Severity] > severityRank[o.Severity] {

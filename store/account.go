@@ -156,7 +156,7 @@ type collector struct {
 func newCollector(s *Store) *collector {
 	return &collector{s: s,
 		state: prometheus.NewDesc("oomwatch_deliveries", "Deliveries, by receiver and state; they add up to those generated.", []string{"receiver", "state"}, nil),
-		made:  prometheus.NewDesc("oomwatch_deliveries_generated", "Deliveries ever owed to a receiver.", []string{"receiver"}, nil),
+		made:  prometheus.NewDesc("oomwatch_deliveries_generated", "Deliveries ever made for a receiver: delivered, given up and pending.", []string{"receiver"}, nil),
 		lost:  prometheus.NewDesc("oomwatch_deliveries_lost", "Deliveries that went with a damaged part of the store.", []string{"receiver"}, nil),
 		size:  prometheus.NewDesc("oomwatch_store_incidents", "Incidents kept.", nil, nil)}
 }

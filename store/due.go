@@ -35,7 +35,7 @@ func (s *Store) tryDue(ctx context.Context, receiver string, now time.Time, limi
 			AND e.host = d.host AND e.lane = d.lane AND e.seq < d.seq AND e.next_ns > ?2 AND e.held = 0)
 		ORDER BY d.seq`, receiver, now.UnixNano())
 	if err != nil {
-		return nil, fmt.Errorf("read what is due to %q: %w", receiver, err)
+		return nil, fmt.Errorf("read the alerts due to %q: %w", receiver, err)
 	}
 	defer rows.Close()
 	var due, broken []incident.Delivery
@@ -45,7 +45,7 @@ func (s *Store) tryDue(ctx context.Context, receiver string, now time.Time, limi
 		var body []byte
 		var thread string
 		if err := rows.Scan(append(r.pointers(), &sum, &body, &crc, &told, &wait, &thread)...); err != nil {
-			return nil, fmt.Errorf("read what is due to %q: %w", receiver, err)
+			return nil, fmt.Errorf("read the alerts due to %q: %w", receiver, err)
 		}
 		size += len(body)
 		d := r.delivery()
@@ -63,7 +63,7 @@ func (s *Store) tryDue(ctx context.Context, receiver string, now time.Time, limi
 		due = append(due, d)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read what is due to %q: %w", receiver, err)
+		return nil, fmt.Errorf("read the alerts due to %q: %w", receiver, err)
 	}
 	rows.Close()
 	// A damaged incident cannot be told; it must not stand before the others.

@@ -222,7 +222,7 @@ func (s *Store) copyOwed(ctx context.Context) error {
 			return nil // what is there is told first
 		}
 		if err != nil {
-			return fmt.Errorf("read what is owed: %w", err)
+			return fmt.Errorf("read pending alerts: %w", err)
 		}
 	}
 	return nil

@@ -147,7 +147,7 @@ func explain(path string, err error, f facts) *AccessError {
 		e.Reason = "the kernel is locked down (confidentiality), which forbids tracing even to root"
 		e.Fix = "boot with lockdown=integrity or without lockdown"
 	case errors.Is(err, fs.ErrPermission) && f.uid != 0 && !f.override:
-		e.Reason = fmt.Sprintf("it is root's, and uid %d lacks CAP_DAC_OVERRIDE", f.uid)
+		e.Reason = fmt.Sprintf("only root may use it, and uid %d lacks CAP_DAC_OVERRIDE", f.uid)
 		e.Fix = "run it as root or with CAP_DAC_OVERRIDE, in a systemd unit with AmbientCapabilities=CAP_DAC_OVERRIDE"
 	case errors.Is(err, fs.ErrPermission):
 		e.Reason = fmt.Sprintf("uid %d has the right to it and is refused: by an AppArmor or SELinux policy, or in a user namespace whose root is not the host's", f.uid)

@@ -208,7 +208,7 @@ func fillText(f *incident.DiskFill) string {
 	case "layer":
 		s = fmt.Sprintf("the writable layer of %s: %s", redact.Sanitize(f.Name), incident.FormatBytes(f.Bytes))
 	case "volumes":
-		s = fmt.Sprintf("%s of no container: %s", units.Count(f.N, "volume"), incident.FormatBytes(f.Bytes))
+		s = fmt.Sprintf("%s that no container uses: %s", units.Count(f.N, "volume"), incident.FormatBytes(f.Bytes))
 	case "images":
 		s = fmt.Sprintf("%s: %s", units.Count(f.N, "image"), incident.FormatBytes(f.Bytes))
 	default:

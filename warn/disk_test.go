@@ -101,7 +101,7 @@ func TestDiskFillsAndKills(t *testing.T) {
 	if len(later) != 1 || !later[0].Update || len(later[0].Incident.Evidence) != len(more[0].Incident.Evidence)+1 {
 		t.Fatalf("%+v", later)
 	}
-	if inc := later[0].Incident; inc.Evidence[len(inc.Evidence)-3].Text != "2 volumes of no container: 35 GiB" || !strings.Contains(inc.Advice[len(inc.Advice)-1], "docker volume ls") {
+	if inc := later[0].Incident; inc.Evidence[len(inc.Evidence)-3].Text != "2 volumes that no container uses: 35 GiB" || !strings.Contains(inc.Advice[len(inc.Advice)-1], "docker volume ls") {
 		t.Errorf("%+v %q", inc.Evidence, inc.Advice)
 	}
 	if again := w.Disk(onRoot(80*gib, 9*gib, fill...), at(i+1)); len(again) != 0 {

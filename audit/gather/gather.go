@@ -131,7 +131,7 @@ func see(f *audit.Facts) {
 		}
 	}
 	if unseen > 0 {
-		f.Notes = append(f.Notes, fmt.Sprintf("of some containers (%d) the processes cannot be seen from here: run as root on the host, or in a container with --pid=host --cgroupns=host", unseen))
+		f.Notes = append(f.Notes, fmt.Sprintf("the processes of some containers (%d) cannot be seen from here: run as root on the host, or in a container with --pid=host --cgroupns=host", unseen))
 	}
 }
 

@@ -53,7 +53,7 @@ reached, and none is pending for one that is not configured; 1 otherwise.`,
 				}
 			}
 			if bad > 0 {
-				return fmt.Errorf("%d of %d receivers did not get all; mend what is named above, then: oomwatch notify retry", bad, len(list))
+				return fmt.Errorf("%d of %d receivers did not get every alert; mend what is named above, then: oomwatch notify retry", bad, len(list))
 			}
 			return nil
 		},

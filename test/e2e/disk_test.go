@@ -149,7 +149,7 @@ func TestUnusedFillsEngineDisk(t *testing.T) {
 	}
 	size := int64(fs.Bavail)*fs.Bsize>>20 - 5
 	e.MustDocker(t, "run", "--rm", "--name", "was", "-v", "left:/v", lab.Image, "dd", "if=/dev/zero", "of=/v/x", "bs=1M", "count="+strconv.FormatInt(size, 10))
-	says := fmt.Sprintf("1 volume of no container: %d MiB", size)
+	says := fmt.Sprintf("1 volume that no container uses: %d MiB", size)
 	inc := hook.sign(ctx, t, "", warn.DiskRoom)
 	// The engine's answer comes after the alert.
 	for _, want := range []string{says, "the log of talks: ", "docker volume ls -f dangling=true"} {

@@ -63,7 +63,7 @@ var may = map[string][]string{
 	"kmsg/internal/vsgrep":   {"kmsg/internal/makelog"},
 	"triage/internal/months": {},
 
-	"daemon": {"triage/kept", "triage", "audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kubelet", "watcher/kernlog", "watcher/leaks", "watcher/processes", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
+	"daemon": {"units", "triage/kept", "triage", "audit", "audit/gather", "config", "correlate", "notify", "notify/receiver", "store", "web", "watcher", "watcher/cri", "watcher/docker", "watcher/journal", "watcher/kubelet", "watcher/kernlog", "watcher/leaks", "watcher/processes", "watcher/sampler", "watcher/signals", "watcher/storage", "warn",
 		"verdict", "recorder", "observe", "incident", "redact", "cgroup", "internal/build", "internal/crashpoint", "internal/host", "internal/terminal"},
 	"doctor": {"units", "config", "watcher/journal", "store", "web", "watcher/cri", "watcher/docker", "watcher/kernlog", "watcher/kubelet", "observe", "cgroup", "kmsg", "trace", "internal/build", "internal/inside"},
 	"cmd/oomwatch": {"audit", "triage/kept", "audit/gather", "daemon", "doctor", "config", "explain", "chart", "render", "web", "store", "notify", "notify/receiver", "triage", "triage/readings", "warn", "recorder",
