@@ -96,22 +96,26 @@ func (j *record) courses() []course {
 			continue
 		}
 		out = append(out, course{Growth: trend.Grow(p), start: p[0].T, end: p[len(p)-1].T, top: j.top(p), limit: j.limits[i], oom: j.oom[i], run: i})
-	}
-	if n := len(out); n > 0 && out[n-1].Course != trend.Grows {
-		if tail, ok := j.tail(&out[n-1]); ok {
-			out = append(out, tail)
+		if c := &out[len(out)-1]; c.Course != trend.Grows && (c.oom || i == len(j.held)-1) {
+			if tail, ok := j.tail(c); ok {
+				out = append(out, tail)
+			}
 		}
 	}
 	return out
 }
 
+// tails are the stretches at the end of a run that are looked at by themselves, and by
+// what factor what is held now must lie above all before.
+var tails = []struct{ span, above float64 }{{10 * day, 1.15}, {7 * day, 1.15}, {4 * day, 1.25}, {day, 1.25}}
+
 // tail is the newest part of a run that began to grow on its way: by itself a run,
 // where it now holds clearly more than ever before.
 func (j *record) tail(c *course) (course, bool) {
 	p := j.held[c.run]
-	for _, span := range []float64{3 * day, day} {
-		from := c.end - span
-		if c.Age < 2.2*span || c.Age < 3*day {
+	for _, x := range tails {
+		from := c.end - x.span
+		if c.Age < min(2.2*x.span, x.span+5*day) || c.Age < 3*day {
 			continue
 		}
 		rest := since([][]trend.Point{p}, from)
@@ -119,19 +123,35 @@ func (j *record) tail(c *course) (course, bool) {
 		if len(rest) == 0 || len(before) < minRun {
 			continue
 		}
-		g := trend.Grow(rest[0])
-		if g.Course != trend.Grows || g.Late < 0.75 {
+		high := j.top(before)
+		if j.lately(rest[0]) < x.above*high {
 			continue
 		}
-		high := j.top(before)
-		if g.Floor < 1.25*high {
+		g := trend.Grow(rest[0])
+		if g.Course != trend.Grows || g.Late < 0.75 || g.Floor < x.above*high {
 			continue
+		}
+		if earlier := (g.First - c.First) / (c.Age - x.span); g.Rate < 1.5*earlier {
+			continue // it grew before as well, and slows down
 		}
 		t := *c
 		t.Growth, t.start, t.top, t.before = g, from, j.top(rest[0]), high
+		if x.span < young && !t.fast() {
+			continue // a load, or work of a day or two, rises as long
+		}
 		return t, true
 	}
 	return course{}, false
+}
+
+// lately is the middle of the last tenth of the readings.
+func (j *record) lately(p []trend.Point) float64 {
+	p = p[len(p)-max(1, len(p)/10):]
+	v := j.room.floats(len(p))
+	for i, q := range p {
+		v[i] = q.V
+	}
+	return trend.Share(v, 0.5)
 }
 
 // until are the points before a time.
@@ -210,8 +230,11 @@ func single(list []course, i int) (evidence, bool) {
 		}
 	}
 	if c.before > 0 {
-		e.sure, e.before, e.runs = incident.Possible, max(c.before, high), 1
-		return e, c.Floor >= 1.25*e.before
+		e.before, e.runs = max(c.before, high), 1
+		if c.Age < 7*day || c.Late < straight {
+			e.sure = incident.Possible
+		}
+		return e, c.Floor >= clearly*e.before
 	}
 	above := c.Floor >= clearly*high
 	e.before, e.runs = high, 1

@@ -348,7 +348,7 @@ func falls(runs [][]trend.Point) int {
 	return n
 }
 
-// tight tells a service that does not grow and has hardly any room.
+// tight tells a service that does not grow steadily and has hardly any room.
 func (j *record) tight(held *values) bool {
 	if j.limit <= 0 {
 		return false
@@ -364,7 +364,7 @@ func (j *record) tight(held *values) bool {
 		return true
 	}
 	j.Class = LimitTooSmall
-	why := fmt.Sprintf("it needs %s most of the time and %s at times, of its %s, and does not grow", units.Bytes(int64(usual)), units.Bytes(int64(peak)), units.Bytes(int64(j.limit)))
+	why := fmt.Sprintf("it needs %s most of the time and %s at times, of its %s, and does not grow steadily", units.Bytes(int64(usual)), units.Bytes(int64(peak)), units.Bytes(int64(j.limit)))
 	if j.ooms > 0 {
 		why += fmt.Sprintf("; it was OOM-killed in %d of its runs", j.ooms)
 	}

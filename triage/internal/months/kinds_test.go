@@ -6,6 +6,8 @@ type kind struct {
 	n     int // how many of a hundred or so
 	leaks bool
 	make  func(m maker, x *model, out *month)
+	// after changes what came out, where it is not nil.
+	after func(m maker, out *month)
 }
 
 // leak sets the rate so that the limit is reached after a time, from half a day to
@@ -26,14 +28,14 @@ func (m maker) leak(x *model, out *month) {
 }
 
 var kinds = []kind{
-	{"plateau", 10, false, func(m maker, x *model, _ *month) { m.room(x, x.level*1.2) }},
-	{"refill after restart", 12, false, func(m maker, x *model, _ *month) {
+	{name: "plateau", n: 10, make: func(m maker, x *model, _ *month) { m.room(x, x.level*1.2) }},
+	{name: "refill after restart", n: 12, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.3, 6)
 		x.causes = append(x.causes, m.fills(size, m.between(600, 2*day)))
 		x.restarts = m.deploys(m.even(1, 8))
 		m.room(x, x.level+size*1.2)
 	}},
-	{"teeth", 12, false, func(m maker, x *model, out *month) {
+	{name: "teeth", n: 12, make: func(m maker, x *model, out *month) {
 		name, c, _ := m.runtimes(x.level)
 		out.kind += " " + name
 		x.causes = append(x.causes, c)
@@ -42,17 +44,17 @@ var kinds = []kind{
 		}
 		m.room(x, x.level*4)
 	}},
-	{"heap filling to Xmx", 6, false, func(m maker, x *model, _ *month) {
+	{name: "heap filling to Xmx", n: 6, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.5, 4)
 		x.causes = append(x.causes, m.fills(size, m.between(6*hour, 12*day)), m.teeth(x.level*0.1, m.between(60, 2*hour), 0.3, 1, 0))
 		m.room(x, x.level+size*1.2)
 	}},
-	{"day and night", 12, false, func(m maker, x *model, _ *month) {
+	{name: "day and night", n: 12, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.1, 1.5)
 		x.causes = append(x.causes, m.daily(size))
 		m.room(x, x.level+size*1.6)
 	}},
-	{"cache in the process", 6, false, func(m maker, x *model, _ *month) {
+	{name: "cache in the process", n: 6, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.2, 3)
 		x.causes = append(x.causes, m.fills(size, m.between(hour, 8*day)))
 		if m.chance(0.5) {
@@ -60,12 +62,12 @@ var kinds = []kind{
 		}
 		m.room(x, x.level+size*1.5)
 	}},
-	{"page cache or dentries", 6, false, func(m maker, x *model, _ *month) {
+	{name: "page cache or dentries", n: 6, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.5, 8)
 		x.cache = m.fills(size, m.between(hour, 20*day))
 		m.room(x, x.level+size)
 	}},
-	{"batch job", 8, false, func(m maker, x *model, _ *month) {
+	{name: "batch job", n: 8, make: func(m maker, x *model, _ *month) {
 		x.every = []float64{hour, 2 * hour, 6 * hour, day, day, day}[m.IntN(6)]
 		x.job = x.every * m.even(0.05, 0.8)
 		room := x.level * m.between(1, 8)
@@ -74,7 +76,7 @@ var kinds = []kind{
 		rate := room * m.even(0.4, 0.8) / x.job
 		x.causes = append(x.causes, steadily(rate, 0))
 	}},
-	{"restarted every night", 6, false, func(m maker, x *model, _ *month) {
+	{name: "restarted every night", n: 6, make: func(m maker, x *model, _ *month) {
 		at := m.even(0, day)
 		x.restarts = nil
 		for t := at; t < span; t += day {
@@ -87,45 +89,45 @@ var kinds = []kind{
 		}
 		m.room(x, 2*x.level+size*1.5)
 	}},
-	{"a step", 5, false, func(m maker, x *model, _ *month) {
+	{name: "a step", n: 5, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.1, 1.5)
 		for range 1 + m.IntN(3) {
 			x.causes = append(x.causes, stepAt(size, m.even(1, 29)*day, m.between(60, 6*hour)))
 		}
 		m.room(x, x.level+size*3.5)
 	}},
-	{"deploys at other levels", 5, false, func(m maker, x *model, _ *month) {
+	{name: "deploys at other levels", n: 5, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.1, 1.5)
 		x.causes = append(x.causes, m.levels(size))
 		x.restarts = m.deploys(m.even(2, 15))
 		m.room(x, x.level+size*1.5)
 	}},
-	{"spikes", 5, false, func(m maker, x *model, _ *month) {
+	{name: "spikes", n: 5, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.5, 4)
 		x.causes = append(x.causes, m.spikes(size, m.between(6*hour, 5*day), m.between(600, 4*hour)))
 		x.limit = x.level + size*m.even(0.9, 1.6)
 	}},
-	{"wanders", 7, false, func(m maker, x *model, _ *month) {
+	{name: "wanders", n: 7, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.1, 1)
 		x.causes = append(x.causes, m.wanders(size, m.between(hour, 3*day)))
 		m.room(x, x.level+size*1.5)
 	}},
-	{"weekly load", 5, false, func(m maker, x *model, _ *month) {
+	{name: "weekly load", n: 5, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.2, 1.5)
 		x.causes = append(x.causes, m.weekly(size))
 		m.room(x, x.level+size*1.4)
 	}},
-	{"fills with the load", 5, false, func(m maker, x *model, _ *month) {
+	{name: "fills with the load", n: 5, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.3, 3)
 		x.causes = append(x.causes, m.served(size/m.between(2*hour, 4*day), size, 0))
 		m.room(x, x.level+size*1.2)
 	}},
-	{"a job each night", 4, false, func(m maker, x *model, _ *month) {
+	{name: "a job each night", n: 4, make: func(m maker, x *model, _ *month) {
 		size := x.level * m.between(0.3, 3)
 		x.causes = append(x.causes, m.nightly(size))
 		m.room(x, x.level+size*1.2)
 	}},
-	{"teeth and load", 5, false, func(m maker, x *model, out *month) {
+	{name: "teeth and load", n: 5, make: func(m maker, x *model, out *month) {
 		name, c, _ := m.runtimes(x.level)
 		out.kind += " " + name
 		size := x.level * m.between(0.1, 0.6)
@@ -133,19 +135,19 @@ var kinds = []kind{
 		m.room(x, x.level*5)
 	}},
 
-	{"leak, linear", 22, true, func(m maker, x *model, out *month) {
+	{name: "leak, linear", n: 22, leaks: true, make: func(m maker, x *model, out *month) {
 		m.leak(x, out)
 		x.causes = append(x.causes, steadily(out.rate, out.begin))
 	}},
-	{"leak, stairs", 10, true, func(m maker, x *model, out *month) {
+	{name: "leak, stairs", n: 10, leaks: true, make: func(m maker, x *model, out *month) {
 		m.leak(x, out)
 		x.causes = append(x.causes, m.stairs(out.rate, m.between(600, min(day, 0.1*x.level/out.rate)), out.begin))
 	}},
-	{"leak with the load", 10, true, func(m maker, x *model, out *month) {
+	{name: "leak with the load", n: 10, leaks: true, make: func(m maker, x *model, out *month) {
 		m.leak(x, out)
 		x.causes = append(x.causes, byLoad(out.rate, out.begin, m.Float64()))
 	}},
-	{"leak under day and night", 12, true, func(m maker, x *model, out *month) {
+	{name: "leak under day and night", n: 12, leaks: true, make: func(m maker, x *model, out *month) {
 		m.leak(x, out)
 		size := x.level * m.between(0.05, 0.5)
 		if x.limit > 0 {
@@ -153,7 +155,7 @@ var kinds = []kind{
 		}
 		x.causes = append(x.causes, steadily(out.rate, out.begin), m.daily(size))
 	}},
-	{"leak with teeth", 20, true, func(m maker, x *model, out *month) {
+	{name: "leak with teeth", n: 20, leaks: true, make: func(m maker, x *model, out *month) {
 		m.leak(x, out)
 		name, c, peak := m.runtimes(x.level)
 		out.kind += " " + name
@@ -162,7 +164,7 @@ var kinds = []kind{
 			x.limit += peak
 		}
 	}},
-	{"leak beside a fill", 8, true, func(m maker, x *model, out *month) {
+	{name: "leak beside a fill", n: 8, leaks: true, make: func(m maker, x *model, out *month) {
 		m.leak(x, out)
 		size := x.level * m.between(0.1, 0.5)
 		if x.limit > 0 {
@@ -170,7 +172,7 @@ var kinds = []kind{
 		}
 		x.causes = append(x.causes, steadily(out.rate, out.begin), m.fills(size, m.between(600, day)))
 	}},
-	{"leak, restarted every night", 5, true, func(m maker, x *model, out *month) {
+	{name: "leak, restarted every night", n: 5, leaks: true, make: func(m maker, x *model, out *month) {
 		room := x.level * m.between(0.5, 5)
 		x.limit = x.level + room
 		out.rate = room / m.between(1.5*day, 10*day)
@@ -181,17 +183,17 @@ var kinds = []kind{
 		}
 		x.causes = append(x.causes, steadily(out.rate, 0))
 	}},
-	{"leak by requests of the week", 6, true, func(m maker, x *model, out *month) {
+	{name: "leak by requests of the week", n: 6, leaks: true, make: func(m maker, x *model, out *month) {
 		m.leak(x, out)
 		x.causes = append(x.causes, m.served(out.rate, 0, out.begin))
 	}},
-	{"leak, deployed often", 5, true, func(m maker, x *model, out *month) {
+	{name: "leak, deployed often", n: 5, leaks: true, make: func(m maker, x *model, out *month) {
 		m.leak(x, out)
 		out.begin = 0
 		x.restarts = m.deploys(m.even(6, 20))
 		x.causes = append(x.causes, steadily(out.rate, 0))
 	}},
-	{"leak behind page cache", 6, true, func(m maker, x *model, out *month) {
+	{name: "leak behind page cache", n: 6, leaks: true, make: func(m maker, x *model, out *month) {
 		m.leak(x, out)
 		x.causes = append(x.causes, steadily(out.rate, out.begin))
 		x.cache = m.fills(x.level*m.between(0.2, 2), m.between(hour, 5*day))

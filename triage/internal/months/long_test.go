@@ -14,10 +14,14 @@ var (
 
 // TestLong looks at many months: make leaks-sim.
 func TestLong(t *testing.T) {
-	var list []*month
-	for r := range *rounds {
-		list = append(list, generate(*seed*1000+uint64(r), 1)...)
+	for name, of := range map[string][]kind{"kinds": kinds, "later kinds": laterKinds} {
+		t.Run(name, func(t *testing.T) {
+			var list []*month
+			for r := range *rounds {
+				list = append(list, generate(of, *seed*1000+uint64(r), 1)...)
+			}
+			healthy, leaky := judgeAll(t, list)
+			bars(t, &healthy, &leaky, 0.5, 4)
+		})
 	}
-	healthy, leaky := judgeAll(t, list)
-	bars(t, &healthy, &leaky, 0.5, 4)
 }

@@ -23,7 +23,7 @@ var show = flag.String("show", "", "print every wrong look of kinds that contain
 func sortFloats(v []float64) { slices.Sort(v) }
 
 // generate makes the months of one round.
-func generate(seed uint64, share float64) []*month {
+func generate(kinds []kind, seed uint64, share float64) []*month {
 	var out []*month
 	for i, k := range kinds {
 		n := max(1, int(float64(k.n)*share+0.5))
@@ -33,6 +33,9 @@ func generate(seed uint64, share float64) []*month {
 			spec := m.usual()
 			k.make(m, spec, x)
 			m.run(spec, x)
+			if k.after != nil {
+				k.after(m, x)
+			}
 			out = append(out, x)
 		}
 	}
@@ -256,7 +259,7 @@ func (x *month) course() (out []string) {
 // TestMonths looks at one round of months: a quick check of what TestLong measures.
 // Of about fifty healthy services one may be called a leak.
 func TestMonths(t *testing.T) {
-	healthy, leaky := judgeAll(t, generate(77, 0.5))
+	healthy, leaky := judgeAll(t, generate(kinds, 77, 0.5))
 	bars(t, &healthy, &leaky, 2, 4)
 }
 
