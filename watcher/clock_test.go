@@ -78,8 +78,9 @@ func TestSetBackAway(t *testing.T) {
 }
 
 // TestClockSetBackWhileAway: what one run of oomwatch kept stays in order for the next one,
-// though the clock then shows an hour less: only the container that died meanwhile is
-// emitted, once, at its moment by the clock that is in force.
+// though the clock then shows an hour less: of two containers that died before, the one that
+// was started again and died meanwhile is emitted once more, at its moment by the clock that
+// is in force.
 func TestClockSetBackWhileAway(t *testing.T) {
 	now := time.Now().Round(0).UTC()
 	before := now.Add(time.Hour - time.Minute) // a minute ago, by the clock as it was then
@@ -90,6 +91,7 @@ func TestClockSetBackWhileAway(t *testing.T) {
 		}
 		return x
 	}
+	again := before.Add(-45 * time.Second) // that web was started after its first death
 	gone := c("gone", before.Add(-20*time.Minute), &incident.Exit{ExitCode: 1, FinishedAt: before.Add(-time.Second)})
 	list := func(at time.Time, all ...observe.Container) observe.Observation {
 		return observe.Observation{From: observe.DefaultEngine, At: at, Seen: at, List: &observe.List{Containers: all}}
@@ -100,13 +102,15 @@ func TestClockSetBackWhileAway(t *testing.T) {
 
 	rows, emitted := clockRun(t, nil, observe.Clock{Boot: "a", Shown: before, Up: time.Hour},
 		up(before.Add(-time.Minute)), list(before.Add(-time.Minute), c("web", before.Add(-30*time.Minute), nil), c("gone", gone.StartedAt, nil)),
+		observe.Observation{From: observe.DefaultEngine, At: before.Add(-50 * time.Second), Seen: before.Add(-50 * time.Second), Exit: &observe.Exit{ID: "web", Exit: incident.Exit{At: before.Add(-50 * time.Second), ExitCode: 3}}},
+		list(before.Add(-40*time.Second), c("web", again, nil), c("gone", gone.StartedAt, nil)),
 		observe.Observation{From: observe.DefaultEngine, At: before, Seen: before, Exit: &observe.Exit{ID: "gone", Exit: incident.Exit{At: gone.Exit.FinishedAt, ExitCode: 1}}})
-	if len(emitted) != 1 || emitted[0].Incident.Container.ID != "gone" {
+	if len(emitted) != 2 || emitted[0].Incident.Container.ID != "web" || emitted[1].Incident.Container.ID != "gone" {
 		t.Fatalf("before: %d incidents are emitted: %+v", len(emitted), emitted)
 	}
 	died := now.Add(-30 * time.Second)
 	_, emitted = clockRun(t, rows, observe.Clock{Boot: "a", Shown: now, Up: time.Hour + time.Minute},
-		up(now), list(now, c("web", before.Add(-30*time.Minute), &incident.Exit{ExitCode: 3, FinishedAt: died}), gone))
+		up(now), list(now, c("web", again, &incident.Exit{ExitCode: 3, FinishedAt: died}), gone))
 	if len(emitted) != 1 || emitted[0].Update || emitted[0].Incident.Container.ID != "web" || !emitted[0].Incident.Time.Equal(died) {
 		for _, e := range emitted {
 			t.Errorf("emits %s of %v, update %v", e.Incident.Summary, e.Incident.Time, e.Update)
