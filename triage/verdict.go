@@ -136,6 +136,9 @@ func (v *verdict) leaking() bool {
 		v.Confidence = incident.Possible
 		v.Reasons = append(v.Reasons, fmt.Sprintf("it takes the same time until %s more are killed, again and again: these may be %s replicas, and each of them is killed that often", numbers[v.stride], numbers[v.stride]))
 	}
+	if v.shared {
+		v.Confidence = incident.Possible // whether each of them grows is not seen
+	}
 	rates := v.rates()
 	if len(rates) == 0 {
 		v.Advice = append(v.Advice, "Look for a leak before raising its limit; the log does not say how much it held.")
@@ -159,7 +162,6 @@ func (v *verdict) leaking() bool {
 // grew says what was held at the kills, and how fast that grows.
 func (v *verdict) grew(rate float64) string {
 	if v.shared {
-		v.Confidence = incident.Possible // whether each of them grows is not seen
 		return fmt.Sprintf("about %d processes called %s fill the limit together; the kernel kills the largest, and they take again what it held, %s, in the same time: together they grow by %s",
 			v.known().HogTasks, redact.Sanitize(v.known().Comm), units.Bytes(int64(median(v.held))), units.Rate(rate))
 	}
