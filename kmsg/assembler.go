@@ -256,10 +256,14 @@ func (a *Assembler) current(caller string) *open {
 
 // start opens an episode with r as its first record. The one that was open in
 // the same printing context is over; in another it goes on.
-func (a *Assembler) start(r *Record) *open {
+func (a *Assembler) start(r *Record) *open { return a.startAfter(r, false) }
+
+// startAfter is start; with half the reports stay open that consist of a summary or a
+// kill line whose counterpart is still to come: two processors' lines may be mixed.
+func (a *Assembler) startAfter(r *Record, half bool) *open {
 	for i := 0; i < len(a.open); {
 		o := a.open[i]
-		if r.Caller == "" || o.caller == "" || o.caller == r.Caller {
+		if (r.Caller == "" || o.caller == "" || o.caller == r.Caller) && !(half && o.isHalf()) {
 			a.close(i)
 		} else {
 			i++
@@ -275,6 +279,11 @@ func (a *Assembler) start(r *Record) *open {
 	o.touch(r)
 	a.open = append(a.open, o)
 	return o
+}
+
+// isHalf tells a report of which the summary or the kill line was seen and the other was not.
+func (o *open) isHalf() bool {
+	return o.hasSum != o.sawKill && (o.hasSum || !o.invoked && !o.dumped) && o.ep.NoKill == "" && !o.ep.Group && !o.taskIn && !o.announced
 }
 
 func (a *Assembler) newOpen() *open {

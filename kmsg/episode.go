@@ -1,6 +1,7 @@
 package kmsg
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -365,16 +366,29 @@ func (a *Assembler) summary(r *Record, t string) {
 		}
 		return
 	}
-	o := a.current(r.Caller)
-	late := o != nil && o.sawKill && !o.hasSum && v.pid > 0 && o.killed(v.pid) && !o.taskIn // printed, or sorted, behind its own kill line
-	if !late && (o == nil || o.sawKill || o.hasSum || o.taskIn || o.ep.NoKill != "") {
-		o = a.start(r)
+	o := a.lateFor(v.pid)
+	if o == nil {
+		o = a.current(r.Caller)
+		if o == nil || o.sawKill || o.hasSum || o.taskIn || o.ep.NoKill != "" {
+			o = a.startAfter(r, true)
+		}
 	}
 	o.touch(r)
 	o.summary, o.hasSum = v, true
 	o.unknown = r.Facility == FacilityUnknown
 	o.apply()
 	o.evidence(r)
+}
+
+// lateFor finds the report of a kill whose summary is printed, or sorted, behind the kill
+// line; nil where none is open.
+func (a *Assembler) lateFor(pid int) *open {
+	for _, o := range slices.Backward(a.open) {
+		if o.sawKill && !o.hasSum && pid > 0 && o.killed(pid) && !o.taskIn {
+			return o
+		}
+	}
+	return nil
 }
 
 // apply copies what the summary says into the episode.

@@ -28,7 +28,7 @@ func (a *Assembler) kill(r *Record, t string) {
 		if last := a.current(r.Caller); last != nil && last.anew && k.constraint == "" {
 			o = a.nextChild(r, last)
 		} else {
-			o = a.start(r)
+			o = a.startAfter(r, true)
 		}
 	}
 	o.addKill(r, k)
