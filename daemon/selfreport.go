@@ -186,9 +186,17 @@ func (s *selfReports) deadLettered(t notify.Trouble) {
 
 // observe reports records that a source lost.
 func (s *selfReports) observe(o observe.Observation) {
-	if o.Lost != nil && o.Lost.Lost > 0 {
-		s.event(incident.SelfLost, o.Lost.Source, int(o.Lost.Lost), time.Now(),
-			fmt.Sprintf("the source %s lost %s unread: %s", o.Lost.Source, units.Count(int(o.Lost.Lost), "record"), o.Lost.Reason),
+	if o.Lost == nil {
+		return
+	}
+	// The kernel log read by syslog(2) shows that records were lost, not how many.
+	if n := int(o.Lost.Lost); n > 0 || o.Lost.Source == observe.KernelLog {
+		many := units.Count(n, "record") + " unread"
+		if n == 0 {
+			many = "records unread (how many is not known)"
+		}
+		s.event(incident.SelfLost, o.Lost.Source, max(n, 1), time.Now(),
+			fmt.Sprintf("the source %s lost %s: %s", o.Lost.Source, many, o.Lost.Reason),
 			"deaths of that time are found by the other sources; see: oomwatch doctor")
 	}
 }

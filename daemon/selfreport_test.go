@@ -112,7 +112,11 @@ func TestSelfReports(t *testing.T) {
 		}
 		want("all is told", time.Hour)
 		s.deadLettered(notify.Trouble{Receiver: "hook", Parked: 1, Reason: "400"})
-		want("and later", time.Minute, "receiver_parked hook")
+		s.observe(observe.Observation{Lost: &incident.Gap{Source: observe.KernelLog, Reason: "overwritten"}})
+		want("and later", time.Minute, "receiver_parked hook", "records_lost kmsg")
+		if last := said[len(said)-1]; !strings.Contains(last, "(how many is not known): overwritten") {
+			t.Errorf("of a loss of unknown size it is said: %q", last)
+		}
 		set(func() { full, why = true, "disk full" })
 		want("nothing can be kept", time.Minute)
 		set(func() { full, why = false, "" })
