@@ -57,8 +57,8 @@ func (p *prefixScan) scan(s string, at int, anchored bool) {
 			continue
 		}
 		if c == ' ' || isSeparator(c) {
-			if (c == '*' || c == '#') && p.dated {
-				p.leveled = true // how Redis marks a level
+			if (c == '*' || c == '#') && (p.dated || pos+1 < at && s[pos+1] == c && pos+2 < at && s[pos+2] == ' ') {
+				p.leveled = true // how Redis marks a level, and Erlang and Capistrano what they print: **
 			}
 			if c == '\t' || c == '|' {
 				p.endWord(c, pos > 1 && s[pos-1] == ' ' && s[pos-2] == ' ')
@@ -255,7 +255,7 @@ func lineNumber(s string, most int) int {
 	for i < len(s) && s[i]-'0' <= 9 {
 		i++
 	}
-	if i > 9 || i >= most || s[i] != ' ' && !isSeparator(s[i]) && s[i] != ')' {
+	if i > 9 || i >= most || s[i] != ' ' && !isSeparator(s[i]) && s[i] != ')' || s[i] == '#' && i+1 < len(s) && s[i+1]-'0' <= 9 {
 		return 0
 	}
 	return i + 1

@@ -33,6 +33,7 @@ type entry struct {
 	rank      int
 	record    bool    // by its fields the kernel log's own record, as dmesg prints it
 	unit      bool    // a process's record, by its fields
+	leveled   bool    // a field names its level, as programs' loggers do
 	container bool    // a container's output, by its fields
 	more      []entry // records that stand in a list in this one
 }
@@ -268,6 +269,8 @@ func (f *feeder) endRecord(e *entry) (matters bool) {
 		r.Ident = e.transport // a program that calls itself "kernel"
 	case e.unit:
 		r.Ident = "unit"
+	case e.leveled && !e.record && e.rank != directRank && !r.HasUptime && r.Host == "" && r.Facility == FacilityUnknown:
+		r.Ident = "program" // its logger writes a level, a time and a message; who ships a node's log adds which node
 	}
 	if e.container && !kernel {
 		r.Ident = "container"

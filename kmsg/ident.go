@@ -192,7 +192,7 @@ func (l *line) ident(s string) string {
 		}
 		rest = trimBlanks(rest[sp+1:])
 		if words == 0 {
-			if _, level := levelOf(word); level || strings.ContainsAny(word, "\t|,;\"") || !strings.ContainsFunc(word, isAlphanumeric) {
+			if _, level := levelOf(word); level || strings.ContainsAny(word, "\t|,;\"") || strings.HasSuffix(word, ":") || !strings.ContainsFunc(word, isAlphanumeric) {
 				return s // no machine: a program's level, or columns
 			}
 			host = word

@@ -183,6 +183,7 @@ func (e *entry) foreignField(parent, key, v string) {
 	case "level", "severity", "priority", "syslog_severity":
 		if n, ok := levelOf(v); ok {
 			e.rec.Level = n
+			e.leveled = e.leveled || name == "level"
 		} else if n, ok := atoi(v); ok && n < 8 {
 			e.rec.Level = int8(n)
 		}

@@ -3,6 +3,7 @@ package kmsg
 import (
 	"net/netip"
 	"strings"
+	"unicode"
 )
 
 // relays are programs that log a kernel's own lines with their stamps: the
@@ -29,7 +30,7 @@ func (p *prefixScan) judge(whole bool) trust {
 	if p.l.rec.Facility > 0 {
 		return written
 	}
-	count, host, most := 0, false, 1
+	count, host, prose, most := 0, false, false, 1
 	if p.named {
 		most = 2
 	}
@@ -37,6 +38,9 @@ func (p *prefixScan) judge(whole bool) trust {
 	for i, w := range words {
 		if i == 0 {
 			w.text = behindFile(w.text)
+			if in, ok := strings.CutPrefix(w.text, "["); ok && w.text != words[0].text && strings.HasSuffix(in, "]") {
+				w.text, w.sep = strings.TrimSuffix(in, "]"), ']' // a column right behind the file
+			}
 		}
 		if w.text == "stdout" || w.text == "stderr" {
 			p.program = "container"
@@ -53,14 +57,14 @@ func (p *prefixScan) judge(whole bool) trust {
 			continue // a console's prompt stands before the line
 		}
 		name, pid := cutPID(w.text)
-		if w.sep == ':' && (pid || w.after || w.dated && !isAddress(w.text)) {
+		if w.sep == ':' && (pid || isNginx(w.text) || w.after || w.dated && !isAddress(w.text)) {
 			p.program = name
 			return written
 		}
 		if w.after || p.dated && !w.dated && w.sep == ' ' && !hostLike(w.text) || isProcess(w.text) {
 			return unclear
 		}
-		if w.sep == ']' && strings.Contains(w.text, "/") || strings.HasPrefix(w.text, "[pod/") || w.sep == '|' && (w.far && !p.named || (w.far || !p.closed) && composeName(w.text)) || isStream(w.text) {
+		if w.sep == ']' && strings.Contains(w.text, "/") || strings.HasPrefix(w.text, "[pod/") || w.sep == '|' && (w.far && !p.named || (w.far || !p.closed) && composeName(w.text) || instanceName(w.text)) || w.sep == ']' && instanceName(w.text) || isStream(w.text) {
 			p.program = "container"
 			return written
 		}
@@ -68,10 +72,15 @@ func (p *prefixScan) judge(whole bool) trust {
 			continue
 		}
 		count++
+		_, facility := facilityNames[w.text]
+		prose = prose || !facility && !hostLike(w.text)
 		host = host || hostLike(w.text) && w.sep != ' '
 	}
 	if p.n > len(p.words) {
 		return unclear
+	}
+	if p.leveled && p.dated && prose && !p.named {
+		return unclear // a logger's name stands beside its level
 	}
 	if (p.leveled || p.column) && !p.closed && !p.named {
 		return unclear // a program's line: the kernel prints no level of its own there
@@ -82,10 +91,11 @@ func (p *prefixScan) judge(whole bool) trust {
 	return trusted
 }
 
-// cutPID takes the pid off a program's name as syslog writes it: "sshd[12]".
+// cutPID takes the pid off a program's name as syslog writes it, "sshd[12]", or the
+// instance, "app[web.1]".
 func cutPID(s string) (name string, ok bool) {
 	i := strings.IndexByte(s, '[')
-	if i <= 0 || !strings.HasSuffix(s, "]") || !digitsOnly(s[i+1:len(s)-1]) {
+	if i <= 0 || !strings.HasSuffix(s, "]") || !digitsOnly(s[i+1:len(s)-1]) && !instanceName(s[i+1:len(s)-1]) {
 		return s, false
 	}
 	return s[:i], true
@@ -140,6 +150,12 @@ func isFileName(s string) bool {
 	return false
 }
 
+// isNginx tells the process and thread that nginx names: 7#7.
+func isNginx(s string) bool {
+	pid, tid, ok := strings.Cut(s, "#")
+	return ok && digitsOnly(pid) && digitsOnly(tid)
+}
+
 // hostLike tells a name that is more likely a machine's than a program's.
 func hostLike(s string) bool {
 	return isAddress(s) || isFileName(s) || s != "" && len(s) <= 253 && strings.ContainsAny(s, "0123456789.-_") && !strings.ContainsAny(s, "()[]{}<>$%&;!?'\"")
@@ -157,6 +173,18 @@ func isAddress(s string) bool {
 func composeName(s string) bool {
 	i := strings.LastIndexAny(s, "-_")
 	return i > 0 && digitsOnly(s[i+1:]) && len(s)-i <= 4
+}
+
+// instanceName tells a process as foreman names it before its output, web.1, or a task as
+// docker service logs does, web.1.x2k9@node: no machine's name ends in a number so.
+func instanceName(s string) bool {
+	s, _, task := strings.Cut(s, "@")
+	if task {
+		i := strings.LastIndexByte(s, '.')
+		s = s[:max(i, 0)]
+	}
+	i := strings.LastIndexByte(s, '.')
+	return i > 0 && digitsOnly(s[i+1:]) && len(s)-i <= 4 && unicode.IsLetter(rune(s[0])) && !strings.ContainsAny(s, ":/")
 }
 
 // isProcess tells an Erlang process, <0.123.0>.
