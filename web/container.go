@@ -131,10 +131,7 @@ func curveOf(name string, s *recorder.Series) *curve {
 		if n := len(c.T); n > 0 && at <= c.T[n-1] {
 			continue
 		}
-		held := top.Used
-		if top.File >= 0 {
-			held = max(top.Used-top.File+max(top.Shmem, 0)-max(top.Reclaimable, 0), 0)
-		}
+		held := heldOf(top)
 		c.T = append(c.T, at)
 		c.Used, c.Held, c.Limit = append(c.Used, size(top.Used)), append(c.Held, size(held)), append(c.Limit, size(top.Limit))
 		c.Anon, c.File, c.Kernel = append(c.Anon, size(top.Anon)), append(c.File, size(top.File)), append(c.Kernel, size(top.Kernel))
@@ -302,7 +299,45 @@ func (s *Server) leaksPage(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, "cannot judge leaks", err)
 		return
 	}
-	s.show(w, "leaks.html", "Leaks", "/leaks", map[string]any{"Services": list[:min(len(list), rowsLimit)], "Total": len(list)})
+	rows := make([]leakRow, min(len(list), rowsLimit))
+	now := time.Now()
+	for i := range rows {
+		rows[i].judged = list[i]
+		if i >= leakSparks {
+			continue
+		}
+		past, err := s.opt.Backend.Memory(r.Context(), list[i].Service, now.Add(-24*time.Hour), now)
+		if err != nil {
+			continue // the verdict does without a picture
+		}
+		held := make([]int64, len(past.Readings))
+		for j := range past.Readings {
+			held[j] = heldOf(&past.Readings[j])
+		}
+		rows[i].Spark = warn.Spark(held)
+	}
+	s.show(w, "leaks.html", "Leaks", "/leaks", map[string]any{"Services": rows, "Total": len(list)})
+}
+
+// leakSparks is how many of the services on /leaks have a picture: each is a look into
+// what is kept.
+const leakSparks = 20
+
+// judged is a service with its verdict; its own name is one of its fields.
+type judged = triage.Service
+
+// leakRow is a service on /leaks.
+type leakRow struct {
+	judged
+	Spark string // what it held in the last 24 hours
+}
+
+// heldOf is how much of a reading the kernel cannot take back.
+func heldOf(r *recorder.Reading) int64 {
+	if r.File < 0 {
+		return r.Used
+	}
+	return max(r.Used-r.File+max(r.Shmem, 0)-max(r.Reclaimable, 0), 0)
 }
 
 // receivers shows what each receiver has had and is owed, and what is silenced.

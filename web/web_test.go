@@ -414,3 +414,21 @@ func TestSlowClientIsCutOff(t *testing.T) {
 }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestLeaksHaveAPast: /leaks draws what each service held in the last day; nothing where
+// nothing is kept.
+func TestLeaksHaveAPast(t *testing.T) {
+	b := newBackend()
+	b.leaks = []triage.Service{{Service: "web", Class: triage.Leak, Confidence: incident.Likely, Reasons: []string{"what is left grows"}}}
+	now := time.Now()
+	_, url := start(t, b, Options{})
+	if code, body, _ := get(t, url+"/leaks", nil); code != http.StatusOK || !strings.Contains(body, `data-c="last 24 h"></td>`) || !strings.Contains(body, ">web</a>") {
+		t.Errorf("without readings: %d\n%s", code, body)
+	}
+	for n := range int64(8) {
+		b.readings = append(b.readings, recorder.Reading{At: now.Add(time.Duration(n-9) * time.Hour), Used: 300<<20 + n<<27, File: 300 << 20})
+	}
+	if code, body, _ := get(t, url+"/leaks", nil); code != http.StatusOK || !strings.Contains(body, "▁▂▃▄▅▆▇█") {
+		t.Errorf("with readings: %d\n%s", code, body)
+	}
+}
