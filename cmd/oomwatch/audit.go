@@ -78,6 +78,7 @@ Exit status: 0 nothing of that severity was found; 1 something was, or the audit
 	addText(flags, &a.cri, "cri", "", "SOCKET", "containerd or CRI-O to ask where no daemon runs, or off; repeat it for further ones (default the known sockets, where they are)")
 	addText(flags, &a.podman, "podman", "", "SOCKET", "Podman to ask where no daemon runs, or off; repeat it for further ones (default its usual sockets, where they are)")
 	a.where.add(cmd)
+	a.where.completeRunning(cmd)
 	addOutput(cmd, &a.out)
 	complete(cmd, "min-severity", config.Severities...)
 	return cmd

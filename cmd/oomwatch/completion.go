@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -102,6 +103,24 @@ func (p *places) completeWhat(cmd *cobra.Command) {
 		ctx, cancel := context.WithTimeout(context.Background(), completeWait)
 		defer cancel()
 		return append(p.containerWords(ctx, prefix), p.incidentWords(ctx, prefix)...), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeRunning offers the containers that run for each argument.
+func (p *places) completeRunning(cmd *cobra.Command) {
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, prefix string) (out []string, _ cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(context.Background(), completeWait)
+		defer cancel()
+		rows, err := p.daemon().Top(ctx)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		for _, r := range rows {
+			if w := offer(r.Name, prefix, incident.FormatBytes(r.Memory)+" in use"); w != "" && r.ID != "" && !slices.Contains(args, r.Name) {
+				out = append(out, w)
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

@@ -83,6 +83,15 @@ func TestCompletionWords(t *testing.T) {
 	}
 }
 
+// TestCompletionOfAudit: it takes what runs, each once on a line.
+func TestCompletionOfAudit(t *testing.T) {
+	socket := serve(t, &crowded{runs: append(slices.Clone(hostileNames), "web", "db", "cache"), died: []string{"gone"}})
+	out, err := exec.Command("oomwatch", "__complete", "audit", "--socket", socket, "db", "").Output()
+	if want := "web\t1 MiB in use\ncache\t1 MiB in use\n:4\n"; err != nil || string(out) != want {
+		t.Errorf("offered %q, %v; want %q", out, err, want)
+	}
+}
+
 // TestCompletionInBash has bash complete by the script that the program prints, in each of
 // its modes, where each hostile name would leave a file behind if bash ran it.
 func TestCompletionInBash(t *testing.T) {
