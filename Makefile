@@ -121,12 +121,14 @@ containerd:
 		test -x $(CONTAINERD_DIR)/$$p || GOBIN=$(CONTAINERD_DIR) GOFLAGS= $(GO) install github.com/containerd/containerd/v2/cmd/$$p@$(CONTAINERD_VERSION) || exit 1; \
 	done
 
-lab-pods: lab containerd ## pods on the system's containerd and on one of 2.x, built from its module: every cause, printed
+lab-pods: lab containerd ## pods in every way: on two containerds, on a node of Kubernetes, on cgroup v2 in machines; an hour, the first time more
 	@mkdir -p bin && : >$(MATRIX)
 	@status=0; \
 	$(pod_tests) || status=1; \
 	OOMWATCH_CONTAINERD=$(CONTAINERD_DIR) $(pod_tests) || status=1; \
 	$(print_matrix) || status=1; \
+	make lab-kubelet || status=1; \
+	test/vm/lab -p 'pods pods-systemd' trixie || status=1; \
 	exit $$status
 
 # The Kubernetes that lab-kubelet builds.

@@ -18,7 +18,7 @@ func (c *Correlator) voice(v *incident.Voice) {
 		i--
 	}
 	c.host.Voices = slices.Insert(c.host.Voices, i, *v)
-	c.host.Voices = c.host.Voices[max(0, len(c.host.Voices)-maxVoices):]
+	c.host.Voices = newest(c.host.Voices)
 	c.host.unsaved = true
 	one := []incident.Voice{*v}
 	for _, x := range c.inOrder() {
@@ -28,6 +28,24 @@ func (c *Correlator) voice(v *incident.Voice) {
 			c.touch(x)
 		}
 	}
+}
+
+// newest drops the oldest voices beyond maxVoices. Limits of pods stand for as long as the
+// pods, so words of ends do not push them out, nor the other way round.
+func newest(all []incident.Voice) []incident.Voice {
+	count := map[bool]int{}
+	isLimit := func(v *incident.Voice) bool { return v.Kind == incident.VoicePodLimit }
+	for i := range all {
+		count[isLimit(&all[i])]++
+	}
+	return slices.DeleteFunc(all, func(v incident.Voice) bool {
+		limit := isLimit(&v)
+		if count[limit] <= maxVoices {
+			return false
+		}
+		count[limit]--
+		return true
+	})
 }
 
 // voices are those that speak of the end of a run.

@@ -47,4 +47,6 @@ const (
 	VoiceProbe   VoiceKind = "probe"    // the kubelet: its liveness or startup probe failed
 	VoiceEnds    VoiceKind = "ends"     // the kubelet: its pod is to end, by a deletion or its deadline
 	VoiceTaskOOM VoiceKind = "task_oom" // containerd: a process in it was OOM-killed
+
+	VoicePodLimit VoiceKind = "pod_limit" // the kubelet: its pod has a memory limit of its own (spec.resources)
 )

@@ -63,6 +63,9 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 		out = diskEvidence(f, v, out)
 	}
 	for i := range f.Voices {
+		if f.Voices[i].Kind == incident.VoicePodLimit && v.cause != incident.OOMAncestor {
+			continue // nothing here hangs on it
+		}
 		out = append(out, voiceEvidence(&f.Voices[i]))
 	}
 	for i := range f.Sent {

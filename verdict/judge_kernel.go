@@ -144,7 +144,8 @@ const maxPage = 64 << 10
 // its own. The kubelet gives a pod the sum of its containers' limits, and the pause process
 // counts towards it: with one container the pod's limit is reached first, and grows with
 // the container's. With another container in it, it is no sum, but the pod's own
-// (spec.resources), which the kubelet gives to each container that has none.
+// (spec.resources), which the kubelet gives to each container that has none; the same where
+// the kubelet says that the pod has one.
 func podOfOne(f *Facts, k *KernelKill, limit *cgroup.Identity) bool {
 	own, e := f.Container.MemoryLimit, k.Episode
 	if own == nil || !e.Limit.Printed || limit.PodUID == "" || limit.ContainerID != "" {
@@ -153,7 +154,12 @@ func podOfOne(f *Facts, k *KernelKill, limit *cgroup.Identity) bool {
 	if slices.ContainsFunc(k.Members, func(m incident.Member) bool { return isNamed(&m) && m.Container != f.Container.Name }) {
 		return false
 	}
-	return sameLimit(*own, e.Limit.Bytes)
+	return sameLimit(*own, e.Limit.Bytes) && !podHasLimit(f)
+}
+
+// podHasLimit is true where the kubelet says that the pod has a limit of its own.
+func podHasLimit(f *Facts) bool {
+	return slices.ContainsFunc(f.Voices, func(v incident.Voice) bool { return v.Kind == incident.VoicePodLimit })
 }
 
 // sameLimit is true for two limits that are one before and after it was rounded to a page.

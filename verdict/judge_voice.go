@@ -25,6 +25,12 @@ func VoicesOf(all []incident.Voice, c *incident.Container, pid int, end time.Tim
 	var out []incident.Voice
 	for i := range all {
 		v := &all[i]
+		if v.Kind == incident.VoicePodLimit {
+			if voiceNames(v, c, 0) {
+				out = append(out, *v) // it stands for as long as the pod is there
+			}
+			continue
+		}
 		if c != nil && !v.At.IsZero() && v.At.Before(c.StartedAt.Add(-clockSkew)) {
 			continue // it is of an earlier run, or of the container before this one
 		}
@@ -179,6 +185,8 @@ func voiceEvidence(x *incident.Voice) incident.Evidence {
 		incident.VoiceProbe:   "the kubelet killed it because a probe failed",
 		incident.VoiceEnds:    "the kubelet stops its containers: SIGTERM, and SIGKILL after the grace period",
 		incident.VoiceTaskOOM: "containerd saw a process in it OOM-killed (any process, not only the main one)",
+
+		incident.VoicePodLimit: "the limit of its cgroup is the pod's own, not the sum of its containers'",
 	}[x.Kind]
 	if x.Loose {
 		means += "; it names no container, and only the time fits"

@@ -51,6 +51,25 @@ func TestPodOfOne(t *testing.T) {
 		if got := podOfOne(f, &KernelKill{Episode: e, Members: tt.with}, &id); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
+		f.Voices = []incident.Voice{{Who: "kubelet", Kind: incident.VoicePodLimit}}
+		if podOfOne(f, &KernelKill{Episode: e, Members: tt.with}, &id) {
+			t.Errorf("%s: taken for the container's, where the kubelet says that it is the pod's own", tt.name)
+		}
+	}
+}
+
+// TestPodLimitStands has the kubelet's word of a pod's own limit be of every end in the pod,
+// however long after, and of no other pod's.
+func TestPodLimitStands(t *testing.T) {
+	at := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	all := []incident.Voice{{At: at, Who: "kubelet", Kind: incident.VoicePodLimit, PodUID: "u1", PodName: "web-0", PodNamespace: "shop"}}
+	c := &incident.Container{ID: strings.Repeat("3a", 32), Name: "main", StartedAt: at.Add(90 * time.Hour), Pod: &incident.Pod{UID: "u1", Name: "web-0", Namespace: "shop"}}
+	if got := VoicesOf(all, c, 7, at.Add(100*time.Hour)); len(got) != 1 || got[0].Loose {
+		t.Errorf("%+v", got)
+	}
+	c.Pod = &incident.Pod{UID: "u2", Name: "web-1", Namespace: "shop"}
+	if got := VoicesOf(all, c, 7, at.Add(100*time.Hour)); len(got) != 0 {
+		t.Errorf("of another pod: %+v", got)
 	}
 }
 

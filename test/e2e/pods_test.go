@@ -31,7 +31,7 @@ func podDeaths() (all []podDeath) {
 	sh := func(script string) []string { return []string{"sh", "-c", script} }
 	all = []podDeath{
 		{"own", sh("echo starting; exec tail /dev/zero"), 32 * mebi, 0,
-			oom.With(lab.Want{"victim.main": true, "victim.comm": "tail", "log_tail": lab.Has("starting"), "oom.oom_memcg": lab.Has("/kubepods/")}), nil},
+			oom.With(lab.Want{"victim.main": true, "victim.comm": "tail", "log_tail": lab.Has("starting"), "oom.oom_memcg": lab.Has("/kubepods")}), nil},
 		{"own-at-pod", sh("exec tail /dev/zero"), 32 * mebi, 32 * mebi,
 			oom.With(lab.Want{"victim.main": true, "advice": lab.Has("resources.limits.memory")}), nil},
 		{"pod-limit", sh("exec tail /dev/zero"), 0, 32 * mebi,

@@ -9,6 +9,50 @@ import (
 	"github.com/oomwatch/oomwatch/test/real"
 )
 
+// Program is what runs in a folder of its own: Logs is what it said, Stop ends it and all
+// that it made.
+type Program interface {
+	Logs() string
+	Stop() error
+}
+
+// InFolder starts what runs in a new folder, within a deadline, and ends it at the test's end.
+// What it said is shown where the test fails. Where missing says that none can be had it skips
+// (see real.Missing).
+func InFolder[P Program](t testing.TB, what string, missing error, within time.Duration, start func(ctx context.Context, dir string) (P, error)) P {
+	t.Helper()
+	if missing != nil {
+		real.Missing(t, "%v", missing)
+	}
+	// Not t.TempDir: a socket's path may not be long.
+	dir, err := os.MkdirTemp("", "ow-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), Slow(within))
+	defer cancel()
+	begin := time.Now()
+	p, err := start(ctx, dir)
+	if err != nil {
+		t.Fatalf("start %s: %v", what, err)
+	}
+	t.Logf("%s is ready after %.1f s", what, time.Since(begin).Seconds())
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s said:\n%s", what, p.Logs())
+		}
+		if err := p.Stop(); err != nil {
+			t.Errorf("stop %s: %v", what, err)
+		}
+	})
+	return p
+}
+
 // Start starts an engine for a test and stops it at the test's end. Where none
 // can be had it skips (see real.Missing). It is the one that EngineEnv names, if set.
 func Start(t testing.TB, opts Options) *Engine {

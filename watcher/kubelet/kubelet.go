@@ -5,7 +5,8 @@
 //
 // Of it is taken why a pod as a whole ends: that it was evicted, and the kubelet's message
 // with what the node was short of; that it was deleted, and how long it has to stop; that
-// its deadline has passed. Everything else of a pod its runtime says.
+// its deadline has passed; and the pod's own limit of memory. Everything else of a pod its
+// runtime says.
 package kubelet
 
 import (
@@ -78,6 +79,10 @@ const (
 // pod is what is used of a v1.Pod.
 type pod struct {
 	name, namespace, uid, reason, message string
+	// limit is that of memory in spec.resources, as the manifest has it; created is when the
+	// pod was made.
+	limit   string
+	created time.Time
 	// deleteBy is when a pod that was deleted has to be gone, grace how long before that
 	// it was.
 	deleteBy time.Time
@@ -93,17 +98,30 @@ func take(msg []byte, told map[string]bool, emit func(observe.Observation)) erro
 		}
 		return grpcread.Fields(f.Bytes, p.field)
 	})
-	now := time.Now().UTC()
-	v := p.ends(now)
-	if err != nil || v == nil || p.uid == "" || told[p.uid] {
+	if err != nil || p.uid == "" {
 		return err
 	}
-	told[p.uid] = true
+	now := time.Now().UTC()
+	if p.limit != "" {
+		// At the same moment each time, so that it is one word after a new connection too.
+		p.says(p.uid+" limit", &incident.Voice{Kind: incident.VoicePodLimit, At: p.created, Text: "spec.resources.limits.memory: " + p.limit}, now, told, emit)
+	}
+	if v := p.ends(now); v != nil {
+		p.says(p.uid, v, now, told, emit)
+	}
+	return nil
+}
+
+// says emits one word of the pod, once.
+func (p *pod) says(key string, v *incident.Voice, now time.Time, told map[string]bool, emit func(observe.Observation)) {
+	if told[key] {
+		return
+	}
+	told[key] = true
 	v.Who, v.Trusted, v.PodUID = "kubelet", true, redact.Cut(p.uid, 64)
 	v.PodNamespace, v.PodName = redact.Cut(p.namespace, 256), redact.Cut(p.name, 256)
 	v.Text = redact.Line(redact.Cut(v.Text, 1024))
 	emit(observe.Observation{At: now, Voice: v})
-	return nil
 }
 
 // ends is why the pod ends; nil while it does not.
@@ -124,10 +142,39 @@ func (p *pod) field(f grpcread.Field) error {
 	switch f.Number {
 	case 1: // metadata
 		return grpcread.Fields(f.Bytes, p.meta)
+	case 2: // spec
+		return grpcread.Fields(f.Bytes, p.spec)
 	case 3: // status
 		return grpcread.Texts(f.Bytes, map[int]*string{3: &p.message, 4: &p.reason})
 	}
 	return nil
+}
+
+// spec takes one field of a PodSpec: limits of the pod itself.
+func (p *pod) spec(f grpcread.Field) error {
+	const resources, limits = 40, 1
+	if f.Number != resources {
+		return nil
+	}
+	return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+		if f.Number != limits {
+			return nil
+		}
+		var name, quantity string
+		err := grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
+			switch f.Number {
+			case 1:
+				name = f.Text()
+			case 2: // a Quantity, whose one field is its text
+				return grpcread.Texts(f.Bytes, map[int]*string{1: &quantity})
+			}
+			return nil
+		})
+		if name == "memory" {
+			p.limit = redact.Cut(quantity, 32)
+		}
+		return err
+	})
 }
 
 // meta takes one field of an ObjectMeta (k8s.io/apimachinery's pkg/apis/meta/v1).
@@ -139,17 +186,24 @@ func (p *pod) meta(f grpcread.Field) error {
 		p.namespace = f.Text()
 	case 5:
 		p.uid = f.Text()
-	case 9: // deletionTimestamp, of whole seconds
-		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
-			if f.Number == 1 {
-				p.deleteBy = time.Unix(int64(f.Int), 0).UTC()
-			}
-			return nil
-		})
+	case 8: // creationTimestamp
+		return second(f.Bytes, &p.created)
+	case 9: // deletionTimestamp
+		return second(f.Bytes, &p.deleteBy)
 	case 10: // deletionGracePeriodSeconds
 		p.grace = time.Duration(min(f.Int, maxGrace)) * time.Second
 	}
 	return nil
+}
+
+// second takes a Time, of whole seconds.
+func second(b []byte, to *time.Time) error {
+	return grpcread.Fields(b, func(f grpcread.Field) error {
+		if f.Number == 1 {
+			*to = time.Unix(int64(f.Int), 0).UTC()
+		}
+		return nil
+	})
 }
 
 // maxGrace bounds a grace period, in seconds.

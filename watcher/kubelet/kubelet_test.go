@@ -72,6 +72,34 @@ func TestEvictions(t *testing.T) {
 	}
 }
 
+// TestPodLimit reads a pod's own limit of memory (spec.resources), once, at the moment that the
+// pod was made.
+func TestPodLimit(t *testing.T) {
+	limit := func(resource, quantity string) []byte {
+		return grpcread.AppendMessage(grpcread.AppendText(nil, 1, resource), 2, grpcread.AppendText(nil, 1, quantity))
+	}
+	resources := grpcread.AppendMessage(grpcread.AppendMessage(nil, 1, limit("cpu", "2")), 1, limit("memory", "32Mi"))
+	resources = grpcread.AppendMessage(resources, 2, limit("memory", "16Mi")) // a request is no limit
+	meta := grpcread.AppendText(grpcread.AppendText(grpcread.AppendText(nil, 1, "web-0"), 3, "shop"), 5, "u1")
+	meta = grpcread.AppendMessage(meta, 8, grpcread.AppendInt(nil, 1, 1700000000))
+	pod := grpcread.AppendMessage(grpcread.AppendMessage(nil, 1, meta), 2, grpcread.AppendMessage(nil, 40, resources))
+	msg := grpcread.AppendMessage(grpcread.AppendInt(nil, 1, 1), 2, pod)
+	var got []observe.Observation
+	told := map[string]bool{}
+	for range 2 {
+		if err := take(msg, told, func(o observe.Observation) { got = append(got, o) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(got) != 1 {
+		t.Fatalf("%d words, want one", len(got))
+	}
+	v := got[0].Voice
+	if v.Kind != incident.VoicePodLimit || v.PodUID != "u1" || v.PodName != "web-0" || !v.At.Equal(time.Unix(1700000000, 0)) || !strings.Contains(v.Text, "32Mi") || !v.Trusted {
+		t.Errorf("%+v", v)
+	}
+}
+
 // TestRealPods reads testdata/watch.hex, what a kubelet of 1.37.2 said of pods that were
 // deleted, evicted, and too long there: why each ends, once.
 func TestRealPods(t *testing.T) {

@@ -147,16 +147,16 @@ func (r *Runtime) Up(ctx context.Context) error {
 		}
 		select {
 		case <-done:
-			return fmt.Errorf("containerd ended at its start:\n%s", r.Log())
+			return fmt.Errorf("containerd ended at its start:\n%s", r.Logs())
 		case <-ctx.Done():
-			return fmt.Errorf("containerd does not answer:\n%s", r.Log())
+			return fmt.Errorf("containerd does not answer:\n%s", r.Logs())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
-// Log is the end of what containerd has logged.
-func (r *Runtime) Log() string {
+// Logs is the end of what containerd has logged.
+func (r *Runtime) Logs() string {
 	b, err := os.ReadFile(filepath.Join(r.Dir, "containerd.log"))
 	if err != nil {
 		return err.Error()
