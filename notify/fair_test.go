@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -58,9 +59,9 @@ func TestNowAndThenIsNoOutage(t *testing.T) {
 	for _, tt := range []struct {
 		share float64       // of requests that fail
 		every time.Duration // the receiver's own rate
-		most  time.Duration // the slowest alert
+		most  time.Duration // for 99 of 100 alerts: how long the last few take is luck
 	}{
-		{0, 0, time.Second}, {0.3, 0, time.Minute}, {0.5, 0, 2 * time.Minute}, {0.6, 0, 5 * time.Minute}, {0.5, 200 * time.Millisecond, 3 * time.Minute},
+		{0, 0, time.Second}, {0.3, 0, 20 * time.Second}, {0.5, 0, 90 * time.Second}, {0.6, 0, 3 * time.Minute}, {0.5, 200 * time.Millisecond, 90 * time.Second},
 	} {
 		t.Run(fmt.Sprintf("%.0f %% at %s", 100*tt.share, tt.every), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -82,13 +83,17 @@ func TestNowAndThenIsNoOutage(t *testing.T) {
 				}
 				time.Sleep(30 * time.Minute)
 				synctest.Wait()
-				var slowest, last time.Duration
+				var last time.Duration
+				var took []time.Duration
 				for id, at := range to.at {
-					slowest, last = max(slowest, at.Sub(kept[id])), max(last, at.Sub(began))
+					took, last = append(took, at.Sub(kept[id])), max(last, at.Sub(began))
 				}
-				t.Logf("%d of %d delivered with %d requests, the last after %s, the slowest took %s", len(to.at), n, to.n, last.Round(time.Second), slowest.Round(time.Millisecond))
-				if len(to.at) != n || last > 10*time.Minute || slowest > tt.most {
-					t.Errorf("%d of %d delivered, the last after %s, the slowest took %s", len(to.at), n, last, slowest)
+				slices.Sort(took)
+				most := took[len(took)*99/100]
+				t.Logf("%d of %d delivered with %d requests, the last after %s, 99 %% within %s, the slowest took %s", len(to.at), n, to.n,
+					last.Round(time.Second), most.Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+				if len(to.at) != n || last > 10*time.Minute || most > tt.most {
+					t.Errorf("%d of %d delivered, the last after %s, 99 %% within %s", len(to.at), n, last, most)
 				}
 			})
 		})
