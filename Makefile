@@ -17,7 +17,7 @@ export CGO_ENABLED = 0
 CROWD ?= 1m
 
 SEED ?= $(shell date +%s)
-.PHONY: build run test e2e demo bench leaks leaks-sim restarts soak soak-hour fault fault-table race lab-vm lab-pods lab-kubelet containerd model fuzz lint lab browser clean
+.PHONY: build run test e2e demo bench leaks leaks-sim restarts soak soak-hour fault fault-table race lab-vm lab-pods lab-crio lab-kubelet containerd model fuzz lint lab browser clean
 
 build: ## one static binary
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN) ./cmd/oomwatch
@@ -121,14 +121,27 @@ containerd:
 		test -x $(CONTAINERD_DIR)/$$p || GOBIN=$(CONTAINERD_DIR) GOFLAGS= $(GO) install github.com/containerd/containerd/v2/cmd/$$p@$(CONTAINERD_VERSION) || exit 1; \
 	done
 
-lab-pods: lab containerd ## pods in every way: on two containerds, on a node of Kubernetes, on cgroup v2 in machines; an hour, the first time more
+lab-pods: lab containerd ## pods in every way: on two containerds, on CRI-O, on a node of Kubernetes, on cgroup v2 in machines; an hour, the first time more
 	@mkdir -p bin && : >$(MATRIX)
 	@status=0; \
 	$(pod_tests) || status=1; \
 	OOMWATCH_CONTAINERD=$(CONTAINERD_DIR) $(pod_tests) || status=1; \
 	$(print_matrix) || status=1; \
+	make lab-crio || status=1; \
 	make lab-kubelet || status=1; \
 	test/vm/lab -p 'pods pods-systemd' trixie || status=1; \
+	exit $$status
+
+# The CRI-O that lab-crio builds.
+CRIO_VERSION ?= v1.34.0
+CRIO_DIR     := $(CURDIR)/bin/crio-$(CRIO_VERSION)
+
+lab-crio: lab ## pods in every way on CRI-O, which it builds once in ten minutes: every cause, printed
+	test/lab/pods/build-crio.sh $(CRIO_DIR) $(CRIO_VERSION)
+	@: >$(MATRIX)
+	@status=0; \
+	OOMWATCH_CRIO=$(CRIO_DIR) $(pod_tests) || status=1; \
+	$(print_matrix) || status=1; \
 	exit $$status
 
 # The Kubernetes that lab-kubelet builds.

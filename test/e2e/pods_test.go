@@ -73,7 +73,7 @@ func podDeaths() (all []podDeath) {
 	return all
 }
 
-// TestPods ends pods' containers on a real containerd in every way, and reads what is told.
+// TestPods ends pods' containers on a real runtime in every way, and reads what is told.
 func TestPods(t *testing.T) {
 	r, hook, d := watchedPods(t)
 	on := r.Platform()
@@ -81,7 +81,11 @@ func TestPods(t *testing.T) {
 		t.Run(death.name, func(t *testing.T) {
 			ctx := timeout(t, lab.Slow(time.Minute))
 			wrong := "not told"
-			t.Cleanup(func() { tell(t, on, death.want.Cause(), "pod-"+death.name, wrong == "", wrong) })
+			t.Cleanup(func() {
+				if !t.Skipped() {
+					tell(t, on, death.want.Cause(), "pod-"+death.name, wrong == "", wrong)
+				}
+			})
 			pod := &pods.Pod{Namespace: "shop", Name: fmt.Sprintf("web-5f9c7d8b6d-x7%02dz", i), UID: fmt.Sprintf("3f2a1b9c-8e77-4a5d-9d21-0123456789%02d", i), Limit: death.pod}
 			if err := r.Run(ctx, pod); err != nil {
 				t.Fatal(err)
@@ -93,6 +97,13 @@ func TestPods(t *testing.T) {
 				}
 			}()
 			id, err := r.Create(ctx, pod, pods.Container{Name: "main", Command: death.command, Limit: death.limit, Group: death.name == "child-group"})
+			if death.name == "no-command" && r.Looks() {
+				// There is no container, which only the kubelet knows.
+				if err == nil || !strings.Contains(err.Error(), "no-such-program") {
+					t.Errorf("created: %v", err)
+				}
+				t.Skip("the runtime does not create it")
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,8 +126,8 @@ func TestPods(t *testing.T) {
 				}
 				return
 			}
-			want := death.want.With(lab.Want{"container.name": "main", "container.runtime": "containerd", "container.pod.name": pod.Name,
-				"container.pod.namespace": "shop", "container.pod.uid": pod.UID, "container.image": lab.There, "host.engine": lab.Has("containerd"), "seen_live": true})
+			want := death.want.With(lab.Want{"container.name": "main", "container.runtime": r.Name, "container.pod.name": pod.Name,
+				"container.pod.namespace": "shop", "container.pod.uid": pod.UID, "container.image": lab.There, "host.engine": lab.Has(r.Name), "seen_live": true})
 			lines := holds(t, hook, d, id, want)
 			if wrong = strings.Join(lines, "; "); wrong != "" {
 				t.Errorf("%s\n%s", strings.Join(lines, "\n"), hook.json(id))

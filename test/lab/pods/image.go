@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os/exec"
 	"runtime"
 
 	"github.com/oomwatch/oomwatch/test/lab"
@@ -55,10 +54,8 @@ func (r *Runtime) Import(ctx context.Context, name string, layer []byte, entrypo
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, r.program("ctr"), "--address", r.Socket, "--namespace", "k8s.io", "images", "import", "-")
-	cmd.Stdin = archive
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("import %s: %w: %s", name, err, out)
+	if err := r.kind.imports(ctx, r, name, archive); err != nil {
+		return fmt.Errorf("import %s: %w", name, err)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ const service = "/runtime.v1.RuntimeService/"
 
 // calls are what the lab asks a runtime: it runs and ends pods, as a kubelet does.
 var calls = []string{service + "Version", service + "RunPodSandbox", service + "StopPodSandbox", service + "RemovePodSandbox",
-	service + "ListPodSandbox", service + "CreateContainer", service + "StartContainer", service + "StopContainer", service + "RemoveContainer",
+	service + "ListPodSandbox", service + "ListContainers", service + "CreateContainer", service + "StartContainer", service + "StopContainer", service + "RemoveContainer",
 	service + "ContainerStatus", service + "ExecSync"}
 
 // Pod is a pod to be run, as a kubelet would ask for it.
@@ -60,8 +60,8 @@ type Container struct {
 	Group bool
 }
 
-// security is its LinuxContainerSecurityContext.
-func (c *Container) security() []byte {
+// security is its LinuxContainerSecurityContext, in a pod.
+func (c *Container) security(p *Pod) []byte {
 	var caps []byte
 	for _, name := range c.AddCaps {
 		caps = grpcread.AppendText(caps, 1, name)
@@ -69,7 +69,7 @@ func (c *Container) security() []byte {
 	if c.DropCaps {
 		caps = grpcread.AppendText(caps, 2, "ALL")
 	}
-	b := grpcread.AppendMessage(nil, 1, caps)
+	b := grpcread.AppendMessage(grpcread.AppendMessage(nil, 1, caps), 3, p.namespaces())
 	b = grpcread.AppendMessage(b, 5, grpcread.AppendInt(nil, 1, int64(c.User)))
 	if c.ReadonlyRoot {
 		b = grpcread.AppendInt(b, 7, 1)
@@ -126,17 +126,22 @@ func (p *Pod) config() []byte {
 		labels[k] = v
 	}
 	linux := grpcread.AppendText(nil, 1, p.parent)
-	const ofContainer, ofNode = 1, 2
-	pids := int64(ofContainer)
-	if p.HostPID {
-		pids = ofNode
-	}
-	linux = grpcread.AppendMessage(linux, 2, grpcread.AppendMessage(nil, 1, grpcread.AppendInt(grpcread.AppendInt(nil, 1, ofNode), 2, pids)))
+	linux = grpcread.AppendMessage(linux, 2, grpcread.AppendMessage(nil, 1, p.namespaces()))
 	b := grpcread.AppendMessage(nil, 1, meta)
 	b = grpcread.AppendText(b, 3, p.logs)
 	b = entries(b, 6, labels)
 	b = entries(b, 7, p.Annotations)
 	return grpcread.AppendMessage(b, 8, linux)
+}
+
+// namespaces is its NamespaceOption, which its containers have too.
+func (p *Pod) namespaces() []byte {
+	const ofContainer, ofNode = 1, 2
+	pids := int64(ofContainer)
+	if p.HostPID {
+		pids = ofNode
+	}
+	return grpcread.AppendInt(grpcread.AppendInt(nil, 1, ofNode), 2, pids)
 }
 
 // Run runs the pod's sandbox. The pod's cgroup is made first, as the kubelet does.
@@ -205,7 +210,7 @@ func (r *Runtime) Create(ctx context.Context, p *Pod, c Container) (id string, e
 	}
 	meta := grpcread.AppendInt(grpcread.AppendText(nil, 1, c.Name), 2, int64(c.Restart))
 	config := grpcread.AppendMessage(nil, 1, meta)
-	config = grpcread.AppendMessage(config, 2, grpcread.AppendText(nil, 1, Image))
+	config = grpcread.AppendMessage(config, 2, grpcread.AppendText(grpcread.AppendText(nil, 1, Image), 18, Image)) // 18: as the pod has it
 	for _, word := range c.Command {
 		config = grpcread.AppendText(config, 3, word)
 	}
@@ -224,7 +229,7 @@ func (r *Runtime) Create(ctx context.Context, p *Pod, c Container) (id string, e
 	if c.Group {
 		resources = entries(resources, 9, map[string]string{"memory.oom.group": "1"})
 	}
-	config = grpcread.AppendMessage(config, 15, grpcread.AppendMessage(grpcread.AppendMessage(nil, 1, resources), 2, c.security()))
+	config = grpcread.AppendMessage(config, 15, grpcread.AppendMessage(grpcread.AppendMessage(nil, 1, resources), 2, c.security(p)))
 	request := grpcread.AppendText(nil, 1, p.id)
 	request = grpcread.AppendMessage(request, 2, config)
 	request = grpcread.AppendMessage(request, 3, p.config())
@@ -328,7 +333,7 @@ func (r *Runtime) Remove(ctx context.Context, p *Pod) error { return r.remove(ct
 // a kubelet gives it too.
 func (r *Runtime) remove(ctx context.Context, id string) (err error) {
 	for range 5 {
-		if _, err = r.call(ctx, "StopPodSandbox", grpcread.AppendText(nil, 1, id)); err == nil {
+		if err = r.stop(ctx, id); err == nil {
 			_, err = r.call(ctx, "RemovePodSandbox", grpcread.AppendText(nil, 1, id))
 			return err
 		}
@@ -336,38 +341,51 @@ func (r *Runtime) remove(ctx context.Context, id string) (err error) {
 	return err
 }
 
+// stop ends a pod: its containers first, as a kubelet does. CRI-O would wait for them until
+// the caller's deadline.
+func (r *Runtime) stop(ctx context.Context, id string) error {
+	containers, err := r.ids(ctx, "ListContainers", grpcread.AppendMessage(nil, 1, grpcread.AppendText(nil, 3, id)))
+	for _, c := range containers {
+		err = errors.Join(err, r.StopContainer(ctx, c, 0))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = r.call(ctx, "StopPodSandbox", grpcread.AppendText(nil, 1, id))
+	return err
+}
+
 // RemoveAll ends all pods and removes them.
 func (r *Runtime) RemoveAll(ctx context.Context) error {
-	answer, err := r.conn.Call(ctx, service+"ListPodSandbox", nil)
-	if err != nil {
-		return fmt.Errorf("ListPodSandbox: %w", err)
+	pods, err := r.ids(ctx, "ListPodSandbox", nil)
+	for _, id := range pods {
+		err = errors.Join(err, r.remove(ctx, id))
 	}
-	var errs []error
+	return err
+}
+
+// ids are those that a call lists.
+func (r *Runtime) ids(ctx context.Context, method string, request []byte) (out []string, err error) {
+	answer, err := r.conn.Call(ctx, service+method, request)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", method, err)
+	}
 	err = grpcread.Fields(answer, func(f grpcread.Field) error {
 		return grpcread.Fields(f.Bytes, func(f grpcread.Field) error {
 			if f.Number == 1 {
-				errs = append(errs, r.remove(ctx, f.Text()))
+				out = append(out, f.Text())
 			}
 			return nil
 		})
 	})
-	return errors.Join(append(errs, err)...)
+	return out, err
 }
 
 // PID is the host pid of a container's first process.
-func (r *Runtime) PID(ctx context.Context, id string) (int, error) {
-	list := exec.CommandContext(ctx, r.program("ctr"), "--address", r.Socket, "--namespace", "k8s.io", "tasks", "list")
-	out, err := list.Output()
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(out)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == id {
-			return strconv.Atoi(f[1])
-		}
-	}
-	return 0, fmt.Errorf("no task of %.12s", id)
-}
+func (r *Runtime) PID(ctx context.Context, id string) (int, error) { return r.kind.pid(ctx, r, id) }
+
+// Looks is true where a container whose command is not there is not even created.
+func (r *Runtime) Looks() bool { return r.kind.looks }
 
 // Platform names where the deaths happen, for the matrix.
 func (r *Runtime) Platform() string {
@@ -382,7 +400,7 @@ func (r *Runtime) Platform() string {
 	if r.systemd {
 		version += "-systemd"
 	}
-	return "host-" + group + "-containerd-" + version
+	return "host-" + group + "-" + r.Name + "-" + version
 }
 
 // V2 is true on a machine with cgroup v2 alone.

@@ -1,5 +1,5 @@
-// Package pods starts a private containerd with its CRI, and runs and kills real pods in
-// it. It is for tests; the product does not import it.
+// Package pods starts a private containerd or CRI-O, and runs and kills real pods in it. It
+// is for tests; the product does not import it.
 package pods
 
 import (
@@ -17,16 +17,15 @@ import (
 	"github.com/oomwatch/oomwatch/test/lab"
 )
 
-// BinEnv names the variable with a folder that holds another containerd than the
-// system's, its shim and its ctr.
-const BinEnv = "OOMWATCH_CONTAINERD"
-
 // SystemdEnv names the variable that has the pods' cgroups made by systemd, as a kubelet
 // with cgroupDriver systemd does. systemd must be process 1.
 const SystemdEnv = "OOMWATCH_PODS_SYSTEMD"
 
-// Runtime is a private containerd.
+// Runtime is a private containerd or CRI-O.
 type Runtime struct {
+	// Name is what incidents call it: "containerd" or "cri-o".
+	Name string
+
 	// Socket is its socket's path, Dir holds everything of it.
 	Socket, Dir string
 	// Version is what it says it is: "1.6.20~ds1".
@@ -36,6 +35,7 @@ type Runtime struct {
 	// below its own, kubepods, that it does not know.
 	Root string
 
+	kind    *kind
 	bin     string // "" for the system's
 	systemd bool   // see SystemdEnv
 	conn    *grpcread.Conn
@@ -45,26 +45,32 @@ type Runtime struct {
 	parents []string
 }
 
-// Missing says what stands in the way of a private containerd here, or nil.
+// Missing says what stands in the way of a private runtime here, or nil.
 func Missing() error {
+	k, bin := chosen()
 	if os.Geteuid() != 0 {
-		return errors.New("a private containerd needs root")
+		return fmt.Errorf("a private %s needs root", k.program)
 	}
-	for _, name := range []string{"containerd", "ctr", "runc", "busybox"} {
+	for _, name := range append([]string{filepath.Join(bin, k.program), "busybox"}, k.needs...) {
 		if _, err := exec.LookPath(name); err != nil {
-			return fmt.Errorf("a private containerd needs %s: run test/lab/ensure.sh", name)
+			return fmt.Errorf("a private %s needs %s: run test/lab/ensure.sh, or make lab-crio", k.program, name)
 		}
 	}
 	return nil
 }
 
-// New starts a containerd in dir and loads the test image. It is the one in the folder
-// bin, or the system's for "".
-func New(ctx context.Context, dir, bin string) (*Runtime, error) {
-	r := &Runtime{Dir: dir, Socket: filepath.Join(dir, "containerd.sock"), Root: "kubepods", bin: bin, systemd: os.Getenv(SystemdEnv) != ""}
-	config := fmt.Sprintf(configText, filepath.Join(dir, "root"), filepath.Join(dir, "state"), r.Socket, filepath.Join(dir, "opt"), Image, r.systemd)
-	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte(config), 0o600); err != nil {
-		return nil, err
+// New starts the runtime that the environment names (see BinEnv and CRIOEnv) in dir, and
+// loads the test image.
+func New(ctx context.Context, dir string) (*Runtime, error) {
+	k, bin := chosen()
+	r := &Runtime{Name: k.name, Dir: dir, Socket: filepath.Join(dir, k.program+".sock"), Root: "kubepods", kind: k, bin: bin, systemd: os.Getenv(SystemdEnv) != ""}
+	for name, text := range k.files(r) {
+		if err := os.MkdirAll(filepath.Dir(r.path(name)), 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(r.path(name), []byte(text), 0o600); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.Up(ctx); err != nil {
 		return nil, err
@@ -78,7 +84,7 @@ func New(ctx context.Context, dir, bin string) (*Runtime, error) {
 // Attach takes a containerd that runs already, and loads the test image, whose program is
 // built in dir. It is not for Up, Kill and Stop.
 func Attach(ctx context.Context, dir, socket, bin string) (*Runtime, error) {
-	r := &Runtime{Dir: dir, Socket: socket, Root: "kubepods", bin: bin, conn: grpcread.Dial(socket, calls...)}
+	r := &Runtime{Name: containerd.name, Dir: dir, Socket: socket, Root: "kubepods", kind: &containerd, bin: bin, conn: grpcread.Dial(socket, calls...)}
 	for {
 		var err error
 		if r.Version, err = r.version(ctx); err == nil {
@@ -92,31 +98,9 @@ func Attach(ctx context.Context, dir, socket, bin string) (*Runtime, error) {
 	}
 }
 
-// configText leaves out what needs more rights than a test machine gives: AppArmor, and
-// an oom_score_adj below one's own.
-const configText = `version = 2
-root = %q
-state = %q
-disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.grpc.v1.introspection"]
-[grpc]
-  address = %q
-[ttrpc]
-  address = ""
-[plugins."io.containerd.internal.v1.opt"]
-  path = %q
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = %q
-  disable_apparmor = true
-  restrict_oom_score_adj = true
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-  runtime_type = "io.containerd.runc.v2"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-  SystemdCgroup = %t
-`
-
-// Up starts containerd, again after Down or Kill, and waits until it answers.
+// Up starts the runtime, again after Kill, and waits until it answers.
 func (r *Runtime) Up(ctx context.Context) error {
-	log, err := os.OpenFile(filepath.Join(r.Dir, "containerd.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(r.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -125,13 +109,13 @@ func (r *Runtime) Up(ctx context.Context) error {
 	if r.bin != "" {
 		path = r.bin + ":" + path
 	}
-	cmd := exec.Command(r.program("containerd"), "--config", filepath.Join(r.Dir, "config.toml"))
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd := exec.Command(r.program(r.kind.program), r.kind.args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = r.Dir, log, log
 	cmd.Env = append(os.Environ(), "PATH="+path)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 	done, err := lab.Launch(cmd)
 	if err != nil {
-		return fmt.Errorf("start containerd: %w", err)
+		return fmt.Errorf("start %s: %w", r.Name, err)
 	}
 	r.pid, r.done = cmd.Process.Pid, done
 	if r.conn != nil {
@@ -147,27 +131,32 @@ func (r *Runtime) Up(ctx context.Context) error {
 		}
 		select {
 		case <-done:
-			return fmt.Errorf("containerd ended at its start:\n%s", r.Logs())
+			return fmt.Errorf("%s ended at its start:\n%s", r.Name, r.Logs())
 		case <-ctx.Done():
-			return fmt.Errorf("containerd does not answer:\n%s", r.Logs())
+			return fmt.Errorf("%s does not answer:\n%s", r.Name, r.Logs())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
-// Logs is the end of what containerd has logged.
+func (r *Runtime) log() string { return r.path(r.kind.program + ".log") }
+
+// path is one of its files or folders.
+func (r *Runtime) path(name string) string { return filepath.Join(r.Dir, name) }
+
+// Logs is the end of what the runtime has logged.
 func (r *Runtime) Logs() string {
-	b, err := os.ReadFile(filepath.Join(r.Dir, "containerd.log"))
+	b, err := os.ReadFile(r.log())
 	if err != nil {
 		return err.Error()
 	}
 	return string(b[max(0, len(b)-3000):])
 }
 
-// Signal sends a signal to containerd alone.
+// Signal sends a signal to the runtime alone.
 func (r *Runtime) Signal(sig syscall.Signal) error { return syscall.Kill(r.pid, sig) }
 
-// Kill ends containerd by SIGKILL; its containers live on.
+// Kill ends the runtime by SIGKILL; its containers live on.
 func (r *Runtime) Kill() error {
 	if err := r.Signal(syscall.SIGKILL); err != nil {
 		return err
@@ -176,7 +165,7 @@ func (r *Runtime) Kill() error {
 	return nil
 }
 
-// Stop ends all pods, and containerd.
+// Stop ends all pods, and the runtime.
 func (r *Runtime) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lab.Slow(3*time.Minute))
 	defer cancel()
@@ -189,9 +178,10 @@ func (r *Runtime) Stop() error {
 			errs = append(errs, r.Kill())
 		}
 	}
-	// A pod that could not be ended by request leaves its shim: those are of this folder.
-	for _, dir := range processes("containerd-shim", r.Socket) {
-		_ = syscall.Kill(dir, syscall.SIGKILL)
+	// A pod that could not be ended by request leaves its shim or conmon: those are of this
+	// folder.
+	for _, pid := range processes(r.kind.monitor, r.Dir) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	for i := len(r.parents) - 1; i >= 0; i-- {
 		_ = os.Remove(r.parents[i]) // the runtime may have removed it

@@ -1,7 +1,6 @@
 package pods
 
 import (
-	"context"
 	"os"
 	"testing"
 	"time"
@@ -9,13 +8,11 @@ import (
 	"github.com/oomwatch/oomwatch/test/lab"
 )
 
-// Start starts a private containerd for a test and ends it, with its pods, at the test's
+// Start starts a private runtime for a test and ends it, with its pods, at the test's
 // end. Where none can be had it skips (see real.Missing).
 func Start(t testing.TB) *Runtime {
 	t.Helper()
-	return lab.InFolder(t, "containerd", Missing(), time.Minute, func(ctx context.Context, dir string) (*Runtime, error) {
-		return New(ctx, dir, os.Getenv(BinEnv))
-	})
+	return lab.InFolder(t, "the runtime", Missing(), time.Minute, New)
 }
 
 // LargeEnv names the variable that has tests run as many containers as a large node has.
