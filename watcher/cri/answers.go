@@ -1,6 +1,7 @@
 package cri
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -97,7 +98,7 @@ func (r *run) running(k *known, c observe.Container) {
 	if k.startedAt.IsZero() {
 		k.startedAt = c.StartedAt
 		if c.PID == 0 {
-			c.PID = k.pid // it has ended meanwhile
+			c.PID = cmp.Or(k.pid, k.last.pid) // it has ended meanwhile; CRI-O still says it
 		}
 		c.AnswersStart = c.StartedAt
 		r.emit(observe.Observation{At: c.StartedAt, Event: &observe.Event{ID: k.id, Name: c.Name, Image: c.Image, Kind: observe.Started, Owed: true}})

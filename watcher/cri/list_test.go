@@ -73,3 +73,20 @@ func TestEndBeforeStart(t *testing.T) {
 		t.Errorf("%d ends: %+v", n, rec.all)
 	}
 }
+
+// TestEndBetweenLists has a container begin and end between two lists of a runtime without
+// events: the pid that the runtime still knows is that of its main process, by which a
+// signal to it finds it.
+func TestEndBetweenLists(t *testing.T) {
+	r, rec := runOf(t)
+	began := time.Date(2026, 12, 1, 3, 46, 57, 0, time.UTC)
+	ended := &status{id: "a", state: exited, started: began, finished: began.Add(300 * time.Millisecond), exitCode: 137, pid: 26583}
+	r.listed(&listing{at: began.Add(time.Second), entries: []entry{{id: "a", state: exited}}})
+	r.answered(answer{job: job{kind: jobLook, id: "a"}, status: ended, runtime: "cri-o"})
+	if n := rec.count(func(o *observe.Observation) bool { return o.Container != nil && o.Container.PID == 26583 }); n != 1 {
+		t.Errorf("told with its pid %d times: %+v", n, rec.all)
+	}
+	if n := rec.count(func(o *observe.Observation) bool { return o.Exit != nil && o.Exit.ExitCode == 137 }); n != 1 {
+		t.Errorf("ended %d times", n)
+	}
+}
