@@ -256,7 +256,7 @@ func judgeCode(f *Facts) (judgement, bool) {
 	sig := incident.ExitSignal(code)
 	switch {
 	case f.Exit.NoCode:
-		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "the engine's event of its end has no exit code"}, true
+		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "the engine gives no exit code for its end"}, true
 	case code == 0:
 		return judgement{cause: incident.ExitOK, confidence: incident.Certain}, true
 	case sig == 9 && kernelSent(f):

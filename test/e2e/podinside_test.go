@@ -27,7 +27,7 @@ func TestPodInside(t *testing.T) {
 	}
 	id, err := r.Create(ctx, host, pods.Container{Name: "oomwatch", Command: d.args, ReadonlyRoot: true, NoNewPrivileges: true, Env: map[string]string{"KUBERNETES_SERVICE_HOST": "10.96.0.1"},
 		DropCaps: true, AddCaps: []string{"SYSLOG", "DAC_READ_SEARCH", "SYS_PTRACE"},
-		Mounts: map[string]string{filepath.Dir(binary): filepath.Dir(binary), d.dir: d.dir, r.Dir: r.Dir, "/sys/fs/cgroup": "/sys/fs/cgroup", "/host/tracing": "/sys/kernel/tracing"}})
+		Mounts: map[string]string{filepath.Dir(binary): filepath.Dir(binary), d.dir: d.dir, r.Socket: r.Socket, r.PodLogs(): r.PodLogs(), "/sys/fs/cgroup": "/sys/fs/cgroup", "/host/tracing": "/sys/kernel/tracing"}})
 	if err == nil {
 		err = r.Start(ctx, id)
 	}

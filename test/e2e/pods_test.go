@@ -57,6 +57,9 @@ func podDeaths() (all []podDeath) {
 			}},
 		{"exit-3", sh("echo bye; exit 3"), 0, 0,
 			lab.Want{"cause": "exit.error", "container.exit_code": 3, "log_tail": lab.Has("bye")}, nil},
+		// It shares the node's processes, and its runtime ends what it leaves.
+		{"host-pid", sh("prog stubborn & prog stubborn & sleep 1; exit 3"), 0, 0,
+			lab.Want{"cause": "exit.error", "kind": "death", "container.exit_code": 3}, nil},
 		{"no-command", []string{"no-such-program"}, 0, 0,
 			lab.Want{"cause": "exec.failed", "confidence": "certain", "summary": lab.Has("no-such-program")}, nil},
 		{"exec", []string{"prog", "polite"}, 0, 0, nil,
@@ -86,7 +89,7 @@ func TestPods(t *testing.T) {
 					tell(t, on, death.want.Cause(), "pod-"+death.name, wrong == "", wrong)
 				}
 			})
-			pod := &pods.Pod{Namespace: "shop", Name: fmt.Sprintf("web-5f9c7d8b6d-x7%02dz", i), UID: fmt.Sprintf("3f2a1b9c-8e77-4a5d-9d21-0123456789%02d", i), Limit: death.pod}
+			pod := &pods.Pod{Namespace: "shop", Name: fmt.Sprintf("web-5f9c7d8b6d-x7%02dz", i), UID: fmt.Sprintf("3f2a1b9c-8e77-4a5d-9d21-0123456789%02d", i), Limit: death.pod, HostPID: death.name == "host-pid"}
 			if err := r.Run(ctx, pod); err != nil {
 				t.Fatal(err)
 			}

@@ -39,7 +39,11 @@ func (c *client) close() { c.conn.Close() }
 
 // call asks with a deadline and hands over the fields of the answer.
 func (c *client) call(ctx context.Context, method string, request []byte, take func(grpcread.Field) error) error {
-	ctx, cancel := context.WithTimeout(ctx, c.wait)
+	wait := c.wait
+	if method == callStatus {
+		wait *= 2 // CRI-O looks four seconds for an exit code that is nowhere, each time
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	answer, err := c.conn.Call(ctx, method, request)
 	if err != nil {
@@ -113,8 +117,9 @@ type status struct {
 	id, name, image        string
 	attempt                int
 	state                  state
+	created                time.Time
 	started, finished      time.Time
-	exitCode               int
+	exitCode               int // see noCode
 	reason, message        string
 	labels, annotations    map[string]string
 	logPath                string
@@ -125,6 +130,10 @@ type status struct {
 	mounts                 []mount
 	readonlyRoot           bool
 }
+
+// noCode is what CRI-O gives for an exit code that it does not know: the container's
+// conmon, which would have kept it, was killed.
+const noCode = -1
 
 // mount is a path of the host in a container.
 type mount struct {
@@ -159,7 +168,9 @@ func (c *client) inspect(ctx context.Context, id string) (s *status, info string
 	if err != nil {
 		return nil, "", err
 	}
-	s.finished = notBefore(s.finished, s.started)
+	if s.finished = notBefore(s.finished, s.started); s.exitCode == noCode && s.finished.IsZero() {
+		s.finished = time.Now().UTC() // CRI-O does not know that either
+	}
 	return s, info, nil
 }
 
@@ -178,6 +189,8 @@ func (s *status) field(f grpcread.Field) error {
 		})
 	case 3:
 		s.state = state(f.Int)
+	case 4:
+		s.created = nanoTime(f.Int)
 	case 5:
 		s.started = nanoTime(f.Int)
 	case 6:

@@ -19,6 +19,7 @@ const (
 	annotGrace       = "io.kubernetes.pod.terminationGracePeriod"
 	reasonOOM        = "OOMKilled"
 	reasonStartError = "StartError"
+	reasonError      = "Error"
 )
 
 // stopSignals are the signals that an image can be stopped with, by CRI's numbers.
@@ -70,7 +71,9 @@ func (s *status) container(runtime string, pod *sandbox, pid int) observe.Contai
 	flag := s.reason == reasonOOM
 	c.OOMKilledFlag = &flag
 	if c.Exit = s.exit(); c.Exit != nil {
-		c.ExitCode, c.FinishedAt = &c.Exit.ExitCode, c.Exit.FinishedAt
+		if c.FinishedAt = c.Exit.FinishedAt; !c.Exit.NoCode {
+			c.ExitCode = &c.Exit.ExitCode
+		}
 	}
 	return c
 }
@@ -94,6 +97,9 @@ func (s *status) exit() *incident.Exit {
 		return nil
 	}
 	x := &incident.Exit{At: s.finished, ExitCode: s.exitCode, OOMKilled: s.reason == reasonOOM, Inspected: true}
+	if s.exitCode == noCode {
+		x.ExitCode, x.NoCode = 255, true
+	}
 	if s.failed() {
 		if x.Error = redact.Cut(redact.Line(s.message), 2048); x.Error == "" {
 			x.Error = redact.Sanitize(redact.Cut(s.reason, 64)) + ": the runtime gives no message"
@@ -104,7 +110,8 @@ func (s *status) exit() *incident.Exit {
 	return x
 }
 
-// failed is true for a container that could not be started.
+// failed is true for a container that could not be started. CRI-O gives such a one the
+// time of its creation for that of its start.
 func (s *status) failed() bool {
-	return s.state == exited && (s.started.IsZero() || s.reason == reasonStartError)
+	return s.state == exited && (s.started.IsZero() || s.reason == reasonStartError || s.reason == reasonError && s.message != "" && s.started.Equal(s.created))
 }

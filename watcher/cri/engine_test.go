@@ -56,7 +56,12 @@ func (r *recorded) count(fits func(*observe.Observation) bool) (n int) {
 // follow runs a source until the test's end.
 func follow(t *testing.T, r *pods.Runtime, poll bool) *recorded {
 	t.Helper()
-	s, err := New(Options{Socket: "unix://" + r.Socket, LogLines: 20, poll: poll})
+	return followSocket(t, r.Socket, poll)
+}
+
+func followSocket(t *testing.T, socket string, poll bool) *recorded {
+	t.Helper()
+	s, err := New(Options{Socket: "unix://" + socket, LogLines: 20, poll: poll})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,9 +88,12 @@ func (r *run) work(ctx context.Context) {
 func (r *run) answer(ctx context.Context, j job) answer {
 	a := answer{job: j}
 	c := r.conn.Load()
-	if c == nil {
+	switch {
+	case c == nil:
 		a.err = errAway
-	} else {
+	case j.kind == jobDeath && j.last != nil && j.last.exitCode == noCode:
+		a.runtime, a.status = c.runtime, j.last // CRI-O would look again for what is nowhere
+	default:
 		a.runtime = c.runtime
 		if j.kind == jobDeath {
 			var cancel context.CancelFunc

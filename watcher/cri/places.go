@@ -30,8 +30,8 @@ func (s *status) places() *incident.Places {
 			continue
 		}
 		switch m.Destination {
-		case "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev/termination-log":
-			continue // the kubelet's own, a few bytes each
+		case "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev/termination-log", "/etc/passwd", "/etc/group", "/run/.containerenv":
+			continue // the kubelet's and the runtime's own, a few bytes each
 		}
 		p.Filesystems = append(p.Filesystems, incident.Filesystem{Mount: path.Clean(m.Destination), Kind: "volume", Source: m.Source})
 	}
@@ -108,12 +108,14 @@ func (c *client) images(ctx context.Context) (all incident.DiskFill, err error) 
 	if err != nil {
 		return all, nil // the size alone is worth telling
 	}
+	var sum, largest int64
 	err = c.call(ctx, callImages, nil, func(f grpcread.Field) error {
 		if f.Number != 1 {
 			return nil
 		}
 		x, err := readImage(f.Bytes)
 		all.N++
+		sum, largest = sum+x.size, max(largest, x.size)
 		if !x.pinned && !slices.ContainsFunc(x.names, func(n string) bool { return used[n] }) {
 			all.Prunable += x.size
 		}
@@ -121,6 +123,8 @@ func (c *client) images(ctx context.Context) (all incident.DiskFill, err error) 
 	})
 	if err != nil {
 		all.N, all.Prunable = 0, 0
+	} else if all.Bytes < largest {
+		all.Bytes = sum // CRI-O counts what it knows of images, not their layers
 	}
 	// Layers that images share are counted with each of them.
 	all.Prunable = min(all.Prunable, all.Bytes)

@@ -69,7 +69,12 @@ func Probe(ctx context.Context, socket string) Probed {
 	p.Unseen = "who asks it to stop or kill a container, of which it has no event: the trace of signals shows that"
 	if !c.events {
 		p.Found += "; it is asked for its list each second"
-		p.Unseen = "the pid of a main process that lives for less than a second; " + p.Unseen
+		// Both were tried with CRI-O; it still says the pid of one that has ended.
+		unseen := "the pid of a main process that lives for less than a second; "
+		if c.runtime == "cri-o" {
+			unseen = "a container whose command is not there, which it does not create: kubectl describe pod shows that; "
+		}
+		p.Unseen = unseen + p.Unseen
 	}
 	p.tryOne(ctx, c, entries)
 	return p

@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -134,6 +135,9 @@ func (p *Pod) config() []byte {
 	return grpcread.AppendMessage(b, 8, linux)
 }
 
+// PodLogs is the folder of the pods' logs.
+func (r *Runtime) PodLogs() string { return r.path("podlogs") }
+
 // namespaces is its NamespaceOption, which its containers have too.
 func (p *Pod) namespaces() []byte {
 	const ofContainer, ofNode = 1, 2
@@ -150,7 +154,7 @@ func (r *Runtime) Run(ctx context.Context, p *Pod) error {
 	if r.systemd {
 		p.parent = r.Root + "-burstable-pod" + strings.ReplaceAll(p.UID, "-", "_") + ".slice"
 	}
-	p.logs = filepath.Join(r.Dir, "podlogs", p.Namespace+"_"+p.Name+"_"+p.UID)
+	p.logs = filepath.Join(r.PodLogs(), p.Namespace+"_"+p.Name+"_"+p.UID)
 	if err := r.cgroup(p); err != nil {
 		return err
 	}
@@ -383,6 +387,23 @@ func (r *Runtime) ids(ctx context.Context, method string, request []byte) (out [
 
 // PID is the host pid of a container's first process.
 func (r *Runtime) PID(ctx context.Context, id string) (int, error) { return r.kind.pid(ctx, r, id) }
+
+// Monitor is the pid of the program that stays with a container, its shim or conmon: the
+// parent of its first process.
+func (r *Runtime) Monitor(ctx context.Context, id string) (int, error) {
+	pid, err := r.PID(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// PID (NAME) STATE PARENT
+	var parent int
+	_, err = fmt.Sscanf(string(stat[bytes.LastIndexByte(stat, ')')+4:]), "%d", &parent)
+	return parent, err
+}
 
 // Looks is true where a container whose command is not there is not even created.
 func (r *Runtime) Looks() bool { return r.kind.looks }
