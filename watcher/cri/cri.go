@@ -27,7 +27,17 @@
 //     one above it, marks every container below; on v2 the exit can overtake it.
 //
 // Other runtimes have no events that could be followed: their containers are listed each
-// second, and who has changed is asked about.
+// second, and who has changed is asked about. Found on CRI-O 1.34.0; TestRecorded repeats it:
+//
+//   - The pid of a container's main process stays in the verbose answer after its end.
+//   - Codes and times of ends while it was down are right: conmon keeps them. Without its
+//     conmon a container is listed as running until CRI-O is asked to stop it or starts
+//     again; then its code is -1, its end has no time after a start of CRI-O, and each
+//     answer about it takes four seconds.
+//   - A command that is not there fails the creation: there is no container. A start that
+//     fails, as of one killed before it, has the container removed at once.
+//   - "OOMKilled" is also what the exit 0 of a container reads whose child was OOM-killed.
+//   - ImageFsInfo counts the metadata of images, not their layers.
 package cri
 
 import (
