@@ -15,6 +15,8 @@ var (
 	reFilePath = lazyre.New(`^/[A-Za-z0-9_.\-]+(?:/[A-Za-z0-9_.\-]+)*/?[A-Za-z0-9_\-]+\.[a-z0-9]{2,5}$`)
 	// A version, as behind an image: token:1.2.
 	reVersion = lazyre.New(`^v?[0-9]+(?:\.[0-9]+)+(?:-[a-z0-9.]+)?$`)
+	// An address in memory.
+	rePointer = lazyre.New(`^0x[0-9a-fA-F]{6,16}$`)
 	// A call: getPassword(), and so on.
 	reCalled = lazyre.New(`^[A-Za-z_][A-Za-z0-9_.:>\-]*\(`)
 	// An object of Kubernetes: namespace/name.
@@ -132,6 +134,9 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 	}
 	if (v.open == '[' || v.open == 0) && nm.is == isToken && strings.HasSuffix(base, "s") && !hasDigit(text) && strings.ToUpper(text) == text {
 		return true // special tokens: [CLS]
+	}
+	if !v.quoted && (nm.is != isPassword || v.open != 0) && rePointer.MatchString(text) {
+		return true
 	}
 	if !v.quoted && isCall(text, s[v.after:]) {
 		return true

@@ -259,7 +259,7 @@ func classify(text string) promise {
 	for k := len(ws) - 1; k >= 0; k-- {
 		is := wordPromise(ws, k, text)
 		if is == noPromise {
-			if aboutSecrets[ws[k]] {
+			if aboutSecrets[ws[k]] && !(k+1 < len(ws) && files[ws[k]] && contents[ws[k+1]]) {
 				return noPromise // password_file, tokenCount
 			}
 			continue
@@ -274,6 +274,13 @@ func classify(text string) promise {
 	}
 	return noPromise
 }
+
+// files are things that hold a secret, contents what a name calls the secret in one:
+// PASSWORD_FILE_CONTENT.
+var (
+	files    = wordSet("file files path pem crt")
+	contents = wordSet("content contents body value values data text plaintext base64 b64 raw string")
+)
 
 var yesNo = wordSet("has is use uses using require requires allow show enable disable need needs no without skip")
 

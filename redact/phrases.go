@@ -63,7 +63,8 @@ var phrases = []phrase{
 	form(`\bHELLO [0-9] AUTH \S+ (\S+)`, "hello "),
 	form(`(?i)\bnickserv:?\s+:?identify (?:\S+ )?(\S+)`, "identify&nickserv"),
 	form(lead+`OPER \S+ (\S+)\s*$`, "oper "),
-	form(`(?i)\bacl setuser \S+.*?\s>(\S+)`, "setuser"),
+	form(`(?i)\bsetuser\b.*?[\s"'][>#]([^\s"']{3,})`, "setuser"),
+	form(`(?i)\buser \S+ (?:on|off|reset) (?:\S+ )*?["']?[>#]([^\s"']{3,})`, "user&>", "user&#"),
 	form(`(?i)form-data;[^\r\n]*?name=\\?"([^"\\]+)\\?"`, "form-data").part(),       // a name, of which partOf hides the content
 	form(`\bname=\\?"([^"\\]+)\\?"(?:\r\n\r\n|\\r\\n\\r\\n)`, `name="&\r\n`).part(), // as above, of a body alone
 	// SQL.

@@ -101,6 +101,7 @@ func (m *masker) window(at int) int {
 	w.commands()
 	w.phrases()
 	w.binds()
+	w.positions()
 	w.tokens()
 	w.copies()
 	for _, p := range w.spans {

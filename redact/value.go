@@ -129,7 +129,7 @@ func (m *masker) measure(i int, nm name, l link) read {
 			return v
 		}
 	}
-	to := i + bareEnd(m.lower[i:], l.is)
+	to := i + bareEnd(m.lower[i:], l.is, m.parameter(nm))
 	return read{from: i, to: to, after: to}
 }
 
@@ -192,13 +192,18 @@ func bracketEnd(s string) int {
 }
 
 // bareEnd is the length of a value without quotes. After a colon and a blank it may
-// hold blanks. lower is in lower case.
-func bareEnd(lower string, is joint) int {
+// hold blanks. An ampersand ends it where another pair follows, unless what it stands in
+// parts its pairs by semicolons. lower is in lower case.
+func bareEnd(lower string, is joint, semicolons bool) int {
 	s := lower
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; c {
-		case '\n', '\r', '&', '"', '`':
+		case '\n', '\r', '"', '`':
 			return i
+		case '&':
+			if i == 0 || closer(s[i:]) > 0 || !semicolons && (i+1 == len(s) || pairBegins(s[i+1:]) || reEntity.MatchString(s[i:])) {
+				return i
+			}
 		case '<', '>', '\'', '|', '\t':
 			if i > 0 {
 				return i
@@ -225,6 +230,15 @@ func bareEnd(lower string, is joint) int {
 		}
 	}
 	return len(s)
+}
+
+// reEntity is what HTML writes for a sign, before another pair or at an end.
+var reEntity = lazyre.New(`^&(?:amp|lt|gt);`)
+
+// parameter is true where a name stands in a connection string: host=x;pwd=y.
+func (m *masker) parameter(nm name) bool {
+	before := strings.TrimRight(m.s[max(0, nm.from-200):nm.from], " ")
+	return strings.HasSuffix(before, ";") && !hinted(before, "?", "&")
 }
 
 // endsValue is true where behind a blank something else begins: another pair, a
@@ -277,6 +291,9 @@ func (m *masker) hideValue(nm name, l link) int {
 			return 0
 		}
 	case '[', '(':
+		if v.open == '(' && l.is == byColon && m.s[l.at] == '(' && m.fields(nm, v) {
+			return v.to
+		}
 		if maskWord(text) || l.is == byColon && fetching[strings.ToLower(nm.text[strings.LastIndexByte(nm.text, '.')+1:])] || l.at < len(m.s) && m.s[l.at] == '(' && l.is == byColon && !callOfName(text, nm, v) {
 			return 0
 		}
@@ -370,6 +387,28 @@ var fetching = wordSet("get read load fetch lookup find has delete remove exists
 
 // doing are verbs that begin the names of functions.
 var doing = wordSet("set get check verify validate reset change update new hash make compare encode encrypt decrypt generate has is with read load parse prompt ask forgot confirm match test use need require")
+
+// reField is a field of a printed object whose value a wrapper may hold: value: Some("x").
+var reField = lazyre.New(`(?:^|[,;(] ?)([A-Za-z_][A-Za-z0-9_]*)(?:: |:|=)(?:(?:[Oo]ptional|[Ss]ome|[Jj]ust|[Oo]k|String|Box)[(\[])?["']?([^"',;()\[\]{}]{3,})`)
+
+// fields hides the values in the object of a type that promises a secret:
+// UserSecret(id: 4, value: "x"). It is false where it found none.
+func (m *masker) fields(nm name, v read) bool {
+	if nm.text[0] < 'A' || nm.text[0] > 'Z' {
+		return false // a function
+	}
+	found := false
+	for _, p := range reField.FindAllStringSubmatchIndex(m.s[v.from:v.to], 32) {
+		key := strings.ToLower(m.s[v.from+p[2] : v.from+p[3]])
+		val := m.s[v.from+p[4] : v.from+p[5]]
+		quoted := strings.IndexByte(`"'`, m.s[v.from+p[4]-1]) >= 0
+		if inSecret[key] && !besideSecret[key] && !harmlessValue(val, nm.is, quoted) && !rePointer.MatchString(val) && (quoted || looksSecret(val)) {
+			m.hide(v.from+p[4], v.from+p[5])
+			found = true
+		}
+	}
+	return found
+}
 
 // object hides the values in the JSON object of a name. It returns -1 where it is
 // none: a value in braces.
