@@ -159,6 +159,7 @@ monitor_cgroup = %q
 pause_image = %q
 pause_command = "/bin/sleep"
 signature_policy = %q
+signature_policy_dir = %q
 [crio.network]
 network_dir = %q
 plugin_dirs = [%q]
@@ -166,7 +167,7 @@ plugin_dirs = [%q]
 enable_nri = false
 `, r.path("root"), r.path("run"), r.path("logs"), r.path("version"), r.path("version-persist"), r.path("clean.shutdown"), r.Socket,
 		manager, r.path("exits"), r.path("attach"), r.path("ns"), r.program("pinns"), found("runc"), r.path("runc"), found("conmon"), monitors,
-		Image, r.path("policy.json"), r.path("cni"), r.path("cni"))
+		Image, r.path("policy.json"), r.path("policies"), r.path("cni"), r.path("cni"))
 	return map[string]string{"crio.conf": config, "conf.d/none": "", "policy.json": `{"default": [{"type": "insecureAcceptAnything"}]}`}
 }
 
