@@ -111,7 +111,7 @@ func (c *Collector) Add(d Death) {
 	c.seen[d.print()] = append(c.seen[d.print()], this)
 	p := place{owner: d.owner(), comm: d.Comm, machine: d.Machine, scope: d.Scope, host: d.Scope == HostMemory}
 	if p.host {
-		p = place{machine: d.Machine, host: true} // whom the kernel kills need not be who grew
+		p = place{machine: d.Machine, host: true} // the kernel may kill another than the one that grew
 	}
 	if o := c.open[p]; o != nil && !d.SysRq && at.clock != unstamped && o.at.clock == at.clock && at.seconds >= o.at.seconds && at.seconds-o.end.seconds < burst.Seconds() {
 		o.end = at

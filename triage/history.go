@@ -331,7 +331,7 @@ func (j *record) tryLimit() {
 	if q := &last[len(last)-1]; 4*q.Unsplit > j.limit {
 		j.Confidence = incident.Possible
 		j.Reasons = append(j.Reasons, units.Bytes(int64(q.Unsplit))+" of it is kernel memory, may be reclaimable: cgroup v1 does not tell")
-		j.Advice = append(j.Advice, "Look at what the kernel holds for it: many files and directories that are only cached do no harm (slabtop); sockets, pipes and threads that only become more do.")
+		j.Advice = append(j.Advice, "Look at what the kernel holds for it: many files and directories that are only cached do no harm (slabtop); sockets, pipes and threads whose number keeps growing do.")
 		return
 	}
 	next, _ := rules.SuggestLimit(int64(j.limit))

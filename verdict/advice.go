@@ -46,9 +46,9 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 	case incident.KillUnknown:
 		switch {
 		case f.Shift != 0:
-			return "Read the log in the time zone of the host that wrote it and ask again (TZ=UTC, or its TZ=Area/City, before oomwatch): this engine's times are in UTC, and dates without a zone are taken for this machine's."
+			return "Ask again in the time zone of the host that wrote the log: put TZ=UTC, or its TZ=Area/City, before oomwatch. The engine's times are in UTC; oomwatch reads a date without a zone as this machine's."
 		case f.Undated > 0:
-			return "Save the kernel's log with its times (dmesg -T or journalctl -k) and ask again: with times it shows whether the OOM kill in it was this end."
+			return "Save the kernel's log with its times (dmesg -T or journalctl -k) and ask again: only with times can its OOM kill be matched to this end."
 		}
 		if gap := f.kernelGap(); gap != "" && f.Offline {
 			return saveLog(inc)
@@ -61,9 +61,9 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		if v.sender.Self {
 			return fmt.Sprintf("The program sent %s to itself (kill, raise): its own log, or its code, says why. No limit of the container was involved.", incident.SignalName(v.signal))
 		}
-		return fmt.Sprintf("Ask why %s sent %s: it is the sender's decision, not a limit of this container's.", senderName(v.sender), incident.SignalName(v.signal))
+		return fmt.Sprintf("Find out why %s sent %s: no limit of this container was involved.", senderName(v.sender), incident.SignalName(v.signal))
 	case incident.KillUserspaceOOM:
-		return fmt.Sprintf("The host was short of memory before the kernel was: look at the log of %s for what it measured, and give containers limits so that the one that grows is the one that dies.", killerName(&v))
+		return fmt.Sprintf("See in the log of %s what it measured. Give every container a memory limit, so that only the one that grows is killed.", killerName(&v))
 	case incident.KillEvicted:
 		if reEvictedOwn.MatchString(v.voice.Text) {
 			return "Raise the limit that the message names (resources.limits.ephemeral-storage, an emptyDir's sizeLimit), or have the program write less to its own file system, its log and its emptyDirs: the node was not short of disk."
@@ -72,9 +72,9 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 			return "The node ran short of disk, not of memory: look at what fills it (kubectl describe node; df -h and df -i there), and bound what pods write: resources.limits.ephemeral-storage, emptyDir sizeLimit, log rotation."
 		}
 		if reEvictedPIDs.MatchString(v.voice.Text) {
-			return "The node ran short of process ids, not of memory: look for what starts processes without end, and bound pods (podPidsLimit of the kubelet)."
+			return "The node ran short of process ids, not of memory: find what keeps starting processes, and bound pods (podPidsLimit of the kubelet)."
 		}
-		return "Give the pod a memory request near what it uses (resources.requests.memory), so that the kubelet takes others first, and look at what else ran on the node: kubectl describe node."
+		return "Give the pod a memory request near what it uses (resources.requests.memory), so that the kubelet evicts others first, and look at what else ran on the node: kubectl describe node."
 	case incident.KillProbe:
 		if why := f.starvedAtProbe(); why != "" {
 			return fmt.Sprintf("Give it more CPU (resources.limits.cpu), or the probe more time (timeoutSeconds, failureThreshold): %s.", why)
@@ -89,7 +89,7 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		}
 		return v.runtime.Advice(limit, isPod(inc))
 	case incident.LimitPids:
-		return "Look at what starts processes or threads without end (ps -eLf in the container); if it needs them all, " + wordsOf(inc).pids + ", and the user's RLIMIT_NPROC where that is lower."
+		return "Find what keeps starting processes or threads (ps -eLf in the container); if it needs them all, " + wordsOf(inc).pids + ", and the user's RLIMIT_NPROC where that is lower."
 	case incident.LimitDisk:
 		return adviceDisk(inc, v)
 	case incident.ExecFailed:
@@ -98,7 +98,7 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		return adviceExit(inc, f)
 	case incident.UnknownCause:
 		if len(f.Blind) > 0 {
-			return "Run oomwatch doctor: it names what could not be seen and the step that mends it."
+			return "Run oomwatch doctor: it names what could not be seen and the step that fixes it."
 		}
 		if f.Gone && len(f.LogTail) == 0 {
 			return "The container was removed, and its log with it: look at what else happened on the host at that time (journalctl --since)."
@@ -108,10 +108,10 @@ func adviceFor(inc *incident.Incident, f *Facts, v judgement) string {
 		}
 		return "Look at the last log lines and at what else happened on the host at that time (journalctl --since)."
 	case incident.EngineStop:
-		return "Turn on live-restore in the engine's configuration if containers should outlive its restarts."
+		return "Turn on live-restore in the engine's configuration if containers should keep running while it restarts."
 	case incident.HostShutdown:
 		if c := inc.Container; c != nil && c.RestartPolicy != "" && c.RestartPolicy != "no" {
-			return "Nothing, where the host was meant to restart: its restart policy is " + redact.Sanitize(c.RestartPolicy) + ". Else look at why the host went down (last -x, journalctl --list-boots)."
+			return "Nothing to do if the host was meant to restart: the container's restart policy is " + redact.Sanitize(c.RestartPolicy) + ". If not, find out why the host went down (last -x, journalctl --list-boots)."
 		}
 		return "Give the container a restart policy (unless-stopped) if it should come back with the host."
 	}
@@ -124,7 +124,7 @@ func adviceChild(f *Facts) string {
 		return fmt.Sprintf("Read the container's log at that time for why %s did so: a worker that is slower than its master allows is the usual reason (gunicorn: WORKER TIMEOUT, --timeout; php-fpm: request_terminate_timeout). A higher memory limit changes nothing about it.",
 			processName(c.Sent.Sender.Comm, c.Sent.Sender.PID))
 	}
-	return fmt.Sprintf("Ask why %s sent SIGKILL to it: it is the sender's decision, not a limit of this container's.", senderName(&f.Child.Sent))
+	return fmt.Sprintf("Find out why %s sent SIGKILL to it: no limit of this container was involved.", senderName(&f.Child.Sent))
 }
 
 // What the kubelet says was short on the node, where it was not memory.
@@ -185,7 +185,7 @@ func adviceOwnLimit(inc *incident.Incident, f *Facts) string {
 		return "Compare what it needs with the limit in its definition."
 	}
 	if inc.OOM != nil && inc.OOM.Group {
-		return "memory.oom.group is set, so one process over the limit took all " + strconv.Itoa(inc.OOM.Kills) + ". " + shared + suggestLimit(inc, f, limit)
+		return "memory.oom.group is set, so the kernel killed all " + strconv.Itoa(inc.OOM.Kills) + " of its processes. " + shared + suggestLimit(inc, f, limit)
 	}
 	return shared + suggestLimit(inc, f, limit)
 }
@@ -224,7 +224,7 @@ func FilledAdvice(shmem, kernel, limit int64, pod bool) string {
 		return sharedAdvice(shmem, limit, pod) + "; a higher limit only delays it."
 	case kernel*2 > limit:
 		return incident.FormatBytes(kernel) + " of the " + incident.FormatBytes(limit) +
-			" is kernel memory, which no process holds: full pipes and socket buffers, threads, page tables, cached directory entries. Look for descriptors or threads that only become more (ls /proc/PID/fd, ls /proc/PID/task, slabtop) before raising the limit."
+			" is kernel memory, which no process holds: full pipes and socket buffers, threads, page tables, cached directory entries. Look for descriptors or threads whose number keeps growing (ls /proc/PID/fd, ls /proc/PID/task, slabtop) before raising the limit."
 	}
 	return ""
 }
@@ -255,7 +255,7 @@ func suggestLimit(inc *incident.Incident, f *Facts, limit int64) string {
 		held = processName(inc.Victim.Comm, inc.Victim.PID) + " alone held " + incident.FormatBytes(*inc.Victim.AnonRSS) + " of anonymous memory. "
 	}
 	if total := hostTotal(inc); total > 0 && next > total {
-		return held + "The limit to try, " + incident.FormatBytes(next) + ", is more than the host's " + incident.FormatBytes(total) + ": find out what it holds, or give it a larger host."
+		return held + "Do not raise the limit: " + incident.FormatBytes(next) + " would be more than the host's " + incident.FormatBytes(total) + ". Find out what it holds, or move it to a larger host."
 	}
 	return held + LimitAdvice(limit, howToLimit(inc, next, f.gone())) + " oomwatch triage shows whether it leaks."
 }
@@ -389,7 +389,7 @@ func adviceHost(inc *incident.Incident, f *Facts, v judgement) string {
 		if len(inc.Processes) > 0 {
 			held = "No process in the table held much"
 		}
-		return held + ": look for memory that no process holds, on a graphics card's driver, in tmpfs and /dev/shm (df -t tmpfs), in slab (slabtop) or huge pages (/proc/meminfo)."
+		return held + ": look for memory that no process holds: in tmpfs and /dev/shm (df -t tmpfs), in slab (slabtop), in huge pages (/proc/meminfo) or in a graphics card's driver."
 	}
 	c, total := inc.Container, hostTotal(inc)
 	beyond := c != nil && c.MemoryLimit != nil && total > 0 && *c.MemoryLimit > total
@@ -400,11 +400,11 @@ func adviceHost(inc *incident.Incident, f *Facts, v judgement) string {
 		if beyond {
 			than = "the host's whole " + incident.FormatBytes(total)
 		}
-		return fmt.Sprintf("The limit of %s, %s, is more than %s: lower it below what the host has left for it, or give it a larger host. Limits of all containers together are to fit into the host's memory.",
+		return fmt.Sprintf("The limit of %s, %s, is more than %s: lower it below what the host has left for it, or give it a larger host. The limits of all containers together should fit into the host's memory.",
 			subject(inc), incident.FormatBytes(*c.MemoryLimit), than)
 	}
 	if h := inc.Hog; h != nil && h.RSS != nil && h.Container != "" {
-		return fmt.Sprintf("Give %s a memory limit, or look at what it needs %s for: the host's memory is shared, and whom the kernel kills need not be who grew. Every container without a limit can do this.", redact.Sanitize(h.Container), incident.FormatBytes(*h.RSS))
+		return fmt.Sprintf("Give %s a memory limit, or look at what it needs %s for: the host's memory is shared, and the kernel may kill another than the one that grew. Any container without a limit can cause this.", redact.Sanitize(h.Container), incident.FormatBytes(*h.RSS))
 	}
 	if h := inc.Hog; h != nil && h.RSS != nil {
 		return "Look at " + named(h.Comm, h.PID) + " first: it held " + incident.FormatBytes(*h.RSS) + ", the most on the host. Give every container a memory limit so that one cannot take the host's."

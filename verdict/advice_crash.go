@@ -87,6 +87,6 @@ func adviceBus(inc *incident.Incident, f *Facts) string {
 	case c != nil && c.Compose != nil:
 		key = "shm_size: in the compose file"
 	}
-	return "Look at /dev/shm first (" + size + "; df -h /dev/shm in the container): a page of shared memory that finds no room there ends in SIGBUS. Give it more (" + key +
+	return "Look at /dev/shm first (" + size + "; df -h /dev/shm in the container): a program that writes shared memory there when it is full gets SIGBUS. Give it more (" + key +
 		"). Else a mapped file was cut short, or its disk is full or failing (journalctl -k)."
 }

@@ -74,7 +74,7 @@ func diskEvidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evi
 		means := "there was room in it just after the end"
 		switch {
 		case d.Free == nil:
-			means = "how large it was; what was free went with it"
+			means = "its size; how much was free at the end is not known"
 		case d.Full():
 			means = "it was full just after the end"
 		}

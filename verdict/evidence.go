@@ -36,7 +36,7 @@ func evidence(f *Facts, v judgement, out []incident.Evidence) []incident.Evidenc
 		out = append(out, incident.Evidence{Source: "kmsg", Time: x.Time, Text: redact.Sanitize(x.Line), Means: faultMeaning(x)})
 	}
 	if v.fault != nil {
-		out = append(out, incident.Evidence{Source: "kmsg", Time: v.fault.Time, Text: redact.Sanitize(v.fault.Line), Means: faultMeaning(v.fault) + "; only its time fits this end"})
+		out = append(out, incident.Evidence{Source: "kmsg", Time: v.fault.Time, Text: redact.Sanitize(v.fault.Line), Means: faultMeaning(v.fault) + "; it is matched to this end by its time only"})
 	}
 	for _, at := range f.EngineOOMs {
 		out = append(out, incident.Evidence{Source: EngineOf(f.Container), Time: at, Text: "event oom",
@@ -194,7 +194,7 @@ func faultMeaning(x *kmsg.Fault) string {
 	case kmsg.FaultForkRejected:
 		return "the pids limit refused a new process"
 	case kmsg.FaultUserspaceOOM:
-		return "a user-space OOM killer took it: " + redact.Sanitize(x.Killer)
+		return "a user-space OOM killer killed it: " + redact.Sanitize(x.Killer)
 	}
 	return "a line of the kernel's log about it"
 }
@@ -205,7 +205,7 @@ func exitEvidence(f *Facts, v judgement) []incident.Evidence {
 	if f.NotSeenLive || x.Raw == "" {
 		text = fmt.Sprintf("inspect: ExitCode=%d", x.ExitCode)
 	}
-	means := "the engine's account of how its main process ended"
+	means := "how its main process ended, as the engine reports it"
 	if s := incident.ExitSignal(x.ExitCode); s != 0 {
 		means = fmt.Sprintf("128+%d: the exit code after %s, whoever sent it", s, incident.SignalName(s))
 	}

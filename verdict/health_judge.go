@@ -58,11 +58,11 @@ func healthEvidence(f *Facts, h *incident.Health, at time.Time) incident.Evidenc
 // adviceUnhealthy is for an end that somebody brought about while the container
 // was unhealthy: who does that acts on the health check.
 func adviceUnhealthy(inc *incident.Incident, h *incident.Health, at time.Time) string {
-	s := "Look at its health check first, it was unhealthy" + unhealthyFor(h, at)
+	s := "Look at its health check first: it was unhealthy" + unhealthyFor(h, at)
 	if h.FailingStreak > 0 {
 		s += fmt.Sprintf(" (%s failed in a row)", units.Count(h.FailingStreak, "check"))
 	}
-	s += ": what ends unhealthy containers (autoheal, an orchestrator) only acts on it."
+	s += ". Autoheal or an orchestrator ends unhealthy containers. What the check said:"
 	switch name := subject(inc); {
 	case inc.Container.Runtime == "podman":
 		return s + " podman inspect -f '{{json .State.Health}}' " + name

@@ -65,7 +65,7 @@ func judgeDeath(f *Facts) judgement {
 		unknown := f.Exit != nil && (f.Exit.NoCode || f.Exit.ExitCode == 255 && f.NotSeenLive)
 		if f.Exit != nil && !isKillCode(f.Exit.ExitCode) && !unknown {
 			v.confidence = weaker(v.confidence, incident.Likely)
-			v.why = fmt.Sprintf("the kernel killed its main process, though the engine gives exit code %d", f.Exit.ExitCode)
+			v.why = fmt.Sprintf("the kernel killed its main process, though the engine reports exit code %d", f.Exit.ExitCode)
 		}
 		return v
 	}
@@ -199,7 +199,7 @@ func judgeChild(f *Facts) (judgement, bool) {
 	v.confidence = weaker(v.confidence, incident.Likely)
 	d, victim := endTime(f).Sub(killTime(k)), fmt.Sprintf("%d (%s)", k.Kill.PID, redact.Sanitize(k.Kill.Comm))
 	if d < -clockSkew {
-		v.why = joinWhy(v.why, fmt.Sprintf("the log dates the kernel's kill of its process %s %s after its end, when it read the record", victim, incident.FormatDuration(-d)))
+		v.why = joinWhy(v.why, fmt.Sprintf("the log dates the kernel's kill of its process %s %s after its end: it stamps a record when it reads it", victim, incident.FormatDuration(-d)))
 	} else {
 		v.why = joinWhy(v.why, fmt.Sprintf("it ended %s after the kernel killed its process %s", incident.FormatDuration(d), victim))
 	}
@@ -256,7 +256,7 @@ func judgeCode(f *Facts) (judgement, bool) {
 	sig := incident.ExitSignal(code)
 	switch {
 	case f.Exit.NoCode:
-		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "the engine gives no exit code for its end"}, true
+		return judgement{cause: incident.UnknownCause, confidence: incident.Possible, why: "the engine reports no exit code for it"}, true
 	case code == 0:
 		return judgement{cause: incident.ExitOK, confidence: incident.Certain}, true
 	case sig == 9 && kernelSent(f):
@@ -272,7 +272,7 @@ func judgeCode(f *Facts) (judgement, bool) {
 		if crashFault(f) != nil {
 			v.confidence = incident.Certain
 		} else if x := looseFault(f); x != nil {
-			v.fault, v.why = x, "the kernel's line on the fault names a process of no known container; its time fits"
+			v.fault, v.why = x, "the kernel's fault line names no process of a known container; it is matched by its time only"
 		}
 		return v, true
 	case code >= 125 && code <= 127:
@@ -282,7 +282,7 @@ func judgeCode(f *Facts) (judgement, bool) {
 			why: unaskedSignal(f, sig)}, true
 	case code == unknownCode && (f.NotSeenLive || f.EngineDown):
 		return judgement{cause: incident.UnknownCause, confidence: incident.Possible,
-			why: "the engine gives 255 when it does not know how a container ended"}, true
+			why: "the engine reports 255 when it does not know how a container ended"}, true
 	}
 	return judgement{}, false
 }

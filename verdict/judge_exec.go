@@ -92,7 +92,7 @@ func (n *notStarted) reason() string {
 	}
 	switch {
 	case n.carriage:
-		return fmt.Sprintf("%s is named with a carriage return at its end: the script has Windows line ends (CRLF)", what)
+		return fmt.Sprintf("%s: the name ends with a carriage return, so the script has Windows line endings (CRLF)", what)
 	case strings.Contains(n.why, "format error"):
 		return what + ": exec format error: it is built for another CPU architecture, or is a script without a #! line"
 	case strings.Contains(n.why, "bad interpreter"), strings.Contains(n.why, "required file not found"):
@@ -143,7 +143,7 @@ var startTroubles = []startTrouble{
 		"Install the NVIDIA container toolkit on the node (nvidia-ctk runtime configure --runtime=containerd), and ask for the card by resources.limits.nvidia.com/gpu."},
 	{lazyre.New(`(?i)gathering device information|/dev/\S+.{0,40}no such file|device cgroup|error adding device`), "The device that was asked for (--device, devices:) is not on this host: ls -l it, load its driver, or take it out.", "The device that was asked for is not on the node: look at its driver and its device plugin."},
 	{lazyre.New(`(?i)bind source path does not exist|invalid mount|error mounting|mounts? denied|not a directory.{0,80}mount|mount.{0,200}(?:not a directory|no such file|permission denied|read-only)|failed to mount`), "A mount cannot be made: look whether the source exists on this host and is of the right sort, a file on a file or a directory on a directory (docker inspect -f '{{json .Mounts}}' CONTAINER).",
-		"A mount cannot be made: look whether the source exists on the node and is of the right sort, a file on a file or a directory on a directory (hostPath's type, subPath)."},
+		"A mount failed: check that the source exists on the node and is of the same kind as its target, a file or a directory (hostPath's type, subPath)."},
 	{lazyre.New(`(?i)rlimit|ulimit|too many open files`), "A ulimit that was asked for is above what this host allows: lower it (--ulimit, ulimits:), or raise the engine's own (LimitNOFILE of its unit, /proc/sys/fs/nr_open).",
 		"A ulimit is above what the node allows: raise the runtime's own (LimitNOFILE of containerd's unit, /proc/sys/fs/nr_open)."},
 	{lazyre.New(`(?i)port is already allocated|address already in use|bind for`), "Another program holds the published port: ss -ltnp names it; stop that, or publish another port.", "Another program on the node holds the hostPort: ss -ltnp names it; stop that, or take another."},
@@ -156,14 +156,14 @@ var startTroubles = []startTrouble{
 	{lazyre.New(`(?i)no space left|disk quota`), "The engine's disk is full: docker system df names what fills it, docker system prune frees it.",
 		"The node's disk is full: df -h there; crictl rmi --prune removes the images that no container uses."},
 	{lazyre.New(`(?i)permission denied`), "Make the command executable in the image (chmod +x; COPY --chmod=755), and look that its file system is not mounted noexec.", ""},
-	{lazyre.New(`(?i)executable file not found|no such file or directory|bad interpreter`), "Look whether the command is in the image, and the interpreter of its #! line or its loader (musl against glibc): " + engineWords.image + ".",
-		"Look whether the command is in the image, and the interpreter of its #! line or its loader (musl against glibc): " + podWords.image + "."},
+	{lazyre.New(`(?i)executable file not found|no such file or directory|bad interpreter`), "Check whether the command is in the image, and the interpreter of its #! line or its loader (musl against glibc): " + engineWords.image + ".",
+		"Check whether the command is in the image, and the interpreter of its #! line or its loader (musl against glibc): " + podWords.image + "."},
 }
 
 // adviceExec is what to do about a container that did not start.
 func adviceExec(inc *incident.Incident, v judgement) string {
 	if v.exec != nil && v.exec.carriage {
-		return "Save the script with Unix line ends (dos2unix, or * text eol=lf in .gitattributes) and build the image again."
+		return "Save the script with Unix line endings (dos2unix, or * text eol=lf in .gitattributes) and build the image again."
 	}
 	for i := range startTroubles {
 		if t := &startTroubles[i]; t.shape.MatchString(v.why) {
@@ -173,5 +173,5 @@ func adviceExec(inc *incident.Incident, v judgement) string {
 			return byCommand(inc, t.advice)
 		}
 	}
-	return "Check the command and entrypoint against the image: " + wordsOf(inc).sh + ", then look whether the file exists, is executable and is built for this machine."
+	return "Check the command and entrypoint against the image: " + wordsOf(inc).sh + ", then check that the file exists, is executable and is built for this machine."
 }

@@ -68,7 +68,7 @@ func judgeSigkill(f *Facts) judgement {
 		v.why = fmt.Sprintf("%s. The kernel's log has an OOM kill in this container %s: if the log was written in another time zone, that was this end", leaves, shifted(f.Shift))
 		return v
 	case maybeFirst(f) != 0:
-		v.why = fmt.Sprintf("%s. The kernel OOM-killed pid %d in this container before: the pid of its main process was not known before it ended, so whether that was it is not known", leaves, f.MaybeFirst)
+		v.why = fmt.Sprintf("%s. The kernel OOM-killed pid %d in this container before: its main process may have been that one: the main process's pid was not known before it ended", leaves, f.MaybeFirst)
 		return v
 	}
 	v.why = leaves

@@ -115,7 +115,7 @@ func voiceVerdict(f *Facts, loose bool) (judgement, bool) {
 		}
 		if loose {
 			v.confidence = incident.Possible
-			v.why = fmt.Sprintf("%s names no container; only the time fits", x.Who)
+			v.why = fmt.Sprintf("%s names no container; its line is matched by time only", x.Who)
 		} else if !x.Trusted {
 			v.why = "any program can write to that log: who wrote the line is not proven"
 		}
@@ -179,7 +179,7 @@ func judgeEnded(f *Facts) (judgement, bool) {
 // voiceEvidence shows what was said.
 func voiceEvidence(x *incident.Voice) incident.Evidence {
 	means := map[incident.VoiceKind]string{
-		incident.VoiceKilled:  "the user-space OOM killer " + redact.Sanitize(x.Who) + " took it",
+		incident.VoiceKilled:  "the user-space OOM killer " + redact.Sanitize(x.Who) + " killed it",
 		incident.VoiceForce:   "it had not stopped when the grace period was over, so the engine sent SIGKILL",
 		incident.VoiceEvicted: "the kubelet evicted its pod",
 		incident.VoiceProbe:   "the kubelet killed it because a probe failed",
@@ -189,7 +189,7 @@ func voiceEvidence(x *incident.Voice) incident.Evidence {
 		incident.VoicePodLimit: "the limit of its cgroup is the pod's own, not the sum of its containers'",
 	}[x.Kind]
 	if x.Loose {
-		means += "; it names no container, and only the time fits"
+		means += "; it names no container and is matched by its time only"
 	}
 	source := "journal"
 	if x.Who == "kubelet" {

@@ -66,7 +66,7 @@ func (r *RuntimeOOM) Advice(containerLimit *int64, pod bool) string {
 	case "go heap", "go reserve", "go fork":
 		return r.refused(c, "make the collector work before the limit: "+c.share("GOMEMLIMIT=%dMiB", 90))
 	case "dotnet heap", "dotnet reserve":
-		return "Take a dump (dotnet-gcdump collect) and see what fills the heap; " + c.share("look that DOTNET_GCHeapHardLimit is not set below %d MiB, the default", 75)
+		return "Take a dump (dotnet-gcdump collect) and see what fills the heap; " + c.share("check that DOTNET_GCHeapHardLimit is not set below %d MiB, the default", 75)
 	case "php memory_limit":
 		return r.php(c)
 	case "redis enomem":

@@ -57,7 +57,7 @@ var runtimeRows = []runtimeRow{
 	{"ruby", "heap", bare, "failed to allocate memory", `(?P<lead>^|: |\[FATAL\] )failed to allocate memory(?: \(NoMemoryError\))?§`, "Ruby was refused memory", nil},
 	{"ruby", "heap", bare | caught, "NoMemoryError", `\bNoMemoryError(?:\)| \(failed to allocate memory\)|: failed to allocate memory)`, "Ruby was refused memory", nil},
 	{"erlang", "alloc", fatal, "_alloc: Cannot ", `\b[a-z]+_alloc: Cannot (?:re)?allocate (?P<asked>\d{1,18}) bytes of memory`, "the Erlang virtual machine was refused memory and ended itself", nil},
-	{"erlang", "max_heap_size", bare, "maximum heap size reached", `Context: +maximum heap size reached`, "one Erlang process reached its max_heap_size and was ended; the node lives on", erlangWords},
+	{"erlang", "max_heap_size", bare, "maximum heap size reached", `Context: +maximum heap size reached`, "one Erlang process reached its max_heap_size and was ended; the Erlang node still runs", erlangWords},
 
 	{"redis", "enomem", bare | fatal | exact, "Redis aborting for OUT OF MEMORY", `Redis aborting for OUT OF MEMORY\. Allocating (?P<asked>\d{1,18}) bytes`, "the system refused memory to Redis, and it ended itself", nil},
 	{"redis", "enomem", bare | fatal, "Out Of Memory allocating", `Out Of Memory allocating (?P<asked>\d{1,18}) bytes!`, "the system refused memory to Redis, and it ended itself", nil},

@@ -94,9 +94,9 @@ func bySender(f *Facts, by *incident.Sent, want int) judgement {
 		}
 	case !by.Located && runtimes[by.Sender.Comm] && f.Container != nil && !tellsRequests(f.Container.Runtime):
 		v.cause, v.confidence = incident.KillRequest, incident.Possible
-		v.why = fmt.Sprintf("%s sent it, as it does for the engine; it ended before it could be looked up, and the name is its own choice", redact.Sanitize(by.Sender.Comm))
+		v.why = fmt.Sprintf("%s sent it, as it does for the engine; the sender ended before it could be looked up, and any process can take that name", redact.Sanitize(by.Sender.Comm))
 	case !by.Located:
-		v.why = "the sender ended before it could be looked up: the name is its own choice"
+		v.why = "the sender ended before it could be looked up, and any process can take that name"
 	}
 	return v
 }

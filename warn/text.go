@@ -50,7 +50,7 @@ func headroomWords(st *state, who string) told {
 	if n := st.last.Unsplit(); 4*n > st.held {
 		t.means = "little is left, but for kernel memory that may be reclaimable: cgroup v1 does not show how much of it is"
 		t.summary = fmt.Sprintf("%s has %s of its %s limit left: it holds %s, %s of it kernel memory, which may be reclaimable", who, incident.FormatBytes(left), size, holds, incident.FormatBytes(n))
-		t.advice = "Look at what the kernel holds for it: files and directories that are only cached do no harm (slabtop); sockets, pipes and threads that only become more do (ls /proc/PID/fd, ls /proc/PID/task)."
+		t.advice = "Look at what the kernel holds for it: files and directories that are only cached do no harm (slabtop); sockets, pipes and threads whose number keeps growing do (ls /proc/PID/fd, ls /proc/PID/task)."
 		return t
 	}
 	t.summary = fmt.Sprintf("%s has %s of its %s limit left: it holds %s that cannot be reclaimed", who, incident.FormatBytes(left), size, holds)
@@ -79,7 +79,7 @@ func forecastWords(st *state, who string) told {
 	t.summary = fmt.Sprintf("%s reaches %s in about %s (± %s): it holds %s and grows %s/s", who, what, ttl, err, holds, incident.FormatBytes(int64(slope)))
 	t.advice = "Take a heap dump or a profile while it still lives; a higher limit only buys time while it grows like this."
 	if st.id == HostID {
-		t.advice = "See who grows (oomwatch top, sorted by danger): whom the kernel kills need not be who grew."
+		t.advice = "See who grows (oomwatch top, sorted by danger): the kernel may kill another than the one that grew."
 	}
 	return t
 }
@@ -212,7 +212,7 @@ func gaveUpWords(st *state, who string) told {
 	if how, ok := strings.CutPrefix(last.what, who+" "); ok {
 		t.summary += "; the last time it " + how
 	}
-	t.advice = "Mend the cause first, then start it by hand. With the restart policy unless-stopped the engine would have gone on trying."
+	t.advice = "Fix the cause first, then start it by hand. With the restart policy unless-stopped the engine would have gone on trying."
 	return t
 }
 
