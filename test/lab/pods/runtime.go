@@ -184,7 +184,11 @@ func (r *Runtime) Stop() error {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	for i := len(r.parents) - 1; i >= 0; i-- {
-		_ = os.Remove(r.parents[i]) // the runtime may have removed it
+		// CRI-O leaves the cgroups of its monitors to the kubelet.
+		monitors, _ := filepath.Glob(filepath.Join(r.parents[i], "crio-conmon-*"))
+		for _, dir := range append(monitors, r.parents[i]) {
+			_ = os.Remove(dir) // the runtime may have removed it
+		}
 	}
 	return errors.Join(errs...)
 }
