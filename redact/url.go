@@ -161,12 +161,12 @@ func (m *masker) userinfo(i int, sl string) {
 	if strings.HasPrefix(sl, "%") {
 		at, colon = "%40", "%3a"
 		authority = rest
-		if k := strings.Index(strings.ToLower(rest), "%2f"); k >= 0 {
+		if k := strings.Index(asciiLower(rest), "%2f"); k >= 0 {
 			authority = rest[:k]
 		}
 	}
 	end := strings.LastIndex(authority, at)
-	c := strings.Index(strings.ToLower(authority), colon)
+	c := strings.Index(asciiLower(authority), colon)
 	if end < 0 {
 		// A password may hold a slash: then what follows the colon is no port.
 		if c < 0 || digits(authority[c+len(colon):]) || strings.HasPrefix(authority, "[") {
