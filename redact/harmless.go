@@ -10,7 +10,7 @@ var (
 	// What is said of a test that passes.
 	reResult = lazyre.New(`(?i)^(?:[0-9]+(?:[./%][0-9]*)?|ok|yes|no|y|n|on|off|pass|passed|fail|failed|skip|skipped|success|error|all|any|undefined|true|false|null|none)[,;|]?$`)
 	// A variable, a template, a verb of a format: the value stands elsewhere.
-	reReference = lazyre.New(`^(?:\$[A-Za-z_{(\[]|\$\$?$|%[svqdr+#@(]|%\{|\{\{|\{[a-z_.]+\}$|#\{|<%|@@|ENC\[|env\(|os\.|process\.env|self\.|this\.|config\.|settings\.|request\.|req\.|ctx\.|args\.|vault:|ssm:|arn:|secretsmanager|\*\*|file:|/(?:run|var|etc|root|home|opt|tmp|srv|usr|mnt|app|secrets|data|dev|proc)/|\./|~/|[a-z]+(?:\.[A-Za-z0-9_$]+)+@[0-9a-f]{4,16}$|[A-Z]:\\)`)
+	reReference = lazyre.New(`^(?:\$[A-Za-z_{(\[]|\$\$?$|\$[0-9]{1,2}$|%[svqdr+#@(]|%\{|\{\{|\{[a-z_.]+\}$|#\{|<%|@@|ENC\[|env\(|os\.|process\.env|self\.|this\.|config\.|settings\.|request\.|req\.|ctx\.|args\.|vault:|ssm:|arn:|secretsmanager|\*\*|file:|/(?:run|var|etc|root|home|opt|tmp|srv|usr|mnt|app|secrets|data|dev|proc)/|\./|~/|[a-z]+(?:\.[A-Za-z0-9_$]+)+@[0-9a-f]{4,16}$|[A-Z]:\\)`)
 	// A file by its path.
 	reFilePath = lazyre.New(`^/[A-Za-z0-9_.\-]+(?:/[A-Za-z0-9_.\-]+)*/?[A-Za-z0-9_\-]+\.[a-z0-9]{2,5}$`)
 	// A version, as behind an image: token:1.2.
@@ -40,7 +40,7 @@ var (
 		expiration expiry rotation refresh validation verification update change recovery request requests requested response header parameter option argument provided supplied given specified
 		command must-change hashed encrypted stored logged forbidden unauthorized timeout permission bucket cache count usage limit stream bearer store service server provider endpoint url name id ids secret secrets password passwords
 		token tokens key keys credentials used sent received storage based only-once history strength complexity attempts attempt entry user username usernames algorithm format
-		last line complete done pending loading loaded reading read decode decoded parse parsed parsing processing ring vault backend plugin module handler filter callback function method class object
+		last line complete done expire pending loading loaded reading read decode decoded parse parsed parsing processing ring vault backend plugin module handler filter callback function method class object
 		falsch ungültig ungueltig fehlt abgelaufen geändert incorrecta incorrecto inválida inválido invalide incorrect incorrecte expiré expirado expirada requerida requis obligatoire vergessen
 		obligatorio obligatoria obligatoire obrigatório obrigatória obbligatorio obbligatoria obligatorie verplicht vereist verlopen gewijzigd gewist povinné povinný změněno změněn neplatné nastaveno endret utløpt udløbet ændret ändrat utgånget fel ugyldig ogiltig vanhentunut vaihdettu wymagane wymagany zmienione nieprawidłowe wygasło
 		fehlgeschlagen erfolgreich geändert abgelehnt korrekt richtig notwendig nötig leer gesetzt zurückgesetzt geschickt requis expirée modifié vide incorrects correcte correct caducada caducado cambiada actualizada vacía válida correcta alterada vazia correta cambiata aggiornata vuota corretta yanlış değiştirildi gerekli hatalı zorunlu
@@ -103,6 +103,12 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 	if l.is == byColons && !v.quoted && blank && strings.Contains(nm.text, ".") && !hasDigit(text) && strings.HasSuffix(firstWord(text), "ing") {
 		return true // random_password.db: Refreshing state
 	}
+	if l.is == byColons && !l.quoted && !v.quoted && strings.ContainsAny(nm.text, ".-") && reReport.MatchString(text) {
+		return true // tokens-3: generation 41
+	}
+	if l.is == byColons && !v.quoted && v.open == 0 && pairBegins(text) && reCompactPair.MatchString(s[max(0, nm.from-60):nm.from]) {
+		return true // {User:x Password: DB:0}, of which the value is empty
+	}
 	if l.is == byColons && !v.quoted && nm.is != isPassword && reNested.MatchString(s[v.from:min(len(s), v.from+60)]) {
 		return true // serviceAccountToken: expirationSeconds: 3607
 	}
@@ -138,6 +144,9 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 	if !v.quoted && (nm.is != isPassword || v.open != 0) && rePointer.MatchString(text) {
 		return true
 	}
+	if strings.HasSuffix(base, "header") && reHeaderName.MatchString(text) {
+		return true // API_KEY_HEADER=X-Api-Key
+	}
 	if !v.quoted && isCall(text, s[v.after:]) {
 		return true
 	}
@@ -151,6 +160,15 @@ func (m *masker) harmless(nm name, l link, v read, text string) bool {
 var reCountOf = lazyre.New(`^[a-z_]+=[0-9]{1,7}$`)
 
 var reRefused = lazyre.New(`(?:invalid|bad|expired|malformed|illegal|unknown|missing|wrong|revoked|rejected|no|without) (?:\w+ )?$`)
+
+// reReport is what a component says, a number in it: Creation complete after 0s.
+var reReport = lazyre.New(`^[A-Za-z][a-z]+(?: [a-z]+)* [0-9]+(?:\.[0-9]+)?(?:[a-z]{1,2}|%)?$`)
+
+// reCompactPair is the pair before another where no blank stands behind a colon.
+var reCompactPair = lazyre.New(`(?:^|[{ ])[A-Z][A-Za-z0-9]*:[^\s:]* $`)
+
+// reHeaderName is the name of an HTTP header.
+var reHeaderName = lazyre.New(`^(?:[A-Z][a-z]*-)*[A-Z][a-z]+$|^(?:[a-z]+-)+[a-z]+$`)
 
 // reNested is another name, and its value.
 var reNested = lazyre.New(`^[A-Za-z_]+: `)

@@ -96,7 +96,7 @@ var aboutSecrets = wordSet(`file files path paths dir directory folder name name
 	authn authz encryption hashing hasher hashers rounds cost iterations complexity protection dialog screen prefix suffix separator delimiter regex pattern family introspection leeway clock keyring`)
 
 // questions begin names that are answered by yes or no, or by a number.
-var questions = wordSet(`has is use uses using require requires allow show enable disable need needs no num max min count total prompt completion input output used remaining missing invalid expired generate supports skip forgot change update reset validate verify check public pull`)
+var questions = wordSet(`has is use uses using require requires allow show enable disable need needs no num max min count total prompt completion input output used remaining missing invalid expired generate supports skip forgot change update reset validate verify check public pull existing`)
 
 func wordSet(s string) map[string]bool {
 	m := map[string]bool{}
@@ -331,6 +331,9 @@ func wordPromise(ws []string, k int, text string) promise {
 				return noPromise // tokenizer, secretary
 			}
 		}
+		if prefixOf(strings.TrimPrefix(w[strings.Index(w, st.text)+len(st.text):], "s"), compounds) != "" {
+			return noPromise
+		}
 		if strings.Contains(w, "less") || strings.Contains(w, "passwd.") {
 			return noPromise
 		}
@@ -338,6 +341,11 @@ func wordPromise(ws []string, k int, text string) promise {
 	}
 	return noPromise
 }
+
+// compounds follow a stem in languages that write a thing about a secret as one word:
+// Kennwortrichtlinie, wachtwoordbeleid. Those that passw ends before begin with "ort".
+var compounds = strings.Fields(`richtlinie ortrichtlinie länge ortlänge ablauf ortablauf änderung ortänderung stärke ortstärke regel ortregel schutz ortschutz feld ortfeld abfrage ortabfrage
+	verlauf ortverlauf beleid lengte veld längd fält lengde felt policy politik regler`)
 
 var frameworks = wordSet("laravel gitlab rails django rack flask express symfony ci")
 

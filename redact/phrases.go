@@ -97,6 +97,7 @@ var phrases = []phrase{
 	// Data source names of Go's MySQL driver and of Oracle's JDBC driver.
 	form(`[A-Za-z0-9_.\-]+:([^\s@/:]+)@(?:tcp[46]?|unix)\(`, "@tcp", "@unix"),
 	form(`(?i)(?:jdbc:oracle:[a-z]+:|\b(?:sqlplus|ftp|conn|connect|logon|expdp|impdp|sqlldr) (?:-[a-z]+ )*)[^\s/@]+/([^\s@/]+)@`, "jdbc:oracle", "sqlplus", "ftp &@", "conn &@", "connect &@", "logon", "expdp", "impdp", "sqlldr"),
+	form(`(?:^|[\s"'=(\[])[A-Za-z0-9_.\-]+/([^\s@/]+)@(?://)?[A-Za-z0-9.\-]+:[0-9]{2,5}/`, "@//", "@&:1521"),
 	// A user and a password before a host, with no scheme.
 	form(`(?:^|[\s"'=(\[,/])(?:[A-Za-z0-9_.\-]+):([^\s:@/"'=(]*[0-9!$%^&*#+][^\s:@/"'=(]*)@[A-Za-z0-9][A-Za-z0-9.\-]*(?:[:/][A-Za-z0-9]|\.[a-z]{2,}\b|$)`, "@&:").when(func(m *masker, before, v string) bool { return !address(before) && looksSecret(v) }),
 	form(`(?:^|\s)(?:-u|--user|--?[a-z-]*auth|--creds?|--userpwd|--login|--credentials)[ =]['"]?[^\s:'"]+:([^\s'"]*[0-9!@#$%^&*][^\s'"]*)`, "-u &:", "--user&:", "auth&:", "--cred&:", "--login&:").when(secretLike),
@@ -128,6 +129,7 @@ var phrases = []phrase{
 	form(`(?i)\blogin attempt:? \[?b?'?[^\s/'\]]+'?/b?'?([^'\]\s]+)`, "login attempt"),
 	form(`\b(?:login|auth|authenticate|signIn|sign_in|signin|connect)\((?:'[^']*'|"[^"]*"), ?['"]([^'"]+)['"]\)`, "login(", "auth(", "authenticate(", "signin(", "sign_in(", "connect("),
 	form(`(?i)(?:login|logon|auth|authenticate|sign_?in|bind(?:_s)?|credentials?|passwordauthentication|usernamepassword[a-z]*)\(\s*(?:b?['"][^'"]*['"]|[a-z_][a-z0-9_.]*),\s*b?['"]([^'"]+)['"]`, "login(", "logon(", "auth(", "authenticate(", "signin(", "sign_in(", "bind(", "bind_s(", "credential&(", "authentication(", "usernamepassword"),
+	form(`(?i)(?:->|\.|::)(?:auth|login|authenticate)\(\s*['"]([^'"\s]{6,})['"]\s*\)`, "auth(", "login(", "authenticate(").when(secretLike),
 	form(`(?i)(?:mysqli?(?:_connect)?|oci_connect|\bpdo|getconnection|plainauth)\(\s*(?:['"][^'"]*['"]\s*,\s*){2}['"]([^'"]+)['"]`, "mysql&(", "oci_connect(", "pdo(", "getconnection(", "plainauth("),
 	form(`(?i)\b\w*(?:passwor?d|passwd|pwd)\w*\(\s*['"][^'"]*['"]\s*,\s*['"]([^'"\s]+)['"]\s*[,)]`, "password(", "passwd(", "pwd("),
 	form(`(?i)\b(?:passwort|kennwort) (?:von \S+ |für \S+ )?auf ["']?([^\s"']+?)["']? (?:geändert|gesetzt|zurückgesetzt|gestellt)`, "wort & auf "),

@@ -1,6 +1,9 @@
 package redact
 
-import "strings"
+import (
+	"github.com/oomwatch/oomwatch/internal/lazyre"
+	"strings"
+)
 
 // A connection is often printed by position, with no name before its password:
 // DbConf("db1", "app", "x"), {smtp, "mail", 587, "bot", "x"}. Its head says what it is,
@@ -9,10 +12,10 @@ import "strings"
 // connections are words of a head that say so.
 var connections = wordSet(`db database conf config connection conn connect connector datasource credential credentials cred creds login logon account auth authenticate
 	mysql mariadb postgres postgresql postgrex epgsql pgsql pg redis eredis mongo mongodb odbc jdbc sql mssql oracle tds myxql ecto repo
-	smtp imap pop3 mailer mail ldap eldap amqp rabbit rabbitmq mqtt ftp sftp ssh broker jms kafka sasl proxy endpoint options opts params settings session client`)
+	smtp imap pop3 mailer mail ldap eldap amqp rabbit rabbitmq mqtt ftp sftp ssh broker jms kafka sasl proxy sequelize knex gorm hikari doctrine typeorm peewee endpoint options opts params settings session client`)
 
 var positionHints = hinting("db&,", "conf&,", "conn&,", "datasource&,", "cred&,", "login&,", "logon&,", "auth&,", "sql&,", "postgre&,", "redis&,", "mongo&,", "odbc&,", "jdbc&,", "oracle&,",
-	"smtp&,", "imap&,", "pop3&,", "mail&,", "ldap&,", "amqp&,", "rabbit&,", "mqtt&,", "ftp&,", "ssh&,", "broker&,", "sasl&,", "proxy&,", "options&,", "params&,", "settings&,", "client&,")
+	"smtp&,", "imap&,", "pop3&,", "mail&,", "ldap&,", "amqp&,", "rabbit&,", "mqtt&,", "ftp&,", "ssh&,", "broker&,", "sasl&,", "proxy&,", "sequelize&,", "knex&,", "gorm&,", "hikari&,", "doctrine&,", "typeorm&,", "peewee&,", "options&,", "params&,", "settings&,", "client&,")
 
 // maxLists is how many lists of a window are read by position, maxElements how many
 // elements of each.
@@ -44,9 +47,18 @@ func (m *masker) position(i int) {
 		return
 	}
 	head := m.headBefore(i)
-	if head == "" && len(es) > 0 {
-		head = strings.TrimLeft(m.s[es[0][0]:es[0][1]], ":'")
-		es = es[1:]
+	if call := reArguments.FindStringSubmatch(m.s[max(0, i-80):i]); call != nil && head == "" && m.s[i] == '[' {
+		head = call[1]
+	}
+	first := m.s[es[0][0]:es[0][1]]
+	switch {
+	case head != "":
+	case closer(first) == 0:
+		head, es = strings.TrimLeft(first, ":"), es[1:]
+	case m.hasPort(es):
+		head = "connection"
+	default:
+		head, es = strings.Trim(first, `'"`), es[1:]
 	}
 	if len(es) < 2 || !isConnection(head) {
 		return
@@ -69,24 +81,46 @@ func (m *masker) position(i int) {
 	}
 }
 
+// reArguments is what stands before a call's arguments in Erlang: {emysql,init,[...]}.
+var reArguments = lazyre.New(`\{([a-z][A-Za-z0-9_]*), ?[a-z][A-Za-z0-9_]*, ?$`)
+
+// hasPort is true where a host, a port, a user and one more stand in a row.
+func (m *masker) hasPort(es [][2]int) bool {
+	if len(es) < 4 {
+		return false
+	}
+	port := m.s[es[1][0]:es[1][1]]
+	return len(port) >= 2 && len(port) <= 5 && digits(port) && closer(m.s[es[2][0]:]) == 1
+}
+
 // headBefore is the identifier right before the bracket at i, or "".
 func (m *masker) headBefore(i int) string {
 	if i > 1 && m.s[i-1] == ' ' && m.s[i] == '{' {
 		i-- // DbConf { "db1", "app", "x" }
 	}
 	from := i
-	for from > 0 && i-from < maxName && (wordByte(m.s[from-1]) || m.s[from-1] == '!') {
+	for from > 0 && i-from < maxName && (wordByte(m.s[from-1]) || strings.IndexByte("!:.>-", m.s[from-1]) >= 0) {
 		from--
 	}
-	return strings.TrimRight(m.s[from:i], "!")
+	head := strings.TrimRight(m.s[from:i], "!")
+	// Of DbOptions::new the type is the head; of redis.set there is none.
+	at := strings.LastIndexAny(head, ":.>")
+	if at < 0 || !makers[strings.ToLower(head[at+1:])] {
+		return head[at+1:]
+	}
+	head = strings.TrimRight(head[:at], ":.>-")
+	return head[strings.LastIndexAny(head, ":.>")+1:]
 }
+
+// makers are functions of a type that make a connection.
+var makers = wordSet("new create make build of from init initialize connect open start start_link dial __construct construct auth login instance")
 
 func isConnection(head string) bool {
 	if head == "" || len(head) > 40 || strings.ContainsAny(head, " \"/=") {
 		return false
 	}
 	for _, w := range splitName(head, make([]string, 0, 8)) {
-		if connections[w] || connections[strings.TrimSuffix(w, "s")] {
+		if connections[w] || connections[strings.TrimSuffix(w, "s")] || hinted(w, "mysql", "pgsql", "redis", "mongo", "ldap", "smtp", "amqp") {
 			return true
 		}
 	}

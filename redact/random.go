@@ -119,7 +119,7 @@ func random(t, before string, padded bool) bool {
 		return false
 	}
 	if hexadecimal(t) {
-		return len(t) >= minHex && namedKey(before)
+		return len(t) >= minHex && namedKey(before) && !(len(t) == 40 && reSigner.MatchString(before))
 	}
 	if uuid(t) || strings.HasPrefix(t, "_ZN") || strings.HasPrefix(t, "_R") || plain(t) {
 		return false
@@ -129,6 +129,9 @@ func random(t, before string, padded bool) bool {
 
 // rePublicKey is the name of a key that everybody may know, and its joint.
 var rePublicKey = lazyre.New(`(?:public[ _-]?key|pubkey|\bpeer)["']?(?:\s*[:=]\s*|\s+)["']?$`)
+
+// reSigner stands before the fingerprint of an OpenPGP key.
+var reSigner = lazyre.New(`\b(?:rsa|dsa|eddsa|ecdsa|openpgp|pgp|gpg) key $`)
 
 // uuid is true where a token is groups of hexadecimal letters and dashes.
 func uuid(t string) bool {
