@@ -42,7 +42,7 @@ type change struct {
 func (c *Container) apply(x change) string {
 	verb := "set "
 	if x.remove {
-		verb = "take out "
+		verb = "remove "
 	}
 	name := redact.Sanitize(c.Owner.Name)
 	var s string
@@ -65,7 +65,7 @@ func (c *Container) apply(x change) string {
 	case OwnerQuadlet:
 		s = fmt.Sprintf("In the unit %s: PodmanArgs=%s, then systemctl daemon-reload and restart it.", name, x.run)
 		if x.remove {
-			s = fmt.Sprintf("In the unit %s: take out what sets %s, then systemctl daemon-reload and restart it.", name, x.run)
+			s = fmt.Sprintf("In the unit %s: remove what sets %s, then systemctl daemon-reload and restart it.", name, x.run)
 		}
 	default:
 		s = c.applyRun(x)

@@ -65,7 +65,7 @@ func noHealth(c *Container, _ *Host) *found {
 		return nil
 	case c.Manifest:
 		return &found{evidence: "neither a liveness nor a readiness nor a startup probe",
-			change: change{pod: "a readinessProbe, and a livenessProbe where a restart mends it"}}
+			change: change{pod: "a readinessProbe, and a livenessProbe where a restart fixes it"}}
 	}
 	return &found{evidence: "no health check, neither in the image nor in its definition",
 		change: change{compose: "healthcheck: {test: [CMD, PROGRAM], interval: 30s, timeout: 5s, retries: 3}", run: "--health-cmd PROGRAM --health-interval 30s --health-timeout 5s",

@@ -42,7 +42,7 @@ func (forgetful) Keep(context.Context, watcher.Kept) error { return nil }
 func Look(ctx context.Context, engine string, notes io.Writer) (*Looker, error) {
 	fs, err := cgroup.Open(cgroup.DefaultRoot, cgroup.DefaultProc)
 	if err != nil {
-		return nil, fmt.Errorf("%w; the step that mends it: oomwatch doctor", err)
+		return nil, fmt.Errorf("%w; the step that fixes it: oomwatch doctor", err)
 	}
 	l := &Looker{ended: make(chan error, 1), fs: fs}
 	if l.watcher, err = newLooking(fs, engine); err != nil {
@@ -55,7 +55,7 @@ func Look(ctx context.Context, engine string, notes io.Writer) (*Looker, error) 
 	}
 	for _, s := range l.watcher.Sources() {
 		if !s.Up && s.Reason != "" {
-			fmt.Fprintf(notes, "note: %s cannot be read: %s; the step that mends it: oomwatch doctor\n", s.Name, s.Reason)
+			fmt.Fprintf(notes, "note: %s cannot be read: %s; the step that fixes it: oomwatch doctor\n", s.Name, s.Reason)
 		}
 	}
 	return l, nil

@@ -104,7 +104,7 @@ func (s *selfReports) look(now time.Time) {
 	}
 	why := s.unwritable()
 	s.state(incident.SelfStore, "", why != "", 0, now, "the store cannot be written: "+why+"; alerts are sent from memory, and a crash would lose them",
-		"make room, or mend the disk: it goes on by itself. See: oomwatch doctor")
+		"make room, or fix the disk: it goes on by itself. See: oomwatch doctor")
 	s.reportGathered(now)
 }
 
@@ -181,7 +181,7 @@ func (s *selfReports) deadLettered(t notify.Trouble) {
 	if t.Gone {
 		summary = fmt.Sprintf("the receiver %s is gone for good and gets no more alerts: %s", t.Receiver, t.Reason)
 	}
-	s.event(incident.SelfParked, t.Receiver, t.Parked, time.Now(), summary, "mend the receiver, then run: oomwatch notify retry "+t.Receiver)
+	s.event(incident.SelfParked, t.Receiver, t.Parked, time.Now(), summary, "fix the receiver, then run: oomwatch notify retry "+t.Receiver)
 }
 
 // observe reports records that a source lost.

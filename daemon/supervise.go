@@ -33,7 +33,7 @@ func supervise(ctx context.Context, sup *supervisor, seers deaths, states func()
 			wait, said = lookAfter, line
 		}
 		if err := seers.blind(now); err != nil && wait == lookWhileStarting {
-			return fmt.Errorf("%w; the step that mends each: oomwatch doctor", err)
+			return fmt.Errorf("%w; the step that fixes each: oomwatch doctor", err)
 		}
 		if line != said {
 			sup.say(status(line))

@@ -269,7 +269,7 @@ func checkDaemon(ctx context.Context, cfg *config.Config) []Finding {
 		daemon.Found = fmt.Sprintf("running as pid %d since %s, answers on %s", st.PID, units.Clock(st.StartedAt), cfg.Socket)
 	case err == nil:
 		daemon.State, daemon.Found = Weak, fmt.Sprintf("running as pid %d, not ready: %s", st.PID, st.Reason)
-		daemon.Fix = "mend the source that is named; it is tried again by itself"
+		daemon.Fix = "fix the source that is named; oomwatch retries it by itself"
 	default:
 		daemon.State, daemon.Found = Weak, "not running: "+err.Error()
 		daemon.Invisible = "deaths from now on: explain finds them only until the kernel's ring is overwritten or the container removed"
@@ -321,7 +321,7 @@ func statusFindings(st *web.Status) []Finding {
 			continue
 		case d.Down != "":
 			f.State, f.Found = Missing, d.Receiver+" takes no alerts: "+d.Down
-			f.Invisible, f.Fix = "alerts to it, until it takes them again", "mend that, then run: oomwatch notify retry "+d.Receiver
+			f.Invisible, f.Fix = "alerts to it, until it takes them again", "fix that, then run: oomwatch notify retry "+d.Receiver
 		case d.Parked > d.Pruned:
 			f.State, f.Found = Weak, fmt.Sprintf("%s refused %s: %s", d.Receiver, units.Count(int(d.Parked-d.Pruned), "alert"), d.Error)
 			f.Fix = "see why: oomwatch notify status; then run: oomwatch notify retry " + d.Receiver

@@ -73,7 +73,7 @@ func (h *Host) Incidents(ctx context.Context) ([]*incident.Incident, error) {
 	var blind error
 	if len(told) == 0 {
 		if blind = watcher.AllBlind(corr.Sources()); blind != nil {
-			blind = fmt.Errorf("%w; the step that mends each: oomwatch doctor", blind)
+			blind = fmt.Errorf("%w; the step that fixes each: oomwatch doctor", blind)
 		}
 	}
 	return latest(told), blind

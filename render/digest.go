@@ -79,7 +79,7 @@ func OutlineOfDigest(d *incident.Digest) *Outline {
 		}
 	}
 	if rest > 0 {
-		o.Lines = append(o.Lines, Line{Text: fmt.Sprintf("and %d more of %s", count, units.Count(rest, "other group"))})
+		o.Lines = append(o.Lines, Line{Text: fmt.Sprintf("and %d more in %s", count, units.Count(rest, "other group"))})
 	}
 	return o
 }

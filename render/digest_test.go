@@ -54,7 +54,7 @@ func TestDigestAddsUp(t *testing.T) {
 
 var (
 	causeCount = regexp.MustCompile(`, (\d+) (?:[a-z]+\.[a-z_]+|of other causes)`)
-	lineCount  = regexp.MustCompile(`^(?:(\d+) ×|and (\d+) more of )`)
+	lineCount  = regexp.MustCompile(`^(?:(\d+) ×|and (\d+) more in )`)
 )
 
 func checkDigest(t *testing.T, seed uint64, d *incident.Digest) {

@@ -92,7 +92,7 @@ func NewTemplate(text string) (*Template, error) {
 			return nil, fmt.Errorf("%w (tried on %s; ask first whether a part is there, as in {{with .Container}}{{.Name}}{{end}})", err, a.DeliveryID)
 		}
 		if strings.TrimSpace(s) == "" {
-			return nil, fmt.Errorf("it leaves nothing of %s", a.DeliveryID)
+			return nil, fmt.Errorf("the template prints nothing for %s", a.DeliveryID)
 		}
 	}
 	return out, nil
@@ -303,7 +303,7 @@ func Samples() []incident.Alert {
 	warning := *full
 	warning.Kind, warning.Severity, warning.ResolvedAt = incident.KindWarning, incident.Warning, now
 	warning.Warning = &incident.WarningFacts{What: "forecast", Since: now.Add(-time.Minute), TimeToLimit: new(30.0), TimeToLimitError: new(5.0)}
-	return []incident.Alert{{DeliveryID: "a death of which all is known", Incident: full, Attempt: 1},
-		{DeliveryID: "a kill of which nothing is known", Incident: bare, Attempt: 1},
-		{DeliveryID: "a warning that is over", Incident: &warning, Attempt: 1, Update: true}}
+	return []incident.Alert{{DeliveryID: "a death with every part", Incident: full, Attempt: 1},
+		{DeliveryID: "a kill with no optional part", Incident: bare, Attempt: 1},
+		{DeliveryID: "a warning that has ended", Incident: &warning, Attempt: 1, Update: true}}
 }

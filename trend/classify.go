@@ -71,7 +71,7 @@ func Classify(p []Point, opt Options) Finding {
 	span := Span(p)
 	f := Finding{Shape: Unknown, Seconds: span}
 	if len(p) < minPoints || span < minSpan {
-		f.Reason = fmt.Sprintf("%d readings in %s: too few to tell", len(p), units.Seconds(span))
+		f.Reason = fmt.Sprintf("%d readings in %s: too few to judge", len(p), units.Seconds(span))
 		return f
 	}
 	low, high := bounds(p)

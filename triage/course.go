@@ -391,9 +391,9 @@ func (j *record) toLimit(e evidence, list []course, last *course) {
 	j.SecondsToLimit, j.SecondsError = &f.Seconds, &f.Error
 	switch {
 	case f.Seconds <= 0:
-		j.Reasons = append(j.Reasons, "its peaks reach its limit of "+size+" now")
+		j.Reasons = append(j.Reasons, "its peaks already reach its limit of "+size+"")
 	case f.Error < f.Seconds && !e.restarted:
-		j.Reasons = append(j.Reasons, fmt.Sprintf("at this rate it reaches its limit of %s in %s, give or take %s", size, units.Seconds(f.Seconds), units.Seconds(f.Error)))
+		j.Reasons = append(j.Reasons, fmt.Sprintf("at this rate it reaches its limit of %s in %s (± %s)", size, units.Seconds(f.Seconds), units.Seconds(f.Error)))
 	}
 }
 
@@ -457,7 +457,7 @@ func (j *record) kind(run int) string {
 		{last.Swap - first.Swap, "in swap"},
 	} {
 		if k.by > 0.7*grew && last.Unsplit-first.Unsplit > 0.7*grew {
-			k.words = "kernel memory, may be reclaimable: cgroup v1 does not tell"
+			k.words = "kernel memory, and may be reclaimable: cgroup v1 does not show how much is"
 		}
 		if k.by > 0.7*grew {
 			return fmt.Sprintf("%.0f %% of what it grew by is %s", min(100, 100*k.by/grew), k.words)

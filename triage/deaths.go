@@ -239,7 +239,7 @@ func judge(c *chain) Service {
 	j.judge()
 	if s.Unverified {
 		s.Confidence = weaker(s.Confidence)
-		s.Reasons = append(s.Reasons, "the log has lost who wrote its lines: a program could have written these")
+		s.Reasons = append(s.Reasons, "the log does not say who wrote its lines: a program could have written these")
 	}
 	return s
 }
@@ -286,7 +286,7 @@ func (c *chain) kills(seconds []float64) *Kills {
 func (s *Service) told(c *chain) {
 	o := c.known()
 	if o.Scope == SharedLimit {
-		s.Reasons = append(s.Reasons, "the limit was one above it, which it shares: who grew may be another below the same limit")
+		s.Reasons = append(s.Reasons, "the limit is its parent's, which it shares: another below that limit may have grown")
 	}
 	if o.Scope == NodeMemory {
 		s.Reasons = append(s.Reasons, "the memory nodes it may use ran out, not a limit")

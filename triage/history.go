@@ -73,7 +73,7 @@ func JudgeHistory(h *History) Service {
 	j.prepare(h)
 	if j.n < minRun {
 		s.Class, s.Confidence = NotEnoughData, ""
-		s.Reasons = append(s.Reasons, fmt.Sprintf("%d readings: too few to tell", j.n))
+		s.Reasons = append(s.Reasons, fmt.Sprintf("%d readings: too few to judge", j.n))
 		return s
 	}
 	if j.limit > 0 && !j.host {
@@ -261,7 +261,7 @@ func (j *record) judge() {
 	case j.cache(used, held):
 	case last.Course == trend.Fills:
 		j.Class = Filling
-		j.Reasons = append(j.Reasons, fmt.Sprintf("grew by %s in %s, and slows down: the later half brought %.0f %% of what the earlier did", units.Bytes(int64(last.Gain)), units.Seconds(last.Age), 100*last.Late))
+		j.Reasons = append(j.Reasons, fmt.Sprintf("grew by %s in %s and slows down: the later half grew %.0f %% as much as the earlier", units.Bytes(int64(last.Gain)), units.Seconds(last.Age), 100*last.Late))
 	case j.job(list):
 	case last.Course == trend.Grows:
 		j.Class, j.Confidence = NotEnoughData, ""
@@ -293,7 +293,7 @@ func (j *record) job(list []course) bool {
 		return false
 	}
 	j.Class, j.Confidence = Steady, incident.Possible
-	j.Reasons = append(j.Reasons, fmt.Sprintf("grew %s in %d runs of about %s: it grows while it runs, and starts anew; no run ended with an OOM kill", units.Rate(median(rate)), len(rate), units.Seconds(median(took))))
+	j.Reasons = append(j.Reasons, fmt.Sprintf("grew %s in %d runs of about %s: it grows while it runs, and each run starts low again; no run ended with an OOM kill", units.Rate(median(rate)), len(rate), units.Seconds(median(took))))
 	return true
 }
 
@@ -310,7 +310,7 @@ func (j *record) undecided(list []course) string {
 	if high*clearly > last.Floor {
 		return "no more than it held before, " + units.Bytes(int64(high)) + "; it may fill up again after a restart"
 	}
-	return "it may be on its way to a level of its own; a leak goes on"
+	return "it may settle at a new level; a leak would not"
 }
 
 // killed tells what was killed again and again and does not grow steadily.
@@ -330,7 +330,7 @@ func (j *record) tryLimit() {
 	last := j.runs[len(j.runs)-1]
 	if q := &last[len(last)-1]; 4*q.Unsplit > j.limit {
 		j.Confidence = incident.Possible
-		j.Reasons = append(j.Reasons, units.Bytes(int64(q.Unsplit))+" of it is kernel memory, may be reclaimable: cgroup v1 does not tell")
+		j.Reasons = append(j.Reasons, units.Bytes(int64(q.Unsplit))+" of it is kernel memory, and may be reclaimable: cgroup v1 does not show how much is")
 		j.Advice = append(j.Advice, "Look at what the kernel holds for it: many files and directories that are only cached do no harm (slabtop); sockets, pipes and threads whose number keeps growing do.")
 		return
 	}

@@ -42,10 +42,10 @@ func judgeHost(c *chain, d dice) Service {
 	s.Kills.RSS = nil // of different programs
 	if asked == len(c.occasions) {
 		s.Class, s.Confidence = NotEnoughData, ""
-		s.Reasons = append(s.Reasons, fmt.Sprintf("somebody asked the kernel to kill (SysRq f) %s; killed were %s", times(asked), counted(victims)))
+		s.Reasons = append(s.Reasons, fmt.Sprintf("somebody triggered the OOM killer by hand (SysRq f) %s; it killed %s", times(asked), counted(victims)))
 		return s
 	}
-	s.Reasons = append(s.Reasons, fmt.Sprintf("the host ran out of memory %s; killed were %s", times(len(c.occasions)-asked), counted(victims)))
+	s.Reasons = append(s.Reasons, fmt.Sprintf("the host ran out of memory %s; the kernel killed %s", times(len(c.occasions)-asked), counted(victims)))
 	if len(hogs) == 0 {
 		s.Reasons = append(s.Reasons, "the log has no task table, so who held the memory is not known")
 		s.Advice = append(s.Advice, "Give every container a memory limit so that one cannot take the host's memory.")

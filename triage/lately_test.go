@@ -40,8 +40,8 @@ func TestJobs(t *testing.T) {
 		sure  incident.Confidence
 		words string
 	}{
-		{"a job every hour", runsOf(5, 3600, 60, 10, 1024, false, line(300)), Steady, incident.Possible, "grows while it runs, and starts anew"},
-		{"a backup every night", runsOf(7, day, 90, 60, 4096, false, line(1000)), Steady, incident.Possible, "grows while it runs, and starts anew"},
+		{"a job every hour", runsOf(5, 3600, 60, 10, 1024, false, line(300)), Steady, incident.Possible, "grows while it runs, and each run starts low again"},
+		{"a backup every night", runsOf(7, day, 90, 60, 4096, false, line(1000)), Steady, incident.Possible, "grows while it runs, and each run starts low again"},
 		{"a job that is killed every time", runsOf(5, 3600, 60, 10, 310, true, line(300)), Leak, incident.Likely, ""},
 		{"a job whose limit is near", runsOf(5, 3600, 60, 10, 330, false, line(300)), Steady, incident.Possible, "grows while it runs"},
 		{"a job that does not end this time", long, Leak, incident.Possible, ""},

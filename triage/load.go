@@ -48,7 +48,7 @@ func (v *verdict) loaded() bool {
 		return false
 	}
 	v.Class, v.Confidence = Leak, incident.Possible
-	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, %s apart (%s to %s): with a load that follows the day, the same work lies between any two kills",
+	v.Reasons = append(v.Reasons, fmt.Sprintf("killed %d times, %s apart (%s to %s): if its load follows the day, it does the same work between any two kills",
 		v.Kills.Times, units.Seconds(*v.Kills.Interval), units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax)))
 	if rates := v.rates(); len(rates) > 0 {
 		rate := median(rates)

@@ -21,10 +21,10 @@ func TestHostNamesEachVictim(t *testing.T) {
 		}
 		return strings.Join(out[0].Reasons, "\n")
 	}
-	if got := reasons(false); !strings.Contains(got, "the host ran out of memory once; killed were api (2), cron (1)") {
+	if got := reasons(false); !strings.Contains(got, "the host ran out of memory once; the kernel killed api (2), cron (1)") {
 		t.Errorf("said %q", got)
 	}
-	if got := reasons(true); strings.Contains(got, "ran out") || !strings.Contains(got, "asked the kernel to kill (SysRq f) 3 times; killed were api (2), cron (1)") {
+	if got := reasons(true); strings.Contains(got, "ran out") || !strings.Contains(got, "triggered the OOM killer by hand (SysRq f) 3 times; it killed api (2), cron (1)") {
 		t.Errorf("said %q", got)
 	}
 }

@@ -50,7 +50,7 @@ func TestPace(t *testing.T) {
 	}{
 		{"bursts of kills 71 s apart", series(own, newYear, apart...), Spike, incident.Possible, "bursts of work"},
 		{"eight workers, every hour", series(workers, newYear, prefork...), LimitTooSmall, incident.Possible, "8 processes called php-fpm held 480 MiB"},
-		{"six workers, the largest of them each time", series(leaky, newYear, gaps(752, 748, 761, 745, 750, 757)...), Leak, incident.Possible, "about 6 processes called php-fpm fill the limit together; the kernel kills the largest, and they take again what it held, 160 MiB, in the same time: together they grow by 12.8 MiB/min"},
+		{"six workers, the largest of them each time", series(leaky, newYear, gaps(752, 748, 761, 745, 750, 757)...), Leak, incident.Possible, "about 6 processes called php-fpm fill the limit together; the kernel kills the largest, and until the next kill the others take what it held, 160 MiB: together they grow by 12.8 MiB/min"},
 		{"a leak of an hour, at work only", series(own, newYear, shifts...), Leak, incident.Likely, "too regular"},
 		{"a leak that was restarted early three times", series(own, newYear, restarts...), Leak, incident.Likely, "too regular"},
 		{"doublings by chance", series(own, newYear, random...), LimitTooSmall, incident.Possible, "irregular"},

@@ -16,7 +16,7 @@ func TestUnsplitKernelMemory(t *testing.T) {
 			run.Readings = append(run.Readings, Reading{At: 1.7e9 + float64(i*60), Used: 190 * mib, Held: 188 * mib, Anon: 38 * mib, Kernel: 150 * mib, Unsplit: unsplit})
 		}
 		s := JudgeHistory(&History{Service: "s", Runs: []Run{run}})
-		said := strings.Contains(strings.Join(s.Reasons, "; "), "150 MiB of it is kernel memory, may be reclaimable")
+		said := strings.Contains(strings.Join(s.Reasons, "; "), "150 MiB of it is kernel memory, and may be reclaimable")
 		if s.Class != LimitTooSmall || said != (unsplit > 0) || (s.Suggested == nil) != (unsplit > 0) {
 			t.Errorf("unsplit %v: %s %v, suggested %v", unsplit, s.Class, s.Reasons, s.Suggested)
 		}

@@ -29,7 +29,7 @@ func (v *verdict) judge() {
 	case v.starting():
 		v.tooSmall(incident.Likely, fmt.Sprintf("killed again about %s after each kill: it cannot start in this limit", units.Seconds(median(v.seconds))))
 	case v.backingOff():
-		v.tooSmall(incident.Likely, "the time between its kills is that of the engine's growing pause between restarts: it fills its limit soon after each start")
+		v.tooSmall(incident.Likely, "its kills follow the engine's growing pause between restarts: it fills its limit soon after each start")
 	case n >= 2 && median(v.seconds) < startUp:
 		v.undecided(fmt.Sprintf("killed again about %s after each kill: the limit is full as soon as it starts, whoever fills it", units.Seconds(median(v.seconds))))
 	case n == 1:
@@ -44,7 +44,7 @@ func (v *verdict) judge() {
 	case v.leaking():
 	case v.loaded():
 	case n == 2 && v.chance > 0 && v.chance <= chanceLikely && v.spread <= widest:
-		v.undecided(fmt.Sprintf("%d occasions, at intervals of %s and %s: they are alike, but among as many services as were looked at two such come by chance", v.Kills.Times, units.Seconds(v.seconds[0]), units.Seconds(v.seconds[1])))
+		v.undecided(fmt.Sprintf("%d occasions, at intervals of %s and %s: alike, but among this many services two alike occur by chance", v.Kills.Times, units.Seconds(v.seconds[0]), units.Seconds(v.seconds[1])))
 	case n == 2:
 		v.undecided(fmt.Sprintf("%d occasions, at intervals of %s and %s: two unlike intervals are no pattern", v.Kills.Times, units.Seconds(v.seconds[0]), units.Seconds(v.seconds[1])))
 	default:
@@ -134,7 +134,7 @@ func (v *verdict) leaking() bool {
 		v.Kills.Times, units.Seconds(*v.Kills.Interval), units.Seconds(*v.Kills.IntervalMin), units.Seconds(*v.Kills.IntervalMax), odds(v.chance)))
 	if v.stride > 1 {
 		v.Confidence = incident.Possible
-		v.Reasons = append(v.Reasons, fmt.Sprintf("it takes the same time until %s more are killed, again and again: these may be %s replicas, and each of them is killed that often", numbers[v.stride], numbers[v.stride]))
+		v.Reasons = append(v.Reasons, fmt.Sprintf("every %s kills take the same time: these may be %s replicas, each killed that often", numbers[v.stride], numbers[v.stride]))
 	}
 	if v.shared {
 		v.Confidence = incident.Possible // whether each of them grows is not seen
@@ -162,7 +162,7 @@ func (v *verdict) leaking() bool {
 // grew says what was held at the kills, and how fast that grows.
 func (v *verdict) grew(rate float64) string {
 	if v.shared {
-		return fmt.Sprintf("about %d processes called %s fill the limit together; the kernel kills the largest, and they take again what it held, %s, in the same time: together they grow by %s",
+		return fmt.Sprintf("about %d processes called %s fill the limit together; the kernel kills the largest, and until the next kill the others take what it held, %s: together they grow by %s",
 			v.known().HogTasks, redact.Sanitize(v.known().Comm), units.Bytes(int64(median(v.held))), units.Rate(rate))
 	}
 	s := "held " + units.Bytes(*v.Kills.RSS)
@@ -220,7 +220,7 @@ func (v *verdict) bursts() {
 }
 
 // advicePeak is for what takes much at once.
-const advicePeak = "Look at what it did at these times (requests, jobs, cron) and bound it; a higher limit helps only if the peak has an end."
+const advicePeak = "Look at what it did at these times (requests, jobs, cron) and bound it; a higher limit helps only if the peak is bounded."
 
 // irregular is for kills without a pattern: something takes much at once.
 func (v *verdict) irregular() {
@@ -230,6 +230,6 @@ func (v *verdict) irregular() {
 		return
 	}
 	v.Class = Spike
-	v.Reasons = append(v.Reasons, apart+": something takes much at once now and then, it does not grow steadily")
+	v.Reasons = append(v.Reasons, apart+": now and then it takes much memory at once; it does not grow steadily")
 	v.Advice = append(v.Advice, advicePeak)
 }

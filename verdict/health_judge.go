@@ -62,12 +62,12 @@ func adviceUnhealthy(inc *incident.Incident, h *incident.Health, at time.Time) s
 	if h.FailingStreak > 0 {
 		s += fmt.Sprintf(" (%s failed in a row)", units.Count(h.FailingStreak, "check"))
 	}
-	s += ". Autoheal or an orchestrator ends unhealthy containers. What the check said:"
+	s += ". Autoheal or an orchestrator ends unhealthy containers."
 	switch name := subject(inc); {
 	case inc.Container.Runtime == "podman":
-		return s + " podman inspect -f '{{json .State.Health}}' " + name
+		return s + " What the check said: podman inspect -f '{{json .State.Health}}' " + name
 	case byEngine(inc):
-		return s + " docker inspect -f '{{json .State.Health}}' " + name
+		return s + " What the check said: docker inspect -f '{{json .State.Health}}' " + name
 	}
 	return s
 }

@@ -104,7 +104,7 @@ func zombiesWords(st *state, who string) told {
 		text:    fmt.Sprintf("%s; most of them are children of %s", units.Count(z.N, "zombie"), parent),
 		means:   "a process that has ended keeps its pid until its parent waits for it",
 		summary: fmt.Sprintf("%s has %s: %s does not wait for its children", who, units.Count(z.N, "zombie"), parent),
-		advice:  fmt.Sprintf("Each keeps a pid: end %s, or have it wait for its children. An init would not help: only the parent itself can wait.", parent),
+		advice:  fmt.Sprintf("Each zombie keeps a pid: end %s, or have it wait for its children. An init would not help: only the parent itself can wait.", parent),
 	}
 	if z.Main {
 		t.summary = fmt.Sprintf("%s has %s: its main process %s does not wait for its children", who, units.Count(z.N, "zombie"), parent)

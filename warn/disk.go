@@ -247,7 +247,7 @@ func (st *state) prune() string {
 		case "build_cache":
 			return fmt.Sprintf("%s builder prune -a removes the build cache, and frees about %s.", tool(st.disk), frees)
 		}
-		return fmt.Sprintf("Look at the volumes that no container uses (%s volume ls -f dangling=true): to remove those that nobody needs frees up to %s.", tool(st.disk), frees)
+		return fmt.Sprintf("Look at the volumes that no container uses (%s volume ls -f dangling=true): removing those that nobody needs frees up to %s.", tool(st.disk), frees)
 	}
 	for i := range st.disk.Fill {
 		if f := &st.disk.Fill[i]; f.Kind == "log" && f.Unbounded {
@@ -315,7 +315,7 @@ func inodesWords(st *state, who string) told {
 	return told{
 		confidence: incident.Possible, source: "filesystem",
 		text:    fmt.Sprintf("%d of %d inodes free", d.InodesFree, d.Inodes),
-		means:   "without inodes no file can be made, whatever room is left",
+		means:   "without inodes no file can be created, however much space is free",
 		summary: fmt.Sprintf("%s has %d of its %d inodes free: many small files use them up, not bytes (%s free)", who, d.InodesFree, d.Inodes, incident.FormatBytes(d.Free)),
 		advice:  fmt.Sprintf("Find where the files are: find %s -xdev -printf '%%h\\n' | sort | uniq -c | sort -n | tail", redact.Sanitize(d.Path)),
 	}

@@ -77,7 +77,7 @@ func forecastWords(st *state, who string) told {
 		what = "the " + incident.FormatBytes(a.Limit) + " limit of its parent cgroup " + redact.Sanitize(a.Path)
 	}
 	t.summary = fmt.Sprintf("%s reaches %s in about %s (± %s): it holds %s and grows %s/s", who, what, ttl, err, holds, incident.FormatBytes(int64(slope)))
-	t.advice = "Take a heap dump or a profile while it still lives; a higher limit only buys time while it grows like this."
+	t.advice = "Take a heap dump or a profile while it still runs; a higher limit only buys time while it grows like this."
 	if st.id == HostID {
 		t.advice = "See who grows (oomwatch top, sorted by danger): the kernel may kill another than the one that grew."
 	}
@@ -151,7 +151,7 @@ func pidsWords(st *state, who string) told {
 func unhealthyWords(st *state, who string) told {
 	t := told{confidence: incident.Possible} // the engine says it
 	t.text = "health_status: unhealthy"
-	t.means = "the image's health check failed as often as it may"
+	t.means = "the health check failed as many times in a row as its retries allow"
 	t.summary = fmt.Sprintf("%s is unhealthy: its health check fails", who)
 	t.advice = fmt.Sprintf("See what the check says: %s inspect -f '{{json .State.Health}}' %s", st.engine(), who)
 	if part, ok := st.starved(); ok {

@@ -116,7 +116,7 @@ func healthOf(st *Status) health {
 		}
 	}
 	if !st.Ready {
-		return health{Text: "Not ready: " + st.Reason, Next: "oomwatch doctor names the step that mends it"}
+		return health{Text: "Not ready: " + st.Reason, Next: "oomwatch doctor names the step that fixes it"}
 	}
 	var lost uint64
 	for _, src := range st.Sources {
@@ -126,7 +126,7 @@ func healthOf(st *Status) health {
 		switch {
 		case !d.Configured:
 		case d.Down != "":
-			return health{Text: fmt.Sprintf("Receiver %s takes no alerts: %s", d.Receiver, d.Down), Next: "mend that, then run: oomwatch notify retry " + d.Receiver}
+			return health{Text: fmt.Sprintf("Receiver %s takes no alerts: %s", d.Receiver, d.Down), Next: "fix that, then run: oomwatch notify retry " + d.Receiver}
 		case d.Parked > d.Pruned:
 			return health{Text: fmt.Sprintf("Receiver %s refused %s", d.Receiver, units.Count(int(d.Parked-d.Pruned), "alert")), Next: "oomwatch notify status says why"}
 		}

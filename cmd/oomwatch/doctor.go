@@ -15,7 +15,7 @@ func newDoctor() *cobra.Command {
 	var flags daemonFlags
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Show what can be seen from here, what cannot, and the step that mends each",
+		Short: "Show what can be seen from here, what cannot, and the step that fixes each",
 		Long: `Doctor tries every source and place that the daemon would use, as the user and
 with the flags it is called with. It changes nothing and asks for no rights.
 
@@ -64,7 +64,7 @@ func enough(found []doctor.Finding) error {
 	case !sees:
 		return fmt.Errorf("no source of deaths can be read from here: mend one of those marked missing above")
 	case len(missing) > 0:
-		return fmt.Errorf("needed and missing: %s; the step that mends each stands above", strings.Join(missing, ", "))
+		return fmt.Errorf("needed and missing: %s; the step that fixes each stands above", strings.Join(missing, ", "))
 	}
 	return nil
 }

@@ -69,9 +69,9 @@ func (e *explainer) finish(t *teller, what string, err error) error {
 	}
 	if t.count == 0 {
 		if what != "" {
-			fmt.Fprintf(notes, "oomwatch: no kill of %q is in what was read (%s)\n", what, units.Count(int(stats.Lines), "line"))
+			fmt.Fprintf(notes, "oomwatch: no kill of %q found (%s read)\n", what, units.Count(int(stats.Lines), "line"))
 		} else {
-			fmt.Fprintf(notes, "oomwatch: no kill is in what was read (%s)\n", units.Count(int(stats.Lines), "line"))
+			fmt.Fprintf(notes, "oomwatch: no kill found (%s read)\n", units.Count(int(stats.Lines), "line"))
 		}
 		if stats.Lines > 0 && e.files.NoKernelLine(e.cmd.Context()) {
 			fmt.Fprintln(notes, "no line looks like the kernel's: save the kernel log with journalctl -k or dmesg -T")

@@ -350,9 +350,9 @@ func (t *triager) tell(list []triage.Service) error {
 	}
 	if len(found) == 0 {
 		if t.what != "" && len(list) > 0 {
-			fmt.Fprintf(t.cmd.ErrOrStderr(), "oomwatch: nothing of %q is in what was read; see all with: %s\n", t.what, t.unfiltered())
+			fmt.Fprintf(t.cmd.ErrOrStderr(), "oomwatch: found nothing of %q; see all with: %s\n", t.what, t.unfiltered())
 		} else {
-			fmt.Fprintln(t.cmd.ErrOrStderr(), "oomwatch: no kill and no readings are in what was read")
+			fmt.Fprintln(t.cmd.ErrOrStderr(), "oomwatch: found no kill and no reading")
 		}
 		return errNothing
 	}

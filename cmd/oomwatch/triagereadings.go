@@ -59,7 +59,7 @@ func (t *triager) readReadings(ctx context.Context) ([]triage.Service, error) {
 		fmt.Fprintf(t.cmd.ErrOrStderr(), "note: %s\n", redact.Sanitize(note))
 	}
 	if len(out) == 0 && set.Read == 0 {
-		return nil, errors.New("no reading is in what was given, or none is between --since and --at; a line is {\"time\": 1767225600, \"service\": \"web\", \"used_bytes\": 104857600}")
+		return nil, errors.New("found no reading, or none between --since and --at; a line is {\"time\": 1767225600, \"service\": \"web\", \"used_bytes\": 104857600}")
 	}
 	return out, nil
 }

@@ -15,7 +15,7 @@ import (
 // sayUnread says which lines of a log were not believed, or not understood.
 func sayUnread(notes io.Writer, stats *kmsg.ScanStats) {
 	if stats.Foreign > 0 {
-		fmt.Fprintf(notes, "note: not believed, as a program wrote it: %s like the kernel's\n", units.Count(int(stats.Foreign), "line"))
+		fmt.Fprintf(notes, "note: ignored %s like the kernel's, which a program wrote\n", units.Count(int(stats.Foreign), "line"))
 	}
 	if stats.Unrecognised > 0 {
 		fmt.Fprintf(notes, "note: unrecognised OOM text: %s of an OOM report in a form that this version does not know, or behind text that it does not know.\nPlease report the first, with the ten lines around it, at %s:\n", units.Count(int(stats.Unrecognised), "line"), build.ReportAt)

@@ -46,12 +46,12 @@ func TestTemplateRenders(t *testing.T) {
 // TestTemplateIsRefused: what cannot be trusted with an alert is refused at start.
 func TestTemplateIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                    "it leaves nothing of",
+		"":                                    "the template prints nothing for",
 		"{{":                                  "line 1: unclosed action",
 		"{{.Nme}}":                            "can't evaluate field Nme",
-		"{{.Container.Name}}":                 "nil pointer evaluating *incident.Container.Name (tried on a kill of which nothing is known; ask first whether a part is there",
-		"{{index .LogTail 0}}":                "a kill of which nothing is known",
-		"{{with .Container}}{{.Name}}{{end}}": "it leaves nothing of a kill of which nothing is known",
+		"{{.Container.Name}}":                 "nil pointer evaluating *incident.Container.Name (tried on a kill with no optional part; ask first whether a part is there",
+		"{{index .LogTail 0}}":                "a kill with no optional part",
+		"{{with .Container}}{{.Name}}{{end}}": "the template prints nothing for a kill with no optional part",
 		"{{html .Summary}}":                   `calls "html", which it may not`,
 		"{{call .Summary}}":                   `calls "call"`,
 		"{{.Summary | js}}":                   `calls "js"`,

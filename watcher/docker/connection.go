@@ -39,7 +39,7 @@ type connection struct {
 func connect(ctx context.Context, s *Source) (*connection, *trouble) {
 	ep, err := findHost(s.opts.Host)
 	if err != nil {
-		return nil, &trouble{reason: err.Error(), fix: "mend DOCKER_HOST or --docker"}
+		return nil, &trouble{reason: err.Error(), fix: "fix DOCKER_HOST or --docker"}
 	}
 	if ep.proto == "unix" {
 		// Most hosts lack one engine or another, and a look costs less than a client.

@@ -30,7 +30,7 @@ type Check struct {
 func Probe(ctx context.Context, host string) []Check {
 	ep, err := findHost(host)
 	if err != nil {
-		return []Check{{Name: "host", Error: err.Error(), Fix: "mend DOCKER_HOST or --docker"}}
+		return []Check{{Name: "host", Error: err.Error(), Fix: "fix DOCKER_HOST or --docker"}}
 	}
 	p := &prober{ep: ep, checks: []Check{{Name: "host", OK: true, Found: ep.host}}}
 	cli, t, err := ep.client(newMetrics(nil))
