@@ -40,6 +40,8 @@ var (
 	reTime     = lazyre.New(`^[0-9.:]+[a-z%]{0,2}(?:\s|$)`)
 	reUser     = lazyre.New(`\b(?:user(?:name)?|login|email)\s*[:=]\s*\S+\s*$`)
 	reNumbered = lazyre.New(`^ #?[0-9]{1,2}[:=]`)
+	// What PHP prints behind the name of a property: "password":"App\Db":private]=>.
+	reProperty = lazyre.New(`^:(?:"?[A-Za-z0-9_\\]+"?:)?(?:private|protected)\]`)
 	reLeader   = lazyre.New(`^(?:\.{3,}|-{4,}|_{4,}) ?(?:[:=] ?)?`)
 )
 
@@ -115,6 +117,13 @@ func (m *masker) link(nm name) link {
 			continue
 		}
 		break
+	}
+	if l.quoted || nm.from > 0 && m.s[nm.from-1] == '[' {
+		i += len(reProperty.FindString(s[i:min(len(s), i+100)]))
+	}
+	if nm.from > 0 && s[nm.from-1] == '$' && strings.HasPrefix(s[i:], ` [1] "`) { // R
+		l.is, l.at = byEquals, i+len(" [1] ")
+		return l
 	}
 	if n := len(reNumbered.FindString(s[i:min(len(s), i+8)])); n > 0 {
 		i += n - 1 // Unseal Key 1: x

@@ -92,7 +92,7 @@ var aboutSecrets = wordSet(`file files path paths dir directory folder name name
 	source java kt go py rs js ts tsx jsx rb php cs cpp cc c h hpp scala yaml yml json xml html css txt log md sql sh conf cfg toml crt pem pub so dll jar class
 	required optional missing supported allowed rotation interval timeout retries window bytes chars column table link email form input present set attempts attempt history change
 	lifetime duration duration_seconds per secs sec bucket buckets limiter ring identifier idle active match check checks refresh_interval mgr ctx context schema scope scopes review accessor
-	reset mailer mailers controllers operator rejects refresher syncer injector exporter webhook driver
+	stdin reset mailer mailers controllers operator rejects refresher syncer injector exporter webhook driver
 	authn authz encryption hashing hasher hashers rounds cost iterations complexity protection dialog screen prefix suffix separator delimiter regex pattern family introspection leeway clock keyring`)
 
 // questions begin names that are answered by yes or no, or by a number.

@@ -130,7 +130,7 @@ var phrases = []phrase{
 	form(`\b(?:login|auth|authenticate|signIn|sign_in|signin|connect)\((?:'[^']*'|"[^"]*"), ?['"]([^'"]+)['"]\)`, "login(", "auth(", "authenticate(", "signin(", "sign_in(", "connect("),
 	form(`(?i)(?:login|logon|auth|authenticate|sign_?in|bind(?:_s)?|credentials?|passwordauthentication|usernamepassword[a-z]*)\(\s*(?:b?['"][^'"]*['"]|[a-z_][a-z0-9_.]*),\s*b?['"]([^'"]+)['"]`, "login(", "logon(", "auth(", "authenticate(", "signin(", "sign_in(", "bind(", "bind_s(", "credential&(", "authentication(", "usernamepassword"),
 	form(`(?i)(?:->|\.|::)(?:auth|login|authenticate)\(\s*['"]([^'"\s]{6,})['"]\s*\)`, "auth(", "login(", "authenticate(").when(secretLike),
-	form(`(?i)(?:mysqli?(?:_connect)?|oci_connect|\bpdo|getconnection|plainauth)\(\s*(?:['"][^'"]*['"]\s*,\s*){2}['"]([^'"]+)['"]`, "mysql&(", "oci_connect(", "pdo(", "getconnection(", "plainauth("),
+	form(`(?i)(?:mysqli?(?:(?:_|::|->)(?:real_)?connect)?|oci_connect|\bpdo|getconnection|plainauth)(?:\(\)[:,]? called with ?)?\(\s*(?:['"][^'"]*['"]\s*,\s*){2}['"]([^'"]+)['"]`, "mysql&(", "oci_connect(", "pdo(", "getconnection(", "plainauth("),
 	form(`(?i)\b\w*(?:passwor?d|passwd|pwd)\w*\(\s*['"][^'"]*['"]\s*,\s*['"]([^'"\s]+)['"]\s*[,)]`, "password(", "passwd(", "pwd("),
 	form(`(?i)\b(?:passwort|kennwort) (?:von \S+ |für \S+ )?auf ["']?([^\s"']+?)["']? (?:geändert|gesetzt|zurückgesetzt|gestellt)`, "wort & auf "),
 	// The secret stands before its name.

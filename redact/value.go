@@ -122,6 +122,13 @@ func (m *masker) measure(i int, nm name, l link) read {
 	}
 	if c := s[i]; strings.IndexByte("[({<", c) >= 0 && !strings.HasPrefix(s[i:], Redacted) {
 		if n := bracketEnd(s[i:]); n > 0 {
+			for c == '{' && l.is == byEquals && i+n+2 < len(s) && s[i+n+1] == '}' && (wordByte(s[i+n+2]) || s[i+n+2] == ';') {
+				j := strings.IndexByte(s[i+n+2:], '}') // ODBC doubles a brace in a value
+				if j < 0 {
+					break
+				}
+				n += j + 2
+			}
 			v := read{from: i + 1, to: i + n, after: i + n + 1, open: c}
 			if t := s[v.from:v.to]; len(t) > 1 && (t[0] == '"' || t[0] == '\'') && strings.IndexByte(t[1:], t[0]) == len(t)-2 {
 				v.from, v.to, v.quoted = v.from+1, v.to-1, true
@@ -415,6 +422,9 @@ func (m *masker) fields(nm name, v read) bool {
 func (m *masker) object(nm name, v read) int {
 	text := m.s[v.from:v.to]
 	if !strings.ContainsAny(text, ":=") {
+		if strings.Contains(text, "}}") && !strings.Contains(text, "{") {
+			return -1 // a doubled brace of ODBC
+		}
 		if strings.ContainsAny(text, " {}") && strings.Trim(text, "0123456789abcdefx, ") != "" {
 			return 0
 		}
@@ -424,8 +434,12 @@ func (m *masker) object(nm name, v read) int {
 	for _, p := range rePair.FindAllStringSubmatchIndex(text, 64) {
 		key := strings.ToLower(text[p[2]:p[3]])
 		if inSecret[key] || many && !besideSecret[key] {
-			if val := text[p[4]:p[5]]; !harmlessValue(val, nm.is, true) {
-				m.hide(v.from+p[4], v.from+p[5])
+			from, to := v.from+p[4], v.from+p[5]
+			if in := m.read(from, nm, link{is: byColons, at: from}); reCall.MatchString(m.s[from:to]) && !in.called && in.to <= v.to {
+				from, to = in.from, in.to // Optional("y")
+			}
+			if !harmlessValue(m.s[from:to], nm.is, true) {
+				m.hide(from, to)
 			}
 		}
 	}
