@@ -347,7 +347,7 @@ func (j *record) leak(list []course, e evidence) {
 	if e.runs > 1 {
 		why = fmt.Sprintf("in %d runs, each from its start, it %s", e.runs, why)
 	}
-	j.Reasons = append(j.Reasons, fmt.Sprintf("%s (99 %% sure: %s to %s)", why, units.Rate(low), units.Rate(high)))
+	j.Reasons = append(j.Reasons, fmt.Sprintf("%s (99 %% sure: %s to %s)", why, units.RateAs(c.Rate, low), units.RateAs(c.Rate, high)))
 	if kind := j.kind(c.run); kind != "" {
 		j.Reasons = append(j.Reasons, kind)
 	}

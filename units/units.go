@@ -85,11 +85,12 @@ const century = 100 * 365.25 * 86400
 
 // Rate writes bytes per second by the second, minute, hour or day, whichever
 // gives a number to remember: "1.2 MiB/s", "38 MiB/h", "5.1 MiB/day".
-func Rate(perSecond float64) string {
-	size := perSecond
-	if size < 0 {
-		size = -size
-	}
+func Rate(perSecond float64) string { return RateAs(perSecond, perSecond) }
+
+// RateAs writes bytes per second by the second, minute, hour or day that Rate takes for
+// like: numbers that are read side by side are of one unit of time.
+func RateAs(like, perSecond float64) string {
+	size := math.Abs(like)
 	for _, per := range [...]struct {
 		seconds float64
 		name    string

@@ -30,3 +30,22 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestRateAs: numbers side by side are of one unit of time.
+func TestRateAs(t *testing.T) {
+	const perHour, perDay = float64(1<<20) / 3600, float64(1<<20) / 86400
+	for _, tt := range []struct {
+		like, rate float64
+		want       string
+	}{
+		{perHour, 0.34 * perHour, "348.2 KiB/h"},
+		{perHour, -perHour, "-1 MiB/h"},
+		{8 * perDay, 48 * perDay, "48 MiB/day"},
+		{-2 * perHour, 90 * perHour, "90 MiB/h"},
+		{1 << 20, 0, "0 B/s"},
+	} {
+		if got := RateAs(tt.like, tt.rate); got != tt.want {
+			t.Errorf("RateAs(%g, %g) is %q, want %q", tt.like, tt.rate, got, tt.want)
+		}
+	}
+}
