@@ -381,6 +381,9 @@ func observation(t *testing.T, n int, at time.Time, words []string, kv map[strin
 		o.Samples = []observe.Sample{s}
 	case "up", "down":
 		o.Source = &observe.SourceState{Name: name, Kind: kindOf(name), Up: words[0] == "up", Reason: kv["reason"]}
+		if kv["every"] != "" {
+			o.Source.Every = time.Duration(num("every")) * time.Second
+		}
 	case "voice":
 		v := incident.Voice{At: o.At, Who: words[1], Kind: incident.VoiceKind(words[2]), PID: num("pid"), Trusted: kv["trusted"] == "yes", Text: "as it was said"}
 		if kv["of"] != "" {

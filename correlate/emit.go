@@ -217,7 +217,7 @@ func (c *Correlator) deathDue(x *container, r *run) time.Time {
 		return full
 	case main != nil, r.end == nil:
 		// The kernel's records of that time may still be on their way.
-		return later(full, base.Add(joinWait))
+		return later(full, base.Add(joinWait+c.logEvery()))
 	case c.kubeletOwed(x, r, sig):
 		return later(full, base.Add(joinWait))
 	case sig == 9 && killed && asked && !stopped:
@@ -229,11 +229,11 @@ func (c *Correlator) deathDue(x *container, r *run) time.Time {
 	case sig == 9 && r.recentKill():
 		return later(full, base.Add(shortWait))
 	case sig == 9 && (kernel || len(r.rises) > 0 || len(r.ooms) > 0):
-		return later(full, base.Add(joinWait))
+		return later(full, base.Add(joinWait+c.logEvery()))
 	case sig == 9:
 		return later(full, base.Add(shortWait))
 	case sig != 0 && sig != 15 && len(r.faults) == 0 && kernel && !asked:
-		return later(full, base.Add(shortWait))
+		return later(full, base.Add(shortWait+c.logEvery()))
 	case asked && !stopped:
 		return later(full, base.Add(stopWait))
 	case code == 0 && !asked:
@@ -260,7 +260,7 @@ func (c *Correlator) unseenEndDue(x *container, r *run, main *given) time.Time {
 	if main != nil {
 		wait := shortWait
 		if c.up(x.Engine) || c.recordOwed(main.kill) {
-			wait = joinWait
+			wait = joinWait + c.logEvery()
 		}
 		if r.start.IsZero() {
 			wait = patience

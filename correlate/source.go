@@ -82,6 +82,15 @@ func (c *Correlator) up(name string) bool {
 	return s != nil && s.State.Up
 }
 
+// logEvery is how much later than it was written the kernel log may be read: not at all,
+// but where it is polled.
+func (c *Correlator) logEvery() time.Duration {
+	if s := c.host.Sources[observe.KernelLog]; s != nil && s.State.Up {
+		return s.State.Every
+	}
+	return 0
+}
+
 // back notes, after a restart, since when oomwatch was away.
 func (h *hostFacts) back(now time.Time) {
 	if h.Until.IsZero() || !now.After(h.Until) {

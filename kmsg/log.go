@@ -26,6 +26,9 @@ type Log interface {
 	Stats() ReaderStats
 	// Way names how the ring is read: "/dev/kmsg" or "syslog(2)".
 	Way() string
+	// Every is how far apart it is asked for news at the most; 0 for a log that wakes who
+	// waits.
+	Every() time.Duration
 	// Close ends the Log, and with it a Next that waits.
 	Close() error
 }

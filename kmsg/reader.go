@@ -263,6 +263,9 @@ func (r *Reader) Position() Position {
 // Way implements Log.
 func (r *Reader) Way() string { return DefaultPath }
 
+// Every implements Log.
+func (r *Reader) Every() time.Duration { return 0 }
+
 // BootID is the id of the boot whose log is read.
 func (r *Reader) BootID() string {
 	r.mu.Lock()

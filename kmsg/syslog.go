@@ -90,6 +90,9 @@ func readAll(b []byte) (int, error) { return unix.Klogctl(unix.SYSLOG_ACTION_REA
 // Way implements Log.
 func (r *SyslogReader) Way() string { return SyslogWay }
 
+// Every implements Log.
+func (r *SyslogReader) Every() time.Duration { return pollAtLeast }
+
 // Next implements Log.
 func (r *SyslogReader) Next(ctx context.Context) (*Record, error) {
 	for {

@@ -235,6 +235,8 @@ type SourceState struct {
 	Name string `json:"name"` // "docker", "kmsg", "cgroup"
 	Kind Kind   `json:"kind,omitempty"`
 	Up   bool   `json:"up"`
+	// Every is how far apart it is asked at the most; 0 for one that tells at once.
+	Every time.Duration `json:"every,omitempty"`
 	// Reason says why it is down or weak, and Fix the step that would mend it.
 	Reason string `json:"reason,omitempty"`
 	Fix    string `json:"fix,omitempty"`

@@ -87,7 +87,7 @@ func (k *Source) follow(ctx context.Context, emit func(observe.Observation)) err
 		return err
 	}
 	defer r.Close()
-	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: observe.KernelLog, Kind: observe.KindKernel, Up: true}})
+	emit(observe.Observation{At: time.Now(), Source: &observe.SourceState{Name: observe.KernelLog, Kind: observe.KindKernel, Up: true, Every: r.Every()}})
 	asm := kmsg.NewAssembler()
 	last := time.Now()
 	position := func() {
