@@ -33,6 +33,11 @@ func (p phrase) part() phrase {
 	return p
 }
 
+// typed is true for what a person types as a password, and no host, file or path.
+func typed(_ *masker, _, v string) bool {
+	return len(v) >= 6 && looksSecret(v) && strings.ToLower(v) != v && strings.ToUpper(v) != v && !strings.Contains(v, ":")
+}
+
 func secretLike(_ *masker, _, v string) bool { return looksSecret(v) }
 
 // lead is what stands before a command of a protocol in the log of a session.
@@ -149,6 +154,9 @@ var phrases = []phrase{
 	form(`(?i)\bconnect\(\s*['"][a-z]+:[^'"]*['"]\s*,\s*['"][^'"]*['"]\s*,\s*['"]([^'"]+)['"]`, "connect("),
 	form(`(?i)\b(?:bad|wrong|invalid|incorrect) (?:password|credentials|login) (?:for|of|from) (?:user )?\S+ ?\(["']?([^\s"')]+)["']?\)`, "password&(", "credential&(", "login&("),
 	form(`(?i)\b([0-9]{4,8}) (?:is|as) (?:your|the|ihr|votre|tu) (?:[a-z\-]+ ){0,3}(?:code|pin|otp|passcode|password)\b`, "is your &code", "as your &code", "is the &code", "is your &pin", "is your &otp", "is your &passw"),
+	form(`(?i)\b(?:password|passphrase) (?:(?:was|is) )?(?:incorrect|wrong|invalid|bad|rejected|refused|denied|not accepted): ["']?([^\s"',;]+)["']?\s*(?:$|[,;])`, "password&: ", "passphrase&: ").when(typed),
+	form(`(?i)\b(?:de|en)crypt[a-z]* .{0,30}?\bkey ["']([^\s"']{12,})["']`, "crypt&key \"", "crypt&key '").when(secretLike),
+	form(`(?i)\bidentifiants [a-z]+ ?: ?[A-Za-z0-9_.@\-]+ / ([^\s/,;]+)`, "identifiants").when(secretLike),
 	form(`(?i)\bpass(?:code|key) ([0-9]{4,10})\b`, "passcode ", "passkey "),
 	form(`(?i)(?:код|kód|kod) (?:подтвержд\p{L}+|доступа|безопасност\p{L}+|активации|підтвердження|weryfikacyjny|potwierdzenia|ověření|onay|güvenlik)\s*[:=-]?\s*([0-9]{4,8})\b`, "код ", "Код ", "kód ", "kod "),
 	form(`(?i)\bcode "?([0-9]{4,8})"? (?:was )?sent\b`, "sent&code"),
