@@ -21,6 +21,7 @@ import (
 	"github.com/oomwatch/oomwatch/internal/build"
 	"github.com/oomwatch/oomwatch/observe"
 	"github.com/oomwatch/oomwatch/recorder"
+	"github.com/oomwatch/oomwatch/redact"
 	"github.com/oomwatch/oomwatch/triage/kept"
 	"github.com/oomwatch/oomwatch/watcher/cri"
 	"github.com/oomwatch/oomwatch/watcher/docker"
@@ -297,7 +298,9 @@ func newRegistry() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oomwatch_build_info", Help: "1, labelled with what runs."}, []string{"version", "commit", "goversion"})
 	info.WithLabelValues(build.Version(), build.Commit(), runtime.Version()).Set(1)
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info)
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info,
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "oomwatch_redact_faults_total", Help: "Lines that were hidden whole because a rule of the masking failed on them."},
+			func() float64 { return float64(redact.Faults()) }))
 	return reg
 }
 

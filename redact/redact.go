@@ -13,16 +13,18 @@
 package redact
 
 import (
-	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
+
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 )
 
 // Redacted stands where a secret was.
 const Redacted = "[redacted]"
 
-// Bounds of Line. A line that would break one of them is hidden whole.
+// Bounds of Line. A line that would break one of them, or a rule, is hidden whole.
 const (
 	maxPasses = 8  // until another pass changes nothing
 	maxGrowth = 4  // times the length of the line ...
@@ -42,7 +44,22 @@ var (
 // in the line; its answer is at most 4 times as long as the line and 64 bytes, and
 // masking it again changes nothing. It cannot know every secret; what must never
 // leave the host should not be logged.
-func Line(line string) string {
+func Line(line string) string { return repeated(line, pass) }
+
+var faults atomic.Int64
+
+// Faults counts the lines that were hidden whole because a rule panicked. Anyone may write
+// a line: it must neither end the program nor be shown unmasked.
+func Faults() int64 { return faults.Load() }
+
+// repeated masks a line by pass again and again, until that changes nothing.
+func repeated(line string, pass func(string) string) (out string) {
+	defer func() {
+		if recover() != nil {
+			faults.Add(1)
+			out = Redacted
+		}
+	}()
 	s := line
 	for range maxPasses {
 		next := pass(s)

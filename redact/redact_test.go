@@ -228,6 +228,16 @@ func BenchmarkRedact(b *testing.B) {
 	}
 }
 
+// TestRulePanics: what a rule cannot look at is hidden, and counted.
+func TestRulePanics(t *testing.T) {
+	before := Faults()
+	t.Cleanup(func() { faults.Store(before) })
+	got := repeated("password="+canary, func(s string) string { return s[len(s)+1:] })
+	if got != Redacted || Faults() != before+1 {
+		t.Errorf("got %q with %d faults, want %q and %d", got, Faults(), Redacted, before+1)
+	}
+}
+
 func FuzzRedact(f *testing.F) {
 	for _, s := range []string{"", "password=x", `{"token":"a\"b"}`, "a://b:c@d", "\x1b[0m", "Authorization: Basic x", "\xff\xfe", "..password...x"} {
 		f.Add(s)
@@ -238,6 +248,8 @@ func FuzzRedact(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		// Without what Line does where a rule panics: that is to be seen here.
+		pass(s)
 		out := Line(s)
 		if len(out) > maxGrowth*len(s)+maxExtra {
 			t.Fatalf("%d bytes became %d", len(s), len(out))
