@@ -248,7 +248,7 @@ func (m *masker) flagged(flag string, args []arg) {
 	}
 }
 
-var rePorts = lazyre.New(`^[0-9.:]+(?:/(?:tcp|udp))?$`)
+var rePorts = lazyre.New(`^(?:[0-9.]*[.:])?[0-9]{1,5}(?:/(?:tcp|udp))?$`)
 
 // hideArg hides an argument, unless it is a port, a placeholder or a reference.
 func (m *masker) hideArg(from, to int) {

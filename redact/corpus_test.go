@@ -121,3 +121,30 @@ func BenchmarkCorpus(b *testing.B) {
 		})
 	}
 }
+
+// TestOtherValues puts values that do not mix letters and digits into the lines of the
+// newest sets: docs/redaction.md has the figures.
+func TestOtherValues(t *testing.T) {
+	for _, tt := range []struct {
+		value string
+		most  int // of the lines may show it
+	}{{"48291734", 10}, {"p@ss,w0rd", 9}, {"Zx9$kL(2)", 13}, {"summerhouse", 12}} {
+		n, leaked := 0, 0
+		for _, set := range []string{"ninth", "tenth", "eleventh"} {
+			for _, c := range corpus(t, set+"/secrets.txt") {
+				if len(c.secrets) != 1 || len(c.secrets[0]) > 24 || strings.Count(c.line, c.secrets[0]) != 1 {
+					continue // of a shape of its own, or not to be put elsewhere
+				}
+				n++
+				if line := strings.Replace(c.line, c.secrets[0], tt.value, 1); strings.Contains(Line(line), tt.value) {
+					leaked++
+					t.Logf("shown: %s", line)
+				}
+			}
+		}
+		t.Logf("%s: %d of %d", tt.value, leaked, n)
+		if leaked > tt.most {
+			t.Errorf("%d of %d lines show %s, at most %d may", leaked, n, tt.value, tt.most)
+		}
+	}
+}

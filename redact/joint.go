@@ -284,7 +284,11 @@ func (m *masker) weak(nm name, l link) bool {
 		w := firstWord(v)
 		return len(w) >= 8 && hasDigit(w) && hasLetter(w)
 	}
-	return !reResult.MatchString(strings.TrimRight(firstWord(strings.TrimLeft(v, "\\\"'`")), "\\\"'`}"))
+	w := strings.TrimRight(firstWord(strings.TrimLeft(v, "\\\"'`")), "\\\"'`}])")
+	if len(w) >= 6 && digits(w) && (closer(v) > 0 || reUser.MatchString(m.lower[max(0, nm.from-60):nm.from])) {
+		return true // a number of tests has no quotes, and no user beside it
+	}
+	return !reResult.MatchString(w)
 }
 
 // xmlText hides the text of an XML element with a promising name, or with a
