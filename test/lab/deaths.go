@@ -41,7 +41,7 @@ func Deaths() []Death {
 	asked := Want{"confidence": "certain", "killer.kind": "engine", "victim": Absent, "oom": Absent}
 	itself := Want{"confidence": "certain", "killer": Absent, "victim": Absent, "oom": Absent}
 	killed := Want{"cause": "kill.process", "confidence": "certain", "container.signal": "SIGKILL", "killer.kind": "process",
-		"killer.pid": There, "killer.uid": There, "killer.command": There, "oom": Absent, "advice": Has("sender's decision")}
+		"killer.pid": There, "killer.uid": There, "killer.command": There, "oom": Absent, "advice": Has("no limit of this container was involved")}
 	unseen := Want{"cause": "kill.unknown", "confidence": "possible", "killer": Absent, "killer.kind": Absent, "killer.pid": Absent,
 		"killer.comm": Absent, "killer.name": Absent, "killer.uid": Absent, "killer.command": Absent, "advice": Has("oomwatch doctor")}
 	return []Death{
