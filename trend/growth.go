@@ -98,7 +98,11 @@ func Grow(p []Point) Growth {
 	if to-from < 1.8*g.Window {
 		return g
 	}
-	floor, usual := g.slide(b, from, to)
+	floor, usual := g.slide(b, from, to, looks)
+	if len(floor) < looks*3/4 { // nothing was read for a while
+		floor, usual = g.slide(b, from, to, 8*looks)
+		floor, usual = evenly(floor, looks), evenly(usual, looks)
+	}
 	g.judge(b, floor, usual)
 	return g
 }
@@ -131,20 +135,32 @@ func (g *Growth) teeth(b []slot) {
 	}
 }
 
-// slide takes the low and the middle of a window that ends at each of
-// looks moments.
-func (g *Growth) slide(b []slot, from, to float64) (floor, usual []Point) {
+// evenly is at most n of the points, the first and the last among them.
+func evenly(p []Point, n int) []Point {
+	if len(p) <= n {
+		return p
+	}
+	out := make([]Point, n)
+	for i := range out {
+		out[i] = p[i*(len(p)-1)/(n-1)]
+	}
+	return out
+}
+
+// slide takes the low and the middle of a window that ends at each of looks moments,
+// where half of it and more was read without a pause.
+func (g *Growth) slide(b []slot, from, to float64, looks int) (floor, usual []Point) {
 	var low, mid []float64
 	i, j := 0, 0
 	for k := range looks {
-		end := from + g.Window + (to-from-g.Window)*float64(k)/(looks-1)
+		end := from + g.Window + (to-from-g.Window)*float64(k)/float64(looks-1)
 		for j < len(b) && b[j].t <= end {
 			j++
 		}
 		for i < j && b[i].t < end-g.Window {
 			i++
 		}
-		if j-i < 3 {
+		if j-i < 3 || hole(b[i:j], end-g.Window, end) > g.Window/2 {
 			continue
 		}
 		low, mid = low[:0], mid[:0]
@@ -156,6 +172,15 @@ func (g *Growth) slide(b []slot, from, to float64) (floor, usual []Point) {
 		usual = append(usual, Point{end, median(mid)})
 	}
 	return floor, usual
+}
+
+// hole is the longest time without readings within a window.
+func hole(b []slot, from, to float64) float64 {
+	longest, last := 0.0, from
+	for _, x := range b {
+		longest, last = max(longest, x.t-last), x.t
+	}
+	return max(longest, to-last)
 }
 
 // judge names the course.
@@ -197,23 +222,30 @@ func lows(b []slot, n int) []Point {
 	return floors(p, n)
 }
 
-// late is the growth of the later half by that of the earlier.
+// late is the rate of the later half by that of the earlier.
 func late(p []Point) float64 {
 	n := len(p)
 	first, second := p[n/2].V-p[0].V, p[n-1].V-p[(n-1)/2].V
 	if first <= 0 {
 		return 10
 	}
-	return second / first
+	// Nothing was read for a while: the halves are not equally long.
+	return second / first * (p[n/2].T - p[0].T) / (p[n-1].T - p[(n-1)/2].T)
 }
 
-// largest is the largest part of the growth within a fifth of the time.
+// largest is the largest part of the growth within a fifth of the time. Where nothing was
+// read for a while it is not known when it grew: evenly, as far as is known.
 func largest(p []Point) float64 {
 	n := len(p)
 	w := max(n/5, 1)
+	usual := float64(w) * (p[n-1].T - p[0].T) / float64(n-1)
 	most, all := 0.0, p[n-1].V-p[0].V
 	for i := w; i < n; i++ {
-		most = max(most, p[i].V-p[i-w].V)
+		grew := p[i].V - p[i-w].V
+		if took := p[i].T - p[i-w].T; took > usual {
+			grew *= usual / took
+		}
+		most = max(most, grew)
 	}
 	if all <= 0 {
 		return 1

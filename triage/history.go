@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/oomwatch/oomwatch/incident"
 	"github.com/oomwatch/oomwatch/redact"
@@ -271,6 +272,9 @@ func (j *record) judge() {
 	case float64(drops) >= 3*max(1, seen/day) && held.share(0.95) > (1+tooth)*held.share(0.05):
 		j.Class = Sawtooth
 		j.Reasons = append(j.Reasons, fmt.Sprintf("fell back %d times in %s: it gives back what it takes, as a garbage collector does", drops, units.Seconds(seen)))
+	case len(held.v) == 0:
+		j.Class, j.Confidence = NotEnoughData, ""
+		j.Reasons = append(j.Reasons, "its last week has too few readings; the newest is of "+units.Clock(time.Unix(int64(j.to), 0)))
 	case j.to-j.from < settled:
 		j.Class, j.Confidence = NotEnoughData, ""
 		j.Reasons = append(j.Reasons, "an hour is needed to say more")
