@@ -109,33 +109,63 @@ func bounded(off []float64) bool {
 	return high-low <= max(3, 0.85*math.Sqrt(n))*math.Sqrt(square/n)
 }
 
-// onBeat is the beat that intervals keep, with a timer's jitter. Where they follow one
-// another, not overlapping, the jitter may be wide: a timer's does not add up, a leak's does.
+// onBeat is the beat that intervals keep, with a timer's jitter: one of the usual ones, or
+// any whole number of minutes below eight hours. Where they follow one another, not overlapping, the jitter
+// may be wide: a timer's does not add up, a leak's does.
 func onBeat(seconds []float64, overlapping bool) float64 {
 	for _, beat := range slices.Backward(beats) {
-		jitter := max(min(60, 0.1*beat), 0.03*beat)
-		sum, once, most := 0.0, 0, 0.0
-		all := make([]float64, 0, len(seconds))
-		for _, d := range seconds {
-			k := math.Round(d / beat)
-			if k < 1 || k > mostMissed {
-				break
-			}
-			off := d - k*beat
-			all, most = append(all, off), max(most, math.Abs(off))
-			if k == 1 {
-				sum, once = sum+off, once+1
-			}
-		}
-		if len(all) < len(seconds) || 2*once < len(seconds) || math.Abs(sum/float64(once)) > 0.01*beat {
+		o, ok := offsets(seconds, beat)
+		if !ok || math.Abs(o.mean) > 0.01*beat {
 			continue
 		}
-		wide := !overlapping && len(seconds) >= 5 && most <= min(0.1*beat, 600) && bounded(all)
-		if most <= jitter || wide {
+		widest := min(0.1*beat, 600)
+		if len(seconds) >= 10 {
+			widest = 0.35 * beat // a job that takes its time until it is killed
+		}
+		wide := !overlapping && len(seconds) >= 5 && o.most <= widest && bounded(o.all)
+		if o.most <= max(min(60, 0.1*beat), 0.03*beat) || wide {
 			return beat
 		}
 	}
+	minutes := 60 * math.Round(median(seconds)/60)
+	if overlapping || minutes < 300 || minutes >= 28800 {
+		return 0
+	}
+	// One mean in fifteen lies as near to a whole minute by chance.
+	o, ok := offsets(seconds, minutes)
+	if ok && math.Abs(o.mean) <= 2 && (o.most <= 3 || len(seconds) >= 4 && o.most <= 60 && bounded(o.all)) {
+		return minutes
+	}
 	return 0
+}
+
+// offset is how far intervals are from whole beats: each, the farthest, and on average
+// those of one beat.
+type offset struct {
+	all        []float64
+	most, mean float64
+}
+
+// offsets compares intervals with a beat. It is false where one is no number of beats, or
+// most are more than one.
+func offsets(seconds []float64, beat float64) (o offset, ok bool) {
+	once := 0
+	for _, d := range seconds {
+		k := math.Round(d / beat)
+		if k < 1 || k > mostMissed {
+			return o, false
+		}
+		off := d - k*beat
+		o.all, o.most = append(o.all, off), max(o.most, math.Abs(off))
+		if k == 1 {
+			o.mean, once = o.mean+off, once+1
+		}
+	}
+	if 2*once < len(seconds) || once == 0 {
+		return o, false
+	}
+	o.mean /= float64(once)
+	return o, true
 }
 
 // mostMissed is how many beats there may be from one kill to the next: not each run of a

@@ -184,6 +184,22 @@ var laterKinds = []setKind{
 		}
 		return out
 	}},
+	{name: "timers of odd minutes", kills: func(m maker) (out []setKill) {
+		every := 60 * []float64{7, 8, 12, 25, 40, 50, 75, 100, 150, 300}[m.IntN(10)]
+		jitter := []float64{1, 5, 20}[m.IntN(3)]
+		for i := range 8 + m.IntN(25) {
+			out = append(out, setKill{at: 5000 + float64(i)*every + jitter*m.Float64()})
+		}
+		return out
+	}},
+	{name: "jobs that take their time until they die", kills: func(m maker) (out []setKill) {
+		every := 60 * []float64{15, 30, 60, 120, 240, 480}[m.IntN(6)]
+		work := every * (0.02 + 0.18*m.Float64())
+		for i := range 12 + m.IntN(25) {
+			out = append(out, setKill{at: 5000 + float64(i)*every + work*(0.6+0.8*m.Float64())})
+		}
+		return out
+	}},
 }
 
 // TestLaterSets holds the same bars over a third lot of kinds: many replicas, workers of
