@@ -302,17 +302,17 @@ func (c *course) alike(o *course) bool {
 func together(list []course, i int) (evidence, bool) {
 	c := &list[i]
 	e := evidence{course: c, sure: incident.Likely, again: true}
-	if c.Course != trend.Grows || c.Low <= 0 {
+	if c.Course != trend.Grows {
 		return e, false
 	}
 	kills, long, against := 0, 0, 0
-	var late []float64
+	var late, rates []float64
 	for k := max(0, i-5); k <= i; k++ {
 		o := &list[k]
 		switch {
 		case o.alike(c):
 			e.runs++
-			late = append(late, o.Late)
+			late, rates = append(late, o.Late), append(rates, o.Rate)
 			if o.oom {
 				kills++
 			}
@@ -322,6 +322,14 @@ func together(list []course, i int) (evidence, bool) {
 		case o.denies(c.Rate):
 			against++
 		}
+	}
+	if c.Low <= 0 {
+		// Under large teeth no run alone knows its rate; that each grew alike until it was
+		// killed says what they do together.
+		if kills < 3 || len(rates) < 4 || against > 0 || median(late) < 0.75 {
+			return e, false
+		}
+		c.Rate, c.Low, c.High = median(rates), slices.Min(rates)/1.25, slices.Max(rates)*1.25
 	}
 	if kills >= 2 && kills > against {
 		return e, true
