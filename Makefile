@@ -140,7 +140,7 @@ lab-crio: lab ## pods in every way on CRI-O, which it builds once in ten minutes
 	test/lab/pods/build-crio.sh $(CRIO_DIR) $(CRIO_VERSION)
 	@: >$(MATRIX)
 	@status=0; \
-	OOMWATCH_CRIO=$(CRIO_DIR) $(pod_tests) ./audit/gather || status=1; \
+	OOMWATCH_CRIO=$(CRIO_DIR) $(pod_tests) ./audit/gather -tags crio -skip '^TestUnread$$' || status=1; \
 	$(print_matrix) || status=1; \
 	exit $$status
 

@@ -1,8 +1,9 @@
 package redact
 
 import (
-	"github.com/oomwatch/oomwatch/internal/lazyre"
 	"strings"
+
+	"github.com/oomwatch/oomwatch/internal/lazyre"
 )
 
 // A tool is a command that takes a secret by an option that does not say so, or by

@@ -110,8 +110,8 @@ func bounded(off []float64) bool {
 }
 
 // onBeat is the beat that intervals keep, with a timer's jitter: one of the usual ones, or
-// any whole number of minutes below eight hours. Where they follow one another, not overlapping, the jitter
-// may be wide: a timer's does not add up, a leak's does.
+// any whole number of minutes below eight hours. Where they follow one another, not
+// overlapping, the jitter may be wide: a timer's does not add up, a leak's does.
 func onBeat(seconds []float64, overlapping bool) float64 {
 	for _, beat := range slices.Backward(beats) {
 		o, ok := offsets(seconds, beat)

@@ -324,8 +324,8 @@ func together(list []course, i int) (evidence, bool) {
 		}
 	}
 	if c.Low <= 0 {
-		// Under large teeth no run alone knows its rate; that each grew alike until it was
-		// killed says what they do together.
+		// Under large teeth no run alone knows its rate. All that grew alike until they were
+		// killed know it together, and this run has it from them.
 		if kills < 3 || len(rates) < 4 || against > 0 || median(late) < 0.75 {
 			return e, false
 		}
@@ -399,7 +399,7 @@ func (j *record) toLimit(e evidence, list []course, last *course) {
 	j.SecondsToLimit, j.SecondsError = &f.Seconds, &f.Error
 	switch {
 	case f.Seconds <= 0:
-		j.Reasons = append(j.Reasons, "its peaks already reach its limit of "+size+"")
+		j.Reasons = append(j.Reasons, "its peaks already reach its limit of "+size)
 	case f.Error < f.Seconds && !e.restarted:
 		j.Reasons = append(j.Reasons, fmt.Sprintf("at this rate it reaches its limit of %s in %s (± %s)", size, units.Seconds(f.Seconds), units.Seconds(f.Error)))
 	}

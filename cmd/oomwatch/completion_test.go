@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/oomwatch/oomwatch/incident"
+	"github.com/oomwatch/oomwatch/test/real"
 	"github.com/oomwatch/oomwatch/warn"
 	"github.com/oomwatch/oomwatch/web"
 )
@@ -96,7 +97,7 @@ func TestCompletionOfAudit(t *testing.T) {
 // its modes, where each hostile name would leave a file behind if bash ran it.
 func TestCompletionInBash(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
-		t.Skip("no bash here")
+		real.Missing(t, "no bash here")
 	}
 	socket := serve(t, &crowded{runs: append(slices.Clone(hostileNames), goodNames...)})
 	dir := t.TempDir()

@@ -62,7 +62,7 @@ func enough(found []doctor.Finding) error {
 	}
 	switch {
 	case !sees:
-		return fmt.Errorf("no source of deaths can be read from here: mend one of those marked missing above")
+		return fmt.Errorf("no source of deaths can be read from here: fix one of those marked missing above")
 	case len(missing) > 0:
 		return fmt.Errorf("needed and missing: %s; the step that fixes each stands above", strings.Join(missing, ", "))
 	}

@@ -83,9 +83,9 @@ func TestPods(t *testing.T) {
 	for i, death := range podDeaths() {
 		t.Run(death.name, func(t *testing.T) {
 			ctx := timeout(t, lab.Slow(time.Minute))
-			wrong := "not told"
+			wrong, made := "not told", true
 			t.Cleanup(func() {
-				if !t.Skipped() {
+				if made {
 					tell(t, on, death.want.Cause(), "pod-"+death.name, wrong == "", wrong)
 				}
 			})
@@ -105,7 +105,8 @@ func TestPods(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), "no-such-program") {
 					t.Errorf("created: %v", err)
 				}
-				t.Skip("the runtime does not create it")
+				made = false
+				return
 			}
 			if err != nil {
 				t.Fatal(err)
